@@ -1,0 +1,29 @@
+"""Scores a run: `python experiments/evaluate.py --checkpoint=runs/h36m`."""
+
+import pathlib
+
+from absl import flags
+
+from semgcn_jax import cli
+from semgcn_jax.evaluate import evaluate_run, write_json
+
+cli.define_config_flags(
+  *('data_dir', 'keypoints', 'actions', 'test_subjects', 'test_downsample'),
+  *('eval_batch_size', 'scale_calibration'),
+)
+_CHECKPOINT = flags.DEFINE_string('checkpoint', None, 'Folder of the run.')
+_WHICH = flags.DEFINE_string('which', 'best', 'best, last, or an epoch.')
+_OUTPUT = flags.DEFINE_string('output', None, 'JSON file to write.')
+flags.mark_flag_as_required('checkpoint')
+
+
+def main():
+  result = evaluate_run(
+    pathlib.Path(_CHECKPOINT.value), _WHICH.value, cli.config_flags()
+  )
+  if _OUTPUT.value:
+    write_json(result, pathlib.Path(_OUTPUT.value))
+
+
+if __name__ == '__main__':
+  cli.run(main)

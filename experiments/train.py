@@ -1,0 +1,28 @@
+"""Trains a model: `python experiments/train.py`, see --help for the flags."""
+
+import dataclasses
+import pathlib
+
+from absl import flags
+
+from semgcn_jax import cli
+from semgcn_jax import config as config_lib
+from semgcn_jax.train import train_and_evaluate
+
+cli.define_config_flags()
+flags.DEFINE_string('workdir', None, 'Run folder; default runs/<preset>.')
+flags.DEFINE_bool('resume', False, 'Go on with the run in --workdir.')
+
+
+def main():
+  config = cli.config_from_flags()
+  workdir = pathlib.Path(flags.FLAGS.workdir or f'runs/{config.preset}')
+  resume = flags.FLAGS.resume
+  if resume and (workdir / 'config.json').exists():
+    saved = config_lib.load(workdir / 'config.json')
+    config = dataclasses.replace(saved, **cli.config_flags())
+  train_and_evaluate(config, workdir, resume=resume)
+
+
+if __name__ == '__main__':
+  cli.run(main)

@@ -1,0 +1,1 @@
+"""Semantic Graph Convolutional Networks (arXiv:1904.03345) in JAX."""

@@ -1,0 +1,245 @@
+"""Checkpoints of a run, by orbax: the best, and the last few.
+
+Each is a folder `checkpoints/<training step>` of three items: `model` (params
+and batch_stats), `training` (step, optimizer and random state) and `progress`
+(JSON). Orbax renames a finished folder into place, so one that exists is whole.
+"""
+
+import dataclasses
+import pathlib
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+from orbax.checkpoint import checkpoint_managers
+
+from semgcn_jax.errors import UserError, choose
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+  """How far a run has come.
+
+  Attributes:
+    epoch: finished epochs.
+    chunks: finished chunks of the epoch after those.
+    loss_sum: sum of the losses of these chunks' steps.
+  """
+
+  epoch: int = 0
+  chunks: int = 0
+  loss_sum: float = 0.0
+
+
+def folder(workdir: pathlib.Path) -> pathlib.Path:
+  return workdir.absolute() / 'checkpoints'
+
+
+def exist(workdir: pathlib.Path) -> bool:
+  """Whether the run has a finished checkpoint."""
+  path = folder(workdir)
+  return path.is_dir() and bool(ocp.utils.checkpoint_steps(path))
+
+
+def open_manager(workdir: pathlib.Path, keep: int) -> ocp.CheckpointManager:
+  """A manager that keeps the lowest 'mpjpe' and the last `keep`."""
+  policies = checkpoint_managers
+  best = policies.BestN(
+    get_metric_fn=_mpjpe,
+    reverse=True,
+    n=1,
+    keep_checkpoints_without_metrics=False,
+  )
+  return ocp.CheckpointManager(
+    folder(workdir),
+    options=ocp.CheckpointManagerOptions(
+      preservation_policy=policies.AnyPreservationPolicy(
+        [policies.LatestN(n=keep), best]
+      ),
+      best_fn=_mpjpe,
+      best_mode='min',
+      cleanup_tmp_directories=True,
+    ),
+  )
+
+
+def save(
+  manager: ocp.CheckpointManager,
+  state: Any,
+  progress: Progress,
+  metrics: dict[str, float] | None,
+) -> None:
+  """Starts saving; the manager finishes in the background.
+
+  Args:
+    manager: of the run.
+    state: a `train.TrainState`.
+    progress: how far the run has come.
+    metrics: with 'mpjpe', by which the best is kept; None within an epoch.
+  """
+  manager.save(
+    int(state.step),
+    args=ocp.args.Composite(
+      model=ocp.args.StandardSave(jax.device_get(_model(state))),
+      training=ocp.args.StandardSave(jax.device_get(_training(state))),
+      progress=ocp.args.JsonSave(dataclasses.asdict(progress)),
+    ),
+    metrics=metrics,
+  )
+
+
+def restore_state(workdir: pathlib.Path, state: Any) -> tuple[Any, Progress]:
+  """Restores the last checkpoint to train on.
+
+  Args:
+    workdir: folder of the run.
+    state: a `train.TrainState`; gives the shapes and the devices.
+
+  Returns:
+    The state with restored values, and how far the run had come.
+
+  Raises:
+    UserError: there is no checkpoint, it is damaged, or of another model.
+  """
+  wanted = {'model': _model(state), 'training': _training(state)}
+  restored, progress = _restore(workdir, 'last', wanted)
+  return state.replace(**restored['model'], **restored['training']), progress
+
+
+def restore_variables(
+  workdir: pathlib.Path, which: str, variables: dict[str, Any]
+) -> tuple[dict[str, Any], Progress]:
+  """Restores params and batch_stats.
+
+  Args:
+    workdir: folder of the run.
+    which: 'best', 'last' or the number of an epoch.
+    variables: of the model; shapes suffice.
+
+  Returns:
+    The variables with restored values, and how far the run had come.
+
+  Raises:
+    FlagError: there is no such checkpoint.
+    UserError: there is none at all, it is damaged, or of another model.
+  """
+  restored, progress = _restore(workdir, which, {'model': variables})
+  return restored['model'], progress
+
+
+def _restore(
+  workdir: pathlib.Path, which: str, wanted: dict[str, Any]
+) -> tuple[dict[str, Any], Progress]:
+  """Restores items {name: tree}."""
+  if not folder(workdir).is_dir():
+    raise UserError(
+      f'{workdir}: holds no checkpoints; name the folder of a run'
+    )
+  options = ocp.CheckpointManagerOptions(
+    read_only=True, best_fn=_mpjpe, best_mode='min'
+  )
+  handlers = {
+    'model': ocp.StandardCheckpointHandler(),
+    'training': ocp.StandardCheckpointHandler(),
+    'progress': ocp.JsonCheckpointHandler(),
+  }
+  with ocp.CheckpointManager(
+    folder(workdir), options=options, item_handlers=handlers
+  ) as manager:
+    step = _find(manager, workdir, which)
+    path = folder(workdir) / str(step)
+    try:
+      saved = manager.item_metadata(step)
+      for item, tree in wanted.items():
+        _compare(saved[item].tree, tree, path)
+      restored = manager.restore(
+        step,
+        args=ocp.args.Composite(
+          progress=ocp.args.JsonRestore(),
+          **{
+            item: ocp.args.StandardRestore(
+              jax.tree.map(_shape_and_device, tree)
+            )
+            for item, tree in wanted.items()
+          },
+        ),
+      )
+      progress = Progress(**restored['progress'])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+      raise UserError(
+        f'{path}: damaged ({_first_line(error)}); remove this folder to use'
+        ' an earlier checkpoint'
+      ) from error
+  return restored, progress
+
+
+def _shape_and_device(x: Any) -> jax.ShapeDtypeStruct:
+  sharding = x.sharding or jax.sharding.SingleDeviceSharding(jax.devices()[0])
+  return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding)
+
+
+def _find(
+  manager: ocp.CheckpointManager, workdir: pathlib.Path, which: str
+) -> int:
+  """The training step of a checkpoint."""
+  steps = manager.all_steps()
+  if not steps:
+    raise UserError(
+      f'{folder(workdir)}: holds no finished checkpoint; train on with'
+      f' --workdir={workdir} --resume'
+    )
+  if which == 'last':
+    return max(steps)
+  if which == 'best':
+    # None has a score while the first epoch has not ended.
+    best = manager.best_step()
+    return max(steps) if best is None else best
+  epochs = {}
+  for step in steps:
+    args = ocp.args.Composite(progress=ocp.args.JsonRestore())
+    progress = Progress(**manager.restore(step, args=args)['progress'])
+    if not progress.chunks:
+      epochs[str(progress.epoch)] = step
+  return choose('which', which, {'best': None, 'last': None} | epochs)
+
+
+def _compare(saved: Any, wanted: Any, path: pathlib.Path) -> None:
+  """Raises a UserError that lists every difference in keys and shapes."""
+  saved, wanted = (
+    {
+      '/'.join(
+        str(getattr(k, 'key', getattr(k, 'name', k))) for k in keys
+      ): leaf
+      for keys, leaf in jax.tree_util.tree_leaves_with_path(tree)
+    }
+    for tree in (saved, wanted)
+  )
+  problems = [f'{k} is missing' for k in wanted if k not in saved]
+  problems += [f'{k} is not of the model' for k in saved if k not in wanted]
+  problems += [
+    f'{k} has shape {tuple(saved[k].shape)}, not {wanted[k].shape}'
+    for k in wanted
+    if k in saved and tuple(saved[k].shape) != wanted[k].shape
+  ]
+  if problems:
+    shown = '; '.join(problems[:3]) + ('; ...' if len(problems) > 3 else '')
+    raise UserError(
+      f'{path}: of another model than config.json says ({shown}); restore the'
+      ' config.json it was trained with'
+    )
+
+
+def _mpjpe(metrics: dict[str, float]) -> float:
+  return metrics['mpjpe']
+
+
+def _first_line(error: Exception) -> str:
+  return (str(error) or type(error).__name__).splitlines()[0][:200]
+
+
+def _model(state: Any) -> dict[str, Any]:
+  return {'params': state.params, 'batch_stats': state.batch_stats}
+
+
+def _training(state: Any) -> dict[str, Any]:
+  return {'step': state.step, 'opt_state': state.opt_state, 'rng': state.rng}

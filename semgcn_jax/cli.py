@@ -1,0 +1,82 @@
+"""What the commands share: flags of the Config, and errors in one line."""
+
+import dataclasses
+import logging
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from absl import app, flags
+
+from semgcn_jax import config as config_lib
+from semgcn_jax.config import Config
+from semgcn_jax.errors import UserError
+
+_DEFINE = {
+  bool: flags.DEFINE_bool,
+  int: flags.DEFINE_integer,
+  float: flags.DEFINE_float,
+  str: flags.DEFINE_string,
+  tuple: flags.DEFINE_list,
+}
+
+
+def define_config_flags(*names: str) -> None:
+  """Defines a flag for each named field of Config; without names, for all."""
+  for field in dataclasses.fields(Config):
+    if not names or field.name in names:
+      define = _DEFINE[type(field.default)]
+      define(field.name, None, field.metadata['help'])
+
+
+def config_flags() -> dict[str, Any]:
+  """The Config fields that were given as flags."""
+  given = {}
+  for field in dataclasses.fields(Config):
+    value = getattr(flags.FLAGS, field.name, None)
+    if value is not None:
+      given[field.name] = tuple(value) if isinstance(value, list) else value
+  return given
+
+
+def config_from_flags() -> Config:
+  """The preset with the given flags in place of its fields."""
+  given = config_flags()
+  name = given.pop('preset', Config.preset)
+  return config_lib.preset(name, **given)
+
+
+def run(main: Callable[[], None]) -> None:
+  """Parses the flags and calls main.
+
+  A user's mistake ends the program with one line on standard error: status 2
+  for flags, 1 for the rest. Ctrl-C ends it with status 130.
+  """
+
+  def parse(argv):
+    try:
+      rest = flags.FLAGS(argv)
+    except flags.Error as error:
+      _exit(' '.join(str(error).split()), 2)
+    if rest[1:]:
+      _exit(f'{rest[1]}: not a flag; flags start with --, see --help', 2)
+    return rest
+
+  def guarded(argv):
+    del argv
+    # Orbax tells every step of a save.
+    logging.getLogger('absl').setLevel(logging.ERROR)
+    try:
+      main()
+    except UserError as error:
+      _exit(str(error), error.status)
+    except KeyboardInterrupt:
+      _exit('interrupted', 130)
+
+  app.run(guarded, flags_parser=parse)
+
+
+def _exit(message: str, status: int) -> None:
+  sys.stdout.flush()
+  print(f'{sys.argv[0]}: {message}', file=sys.stderr)
+  sys.exit(status)

@@ -1,0 +1,143 @@
+"""What a run is: one frozen Config and its presets."""
+
+import dataclasses
+import json
+import pathlib
+from typing import Any
+
+from semgcn_jax.errors import FlagError, UserError, choose
+
+
+def _field(default: Any, comment: str) -> Any:
+  """A field whose comment is also the help of its flag."""
+  return dataclasses.field(default=default, metadata={'help': comment})
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+  """Every setting of a run; each field is also a flag of that name.
+
+  Raises:
+    FlagError: a value is out of its range.
+  """
+
+  preset: str = _field('synthetic', 'Named settings, changed by other flags.')
+
+  # Data.
+  dataset: str = _field('synthetic', 'synthetic, h36m or cmu.')
+  data_dir: str = _field('data', 'Folder of data_3d_<dataset>.npz.')
+  keypoints: str = _field('gt', '2D input: data_2d_<dataset>_<keypoints>.npz.')
+  skeleton: str = _field('h36m', 'Name, or JSON file, of the skeleton.')
+  actions: tuple[str, ...] = _field((), 'Actions to use; empty: all.')
+  train_subjects: tuple[str, ...] = _field((), "Empty: the dataset's own.")
+  test_subjects: tuple[str, ...] = _field((), "Empty: the dataset's own.")
+  downsample: int = _field(1, 'Use every n-th frame.')
+  test_downsample: int = _field(0, 'The same for testing; 0: as downsample.')
+  image_aligned: bool = _field(
+    False, "Targets scaled to the image, as in the paper's section 5.1."
+  )
+
+  # Model.
+  model: str = _field('semgcn', 'Model family.')
+  hid_dim: int = _field(128, 'Channels of the hidden layers.')
+  num_layers: int = _field(4, 'Residual blocks.')
+  conv: str = _field('semantic', 'semantic, channel_wise or vanilla.')
+  non_local: bool = _field(True, 'Use non-local layers.')
+  dropout: float = _field(0.0, 'Dropout rate; 0: none.')
+
+  # Training.
+  epochs: int = _field(30, 'Passes over the training set.')
+  batch_size: int = _field(64, 'Poses per step, over all devices.')
+  lr: float = _field(1e-3, 'Initial learning rate of Adam.')
+  lr_decay: int = _field(100_000, 'Steps between two decays of the rate.')
+  lr_gamma: float = _field(0.96, 'Factor of each decay.')
+  max_norm: float = _field(1.0, 'Gradients are clipped to this norm; 0: not.')
+  loss: str = _field('joints', 'joints, or joints_bones (paper eq. 7).')
+  seed: int = _field(0, 'Of initialisation, shuffling and dropout.')
+  precision: str = _field(
+    'highest', 'Of products in training; default lets a GPU use tf32.'
+  )
+  chunk_steps: int = _field(64, 'Steps between two looks of the host.')
+
+  # Evaluation and checkpoints.
+  eval_batch_size: int = _field(1024, 'Poses per evaluation step.')
+  scale_calibration: bool = _field(
+    False, 'Scale predictions to the canonical bone lengths before scoring.'
+  )
+  keep_checkpoints: int = _field(3, 'Last checkpoints kept beside the best.')
+
+  def __post_init__(self):
+    for name in (
+      *('downsample', 'hid_dim', 'epochs', 'batch_size', 'lr', 'lr_decay'),
+      *('lr_gamma', 'chunk_steps', 'eval_batch_size', 'keep_checkpoints'),
+    ):
+      if not 0 < getattr(self, name) < float('inf'):
+        raise FlagError(f'--{name}={getattr(self, name)}: must be above 0')
+    for name in ('test_downsample', 'num_layers', 'max_norm', 'seed'):
+      if not 0 <= getattr(self, name) < float('inf'):
+        raise FlagError(f'--{name}={getattr(self, name)}: must be 0 or more')
+    if not 0 <= self.dropout < 1:
+      raise FlagError(f'--dropout={self.dropout}: must be at least 0, below 1')
+    choose('precision', self.precision, dict.fromkeys(('highest', 'default')))
+
+  @property
+  def calibrates(self) -> bool:
+    """Image-aligned predictions have no metric scale of their own."""
+    return self.scale_calibration or self.image_aligned
+
+
+_H36M = {'dataset': 'h36m', 'batch_size': 64, 'epochs': 30}
+PRESETS: dict[str, dict[str, Any]] = {
+  # A demonstration without any file, in minutes on a laptop.
+  'synthetic': {'hid_dim': 64, 'epochs': 8},
+  # Human3.6M as released: ground-truth 2D, and stacked hourglass detections
+  # fine-tuned on it.
+  'h36m': _H36M,
+  'h36m_sh': _H36M | {'keypoints': 'sh_ft_h36m', 'epochs': 100},
+  # The paper's "Protocol #2": another split, scored after alignment.
+  'h36m_protocol2': _H36M
+  | {
+    'train_subjects': ('S1', 'S5', 'S6', 'S7', 'S8', 'S9'),
+    'test_subjects': ('S11',),
+    'test_downsample': 64,
+  },
+  # The benchmark on the CMU Motion Capture Database.
+  'cmu': {'dataset': 'cmu', 'batch_size': 256, 'epochs': 30},
+}
+
+
+def preset(name: str, **overrides: Any) -> Config:
+  """The preset's Config with some fields replaced.
+
+  Raises:
+    FlagError: unknown preset, or a value out of its range.
+  """
+  fields = choose('preset', name, PRESETS) | overrides
+  return Config(preset=name, **fields)
+
+
+def save(config: Config, path: pathlib.Path) -> None:
+  """Writes the config as JSON, under a temporary name first."""
+  temporary = path.with_suffix('.tmp')
+  temporary.write_text(json.dumps(dataclasses.asdict(config), indent=2) + '\n')
+  temporary.replace(path)
+
+
+def load(path: pathlib.Path) -> Config:
+  """Reads what `save` wrote.
+
+  Raises:
+    UserError: no such file, or not a config.
+  """
+  try:
+    fields = json.loads(path.read_text())
+    return Config(
+      **{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
+    )
+  except OSError as error:
+    raise UserError(
+      f'{path}: {error.strerror}; name the folder of a run, such as'
+      ' runs/synthetic'
+    ) from error
+  except (ValueError, TypeError, AttributeError, UserError) as error:
+    raise UserError(f'{path}: not the config of a run ({error})') from error

@@ -1,0 +1,93 @@
+"""Datasets: flags in, arrays of 2D-3D pairs out."""
+
+import dataclasses
+
+import numpy as np
+
+from semgcn_jax.config import Config
+from semgcn_jax.data import cmu, h36m, synthetic
+from semgcn_jax.data.pairs import Pairs, make_pairs
+from semgcn_jax.errors import FlagError, choose
+from semgcn_jax.skeleton import Skeleton, bone_vectors, load_skeleton
+
+DATASETS = {'synthetic': synthetic.read, 'h36m': h36m.read, 'cmu': cmu.read}
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+  """Both splits of a dataset, targets in metres; train may be left out."""
+
+  skeleton: Skeleton
+  train: Pairs | None
+  test: Pairs
+
+
+def load(config: Config, *, train: bool = True) -> Dataset:
+  """Reads or makes the dataset that the config names.
+
+  Args:
+    config: data fields.
+    train: also make the training pairs.
+
+  Raises:
+    FlagError: unknown dataset, skeleton, subject or action.
+    UserError: files that are missing, damaged or wrong.
+  """
+  read = choose('dataset', config.dataset, DATASETS)
+  skeleton = load_skeleton(config.skeleton)
+  source = read(config)
+  train_subjects = config.train_subjects or source.train_subjects
+  test_subjects = config.test_subjects or source.test_subjects
+  both = set(train_subjects) & set(test_subjects)
+  if both:
+    raise FlagError(
+      f'--train_subjects, --test_subjects: {", ".join(sorted(both))} in both;'
+      ' a subject is either for training or for testing'
+    )
+
+  def pairs(subjects, downsample):
+    return make_pairs(
+      source,
+      skeleton,
+      subjects=subjects,
+      actions=config.actions,
+      downsample=downsample,
+    )
+
+  return Dataset(
+    skeleton=skeleton,
+    train=pairs(train_subjects, config.downsample) if train else None,
+    test=pairs(test_subjects, config.test_downsample or config.downsample),
+  )
+
+
+def bone_length_sum(positions: np.ndarray, skeleton: Skeleton) -> np.ndarray:
+  """Sum of the bone lengths of `[..., J, D]` poses, `[...]`."""
+  return np.linalg.norm(bone_vectors(positions, skeleton), axis=-1).sum(axis=-1)
+
+
+def canonical_length(train: Pairs, skeleton: Skeleton) -> float:
+  """Mean sum of the bone lengths over the training poses, metres."""
+  return float(bone_length_sum(train.targets, skeleton).mean(dtype=np.float64))
+
+
+def center_inputs(pairs: Pairs, skeleton: Skeleton) -> Pairs:
+  """Moves the root of every input to the origin."""
+  inputs = pairs.inputs - pairs.inputs[:, skeleton.root, None]
+  return dataclasses.replace(pairs, inputs=inputs)
+
+
+def image_aligned(pairs: Pairs, skeleton: Skeleton) -> Pairs:
+  """The paper's section 5.1, after Zhou et al. (arXiv:1704.02447).
+
+  Returns:
+    Pairs with centred inputs, each target scaled so that its x and y coincide
+    with the input: in units of the normalised screen.
+  """
+  pairs = center_inputs(pairs, skeleton)
+  scale = bone_length_sum(pairs.inputs, skeleton) / bone_length_sum(
+    pairs.targets[..., :2], skeleton
+  )
+  return dataclasses.replace(
+    pairs, targets=pairs.targets * scale[:, None, None]
+  )

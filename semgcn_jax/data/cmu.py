@@ -1,0 +1,70 @@
+"""The benchmark on the CMU Graphics Lab Motion Capture Database.
+
+Every pose is seen by the four calibrated cameras of a Human3.6M subject, so that
+one benchmark on free data serves all models.
+"""
+
+import pathlib
+
+import numpy as np
+
+from semgcn_jax.cameras import H36M_SUBJECTS, h36m_cameras
+from semgcn_jax.config import Config
+from semgcn_jax.data.h36m import read_detections
+from semgcn_jax.data.npz import read_poses_3d
+from semgcn_jax.data.pairs import Source
+from semgcn_jax.errors import UserError
+
+TEST_SUBJECTS = ('S13', 'S35', 'S49', 'S135')
+MAX_OFFSET = 1.5  # Metres of the pelvis from the middle of its track.
+
+
+def read(config: Config) -> Source:
+  """Reads data_3d_cmu.npz: 16 joints, metres, z up, subjects S<CMU number>.
+
+  Raises:
+    UserError: see `npz.read_poses_3d`.
+  """
+  path = pathlib.Path(config.data_dir) / 'data_3d_cmu.npz'
+  poses_3d = {
+    subject: {action: center(poses) for action, poses in actions.items()}
+    for subject, actions in read_poses_3d(path).items()
+  }
+  return Source(
+    name=str(path),
+    poses_3d=poses_3d,
+    poses_2d=read_detections(config, 'cmu'),
+    cameras={subject: _cameras(subject, path) for subject in poses_3d},
+    train_subjects=tuple(s for s in poses_3d if s not in TEST_SUBJECTS),
+    test_subjects=TEST_SUBJECTS,
+  )
+
+
+def center(poses: np.ndarray) -> np.ndarray:
+  """Keeps a clip in view: its pelvis stays within 1.5 m of the origin in x, y.
+
+  Args:
+    poses: `[T, J, 3]`, metres, world frame, joint 0 the pelvis.
+
+  Returns:
+    `[T, J, 3]` float64: the pelvis track minus its mean x and y, and offsets
+    longer than 1.5 m shortened to that; the other joints move along.
+  """
+  poses = poses.astype(np.float64)
+  track = poses[:, :1, :2]
+  offset = track - track.mean(axis=0)
+  length = np.linalg.norm(offset, axis=-1, keepdims=True)
+  offset *= np.minimum(1, MAX_OFFSET / np.maximum(length, 1e-9))
+  moved = poses.copy()
+  moved[..., :2] += offset - track
+  return moved
+
+
+def _cameras(subject: str, path: pathlib.Path):
+  try:
+    number = int(subject.removeprefix('S'))
+  except ValueError as error:
+    raise UserError(
+      f'{path}: subject {subject}; CMU subjects are S and their number'
+    ) from error
+  return h36m_cameras()[H36M_SUBJECTS[number % len(H36M_SUBJECTS)]]

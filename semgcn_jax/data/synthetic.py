@@ -1,0 +1,366 @@
+"""A made dataset: people who move, seen by the Human3.6M cameras.
+
+Forward kinematics of joint angles within anatomical limits along smooth paths.
+The bits are the same on every machine: random numbers are raw PCG64 output, and
+everything else is elementwise +, -, *, / and square roots, which IEEE 754
+rounds alike everywhere; sines come from a polynomial, not from a library.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from semgcn_jax.cameras import h36m_cameras, rotate
+from semgcn_jax.config import Config
+from semgcn_jax.data.npz import Poses3D
+from semgcn_jax.data.pairs import Source
+from semgcn_jax.skeleton import H36M
+
+RATE = 10  # Frames per second.
+FRAMES = 25  # Per clip.
+CLIPS = {'S1': 4, 'S5': 4, 'S6': 4, 'S7': 4, 'S8': 4, 'S9': 3, 'S11': 2}
+TRAIN_SUBJECTS = ('S1', 'S5', 'S6', 'S7', 'S8')
+TEST_SUBJECTS = ('S9', 'S11')
+
+# A person in the neutral pose, arms hanging: x right, y forward, z up, metres.
+# Offset of each joint from its parent, in the joint order of `H36M`.
+OFFSETS = np.array(
+  [
+    (0.0, 0.0, 0.0),  # Pelvis
+    (0.13, 0.0, 0.0),  # RHip
+    (0.0, 0.0, -0.44),  # RKnee
+    (0.0, 0.0, -0.43),  # RAnkle
+    (-0.13, 0.0, 0.0),  # LHip
+    (0.0, 0.0, -0.44),  # LKnee
+    (0.0, 0.0, -0.43),  # LAnkle
+    (0.0, 0.0, 0.24),  # Spine
+    (0.0, 0.0, 0.25),  # Thorax
+    (0.0, 0.03, 0.25),  # Head
+    (-0.15, 0.0, -0.02),  # LShoulder
+    (0.0, 0.0, -0.28),  # LElbow
+    (0.0, 0.0, -0.25),  # LWrist
+    (0.15, 0.0, -0.02),  # RShoulder
+    (0.0, 0.0, -0.28),  # RElbow
+    (0.0, 0.0, -0.25),  # RWrist
+  ]
+)
+
+# Limits in degrees: {bone: (flexion, abduction, twist)}, each (low, high). The
+# bone is named after the joint at its end, without the side. Flexion moves
+# forward, abduction away from the body (upwards for the shoulder).
+LIMITS = {
+  'Pelvis': ((-15, 50), (-15, 15), (0, 0)),
+  'Hip': ((0, 0), (0, 0), (0, 0)),
+  'Knee': ((-20, 115), (-15, 45), (-30, 30)),
+  'Ankle': ((-140, 0), (0, 0), (0, 0)),
+  'Spine': ((-20, 45), (-20, 20), (-25, 25)),
+  'Thorax': ((-15, 30), (-15, 15), (-25, 25)),
+  'Head': ((-35, 45), (-30, 30), (-60, 60)),
+  'Shoulder': ((0, 0), (-8, 20), (-10, 10)),
+  'Elbow': ((-50, 170), (-10, 120), (-60, 60)),
+  'Wrist': ((0, 145), (0, 0), (0, 0)),
+}
+_UPRIGHT = ('Pelvis', 'Spine', 'Thorax', 'Head')  # Bend forwards about -x.
+
+
+@dataclasses.dataclass(frozen=True)
+class Family:
+  """A kind of motion. Angles in degrees, (right, left) for paired bones.
+
+  Attributes:
+    pose: {bone: ((flexion, abduction, twist) right, the same left)}, the middle
+      of the motion; one triple for bones of the middle.
+    swing: {bone: (flexion amplitude, phase right, phase left)}, phases in
+      cycles.
+    rate: cycles per second of the swing.
+    speed: of walking, metres per second.
+    wander: size of the slow random motion of every angle, degrees.
+  """
+
+  pose: dict = dataclasses.field(default_factory=dict)
+  swing: dict = dataclasses.field(default_factory=dict)
+  rate: float = 0.5
+  speed: float = 0.0
+  wander: float = 12.0
+
+
+_DOWN = (5, 5, 0)
+FAMILIES = {
+  'Walking': Family(
+    pose={'Knee': ((8, 2, 0),) * 2, 'Ankle': ((-25, 0, 0),) * 2},
+    swing={
+      'Knee': (28, 0.0, 0.5),
+      'Ankle': (25, 0.3, 0.8),
+      'Elbow': (25, 0.5, 0.0),
+    },
+    rate=0.9,
+    speed=0.9,
+    wander=6,
+  ),
+  'Running': Family(
+    pose={
+      'Pelvis': (10, 0, 0),
+      'Knee': ((25, 2, 0),) * 2,
+      'Ankle': ((-60, 0, 0),) * 2,
+      'Wrist': ((90, 0, 0),) * 2,
+    },
+    swing={
+      'Knee': (42, 0.0, 0.5),
+      'Ankle': (45, 0.3, 0.8),
+      'Elbow': (38, 0.5, 0.0),
+    },
+    rate=1.3,
+    speed=1.3,
+    wander=6,
+  ),
+  'Sitting': Family(
+    pose={
+      'Pelvis': (5, 0, 0),
+      'Knee': ((88, 8, 0),) * 2,
+      'Ankle': ((-85, 0, 0),) * 2,
+      'Elbow': ((30, 8, 0),) * 2,
+      'Wrist': ((55, 0, 0),) * 2,
+    },
+  ),
+  'Squatting': Family(
+    pose={
+      'Pelvis': (18, 0, 0),
+      'Knee': ((60, 15, 0),) * 2,
+      'Ankle': ((-70, 0, 0),) * 2,
+      'Elbow': ((75, 5, 0),) * 2,
+    },
+    swing={'Knee': (40, 0.0, 0.0), 'Ankle': (55, 0.5, 0.5)},
+    rate=0.4,
+    wander=8,
+  ),
+  'Waving': Family(
+    pose={
+      'Elbow': ((60, 90, 0), _DOWN),
+      'Wrist': ((70, 0, 0), (15, 0, 0)),
+    },
+    swing={'Wrist': (40, 0.0, 0.0)},
+    rate=1.2,
+  ),
+  'Pointing': Family(
+    pose={
+      'Elbow': ((85, 20, 0), _DOWN),
+      'Wrist': ((12, 0, 0), (20, 0, 0)),
+    },
+    swing={'Elbow': (25, 0.0, 0.3)},
+    rate=0.3,
+    wander=18,
+  ),
+  'Phoning': Family(
+    pose={
+      'Head': (10, 10, 0),
+      'Elbow': ((45, 35, 0), _DOWN),
+      'Wrist': ((135, 0, 0), (30, 0, 0)),
+    },
+    speed=0.4,
+  ),
+  'Boxing': Family(
+    pose={
+      'Knee': ((20, 8, 0),) * 2,
+      'Ankle': ((-25, 0, 0),) * 2,
+      'Elbow': ((55, 15, 0),) * 2,
+      'Wrist': ((85, 0, 0),) * 2,
+    },
+    swing={'Elbow': (32, 0.0, 0.5), 'Wrist': (50, 0.5, 0.0)},
+    rate=1.0,
+    speed=0.3,
+  ),
+  'Bending': Family(
+    pose={
+      'Pelvis': (25, 0, 0),
+      'Spine': (20, 0, 0),
+      'Elbow': ((60, 5, 0),) * 2,
+      'Knee': ((30, 5, 0),) * 2,
+      'Ankle': ((-20, 0, 0),) * 2,
+    },
+    swing={'Pelvis': (22, 0.0, 0.0), 'Spine': (18, 0.0, 0.0)},
+    rate=0.4,
+    wander=9,
+  ),
+  'Dancing': Family(
+    pose={
+      'Knee': ((20, 12, 0),) * 2,
+      'Ankle': ((-35, 0, 0),) * 2,
+      'Elbow': ((70, 60, 0),) * 2,
+      'Wrist': ((60, 0, 0),) * 2,
+    },
+    swing={
+      'Knee': (25, 0.0, 0.5),
+      'Ankle': (25, 0.4, 0.9),
+      'Elbow': (45, 0.2, 0.5),
+    },
+    rate=0.8,
+    speed=0.5,
+    wander=20,
+  ),
+}
+
+
+def read(config: Config) -> Source:
+  """The dataset; the config changes nothing, not even by its seed."""
+  del config
+  return Source(
+    name='the synthetic dataset',
+    poses_3d=generate(seed=0),
+    poses_2d=None,
+    cameras=h36m_cameras(),
+    train_subjects=TRAIN_SUBJECTS,
+    test_subjects=TEST_SUBJECTS,
+  )
+
+
+def generate(seed: int) -> Poses3D:
+  """Makes the poses: {subject: {'<family> <clip>': [25, 16, 3]}}, metres."""
+  random = _Random(seed)
+  poses = {}
+  for subject, clips in CLIPS.items():
+    offsets = _body(random)
+    poses[subject] = {
+      f'{name} {clip}': _clip(family, offsets, random)
+      for name, family in FAMILIES.items()
+      for clip in range(1, clips + 1)
+    }
+  return poses
+
+
+class _Random:
+  """Uniform numbers whose bits no NumPy release or machine changes."""
+
+  def __init__(self, seed: int):
+    self._bits = np.random.PCG64(seed)
+
+  def uniform(self, low, high, *shape: int) -> np.ndarray:
+    raw = self._bits.random_raw(int(np.prod(shape, dtype=int)))
+    unit = (raw >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return low + unit.reshape(shape) * (np.asarray(high) - low)
+
+
+def _sin_cos(degrees: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+  """Sine and cosine by their Taylor series, to 1e-13."""
+  x = (degrees - 360 * np.rint(degrees / 360)) * (3.141592653589793 / 180)
+  square = x * x
+  sin, cos = np.ones_like(x), np.ones_like(x)
+  for k in range(26, 0, -2):
+    sin = 1 - sin * square / (k * (k + 1))
+    cos = 1 - cos * square / (k * (k - 1))
+  return x * sin, cos
+
+
+def _body(random: _Random) -> np.ndarray:
+  """`[16, 3]` offsets of a person: own height, own symmetric proportions."""
+  factors = random.uniform(0.92, 1.08, H36M.num_joints)
+  for left, right in zip(H36M.left, H36M.right, strict=True):
+    factors[left] = factors[right]
+  return OFFSETS * (factors * random.uniform(0.92, 1.08, 1))[:, None]
+
+
+def _clip(family: Family, offsets: np.ndarray, random: _Random) -> np.ndarray:
+  """`[T, 16, 3]` float32, metres, world frame, z up."""
+  time = np.arange(FRAMES) / RATE
+  mirrored = random.uniform(0, 1) < 0.5
+  angles = _angles(family, time, mirrored, random)
+  heading = random.uniform(0, 360) + random.uniform(-25, 25) * time
+  heading = heading + _smooth(time, random, 20.0)
+  positions = _forward_kinematics(angles, heading, offsets)
+  # The lowest joint, mostly an ankle, stays near the floor.
+  positions[..., 2] += 0.08 - positions[..., 2].min(axis=1, keepdims=True)
+  sin, cos = _sin_cos(heading)
+  step = family.speed * random.uniform(0.8, 1.2) / RATE
+  track = np.stack([np.cumsum(-sin * step), np.cumsum(cos * step)], axis=-1)
+  track += random.uniform(-0.4, 0.4, 2) - track[FRAMES // 2]
+  positions[..., :2] += track[:, None]
+  return positions.astype(np.float32)
+
+
+def _smooth(time: np.ndarray, random: _Random, size, *shape) -> np.ndarray:
+  """Slow random paths `[T, *shape]` around zero, of about the given size."""
+  frequency = random.uniform(0.05, 0.5, 3, *shape)
+  phase = random.uniform(0, 1, 3, *shape)
+  weight = random.uniform(0.3, 1, 3, *shape)
+  path = np.zeros((len(time), *shape))
+  time = time.reshape(-1, *(1,) * len(shape))
+  for f, p, w in zip(frequency, phase, weight, strict=True):
+    path += w * _sin_cos(360 * (f * time + p))[0]
+  return size * path
+
+
+def _angles(
+  family: Family, time: np.ndarray, mirrored: bool, random: _Random
+) -> np.ndarray:
+  """`[T, 16, 3]` flexion, abduction, twist of every bone, within the limits."""
+  bones = [joint.lstrip('LR') for joint in H36M.joints]
+  side = np.array([j in H36M.left for j in range(H36M.num_joints)]) ^ mirrored
+  limits = np.array([LIMITS[bone] for bone in bones], np.float64)
+  angles = _smooth(time, random, family.wander, H36M.num_joints, 3)
+  phase = random.uniform(0, 1) + family.rate * random.uniform(0.8, 1.2) * time
+  for j, bone in enumerate(bones):
+    pose = family.pose.get(bone, (0, 0, 0))
+    angles[:, j] += pose[int(side[j])] if isinstance(pose[0], tuple) else pose
+    if bone in family.swing:
+      amplitude, *phases = family.swing[bone]
+      angles[:, j, 0] += (
+        amplitude * _sin_cos(360 * (phase + phases[int(side[j])]))[0]
+      )
+  return np.clip(angles, limits[..., 0], limits[..., 1])
+
+
+def _forward_kinematics(
+  angles: np.ndarray, heading: np.ndarray, offsets: np.ndarray
+) -> np.ndarray:
+  """Joint positions relative to the pelvis.
+
+  Args:
+    angles: `[T, 16, 3]`, degrees; how each bone is turned against its parent.
+    heading: `[T]`, degrees about the vertical.
+    offsets: `[16, 3]`, metres.
+
+  Returns:
+    `[T, 16, 3]`, metres, z up.
+  """
+  sign = np.ones((H36M.num_joints, 3))
+  for j, joint in enumerate(H36M.joints):
+    sign[j, 0] = -1 if joint in _UPRIGHT else 1
+    sign[j, 1:] = (1, 1) if j in H36M.left else (-1, -1)
+  quaternions = _from_euler(angles * sign)
+  world = np.zeros((len(angles), H36M.num_joints, 4))
+  positions = np.zeros((len(angles), H36M.num_joints, 3))
+  zeros = np.zeros_like(heading)
+  turn = _from_euler(np.stack([zeros, zeros, heading], axis=-1))
+  world[:, 0] = _multiply(turn, quaternions[:, 0])
+  for parent, child in H36M.bones:
+    # The legs hang from the pelvis but do not lean with it.
+    frame = turn if H36M.joints[child][1:] == 'Hip' else world[:, parent]
+    world[:, child] = _multiply(frame, quaternions[:, child])
+    positions[:, child] = positions[:, parent] + rotate(
+      world[:, child], offsets[child]
+    )
+  return positions
+
+
+def _from_euler(degrees: np.ndarray) -> np.ndarray:
+  """x, then y, then z rotation `[..., 3]` -> quaternions `[..., 4]`."""
+  sin, cos = _sin_cos(degrees / 2)
+  x, y, z = np.zeros((3, *degrees.shape[:-1], 4))
+  for axis, quaternion in enumerate((x, y, z)):
+    quaternion[..., 0] = cos[..., axis]
+    quaternion[..., 1 + axis] = sin[..., axis]
+  return _multiply(z, _multiply(y, x))
+
+
+def _multiply(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+  """Product of quaternions `[..., 4]`, w first."""
+  w, x, y, z = (a[..., i] for i in range(4))
+  s, p, q, r = (b[..., i] for i in range(4))
+  return np.stack(
+    [
+      w * s - x * p - y * q - z * r,
+      w * p + x * s + y * r - z * q,
+      w * q - x * r + y * s + z * p,
+      w * r + x * q - y * p + z * s,
+    ],
+    axis=-1,
+  )

@@ -1,0 +1,234 @@
+"""Evaluation: pose errors per action and over all poses."""
+
+import dataclasses
+import functools
+import json
+import pathlib
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from semgcn_jax import checkpoints, data, metrics, models, published
+from semgcn_jax import config as config_lib
+from semgcn_jax.config import Config
+from semgcn_jax.data import Pairs
+from semgcn_jax.errors import FlagError
+from semgcn_jax.skeleton import Skeleton, bone_vectors, load_skeleton
+
+# Columns of the table: key and heading. The first three are millimetres.
+COLUMNS = {
+  'mpjpe': 'MPJPE',
+  'p_mpjpe': 'P-MPJPE',
+  'n_mpjpe': 'N-MPJPE',
+  'pck_150': 'PCK@150',
+  'auc': 'AUC',
+}
+
+
+def evaluate(
+  model: nn.Module,
+  variables: dict[str, Any],
+  pairs: Pairs,
+  skeleton: Skeleton,
+  *,
+  batch_size: int,
+  canonical_length: float | None = None,
+) -> dict[str, Any]:
+  """Scores a model on every pose exactly once, in float32 'highest'.
+
+  Args:
+    model: `[..., J, 2]` -> `[..., J, 3]`.
+    variables: its params and batch_stats.
+    pairs: inputs, and targets in metres.
+    skeleton: of the poses.
+    batch_size: poses per step.
+    canonical_length: sum of bone lengths in metres that every prediction is
+      scaled to (the paper's section 5.2, after arXiv:1704.02447); None: as is.
+
+  Returns:
+    {'mpjpe', 'p_mpjpe', 'n_mpjpe' (mm), 'pck_150', 'auc' (percent), over all
+    poses; 'mpjpe_action', 'p_mpjpe_action' (means over actions); 'num_poses';
+    'actions': {name: the same and 'num_poses'}}.
+  """
+  batch_size = min(batch_size, len(pairs))
+  errors = []
+  for start in range(0, len(pairs), batch_size):
+    # The last batch is filled up from the front to keep one compiled shape.
+    rows = np.arange(start, start + batch_size) % len(pairs)
+    with jax.default_matmul_precision('highest'):
+      batch = _pose_errors(
+        model,
+        skeleton,
+        variables,
+        pairs.inputs[rows],
+        pairs.targets[rows],
+        canonical_length,
+      )
+    errors.append(jax.tree.map(lambda e: e[: len(pairs) - start], batch))  # noqa: B023
+  errors = {
+    name: np.concatenate([np.asarray(e[name], np.float64) for e in errors])
+    for name in COLUMNS
+  }
+  result = {name: float(values.mean()) for name, values in errors.items()}
+  actions = {}
+  for index, action in enumerate(pairs.action_names):
+    chosen = pairs.actions == index
+    actions[action] = {
+      name: float(values[chosen].mean()) for name, values in errors.items()
+    } | {'num_poses': int(chosen.sum())}
+  for name in ('mpjpe', 'p_mpjpe'):
+    scores = [action[name] for action in actions.values()]
+    result[f'{name}_action'] = float(np.mean(scores))
+  return result | {'num_poses': len(pairs), 'actions': actions}
+
+
+@functools.partial(jax.jit, static_argnames=('model', 'skeleton'))
+def _pose_errors(
+  model: nn.Module,
+  skeleton: Skeleton,
+  variables: dict[str, Any],
+  inputs: jax.Array,
+  targets: jax.Array,
+  canonical_length: float | None,
+) -> dict[str, jax.Array]:
+  """Every metric of every pose, `[B]` each."""
+  predicted = predict(model, variables, inputs, skeleton)
+  if canonical_length is not None:
+    predicted = calibrate_scale(predicted, canonical_length, skeleton)
+  return {
+    'mpjpe': 1000 * metrics.mpjpe(predicted, targets),
+    'p_mpjpe': 1000 * metrics.p_mpjpe(predicted, targets),
+    'n_mpjpe': 1000 * metrics.n_mpjpe(predicted, targets),
+    'pck_150': metrics.pck(predicted, targets),
+    'auc': metrics.auc(predicted, targets),
+  }
+
+
+def predict(
+  model: nn.Module,
+  variables: dict[str, Any],
+  inputs: jax.Array,
+  skeleton: Skeleton,
+) -> jax.Array:
+  """Joints `[..., J, 2]` -> `[..., J, 3]` with the root at the origin."""
+  predicted = model.apply(variables, inputs, train=False)
+  return predicted - predicted[..., skeleton.root, None, :]
+
+
+def calibrate_scale(
+  predicted: jax.Array, canonical_length: float, skeleton: Skeleton
+) -> jax.Array:
+  """Scales root-relative poses `[..., J, 3]` so that the lengths of their bones
+  sum to `canonical_length`."""
+  lengths = jnp.linalg.norm(bone_vectors(predicted, skeleton), axis=-1)
+  scale = canonical_length / lengths.sum(axis=-1)
+  return predicted * scale[..., None, None]
+
+
+def mean_pose_score(train: Pairs, test: Pairs) -> float:
+  """MPJPE in mm of the mean training pose as prediction for every test pose."""
+  mean = train.targets.mean(axis=0, dtype=np.float64)
+  return 1000 * float(np.linalg.norm(test.targets - mean, axis=-1).mean())
+
+
+def format_table(
+  result: dict[str, Any], published: dict[str, float] | None = None
+) -> str:
+  """The result as text, a line per action.
+
+  Args:
+    result: of `evaluate`.
+    published: {action: MPJPE in mm} to print beside.
+  """
+  width = max(len('mean of actions'), *map(len, result['actions'])) + 1
+  header = f'{"":{width}}' + ''.join(f'{h:>9}' for h in COLUMNS.values())
+  header += f'{"poses":>9}' + (f'{"published":>11}' if published else '')
+
+  def line(name, values, count=''):
+    cells = ''.join(
+      f'{values[c]:9.2f}' if c in values else f'{"":9}' for c in COLUMNS
+    )
+    reference = (published or {}).get(name)
+    reference = f'{reference:11.1f}' if reference is not None else ''
+    return f'{name:{width}}{cells}{count:>9}{reference}'.rstrip()
+
+  lines = [header]
+  for name, values in result['actions'].items():
+    lines.append(line(name, values, values['num_poses']))
+  means = {name: result[f'{name}_action'] for name in ('mpjpe', 'p_mpjpe')}
+  lines.append(line('mean of actions', means))
+  lines.append(line('all poses', result, result['num_poses']))
+  return '\n'.join(lines)
+
+
+def print_result(result: dict[str, Any], config: Config) -> None:
+  """Prints the table of a checkpoint, beside what was published for it."""
+  references, released = published.references(config)
+  print(f'\nepoch {result["epoch"]}, errors in mm:')
+  print(format_table(result, references))
+  if released:
+    print(released)
+
+
+def evaluate_run(
+  workdir: pathlib.Path, which: str, overrides: dict[str, Any]
+) -> dict[str, Any]:
+  """Scores a checkpoint of a run, and prints the table.
+
+  Args:
+    workdir: folder of the run.
+    which: 'best', 'last' or the number of an epoch.
+    overrides: fields that replace those of the run's config.
+
+  Returns:
+    What `evaluate` returns, with 'epoch' and 'num_params'.
+
+  Raises:
+    UserError: no run, no checkpoint, or no data.
+  """
+  config = config_lib.load(workdir / 'config.json')
+  config = dataclasses.replace(config, **overrides)
+  skeleton = load_skeleton(config.skeleton)
+  model = models.build(config, skeleton)
+  example = jax.ShapeDtypeStruct((1, skeleton.num_joints, 2), jnp.float32)
+  variables = jax.eval_shape(model.init, jax.random.PRNGKey(0), example)
+  variables, progress = checkpoints.restore_variables(workdir, which, variables)
+  dataset = data.load(config, train=config.calibrates)
+  test, canonical_length = dataset.test, None
+  if config.calibrates:
+    canonical_length = data.canonical_length(dataset.train, skeleton)
+  if config.image_aligned:
+    test = data.center_inputs(test, skeleton)
+  result = evaluate(
+    model,
+    variables,
+    test,
+    skeleton,
+    batch_size=config.eval_batch_size,
+    canonical_length=canonical_length,
+  )
+  result['epoch'] = progress.epoch
+  result['num_params'] = sum(
+    leaf.size for leaf in jax.tree.leaves(variables['params'])
+  )
+  print_result(result, config)
+  return result
+
+
+def write_json(result: dict[str, Any], path: pathlib.Path) -> None:
+  """Writes a result, under a temporary name first.
+
+  Raises:
+    FlagError: the file cannot be written.
+  """
+  temporary = path.with_name(path.name + '.tmp')
+  try:
+    temporary.write_text(json.dumps(result, indent=2) + '\n')
+    temporary.replace(path)
+  except OSError as error:
+    raise FlagError(
+      f'--output={path}: {error.strerror}; name a file in an existing folder'
+    ) from error

@@ -1,0 +1,32 @@
+"""Lets a run end at a good moment when it is asked to stop."""
+
+import signal
+import threading
+
+
+class StopRequest:
+  """Context manager that turns SIGTERM and the first Ctrl-C into a flag.
+
+  Attributes:
+    signal: the signal that came, or None. The handlers that were there before
+      are back after the first signal, so that a second one acts at once.
+  """
+
+  def __init__(self):
+    self.signal = None
+    self._previous = {}
+
+  def __enter__(self):
+    if threading.current_thread() is threading.main_thread():
+      for number in (signal.SIGTERM, signal.SIGINT):
+        self._previous[number] = signal.signal(number, self._handle)
+    return self
+
+  def __exit__(self, *error):
+    while self._previous:
+      signal.signal(*self._previous.popitem())
+
+  def _handle(self, number, frame):
+    del frame
+    self.signal = number
+    self.__exit__()

@@ -1,0 +1,68 @@
+"""Pose errors, per pose, so that every average is taken over exact counts.
+
+All functions take predictions and targets `[..., J, 3]` in metres, both with
+the root joint at the origin unless said otherwise, and return `[...]`.
+"""
+
+import jax
+import jax.numpy as jnp
+
+Array = jax.Array
+
+
+def joint_errors(predicted: Array, target: Array) -> Array:
+  """Euclidean distance of every joint, `[..., J]`, metres."""
+  return jnp.linalg.norm(predicted - target, axis=-1)
+
+
+def mpjpe(predicted: Array, target: Array) -> Array:
+  """Mean per joint position error, metres (Protocol 1)."""
+  return joint_errors(predicted, target).mean(axis=-1)
+
+
+def n_mpjpe(predicted: Array, target: Array) -> Array:
+  """MPJPE after the best scaling of each prediction (arXiv:1804.01110)."""
+  scale = jnp.sum(predicted * target, axis=(-2, -1), keepdims=True)
+  scale = scale / jnp.sum(jnp.square(predicted), axis=(-2, -1), keepdims=True)
+  return mpjpe(scale * predicted, target)
+
+
+def p_mpjpe(predicted: Array, target: Array) -> Array:
+  """MPJPE after rigid alignment with scale, no reflection (Protocol 2)."""
+  return mpjpe(procrustes_align(predicted, target), target)
+
+
+def procrustes_align(predicted: Array, target: Array) -> Array:
+  """Moves each prediction onto its target by the best similarity transform.
+
+  Args:
+    predicted: `[..., J, 3]`, anywhere.
+    target: `[..., J, 3]`.
+
+  Returns:
+    `[..., J, 3]`: scaled, rotated (never mirrored) and shifted predictions
+    (Umeyama, 1991).
+  """
+  mean_p = predicted.mean(axis=-2, keepdims=True)
+  mean_t = target.mean(axis=-2, keepdims=True)
+  p, t = predicted - mean_p, target - mean_t
+  u, s, vt = jnp.linalg.svd(jnp.swapaxes(p, -1, -2) @ t)
+  # A mirrored best fit is undone along the least significant direction.
+  sign = jnp.sign(jnp.linalg.det(u @ vt))
+  flip = jnp.stack([jnp.ones_like(sign), jnp.ones_like(sign), sign], axis=-1)
+  rotation = (u * flip[..., None, :]) @ vt
+  scale = (s * flip).sum(axis=-1) / jnp.sum(jnp.square(p), axis=(-2, -1))
+  return scale[..., None, None] * (p @ rotation) + mean_t
+
+
+def pck(predicted: Array, target: Array, threshold: float = 0.15) -> Array:
+  """Percentage of joints closer than the threshold in metres."""
+  closer = joint_errors(predicted, target) < threshold
+  return 100 * closer.mean(axis=-1)
+
+
+def auc(predicted: Array, target: Array) -> Array:
+  """Mean PCK over the thresholds 0, 5, ..., 150 mm (arXiv:1611.09813)."""
+  thresholds = jnp.linspace(0, 0.15, 31)
+  closer = joint_errors(predicted, target)[..., None] < thresholds
+  return 100 * closer.mean(axis=(-2, -1))

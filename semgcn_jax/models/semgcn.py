@@ -1,0 +1,67 @@
+"""SemGCN and its ablations (paper section 3.3, Table 1)."""
+
+import functools
+
+import flax.linen as nn
+import jax
+
+from semgcn_jax.layers import (
+  GraphConv,
+  GraphConvBlock,
+  NonLocal,
+  ResidualBlock,
+  SemGraphConv,
+)
+from semgcn_jax.skeleton import Skeleton
+
+CONVOLUTIONS = {
+  'semantic': SemGraphConv,
+  'channel_wise': functools.partial(SemGraphConv, channel_wise=True),
+  'vanilla': GraphConv,
+}
+
+
+class SemGCN(nn.Module):
+  """2D joints -> 3D joints.
+
+  The rows of the paper's Table 1: ResGCN is `conv='vanilla',
+  non_local=False`; "w/o SemGConv" is `conv='vanilla'`; "w/o Non-Local" is
+  `non_local=False`; SemGCN is the default.
+
+  Attributes:
+    skeleton: the graph.
+    hid_dim: channels of the hidden layers.
+    num_layers: number of residual blocks.
+    conv: a key of `CONVOLUTIONS`; 'channel_wise' is paper eq. 3.
+    non_local: a non-local layer after the first block and each residual block.
+    dropout: rate behind every ReLU.
+    out_dim: coordinates per joint.
+    axis_name: see `BatchNorm`.
+  """
+
+  skeleton: Skeleton
+  hid_dim: int = 128
+  num_layers: int = 4
+  conv: str = 'semantic'
+  non_local: bool = True
+  dropout: float = 0.0
+  out_dim: int = 3
+  axis_name: str | None = None
+
+  @nn.compact
+  def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+    """Joints `[..., J, 2]`, normalised screen -> `[..., J, 3]`, metres."""
+    conv = functools.partial(CONVOLUTIONS[self.conv], skeleton=self.skeleton)
+    fields = (conv, self.hid_dim, self.axis_name, self.dropout)
+
+    def non_local(x, name):
+      if not self.non_local:
+        return x
+      return NonLocal(self.skeleton, self.axis_name, name=name)(x, train=train)
+
+    x = GraphConvBlock(*fields, name='input')(x, train=train)
+    x = non_local(x, 'input_non_local')
+    for i in range(self.num_layers):
+      x = ResidualBlock(*fields, name=f'residual{i}')(x, train=train)
+      x = non_local(x, f'residual{i}_non_local')
+    return conv(self.out_dim, name='output')(x)

@@ -1,0 +1,62 @@
+"""Shows how training goes: a bar to a person, plain lines to a file."""
+
+import time
+
+import rich.console
+import rich.progress
+
+LINE_SECONDS = 30  # Between two plain lines within an epoch.
+
+
+class ProgressBar:
+  """Context manager over the steps of a run.
+
+  Args:
+    total: steps of the whole run.
+    done: steps taken before.
+    batch_size: poses per step.
+  """
+
+  def __init__(self, total: int, done: int, batch_size: int):
+    self._console = rich.console.Console(highlight=False, soft_wrap=True)
+    self._bar = rich.progress.Progress(
+      '{task.description}',
+      rich.progress.BarColumn(),
+      '{task.percentage:3.0f}%',
+      'left',
+      rich.progress.TimeRemainingColumn(),
+      console=self._console,
+      disable=not self._console.is_terminal,
+      transient=True,
+    )
+    self._task = self._bar.add_task('compiling', total=total, completed=done)
+    self._total, self._done, self._batch_size = total, done, batch_size
+    self._start_done = done
+    self._start = self._last_line = time.monotonic()
+
+  def __enter__(self):
+    self._bar.start()
+    return self
+
+  def __exit__(self, *error):
+    self._bar.stop()
+
+  def advance(self, steps: int, epoch: int, loss: float) -> None:
+    """Counts steps; loss is their mean."""
+    now = time.monotonic()
+    if self._done == self._start_done:  # The first chunk compiled.
+      self._start, self._start_done = now, self._done + steps
+    self._done += steps
+    since = self._done - self._start_done
+    rate = since / max(now - self._start, 1e-9)
+    speed = f'{rate * self._batch_size:,.0f} poses/s' if since else 'compiled'
+    text = f'epoch {epoch}  loss {loss:.5f}  {speed}'
+    self._bar.update(self._task, advance=steps, description=text)
+    if not self._console.is_terminal and now - self._last_line > LINE_SECONDS:
+      left = (self._total - self._done) / rate if since else 0
+      self.line(f'{text}  {self._done}/{self._total} steps  {left:.0f} s left')
+
+  def line(self, text: str) -> None:
+    """Prints a line above the bar."""
+    self._last_line = time.monotonic()
+    self._console.print(text, markup=False)

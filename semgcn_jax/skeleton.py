@@ -1,0 +1,207 @@
+"""Skeletons: joints, parents, left/right pairs, groups; and joint sets."""
+
+import dataclasses
+import json
+
+from semgcn_jax.errors import FlagError, UserError, listed
+
+
+@dataclasses.dataclass(frozen=True)
+class Skeleton:
+  """A tree of joints; immutable and hashable, so modules can hold it.
+
+  Attributes:
+    joints: name of each joint.
+    parents: index of each joint's parent; -1 for the one root.
+    left: joints of the left side, paired in order with `right`.
+    right: joints of the right side.
+    groups: joints pooled together by the non-local layers (paper Fig. 6,
+      right); every joint is in exactly one group. Empty: no pooling.
+
+  Raises:
+    UserError: the fields contradict each other, or `parents` has a cycle.
+  """
+
+  joints: tuple[str, ...]
+  parents: tuple[int, ...]
+  left: tuple[int, ...] = ()
+  right: tuple[int, ...] = ()
+  groups: tuple[tuple[int, ...], ...] = ()
+
+  def __post_init__(self):
+    count = len(self.joints)
+    if len(self.parents) != count:
+      raise UserError(
+        f'skeleton: {count} joints but {len(self.parents)} parents;'
+        ' give one parent per joint, -1 for the root'
+      )
+    for joint, parent in zip(self.joints, self.parents, strict=True):
+      if not -1 <= parent < count:
+        raise UserError(
+          f'skeleton: the parent of {joint} is {parent};'
+          f' give an index from 0 to {count - 1}, or -1 for the root'
+        )
+    for start in range(count):
+      path = [start]
+      while self.parents[path[-1]] != -1:
+        path.append(self.parents[path[-1]])
+        if path[-1] in path[:-1]:
+          cycle = ' -> '.join(self.joints[i] for i in path)
+          raise UserError(
+            f'skeleton: the parents form a cycle, {cycle};'
+            ' correct the parents so that every joint leads to the root'
+          )
+    if self.parents.count(-1) != 1:
+      raise UserError(
+        f'skeleton: {self.parents.count(-1)} joints have parent -1;'
+        ' exactly one joint is the root'
+      )
+    sides = self.left + self.right
+    if len(self.left) != len(self.right) or len(set(sides)) != len(sides):
+      raise UserError(
+        'skeleton: left and right must pair distinct joints, one to one'
+      )
+    if any(not 0 <= joint < count for joint in sides):
+      raise UserError(
+        f'skeleton: left and right must be joint indices, 0 to {count - 1}'
+      )
+    grouped = [joint for group in self.groups for joint in group]
+    if self.groups and (
+      sorted(grouped) != list(range(count)) or () in self.groups
+    ):
+      raise UserError(
+        'skeleton: the groups must hold every joint exactly once;'
+        ' give none to switch pooling off'
+      )
+
+  @property
+  def num_joints(self) -> int:
+    return len(self.joints)
+
+  @property
+  def root(self) -> int:
+    return self.parents.index(-1)
+
+  @property
+  def bones(self) -> tuple[tuple[int, int], ...]:
+    """(parent, child) of every bone, ordered by child."""
+    return tuple(
+      (parent, child)
+      for child, parent in enumerate(self.parents)
+      if parent != -1
+    )
+
+
+H36M = Skeleton(
+  joints=(
+    'Pelvis',
+    'RHip',
+    'RKnee',
+    'RAnkle',
+    'LHip',
+    'LKnee',
+    'LAnkle',
+    'Spine',
+    'Thorax',
+    'Head',
+    'LShoulder',
+    'LElbow',
+    'LWrist',
+    'RShoulder',
+    'RElbow',
+    'RWrist',
+  ),
+  parents=(-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 8, 10, 11, 8, 13, 14),
+  left=(4, 5, 6, 10, 11, 12),
+  right=(1, 2, 3, 13, 14, 15),
+  groups=(
+    (2, 3),
+    (5, 6),
+    (1, 4),
+    (0, 7),
+    (8, 9),
+    (14, 15),
+    (11, 12),
+    (10, 13),
+  ),
+)
+
+SKELETONS = {'h36m': H36M}
+
+# Human3.6M's 16 joints within the joint sets that files hold, by their size.
+# 32: the original recordings. 17: VideoPose3D's, with Neck/Nose as joint 9.
+TO_H36M = {
+  32: (0, 1, 2, 3, 6, 7, 8, 12, 13, 15, 17, 18, 19, 25, 26, 27),
+  17: (0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 14, 15, 16),
+  16: tuple(range(16)),
+}
+
+
+def bone_vectors(positions, skeleton: Skeleton):
+  """Parent minus child of every bone (paper eq. 8), in NumPy or JAX.
+
+  Args:
+    positions: `[..., J, D]`.
+    skeleton: of J joints.
+
+  Returns:
+    `[..., J - 1, D]`.
+  """
+  parents, children = zip(*skeleton.bones, strict=True)
+  return positions[..., parents, :] - positions[..., children, :]
+
+
+def to_h36m(positions, source: str):
+  """Picks Human3.6M's 16 joints.
+
+  Args:
+    positions: `[..., J, D]` with 32, 17 or 16 joints.
+    source: the file, for the message.
+
+  Returns:
+    `[..., 16, D]`.
+
+  Raises:
+    UserError: another number of joints.
+  """
+  joints = positions.shape[-2]
+  if joints not in TO_H36M:
+    raise UserError(
+      f'{source}: {joints} joints; Human3.6M files hold 32, 17 or 16'
+    )
+  return positions[..., TO_H36M[joints], :]
+
+
+def load_skeleton(name: str) -> Skeleton:
+  """A skeleton by its name or from a JSON file.
+
+  Args:
+    name: a key of `SKELETONS`, or the path of a JSON object with `joints`,
+      `parents` and, if wanted, `left`, `right` and `groups`.
+
+  Raises:
+    UserError: no such name or file, or not a skeleton.
+  """
+  if name in SKELETONS:
+    return SKELETONS[name]
+  try:
+    with open(name, encoding='utf-8') as file:
+      fields = json.load(file)
+    return Skeleton(**{key: _to_tuple(value) for key, value in fields.items()})
+  except UserError as error:
+    raise UserError(f'{name}: {error}') from error
+  except FileNotFoundError as error:
+    raise FlagError(
+      f'--skeleton={name}: neither a file nor one of {listed(SKELETONS)}'
+    ) from error
+  except (OSError, ValueError, TypeError, AttributeError) as error:
+    raise UserError(
+      f'--skeleton={name}: not a skeleton ({error}); give a JSON object with'
+      ' joints, parents and, if wanted, left, right, groups'
+    ) from error
+
+
+def _to_tuple(value):
+  if isinstance(value, list):
+    return tuple(_to_tuple(item) for item in value)
+  return value

@@ -1,0 +1,415 @@
+"""Training: TrainState, train_step, chunks of steps, train_and_evaluate."""
+
+import dataclasses
+import functools
+import json
+import pathlib
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax.training import train_state
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from semgcn_jax import checkpoints, data, models, visualize
+from semgcn_jax import config as config_lib
+from semgcn_jax.checkpoints import Progress
+from semgcn_jax.config import Config
+from semgcn_jax.errors import FlagError, UserError, choose
+from semgcn_jax.evaluate import evaluate, mean_pose_score, print_result
+from semgcn_jax.interrupts import StopRequest
+from semgcn_jax.losses import LOSSES, Loss
+from semgcn_jax.progress import ProgressBar
+from semgcn_jax.skeleton import Skeleton
+
+AXIS = 'batch'  # The pmap axis of the devices.
+DROPOUT, SHUFFLE = 0, 1  # What a key is for.
+
+# Fields that may change when a run is resumed: none of them touches a step.
+RESUME_MAY_CHANGE = (
+  'epochs',
+  'data_dir',
+  'eval_batch_size',
+  'keep_checkpoints',
+)
+
+
+class TrainState(train_state.TrainState):
+  """Params, optimizer and step, with batch statistics and a random key.
+
+  Attributes:
+    batch_stats: running statistics.
+    rng: `[2]` uint32; never changes, all randomness is folded in from it.
+  """
+
+  batch_stats: Any
+  rng: jax.Array
+
+  @property
+  def variables(self) -> dict[str, Any]:
+    return {'params': self.params, 'batch_stats': self.batch_stats}
+
+
+def learning_rate(config: Config) -> optax.Schedule:
+  """lr * gamma^floor(t / decay) in the t-th step, t from 1, as released."""
+
+  def schedule(count):
+    decays = (count + 1) // config.lr_decay
+    return config.lr * config.lr_gamma**decays
+
+  return schedule
+
+
+def create_train_state(config: Config, skeleton: Skeleton) -> TrainState:
+  """A fresh state; step is 0."""
+  model = models.build(config, skeleton, axis_name=AXIS)
+  rng, init_rng = jax.random.split(jax.random.PRNGKey(config.seed))
+  example = jnp.zeros((1, skeleton.num_joints, 2))
+  variables = jax.jit(model.init)(init_rng, example)
+  tx = optax.adam(learning_rate(config))
+  if config.max_norm:
+    tx = optax.chain(optax.clip_by_global_norm(config.max_norm), tx)
+  state = TrainState.create(
+    apply_fn=model.apply,
+    params=variables['params'],
+    batch_stats=variables['batch_stats'],
+    rng=rng,
+    tx=tx,
+  )
+  return state.replace(step=jnp.int32(0))
+
+
+def train_step(
+  state: TrainState, inputs: jax.Array, targets: jax.Array, *, loss: Loss
+) -> tuple[TrainState, jax.Array]:
+  """One step; runs under pmap over `AXIS`.
+
+  Args:
+    state: the same on every device.
+    inputs: `[B, J, 2]`, this device's share of the batch.
+    targets: `[B, J, 3]`.
+    loss: of predictions and targets.
+
+  Returns:
+    The new state, and the loss over the whole batch.
+  """
+  rng = jax.random.fold_in(state.rng, DROPOUT)
+  for number in (state.step, jax.lax.axis_index(AXIS)):
+    rng = jax.random.fold_in(rng, number)
+
+  def loss_fn(params):
+    predicted, updated = state.apply_fn(
+      {'params': params, 'batch_stats': state.batch_stats},
+      inputs,
+      train=True,
+      mutable=['batch_stats'],
+      rngs={'dropout': rng},
+    )
+    return loss(predicted, targets), updated['batch_stats']
+
+  grad_fn = jax.value_and_grad(loss_fn, has_aux=True)
+  (value, batch_stats), grads = grad_fn(state.params)
+  value, grads = jax.lax.pmean((value, grads), AXIS)
+  return state.apply_gradients(grads=grads, batch_stats=batch_stats), value
+
+
+def make_train_chunk(config: Config, skeleton: Skeleton) -> Callable:
+  """The compiled function of many steps.
+
+  Returns:
+    (state, inputs `[N, J, 2]`, targets `[N, J, 3]`, order `[D, S, B / D]`) ->
+    (state, losses `[S]`) for D devices and S steps. The given state is donated.
+  """
+  loss = choose('loss', config.loss, LOSSES)(skeleton)
+
+  def train_chunk(state, inputs, targets, order):
+    def step(state, rows):
+      return train_step(state, inputs[rows], targets[rows], loss=loss)
+
+    with jax.default_matmul_precision(config.precision):
+      return jax.lax.scan(step, state, order)
+
+  return jax.pmap(
+    train_chunk,
+    axis_name=AXIS,
+    in_axes=(None, None, None, 0),
+    out_axes=None,
+    donate_argnums=0,
+  )
+
+
+def chunk_bounds(steps: int, chunk_steps: int) -> np.ndarray:
+  """Ends of about equal chunks, so that at most two lengths are compiled."""
+  chunks = -(-steps // chunk_steps)
+  return np.cumsum([len(c) for c in np.array_split(np.arange(steps), chunks)])
+
+
+def make_epoch_order(
+  num_poses: int, batch_size: int, bounds: np.ndarray, mesh: Mesh
+) -> Callable:
+  """The compiled shuffle of an epoch, on the devices.
+
+  Returns:
+    (rng, epoch) -> for each chunk the rows `[D, S, B / D]` of its batches. The
+    batches do not depend on the number of devices.
+  """
+  devices, steps = mesh.size, int(bounds[-1])
+
+  @functools.partial(
+    jax.jit, out_shardings=NamedSharding(mesh, PartitionSpec(AXIS))
+  )
+  def epoch_order(rng, epoch):
+    rng = jax.random.fold_in(jax.random.fold_in(rng, SHUFFLE), epoch)
+    order = jax.random.permutation(rng, num_poses)
+    order = order[: steps * batch_size].reshape(steps, devices, -1)
+    return jnp.split(order.swapaxes(0, 1), bounds[:-1], axis=1)
+
+  return epoch_order
+
+
+def train_epoch(
+  state: TrainState,
+  progress: Progress,
+  train_chunk: Callable,
+  arrays: tuple[jax.Array, jax.Array],
+  orders: list[jax.Array],
+  bar: ProgressBar,
+  stop: StopRequest,
+) -> tuple[TrainState, Progress]:
+  """Trains to the end of the epoch, or to a request to stop.
+
+  Args:
+    state: donated.
+    progress: where in the epoch to start.
+    train_chunk: of `make_train_chunk`.
+    arrays: inputs and targets, on the devices.
+    orders: of `make_epoch_order`, for the whole epoch.
+    bar: shows each chunk.
+    stop: asked after each chunk.
+
+  Raises:
+    UserError: the loss is not finite.
+  """
+
+  def count(losses, start):
+    """Looks at the losses of a chunk, while the devices do the next one."""
+    nonlocal progress
+    losses = np.asarray(losses, np.float64)
+    bad = np.flatnonzero(~np.isfinite(losses))
+    if len(bad):
+      raise UserError(
+        f'the loss is {losses[bad[0]]} in epoch {progress.epoch + 1}, step'
+        f' {start + bad[0] + 1}; the last good checkpoint is kept: lower --lr,'
+        ' or look into the data'
+      )
+    progress = dataclasses.replace(
+      progress,
+      chunks=progress.chunks + 1,
+      loss_sum=progress.loss_sum + losses.sum(),
+    )
+    bar.advance(len(losses), progress.epoch + 1, losses.mean())
+
+  start = sum(order.shape[1] for order in orders[: progress.chunks])
+  waiting = None
+  for order in orders[progress.chunks :]:
+    state, losses = train_chunk(state, *arrays, order)
+    if waiting is not None:
+      count(*waiting)
+    waiting = (losses, start)
+    start += order.shape[1]
+    if stop.signal is not None:
+      break
+  count(*waiting)
+  return state, progress
+
+
+def train_and_evaluate(
+  config: Config, workdir: pathlib.Path, *, resume: bool = False
+) -> list[dict[str, Any]]:
+  """Trains a model and scores it on the test split after every epoch.
+
+  The run folder gets config.json, metrics.jsonl (a line an epoch), curves.png
+  and checkpoints/. SIGTERM and Ctrl-C save and end the run at the next chunk.
+
+  Args:
+    config: the run.
+    workdir: its folder; new, or with `resume` one that holds the same run.
+    resume: go on after the last checkpoint, if there is one.
+
+  Returns:
+    The records of metrics.jsonl.
+
+  Raises:
+    UserError: bad data, a folder in use, or a loss that is not finite.
+    FlagError: bad settings.
+    KeyboardInterrupt: after Ctrl-C, when all is saved.
+  """
+  workdir = pathlib.Path(workdir)
+  _check_workdir(config, workdir, resume)
+  devices = jax.local_devices()
+  if config.batch_size % len(devices):
+    raise FlagError(
+      f'--batch_size={config.batch_size}: does not split over {len(devices)}'
+      f' devices; use a multiple of {len(devices)}'
+    )
+  dataset = data.load(config)
+  train, test, skeleton = dataset.train, dataset.test, dataset.skeleton
+  steps, rest = divmod(len(train), config.batch_size)
+  if not steps:
+    raise FlagError(
+      f'--batch_size={config.batch_size}: there are {len(train)} training'
+      ' poses; use a smaller batch'
+    )
+  canonical_length = None
+  if config.calibrates:
+    canonical_length = data.canonical_length(train, skeleton)
+  mean_score = mean_pose_score(train, test)
+  if config.image_aligned:
+    train = data.image_aligned(train, skeleton)
+    test = data.center_inputs(test, skeleton)
+
+  mesh = Mesh(np.array(devices), (AXIS,))
+  replicated = NamedSharding(mesh, PartitionSpec())
+  state = jax.device_put(create_train_state(config, skeleton), replicated)
+  progress, records = Progress(), []
+  if resume and checkpoints.exist(workdir):
+    state, progress = checkpoints.restore_state(workdir, state)
+    records = read_records(workdir)[: progress.epoch]
+  num_params = sum(x.size for x in jax.tree.leaves(state.params))
+  _open_workdir(config, workdir, records)
+
+  model = models.build(config, skeleton)
+  arrays = jax.device_put((train.inputs, train.targets), replicated)
+  bounds = chunk_bounds(steps, config.chunk_steps)
+  epoch_order = make_epoch_order(len(train), config.batch_size, bounds, mesh)
+  train_chunk = make_train_chunk(config, skeleton)
+
+  with (
+    checkpoints.open_manager(workdir, config.keep_checkpoints) as manager,
+    StopRequest() as stop,
+    ProgressBar(
+      steps * config.epochs, int(state.step), config.batch_size
+    ) as bar,
+  ):
+    bar.line(
+      f'{config.dataset}: {len(train):,} training and {len(test):,} test pairs;'
+      f' the mean training pose scores {mean_score:.1f} mm'
+    )
+    bar.line(
+      f'{config.model}: {num_params:,} parameters, on {len(devices)}'
+      f' {devices[0].device_kind}; {steps} steps of {config.batch_size} poses an'
+      f' epoch, the last {rest} of each shuffle are dropped'
+    )
+    if resume:
+      bar.line(f'going on in epoch {progress.epoch + 1} of {config.epochs}')
+    while progress.epoch < config.epochs and stop.signal is None:
+      began, first = time.monotonic(), int(state.step)
+      orders = epoch_order(state.rng, progress.epoch)
+      state, progress = train_epoch(
+        state, progress, train_chunk, arrays, orders, bar, stop
+      )
+      trained = time.monotonic()
+      if progress.chunks < len(orders):
+        checkpoints.save(manager, state, progress, None)
+        break
+      scores = evaluate(
+        model,
+        state.variables,
+        test,
+        skeleton,
+        batch_size=config.eval_batch_size,
+        canonical_length=canonical_length,
+      )
+      poses = (int(state.step) - first) * config.batch_size
+      record = {
+        'epoch': progress.epoch + 1,
+        'train_loss': progress.loss_sum / steps,
+        'seconds': trained - began,
+        'poses_per_second': poses / (trained - began),
+        **scores,
+      }
+      records.append(record)
+      _append_record(record, workdir)
+      progress = Progress(epoch=progress.epoch + 1)
+      checkpoints.save(manager, state, progress, {'mpjpe': scores['mpjpe']})
+      visualize.plot_curves(records, workdir / 'curves.png')
+      bar.line(
+        '{0}/{1}  loss {train_loss:.5f}  MPJPE {mpjpe:.2f} mm  P-MPJPE'
+        ' {p_mpjpe:.2f} mm  {poses_per_second:,.0f} poses/s'.format(
+          f'epoch {progress.epoch}', config.epochs, **record
+        )
+      )
+  if stop.signal is not None:
+    print(f'stopped and saved; go on with --workdir={workdir} --resume')
+    if stop.signal == signal.SIGINT:
+      raise KeyboardInterrupt
+  else:
+    best = min(records, key=lambda record: record['mpjpe'])
+    print_result(best, config)
+  return records
+
+
+def read_records(workdir: pathlib.Path) -> list[dict[str, Any]]:
+  """The lines of metrics.jsonl; one that was cut off by a crash is left out."""
+  path = workdir / 'metrics.jsonl'
+  if not path.exists():
+    return []
+  records = []
+  for line in path.read_text().splitlines():
+    try:
+      records.append(json.loads(line))
+    except ValueError:
+      break
+  return records
+
+
+def _append_record(record: dict[str, Any], workdir: pathlib.Path) -> None:
+  with open(workdir / 'metrics.jsonl', 'a', encoding='utf-8') as file:
+    file.write(json.dumps(record) + '\n')
+
+
+def _check_workdir(config: Config, workdir: pathlib.Path, resume: bool) -> None:
+  """Refuses a folder that holds a run, or with resume another run."""
+  path = workdir / 'config.json'
+  if not path.exists():
+    if workdir.exists() and (not workdir.is_dir() or any(workdir.iterdir())):
+      raise FlagError(
+        f'--workdir={workdir}: holds something else than a run; name a new'
+        ' folder'
+      )
+    return
+  if not resume:
+    raise FlagError(
+      f'--workdir={workdir}: holds a run; go on with --resume, or name another'
+      ' folder'
+    )
+  before = dataclasses.asdict(config_lib.load(path))
+  now = dataclasses.asdict(config)
+  for name, value in before.items():
+    if now[name] != value and name not in RESUME_MAY_CHANGE:
+      raise FlagError(
+        f'--{name}={now[name]}: the run in {workdir} has {value}; name another'
+        ' --workdir for a new run'
+      )
+
+
+def _open_workdir(
+  config: Config, workdir: pathlib.Path, records: list[dict[str, Any]]
+) -> None:
+  """Makes the folder, and rewrites its metrics up to the restored epoch."""
+  try:
+    workdir.mkdir(parents=True, exist_ok=True)
+    config_lib.save(config, workdir / 'config.json')
+    temporary = workdir / 'metrics.tmp'
+    temporary.write_text(''.join(json.dumps(r) + '\n' for r in records))
+    temporary.replace(workdir / 'metrics.jsonl')
+  except OSError as error:
+    raise FlagError(
+      f'--workdir={workdir}: cannot be written ({error.strerror}); name another'
+      ' folder'
+    ) from error
