@@ -205,15 +205,7 @@ def _find(
 
 def _compare(saved: Any, wanted: Any, path: pathlib.Path) -> None:
   """Raises a UserError that lists every difference in keys and shapes."""
-  saved, wanted = (
-    {
-      '/'.join(
-        str(getattr(k, 'key', getattr(k, 'name', k))) for k in keys
-      ): leaf
-      for keys, leaf in jax.tree_util.tree_leaves_with_path(tree)
-    }
-    for tree in (saved, wanted)
-  )
+  saved, wanted = _by_path(saved), _by_path(wanted)
   problems = [f'{k} is missing' for k in wanted if k not in saved]
   problems += [f'{k} is not of the model' for k in saved if k not in wanted]
   problems += [
@@ -227,6 +219,14 @@ def _compare(saved: Any, wanted: Any, path: pathlib.Path) -> None:
       f'{path}: of another model than config.json says ({shown}); restore the'
       ' config.json it was trained with'
     )
+
+
+def _by_path(tree: Any) -> dict[str, Any]:
+  """{'params/input/conv/bias': leaf, ...}."""
+  return {
+    jax.tree_util.keystr(path, simple=True, separator='/'): leaf
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+  }
 
 
 def _mpjpe(metrics: dict[str, float]) -> float:

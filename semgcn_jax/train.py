@@ -31,12 +31,7 @@ AXIS = 'batch'  # The pmap axis of the devices.
 DROPOUT, SHUFFLE = 0, 1  # What a key is for.
 
 # Fields that may change when a run is resumed: none of them touches a step.
-RESUME_MAY_CHANGE = (
-  'epochs',
-  'data_dir',
-  'eval_batch_size',
-  'keep_checkpoints',
-)
+RESUME_MAY_CHANGE = ('epochs', 'data_dir', 'keep_checkpoints')
 
 
 class TrainState(train_state.TrainState):
@@ -302,8 +297,8 @@ def train_and_evaluate(
     )
     bar.line(
       f'{config.model}: {num_params:,} parameters, on {len(devices)}'
-      f' {devices[0].device_kind}; {steps} steps of {config.batch_size} poses an'
-      f' epoch, the last {rest} of each shuffle are dropped'
+      f' {devices[0].device_kind}; {steps} steps of {config.batch_size} poses'
+      f' an epoch, the last {rest} of each shuffle are dropped'
     )
     if resume:
       bar.line(f'going on in epoch {progress.epoch + 1} of {config.epochs}')

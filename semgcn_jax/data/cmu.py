@@ -1,7 +1,7 @@
 """The benchmark on the CMU Graphics Lab Motion Capture Database.
 
-Every pose is seen by the four calibrated cameras of a Human3.6M subject, so that
-one benchmark on free data serves all models.
+Every pose is seen by the four calibrated cameras of a Human3.6M subject, so
+that one benchmark on free data serves all models.
 """
 
 import pathlib
