@@ -64,7 +64,8 @@ def run(main: Callable[[], None]) -> None:
 
   def guarded(argv):
     del argv
-    # Orbax tells every step of a save.
+    # jax and orbax tell every step; what matters reaches the user otherwise.
+    logging.getLogger().setLevel(logging.WARNING)
     logging.getLogger('absl').setLevel(logging.ERROR)
     try:
       main()

@@ -89,7 +89,7 @@ class Config:
 _H36M = {'dataset': 'h36m', 'batch_size': 64, 'epochs': 30}
 PRESETS: dict[str, dict[str, Any]] = {
   # A demonstration without any file, in minutes on a laptop.
-  'synthetic': {'hid_dim': 64, 'epochs': 8},
+  'synthetic': {'hid_dim': 64, 'epochs': 14},
   # Human3.6M as released: ground-truth 2D, and stacked hourglass detections
   # fine-tuned on it.
   'h36m': _H36M,
