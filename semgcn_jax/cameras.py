@@ -8,6 +8,7 @@ import dataclasses
 import functools
 import importlib.resources
 import json
+import math
 
 import numpy as np
 
@@ -47,7 +48,7 @@ def h36m_cameras() -> dict[str, tuple[Camera, ...]]:
   return {
     subject: tuple(
       Camera(
-        orientation=tuple(pose['orientation']),
+        orientation=_unit(pose['orientation']),
         translation=tuple(x / 1000 for x in pose['translation']),
         focal_length=tuple(lens['focal_length']),
         center=tuple(lens['center']),
@@ -60,6 +61,12 @@ def h36m_cameras() -> dict[str, tuple[Camera, ...]]:
     )
     for subject, poses in calibration['extrinsics'].items()
   }
+
+
+def _unit(quaternion: list[float]) -> tuple[float, ...]:
+  """The calibration is rounded to float32."""
+  norm = math.sqrt(sum(q * q for q in quaternion))
+  return tuple(q / norm for q in quaternion)
 
 
 def rotate(quaternion: np.ndarray, vectors: np.ndarray) -> np.ndarray:

@@ -113,7 +113,9 @@ def train_step(
   return state.apply_gradients(grads=grads, batch_stats=batch_stats), value
 
 
-def make_train_chunk(config: Config, skeleton: Skeleton) -> Callable:
+def make_train_chunk(
+  config: Config, skeleton: Skeleton, mesh: Mesh
+) -> Callable:
   """The compiled function of many steps.
 
   Returns:
@@ -134,6 +136,7 @@ def make_train_chunk(config: Config, skeleton: Skeleton) -> Callable:
     axis_name=AXIS,
     in_axes=(None, None, None, 0),
     out_axes=None,
+    devices=list(mesh.devices),
     donate_argnums=0,
   )
 
@@ -269,6 +272,9 @@ def train_and_evaluate(
     test = data.center_inputs(test, skeleton)
 
   mesh = Mesh(np.array(devices), (AXIS,))
+  bounds = chunk_bounds(steps, config.chunk_steps)
+  epoch_order = make_epoch_order(len(train), config.batch_size, bounds, mesh)
+  train_chunk = make_train_chunk(config, skeleton, mesh)
   replicated = NamedSharding(mesh, PartitionSpec())
   state = jax.device_put(create_train_state(config, skeleton), replicated)
   progress, records = Progress(), []
@@ -280,9 +286,6 @@ def train_and_evaluate(
 
   model = models.build(config, skeleton)
   arrays = jax.device_put((train.inputs, train.targets), replicated)
-  bounds = chunk_bounds(steps, config.chunk_steps)
-  epoch_order = make_epoch_order(len(train), config.batch_size, bounds, mesh)
-  train_chunk = make_train_chunk(config, skeleton)
 
   with (
     checkpoints.open_manager(workdir, config.keep_checkpoints) as manager,

@@ -1,0 +1,59 @@
+import dataclasses
+
+import pytest
+
+from semgcn_jax import config
+from semgcn_jax.errors import FlagError, UserError
+
+
+def test_every_field_has_a_comment():
+  for field in dataclasses.fields(config.Config):
+    assert field.metadata['help'].endswith('.'), field.name
+
+
+@pytest.mark.parametrize('name', config.PRESETS)
+def test_presets_are_saved_and_loaded(name, tmp_path):
+  settings = config.preset(name, actions=('Walk', 'Run'))
+  config.save(settings, tmp_path / 'config.json')
+  assert config.load(tmp_path / 'config.json') == settings
+  assert [p.name for p in tmp_path.iterdir()] == ['config.json']
+
+
+def test_released_settings():
+  h36m = config.preset('h36m')
+  assert (h36m.batch_size, h36m.epochs, h36m.lr) == (64, 30, 1e-3)
+  assert (h36m.lr_decay, h36m.lr_gamma, h36m.max_norm) == (100_000, 0.96, 1)
+  assert (h36m.hid_dim, h36m.num_layers, h36m.dropout) == (128, 4, 0)
+
+
+@pytest.mark.parametrize(
+  'field, value',
+  [
+    ('epochs', 0),
+    ('lr', -1.0),
+    ('lr', float('nan')),
+    ('lr', float('inf')),
+    ('batch_size', -64),
+    ('dropout', 1.0),
+    ('seed', -1),
+    ('precision', 'low'),
+  ],
+)
+def test_values_out_of_range_name_the_flag(field, value):
+  with pytest.raises(FlagError, match=f'--{field}={value}: '):
+    config.preset('synthetic', **{field: value})
+
+
+def test_unknown_preset_lists_the_presets():
+  with pytest.raises(
+    FlagError, match='--preset=x: choose from synthetic, h36m'
+  ):
+    config.preset('x')
+
+
+@pytest.mark.parametrize('text', ['', '[]', '{"color": 1}', '{"epochs": 0}'])
+def test_a_damaged_config_is_named(text, tmp_path):
+  path = tmp_path / 'config.json'
+  path.write_text(text)
+  with pytest.raises(UserError, match=r'config.json: not the config of a run'):
+    config.load(path)

@@ -1,0 +1,25 @@
+import os
+import pathlib
+import sys
+import tempfile
+
+import pytest
+
+# Four simulated CPU devices, and compiled programs kept for the next test: set
+# before jax starts, and inherited by the commands that tests run.
+os.environ.setdefault('XLA_FLAGS', '--xla_force_host_platform_device_count=4')
+_CACHE = tempfile.TemporaryDirectory()
+os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', _CACHE.name)
+os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.1')
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+@pytest.fixture
+def shared():
+  """The folder of reference data beside the checkout; not every user has it."""
+  path = ROOT.parent / 'shared'
+  if not path.is_dir():
+    pytest.skip(f'needs the reference data in {path}')
+  return path

@@ -1,0 +1,20 @@
+import numpy as np
+
+from semgcn_jax.graph import adjacency_mask, normalized_adjacency
+from semgcn_jax.skeleton import H36M, Skeleton
+
+
+def test_h36m_mask_has_46_entries_and_is_symmetric():
+  mask = adjacency_mask(H36M)
+  assert mask.sum() == 46
+  np.testing.assert_array_equal(mask, mask.T)
+  assert mask.diagonal().all()
+
+
+def test_normalisation_by_loops():
+  chain = Skeleton(('a', 'b', 'c'), (-1, 0, 1))
+  degrees = [2, 3, 2]
+  expected = np.zeros((3, 3))
+  for i, j in [(0, 0), (1, 1), (2, 2), (0, 1), (1, 0), (1, 2), (2, 1)]:
+    expected[i, j] = 1 / np.sqrt(degrees[i] * degrees[j])
+  np.testing.assert_allclose(normalized_adjacency(chain), expected, rtol=1e-6)

@@ -1,0 +1,210 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from skeletons import CHAIN, HAND
+
+from semgcn_jax import layers
+from semgcn_jax.graph import adjacency_mask, normalized_adjacency
+from semgcn_jax.skeleton import H36M, Skeleton
+
+SKELETONS = [H36M, HAND, CHAIN]
+
+
+def random(*shape, seed=0):
+  return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def softmax_by_loops(logits, mask):
+  """Masked softmax of one logit vector, row by row."""
+  result, used = np.zeros(mask.shape), 0
+  for i, row in enumerate(mask):
+    columns = np.flatnonzero(row)
+    weights = np.exp(logits[used : used + len(columns)])
+    result[i, columns] = weights / weights.sum()
+    used += len(columns)
+  return result
+
+
+@pytest.mark.parametrize('skeleton', SKELETONS)
+@pytest.mark.parametrize('leading', [(), (7,)])
+def test_adjacency_rows_sum_to_one_and_vanish_off_the_mask(skeleton, leading):
+  mask = adjacency_mask(skeleton)
+  logits = random(*leading, mask.sum())
+  adjacency = np.asarray(layers.semantic_adjacency(jnp.asarray(logits), mask))
+  np.testing.assert_allclose(adjacency.sum(axis=-1), 1, rtol=1e-6)
+  assert (adjacency[..., ~mask] == 0).all()
+  for index in np.ndindex(*leading):
+    np.testing.assert_allclose(
+      adjacency[index], softmax_by_loops(logits[index], mask), atol=1e-6
+    )
+
+
+@pytest.mark.parametrize('skeleton', SKELETONS)
+@pytest.mark.parametrize('channel_wise', [False, True])
+def test_semantic_conv_by_loops(skeleton, channel_wise):
+  joints, channels, features = skeleton.num_joints, 3, 4
+  x = random(2, 5, joints, channels)
+  layer = layers.SemGraphConv(features, skeleton, channel_wise)
+  params = layer.init(jax.random.key(0), x)['params']
+  edges = random(*params['edge_logits'].shape)
+  params = params | {'edge_logits': jnp.asarray(edges)}
+  mask = adjacency_mask(skeleton)
+  kernel, bias = np.asarray(params['kernel']), np.asarray(params['bias'])
+  expected = np.zeros((2, 5, joints, features))
+  for d in range(features):
+    adjacency = softmax_by_loops(edges[d] if channel_wise else edges, mask)
+    for i in range(joints):
+      for j in range(joints):
+        weights = kernel[0 if i == j else 1][:, d]
+        expected[..., i, d] += adjacency[i, j] * (x[..., j, :] @ weights)
+  np.testing.assert_allclose(
+    layer.apply({'params': params}, x), expected + bias, atol=1e-5
+  )
+
+
+def test_semantic_conv_starts_in_the_released_range():
+  layer = layers.SemGraphConv(128, H36M)
+  params = layer.init(jax.random.key(0), jnp.zeros((1, 16, 128)))['params']
+  bound = 1.414 * np.sqrt(6 / (128 * 128 + 2 * 128))
+  assert 0.0268 < abs(params['kernel']).max() <= bound < 0.0269
+  np.testing.assert_allclose(params['kernel'].std(), bound / 3**0.5, rtol=0.02)
+  assert 0.08 < abs(params['bias']).max() <= 128**-0.5
+  assert (params['edge_logits'] == 1).all()
+
+
+@pytest.mark.parametrize('skeleton', SKELETONS)
+def test_vanilla_conv_by_loops(skeleton):
+  x = random(3, skeleton.num_joints, 2)
+  layer = layers.GraphConv(4, skeleton)
+  params = layer.init(jax.random.key(0), x)['params']
+  adjacency = normalized_adjacency(skeleton)
+  expected = np.zeros((3, skeleton.num_joints, 4))
+  for i in range(skeleton.num_joints):
+    for j in range(skeleton.num_joints):
+      expected[:, i] += adjacency[i, j] * (x[:, j] @ params['kernel'])
+  np.testing.assert_allclose(
+    layer.apply({'params': params}, x), expected + params['bias'], atol=1e-5
+  )
+
+
+def test_vanilla_conv_is_permutation_equivariant():
+  order = np.random.default_rng(1).permutation(16)
+  place = np.argsort(order)
+  permuted = Skeleton(
+    joints=tuple(H36M.joints[j] for j in order),
+    parents=tuple(
+      -1 if H36M.parents[j] == -1 else int(place[H36M.parents[j]])
+      for j in order
+    ),
+  )
+  x = random(3, 16, 2)
+  layer = layers.GraphConv(4, H36M)
+  variables = layer.init(jax.random.key(0), x)
+  np.testing.assert_allclose(
+    layers.GraphConv(4, permuted).apply(variables, x[:, order]),
+    layer.apply(variables, x)[:, order],
+    atol=1e-6,
+  )
+
+
+@pytest.mark.parametrize('skeleton', SKELETONS)
+def test_non_local_starts_as_the_identity(skeleton):
+  x = random(3, skeleton.num_joints, 6)
+  layer = layers.NonLocal(skeleton)
+  variables = layer.init(jax.random.key(0), x, train=False)
+  for train in (False, True):
+    y, _ = layer.apply(variables, x, train=train, mutable=['batch_stats'])
+    np.testing.assert_array_equal(y, x)
+
+
+@pytest.mark.parametrize('skeleton', SKELETONS)
+def test_non_local_by_loops(skeleton):
+  joints, channels = skeleton.num_joints, 6
+  x = random(3, joints, channels)
+  layer = layers.NonLocal(skeleton)
+  variables = layer.init(jax.random.key(0), x, train=False)
+  params = jax.tree.map(lambda p: random(*p.shape), variables['params'])
+
+  def linear(name, value):
+    return value @ params[name]['kernel'] + params[name]['bias']
+
+  groups = skeleton.groups or tuple((j,) for j in range(joints))
+  expected = np.zeros_like(x)
+  for b in range(3):
+    theta, phi, g = (linear(name, x[b]) for name in ('theta', 'phi', 'g'))
+    phi = [phi[list(group)].max(axis=0) for group in groups]
+    g = [g[list(group)].max(axis=0) for group in groups]
+    for i in range(joints):
+      y = np.zeros(channels // 2)
+      for n in range(len(groups)):
+        pair = np.concatenate([theta[i], phi[n]])
+        y += max(pair @ params['affinity'], 0) / len(groups) * g[n]
+      out = linear('out', y) / np.sqrt(1 + 1e-5)  # Fresh running statistics.
+      expected[b, i] = out * params['norm']['scale'] + params['norm']['bias']
+  variables = variables | {'params': params}
+  np.testing.assert_allclose(
+    layer.apply(variables, x, train=False), x + expected, rtol=1e-4, atol=1e-4
+  )
+
+
+def test_batch_norm_keeps_pytorch_statistics():
+  x = random(4, 5, 3) * 3 + 1
+  layer = layers.BatchNorm()
+  variables = layer.init(jax.random.key(0), x, train=True)
+  assert (variables['batch_stats']['var'] == 1).all()
+  y, updated = layer.apply(variables, x, train=True, mutable=['batch_stats'])
+  flat = x.reshape(-1, 3)
+  np.testing.assert_allclose(
+    y.reshape(-1, 3),
+    (flat - flat.mean(0)) / np.sqrt(flat.var(0) + 1e-5),
+    atol=1e-5,
+  )
+  stats = updated['batch_stats']
+  np.testing.assert_allclose(stats['mean'], 0.1 * flat.mean(0), rtol=1e-5)
+  np.testing.assert_allclose(
+    stats['var'], 0.9 + 0.1 * flat.var(0, ddof=1), rtol=1e-5
+  )
+
+
+def test_bias_before_batch_norm_gets_no_gradient():
+  x = random(4, 5, 3)
+  layer = layers.GraphConvBlock(
+    lambda features, **kw: layers.SemGraphConv(features, CHAIN, **kw), 4
+  )
+  variables = layer.init(jax.random.key(0), x, train=False)
+
+  def total(params, train):
+    y, _ = layer.apply(
+      variables | {'params': params},
+      x,
+      train=train,
+      mutable=['batch_stats'],
+    )
+    return jnp.sum(y**2)
+
+  grads = jax.grad(total)(variables['params'], True)
+  assert (grads['conv']['bias'] == 0).all()
+  assert (grads['conv']['kernel'] != 0).any()
+  shifted = jax.tree.map(lambda p: p, variables['params'])
+  shifted['conv']['bias'] = shifted['conv']['bias'] + 3
+  np.testing.assert_allclose(
+    total(shifted, True), total(variables['params'], True), rtol=1e-4
+  )
+
+
+def test_residual_block_adds_two_blocks():
+  x = random(4, 5, 3)
+  layer = layers.ResidualBlock(
+    lambda features, **kw: layers.GraphConv(features, CHAIN, **kw), 3
+  )
+  variables = layer.init(jax.random.key(0), x, train=False)
+  y = x
+  for name in ('block1', 'block2'):
+    params, stats = (variables[k][name] for k in ('params', 'batch_stats'))
+    y = normalized_adjacency(CHAIN) @ (y @ params['conv']['kernel'])
+    y = (y + params['conv']['bias'] - stats['norm']['mean']) / np.sqrt(1 + 1e-5)
+    y = np.maximum(y, 0)
+  np.testing.assert_allclose(
+    layer.apply(variables, x, train=False), x + y, atol=1e-5
+  )

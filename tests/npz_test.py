@@ -1,0 +1,95 @@
+import io
+import os
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+
+from semgcn_jax.data import npz
+from semgcn_jax.errors import UserError
+
+POSES = {
+  'S1': {'Walk 1': np.arange(2 * 16 * 3, dtype=np.float32).reshape(2, 16, 3)}
+}
+
+
+def write_pickle(path, key, value, protocol=2):
+  """An npz of one object array, as NumPy writes it with any protocol."""
+  header = io.BytesIO()
+  np.lib.format.write_array_header_1_0(
+    header, {'descr': '|O', 'fortran_order': False, 'shape': ()}
+  )
+  array = np.empty((), object)
+  array[()] = value
+  body = pickle.dumps(array, protocol=protocol)
+  with zipfile.ZipFile(path, 'w') as archive:
+    archive.writestr(f'{key}.npy', header.getvalue() + body)
+
+
+def test_reads_what_numpy_writes(tmp_path):
+  path = tmp_path / 'poses.npz'
+  np.savez_compressed(path, positions_3d=POSES)
+  poses = npz.read_poses_3d(path)
+  np.testing.assert_array_equal(poses['S1']['Walk 1'], POSES['S1']['Walk 1'])
+  views = [np.ones((2, 16, 2)), np.zeros((3, 16, 3))]
+  np.savez(path, positions_2d={'S1': {'Walk 1': views}}, metadata={'n': 1})
+  first, second = npz.read_poses_2d(path)['S1']['Walk 1']
+  assert first.shape == (2, 16, 2) and second.shape == (3, 16, 2)
+
+
+@pytest.mark.parametrize('protocol', range(6))
+def test_reads_every_pickle_protocol(tmp_path, protocol):
+  path = tmp_path / 'poses.npz'
+  value = {'S1': {'Walk 1': np.ones((2, 16, 3)), 'Run': np.zeros((1, 16, 3))}}
+  write_pickle(path, 'positions_3d', value, protocol)
+  assert npz.read_poses_3d(path)['S1']['Walk 1'].sum() == 96
+
+
+class Hostile:
+  def __init__(self, path):
+    self.path = path
+
+  def __reduce__(self):
+    return os.mkdir, (self.path,)
+
+
+def test_a_pickled_function_is_refused_and_does_not_run(tmp_path):
+  path, trace = tmp_path / 'poses.npz', tmp_path / 'it_ran'
+  np.savez(path, positions_3d={'S1': {'Walk': Hostile(str(trace))}})
+  with pytest.raises(
+    UserError, match=r'poses.npz: refused, it would run .*mkdir'
+  ):
+    npz.read_poses_3d(path)
+  assert not trace.exists()
+
+
+@pytest.mark.parametrize('share', [0.1, 0.5, 0.9, 0.99])
+def test_a_truncated_file_is_named(tmp_path, share):
+  path = tmp_path / 'poses.npz'
+  np.savez_compressed(path, positions_3d=POSES)
+  whole = path.read_bytes()
+  path.write_bytes(whole[: int(len(whole) * share)])
+  with pytest.raises(UserError, match=r'poses.npz: cut off'):
+    npz.read_poses_3d(path)
+
+
+def test_other_mistakes(tmp_path):
+  path = tmp_path / 'poses.npz'
+  with pytest.raises(UserError, match='no such file'):
+    npz.read_poses_3d(path)
+  np.savez(path, something=POSES)
+  with pytest.raises(UserError, match='holds no positions_3d'):
+    npz.read_poses_3d(path)
+  np.savez(path, positions_3d=np.ones(3))
+  with pytest.raises(UserError, match='not a pickled dict'):
+    npz.read_poses_3d(path)
+  np.savez(path, positions_3d={'S1': {'Walk': np.ones((2, 16))}})
+  with pytest.raises(UserError, match=r"S1 'Walk' is not an array \[frames"):
+    npz.read_poses_3d(path)
+  np.savez(path, positions_3d={'S1': {'Walk': 'poses'}})
+  with pytest.raises(UserError, match='is not an array'):
+    npz.read_poses_3d(path)
+  np.savez(path, positions_3d={})
+  with pytest.raises(UserError, match='not a filled dict'):
+    npz.read_poses_3d(path)

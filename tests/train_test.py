@@ -1,0 +1,246 @@
+"""The training loop, on four simulated devices (see conftest.py)."""
+
+import dataclasses
+import json
+import signal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from semgcn_jax import checkpoints, config, data, models, train
+from semgcn_jax.errors import FlagError, UserError
+from semgcn_jax.skeleton import H36M
+
+# 800 training poses; 4 chunks of 5 steps an epoch.
+TINY = config.preset(
+  'synthetic',
+  hid_dim=4,
+  num_layers=1,
+  epochs=2,
+  batch_size=40,
+  downsample=72,
+  chunk_steps=5,
+  eval_batch_size=64,
+)
+
+
+def run_steps(settings, num_devices, dtype, steps=20):
+  """Params and statistics after some steps on a number of devices."""
+  dataset = data.load(settings)
+  mesh = Mesh(np.array(jax.devices()[:num_devices]), (train.AXIS,))
+  replicated = NamedSharding(mesh, PartitionSpec())
+  state = train.create_train_state(settings, H36M)
+  state = jax.tree.map(
+    lambda x: x.astype(dtype) if x.dtype == jnp.float32 else x, state
+  )
+  arrays = (dataset.train.inputs, dataset.train.targets)
+  arrays = jax.tree.map(lambda x: jnp.asarray(x, dtype), arrays)
+  state, arrays = jax.device_put((state, arrays), replicated)
+  order = train.make_epoch_order(
+    len(dataset.train), settings.batch_size, np.array([steps]), mesh
+  )
+  chunk = train.make_train_chunk(settings, H36M, mesh)
+  state, losses = chunk(state, *arrays, order(state.rng, 0)[0])
+  assert np.isfinite(losses).all() and int(state.step) == steps
+  return jax.device_get(state.variables), np.asarray(losses)
+
+
+def relative(a, b):
+  flat = [
+    np.concatenate([x.ravel() for x in jax.tree.leaves(t)]) for t in (a, b)
+  ]
+  return np.linalg.norm(flat[0] - flat[1]) / np.linalg.norm(flat[1])
+
+
+def test_four_devices_equal_one():
+  settings = config.preset('synthetic', hid_dim=8, num_layers=1, downsample=8)
+  four, one = (run_steps(settings, n, jnp.float32)[0] for n in (4, 1))
+  for kind in ('params', 'batch_stats'):
+    assert relative(four[kind], one[kind]) < 1e-5
+  with jax.enable_x64(True):
+    four, one = (run_steps(settings, n, jnp.float64)[0] for n in (4, 1))
+  for a, b in zip(jax.tree.leaves(four), jax.tree.leaves(one), strict=True):
+    np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+
+
+def test_a_step_is_clipped_adam_on_the_mean_squared_error():
+  settings = dataclasses.replace(TINY, batch_size=8)
+  (variables, losses) = run_steps(settings, 1, jnp.float32, steps=3)
+  dataset = data.load(settings)
+  state = train.create_train_state(settings, H36M)
+  model = models.build(settings, H36M)
+  mesh = Mesh(np.array(jax.devices()[:1]), (train.AXIS,))
+  order = train.make_epoch_order(len(dataset.train), 8, np.array([3]), mesh)
+  rows = np.asarray(order(state.rng, 0)[0])[0]
+  params, stats = state.params, state.batch_stats
+  m = jax.tree.map(jnp.zeros_like, params)
+  v = m
+  for t in range(1, 4):
+    batch = rows[t - 1]
+
+    def loss_fn(params, stats=stats, batch=batch):
+      out, new = model.apply(
+        {'params': params, 'batch_stats': stats},
+        dataset.train.inputs[batch],
+        train=True,
+        mutable=['batch_stats'],
+      )
+      error = jnp.mean((out - dataset.train.targets[batch]) ** 2)
+      return error, new['batch_stats']
+
+    (loss, stats), g = jax.value_and_grad(loss_fn, has_aux=True)(params)
+    np.testing.assert_allclose(loss, losses[t - 1], rtol=1e-4)
+    norm = optax.tree.norm(g)
+    g = jax.tree.map(lambda x, norm=norm: x * min(1, 1 / norm), g)
+    m = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, m, g)
+    v = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, v, g)
+    params = jax.tree.map(
+      lambda p, m, v, t=t: (
+        p - 1e-3 * (m / (1 - 0.9**t)) / (jnp.sqrt(v / (1 - 0.999**t)) + 1e-8)
+      ),
+      params,
+      m,
+      v,
+    )
+  assert relative(variables['params'], params) < 1e-5
+  assert relative(variables['batch_stats'], stats) < 1e-5
+
+
+def test_learning_rate_is_a_staircase():
+  rate = train.learning_rate(
+    dataclasses.replace(TINY, lr=0.1, lr_decay=3, lr_gamma=0.5)
+  )
+  rates = [float(rate(count)) for count in range(7)]
+  np.testing.assert_allclose(rates, [0.1, 0.1, *[0.05] * 3, *[0.025] * 2])
+
+
+@pytest.mark.parametrize('num_devices', [1, 2, 4])
+def test_an_epoch_holds_every_pose_once(num_devices):
+  mesh = Mesh(np.array(jax.devices()[:num_devices]), (train.AXIS,))
+  bounds = train.chunk_bounds(25, 8)
+  assert list(bounds) == [7, 13, 19, 25]
+  order = train.make_epoch_order(103, 4, bounds, mesh)
+  rng = jax.random.PRNGKey(0)
+  chunks = [np.asarray(c) for c in order(rng, 0)]
+  assert [c.shape for c in chunks] == [
+    (num_devices, length, 4 // num_devices) for length in (7, 6, 6, 6)
+  ]
+  steps = np.concatenate([c.swapaxes(0, 1).reshape(-1, 4) for c in chunks])
+  assert len(set(steps.ravel())) == 100  # 3 poses are left for another epoch.
+  one = Mesh(np.array(jax.devices()[:1]), (train.AXIS,))
+  reference = train.make_epoch_order(103, 4, bounds, one)(rng, 0)
+  np.testing.assert_array_equal(steps, np.concatenate([*reference], axis=1)[0])
+  assert not np.array_equal(chunks[0], order(rng, 1)[0])
+
+
+def test_train_resume_and_stop_are_bit_identical(tmp_path, monkeypatch):
+  whole = train.train_and_evaluate(TINY, tmp_path / 'whole')
+  assert [r['epoch'] for r in whole] == [1, 2]
+  # The same, stopped in the middle of an epoch by SIGTERM, and again.
+  advance, calls = train.ProgressBar.advance, []
+
+  def interrupted(self, *args):
+    calls.append(args)
+    if len(calls) in (2, 5):
+      signal.raise_signal(signal.SIGTERM)
+    advance(self, *args)
+
+  monkeypatch.setattr(train.ProgressBar, 'advance', interrupted)
+  parts = tmp_path / 'parts'
+  assert train.train_and_evaluate(TINY, parts) == []
+  for _ in range(2):
+    records = train.train_and_evaluate(TINY, parts, resume=True)
+  assert train.read_records(parts) == records
+  for a, b in zip(whole, records, strict=True):
+    for name in ('epoch', 'train_loss', 'mpjpe', 'actions'):
+      assert a[name] == b[name]
+  states = []
+  for workdir in (tmp_path / 'whole', parts):
+    state = train.create_train_state(TINY, H36M)
+    state, progress = checkpoints.restore_state(workdir, state)
+    assert progress == checkpoints.Progress(epoch=2)
+    states.append((state.step, state.variables, state.opt_state, state.rng))
+  jax.tree.map(np.testing.assert_array_equal, *states)
+  names = {p.name for p in parts.iterdir()}
+  assert names == {'config.json', 'metrics.jsonl', 'curves.png', 'checkpoints'}
+
+
+def test_a_crash_between_log_and_checkpoint_is_healed(tmp_path):
+  train.train_and_evaluate(
+    dataclasses.replace(TINY, epochs=1), tmp_path / 'run'
+  )
+  log = tmp_path / 'run' / 'metrics.jsonl'
+  first = log.read_text()
+  log.write_text(first + first.replace('"epoch": 1', '"epoch": 2') + '{"epo')
+  records = train.train_and_evaluate(TINY, tmp_path / 'run', resume=True)
+  assert [r['epoch'] for r in records] == [1, 2]
+  lines = log.read_text().splitlines()
+  assert [json.loads(line)['epoch'] for line in lines] == [1, 2]
+
+
+def test_ctrl_c_saves_too(tmp_path, monkeypatch):
+  calls = []
+
+  def interrupted(*args):
+    if not calls:
+      signal.raise_signal(signal.SIGINT)
+    calls.append(args)
+
+  monkeypatch.setattr(train.ProgressBar, 'advance', interrupted)
+  with pytest.raises(KeyboardInterrupt):
+    train.train_and_evaluate(TINY, tmp_path / 'run')
+  assert checkpoints.exist(tmp_path / 'run')
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
+  train.train_and_evaluate(
+    dataclasses.replace(TINY, epochs=1), tmp_path / 'run'
+  )
+  state = train.create_train_state(TINY, H36M)
+  state, _ = checkpoints.restore_state(tmp_path / 'run', state)
+  broken = jax.tree.map(lambda x: x * jnp.nan, state.params)
+  original = checkpoints.restore_state
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(
+      checkpoints,
+      'restore_state',
+      lambda *args: (
+        original(*args)[0].replace(params=broken),
+        original(*args)[1],
+      ),
+    )
+    with pytest.raises(UserError, match=r'loss is nan in epoch 2, step 1'):
+      train.train_and_evaluate(TINY, tmp_path / 'run', resume=True)
+  restored, progress = checkpoints.restore_state(tmp_path / 'run', state)
+  assert progress.epoch == 1
+  jax.tree.map(np.testing.assert_array_equal, restored.params, state.params)
+
+
+def test_refusals(tmp_path):
+  def check(error, message, settings=TINY, workdir=tmp_path / 'new', **kwargs):
+    with pytest.raises(error, match=message):
+      train.train_and_evaluate(settings, workdir, **kwargs)
+    assert not (tmp_path / 'new').exists()
+
+  uneven = dataclasses.replace(TINY, batch_size=42)
+  check(FlagError, '--batch_size=42: does not split over 4 devices', uneven)
+  large = dataclasses.replace(TINY, batch_size=1000)
+  check(FlagError, 'there are 800 training poses', large)
+  check(FlagError, '--loss=l9: choose', dataclasses.replace(TINY, loss='l9'))
+  (tmp_path / 'file').write_text('mine')
+  check(FlagError, 'something else than a run', workdir=tmp_path / 'file')
+  check(FlagError, 'something else than a run', workdir=tmp_path)
+  check(FlagError, 'cannot be written', workdir=tmp_path / 'file' / 'run')
+  run = tmp_path / 'run'
+  run.mkdir()
+  config.save(TINY, run / 'config.json')
+  before = (run / 'config.json').read_text()
+  check(FlagError, 'holds a run; go on with --resume', workdir=run)
+  other = dataclasses.replace(TINY, lr=0.5)
+  check(FlagError, '--lr=0.5: the run in', other, workdir=run, resume=True)
+  assert (run / 'config.json').read_text() == before
+  assert (tmp_path / 'file').read_text() == 'mine'
