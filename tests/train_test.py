@@ -1,6 +1,7 @@
 """The training loop, on four simulated devices (see conftest.py)."""
 
 import dataclasses
+import functools
 import json
 import signal
 
@@ -79,20 +80,21 @@ def test_a_step_is_clipped_adam_on_the_mean_squared_error():
   params, stats = state.params, state.batch_stats
   m = jax.tree.map(jnp.zeros_like, params)
   v = m
+
+  @jax.jit
+  @functools.partial(jax.value_and_grad, has_aux=True)
+  def grad_fn(params, stats, batch):
+    out, new = model.apply(
+      {'params': params, 'batch_stats': stats},
+      jnp.asarray(dataset.train.inputs)[batch],
+      train=True,
+      mutable=['batch_stats'],
+    )
+    error = jnp.mean((out - jnp.asarray(dataset.train.targets)[batch]) ** 2)
+    return error, new['batch_stats']
+
   for t in range(1, 4):
-    batch = rows[t - 1]
-
-    def loss_fn(params, stats=stats, batch=batch):
-      out, new = model.apply(
-        {'params': params, 'batch_stats': stats},
-        dataset.train.inputs[batch],
-        train=True,
-        mutable=['batch_stats'],
-      )
-      error = jnp.mean((out - dataset.train.targets[batch]) ** 2)
-      return error, new['batch_stats']
-
-    (loss, stats), g = jax.value_and_grad(loss_fn, has_aux=True)(params)
+    (loss, stats), g = grad_fn(params, stats, rows[t - 1])
     np.testing.assert_allclose(loss, losses[t - 1], rtol=1e-4)
     norm = optax.tree.norm(g)
     g = jax.tree.map(lambda x, norm=norm: x * min(1, 1 / norm), g)
