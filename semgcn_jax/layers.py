@@ -7,6 +7,7 @@ any number of leading dimensions, written `...`.
 from collections.abc import Callable
 from typing import Any
 
+import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -133,6 +134,7 @@ class GraphConv(nn.Module):
   @nn.compact
   def __call__(self, x: Array) -> Array:
     """`[..., J, C]` -> `[..., J, D]`."""
+    chex.assert_axis_dimension(x, -2, self.skeleton.num_joints)
     # Xavier-uniform with the released gain of 1.414.
     init = nn.initializers.variance_scaling(1.414**2, 'fan_avg', 'uniform')
     kernel = self.param('kernel', init, (x.shape[-1], self.features))
@@ -159,6 +161,7 @@ class SemGraphConv(nn.Module):
   @nn.compact
   def __call__(self, x: Array) -> Array:
     """`[..., J, C]` -> `[..., J, D]`."""
+    chex.assert_axis_dimension(x, -2, self.skeleton.num_joints)
     channels, features = x.shape[-1], self.features
     mask = adjacency_mask(self.skeleton)
     # The released code initialises one [2, C, D] tensor, for which PyTorch

@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Callable
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -12,7 +13,12 @@ Loss = Callable[[jax.Array, jax.Array], jax.Array]
 
 
 def joints(predicted: jax.Array, target: jax.Array) -> jax.Array:
-  """Mean squared error over all coordinates of `[..., J, 3]`, m^2."""
+  """Mean squared error over all coordinates of `[..., J, 3]`, m^2.
+
+  Raises:
+    AssertionError: the shapes differ.
+  """
+  chex.assert_equal_shape([predicted, target])
   return jnp.mean(jnp.square(predicted - target))
 
 
@@ -27,7 +33,12 @@ def joints_bones(
   Args:
     predicted: `[..., J, 3]`, metres.
     target: `[..., J, 3]`, metres.
+    skeleton: of J joints.
+
+  Raises:
+    AssertionError: the shapes differ, or have another number of joints.
   """
+  chex.assert_axis_dimension(target, -2, skeleton.num_joints)
   bones = bone_vectors(predicted - target, skeleton)
   return joints(predicted, target) + jnp.sum(jnp.square(bones)) / target.size
 

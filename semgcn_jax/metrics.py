@@ -1,9 +1,11 @@
 """Pose errors, per pose, so that every average is taken over exact counts.
 
 All functions take predictions and targets `[..., J, 3]` in metres, both with
-the root joint at the origin unless said otherwise, and return `[...]`.
+the root joint at the origin unless said otherwise, and return `[...]`. They
+raise an AssertionError where the shapes differ.
 """
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -12,6 +14,7 @@ Array = jax.Array
 
 def joint_errors(predicted: Array, target: Array) -> Array:
   """Euclidean distance of every joint, `[..., J]`, metres."""
+  chex.assert_equal_shape([predicted, target])
   return jnp.linalg.norm(predicted - target, axis=-1)
 
 
@@ -22,6 +25,7 @@ def mpjpe(predicted: Array, target: Array) -> Array:
 
 def n_mpjpe(predicted: Array, target: Array) -> Array:
   """MPJPE after the best scaling of each prediction (arXiv:1804.01110)."""
+  chex.assert_equal_shape([predicted, target])
   scale = jnp.sum(predicted * target, axis=(-2, -1), keepdims=True)
   scale = scale / jnp.sum(jnp.square(predicted), axis=(-2, -1), keepdims=True)
   return mpjpe(scale * predicted, target)
@@ -43,6 +47,7 @@ def procrustes_align(predicted: Array, target: Array) -> Array:
     `[..., J, 3]`: scaled, rotated (never mirrored) and shifted predictions
     (Umeyama, 1991).
   """
+  chex.assert_equal_shape([predicted, target])
   mean_p = predicted.mean(axis=-2, keepdims=True)
   mean_t = target.mean(axis=-2, keepdims=True)
   p, t = predicted - mean_p, target - mean_t

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from semgcn_jax.losses import LOSSES
 from semgcn_jax.skeleton import H36M
@@ -19,3 +20,9 @@ def test_losses_by_loops():
     loss = LOSSES[name](H36M)
     np.testing.assert_allclose(loss(predicted, target), total / count, 1e-5)
     assert loss(target, target) == 0
+
+
+@pytest.mark.parametrize('name', LOSSES)
+def test_shapes_must_agree(name):
+  with pytest.raises(AssertionError):
+    LOSSES[name](H36M)(np.zeros((5, 16, 3)), np.zeros((5, 1, 3)))

@@ -74,3 +74,9 @@ def test_leading_dimensions(name):
   np.testing.assert_allclose(
     result[1, 2], function(predicted[1, 2], target[1, 2]), rtol=1e-5
   )
+
+
+@pytest.mark.parametrize('name', ['mpjpe', 'p_mpjpe', 'n_mpjpe', 'pck', 'auc'])
+def test_shapes_must_agree(name):
+  with pytest.raises(AssertionError):
+    getattr(metrics, name)(poses(0, 2), poses(1, 2)[:, :1])

@@ -37,6 +37,13 @@ def test_any_skeleton_and_leading_dimensions(skeleton, conv):
   np.testing.assert_allclose(y[1], model.apply(variables, x[1]), atol=1e-6)
 
 
+def test_another_number_of_joints_is_refused():
+  for conv in ('semantic', 'vanilla'):
+    model = SemGCN(CHAIN, hid_dim=8, num_layers=1, conv=conv)
+    with pytest.raises(AssertionError):
+      model.init(jax.random.key(0), jnp.zeros((2, 16, 2)))
+
+
 def test_dropout_acts_in_training_only():
   model = SemGCN(CHAIN, hid_dim=8, num_layers=1, dropout=0.5)
   x = jax.random.normal(jax.random.key(0), (3, 5, 2))
