@@ -24,11 +24,13 @@ class Progress:
     epoch: finished epochs.
     chunks: finished chunks of the epoch after those.
     loss_sum: sum of the losses of these chunks' steps.
+    mpjpe: test score of the last finished epoch, mm.
   """
 
   epoch: int = 0
   chunks: int = 0
   loss_sum: float = 0.0
+  mpjpe: float | None = None
 
 
 def folder(workdir: pathlib.Path) -> pathlib.Path:
@@ -64,19 +66,17 @@ def open_manager(workdir: pathlib.Path, keep: int) -> ocp.CheckpointManager:
 
 
 def save(
-  manager: ocp.CheckpointManager,
-  state: Any,
-  progress: Progress,
-  metrics: dict[str, float] | None,
+  manager: ocp.CheckpointManager, state: Any, progress: Progress
 ) -> None:
   """Starts saving; the manager finishes in the background.
 
   Args:
     manager: of the run.
     state: a `train.TrainState`.
-    progress: how far the run has come.
-    metrics: with 'mpjpe', by which the best is kept; None within an epoch.
+    progress: how far the run has come; at the end of an epoch its score
+      competes for the best.
   """
+  scored = progress.chunks == 0 and progress.mpjpe is not None
   manager.save(
     int(state.step),
     args=ocp.args.Composite(
@@ -84,16 +84,19 @@ def save(
       training=ocp.args.StandardSave(jax.device_get(_training(state))),
       progress=ocp.args.JsonSave(dataclasses.asdict(progress)),
     ),
-    metrics=metrics,
+    metrics={'mpjpe': progress.mpjpe} if scored else None,
   )
 
 
-def restore_state(workdir: pathlib.Path, state: Any) -> tuple[Any, Progress]:
-  """Restores the last checkpoint to train on.
+def restore_state(
+  workdir: pathlib.Path, state: Any, which: str = 'last'
+) -> tuple[Any, Progress]:
+  """Restores a checkpoint to train on.
 
   Args:
     workdir: folder of the run.
     state: a `train.TrainState`; gives the shapes and the devices.
+    which: 'best', 'last' or the number of an epoch.
 
   Returns:
     The state with restored values, and how far the run had come.
@@ -102,7 +105,7 @@ def restore_state(workdir: pathlib.Path, state: Any) -> tuple[Any, Progress]:
     UserError: there is no checkpoint, it is damaged, or of another model.
   """
   wanted = {'model': _model(state), 'training': _training(state)}
-  restored, progress = _restore(workdir, 'last', wanted)
+  restored, progress = _restore(workdir, which, wanted)
   return state.replace(**restored['model'], **restored['training']), progress
 
 

@@ -38,9 +38,9 @@ class Config:
   )
 
   # Model.
-  model: str = _field('semgcn', 'Model family.')
+  model: str = _field('semgcn', 'semgcn or linear; brings its sizes along.')
   hid_dim: int = _field(128, 'Channels of the hidden layers.')
-  num_layers: int = _field(4, 'Residual blocks.')
+  num_layers: int = _field(4, 'Residual blocks or stages.')
   conv: str = _field('semantic', 'semantic, channel_wise or vanilla.')
   non_local: bool = _field(True, 'Use non-local layers.')
   dropout: float = _field(0.0, 'Dropout rate; 0: none.')
@@ -106,13 +106,22 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
+# What --model brings along; other flags change it.
+PUBLISHED_SIZES: dict[str, dict[str, Any]] = {
+  'semgcn': {'hid_dim': 128, 'num_layers': 4, 'dropout': 0.0},
+  # Martinez et al., as released beside SemGCN.
+  'linear': {'hid_dim': 1024, 'num_layers': 2, 'dropout': 0.5},
+}
+
+
 def preset(name: str, **overrides: Any) -> Config:
   """The preset's Config with some fields replaced.
 
   Raises:
     FlagError: unknown preset, or a value out of its range.
   """
-  fields = choose('preset', name, PRESETS) | overrides
+  sizes = PUBLISHED_SIZES.get(overrides.get('model'), {})
+  fields = choose('preset', name, PRESETS) | sizes | overrides
   return Config(preset=name, **fields)
 
 

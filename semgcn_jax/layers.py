@@ -186,16 +186,18 @@ class Linear(nn.Module):
     train_bias: False where a batch norm follows. It subtracts the bias again,
       so the bias has no effect and its exact gradient is zero; what arithmetic
       leaves of it is rounding noise, which Adam would turn into full steps.
+    bias_init: initial bias.
   """
 
   features: int
   train_bias: bool = True
+  bias_init: Initializer = nn.initializers.zeros
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
     """`[..., C]` -> `[..., D]`."""
     kernel = self.param('kernel', kaiming_normal, (x.shape[-1], self.features))
-    bias = self.param('bias', nn.initializers.zeros, (self.features,))
+    bias = self.param('bias', self.bias_init, (self.features,))
     return x @ kernel + (
       bias if self.train_bias else jax.lax.stop_gradient(bias)
     )

@@ -1,51 +1,57 @@
 """Training losses."""
 
-import functools
-from collections.abc import Callable
-
 import chex
 import jax
 import jax.numpy as jnp
 
 from semgcn_jax.skeleton import Skeleton, bone_vectors
 
-Loss = Callable[[jax.Array, jax.Array], jax.Array]
 
-
-def joints(predicted: jax.Array, target: jax.Array) -> jax.Array:
-  """Mean squared error over all coordinates of `[..., J, 3]`, m^2.
-
-  Raises:
-    AssertionError: the shapes differ.
-  """
-  chex.assert_equal_shape([predicted, target])
-  return jnp.mean(jnp.square(predicted - target))
-
-
-def joints_bones(
-  predicted: jax.Array, target: jax.Array, *, skeleton: Skeleton
+def joints(
+  predicted: jax.Array,
+  target: jax.Array,
+  *,
+  skeleton: Skeleton,
+  num_predicted: int,
 ) -> jax.Array:
-  """Joint positions and bone vectors, weighted alike (paper eq. 7).
-
-  The paper's sums over joints and bones are divided by the number of joint
-  coordinates, so that the joint term is `joints` itself.
+  """Mean squared error over the coordinates that the model predicts.
 
   Args:
     predicted: `[..., J, 3]`, metres.
     target: `[..., J, 3]`, metres.
     skeleton: of J joints.
+    num_predicted: joints that count in the mean; J, or J - 1 for a model whose
+      root is zero, as the target's, by construction.
+
+  Returns:
+    A scalar, m^2.
 
   Raises:
     AssertionError: the shapes differ, or have another number of joints.
   """
+  chex.assert_equal_shape([predicted, target])
   chex.assert_axis_dimension(target, -2, skeleton.num_joints)
-  bones = bone_vectors(predicted - target, skeleton)
-  return joints(predicted, target) + jnp.sum(jnp.square(bones)) / target.size
+  share = num_predicted / skeleton.num_joints
+  return jnp.mean(jnp.square(predicted - target)) / share
 
 
-LOSSES = {
-  'joints': lambda skeleton: joints,
-  'joints_bones': lambda skeleton: functools.partial(
-    joints_bones, skeleton=skeleton
-  ),
-}
+def joints_bones(
+  predicted: jax.Array,
+  target: jax.Array,
+  *,
+  skeleton: Skeleton,
+  num_predicted: int,
+) -> jax.Array:
+  """Joint positions and bone vectors, weighted alike (paper eq. 7).
+
+  The paper's sums over joints and bones are divided by the number of predicted
+  coordinates, so that the joint term is `joints` itself. Arguments as there.
+  """
+  fields = {'skeleton': skeleton, 'num_predicted': num_predicted}
+  joint_term = joints(predicted, target, **fields)
+  bones = jnp.square(bone_vectors(predicted - target, skeleton))
+  count = target.size * num_predicted / skeleton.num_joints
+  return joint_term + jnp.sum(bones) / count
+
+
+LOSSES = {'joints': joints, 'joints_bones': joints_bones}

@@ -31,8 +31,8 @@ class ProgressBar:
     )
     self._task = self._bar.add_task('compiling', total=total, completed=done)
     self._total, self._done, self._batch_size = total, done, batch_size
-    self._start_done = done
-    self._start = self._last_line = time.monotonic()
+    self._last_line = time.monotonic()
+    self._start = None  # (time, steps) behind the first chunk, which compiles.
 
   def __enter__(self):
     self._bar.start()
@@ -44,11 +44,11 @@ class ProgressBar:
   def advance(self, steps: int, epoch: int, loss: float) -> None:
     """Counts steps; loss is their mean."""
     now = time.monotonic()
-    if self._done == self._start_done:  # The first chunk compiled.
-      self._start, self._start_done = now, self._done + steps
     self._done += steps
-    since = self._done - self._start_done
-    rate = since / max(now - self._start, 1e-9)
+    if self._start is None:
+      self._start = now, self._done
+    since = self._done - self._start[1]
+    rate = since / max(now - self._start[0], 1e-9)
     speed = f'{rate * self._batch_size:,.0f} poses/s' if since else 'compiled'
     text = f'epoch {epoch}  loss {loss:.5f}  {speed}'
     self._bar.update(self._task, advance=steps, description=text)

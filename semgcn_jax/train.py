@@ -23,7 +23,7 @@ from semgcn_jax.config import Config
 from semgcn_jax.errors import FlagError, UserError, choose
 from semgcn_jax.evaluate import evaluate, mean_pose_score, print_result
 from semgcn_jax.interrupts import StopRequest
-from semgcn_jax.losses import LOSSES, Loss
+from semgcn_jax.losses import LOSSES
 from semgcn_jax.progress import ProgressBar
 from semgcn_jax.skeleton import Skeleton
 
@@ -80,7 +80,7 @@ def create_train_state(config: Config, skeleton: Skeleton) -> TrainState:
 
 
 def train_step(
-  state: TrainState, inputs: jax.Array, targets: jax.Array, *, loss: Loss
+  state: TrainState, inputs: jax.Array, targets: jax.Array, *, loss: Callable
 ) -> tuple[TrainState, jax.Array]:
   """One step; runs under pmap over `AXIS`.
 
@@ -122,7 +122,11 @@ def make_train_chunk(
     (state, inputs `[N, J, 2]`, targets `[N, J, 3]`, order `[D, S, B / D]`) ->
     (state, losses `[S]`) for D devices and S steps. The given state is donated.
   """
-  loss = choose('loss', config.loss, LOSSES)(skeleton)
+  loss = functools.partial(
+    choose('loss', config.loss, LOSSES),
+    skeleton=skeleton,
+    num_predicted=models.build(config, skeleton).num_predicted,
+  )
 
   def train_chunk(state, inputs, targets, order):
     def step(state, rows):
@@ -280,7 +284,11 @@ def train_and_evaluate(
   progress, records = Progress(), []
   if resume and checkpoints.exist(workdir):
     state, progress = checkpoints.restore_state(workdir, state)
-    records = read_records(workdir)[: progress.epoch]
+    records = [
+      record
+      for record in read_records(workdir)
+      if record['epoch'] <= progress.epoch
+    ]
   num_params = sum(x.size for x in jax.tree.leaves(state.params))
   _open_workdir(config, workdir, records)
 
@@ -303,7 +311,9 @@ def train_and_evaluate(
       f' {devices[0].device_kind}; {steps} steps of {config.batch_size} poses'
       f' an epoch, the last {rest} of each shuffle are dropped'
     )
-    if resume:
+    if progress.epoch >= config.epochs:
+      bar.line(f'{progress.epoch} epochs are done; raise --epochs to go on')
+    elif resume:
       bar.line(f'going on in epoch {progress.epoch + 1} of {config.epochs}')
     while progress.epoch < config.epochs and stop.signal is None:
       began, first = time.monotonic(), int(state.step)
@@ -313,7 +323,7 @@ def train_and_evaluate(
       )
       trained = time.monotonic()
       if progress.chunks < len(orders):
-        checkpoints.save(manager, state, progress, None)
+        checkpoints.save(manager, state, progress)
         break
       scores = evaluate(
         model,
@@ -333,8 +343,8 @@ def train_and_evaluate(
       }
       records.append(record)
       _append_record(record, workdir)
-      progress = Progress(epoch=progress.epoch + 1)
-      checkpoints.save(manager, state, progress, {'mpjpe': scores['mpjpe']})
+      progress = Progress(progress.epoch + 1, mpjpe=scores['mpjpe'])
+      checkpoints.save(manager, state, progress)
       visualize.plot_curves(records, workdir / 'curves.png')
       bar.line(
         '{0}/{1}  loss {train_loss:.5f}  MPJPE {mpjpe:.2f} mm  P-MPJPE'
@@ -346,7 +356,7 @@ def train_and_evaluate(
     print(f'stopped and saved; go on with --workdir={workdir} --resume')
     if stop.signal == signal.SIGINT:
       raise KeyboardInterrupt
-  else:
+  elif records:
     best = min(records, key=lambda record: record['mpjpe'])
     print_result(best, config)
   return records

@@ -1,29 +1,27 @@
 """Model families, one file each."""
 
+from typing import Any
+
 import flax.linen as nn
 
 from semgcn_jax.config import Config
 from semgcn_jax.errors import choose
+from semgcn_jax.models.linear import LinearModel
 from semgcn_jax.models.semgcn import CONVOLUTIONS, SemGCN
 from semgcn_jax.skeleton import Skeleton
 
 
-def _semgcn(
-  config: Config, skeleton: Skeleton, axis_name: str | None
-) -> SemGCN:
+def _semgcn(config: Config, **fields: Any) -> SemGCN:
   choose('conv', config.conv, CONVOLUTIONS)
-  return SemGCN(
-    skeleton=skeleton,
-    hid_dim=config.hid_dim,
-    num_layers=config.num_layers,
-    conv=config.conv,
-    non_local=config.non_local,
-    dropout=config.dropout,
-    axis_name=axis_name,
-  )
+  return SemGCN(conv=config.conv, non_local=config.non_local, **fields)
 
 
-MODELS = {'semgcn': _semgcn}
+def _linear(config: Config, **fields: Any) -> LinearModel:
+  del config
+  return LinearModel(**fields)
+
+
+MODELS = {'semgcn': _semgcn, 'linear': _linear}
 
 
 def build(
@@ -39,4 +37,11 @@ def build(
   Raises:
     FlagError: unknown model or convolution.
   """
-  return choose('model', config.model, MODELS)(config, skeleton, axis_name)
+  return choose('model', config.model, MODELS)(
+    config,
+    skeleton=skeleton,
+    hid_dim=config.hid_dim,
+    num_layers=config.num_layers,
+    dropout=config.dropout,
+    axis_name=axis_name,
+  )

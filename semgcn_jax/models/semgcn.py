@@ -48,6 +48,11 @@ class SemGCN(nn.Module):
   out_dim: int = 3
   axis_name: str | None = None
 
+  @property
+  def num_predicted(self) -> int:
+    """Joints that the model predicts."""
+    return self.skeleton.num_joints
+
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
     """Joints `[..., J, 2]`, normalised screen -> `[..., J, 3]`, metres."""

@@ -1,0 +1,68 @@
+"""The fully connected baseline of Martinez et al. (arXiv:1705.03098)."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from semgcn_jax.layers import BatchNorm, Linear, uniform
+from semgcn_jax.skeleton import Skeleton
+
+
+class LinearBlock(nn.Module):
+  """Linear map, batch norm, ReLU, dropout; fields as of `GraphConvBlock`."""
+
+  features: int
+  axis_name: str | None = None
+  dropout: float = 0.0
+
+  @nn.compact
+  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+    """`[..., C]` -> `[..., D]`."""
+    x = Linear(self.features, train_bias=False, name='linear')(x)
+    x = nn.relu(BatchNorm(self.axis_name, name='norm')(x, train=train))
+    return nn.Dropout(self.dropout, deterministic=not train)(x)
+
+
+class LinearModel(nn.Module):
+  """2D joints -> 3D joints, all joints at once.
+
+  Predicts every joint but the root, which is zero.
+
+  Attributes:
+    skeleton: gives the number of joints and the root.
+    hid_dim: channels of the hidden layers.
+    num_layers: number of residual stages.
+    dropout: rate behind every ReLU.
+    out_dim: coordinates per joint.
+    axis_name: see `BatchNorm`.
+  """
+
+  skeleton: Skeleton
+  hid_dim: int = 1024
+  num_layers: int = 2
+  dropout: float = 0.5
+  out_dim: int = 3
+  axis_name: str | None = None
+
+  @property
+  def num_predicted(self) -> int:
+    """Joints that the model predicts."""
+    return self.skeleton.num_joints - 1
+
+  @nn.compact
+  def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+    """Joints `[..., J, 2]`, normalised screen -> `[..., J, 3]`, metres."""
+    fields = (self.hid_dim, self.axis_name, self.dropout)
+    leading = x.shape[:-2]
+    x = x.reshape(*leading, -1)
+    x = LinearBlock(*fields, name='input')(x, train=train)
+    for i in range(self.num_layers):
+      y = LinearBlock(*fields, name=f'stage{i}_block1')(x, train=train)
+      x = x + LinearBlock(*fields, name=f'stage{i}_block2')(y, train=train)
+    init = uniform(self.hid_dim**-0.5)
+    outputs = self.num_predicted * self.out_dim
+    x = Linear(outputs, bias_init=init, name='output')(x)
+    x = x.reshape(*leading, self.num_predicted, self.out_dim)
+    root = jnp.zeros((*leading, 1, self.out_dim), x.dtype)
+    before, after = jnp.split(x, [self.skeleton.root], axis=-2)
+    return jnp.concatenate([before, root, after], axis=-2)

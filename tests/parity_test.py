@@ -1,0 +1,242 @@
+"""The numbers of the released PyTorch code; see docs/parity.md."""
+
+import functools
+import json
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from jax.sharding import Mesh
+
+from semgcn_jax import cameras, config, layers, metrics, models, train
+from semgcn_jax.graph import adjacency_mask
+from semgcn_jax.losses import joints
+from semgcn_jax.skeleton import H36M
+from semgcn_jax.torch_import import to_state_dict, to_variables
+from semgcn_jax.torch_names import entries, infer_model
+
+TESTDATA = pathlib.Path(__file__).parent / 'testdata'
+MODELS = ('semgcn_small', 'semgcn_nonlocal_small', 'linear_small')
+
+
+def load(name):
+  with np.load(TESTDATA / f'{name}.npz') as file:
+    return dict(file)
+
+
+def below(arrays, prefix):
+  return {
+    k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)
+  }
+
+
+@pytest.mark.parametrize('name', ['sem', 'sem_ch'])
+def test_layers_and_their_gradients(name):
+  data = below(load('layers'), f'{name}/')
+  channel_wise = name == 'sem_ch'
+  layer = layers.SemGraphConv(7, H36M, channel_wise)
+  edges = data['e'] if channel_wise else data['e'][0]
+  params = {'kernel': data['W'], 'edge_logits': edges, 'bias': data['bias']}
+  out, vjp = jax.vjp(
+    lambda params, x: layer.apply({'params': params}, x), params, data['x']
+  )
+  grads, grad_x = vjp(jnp.asarray(data['cotangent']))
+  close = functools.partial(np.testing.assert_allclose, rtol=0, atol=1e-5)
+  close(out, data['out'])
+  close(grad_x, data['grad_x'])
+  close(grads['kernel'], data['grad_W'])
+  close(grads['edge_logits'].reshape(data['grad_e'].shape), data['grad_e'])
+  close(grads['bias'], data['grad_bias'])
+  mask = load('layers')['adj'] > 0
+  np.testing.assert_array_equal(adjacency_mask(H36M), mask)
+
+
+def test_initial_range_and_spread():
+  expected = json.loads((TESTDATA / 'init_stats.json').read_text())['values']
+  for name, (largest, spread, bias) in expected.items():
+    channels, features = map(int, name.split('x'))
+    layer = layers.SemGraphConv(features, H36M)
+    x = jnp.zeros((1, 16, channels))
+    draws = [layer.init(jax.random.key(i), x)['params'] for i in range(20)]
+    kernels = np.stack([draw['kernel'] for draw in draws])
+    biases = np.stack([draw['bias'] for draw in draws])
+    # The largest of n uniform numbers lies within a few 1/n of the bound.
+    tolerance = 10 / kernels.size
+    np.testing.assert_allclose(abs(kernels).max(), largest, rtol=tolerance)
+    np.testing.assert_allclose(
+      kernels.std(), spread, rtol=4 / kernels.size**0.5
+    )
+    np.testing.assert_allclose(abs(biases).max(), bias, rtol=10 / biases.size)
+
+
+def test_metrics():
+  data = load('metrics')
+  for name in ('mpjpe', 'p_mpjpe', 'n_mpjpe'):
+    ours = getattr(metrics, name)(data['pred'], data['target'])
+    np.testing.assert_allclose(ours.mean(), data[name], rtol=0, atol=1e-6)
+  ours = metrics.p_mpjpe(data['pred'], data['target'])
+  np.testing.assert_allclose(ours, data['p_mpjpe_each'], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize('subject', cameras.H36M_SUBJECTS)
+@pytest.mark.parametrize('index', range(4))
+def test_cameras(subject, index):
+  data = load('cameras')
+  camera = cameras.h36m_cameras()[subject][index]
+  view = cameras.world_to_camera(data['world'].astype(np.float64), camera)
+  key = f'{subject}/{index}'
+  np.testing.assert_allclose(view, data[f'{key}/camera'], rtol=0, atol=1e-5)
+  np.testing.assert_allclose(
+    cameras.project(view, camera), data[f'{key}/pixel'], rtol=0, atol=0.01
+  )
+
+
+@functools.cache
+def trained(name):
+  """Twelve steps from the released code's start, on its batches."""
+  data = load(name)
+  start = below(data, 'init/')
+  settings = config.preset('h36m', **infer_model(start) | {'dropout': 0.0})
+  state = train.create_train_state(settings, H36M)
+  state = state.replace(**to_variables(start, settings, state.variables))
+  variables = jax.device_get(state.variables)
+  mesh = Mesh(np.array(jax.devices()[:1]), (train.AXIS,))
+  chunk = train.make_train_chunk(settings, H36M, mesh)
+  order = np.arange(12 * 32, dtype=np.int32).reshape(1, 12, 32)
+  arrays = data['x'].reshape(-1, 16, 2), data['y'].reshape(-1, 16, 3)
+  state, losses = chunk(state, *arrays, order)
+  return data, settings, variables, state, losses
+
+
+def cancelled_bias(key):
+  """The bias in front of a batch norm, by the norm's running mean."""
+  for norm, bias in (
+    ('bn.running_mean', 'gconv.bias'),
+    ('W.1.running_mean', 'W.0.bias'),
+    ('batch_norm1.running_mean', 'w1.bias'),
+    ('batch_norm2.running_mean', 'w2.bias'),
+  ):
+    if key.endswith(norm):
+      return key.removesuffix(norm) + bias
+  raise ValueError(key)
+
+
+@pytest.mark.parametrize('name', MODELS)
+def test_forward_passes(name):
+  data, settings, variables, _, _ = trained(name)
+  model = models.build(settings, H36M)
+  close = functools.partial(np.testing.assert_allclose, rtol=0, atol=1e-5)
+  close(model.apply(variables, data['x'][0]), data['eval_out'])
+  out, _ = model.apply(
+    variables, data['x'][0], train=True, mutable=['batch_stats']
+  )
+  close(out, data['train_out'])
+
+
+@pytest.mark.parametrize('name', MODELS)
+def test_first_gradients(name):
+  data, settings, variables, _, _ = trained(name)
+  model = models.build(settings, H36M)
+
+  def loss_fn(params):
+    out, _ = model.apply(
+      variables | {'params': params},
+      data['x'][0],
+      train=True,
+      mutable=['batch_stats'],
+    )
+    return joints(
+      out, data['y'][0], skeleton=H36M, num_predicted=model.num_predicted
+    )
+
+  grads = jax.jit(jax.grad(loss_fn))(variables['params'])
+  ours = to_state_dict(variables | {'params': grads}, settings)
+  expected = below(data, 'grad/')
+  silent = {cancelled_bias(k) for k in ours if k.endswith('running_mean')}
+  norm = np.sqrt(
+    sum(np.sum(g.astype(np.float64) ** 2) for g in expected.values())
+  )
+  np.testing.assert_allclose(norm, data['grad_norm'][0], rtol=1e-6)
+  assert set(expected) == {e.torch for e in entries(settings) if e.is_param}
+  for key, grad in expected.items():
+    if key in silent:
+      # Zero in exact arithmetic, and ours; theirs is rounding noise.
+      assert (ours[key] == 0).all()
+      assert abs(grad).max() < 1e-4 * norm
+    else:
+      error = np.linalg.norm(ours[key] - grad)
+      assert error <= 1e-4 * np.linalg.norm(grad), key
+
+
+@pytest.mark.parametrize('name', MODELS)
+def test_twelve_losses(name):
+  data, _, _, _, losses = trained(name)
+  np.testing.assert_allclose(losses, data['loss'], rtol=1e-4)
+
+
+@pytest.mark.parametrize('name', MODELS)
+def test_twelve_gradient_norms(name):
+  data, settings, variables, _, _ = trained(name)
+  model = models.build(settings, H36M)
+  params, stats = variables['params'], variables['batch_stats']
+  tx = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-3))
+  opt_state = tx.init(params)
+
+  @jax.jit
+  def step(params, stats, opt_state, x, y):
+    def loss_fn(params):
+      out, new = model.apply(
+        {'params': params, 'batch_stats': stats},
+        x,
+        train=True,
+        mutable=['batch_stats'],
+      )
+      loss = joints(out, y, skeleton=H36M, num_predicted=model.num_predicted)
+      return loss, new['batch_stats']
+
+    grads, stats = jax.grad(loss_fn, has_aux=True)(params)
+    updates, opt_state = tx.update(grads, opt_state)
+    params = optax.apply_updates(params, updates)
+    return params, stats, opt_state, optax.tree.norm(grads)
+
+  norms = []
+  for x, y in zip(data['x'], data['y'], strict=True):
+    params, stats, opt_state, norm = step(params, stats, opt_state, x, y)
+    norms.append(norm)
+  np.testing.assert_allclose(norms, data['grad_norm'], rtol=1e-4)
+
+
+@pytest.mark.parametrize('name', MODELS)
+def test_after_twelve_steps(name):
+  """All but the biases that batch norm cancels, and what follows them.
+
+  The gradient of these biases is zero. The released code computes rounding
+  noise instead, and Adam makes full steps of it, which no other program can
+  repeat; the running means follow the biases. Ours stay where they are.
+  """
+  data, settings, variables, state, _ = trained(name)
+  before, expected = below(data, 'init/'), below(data, 'final/')
+  ours = to_state_dict(state.variables, settings)
+  # In step k, a bias has taken k - 1 steps of at most the learning rate.
+  drift = sum(0.1 * 0.9 ** (12 - k) * (k - 1) * 1e-3 for k in range(1, 13))
+  mixed = dict(ours)
+  for key, value in ours.items():
+    if key.endswith('running_mean'):
+      bias = cancelled_bias(key)
+      np.testing.assert_array_equal(ours[bias], before[bias])
+      np.testing.assert_allclose(value, expected[key], rtol=1e-5, atol=drift)
+      mixed[key], mixed[bias] = expected[key], expected[bias]
+  for key, value in mixed.items():
+    if key.endswith('running_var'):
+      # Variances reach 1,235 here.
+      np.testing.assert_allclose(value, expected[key], rtol=2e-5)
+    else:
+      np.testing.assert_allclose(value, expected[key], rtol=1e-4, atol=2e-4)
+  model = models.build(settings, H36M)
+  final = to_variables(mixed, settings, variables)
+  np.testing.assert_allclose(
+    model.apply(final, data['x'][0]), data['final_eval_out'], rtol=0, atol=1e-4
+  )
