@@ -105,7 +105,7 @@ def test_evaluate_with_other_settings(trained, tmp_path):
     ('--epochs=0', '--epochs=0: must be above 0'),
     ('--lr=-1', '--lr=-1.0: must be above 0'),
     ('--preset=none', '--preset=none: choose from synthetic, h36m'),
-    ('--model=resnet', '--model=resnet: choose from semgcn'),
+    ('--model=resnet', '--model=resnet: choose from semgcn, linear'),
     ('--actions=Flying', '--actions: no Flying in the synthetic dataset'),
     ('--test_subjects=S2', 'no S2 in the synthetic dataset; it has S1'),
     ('--colour=red', "Unknown command line flag 'colour'"),
@@ -231,6 +231,30 @@ def test_killed_and_terminated_runs_end_with_the_same_bits(trained, tmp_path):
     results.append([(r['train_loss'], r['actions']) for r in data])
   assert results[0] == results[1]
   assert checkpoints.exist(workdir)
+
+
+def test_to_torch_and_back(trained, tmp_path):
+  pytest.importorskip('torch', reason='needs the torch extra')
+  workdir, _, _ = trained
+  file, back = tmp_path / 'ckpt.pth.tar', tmp_path / 'back'
+  code, out, err = run(
+    *('convert_torch', '--to_torch', f'--input={workdir}', f'--output={file}')
+  )
+  assert (code, err) == (0, ''), err
+  code, out, err = run(
+    *('convert_torch', f'--input={file}', f'--output={back}'),
+    *('--preset=synthetic', '--downsample=72', '--eval_batch_size=64'),
+  )
+  assert (code, err) == (0, ''), err
+  tables = [run('evaluate', f'--checkpoint={w}')[1] for w in (workdir, back)]
+  assert tables[0] == tables[1] and 'all poses' in tables[0]
+  file.write_bytes(file.read_bytes()[:999])
+  fails(
+    *('convert_torch', f'--input={file}', f'--output={tmp_path / "new"}'),
+    status=1,
+    message='ckpt.pth.tar: cut off, or not a checkpoint',
+  )
+  assert not (tmp_path / 'new').exists()
 
 
 def wait_for_epoch(process, epoch):

@@ -124,6 +124,11 @@ def test_published_tables_are_consistent():
     published.references(config.preset('h36m', actions=('Eating',)))[0] == {}
   )
   assert published.references(config.preset('cmu')) == ({}, '')
+  linear = config.preset('h36m_sh', model='linear')
+  table, line = published.references(linear)
+  assert table == {'mean of actions': 62.9} and '63.48' in line
+  wise = config.preset('h36m', conv='channel_wise')
+  assert published.references(wise) == ({}, '')
 
 
 def test_json(tmp_path):

@@ -1,0 +1,302 @@
+import os
+import pickle
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from semgcn_jax import checkpoints, config, models, torch_import, train
+from semgcn_jax.errors import FlagError, UserError
+from semgcn_jax.skeleton import H36M
+from semgcn_jax.torch_names import entries, infer_model
+
+torch = pytest.importorskip('torch', reason='needs the torch extra')
+
+KINDS = {
+  'semgcn': {'num_layers': 1, 'hid_dim': 4},
+  'no_non_local': {'num_layers': 2, 'hid_dim': 4, 'non_local': False},
+  'channel_wise': {'num_layers': 1, 'hid_dim': 4, 'conv': 'channel_wise'},
+  'linear': {'model': 'linear', 'num_layers': 1, 'hid_dim': 6},
+}
+
+
+def make_state(kind):
+  """A state in which every array differs from its initial value."""
+  settings = config.preset('h36m', **KINDS[kind])
+  state = train.create_train_state(settings, H36M)
+  rng = np.random.default_rng(0)
+  state = jax.tree.map(
+    lambda x: (
+      rng.normal(size=x.shape).astype(x.dtype) if x.dtype == np.float32 else x
+    ),
+    state,
+  )
+  state = state.replace(
+    step=np.int32(7),
+    opt_state=jax.tree.map(
+      lambda x: x * 0 + 7 if x.dtype == np.int32 else x, state.opt_state
+    ),
+  )
+  return settings, state
+
+
+def write(path, kind='semgcn', change=lambda checkpoint: None):
+  """A published checkpoint, changed before it is saved."""
+  settings, state = make_state(kind)
+  progress = checkpoints.Progress(epoch=3, mpjpe=41.5)
+  torch_import.write(
+    torch_import.export_checkpoint(state, progress, settings, 1e-3), path
+  )
+  checkpoint = torch.load(path, weights_only=True)
+  change(checkpoint)
+  torch.save(checkpoint, path, _use_new_zipfile_serialization=False)
+  return settings, state
+
+
+def same(a, b):
+  jax.tree.map(np.testing.assert_array_equal, a, b)
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_there_and_back_is_bit_identical(tmp_path, kind):
+  path, run = tmp_path / 'a.pth.tar', tmp_path / 'run'
+  settings, state = write(path, kind)
+  torch_import.import_run(path, run, {'dataset': 'cmu', 'keypoints': 'gt'})
+  restored = config.load(run / 'config.json')
+  for field in ('model', 'hid_dim', 'num_layers', 'conv', 'non_local'):
+    assert getattr(restored, field) == getattr(settings, field), field
+  assert restored.dataset == 'cmu' and restored.lr == settings.lr
+  fresh = train.create_train_state(restored, H36M)
+  ours, progress = checkpoints.restore_state(run, fresh)
+  assert progress == checkpoints.Progress(epoch=3, mpjpe=41.5)
+  same(ours.variables, state.variables)
+  same(ours.opt_state, state.opt_state)
+  assert ours.step == 7
+  back = tmp_path / 'b.pth.tar'
+  torch_import.export_run(run, 'best', back)
+  first, second = (torch.load(p, weights_only=True) for p in (path, back))
+  assert list(first) == list(second)
+  assert list(first['state_dict']) == list(second['state_dict'])
+  assert (
+    first['optimizer']['param_groups'] == second['optimizer']['param_groups']
+  )
+  same(*(jax.tree.map(np.asarray, f['state_dict']) for f in (first, second)))
+  same(
+    *(
+      jax.tree.map(np.asarray, f['optimizer']['state']) for f in (first, second)
+    )
+  )
+  for name in ('epoch', 'lr', 'step', 'error'):
+    assert first[name] == second[name]
+  assert back.read_bytes()[:2] == b'\x80\x02'  # The legacy format.
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_order_of_the_optimizer_is_that_of_the_state_dict(kind):
+  settings, _ = make_state(kind)
+  names = [entry.torch for entry in entries(settings)]
+  assert len(set(names)) == len(names)
+  if kind == 'semgcn':
+    assert names[:5] == [
+      *('gconv_input.0.gconv.W', 'gconv_input.0.gconv.e'),
+      *('gconv_input.0.gconv.bias', 'gconv_input.0.bn.weight'),
+      'gconv_input.0.bn.bias',
+    ]
+
+
+def test_a_prefix_and_old_fields_are_understood(tmp_path):
+  def change(checkpoint):
+    state_dict = checkpoint['state_dict']
+    checkpoint['state_dict'] = {
+      f'module.{k}': v
+      for k, v in state_dict.items()
+      if not k.endswith('num_batches_tracked')  # PyTorch 0.4 had none.
+    }
+    checkpoint['error'] = np.float64(40.5)
+    for moments in checkpoint['optimizer']['state'].values():
+      moments['step'] = 7  # A number until PyTorch 1.12.
+
+  path = tmp_path / 'a.pth.tar'
+  settings, state = write(path, change=change)
+  ours, progress = torch_import.import_checkpoint(
+    torch_import.read(path), settings, train.create_train_state(settings, H36M)
+  )
+  assert progress.mpjpe == 40.5
+  same(ours.variables, state.variables)
+  same(ours.opt_state, state.opt_state)
+
+
+class Python2Pickler(pickle._Pickler):
+  """Writes str as Python 2 does."""
+
+  dispatch = dict(pickle._Pickler.dispatch)
+
+  def save_str(self, text):
+    data = text.encode('ascii')
+    self.write(b'U' + bytes([len(data)]) + data)
+
+  dispatch[str] = save_str
+
+
+def test_files_of_python_2(tmp_path):
+  path = tmp_path / 'a.pth.tar'
+  settings, state = write(path)
+  checkpoint = torch.load(path, weights_only=True)
+
+  class Module:
+    Pickler = Python2Pickler
+
+    @staticmethod
+    def dump(value, file, protocol):
+      Python2Pickler(file, protocol).dump(value)
+
+  torch.save(
+    checkpoint,
+    path,
+    pickle_module=Module,
+    pickle_protocol=2,
+    _use_new_zipfile_serialization=False,
+  )
+  assert b'U\x05epoch' in path.read_bytes()
+  ours, _ = torch_import.import_checkpoint(
+    torch_import.read(path), settings, train.create_train_state(settings, H36M)
+  )
+  same(ours.variables, state.variables)
+
+
+def test_cuda_storages_are_read_on_a_cpu(tmp_path):
+  path = tmp_path / 'a.pth.tar'
+  settings, state = write(path)
+  data = path.read_bytes()
+  cpu = b'X\x03\x00\x00\x00cpu'
+  assert cpu in data
+  path.write_bytes(data.replace(cpu, b'X\x06\x00\x00\x00cuda:0'))
+  variables = torch_import.to_variables(
+    torch_import.read(path)['state_dict'], settings, state.variables
+  )
+  same(variables, state.variables)
+
+
+def test_without_an_optimizer_adam_starts_afresh(tmp_path):
+  path = tmp_path / 'a.pth.tar'
+  settings, state = write(path, change=lambda c: c.pop('optimizer'))
+  fresh = train.create_train_state(settings, H36M)
+  ours, _ = torch_import.import_checkpoint(
+    torch_import.read(path), settings, fresh
+  )
+  same(ours.params, state.params)
+  counts = [int(x) for x in jax.tree.leaves(ours.opt_state) if x.ndim == 0]
+  assert sorted(counts) == [0, 7]  # Of Adam, and of the learning rate.
+
+
+def test_the_learning_rate_is_that_of_the_step(tmp_path):
+  def change(checkpoint):
+    checkpoint |= {'step': 250_000, 'lr': 1e-3 * 0.96**2}
+
+  path, run = tmp_path / 'a.pth.tar', tmp_path / 'run'
+  write(path, change=change)
+  torch_import.import_run(path, run, {})
+  settings = config.load(run / 'config.json')
+  assert settings.dataset == 'h36m'
+  np.testing.assert_allclose(settings.lr, 1e-3)
+  rate = train.learning_rate(settings)(250_000)
+  np.testing.assert_allclose(rate, 1e-3 * 0.96**2)
+
+
+class Hostile:
+  def __init__(self, path):
+    self.path = path
+
+  def __reduce__(self):
+    return os.mkdir, (self.path,)
+
+
+def test_bad_checkpoints_write_nothing(tmp_path):
+  path, run = tmp_path / 'a.pth.tar', tmp_path / 'run'
+
+  def check(*messages):
+    with pytest.raises(UserError) as caught:
+      torch_import.import_run(path, run, {})
+    text = str(caught.value)
+    assert '\n' not in text
+    for message in messages:
+      assert message in text
+    assert {p.name for p in tmp_path.iterdir()} <= {'a.pth.tar'}
+
+  check('a.pth.tar: no such file')
+
+  def spoil(checkpoint):
+    state_dict = checkpoint['state_dict']
+    state_dict.pop('gconv_output.bias')
+    state_dict['odd'] = torch.zeros(2)
+    state_dict['gconv_input.0.gconv.bias'] = torch.zeros(9)
+
+  write(path, change=spoil)
+  check(
+    'gconv_output.bias is missing',
+    'odd is extra',
+    'gconv_input.0.gconv.bias has shape (9,), not (4,)',
+  )
+  write(
+    path, change=lambda c: c.update(state_dict={'fc.weight': torch.ones(1)})
+  )
+  check('neither SemGCN')
+  write(path, change=lambda c: c['optimizer']['state'].pop(0))
+  check('the optimizer has no exp_avg')
+  write(path)
+  whole = path.read_bytes()
+  for share in (0.01, 0.3, 0.99):
+    path.write_bytes(whole[: int(share * len(whole))])
+    check('a.pth.tar: ')
+  path.write_text('hello')
+  check('a.pth.tar: ')
+  path.write_bytes(b'')
+  check('a.pth.tar: ')
+  torch.save([1, 2], path)
+  check('not a checkpoint of the released code')
+  trace = tmp_path.parent / f'{tmp_path.name}_it_ran'
+  write(path, change=lambda c: c.update(state_dict=Hostile(str(trace))))
+  check('a.pth.tar: refused')
+  assert not trace.exists()
+
+
+def test_nothing_is_overwritten(tmp_path):
+  path = tmp_path / 'a.pth.tar'
+  write(path)
+  before = path.read_bytes()
+  (tmp_path / 'run').mkdir()
+  with pytest.raises(FlagError, match='--output=.*exists; name a new folder'):
+    torch_import.import_run(path, tmp_path / 'run', {})
+  torch_import.import_run(path, tmp_path / 'new', {})
+  with pytest.raises(FlagError, match='--output=.*exists; name a new file'):
+    torch_import.export_run(tmp_path / 'new', 'last', path)
+  assert path.read_bytes() == before
+
+
+def test_without_torch_there_is_a_hint(tmp_path, monkeypatch):
+  monkeypatch.setitem(sys.modules, 'torch', None)
+  with pytest.raises(UserError, match=r'pip install -e "\.\[torch\]"'):
+    torch_import.read(tmp_path / 'a.pth.tar')
+
+
+def test_the_published_full_size_checkpoint(shared):
+  parity = shared / 'parity'
+  checkpoint = torch_import.read(parity / 'ckpt_semgcn_nonlocal_cmu.pth.tar')
+  settings = config.preset('cmu', **infer_model(checkpoint['state_dict']))
+  assert settings == config.preset('cmu')
+  state, progress = torch_import.import_checkpoint(
+    checkpoint, settings, train.create_train_state(settings, H36M)
+  )
+  assert progress.epoch == 30 and state.step == 11_820
+  expected = np.load(parity / 'ckpt_semgcn_nonlocal_cmu_predictions.npz')
+  with jax.default_matmul_precision('highest'):
+    ours = models.build(settings, H36M).apply(state.variables, expected['x'])
+  np.testing.assert_allclose(ours, expected['pred'], rtol=0, atol=1e-5)
+  back = torch_import.export_checkpoint(state, progress, settings, 1e-3)
+  same(back['state_dict'], checkpoint['state_dict'])
+  for number, moments in checkpoint['optimizer']['state'].items():
+    for name in ('exp_avg', 'exp_avg_sq'):
+      np.testing.assert_array_equal(
+        back['optimizer'][number][name], moments[name]
+      )
