@@ -1,6 +1,8 @@
 import io
 import os
 import pickle
+import subprocess
+import sys
 import zipfile
 
 import numpy as np
@@ -54,6 +56,56 @@ class Hostile:
     return os.mkdir, (self.path,)
 
 
+class Reduce:
+  """Pickles as a call, with a state."""
+
+  def __init__(self, *reduced):
+    self.reduced = reduced
+
+  def __reduce__(self):
+    return self.reduced
+
+
+_dtype_state = np.dtype('V8').__reduce__()[2]
+_object_bytes = b'A' * 8
+
+
+@pytest.mark.parametrize(
+  'hostile',
+  [
+    Reduce(np.ndarray, ((1,), np.dtype('O'), _object_bytes)),
+    Reduce(np.array(0).__reduce__()[0], (np.ndarray, (1,), b'O')),
+    Reduce(np.float64(0).__reduce__()[0], (np.dtype('O'), 'x')),
+    Reduce(
+      np.float64(0).__reduce__()[0],
+      (np.dtype([('a', 'O')]), _object_bytes),
+    ),
+    np.zeros(1, dtype=[('a', 'O')]),
+    np.zeros((2, 2), dtype=object),
+    Reduce(np.dtype, ('M8[ns]',)),
+    Reduce(np.ndarray, ((10**13,),)),
+  ],
+)
+def test_numpy_cannot_be_turned_against_us(tmp_path, hostile):
+  path = tmp_path / 'poses.npz'
+  for protocol in (2, 5):
+    write_pickle(path, 'positions_3d', {'S1': {'Walk': hostile}}, protocol)
+    code = f"""
+import pathlib
+from semgcn_jax.data import npz
+from semgcn_jax.errors import UserError
+try:
+  npz.read_poses_3d(pathlib.Path({str(path)!r}))
+except UserError as error:
+  print('refused', error)
+"""
+    result = subprocess.run(
+      [sys.executable, '-c', code], capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith('refused')
+
+
 def test_a_pickled_function_is_refused_and_does_not_run(tmp_path):
   path, trace = tmp_path / 'poses.npz', tmp_path / 'it_ran'
   np.savez(path, positions_3d={'S1': {'Walk': Hostile(str(trace))}})
@@ -62,6 +114,24 @@ def test_a_pickled_function_is_refused_and_does_not_run(tmp_path):
   ):
     npz.read_poses_3d(path)
   assert not trace.exists()
+
+
+def test_reads_fortran_order_other_bytes_and_object_lists(tmp_path):
+  path = tmp_path / 'poses.npz'
+  poses = np.random.default_rng(0).normal(size=(4, 16, 3))
+  views = np.empty(2, object)
+  views[:] = [poses[:3, :, :2], poses[..., :2]]
+  np.savez(
+    path,
+    positions_3d={
+      'S1': {'a': np.asfortranarray(poses), 'b': poses.astype('>f4')}
+    },
+    positions_2d={'S1': {'a': views}},
+  )
+  for array in npz.read_poses_3d(path)['S1'].values():
+    np.testing.assert_array_equal(array, poses.astype(np.float32))
+  lengths = [len(view) for view in npz.read_poses_2d(path)['S1']['a']]
+  assert lengths == [3, 4]
 
 
 @pytest.mark.parametrize('share', [0.1, 0.5, 0.9, 0.99])
@@ -90,6 +160,17 @@ def test_other_mistakes(tmp_path):
   np.savez(path, positions_3d={'S1': {'Walk': 'poses'}})
   with pytest.raises(UserError, match='is not an array'):
     npz.read_poses_3d(path)
+  np.savez(path, positions_3d={'S1': {'Walk': np.ones((2, 16, 4))}})
+  with pytest.raises(UserError, match='is not an array'):
+    npz.read_poses_3d(path)
+  np.savez(path, positions_3d={'S1': {'Walk': np.full((2, 16, 3), '1')}})
+  with pytest.raises(UserError, match='is not an array'):
+    npz.read_poses_3d(path)
+  np.savez(path, positions_2d={'S1': {'Walk': 5}})
+  with pytest.raises(UserError, match='not a list with an array per camera'):
+    npz.read_poses_2d(path)
+  np.savez(path, positions_3d={1: {2: np.ones((2, 16, 3))}})
+  assert list(npz.read_poses_3d(path)['1']) == ['2']
   np.savez(path, positions_3d={})
   with pytest.raises(UserError, match='not a filled dict'):
     npz.read_poses_3d(path)

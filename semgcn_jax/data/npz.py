@@ -1,10 +1,10 @@
 """Files in VideoPose3D's layout: npz archives of pickled dicts, read safely."""
 
+import math
 import pathlib
 import pickle
-import struct
+import re
 import zipfile
-import zlib
 from typing import Any
 
 import numpy as np
@@ -23,51 +23,59 @@ def read_poses_3d(path: pathlib.Path) -> Poses3D:
     UserError: no such file, cut off, not in this layout, or it holds anything
       but arrays, dicts, lists, strings and numbers; none of it is run.
   """
-  positions = _read(path, 'positions_3d')
   return {
     subject: {
-      str(action): _array(poses, 3, path, subject, action)
-      for action, poses in _dict(actions, path, subject).items()
+      action: _array(poses, (3,), f'{path}: {subject} {action!r}')
+      for action, poses in actions.items()
     }
-    for subject, actions in _dict(positions, path, 'positions_3d').items()
+    for subject, actions in _read_dicts(path, 'positions_3d').items()
   }
 
 
 def read_poses_2d(path: pathlib.Path) -> Poses2D:
   """Reads `positions_2d`: {subject: {action: [one [T, J, 2] per camera]}},
-  pixels.
+  pixels. A third column, as of confidences, is left out.
 
   Raises:
     UserError: as `read_poses_3d`.
   """
-  positions = _read(path, 'positions_2d')
+  poses = {}
+  for subject, actions in _read_dicts(path, 'positions_2d').items():
+    poses[subject] = {}
+    for action, views in actions.items():
+      where = f'{path}: {subject} {action!r}'
+      if not isinstance(views, list | np.ndarray):
+        raise UserError(f'{where} is not a list with an array per camera')
+      poses[subject][action] = [
+        _array(view, (2, 3), where)[..., :2] for view in views
+      ]
+  return poses
+
+
+def _read_dicts(path: pathlib.Path, key: str) -> dict[str, dict[str, Any]]:
+  subjects = _read(path, key)
+  for name, value in ((key, subjects), *_items(subjects)):
+    if not isinstance(value, dict) or not value:
+      raise UserError(f'{path}: {name} is not a filled dict; see the README')
   return {
-    subject: {
-      str(action): [_array(view, 2, path, subject, action) for view in views]
-      for action, views in _dict(actions, path, subject).items()
-    }
-    for subject, actions in _dict(positions, path, 'positions_2d').items()
+    str(subject): {str(action): poses for action, poses in actions.items()}
+    for subject, actions in subjects.items()
   }
 
 
-def _dict(value: Any, path: pathlib.Path, name: str) -> dict:
-  if not isinstance(value, dict) or not value:
-    raise UserError(f'{path}: {name} is not a filled dict; see the README')
-  return value
+def _items(value: Any) -> list[tuple[Any, Any]]:
+  return list(value.items()) if isinstance(value, dict) else []
 
 
-def _array(
-  value: Any, size: int, path: pathlib.Path, subject: str, action: str
-) -> np.ndarray:
-  try:
-    array = np.asarray(value, np.float32)
-  except (TypeError, ValueError):
-    array = np.zeros(())
-  if array.ndim != 3 or array.shape[-1] < size:
-    raise UserError(
-      f'{path}: {subject} {action!r} is not an array [frames, joints, {size}]'
-    )
-  return array[..., :size]  # A third 2D column is a confidence.
+def _array(value: Any, columns: tuple[int, ...], where: str) -> np.ndarray:
+  if (
+    not isinstance(value, np.ndarray)
+    or value.dtype.kind not in 'iuf'
+    or value.ndim != 3
+    or value.shape[-1] not in columns
+  ):
+    raise UserError(f'{where} is not an array [frames, joints, {columns[0]}]')
+  return value.astype(np.float32)
 
 
 def _read(path: pathlib.Path, key: str) -> Any:
@@ -83,14 +91,12 @@ def _read(path: pathlib.Path, key: str) -> Any:
     ) from error
   except KeyError as error:
     raise UserError(f'{path}: holds no {key}; see the README') from error
-  except pickle.UnpicklingError as error:
+  except _Refused as error:
     raise UserError(f'{path}: refused, {error}') from error
-  except (
-    *(OSError, EOFError, ValueError, TypeError, AttributeError, IndexError),
-    *(zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError),
-  ) as error:
+  except Exception as error:  # A damaged file can raise anything.
+    reason = ' '.join(str(error).split())[:100] or type(error).__name__
     raise UserError(
-      f'{path}: cut off or not an npz file ({error}); copy it again'
+      f'{path}: cut off or not an npz file ({reason}); copy it again'
     ) from error
 
 
@@ -106,36 +112,107 @@ def _read_npy(file: Any) -> Any:
   if not dtype.hasobject or shape != ():
     raise ValueError('not a pickled dict')
   # latin1 reads what Python 2 wrote.
-  value = _Unpickler(file, encoding='latin1').load()
-  return value.item() if isinstance(value, np.ndarray) else value
+  return _finished(_Unpickler(file, encoding='latin1').load())
+
+
+class _Refused(Exception):
+  """The pickle asks for something that no file of poses needs."""
+
+
+# NumPy's own functions would let a pickle make arrays of any type over any
+# bytes, which is enough to crash or to run code. These stand in for them.
+
+
+class _Dtype:
+  """Numbers, strings, or objects; only the byte order can be set."""
+
+  def __init__(self, code: str, *flags: Any):
+    del flags
+    if not re.fullmatch(r'[biufSU]\d{1,9}|O8?', str(code)):
+      raise _Refused(f'it holds an array of type {code!r:.40}')
+    self.dtype = np.dtype(code)
+
+  def __setstate__(self, state: tuple) -> None:
+    if state[1] in ('<', '>'):
+      self.dtype = self.dtype.newbyteorder(state[1])
+
+
+class _Array:
+  """An array whose content comes with __setstate__."""
+
+  def __init__(self, *arguments: Any):
+    del arguments
+    self.value = None
+
+  def __setstate__(self, state: tuple) -> None:
+    _, shape, stub, fortran, data = state
+    if stub.dtype.hasobject:
+      if not isinstance(data, list) or len(shape) > 1:
+        raise _Refused('it holds an array of objects')
+      self.value = data if shape else data[0]
+    else:
+      data = data.encode('latin1') if isinstance(data, str) else data
+      self.value = _from_bytes(data, stub, shape, 'F' if fortran else 'C')
+
+
+def _from_bytes(
+  data: bytes, stub: _Dtype, shape: tuple[int, ...], order: str = 'C'
+) -> np.ndarray:
+  if stub.dtype.hasobject:
+    raise _Refused('it holds an array of objects')
+  if math.prod(shape) * stub.dtype.itemsize != len(data):
+    raise ValueError('an array of another size than its data')
+  return np.frombuffer(data, stub.dtype).reshape(shape, order=order)
+
+
+def _from_buffer(data, stub, shape, order) -> _Array:
+  array = _Array()
+  array.value = _from_bytes(bytes(data), stub, shape, order)
+  return array
+
+
+def _scalar(stub: _Dtype, data: bytes | str) -> Any:
+  data = data.encode('latin1') if isinstance(data, str) else data
+  return _from_bytes(data, stub, ()).item()
 
 
 def _latin1_bytes(text: str, encoding: str) -> bytes:
   """How protocol 2 spells bytes; _codecs.encode without its other codecs."""
   if encoding != 'latin1':
-    raise pickle.UnpicklingError(f'it asks for the codec {encoding}')
+    raise _Refused(f'it asks for the codec {encoding!r:.40}')
   return text.encode('latin1')
 
 
 _SAFE = {
-  ('numpy', 'ndarray'): np.ndarray,
-  ('numpy', 'dtype'): np.dtype,
+  ('numpy', 'ndarray'): _Array,
+  ('numpy', 'dtype'): _Dtype,
   ('_codecs', 'encode'): _latin1_bytes,
 }
 # NumPy 1 and 2 name the same functions differently.
 for _module in ('numpy.core', 'numpy._core'):
-  _SAFE[f'{_module}.multiarray', '_reconstruct'] = np.array(0).__reduce__()[0]
-  _SAFE[f'{_module}.multiarray', 'scalar'] = np.float64(0).__reduce__()[0]
-  _SAFE[f'{_module}.numeric', '_frombuffer'] = np.array([0]).__reduce_ex__(5)[0]
+  _SAFE[f'{_module}.multiarray', '_reconstruct'] = _Array
+  _SAFE[f'{_module}.multiarray', 'scalar'] = _scalar
+  _SAFE[f'{_module}.numeric', '_frombuffer'] = _from_buffer
 
 
 class _Unpickler(pickle.Unpickler):
-  """Admits NumPy arrays, dicts, lists, strings and numbers."""
+  """Admits arrays, dicts, lists, strings and numbers."""
 
   def find_class(self, module: str, name: str) -> Any:
     try:
       return _SAFE[module, name]
     except KeyError:
-      raise pickle.UnpicklingError(
+      raise _Refused(
         f'it would run {module}.{name}; use a file from a source you trust'
       ) from None
+
+
+def _finished(value: Any) -> Any:
+  """Replaces the stand-ins by their arrays."""
+  if isinstance(value, _Array):
+    return _finished(value.value)
+  if isinstance(value, dict):
+    return {key: _finished(item) for key, item in value.items()}
+  if isinstance(value, list | tuple):
+    return [_finished(item) for item in value]
+  return value
