@@ -5,7 +5,7 @@ import pathlib
 from absl import flags
 
 from semgcn_jax import cli
-from semgcn_jax.evaluate import evaluate_run, write_json
+from semgcn_jax.evaluate import check_output, evaluate_run, write_json
 
 cli.define_config_flags(
   *('data_dir', 'keypoints', 'actions', 'test_subjects', 'test_downsample'),
@@ -18,6 +18,8 @@ flags.mark_flag_as_required('checkpoint')
 
 
 def main():
+  if _OUTPUT.value:
+    check_output(pathlib.Path(_OUTPUT.value))
   result = evaluate_run(
     pathlib.Path(_CHECKPOINT.value), _WHICH.value, cli.config_flags()
   )

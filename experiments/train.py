@@ -8,6 +8,7 @@ from absl import flags
 from semgcn_jax import cli
 from semgcn_jax import config as config_lib
 from semgcn_jax.train import train_and_evaluate
+from semgcn_jax.workdir import holds_run
 
 cli.define_config_flags()
 flags.DEFINE_string('workdir', None, 'Run folder; default runs/<preset>.')
@@ -18,7 +19,7 @@ def main():
   config = cli.config_from_flags()
   workdir = pathlib.Path(flags.FLAGS.workdir or f'runs/{config.preset}')
   resume = flags.FLAGS.resume
-  if resume and (workdir / 'config.json').exists():
+  if resume and holds_run(workdir):
     saved = config_lib.load(workdir / 'config.json')
     config = dataclasses.replace(saved, **cli.config_flags())
   train_and_evaluate(config, workdir, resume=resume)

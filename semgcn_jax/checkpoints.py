@@ -15,6 +15,9 @@ from orbax.checkpoint import checkpoint_managers
 
 from semgcn_jax.errors import UserError, choose
 
+# What orbax raises for files that are missing or wrong.
+_DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError)
+
 
 @dataclasses.dataclass(frozen=True)
 class Progress:
@@ -44,7 +47,11 @@ def exist(workdir: pathlib.Path) -> bool:
 
 
 def open_manager(workdir: pathlib.Path, keep: int) -> ocp.CheckpointManager:
-  """A manager that keeps the lowest 'mpjpe' and the last `keep`."""
+  """A manager that keeps the lowest 'mpjpe' and the last `keep`.
+
+  Raises:
+    UserError: what is there cannot be read.
+  """
   policies = checkpoint_managers
   best = policies.BestN(
     get_metric_fn=_mpjpe,
@@ -52,17 +59,23 @@ def open_manager(workdir: pathlib.Path, keep: int) -> ocp.CheckpointManager:
     n=1,
     keep_checkpoints_without_metrics=False,
   )
-  return ocp.CheckpointManager(
-    folder(workdir),
-    options=ocp.CheckpointManagerOptions(
-      preservation_policy=policies.AnyPreservationPolicy(
-        [policies.LatestN(n=keep), best]
+  try:
+    return ocp.CheckpointManager(
+      folder(workdir),
+      options=ocp.CheckpointManagerOptions(
+        preservation_policy=policies.AnyPreservationPolicy(
+          [policies.LatestN(n=keep), best]
+        ),
+        best_fn=_mpjpe,
+        best_mode='min',
+        cleanup_tmp_directories=True,
       ),
-      best_fn=_mpjpe,
-      best_mode='min',
-      cleanup_tmp_directories=True,
-    ),
-  )
+    )
+  except _DAMAGE as error:
+    raise UserError(
+      f'{folder(workdir)}: damaged ({_first_line(error)}); remove the broken'
+      ' folder in it'
+    ) from error
 
 
 def save(
@@ -146,33 +159,27 @@ def _restore(
     'training': ocp.StandardCheckpointHandler(),
     'progress': ocp.JsonCheckpointHandler(),
   }
-  with ocp.CheckpointManager(
-    folder(workdir), options=options, item_handlers=handlers
-  ) as manager:
-    step = _find(manager, workdir, which)
-    path = folder(workdir) / str(step)
-    try:
+  path = folder(workdir)
+  try:
+    with ocp.CheckpointManager(
+      path, options=options, item_handlers=handlers
+    ) as manager:
+      step = _find(manager, workdir, which)
+      path = path / str(step)
       saved = manager.item_metadata(step)
       for item, tree in wanted.items():
         _compare(saved[item].tree, tree, path)
-      restored = manager.restore(
-        step,
-        args=ocp.args.Composite(
-          progress=ocp.args.JsonRestore(),
-          **{
-            item: ocp.args.StandardRestore(
-              jax.tree.map(_shape_and_device, tree)
-            )
-            for item, tree in wanted.items()
-          },
-        ),
-      )
-      progress = Progress(**restored['progress'])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-      raise UserError(
-        f'{path}: damaged ({_first_line(error)}); remove this folder to use'
-        ' an earlier checkpoint'
-      ) from error
+      arguments = {
+        item: ocp.args.StandardRestore(jax.tree.map(_shape_and_device, tree))
+        for item, tree in wanted.items()
+      }
+      restored = manager.restore(step, args=ocp.args.Composite(**arguments))
+      progress = _read_progress(manager, step)
+  except _DAMAGE as error:
+    raise UserError(
+      f'{path}: damaged ({_first_line(error)}); remove this folder to use'
+      ' another checkpoint'
+    ) from error
   return restored, progress
 
 
@@ -199,11 +206,18 @@ def _find(
     return max(steps) if best is None else best
   epochs = {}
   for step in steps:
-    args = ocp.args.Composite(progress=ocp.args.JsonRestore())
-    progress = Progress(**manager.restore(step, args=args)['progress'])
+    try:
+      progress = _read_progress(manager, step)
+    except _DAMAGE:
+      continue
     if not progress.chunks:
       epochs[str(progress.epoch)] = step
   return choose('which', which, {'best': None, 'last': None} | epochs)
+
+
+def _read_progress(manager: ocp.CheckpointManager, step: int) -> Progress:
+  args = ocp.args.Composite(progress=ocp.args.JsonRestore())
+  return Progress(**manager.restore(step, args=args)['progress'])
 
 
 def _compare(saved: Any, wanted: Any, path: pathlib.Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from absl import app, flags
+from absl import logging as absl_logging
 
 from semgcn_jax import config as config_lib
 from semgcn_jax.config import Config
@@ -27,6 +28,10 @@ def define_config_flags(*names: str) -> None:
     if not names or field.name in names:
       define = _DEFINE[type(field.default)]
       define(field.name, None, field.metadata['help'])
+      # --help shows the flags of the command's own module.
+      flags.FLAGS.register_key_flag_for_module(
+        sys.argv[0], flags.FLAGS[field.name]
+      )
 
 
 def config_flags() -> dict[str, Any]:
@@ -67,6 +72,9 @@ def run(main: Callable[[], None]) -> None:
     # jax and orbax tell every step; what matters reaches the user otherwise.
     logging.getLogger().setLevel(logging.WARNING)
     logging.getLogger('absl').setLevel(logging.ERROR)
+    absl_logging.get_absl_handler().setFormatter(
+      logging.Formatter('note: %(message)s')
+    )
     try:
       main()
     except UserError as error:

@@ -67,15 +67,25 @@ class Config:
   keep_checkpoints: int = _field(3, 'Last checkpoints kept beside the best.')
 
   def __post_init__(self):
+    for field in dataclasses.fields(self):
+      value, kind = getattr(self, field.name), type(field.default)
+      if type(value) is not kind and (kind, type(value)) != (float, int):
+        raise FlagError(
+          f'--{field.name}={value}: must be of type {kind.__name__}'
+        )
     for name in (
       *('downsample', 'hid_dim', 'epochs', 'batch_size', 'lr', 'lr_decay'),
       *('lr_gamma', 'chunk_steps', 'eval_batch_size', 'keep_checkpoints'),
     ):
-      if not 0 < getattr(self, name) < float('inf'):
-        raise FlagError(f'--{name}={getattr(self, name)}: must be above 0')
+      if not 0 < getattr(self, name) < 2**31:
+        raise FlagError(
+          f'--{name}={getattr(self, name)}: must be above 0, below 2^31'
+        )
     for name in ('test_downsample', 'num_layers', 'max_norm', 'seed'):
-      if not 0 <= getattr(self, name) < float('inf'):
-        raise FlagError(f'--{name}={getattr(self, name)}: must be 0 or more')
+      if not 0 <= getattr(self, name) < 2**31:
+        raise FlagError(
+          f'--{name}={getattr(self, name)}: must be 0 or more, below 2^31'
+        )
     if not 0 <= self.dropout < 1:
       raise FlagError(f'--dropout={self.dropout}: must be at least 0, below 1')
     choose('precision', self.precision, dict.fromkeys(('highest', 'default')))

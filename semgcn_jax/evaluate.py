@@ -67,9 +67,9 @@ def evaluate(
         pairs.targets[rows],
         canonical_length,
       )
-    errors.append(jax.tree.map(lambda e: e[: len(pairs) - start], batch))  # noqa: B023
+    errors.append(batch)
   errors = {
-    name: np.concatenate([np.asarray(e[name], np.float64) for e in errors])
+    name: np.concatenate([e[name] for e in errors])[: len(pairs)].astype(float)
     for name in COLUMNS
   }
   result = {name: float(values.mean()) for name, values in errors.items()}
@@ -189,17 +189,20 @@ def evaluate_run(
   Raises:
     UserError: no run, no checkpoint, or no data.
   """
-  config = config_lib.load(workdir / 'config.json')
-  config = dataclasses.replace(config, **overrides)
-  skeleton = load_skeleton(config.skeleton)
+  own = config_lib.load(workdir / 'config.json')
+  config = dataclasses.replace(own, **overrides)
+  skeleton = load_skeleton(str(workdir / 'skeleton.json'))
   model = models.build(config, skeleton)
   example = jax.ShapeDtypeStruct((1, skeleton.num_joints, 2), jnp.float32)
   variables = jax.eval_shape(model.init, jax.random.PRNGKey(0), example)
   variables, progress = checkpoints.restore_variables(workdir, which, variables)
-  dataset = data.load(config, train=config.calibrates)
-  test, canonical_length = dataset.test, None
+  test = data.load(config, skeleton, train=False).test
+  canonical_length = None
   if config.calibrates:
-    canonical_length = data.canonical_length(dataset.train, skeleton)
+    # Of the poses that the run was trained on, wherever they lie now.
+    own = dataclasses.replace(own, data_dir=config.data_dir)
+    train = data.load(own, skeleton).train
+    canonical_length = data.canonical_length(train, skeleton)
   if config.image_aligned:
     test = data.center_inputs(test, skeleton)
   result = evaluate(
@@ -218,17 +221,22 @@ def evaluate_run(
   return result
 
 
+def check_output(path: pathlib.Path) -> None:
+  """Raises a FlagError where no file can be written."""
+  if path.is_dir() or not path.parent.is_dir():
+    raise FlagError(f'--output={path}: name a file in an existing folder')
+
+
 def write_json(result: dict[str, Any], path: pathlib.Path) -> None:
   """Writes a result, under a temporary name first.
 
   Raises:
     FlagError: the file cannot be written.
   """
+  check_output(path)
   temporary = path.with_name(path.name + '.tmp')
   try:
     temporary.write_text(json.dumps(result, indent=2) + '\n')
     temporary.replace(path)
   except OSError as error:
-    raise FlagError(
-      f'--output={path}: {error.strerror}; name a file in an existing folder'
-    ) from error
+    raise FlagError(f'--output={path}: {error.strerror}') from error

@@ -268,7 +268,7 @@ class NonLocal(nn.Module):
   def __call__(self, x: Array, *, train: bool) -> Array:
     """`[..., J, C]` -> `[..., J, C]`; the identity when freshly initialised."""
     channels = x.shape[-1]
-    inner = channels // 2
+    inner = max(channels // 2, 1)
     theta = Linear(inner, name='theta')(x)
     phi = group_max(Linear(inner, name='phi')(x), self.skeleton.groups)
     g = group_max(Linear(inner, name='g')(x), self.skeleton.groups)

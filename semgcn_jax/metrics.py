@@ -11,6 +11,8 @@ import jax.numpy as jnp
 
 Array = jax.Array
 
+_TINY = 1e-30  # Keeps the scale of a prediction that is one point finite.
+
 
 def joint_errors(predicted: Array, target: Array) -> Array:
   """Euclidean distance of every joint, `[..., J]`, metres."""
@@ -27,7 +29,8 @@ def n_mpjpe(predicted: Array, target: Array) -> Array:
   """MPJPE after the best scaling of each prediction (arXiv:1804.01110)."""
   chex.assert_equal_shape([predicted, target])
   scale = jnp.sum(predicted * target, axis=(-2, -1), keepdims=True)
-  scale = scale / jnp.sum(jnp.square(predicted), axis=(-2, -1), keepdims=True)
+  size = jnp.sum(jnp.square(predicted), axis=(-2, -1), keepdims=True)
+  scale = scale / jnp.maximum(size, _TINY)
   return mpjpe(scale * predicted, target)
 
 
@@ -56,7 +59,8 @@ def procrustes_align(predicted: Array, target: Array) -> Array:
   sign = jnp.sign(jnp.linalg.det(u @ vt))
   flip = jnp.stack([jnp.ones_like(sign), jnp.ones_like(sign), sign], axis=-1)
   rotation = (u * flip[..., None, :]) @ vt
-  scale = (s * flip).sum(axis=-1) / jnp.sum(jnp.square(p), axis=(-2, -1))
+  size = jnp.sum(jnp.square(p), axis=(-2, -1))
+  scale = (s * flip).sum(axis=-1) / jnp.maximum(size, _TINY)
   return scale[..., None, None] * (p @ rotation) + mean_t
 
 

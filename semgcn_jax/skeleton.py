@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import pathlib
 
 from semgcn_jax.errors import FlagError, UserError, listed
 
@@ -29,7 +30,19 @@ class Skeleton:
   groups: tuple[tuple[int, ...], ...] = ()
 
   def __post_init__(self):
+    numbers = (self.parents, self.left, self.right, *self.groups)
+    if not all(
+      isinstance(field, tuple) for field in (self.joints, self.groups, *numbers)
+    ) or not all(type(n) is int for field in numbers for n in field):
+      raise UserError(
+        'skeleton: parents, left and right must be lists of whole numbers, and'
+        ' groups a list of such lists'
+      )
     count = len(self.joints)
+    if not all(isinstance(joint, str) for joint in self.joints) or (
+      len(set(self.joints)) != count
+    ):
+      raise UserError('skeleton: joints must be a list of different names')
     if len(self.parents) != count:
       raise UserError(
         f'skeleton: {count} joints but {len(self.parents)} parents;'
@@ -194,11 +207,18 @@ def load_skeleton(name: str) -> Skeleton:
     raise FlagError(
       f'--skeleton={name}: neither a file nor one of {listed(SKELETONS)}'
     ) from error
-  except (OSError, ValueError, TypeError, AttributeError) as error:
+  except (
+    *(OSError, ValueError, TypeError, AttributeError, RecursionError),
+  ) as error:
     raise UserError(
       f'--skeleton={name}: not a skeleton ({error}); give a JSON object with'
       ' joints, parents and, if wanted, left, right, groups'
     ) from error
+
+
+def save_skeleton(skeleton: Skeleton, path: pathlib.Path) -> None:
+  """Writes what `load_skeleton` reads."""
+  path.write_text(json.dumps(dataclasses.asdict(skeleton)) + '\n')
 
 
 def _to_tuple(value):

@@ -22,7 +22,7 @@ from semgcn_jax import config as config_lib
 from semgcn_jax.checkpoints import Progress
 from semgcn_jax.config import Config
 from semgcn_jax.errors import FlagError, UserError
-from semgcn_jax.skeleton import load_skeleton
+from semgcn_jax.skeleton import load_skeleton, save_skeleton
 from semgcn_jax.torch_names import entries, infer_model
 from semgcn_jax.train import TrainState, create_train_state, learning_rate
 
@@ -307,7 +307,8 @@ def import_run(
   checkpoint = read(path)
   try:
     config = _config_of(checkpoint, fields)
-    state = create_train_state(config, load_skeleton(config.skeleton))
+    skeleton = load_skeleton(config.skeleton)
+    state = create_train_state(config, skeleton)
     state, progress = import_checkpoint(checkpoint, config, state)
   except UserError as error:
     raise type(error)(f'{path}: {error}') from error
@@ -316,6 +317,7 @@ def import_run(
   try:
     temporary.mkdir(parents=True)
     config_lib.save(config, temporary / 'config.json')
+    save_skeleton(skeleton, temporary / 'skeleton.json')
     with checkpoints.open_manager(temporary, 1) as manager:
       checkpoints.save(manager, state, progress)
     temporary.rename(output)
@@ -361,7 +363,8 @@ def export_run(workdir: pathlib.Path, which: str, output: pathlib.Path) -> None:
     raise UserError(
       f'{workdir}: the released code has no vanilla graph convolution'
     )
-  state = create_train_state(config, load_skeleton(config.skeleton))
+  skeleton = load_skeleton(str(workdir / 'skeleton.json'))
+  state = create_train_state(config, skeleton)
   state, progress = checkpoints.restore_state(workdir, state, which)
   lr = float(learning_rate(config)(int(state.step)))
   write(export_checkpoint(state, progress, config, lr), output)

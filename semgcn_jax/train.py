@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import json
 import pathlib
 import signal
 import time
@@ -17,7 +16,7 @@ from flax.training import train_state
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from semgcn_jax import checkpoints, data, models, visualize
-from semgcn_jax import config as config_lib
+from semgcn_jax import workdir as run_folder
 from semgcn_jax.checkpoints import Progress
 from semgcn_jax.config import Config
 from semgcn_jax.errors import FlagError, UserError, choose
@@ -30,8 +29,7 @@ from semgcn_jax.skeleton import Skeleton
 AXIS = 'batch'  # The pmap axis of the devices.
 DROPOUT, SHUFFLE = 0, 1  # What a key is for.
 
-# Fields that may change when a run is resumed: none of them touches a step.
-RESUME_MAY_CHANGE = ('epochs', 'data_dir', 'keep_checkpoints')
+_ADVICE = 'earlier checkpoints are kept: lower --lr, or look into the data'
 
 
 class TrainState(train_state.TrainState):
@@ -99,7 +97,7 @@ def train_step(
 
   def loss_fn(params):
     predicted, updated = state.apply_fn(
-      {'params': params, 'batch_stats': state.batch_stats},
+      state.variables | {'params': params},
       inputs,
       train=True,
       mutable=['batch_stats'],
@@ -206,8 +204,7 @@ def train_epoch(
     if len(bad):
       raise UserError(
         f'the loss is {losses[bad[0]]} in epoch {progress.epoch + 1}, step'
-        f' {start + bad[0] + 1}; the last good checkpoint is kept: lower --lr,'
-        ' or look into the data'
+        f' {start + bad[0] + 1}; {_ADVICE}'
       )
     progress = dataclasses.replace(
       progress,
@@ -235,8 +232,9 @@ def train_and_evaluate(
 ) -> list[dict[str, Any]]:
   """Trains a model and scores it on the test split after every epoch.
 
-  The run folder gets config.json, metrics.jsonl (a line an epoch), curves.png
-  and checkpoints/. SIGTERM and Ctrl-C save and end the run at the next chunk.
+  The run folder gets config.json, skeleton.json, metrics.jsonl (a line an
+  epoch), curves.png and checkpoints/. SIGTERM and Ctrl-C save and end the run
+  at the next chunk.
 
   Args:
     config: the run.
@@ -247,177 +245,148 @@ def train_and_evaluate(
     The records of metrics.jsonl.
 
   Raises:
-    UserError: bad data, a folder in use, or a loss that is not finite.
-    FlagError: bad settings.
+    UserError: bad data, a damaged run, or numbers that are not finite.
+    FlagError: bad settings, or a folder in use.
     KeyboardInterrupt: after Ctrl-C, when all is saved.
   """
   workdir = pathlib.Path(workdir)
-  _check_workdir(config, workdir, resume)
-  devices = jax.local_devices()
-  if config.batch_size % len(devices):
+  run_folder.check(config, workdir, resume)
+  mesh = Mesh(np.array(jax.local_devices()), (AXIS,))
+  if config.batch_size % mesh.size:
     raise FlagError(
-      f'--batch_size={config.batch_size}: does not split over {len(devices)}'
-      f' devices; use a multiple of {len(devices)}'
+      f'--batch_size={config.batch_size}: does not split over {mesh.size}'
+      f' devices; use a multiple of {mesh.size}'
     )
-  dataset = data.load(config)
-  train, test, skeleton = dataset.train, dataset.test, dataset.skeleton
+  skeleton = run_folder.skeleton_of(config, workdir)
+  dataset = data.load(config, skeleton)
+  train, test = dataset.train, dataset.test
   steps, rest = divmod(len(train), config.batch_size)
   if not steps:
     raise FlagError(
       f'--batch_size={config.batch_size}: there are {len(train)} training'
       ' poses; use a smaller batch'
     )
+  mean_score = mean_pose_score(train, test)
   canonical_length = None
   if config.calibrates:
     canonical_length = data.canonical_length(train, skeleton)
-  mean_score = mean_pose_score(train, test)
   if config.image_aligned:
     train = data.image_aligned(train, skeleton)
     test = data.center_inputs(test, skeleton)
 
-  mesh = Mesh(np.array(devices), (AXIS,))
   bounds = chunk_bounds(steps, config.chunk_steps)
   epoch_order = make_epoch_order(len(train), config.batch_size, bounds, mesh)
   train_chunk = make_train_chunk(config, skeleton, mesh)
+  model = models.build(config, skeleton)
   replicated = NamedSharding(mesh, PartitionSpec())
   state = jax.device_put(create_train_state(config, skeleton), replicated)
-  progress, records = Progress(), []
-  if resume and checkpoints.exist(workdir):
-    state, progress = checkpoints.restore_state(workdir, state)
-    records = [
-      record
-      for record in read_records(workdir)
-      if record['epoch'] <= progress.epoch
-    ]
-  num_params = sum(x.size for x in jax.tree.leaves(state.params))
-  _open_workdir(config, workdir, records)
-
-  model = models.build(config, skeleton)
   arrays = jax.device_put((train.inputs, train.targets), replicated)
 
   with (
-    checkpoints.open_manager(workdir, config.keep_checkpoints) as manager,
     StopRequest() as stop,
-    ProgressBar(
-      steps * config.epochs, int(state.step), config.batch_size
-    ) as bar,
+    run_folder.claim(config, skeleton, workdir, resume),
   ):
-    bar.line(
-      f'{config.dataset}: {len(train):,} training and {len(test):,} test pairs;'
-      f' the mean training pose scores {mean_score:.1f} mm'
-    )
-    bar.line(
-      f'{config.model}: {num_params:,} parameters, on {len(devices)}'
-      f' {devices[0].device_kind}; {steps} steps of {config.batch_size} poses'
-      f' an epoch, the last {rest} of each shuffle are dropped'
-    )
-    if progress.epoch >= config.epochs:
-      bar.line(f'{progress.epoch} epochs are done; raise --epochs to go on')
-    elif resume:
-      bar.line(f'going on in epoch {progress.epoch + 1} of {config.epochs}')
-    while progress.epoch < config.epochs and stop.signal is None:
-      began, first = time.monotonic(), int(state.step)
-      orders = epoch_order(state.rng, progress.epoch)
-      state, progress = train_epoch(
-        state, progress, train_chunk, arrays, orders, bar, stop
-      )
-      trained = time.monotonic()
-      if progress.chunks < len(orders):
-        checkpoints.save(manager, state, progress)
-        break
-      scores = evaluate(
-        model,
-        state.variables,
-        test,
-        skeleton,
-        batch_size=config.eval_batch_size,
-        canonical_length=canonical_length,
-      )
-      poses = (int(state.step) - first) * config.batch_size
-      record = {
-        'epoch': progress.epoch + 1,
-        'train_loss': progress.loss_sum / steps,
-        'seconds': trained - began,
-        'poses_per_second': poses / (trained - began),
-        **scores,
-      }
-      records.append(record)
-      _append_record(record, workdir)
-      progress = Progress(progress.epoch + 1, mpjpe=scores['mpjpe'])
-      checkpoints.save(manager, state, progress)
-      visualize.plot_curves(records, workdir / 'curves.png')
+    state, progress, records = _restore(config, workdir, state, len(bounds))
+    run_folder.write_records(records, workdir)
+    with (
+      checkpoints.open_manager(workdir, config.keep_checkpoints) as manager,
+      ProgressBar(
+        steps * config.epochs,
+        steps * progress.epoch
+        + sum(np.diff(bounds, prepend=0)[: progress.chunks]),
+        config.batch_size,
+      ) as bar,
+    ):
       bar.line(
-        '{0}/{1}  loss {train_loss:.5f}  MPJPE {mpjpe:.2f} mm  P-MPJPE'
-        ' {p_mpjpe:.2f} mm  {poses_per_second:,.0f} poses/s'.format(
-          f'epoch {progress.epoch}', config.epochs, **record
+        f'{config.dataset}: {len(train):,} training and {len(test):,} test'
+        f' pairs; the mean training pose scores {mean_score:.1f} mm'
+      )
+      num_params = sum(x.size for x in jax.tree.leaves(state.params))
+      dropped = f', the last {rest} of each shuffle are dropped' if rest else ''
+      bar.line(
+        f'{config.model}: {num_params:,} parameters, on {mesh.size}'
+        f' {mesh.devices[0].device_kind}; {steps} steps of {config.batch_size}'
+        f' poses an epoch{dropped}'
+      )
+      if progress.epoch == config.epochs:
+        bar.line(f'{progress.epoch} epochs are done; raise --epochs to go on')
+      elif int(state.step):
+        bar.line(f'going on in epoch {progress.epoch + 1} of {config.epochs}')
+      while progress.epoch < config.epochs and stop.signal is None:
+        began, first = time.monotonic(), int(state.step)
+        orders = epoch_order(state.rng, progress.epoch)
+        state, progress = train_epoch(
+          state, progress, train_chunk, arrays, orders, bar, stop
         )
-      )
-  if stop.signal is not None:
+        _check_finite(state, progress)
+        seconds = time.monotonic() - began
+        if progress.chunks < len(orders):
+          checkpoints.save(manager, state, progress)
+          break
+        poses = (int(state.step) - first) * config.batch_size
+        record = {
+          'epoch': progress.epoch + 1,
+          'train_loss': progress.loss_sum / steps,
+          'seconds': seconds,
+          'poses_per_second': poses / seconds,
+        } | evaluate(
+          model,
+          state.variables,
+          test,
+          skeleton,
+          batch_size=config.eval_batch_size,
+          canonical_length=canonical_length,
+        )
+        progress = Progress(progress.epoch + 1, mpjpe=record['mpjpe'])
+        records.append(record)
+        # The log is never more than one epoch ahead of the checkpoints.
+        manager.wait_until_finished()
+        run_folder.append_record(record, workdir)
+        checkpoints.save(manager, state, progress)
+        visualize.plot_curves(records, workdir / 'curves.png')
+        bar.line(
+          f'epoch {progress.epoch}/{config.epochs}'
+          '  loss {train_loss:.5f}  MPJPE {mpjpe:.2f} mm  P-MPJPE'
+          ' {p_mpjpe:.2f} mm  {poses_per_second:,.0f} poses/s'.format(**record)
+        )
+  if progress.epoch < config.epochs:
     print(f'stopped and saved; go on with --workdir={workdir} --resume')
-    if stop.signal == signal.SIGINT:
-      raise KeyboardInterrupt
   elif records:
-    best = min(records, key=lambda record: record['mpjpe'])
-    print_result(best, config)
+    print_result(min(records, key=lambda r: r['mpjpe']), config)
+  if stop.signal == signal.SIGINT:
+    raise KeyboardInterrupt
   return records
 
 
-def read_records(workdir: pathlib.Path) -> list[dict[str, Any]]:
-  """The lines of metrics.jsonl; one that was cut off by a crash is left out."""
-  path = workdir / 'metrics.jsonl'
-  if not path.exists():
-    return []
-  records = []
-  for line in path.read_text().splitlines():
-    try:
-      records.append(json.loads(line))
-    except ValueError:
-      break
-  return records
-
-
-def _append_record(record: dict[str, Any], workdir: pathlib.Path) -> None:
-  with open(workdir / 'metrics.jsonl', 'a', encoding='utf-8') as file:
-    file.write(json.dumps(record) + '\n')
-
-
-def _check_workdir(config: Config, workdir: pathlib.Path, resume: bool) -> None:
-  """Refuses a folder that holds a run, or with resume another run."""
-  path = workdir / 'config.json'
-  if not path.exists():
-    if workdir.exists() and (not workdir.is_dir() or any(workdir.iterdir())):
-      raise FlagError(
-        f'--workdir={workdir}: holds something else than a run; name a new'
-        ' folder'
-      )
-    return
-  if not resume:
-    raise FlagError(
-      f'--workdir={workdir}: holds a run; go on with --resume, or name another'
-      ' folder'
+def _restore(
+  config: Config, workdir: pathlib.Path, state: TrainState, num_chunks: int
+) -> tuple[TrainState, Progress, list[dict[str, Any]]]:
+  """The last checkpoint of the run, and its records; or a fresh start."""
+  progress = Progress()
+  if checkpoints.exist(workdir):
+    state, progress = checkpoints.restore_state(workdir, state)
+  elif len(run_folder.read_log(workdir)) > 1:
+    raise UserError(
+      f'{checkpoints.folder(workdir)}: no checkpoint of the epochs that'
+      ' metrics.jsonl holds; restore it, or start anew in another --workdir'
     )
-  before = dataclasses.asdict(config_lib.load(path))
-  now = dataclasses.asdict(config)
-  for name, value in before.items():
-    if now[name] != value and name not in RESUME_MAY_CHANGE:
-      raise FlagError(
-        f'--{name}={now[name]}: the run in {workdir} has {value}; name another'
-        ' --workdir for a new run'
-      )
-
-
-def _open_workdir(
-  config: Config, workdir: pathlib.Path, records: list[dict[str, Any]]
-) -> None:
-  """Makes the folder, and rewrites its metrics up to the restored epoch."""
-  try:
-    workdir.mkdir(parents=True, exist_ok=True)
-    config_lib.save(config, workdir / 'config.json')
-    temporary = workdir / 'metrics.tmp'
-    temporary.write_text(''.join(json.dumps(r) + '\n' for r in records))
-    temporary.replace(workdir / 'metrics.jsonl')
-  except OSError as error:
+  if progress.epoch > config.epochs:
     raise FlagError(
-      f'--workdir={workdir}: cannot be written ({error.strerror}); name another'
-      ' folder'
-    ) from error
+      f'--epochs={config.epochs}: {progress.epoch} are done already'
+    )
+  if progress.chunks >= num_chunks:
+    raise UserError(
+      f'{workdir}: was trained on more poses than there are now; give the same'
+      ' data'
+    )
+  return state, progress, run_folder.read_records(workdir, progress.epoch)
+
+
+def _check_finite(state: TrainState, progress: Progress) -> None:
+  """Raises a UserError before a state that is not finite is saved."""
+  finite = jax.tree.map(lambda x: jnp.isfinite(x).all(), state.variables)
+  if not all(jax.tree.leaves(jax.device_get(finite))):
+    raise UserError(
+      f'parameters are not finite in epoch {progress.epoch + 1}, after step'
+      f' {int(state.step)} of the run; {_ADVICE}'
+    )

@@ -133,3 +133,22 @@ def test_damage_is_one_line(saved, tmp_path, how):
   with pytest.raises(UserError, match='checkpoints') as caught:
     restore(tmp_path, 'last')
   assert '\n' not in str(caught.value)
+
+
+def test_damage_elsewhere_leaves_the_rest_readable(saved, tmp_path):
+  shutil.copytree(saved, tmp_path, dirs_exist_ok=True)
+  folder = checkpoints.folder(tmp_path)
+  (folder / '40' / 'progress' / 'metadata').write_text('{')
+  shutil.rmtree(folder / '50' / 'progress')
+  assert restore(tmp_path, '2')[1].epoch == 2
+
+
+def test_damaged_scores_are_one_line(saved, tmp_path):
+  shutil.copytree(saved, tmp_path, dirs_exist_ok=True)
+  (checkpoints.folder(tmp_path) / '20' / 'metrics' / 'metrics').write_text('{')
+  for action in (
+    lambda: restore(tmp_path, 'best'),
+    lambda: checkpoints.open_manager(tmp_path, 3),
+  ):
+    with pytest.raises(UserError, match='damaged'):
+      action()

@@ -1,5 +1,6 @@
 import dataclasses
 import hashlib
+import logging
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from semgcn_jax.skeleton import H36M
 
 @pytest.fixture(scope='module')
 def dataset():
-  return data.load(config.preset('synthetic'))
+  return data.load(config.preset('synthetic'), H36M)
 
 
 def test_synthetic_is_a_fair_miniature(dataset):
@@ -91,7 +92,7 @@ def test_synthetic_bending_goes_forward():
 
 
 def test_cmu_benchmark(shared):
-  dataset = data.load(config.preset('cmu', data_dir=str(shared / 'cmu')))
+  dataset = data.load(config.preset('cmu', data_dir=str(shared / 'cmu')), H36M)
   assert len(dataset.train) == 100_716 and len(dataset.test) == 22_232
   assert round(mean_pose_score(dataset.train, dataset.test), 1) == 236.9
 
@@ -136,7 +137,7 @@ def write_h36m(folder, joints):
 def test_h36m_files(tmp_path, joints):
   poses = write_h36m(tmp_path, joints)
   settings = config.preset('h36m', data_dir=str(tmp_path))
-  dataset = data.load(settings)
+  dataset = data.load(settings, H36M)
   assert len(dataset.train) == 5 * 4 * 7
   assert len(dataset.test) == 4 * 7 + 4 * 3  # S11 Directions is left out.
   assert dataset.train.targets.shape[1:] == (16, 3)
@@ -148,18 +149,19 @@ def test_h36m_files(tmp_path, joints):
     tmp_path / 'data_2d_h36m_sh_ft_h36m.npz', positions_2d=views, metadata={}
   )
   settings = config.preset('h36m_sh', data_dir=str(tmp_path))
-  detected = data.load(settings)
+  detected = data.load(settings, H36M)
   np.testing.assert_array_equal(detected.train.targets, dataset.train.targets)
   np.testing.assert_allclose(detected.train.inputs[0, :, 0], 0, atol=1e-6)
   with pytest.raises(UserError, match='data_2d_h36m_cpn.npz: no such file'):
-    data.load(dataclasses.replace(settings, keypoints='cpn'))
+    data.load(dataclasses.replace(settings, keypoints='cpn'), H36M)
 
 
 def test_h36m_joint_sets_give_the_same_pairs(tmp_path):
   loaded = []
   for joints in (32, 17, 16):
     write_h36m(tmp_path, joints)
-    loaded.append(data.load(config.preset('h36m', data_dir=str(tmp_path))))
+    settings = config.preset('h36m', data_dir=str(tmp_path))
+    loaded.append(data.load(settings, H36M))
   for other in loaded[1:]:
     np.testing.assert_array_equal(other.test.inputs, loaded[0].test.inputs)
     np.testing.assert_array_equal(other.test.targets, loaded[0].test.targets)
@@ -168,16 +170,40 @@ def test_h36m_joint_sets_give_the_same_pairs(tmp_path):
 def test_the_papers_protocol_2_split(tmp_path):
   write_h36m(tmp_path, 16)
   settings = config.preset('h36m_protocol2', data_dir=str(tmp_path))
-  dataset = data.load(settings)
+  dataset = data.load(settings, H36M)
   assert len(dataset.train) == 6 * 4 * 7
   assert len(dataset.test) == 4  # Frame 0 of 'Directions 1' by four cameras.
 
 
 def test_a_subject_in_both_splits_is_refused():
-  with pytest.raises(FlagError, match='S9 in both'):
-    data.load(config.preset('synthetic', train_subjects=('S1', 'S9')))
+  with pytest.raises(FlagError, match='S9 twice'):
+    data.load(config.preset('synthetic', train_subjects=('S1', 'S9')), H36M)
   with pytest.raises(FlagError, match='--dataset=mars: choose from synthetic'):
-    data.load(dataclasses.replace(config.preset('cmu'), dataset='mars'))
+    data.load(dataclasses.replace(config.preset('cmu'), dataset='mars'), H36M)
+
+
+def test_what_would_count_a_pose_twice_is_refused():
+  settings = config.preset('synthetic', test_subjects=('S9', 'S9'))
+  with pytest.raises(FlagError, match='S9 twice'):
+    data.load(settings, H36M)
+  # Without the training split, any subject may be tested.
+  settings = config.preset('synthetic', test_subjects=('S1',))
+  assert len(data.load(settings, H36M, train=False).test) == 4000
+  with pytest.raises(FlagError, match='--keypoints=cpn: choose from gt'):
+    data.load(config.preset('synthetic', keypoints='cpn'), H36M)
+
+
+def test_views_that_are_cut_are_told_once(tmp_path, caplog):
+  poses = write_h36m(tmp_path, 16)
+  views = {
+    s: {a: [np.full((len(p) + 1, 16, 2), 500.0)] * 4 for a, p in c.items()}
+    for s, c in poses.items()
+  }
+  np.savez(tmp_path / 'data_2d_h36m_sh_ft_h36m.npz', positions_2d=views)
+  with caplog.at_level(logging.WARNING):
+    data.load(config.preset('h36m_sh', data_dir=str(tmp_path)), H36M)
+  assert len(caplog.records) == 1
+  assert '52 views differ in length' in caplog.text
 
 
 def test_image_aligned_targets_coincide_with_the_input(dataset):

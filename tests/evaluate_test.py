@@ -135,5 +135,7 @@ def test_json(tmp_path):
   path = tmp_path / 'result.json'
   write_json({'mpjpe': 1.5}, path)
   assert json.loads(path.read_text()) == {'mpjpe': 1.5}
-  with pytest.raises(FlagError, match='--output=.*existing folder'):
-    write_json({}, tmp_path / 'missing' / 'result.json')
+  for wrong in (tmp_path / 'missing' / 'result.json', tmp_path):
+    with pytest.raises(FlagError, match='--output=.*existing folder'):
+      write_json({}, wrong)
+  assert [p.name for p in tmp_path.iterdir()] == ['result.json']

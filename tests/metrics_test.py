@@ -76,6 +76,16 @@ def test_leading_dimensions(name):
   )
 
 
+def test_a_collapsed_prediction_has_a_finite_error():
+  target = poses(0, 2)
+  spread = np.linalg.norm(target - target.mean(1, keepdims=True), axis=-1)
+  for point in (np.zeros((2, 16, 3)), np.ones((2, 16, 3))):
+    np.testing.assert_allclose(
+      metrics.p_mpjpe(point, target), spread.mean(1), rtol=1e-5
+    )
+    assert np.isfinite(metrics.n_mpjpe(point, target)).all()
+
+
 @pytest.mark.parametrize('name', ['mpjpe', 'p_mpjpe', 'n_mpjpe', 'pck', 'auc'])
 def test_shapes_must_agree(name):
   with pytest.raises(AssertionError):

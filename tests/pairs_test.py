@@ -1,5 +1,4 @@
 import dataclasses
-import logging
 
 import numpy as np
 import pytest
@@ -78,16 +77,17 @@ def test_choosing_actions_frames_and_subjects():
     pairs(data, actions=('Swim',))
 
 
-def test_detections_of_another_length_are_cut_and_said_once(caplog):
+def test_detections_of_another_length_are_cut():
   data = source()
   views = detections(data)
   views['S1']['Walk 1'] = [v[:4] for v in views['S1']['Walk 1']]
   views['S1']['Run'] = [np.repeat(v, 2, axis=0) for v in views['S1']['Run']]
-  with caplog.at_level(logging.WARNING):
-    result = pairs(dataclasses.replace(data, poses_2d=views))
+  result = pairs(dataclasses.replace(data, poses_2d=views))
   assert len(result) == 4 * (4 + 3 + 4)
-  assert len(caplog.records) == 1
-  assert '8 views differ in length' in caplog.text
+  assert result.num_cut == 8
+  views['S1']['Run'] = [v[:0] for v in views['S1']['Run']]
+  with pytest.raises(UserError, match="S1 'Run' has no frames"):
+    pairs(dataclasses.replace(data, poses_2d=views))
 
 
 def test_2d_that_does_not_belong_to_the_3d():

@@ -9,6 +9,7 @@ from semgcn_jax.skeleton import (
   Skeleton,
   bone_vectors,
   load_skeleton,
+  save_skeleton,
   to_h36m,
 )
 
@@ -36,6 +37,11 @@ def test_cycle_is_named():
     ({'left': (1,)}, 'one to one'),
     ({'left': (1,), 'right': (7,)}, 'joint indices'),
     ({'groups': ((0,),)}, 'exactly once'),
+    ({'groups': ((0.0, 1),)}, 'whole numbers'),
+    ({'parents': (-1, '0')}, 'whole numbers'),
+    ({'groups': (0, 1)}, 'whole numbers'),
+    ({'joints': ('a', 'a')}, 'different names'),
+    ({'joints': ('a', 1)}, 'different names'),
     ({'groups': ((0, 1), ())}, 'exactly once'),
   ],
 )
@@ -78,5 +84,10 @@ def test_skeleton_from_json(tmp_path):
   path.write_text('[1]')
   with pytest.raises(UserError, match='not a skeleton'):
     load_skeleton(str(path))
+  path.write_text('[' * 100_000)
+  with pytest.raises(UserError, match='not a skeleton'):
+    load_skeleton(str(path))
+  save_skeleton(H36M, path)
+  assert load_skeleton(str(path)) == H36M
   with pytest.raises(FlagError, match='neither a file nor one of h36m'):
     load_skeleton('spider')

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import json
+import shutil
 import signal
 
 import jax
@@ -13,6 +14,7 @@ import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from semgcn_jax import checkpoints, config, data, models, train
+from semgcn_jax import workdir as run_folder
 from semgcn_jax.errors import FlagError, UserError
 from semgcn_jax.skeleton import H36M
 
@@ -31,7 +33,7 @@ TINY = config.preset(
 
 def run_steps(settings, num_devices, dtype, steps=20):
   """Params and statistics after some steps on a number of devices."""
-  dataset = data.load(settings)
+  dataset = data.load(settings, H36M)
   mesh = Mesh(np.array(jax.devices()[:num_devices]), (train.AXIS,))
   replicated = NamedSharding(mesh, PartitionSpec())
   state = train.create_train_state(settings, H36M)
@@ -71,7 +73,7 @@ def test_four_devices_equal_one():
 def test_a_step_is_clipped_adam_on_the_mean_squared_error():
   settings = dataclasses.replace(TINY, batch_size=8)
   (variables, losses) = run_steps(settings, 1, jnp.float32, steps=3)
-  dataset = data.load(settings)
+  dataset = data.load(settings, H36M)
   state = train.create_train_state(settings, H36M)
   model = models.build(settings, H36M)
   mesh = Mesh(np.array(jax.devices()[:1]), (train.AXIS,))
@@ -156,7 +158,7 @@ def test_train_resume_and_stop_are_bit_identical(tmp_path, monkeypatch):
   assert train.train_and_evaluate(TINY, parts) == []
   for _ in range(2):
     records = train.train_and_evaluate(TINY, parts, resume=True)
-  assert train.read_records(parts) == records
+  assert run_folder.read_log(parts) == records
   for a, b in zip(whole, records, strict=True):
     for name in ('epoch', 'train_loss', 'mpjpe', 'actions'):
       assert a[name] == b[name]
@@ -168,7 +170,10 @@ def test_train_resume_and_stop_are_bit_identical(tmp_path, monkeypatch):
     states.append((state.step, state.variables, state.opt_state, state.rng))
   jax.tree.map(np.testing.assert_array_equal, *states)
   names = {p.name for p in parts.iterdir()}
-  assert names == {'config.json', 'metrics.jsonl', 'curves.png', 'checkpoints'}
+  assert names == {
+    *('config.json', 'skeleton.json', 'metrics.jsonl', 'curves.png'),
+    'checkpoints',
+  }
 
 
 def test_a_crash_between_log_and_checkpoint_is_healed(tmp_path):
@@ -222,6 +227,54 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
   jax.tree.map(np.testing.assert_array_equal, restored.params, state.params)
 
 
+def test_parameters_that_are_not_finite_are_not_saved(tmp_path):
+  # One step an epoch, so that the loss is still finite.
+  wild = dataclasses.replace(TINY, batch_size=800)
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(
+      train, 'learning_rate', lambda config: lambda count: jnp.float32(jnp.inf)
+    )
+    with pytest.raises(UserError, match='parameters are not finite in epoch 1'):
+      train.train_and_evaluate(wild, tmp_path / 'run')
+  assert not checkpoints.exist(tmp_path / 'run')
+  assert not (tmp_path / 'run' / 'metrics.jsonl').read_text()
+
+
+def test_a_damaged_history_is_not_written_over(tmp_path):
+  run = tmp_path / 'run'
+  train.train_and_evaluate(TINY, run)
+  log = run / 'metrics.jsonl'
+  lines = log.read_text().splitlines(keepends=True)
+  longer = dataclasses.replace(TINY, epochs=3)
+  for text in (lines[0], '[1]\n', lines[1] + lines[0]):
+    log.write_text(text)
+    with pytest.raises(UserError, match='metrics.jsonl: does not hold'):
+      train.train_and_evaluate(longer, run, resume=True)
+    assert log.read_text() == text
+  log.write_text(''.join(lines))
+  with pytest.raises(FlagError, match='--epochs=1: 2 are done already'):
+    short = dataclasses.replace(TINY, epochs=1)
+    train.train_and_evaluate(short, run, resume=True)
+  assert len(train.train_and_evaluate(TINY, run, resume=True)) == 2
+  shutil.rmtree(run / 'checkpoints')
+  with pytest.raises(UserError, match='no checkpoint of the epochs'):
+    train.train_and_evaluate(longer, run, resume=True)
+  assert log.read_text() == ''.join(lines)
+
+
+def test_a_run_belongs_to_one_process(tmp_path):
+  run = tmp_path / 'run'
+  with run_folder.claim(TINY, H36M, run, False):
+    with pytest.raises(FlagError, match='another process trains in it'):
+      train.train_and_evaluate(TINY, run, resume=True)
+
+
+def test_a_run_killed_at_its_very_start_can_be_started(tmp_path):
+  (tmp_path / 'config.tmp').write_text('{')
+  run_folder.check(TINY, tmp_path, True)
+  run_folder.check(TINY, tmp_path, False)
+
+
 def test_refusals(tmp_path):
   def check(error, message, settings=TINY, workdir=tmp_path / 'new', **kwargs):
     with pytest.raises(error, match=message):
@@ -236,7 +289,7 @@ def test_refusals(tmp_path):
   (tmp_path / 'file').write_text('mine')
   check(FlagError, 'something else than a run', workdir=tmp_path / 'file')
   check(FlagError, 'something else than a run', workdir=tmp_path)
-  check(FlagError, 'cannot be written', workdir=tmp_path / 'file' / 'run')
+  check(FlagError, 'cannot be used', workdir=tmp_path / 'file' / 'run')
   run = tmp_path / 'run'
   run.mkdir()
   config.save(TINY, run / 'config.json')

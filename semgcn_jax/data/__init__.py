@@ -1,14 +1,15 @@
 """Datasets: flags in, arrays of 2D-3D pairs out."""
 
 import dataclasses
+import logging
 
 import numpy as np
 
 from semgcn_jax.config import Config
 from semgcn_jax.data import cmu, h36m, synthetic
 from semgcn_jax.data.pairs import Pairs, make_pairs
-from semgcn_jax.errors import FlagError, choose
-from semgcn_jax.skeleton import Skeleton, bone_vectors, load_skeleton
+from semgcn_jax.errors import FlagError, choose, listed
+from semgcn_jax.skeleton import Skeleton, bone_vectors
 
 DATASETS = {'synthetic': synthetic.read, 'h36m': h36m.read, 'cmu': cmu.read}
 
@@ -17,32 +18,31 @@ DATASETS = {'synthetic': synthetic.read, 'h36m': h36m.read, 'cmu': cmu.read}
 class Dataset:
   """Both splits of a dataset, targets in metres; train may be left out."""
 
-  skeleton: Skeleton
   train: Pairs | None
   test: Pairs
 
 
-def load(config: Config, *, train: bool = True) -> Dataset:
+def load(config: Config, skeleton: Skeleton, *, train: bool = True) -> Dataset:
   """Reads or makes the dataset that the config names.
 
   Args:
     config: data fields.
+    skeleton: of the dataset's poses.
     train: also make the training pairs.
 
   Raises:
-    FlagError: unknown dataset, skeleton, subject or action.
+    FlagError: unknown dataset, subject or action.
     UserError: files that are missing, damaged or wrong.
   """
-  read = choose('dataset', config.dataset, DATASETS)
-  skeleton = load_skeleton(config.skeleton)
-  source = read(config)
+  source = choose('dataset', config.dataset, DATASETS)(config)
   train_subjects = config.train_subjects or source.train_subjects
   test_subjects = config.test_subjects or source.test_subjects
-  both = set(train_subjects) & set(test_subjects)
-  if both:
+  used = (*train_subjects, *test_subjects) if train else test_subjects
+  twice = sorted({subject for subject in used if used.count(subject) > 1})
+  if twice:
     raise FlagError(
-      f'--train_subjects, --test_subjects: {", ".join(sorted(both))} in both;'
-      ' a subject is either for training or for testing'
+      f'--train_subjects, --test_subjects: {listed(twice)} twice; a subject is'
+      ' either for training or for testing, once'
     )
 
   def pairs(subjects, downsample):
@@ -54,11 +54,16 @@ def load(config: Config, *, train: bool = True) -> Dataset:
       downsample=downsample,
     )
 
-  return Dataset(
-    skeleton=skeleton,
-    train=pairs(train_subjects, config.downsample) if train else None,
-    test=pairs(test_subjects, config.test_downsample or config.downsample),
-  )
+  test = pairs(test_subjects, config.test_downsample or config.downsample)
+  training = pairs(train_subjects, config.downsample) if train else None
+  num_cut = test.num_cut + (training.num_cut if train else 0)
+  if num_cut:
+    logging.warning(
+      '%s: %d views differ in length from their 2D; cut to the shorter',
+      source.name,
+      num_cut,
+    )
+  return Dataset(train=training, test=test)
 
 
 def bone_length_sum(positions: np.ndarray, skeleton: Skeleton) -> np.ndarray:

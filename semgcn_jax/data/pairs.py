@@ -1,7 +1,6 @@
 """Pairs of 2D input and 3D target from poses and cameras."""
 
 import dataclasses
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -48,12 +47,14 @@ class Pairs:
     targets: `[N, J, 3]` float32, metres, camera frame, root at the origin.
     actions: `[N]` int32, index into `action_names`.
     action_names: sorted.
+    num_cut: views that were cut because their 2D had another length.
   """
 
   inputs: np.ndarray
   targets: np.ndarray
   actions: np.ndarray
   action_names: tuple[str, ...]
+  num_cut: int = 0
 
   def __len__(self) -> int:
     return len(self.inputs)
@@ -83,8 +84,8 @@ def make_pairs(
 
   Raises:
     FlagError: a subject or action that the source lacks.
-    UserError: poses that are not numbers, do not fit the skeleton, or lie
-      behind a camera; 2D that does not belong to the 3D.
+    UserError: a clip without frames; poses that are not numbers, do not fit
+      the skeleton, or lie behind a camera; 2D of other poses than the 3D.
   """
   for subject in subjects:
     if subject not in source.poses_3d:
@@ -99,7 +100,7 @@ def make_pairs(
         f'--actions: no {action} in {source.name}; it has'
         f' {listed(sorted(there))}'
       )
-  inputs, targets, names, shortened = [], [], [], 0
+  inputs, targets, names, num_cut = [], [], [], 0
   for subject in subjects:
     for action, world in source.poses_3d[subject].items():
       name = action_name(action)
@@ -109,7 +110,9 @@ def make_pairs(
       _check(world, skeleton, where)
       for camera, view, pixels in _views(source, subject, action, where):
         frames = min(len(view), len(pixels))
-        shortened += len(view) != len(pixels)
+        if not frames:
+          raise UserError(f'{where} has no frames; leave it out by --actions')
+        num_cut += len(view) != len(pixels)
         used = slice(0, frames, downsample)
         root = view[used, skeleton.root, None]
         inputs.append(normalize_screen(pixels[used], camera).astype(np.float32))
@@ -121,12 +124,6 @@ def make_pairs(
       f'{source.name}: no poses of {listed(subjects)} in'
       f' {listed(actions) if actions else "any action"}; choose others'
     )
-  if shortened:
-    logging.warning(
-      '%s: %d views differ in length from their 2D; cut to the shorter',
-      source.name,
-      shortened,
-    )
   action_names = tuple(sorted({name for name, _ in names}))
   return Pairs(
     inputs=np.concatenate(inputs),
@@ -136,6 +133,7 @@ def make_pairs(
       [count for _, count in names],
     ),
     action_names=action_names,
+    num_cut=num_cut,
   )
 
 

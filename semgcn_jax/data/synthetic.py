@@ -14,6 +14,7 @@ from semgcn_jax.cameras import h36m_cameras, rotate
 from semgcn_jax.config import Config
 from semgcn_jax.data.npz import Poses3D
 from semgcn_jax.data.pairs import Source
+from semgcn_jax.errors import choose
 from semgcn_jax.skeleton import H36M
 
 RATE = 10  # Frames per second.
@@ -201,8 +202,12 @@ FAMILIES = {
 
 
 def read(config: Config) -> Source:
-  """The dataset; the config changes nothing, not even by its seed."""
-  del config
+  """The dataset; it has one form, whatever the config's seed.
+
+  Raises:
+    FlagError: other keypoints than 'gt'.
+  """
+  choose('keypoints', config.keypoints, {'gt': None})
   return Source(
     name='the synthetic dataset',
     poses_3d=generate(seed=0),
