@@ -52,6 +52,27 @@ def read_poses_2d(path: pathlib.Path) -> Poses2D:
   return poses
 
 
+def write_poses_3d(poses: Poses3D, path: pathlib.Path) -> None:
+  """Writes what `read_poses_3d` reads, under a temporary name first.
+
+  Raises:
+    UserError: it cannot be written; nothing is left under the final name.
+  """
+  temporary = path.with_name(f'.{path.name}.tmp')
+  try:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(temporary, 'wb') as file:
+      np.savez_compressed(file, positions_3d=np.array(poses, dtype=object))
+    temporary.replace(path)
+  except OSError as error:
+    raise UserError(
+      f'{path}: cannot be written ({error.strerror}); give another --output_dir'
+    ) from error
+  finally:
+    if temporary.exists():
+      temporary.unlink()
+
+
 def _read_dicts(path: pathlib.Path, key: str) -> dict[str, dict[str, Any]]:
   subjects = _read(path, key)
   for name, value in ((key, subjects), *_items(subjects)):

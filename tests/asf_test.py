@@ -1,0 +1,172 @@
+import numpy as np
+import pytest
+
+from semgcn_jax.errors import UserError
+from semgcn_jax.prepare.asf import bone_ends, read_amc, read_asf, rotation
+
+ASF = """# made
+:version 1.10
+:name test
+:units
+  mass 1.0
+  length 0.45
+  angle deg
+:documentation
+   none
+:root
+   order TX TY TZ RX RY RZ
+   axis XYZ
+   position 0 0 0
+   orientation 0 0 0
+:bonedata
+  begin
+     id 1
+     name upper
+     direction 0 -1 0
+     length 2.5
+     axis 10 20 -30 XYZ
+    dof rx ry rz
+    limits (-160.0 20.0)
+           (-70.0 70.0)
+           (-60.0 70.0)
+  end
+  begin
+     id 2
+     name fixed
+     direction 0.6 0.8 0
+     length 1
+     axis 0 0 0 XYZ
+  end
+  begin
+     id 3
+     name lower
+     direction 0 -1 0
+     length 1.5
+     axis 0 0 20 XYZ
+    dof rz rx
+  end
+:hierarchy
+  begin
+    root upper fixed
+    upper lower
+  end
+"""
+AMC = """#!made
+:FULLY-SPECIFIED
+:DEGREES
+1
+root 1 2 3 10 20 30
+upper 5 -6 7.5
+lower 1e1 -20
+2
+root 1 2 3 0 0 0
+upper 0 0 0
+lower 0 0
+"""
+
+
+@pytest.fixture
+def files(tmp_path):
+  (tmp_path / '01.asf').write_text(ASF)
+  (tmp_path / '01_01.amc').write_text(AMC)
+  return tmp_path / '01.asf', tmp_path / '01_01.amc'
+
+
+def turn(axis, degrees):
+  """Rotation about one axis, by Rodrigues' formula."""
+  x, y, z = axis
+  k = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+  angle = np.pi * degrees / 180
+  return np.eye(3) + np.sin(angle) * k + (1 - np.cos(angle)) * k @ k
+
+
+def xyz(x, y, z):
+  return turn([0, 0, 1], z) @ turn([0, 1, 0], y) @ turn([1, 0, 0], x)
+
+
+def test_rotation_turns_about_x_then_y_then_z():
+  angles = np.random.default_rng(0).uniform(-180, 180, (5, 3))
+  for matrix, one in zip(rotation(angles), angles, strict=True):
+    np.testing.assert_allclose(matrix, xyz(*one), atol=1e-12)
+
+
+def test_kinematics_written_out(files):
+  asf = read_asf(files[0])
+  ends = bone_ends(asf, read_amc(files[1], asf))
+  metres = 0.0254 / 0.45
+  root = np.array([1, 2, 3])
+  whole = xyz(10, 20, 30)
+  own = xyz(10, 20, -30)
+  upper = whole @ own @ xyz(5, -6, 7.5) @ own.T
+  own = xyz(0, 0, 20)
+  lower = upper @ own @ xyz(-20, 0, 10) @ own.T  # The file's order is rz, rx.
+  elbow = root + upper @ [0, -2.5, 0]
+  expected = {
+    'root': root,
+    'upper': elbow,
+    'fixed': root + whole @ [0.6, 0.8, 0],
+    'lower': elbow + lower @ [0, -1.5, 0],
+  }
+  for name, place in expected.items():
+    np.testing.assert_allclose(ends[name][0], place * metres, atol=1e-9)
+  neutral = (root + [0, -4, 0]) * metres
+  np.testing.assert_allclose(ends['lower'][1], neutral, atol=1e-9)
+
+
+def test_other_line_ends_give_the_same(files):
+  asf = read_asf(files[0])
+  expected = read_amc(files[1], asf)
+  files[1].write_bytes(AMC.replace('\n', '\r\n').encode())
+  for name, array in read_amc(files[1], asf).items():
+    np.testing.assert_array_equal(array, expected[name])
+
+
+@pytest.mark.parametrize(
+  'old, new, message',
+  [
+    (
+      'upper 0 0 0',
+      'upper 0 O 0',
+      "01_01.amc:10: 'upper 0 O 0' holds no proper",
+    ),
+    ('upper 0 0 0', 'upper 0 nan 0', '01_01.amc:10: .* holds no proper number'),
+    ('upper 0 0 0', 'upper 0 0', '01_01.amc:10: 2 numbers for upper, not 3'),
+    ('upper 0 0 0', 'wing 0 0 0', '01_01.amc:10: wing does not move in 01.asf'),
+    ('upper 5 -6 7.5\n', '', '01_01.amc:7: the frame before lacks upper'),
+    ('lower 0 0\n', '', 'at its end: the frame before lacks lower'),
+    ('1\nroot', 'root', '01_01.amc:4: not an .amc motion'),
+    (AMC, 'hello', '01_01.amc:1: not an .amc motion'),
+    (AMC, '', 'at its end: not an .amc motion: no frame'),
+  ],
+)
+def test_a_bad_motion_names_the_line(files, old, new, message):
+  assert old in AMC
+  files[1].write_text(AMC.replace(old, new, 1))
+  with pytest.raises(UserError, match=message):
+    read_amc(files[1], read_asf(files[0]))
+
+
+@pytest.mark.parametrize(
+  'old, new',
+  [
+    (ASF, 'hello'),
+    (ASF[-90:], ''),
+    ('angle deg', 'angle rad'),
+    ('TX TY TZ', 'TZ TY TX'),
+    ('root upper fixed', 'upper fixed'),
+    ('length 2.5', 'length long'),
+    ('-30 XYZ', '-30 ZYX'),
+  ],
+)
+def test_a_bad_skeleton_is_named(files, old, new):
+  assert old in ASF
+  files[0].write_text(ASF.replace(old, new, 1))
+  with pytest.raises(UserError, match='01.asf: cut off, or not an .asf'):
+    read_asf(files[0])
+
+
+def test_missing_files(tmp_path, files):
+  with pytest.raises(UserError, match='No such file'):
+    read_asf(tmp_path / 'no.asf')
+  with pytest.raises(UserError, match='No such file'):
+    read_amc(tmp_path / 'no.amc', read_asf(files[0]))
