@@ -193,8 +193,7 @@ def evaluate_run(
   config = dataclasses.replace(own, **overrides)
   skeleton = load_skeleton(str(workdir / 'skeleton.json'))
   model = models.build(config, skeleton)
-  example = jax.ShapeDtypeStruct((1, skeleton.num_joints, 2), jnp.float32)
-  variables = jax.eval_shape(model.init, jax.random.PRNGKey(0), example)
+  variables = models.abstract_variables(config, skeleton)
   variables, progress = checkpoints.restore_variables(workdir, which, variables)
   test = data.load(config, skeleton, train=False).test
   canonical_length = None

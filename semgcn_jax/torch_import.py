@@ -6,9 +6,12 @@ not import torch: only reading and writing files does.
 """
 
 import dataclasses
+import os
 import pathlib
 import pickle
 import shutil
+import tempfile
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,11 +20,11 @@ import jax
 import numpy as np
 import optax
 
-from semgcn_jax import checkpoints
+from semgcn_jax import checkpoints, data, models
 from semgcn_jax import config as config_lib
 from semgcn_jax.checkpoints import Progress
 from semgcn_jax.config import Config
-from semgcn_jax.errors import FlagError, UserError
+from semgcn_jax.errors import FlagError, UserError, choose
 from semgcn_jax.skeleton import load_skeleton, save_skeleton
 from semgcn_jax.torch_names import entries, infer_model
 from semgcn_jax.train import TrainState, create_train_state, learning_rate
@@ -40,24 +43,31 @@ def to_variables(
     template: variables of that model, for the shapes.
 
   Raises:
-    UserError: lists every missing, extra and misshapen key.
+    UserError: lists every missing, extra, misshapen and impossible tensor.
   """
   shapes = flax.traverse_util.flatten_dict(template)
   wanted = {
-    entry.torch: entry.to_torch(np.empty(shapes[entry.path].shape)).shape
+    entry.torch: entry.torch_shape(shapes[entry.path].shape)
     for entry in entries(config)
   }
   problems = [f'{key} is missing' for key in wanted if key not in state_dict]
   problems += [
-    f'{key} is extra'
+    f'{key!r:.80} is extra'
     for key in state_dict
     if key not in wanted and not key.endswith('.num_batches_tracked')
   ]
-  problems += [
-    f'{key} has shape {state_dict[key].shape}, not {shape}'
-    for key, shape in wanted.items()
-    if key in state_dict and state_dict[key].shape != shape
-  ]
+  for key, shape in wanted.items():
+    if key not in state_dict:
+      continue
+    array = state_dict[key]
+    if array.shape != shape:
+      problems.append(f'{key} has shape {array.shape}, not {shape}')
+    elif array.dtype != np.float32:
+      problems.append(f'{key} is of type {array.dtype}, not float32')
+    elif not np.isfinite(array).all() or (
+      key.endswith('.running_var') and (array < 0).any()
+    ):
+      problems.append(f'{key} holds impossible numbers')
   if problems:
     raise UserError(f'not a whole {config.model}: {"; ".join(problems)}')
   flat = {
@@ -96,49 +106,84 @@ def import_checkpoint(
     UserError: see `to_variables`; or the optimizer does not fit.
   """
   variables = to_variables(checkpoint['state_dict'], config, state.variables)
-  step = np.int32(checkpoint.get('step', 0))
-  opt_state = _with_schedule(state.opt_state, step)
-  moments = (checkpoint.get('optimizer') or {}).get('state')
-  if moments:
-    numbers = checkpoint['optimizer']['param_groups'][0]['params']
-    params = [entry for entry in entries(config) if entry.is_param]
-    trees = []
-    for name in ('exp_avg', 'exp_avg_sq'):
-      flat = {}
-      for number, entry in zip(numbers, params, strict=False):
-        moment = moments.get(number, {}).get(name)
-        shape = checkpoint['state_dict'][entry.torch].shape
-        if moment is None or moment.shape != shape:
-          raise UserError(
-            f'the optimizer has no {name} of shape {shape} for {entry.torch};'
-            ' remove the optimizer from the checkpoint to start it afresh'
-          )
-        flat[entry.path[1:]] = entry.to_ours(moment)
-      if len(flat) != len(params) or len(numbers) != len(params):
-        raise UserError(
-          f'the optimizer is of {len(numbers)} parameters, the model of'
-          f' {len(params)}; remove the optimizer from the checkpoint'
-        )
-      trees.append(flax.traverse_util.unflatten_dict(flat))
-    count = np.int32(moments[numbers[0]]['step'])
-    opt_state = _with_moments(opt_state, count, *trees)
+  step = np.int32(_number(checkpoint, 'step', 0, 2**31 - 2))
+  changes = {optax.ScaleByScheduleState: {'count': step}}
+  if checkpoint.get('optimizer'):
+    changes[optax.ScaleByAdamState] = _adam_state(checkpoint, config)
   state = state.replace(
     step=step,
     params=variables['params'],
     batch_stats=variables['batch_stats'],
-    opt_state=opt_state,
+    opt_state=jax.tree.map(
+      lambda part: part._replace(**changes.get(type(part), {})),
+      state.opt_state,
+      is_leaf=lambda part: hasattr(part, '_replace'),
+    ),
   )
-  error = checkpoint.get('error')
-  return state, Progress(
-    epoch=int(checkpoint.get('epoch', 0)),
-    mpjpe=None if error is None else float(error),
-  )
+  error = None
+  if checkpoint.get('error') is not None:
+    error = _number(checkpoint, 'error', 0, 1e9)
+  epoch = int(_number(checkpoint, 'epoch', 0, 2**31 - 2))
+  return state, Progress(epoch=epoch, mpjpe=error)
+
+
+def _number(
+  fields: Mapping[str, Any], name: str, low: float, high: float
+) -> float:
+  """A field that must be a number from low to high; low where it is missing."""
+  value = fields.get(name, low)
+  try:
+    number = float(value)
+  except (TypeError, ValueError, RuntimeError, OverflowError):
+    number = None
+  if isinstance(value, str | bytes) or not (
+    number is not None and low <= number <= high
+  ):
+    raise UserError(f'its {name} is {value!r:.40}, not a number from {low:g}')
+  return number
+
+
+def _adam_state(
+  checkpoint: Mapping[str, Any], config: Config
+) -> dict[str, Any]:
+  """count, mu and nu of optax.ScaleByAdamState."""
+  advice = 'remove the optimizer from the checkpoint to start it afresh'
+  params = [entry for entry in entries(config) if entry.is_param]
+  try:
+    (group,) = checkpoint['optimizer']['param_groups']
+    moments = checkpoint['optimizer']['state']
+    # PyTorch numbers the parameters in the order of the state_dict.
+    each = [moments[number] for number in group['params']]
+    counts = {_number(moment, 'step', 0, 2**31 - 2) for moment in each}
+    flat = {
+      name: {
+        entry.path[1:]: entry.to_ours(moment[name])
+        for entry, moment in zip(params, each, strict=True)
+        if moment[name].shape == checkpoint['state_dict'][entry.torch].shape
+        and moment[name].dtype == np.float32
+        and np.isfinite(moment[name]).all()
+      }
+      for name in ('exp_avg', 'exp_avg_sq')
+    }
+  except (KeyError, TypeError, ValueError, AttributeError) as error:
+    raise UserError(
+      f'its optimizer is not Adam over the {len(params)} parameters; {advice}'
+    ) from error
+  if len(counts) != 1 or {len(params)} != {len(tree) for tree in flat.values()}:
+    raise UserError(
+      f"its optimizer's moments do not fit the parameters; {advice}"
+    )
+  return {
+    'count': np.int32(counts.pop()),
+    'mu': flax.traverse_util.unflatten_dict(flat['exp_avg']),
+    'nu': flax.traverse_util.unflatten_dict(flat['exp_avg_sq']),
+  }
 
 
 def export_checkpoint(
   state: TrainState, progress: Progress, config: Config, lr: float
 ) -> dict[str, Any]:
-  """The inverse of `import_checkpoint`, for `write`.
+  """A state in the published structure, with NumPy arrays for tensors.
 
   Args:
     state: to export.
@@ -168,12 +213,15 @@ def export_checkpoint(
     'step': step,
     'state_dict': state_dict,
     'optimizer': {
-      number: {
-        'step': int(adam.count),
-        'exp_avg': entry.to_torch(np.asarray(mu[entry.path[1:]])),
-        'exp_avg_sq': entry.to_torch(np.asarray(nu[entry.path[1:]])),
-      }
-      for number, entry in enumerate(params)
+      'state': {
+        number: {
+          'step': np.float32(adam.count),
+          'exp_avg': entry.to_torch(np.asarray(mu[entry.path[1:]])),
+          'exp_avg_sq': entry.to_torch(np.asarray(nu[entry.path[1:]])),
+        }
+        for number, entry in enumerate(params)
+      },
+      'param_groups': [{'params': list(range(len(params)))}],
     },
     'error': progress.mpjpe,
   }
@@ -181,26 +229,6 @@ def export_checkpoint(
 
 def _is_adam(part: Any) -> bool:
   return isinstance(part, optax.ScaleByAdamState)
-
-
-def _with_schedule(opt_state: Any, count: np.int32) -> Any:
-  def change(part):
-    if isinstance(part, optax.ScaleByScheduleState):
-      return part._replace(count=count)
-    return part
-
-  return jax.tree.map(
-    change,
-    opt_state,
-    is_leaf=lambda part: isinstance(part, optax.ScaleByScheduleState),
-  )
-
-
-def _with_moments(opt_state: Any, count: np.int32, mu: Any, nu: Any) -> Any:
-  def change(part):
-    return part._replace(count=count, mu=mu, nu=nu) if _is_adam(part) else part
-
-  return jax.tree.map(change, opt_state, is_leaf=_is_adam)
 
 
 def _torch():
@@ -223,25 +251,26 @@ def read(path: pathlib.Path) -> dict[str, Any]:
     UserError: no such file, damaged, or not such a checkpoint.
   """
   torch = _torch()
+  # Old files hold the error as a NumPy scalar, by either of its names.
   scalar = np.float64(0).__reduce__()[0]
-  # Old files hold the error as a NumPy scalar.
-  safe = [
-    *(np.dtype, type(np.dtype(np.float64)), type(np.dtype(np.float32))),
-    *((scalar, 'numpy.core.multiarray.scalar'), scalar),
-  ]
+  names = ('numpy.core.multiarray.scalar', 'numpy._core.multiarray.scalar')
+  safe = [(scalar, name) for name in names]
+  safe += [np.dtype, np.dtypes.Float64DType, np.dtypes.Float32DType]
   try:
-    with torch.serialization.safe_globals(safe):
+    with torch.serialization.safe_globals(safe), warnings.catch_warnings():
+      warnings.simplefilter('ignore')
       checkpoint = torch.load(path, weights_only=True, map_location='cpu')
-    state_dict = checkpoint['state_dict']
-    checkpoint['state_dict'] = {
-      key.removeprefix('module.'): tensor.numpy()
-      for key, tensor in state_dict.items()
-    }
-    optimizer = checkpoint.get('optimizer') or {}
-    for moments in optimizer.get('state', {}).values():
-      for name in ('exp_avg', 'exp_avg_sq'):
-        if name in moments:
-          moments[name] = moments[name].numpy()
+    checkpoint = jax.tree.map(
+      lambda x: x.detach().numpy() if isinstance(x, torch.Tensor) else x,
+      dict(checkpoint),
+      is_leaf=lambda x: isinstance(x, torch.Tensor),
+    )
+    state_dict = dict(checkpoint['state_dict'])
+    if all(key.startswith('module.') for key in state_dict):
+      state_dict = {k.removeprefix('module.'): v for k, v in state_dict.items()}
+    if not all(isinstance(v, np.ndarray) for v in state_dict.values()):
+      raise TypeError('not tensors')
+    return checkpoint | {'state_dict': state_dict}
   except FileNotFoundError as error:
     raise UserError(f'{path}: no such file; give --input') from error
   except pickle.UnpicklingError as error:
@@ -249,43 +278,42 @@ def read(path: pathlib.Path) -> dict[str, Any]:
       f'{path}: refused or damaged; it holds something else than tensors,'
       ' dicts and numbers'
     ) from error
-  except (
-    *(OSError, EOFError, RuntimeError, ValueError, KeyError, TypeError),
-    *(AttributeError, IndexError, MemoryError),
-  ) as error:
+  except Exception as error:  # A damaged file can raise anything.
     raise UserError(
       f'{path}: cut off, or not a checkpoint of the released code'
     ) from error
-  return checkpoint
 
 
 def write(checkpoint: dict[str, Any], path: pathlib.Path) -> None:
-  """Writes what `export_checkpoint` returns in the published file format."""
+  """Writes what `export_checkpoint` returns in the published file format.
+
+  Raises:
+    FlagError: the file cannot be written; nothing is left of it.
+    UserError: PyTorch is not installed.
+  """
   torch = _torch()
-  state_dict = {
-    key: torch.from_numpy(np.array(array))
-    for key, array in checkpoint['state_dict'].items()
+
+  def tensors(tree):
+    return jax.tree.map(lambda x: torch.from_numpy(np.array(x)), tree)
+
+  moments = checkpoint['optimizer']['state']
+  # The installed PyTorch knows what else it wants in a group.
+  adam = torch.optim.Adam(
+    [torch.nn.Parameter(torch.zeros(1)) for _ in moments], lr=checkpoint['lr']
+  )
+  whole = checkpoint | {
+    'state_dict': tensors(checkpoint['state_dict']),
+    'optimizer': adam.state_dict() | {'state': tensors(moments)},
   }
-  params = [
-    torch.nn.Parameter(torch.from_numpy(np.array(moments['exp_avg'])))
-    for moments in checkpoint['optimizer'].values()
-  ]
-  optimizer = torch.optim.Adam(params, lr=checkpoint['lr']).state_dict()
-  optimizer['state'] = {
-    number: {
-      'step': torch.tensor(float(moments['step'])),
-      'exp_avg': torch.from_numpy(np.array(moments['exp_avg'])),
-      'exp_avg_sq': torch.from_numpy(np.array(moments['exp_avg_sq'])),
-    }
-    for number, moments in checkpoint['optimizer'].items()
-  }
-  whole = checkpoint | {'state_dict': state_dict, 'optimizer': optimizer}
-  temporary = path.with_name(path.name + '.tmp')
+  temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
   try:
+    path.parent.mkdir(parents=True, exist_ok=True)
     torch.save(whole, temporary, _use_new_zipfile_serialization=False)
     temporary.replace(path)
   except (OSError, RuntimeError) as error:
-    raise FlagError(f'--output={path}: cannot be written ({error})') from error
+    raise FlagError(f'--output={path}: cannot be written') from error
+  finally:
+    temporary.unlink(missing_ok=True)
 
 
 def import_run(
@@ -302,25 +330,30 @@ def import_run(
     UserError: a bad checkpoint; nothing is written.
     FlagError: bad fields, or the folder exists.
   """
-  if output.exists():
+  if os.path.lexists(output):
     raise FlagError(f'--output={output}: exists; name a new folder')
   checkpoint = read(path)
   try:
     config = _config_of(checkpoint, fields)
     skeleton = load_skeleton(config.skeleton)
+    template = models.abstract_variables(config, skeleton)
+    to_variables(checkpoint['state_dict'], config, template)
     state = create_train_state(config, skeleton)
     state, progress = import_checkpoint(checkpoint, config, state)
   except UserError as error:
     raise type(error)(f'{path}: {error}') from error
-  temporary = output.with_name(output.name + '.tmp')
-  shutil.rmtree(temporary, ignore_errors=True)
   try:
-    temporary.mkdir(parents=True)
-    config_lib.save(config, temporary / 'config.json')
-    save_skeleton(skeleton, temporary / 'skeleton.json')
-    with checkpoints.open_manager(temporary, 1) as manager:
-      checkpoints.save(manager, state, progress)
-    temporary.rename(output)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    temporary = pathlib.Path(tempfile.mkdtemp(dir=output.parent, prefix='.'))
+    try:
+      config_lib.save(config, temporary / 'config.json')
+      save_skeleton(skeleton, temporary / 'skeleton.json')
+      with checkpoints.open_manager(temporary, 1) as manager:
+        checkpoints.save(manager, state, progress)
+      temporary.chmod(0o755)
+      temporary.rename(output)
+    finally:
+      shutil.rmtree(temporary, ignore_errors=True)
   except OSError as error:
     raise FlagError(f'--output={output}: {error.strerror}') from error
   num_params = sum(leaf.size for leaf in jax.tree.leaves(state.params))
@@ -332,16 +365,21 @@ def import_run(
 
 def _config_of(checkpoint: Mapping[str, Any], fields: dict[str, Any]) -> Config:
   """The preset of the dataset, with the model and learning rate inferred."""
+  inferred = infer_model(checkpoint['state_dict'])
+  for name, value in inferred.items():
+    if fields.get(name, value) != value:
+      raise FlagError(f'--{name}={fields[name]}: the checkpoint has {value}')
   dataset = fields.get('dataset', 'h36m')
-  name = fields.get('preset', dataset)
-  fields = {k: v for k, v in fields.items() if k != 'preset'}
-  fields |= infer_model(checkpoint['state_dict'])
-  config = config_lib.preset(name, **fields)
-  lr = checkpoint.get('lr')
-  if lr is None or 'lr' in fields:
+  choose('dataset', dataset, data.DATASETS)
+  fields = {'preset': dataset} | fields | inferred
+  config = config_lib.preset(fields.pop('preset'), **fields)
+  if checkpoint.get('lr') is None or 'lr' in fields:
     return config
-  decays = int(checkpoint.get('step', 0)) // config.lr_decay
-  return dataclasses.replace(config, lr=lr / config.lr_gamma**decays)
+  lr = _number(checkpoint, 'lr', 1e-30, 1e9)
+  step = _number(checkpoint, 'step', 0, 2**31 - 2)
+  # As many decays as there were in the last step.
+  lr /= config.lr_gamma ** min(step // config.lr_decay, 1000)
+  return dataclasses.replace(config, lr=lr)
 
 
 def export_run(workdir: pathlib.Path, which: str, output: pathlib.Path) -> None:
@@ -356,7 +394,7 @@ def export_run(workdir: pathlib.Path, which: str, output: pathlib.Path) -> None:
     UserError: no such run or checkpoint, or the model was never released.
     FlagError: the file exists or cannot be written.
   """
-  if output.exists():
+  if os.path.lexists(output):
     raise FlagError(f'--output={output}: exists; name a new file')
   config = config_lib.load(workdir / 'config.json')
   if config.conv == 'vanilla' and config.model == 'semgcn':
@@ -366,6 +404,6 @@ def export_run(workdir: pathlib.Path, which: str, output: pathlib.Path) -> None:
   skeleton = load_skeleton(str(workdir / 'skeleton.json'))
   state = create_train_state(config, skeleton)
   state, progress = checkpoints.restore_state(workdir, state, which)
-  lr = float(learning_rate(config)(int(state.step)))
+  lr = float(learning_rate(config)(max(int(state.step) - 1, 0)))
   write(export_checkpoint(state, progress, config, lr), output)
   print(f'{workdir}, epoch {progress.epoch} -> {output}')

@@ -29,12 +29,18 @@ class Entry:
   before: int = 0
   after: int = 0
 
+  def torch_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape in the state_dict of a variable of the given shape."""
+    shape = shape[::-1] if self.transposed else shape
+    return (1,) * self.before + shape + (1,) * self.after
+
   def to_torch(self, x: np.ndarray) -> np.ndarray:
-    x = x.T if self.transposed else x
-    shape = (1,) * self.before + x.shape + (1,) * self.after
-    return np.ascontiguousarray(x.reshape(shape))
+    """A variable as PyTorch has it; see `torch_shape`."""
+    shape = self.torch_shape(x.shape)
+    return np.ascontiguousarray((x.T if self.transposed else x).reshape(shape))
 
   def to_ours(self, x: np.ndarray) -> np.ndarray:
+    """The inverse of `to_torch`."""
     x = x.reshape(x.shape[self.before : x.ndim - self.after])
     return np.ascontiguousarray(x.T if self.transposed else x)
 
@@ -137,24 +143,38 @@ def infer_model(state_dict: Mapping[str, np.ndarray]) -> dict[str, Any]:
     return len([key for key in state_dict if re.fullmatch(pattern, key)])
 
   if 'gconv_input.0.gconv.W' in state_dict:
-    kernel = state_dict['gconv_input.0.gconv.W']
-    edges = state_dict.get('gconv_input.0.gconv.e', np.zeros((1, 0)))
-    wise = 'channel_wise' if len(edges) > 1 else 'semantic'
-    return {
+    # Shared logits are one row; channel-wise ones a row per output coordinate.
+    rows = state_dict.get('gconv_output.e', np.zeros((1, 0))).shape[:1]
+    fields = {
       'model': 'semgcn',
-      'hid_dim': kernel.shape[-1],
+      'hid_dim': _last(state_dict['gconv_input.0.gconv.W']),
       'num_layers': count(r'gconv_layers\.\d+\.gconv1\.gconv\.W'),
       'non_local': any('.nonlocal.' in key for key in state_dict),
-      'conv': wise,
-      'dropout': 0.0,
+      'conv': 'semantic' if rows == (1,) else 'channel_wise',
     }
+    return _bounded(fields)
   if 'w1.weight' in state_dict:
-    return {
+    fields = {
       'model': 'linear',
-      'hid_dim': len(state_dict['w1.weight']),
+      'hid_dim': _last(state_dict['w1.weight'].T),
       'num_layers': count(r'linear_stages\.\d+\.w1\.weight'),
     }
+    return _bounded(fields)
   raise UserError(
     'neither SemGCN (key gconv_input.0.gconv.W) nor the fully connected model'
     ' (key w1.weight); give a checkpoint of the released code'
   )
+
+
+def _last(x: np.ndarray) -> int:
+  return x.shape[-1] if x.ndim else 0
+
+
+def _bounded(fields: dict[str, Any]) -> dict[str, Any]:
+  """Refuses sizes that only a damaged or made-up file claims."""
+  if not (0 < fields['hid_dim'] <= 2**14 and fields['num_layers'] <= 256):
+    raise UserError(
+      f'a model of width {fields["hid_dim"]} with {fields["num_layers"]} blocks'
+      ' is out of the range of what is released'
+    )
+  return fields

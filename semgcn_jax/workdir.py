@@ -123,7 +123,7 @@ def read_records(workdir: pathlib.Path, epoch: int) -> list[dict[str, Any]]:
   """
   try:
     records = [r for r in read_log(workdir) if r['epoch'] <= epoch]
-    epochs = [record['epoch'] for record in records if record['mpjpe'] >= 0]
+    epochs = [r['epoch'] for r in records if isinstance(r['mpjpe'], float)]
   except (TypeError, KeyError):
     epochs = [None]
   if epochs != list(range(epoch + 1 - len(epochs), epoch + 1)):

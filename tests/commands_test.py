@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -270,6 +271,33 @@ def test_to_torch_and_back(trained, tmp_path):
   assert (code, err) == (0, ''), err
   tables = [run('evaluate', f'--checkpoint={w}')[1] for w in (workdir, back)]
   assert tables[0] == tables[1] and 'all poses' in tables[0]
+  # Trained on, it does what the original does: Adam's moments came along.
+  file = tmp_path / 'last.pth.tar'
+  both = tmp_path / 'original', tmp_path / 'converted'
+  shutil.copytree(workdir, both[0])
+  assert (
+    run(
+      *('convert_torch', '--to_torch', '--which=last'),
+      *(f'--input={both[0]}', f'--output={file}'),
+    )[0]
+    == 0
+  )
+  assert (
+    run(
+      *('convert_torch', f'--input={file}', f'--output={both[1]}'),
+      *('--preset=synthetic', '--downsample=72', '--batch_size=40'),
+      *('--chunk_steps=5', '--eval_batch_size=64'),
+    )[0]
+    == 0
+  )
+  losses = []
+  for path in both:
+    code, _, err = run('train', f'--workdir={path}', '--resume', '--epochs=3')
+    assert (code, err) == (0, '')
+    lines = (path / 'metrics.jsonl').read_text().splitlines()
+    losses.append(json.loads(lines[-1])['train_loss'])
+  assert losses[0] == losses[1]
+  file = tmp_path / 'ckpt.pth.tar'
   file.write_bytes(file.read_bytes()[:999])
   fails(
     *('convert_torch', f'--input={file}', f'--output={tmp_path / "new"}'),

@@ -182,6 +182,13 @@ def test_twelve_gradient_norms(name):
   data, settings, variables, _, _ = trained(name)
   model = models.build(settings, H36M)
   params, stats = variables['params'], variables['batch_stats']
+  first = (
+    layers.Linear(params['input']['linear']['bias'].size)
+    if (name == 'linear_small')
+    else layers.SemGraphConv(32, H36M)
+  )
+  first_params = 'linear' if name == 'linear_small' else 'conv'
+  mean = stats['input']['norm']['mean'].astype(np.float64)
   tx = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-3))
   opt_state = tx.init(params)
 
@@ -204,9 +211,14 @@ def test_twelve_gradient_norms(name):
 
   norms = []
   for x, y in zip(data['x'], data['y'], strict=True):
+    # The running mean behind the first layer, independently.
+    nodes = x.reshape(32, -1) if name == 'linear_small' else x
+    out = first.apply({'params': params['input'][first_params]}, nodes)
+    mean = 0.9 * mean + 0.1 * np.mean(out, axis=tuple(range(out.ndim - 1)))
     params, stats, opt_state, norm = step(params, stats, opt_state, x, y)
     norms.append(norm)
   np.testing.assert_allclose(norms, data['grad_norm'], rtol=1e-4)
+  np.testing.assert_allclose(stats['input']['norm']['mean'], mean, atol=1e-5)
 
 
 @pytest.mark.parametrize('name', MODELS)

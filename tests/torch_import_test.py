@@ -1,3 +1,4 @@
+import dataclasses
 import os
 import pickle
 import sys
@@ -8,7 +9,7 @@ import pytest
 
 from semgcn_jax import checkpoints, config, models, torch_import, train
 from semgcn_jax.errors import FlagError, UserError
-from semgcn_jax.skeleton import H36M
+from semgcn_jax.skeleton import H36M, save_skeleton
 from semgcn_jax.torch_names import entries, infer_model
 
 torch = pytest.importorskip('torch', reason='needs the torch extra')
@@ -33,6 +34,7 @@ def make_state(kind):
     state,
   )
   state = state.replace(
+    batch_stats=jax.tree.map(np.abs, state.batch_stats),
     step=np.int32(7),
     opt_state=jax.tree.map(
       lambda x: x * 0 + 7 if x.dtype == np.int32 else x, state.opt_state
@@ -204,6 +206,106 @@ def test_the_learning_rate_is_that_of_the_step(tmp_path):
   np.testing.assert_allclose(rate, 1e-3 * 0.96**2)
 
 
+@pytest.mark.parametrize(
+  'change, message',
+  [
+    (lambda c: c.update(epoch='abc'), "its epoch is 'abc', not a number"),
+    (lambda c: c.update(epoch=-5), 'its epoch is -5, not a number from 0'),
+    (lambda c: c.update(step=10**30), 'its step is 1000'),
+    (lambda c: c.update(step=None), 'its step is None'),
+    (lambda c: c.update(lr=[1]), r'its lr is \[1\]'),
+    (lambda c: c.update(error=float('nan')), 'its error is nan'),
+    (lambda c: c.update(optimizer={'state': {}}), 'is not Adam over the'),
+    (lambda c: c.update(optimizer=[1]), 'is not Adam over the'),
+    (
+      lambda c: c['optimizer']['state'][3].update(step=2),
+      'moments do not fit',
+    ),
+    (
+      lambda c: c['optimizer']['state'][3].update(exp_avg=torch.zeros(5, 5)),
+      'moments do not fit',
+    ),
+    (
+      lambda c: c['state_dict'].update(
+        {'gconv_output.bias': torch.zeros(3).half()}
+      ),
+      'gconv_output.bias is of type float16',
+    ),
+    (
+      lambda c: c['state_dict'].update(
+        {'gconv_output.bias': torch.full((3,), float('nan'))}
+      ),
+      'gconv_output.bias holds impossible numbers',
+    ),
+    (
+      lambda c: c['state_dict'].update(
+        {'gconv_input.0.bn.running_var': -torch.ones(4)}
+      ),
+      'gconv_input.0.bn.running_var holds impossible numbers',
+    ),
+    (
+      lambda c: c['state_dict'].update({'a\nb': torch.zeros(1)}),
+      r"'a\\nb' is extra",
+    ),
+    (
+      lambda c: c['state_dict'].update(
+        {'gconv_input.0.gconv.W': torch.zeros(1).expand(2, 2, 10**9)}
+      ),
+      'a model of width 1000000000',
+    ),
+    (
+      lambda c: c['state_dict'].update(
+        {'module.gconv_output.bias': torch.zeros(3)}
+      ),
+      'is extra',
+    ),
+    (
+      lambda c: c['state_dict'].update(
+        {'gconv_input.0.gconv.W': torch.tensor(1.0)}
+      ),
+      'a model of width 0',
+    ),
+  ],
+)
+def test_odd_contents_are_one_line(tmp_path, change, message):
+  path, run = tmp_path / 'a.pth.tar', tmp_path / 'run'
+  write(path, change=change)
+  with pytest.raises(UserError, match=message) as caught:
+    torch_import.import_run(path, run, {})
+  assert '\n' not in str(caught.value)
+  assert [p.name for p in tmp_path.iterdir()] == ['a.pth.tar']
+
+
+def test_flags_that_contradict_the_file(tmp_path):
+  path, run = tmp_path / 'a.pth.tar', tmp_path / 'run'
+  write(path)
+  for fields, message in (
+    ({'hid_dim': 9}, '--hid_dim=9: the checkpoint has 4'),
+    ({'dataset': 'mars'}, '--dataset=mars: choose from'),
+  ):
+    with pytest.raises(FlagError, match=message):
+      torch_import.import_run(path, run, fields)
+    assert not run.exists()
+
+
+@pytest.mark.parametrize('step', [1, 99_998, 99_999, 100_000, 100_001])
+def test_the_learning_rate_survives_there_and_back(tmp_path, step):
+  settings, state = make_state('semgcn')
+  settings = dataclasses.replace(settings, lr=3e-4)
+  run = tmp_path / 'run'
+  run.mkdir()
+  config.save(settings, run / 'config.json')
+  save_skeleton(H36M, run / 'skeleton.json')
+  with checkpoints.open_manager(run, 1) as manager:
+    progress = checkpoints.Progress(3, mpjpe=40.0)
+    checkpoints.save(manager, state.replace(step=np.int32(step)), progress)
+  torch_import.export_run(run, 'best', tmp_path / 'a.pth.tar')
+  torch_import.import_run(tmp_path / 'a.pth.tar', tmp_path / 'b', {})
+  back = config.load(tmp_path / 'b' / 'config.json')
+  rates = [train.learning_rate(s)(step) for s in (settings, back)]
+  np.testing.assert_allclose(*rates, rtol=1e-5)
+
+
 class Hostile:
   def __init__(self, path):
     self.path = path
@@ -235,7 +337,7 @@ def test_bad_checkpoints_write_nothing(tmp_path):
   write(path, change=spoil)
   check(
     'gconv_output.bias is missing',
-    'odd is extra',
+    "'odd' is extra",
     'gconv_input.0.gconv.bias has shape (9,), not (4,)',
   )
   write(
@@ -243,11 +345,11 @@ def test_bad_checkpoints_write_nothing(tmp_path):
   )
   check('neither SemGCN')
   write(path, change=lambda c: c['optimizer']['state'].pop(0))
-  check('the optimizer has no exp_avg')
+  check('its optimizer is not Adam')
   write(path)
   whole = path.read_bytes()
-  for share in (0.01, 0.3, 0.99):
-    path.write_bytes(whole[: int(share * len(whole))])
+  for length in (*range(0, 400, 3), *range(400, len(whole), len(whole) // 20)):
+    path.write_bytes(whole[:length])
     check('a.pth.tar: ')
   path.write_text('hello')
   check('a.pth.tar: ')
@@ -298,5 +400,5 @@ def test_the_published_full_size_checkpoint(shared):
   for number, moments in checkpoint['optimizer']['state'].items():
     for name in ('exp_avg', 'exp_avg_sq'):
       np.testing.assert_array_equal(
-        back['optimizer'][number][name], moments[name]
+        back['optimizer']['state'][number][name], moments[name]
       )

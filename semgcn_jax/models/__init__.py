@@ -3,6 +3,8 @@
 from typing import Any
 
 import flax.linen as nn
+import jax
+import jax.numpy as jnp
 
 from semgcn_jax.config import Config
 from semgcn_jax.errors import choose
@@ -22,6 +24,13 @@ def _linear(config: Config, **fields: Any) -> LinearModel:
 
 
 MODELS = {'semgcn': _semgcn, 'linear': _linear}
+
+
+def abstract_variables(config: Config, skeleton: Skeleton) -> dict[str, Any]:
+  """Shapes and types of a model's params and batch_stats."""
+  model = build(config, skeleton)
+  example = jax.ShapeDtypeStruct((1, skeleton.num_joints, 2), jnp.float32)
+  return jax.eval_shape(model.init, jax.random.PRNGKey(0), example)
 
 
 def build(
