@@ -1,6 +1,7 @@
 """From the files that one can download to the files that training reads."""
 
 import concurrent.futures
+import multiprocessing
 import pathlib
 import re
 import tempfile
@@ -74,8 +75,10 @@ def _convert_all(clips: Sequence[cmu.Clip]) -> Poses3D:
   """Every clip, by as many processes as cores."""
   poses: Poses3D = {}
   console = rich.console.Console(highlight=False)
-  # Most of the time goes into parsing text, which holds Python's lock.
-  with concurrent.futures.ProcessPoolExecutor() as pool:
+  # Most of the time goes into parsing text, which holds Python's lock. Spawned:
+  # a fork of a program that runs threads, as JAX does, can hang.
+  context = multiprocessing.get_context('spawn')
+  with concurrent.futures.ProcessPoolExecutor(mp_context=context) as pool:
     converted = pool.map(cmu.convert, clips)
     shown = rich.progress.track(
       zip(clips, converted, strict=True),
