@@ -69,6 +69,7 @@ def run(main: Callable[[], None]) -> None:
 
   def guarded(argv):
     del argv
+    sys.unraisablehook = _hook
     # jax and orbax tell every step; what matters reaches the user otherwise.
     logging.getLogger().setLevel(logging.WARNING)
     logging.getLogger('absl').setLevel(logging.ERROR)
@@ -83,6 +84,12 @@ def run(main: Callable[[], None]) -> None:
       _exit('interrupted', 130)
 
   app.run(guarded, flags_parser=parse)
+
+
+def _hook(unraisable: Any) -> None:
+  """Silences the reads that go on when one array of a checkpoint is damaged."""
+  if str(unraisable.exc_value) != 'Event loop is closed':
+    sys.__unraisablehook__(unraisable)
 
 
 def _exit(message: str, status: int) -> None:

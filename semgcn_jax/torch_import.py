@@ -12,7 +12,7 @@ import pickle
 import shutil
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax
@@ -260,10 +260,9 @@ def read(path: pathlib.Path) -> dict[str, Any]:
     with torch.serialization.safe_globals(safe), warnings.catch_warnings():
       warnings.simplefilter('ignore')
       checkpoint = torch.load(path, weights_only=True, map_location='cpu')
-    checkpoint = jax.tree.map(
+    checkpoint = _map_leaves(
       lambda x: x.detach().numpy() if isinstance(x, torch.Tensor) else x,
       dict(checkpoint),
-      is_leaf=lambda x: isinstance(x, torch.Tensor),
     )
     state_dict = dict(checkpoint['state_dict'])
     if all(key.startswith('module.') for key in state_dict):
@@ -284,6 +283,13 @@ def read(path: pathlib.Path) -> dict[str, Any]:
     ) from error
 
 
+def _map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:
+  """jax.tree.map over dicts that keeps their order, which is PyTorch's."""
+  if isinstance(tree, dict):
+    return {k: _map_leaves(function, item) for k, item in tree.items()}
+  return function(tree)
+
+
 def write(checkpoint: dict[str, Any], path: pathlib.Path) -> None:
   """Writes what `export_checkpoint` returns in the published file format.
 
@@ -293,8 +299,8 @@ def write(checkpoint: dict[str, Any], path: pathlib.Path) -> None:
   """
   torch = _torch()
 
-  def tensors(tree):
-    return jax.tree.map(lambda x: torch.from_numpy(np.array(x)), tree)
+  def tensors(arrays):
+    return _map_leaves(lambda x: torch.from_numpy(np.array(x)), arrays)
 
   moments = checkpoint['optimizer']['state']
   # The installed PyTorch knows what else it wants in a group.

@@ -211,6 +211,11 @@ def test_bad_checkpoints(trained, tmp_path):
     status=2,
     message='--which=9: choose from best, last, 1, 2',
   )
+  damaged = tmp_path / 'damaged'
+  shutil.copytree(workdir, damaged)
+  for folder in (damaged / 'checkpoints').iterdir():
+    shutil.rmtree(folder / 'model' / 'd')
+  fails('evaluate', f'--checkpoint={damaged}', status=1, message='damaged')
   wide = tmp_path / 'wide'
   wide.mkdir()
   for name in ('checkpoints', 'skeleton.json'):

@@ -80,6 +80,9 @@ def test_there_and_back_is_bit_identical(tmp_path, kind):
   first, second = (torch.load(p, weights_only=True) for p in (path, back))
   assert list(first) == list(second)
   assert list(first['state_dict']) == list(second['state_dict'])
+  params = [k for k in second['state_dict'] if not k.endswith(('mean', 'var'))]
+  params = [k for k in params if not k.endswith('num_batches_tracked')]
+  assert params == [e.torch for e in entries(restored) if e.is_param]
   assert (
     first['optimizer']['param_groups'] == second['optimizer']['param_groups']
   )
@@ -397,6 +400,7 @@ def test_the_published_full_size_checkpoint(shared):
   np.testing.assert_allclose(ours, expected['pred'], rtol=0, atol=1e-5)
   back = torch_import.export_checkpoint(state, progress, settings, 1e-3)
   same(back['state_dict'], checkpoint['state_dict'])
+  assert list(back['state_dict']) == list(checkpoint['state_dict'])
   for number, moments in checkpoint['optimizer']['state'].items():
     for name in ('exp_avg', 'exp_avg_sq'):
       np.testing.assert_array_equal(
