@@ -9,7 +9,7 @@ from semgcn_jax.evaluate import check_output, evaluate_run, write_json
 
 cli.define_config_flags(
   *('data_dir', 'keypoints', 'actions', 'test_subjects', 'test_downsample'),
-  *('eval_batch_size', 'scale_calibration'),
+  *('cameras', 'eval_batch_size', 'scale_calibration'),
 )
 _CHECKPOINT = flags.DEFINE_string('checkpoint', None, 'Folder of the run.')
 _WHICH = flags.DEFINE_string('which', 'best', 'best, last, or an epoch.')

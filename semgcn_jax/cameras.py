@@ -9,8 +9,11 @@ import functools
 import importlib.resources
 import json
 import math
+from typing import Any
 
 import numpy as np
+
+from semgcn_jax.errors import FlagError, UserError
 
 H36M_SUBJECTS = ('S1', 'S5', 'S6', 'S7', 'S8', 'S9', 'S11')
 
@@ -61,6 +64,66 @@ def h36m_cameras() -> dict[str, tuple[Camera, ...]]:
     )
     for subject, poses in calibration['extrinsics'].items()
   }
+
+
+def load_cameras(path: str) -> dict[str, tuple[Camera, ...]]:
+  """The cameras of each subject.
+
+  Args:
+    path: a JSON object {subject: [camera, ...]}, a subject '*' standing for all
+      others; a camera is an object with the fields of `Camera`, of which those
+      of the distortion may be left out.
+
+  Raises:
+    FlagError: no such file.
+    UserError: not such a file.
+  """
+  try:
+    with open(path, encoding='utf-8') as file:
+      subjects = json.load(file)
+    cameras = {
+      subject: tuple(_camera(fields) for fields in described)
+      for subject, described in subjects.items()
+    }
+    if not all(cameras.values()):
+      raise ValueError('a subject without cameras')
+    return cameras
+  except OSError as error:
+    raise FlagError(f'--cameras={path}: {error.strerror}') from error
+  except (
+    *(ValueError, TypeError, AttributeError, KeyError, RecursionError),
+  ) as error:
+    raise UserError(
+      f'--cameras={path}: not cameras ({error}); give a JSON object'
+      ' {subject: [{orientation, translation, focal_length, center, width,'
+      ' height}, ...]}'
+    ) from error
+
+
+def _camera(fields: dict[str, Any]) -> Camera:
+  sizes = {
+    **{'orientation': 4, 'translation': 3, 'focal_length': 2, 'center': 2},
+    **{'radial_distortion': 3, 'tangential_distortion': 2},
+  }
+  known = {field.name for field in dataclasses.fields(Camera)}
+  if set(fields) - known:
+    raise ValueError(f'unknown field {sorted(set(fields) - known)[0]}')
+  values = {
+    name: tuple(float(x) for x in fields.get(name, (0,) * size))
+    for name, size in sizes.items()
+    if name in fields or 'distortion' in name
+  }
+  for name, value in values.items():
+    if len(value) != sizes[name] or not all(map(math.isfinite, value)):
+      raise ValueError(f'{name} must be {sizes[name]} numbers')
+  for name in ('width', 'height'):
+    values[name] = int(fields[name])
+    if values[name] < 1:
+      raise ValueError(f'{name} must be above 0')
+  norm = math.hypot(*values['orientation'])
+  if abs(norm - 1) > 1e-3:
+    raise ValueError('orientation must be a unit quaternion')
+  return Camera(**values | {'orientation': _unit(values['orientation'])})
 
 
 def _unit(quaternion: list[float]) -> tuple[float, ...]:

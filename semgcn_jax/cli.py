@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import signal
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -70,6 +71,8 @@ def run(main: Callable[[], None]) -> None:
   def guarded(argv):
     del argv
     sys.unraisablehook = _hook
+    # A terminated command cleans up as an interrupted one does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     # jax and orbax tell every step; what matters reaches the user otherwise.
     logging.getLogger().setLevel(logging.WARNING)
     logging.getLogger('absl').setLevel(logging.ERROR)

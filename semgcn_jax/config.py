@@ -24,9 +24,12 @@ class Config:
   preset: str = _field('synthetic', 'Named settings, changed by other flags.')
 
   # Data.
-  dataset: str = _field('synthetic', 'synthetic, h36m or cmu.')
+  dataset: str = _field(
+    'synthetic', 'synthetic, h36m, cmu, or the name of your own.'
+  )
   data_dir: str = _field('data', 'Folder of data_3d_<dataset>.npz.')
   keypoints: str = _field('gt', '2D input: data_2d_<dataset>_<keypoints>.npz.')
+  cameras: str = _field('', "JSON file of cameras; empty: the dataset's own.")
   skeleton: str = _field('h36m', 'Name, or JSON file, of the skeleton.')
   actions: tuple[str, ...] = _field((), 'Actions to use; empty: all.')
   train_subjects: tuple[str, ...] = _field((), "Empty: the dataset's own.")

@@ -1,7 +1,11 @@
+import dataclasses
+import json
+
 import numpy as np
 import pytest
 
 from semgcn_jax import cameras
+from semgcn_jax.errors import UserError
 
 ALL = [
   (subject, index) for subject in cameras.H36M_SUBJECTS for index in range(4)
@@ -74,3 +78,65 @@ def test_screen_corners():
   np.testing.assert_allclose(
     cameras.normalize_screen(corners, camera), [[-1, -1.002], [1, 1.002]]
   )
+
+
+CAMERA = {
+  'orientation': [0, 1, 0, 0],
+  'translation': [1, 2, 3],
+  'focal_length': [900, 901],
+  'center': [500, 400],
+  'width': 1000,
+  'height': 800,
+}
+
+
+def test_cameras_from_json(tmp_path):
+  path = tmp_path / 'cameras.json'
+  other = CAMERA | {
+    'radial_distortion': [0.1, 0.2, 0.3],
+    'tangential_distortion': [0.4, 0.5],
+  }
+  path.write_text(json.dumps({'*': [CAMERA], 'S1': [other, CAMERA]}))
+  loaded = cameras.load_cameras(str(path))
+  assert loaded['S1'][0].radial_distortion == (0.1, 0.2, 0.3)
+  assert loaded['S1'][1] == loaded['*'][0]
+  assert loaded['*'][0].tangential_distortion == (0, 0)
+  h36m = {
+    subject: [dataclasses.asdict(camera) for camera in of_subject]
+    for subject, of_subject in cameras.h36m_cameras().items()
+  }
+  path.write_text(json.dumps(h36m))
+  for subject, expected in cameras.h36m_cameras().items():
+    for camera, same in zip(
+      cameras.load_cameras(str(path))[subject], expected, strict=True
+    ):
+      for name, value in dataclasses.asdict(camera).items():
+        np.testing.assert_allclose(value, getattr(same, name), rtol=1e-15)
+
+
+@pytest.mark.parametrize(
+  'change',
+  [
+    {'orientation': [1, 1, 0, 0]},
+    {'center': [1, 2, 3]},
+    {'focal_length': ['a', 'b']},
+    {'translation': [1, 2, float('nan')]},
+    {'width': 0},
+    {'colour': 'red'},
+  ],
+)
+def test_bad_cameras(tmp_path, change):
+  path = tmp_path / 'cameras.json'
+  path.write_text(json.dumps({'S1': [CAMERA | change]}))
+  with pytest.raises(UserError, match=r'cameras\.json: not cameras'):
+    cameras.load_cameras(str(path))
+
+
+def test_files_that_are_no_cameras(tmp_path):
+  path = tmp_path / 'cameras.json'
+  for text in ('[]', '{"S1": []}', '{', '{"S1": [{}]}', '[' * 100_000):
+    path.write_text(text)
+    with pytest.raises(UserError, match='not cameras'):
+      cameras.load_cameras(str(path))
+  with pytest.raises(UserError, match='No such file'):
+    cameras.load_cameras(str(tmp_path / 'none.json'))

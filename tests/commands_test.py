@@ -4,14 +4,12 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 
 import jax
 import numpy as np
 import pytest
-from conftest import ROOT
+from commands import fails, run, start
 
 from semgcn_jax import checkpoints, config, train
 from semgcn_jax.skeleton import H36M
@@ -20,32 +18,6 @@ TINY = (
   *('--hid_dim=4', '--num_layers=1', '--epochs=2', '--downsample=72'),
   *('--batch_size=40', '--chunk_steps=5', '--eval_batch_size=64'),
 )
-
-
-def start(command, *flags, **options):
-  return subprocess.Popen(
-    [sys.executable, f'experiments/{command}.py', *map(str, flags)],
-    cwd=ROOT,
-    stdout=subprocess.PIPE,
-    stderr=subprocess.PIPE,
-    text=True,
-    **options,
-  )
-
-
-def run(command, *flags):
-  process = start(command, *flags)
-  out, err = process.communicate(timeout=300)
-  return process.returncode, out, err
-
-
-def fails(command, *flags, status, message):
-  """Asserts that a command ends with one line, without a traceback."""
-  code, out, err = run(command, *flags)
-  assert code == status, err
-  assert 'Traceback' not in out + err
-  assert len(err.strip().splitlines()) == 1, err
-  assert message in err
 
 
 @pytest.fixture(scope='module')

@@ -10,6 +10,7 @@ import pytest
 
 from semgcn_jax.data import npz
 from semgcn_jax.errors import UserError
+from semgcn_jax.skeleton import H36M
 
 POSES = {
   'S1': {'Walk 1': np.arange(2 * 16 * 3, dtype=np.float32).reshape(2, 16, 3)}
@@ -94,6 +95,7 @@ def test_numpy_cannot_be_turned_against_us(tmp_path, hostile):
 import pathlib
 from semgcn_jax.data import npz
 from semgcn_jax.errors import UserError
+from semgcn_jax.skeleton import H36M
 try:
   npz.read_poses_3d(pathlib.Path({str(path)!r}))
 except UserError as error:
@@ -174,3 +176,46 @@ def test_other_mistakes(tmp_path):
   np.savez(path, positions_3d={})
   with pytest.raises(UserError, match='not a filled dict'):
     npz.read_poses_3d(path)
+
+
+def test_an_interrupted_write_leaves_nothing(tmp_path, monkeypatch):
+  path = tmp_path / 'data_3d_cmu.npz'
+  poses = {'S1': {'Walk': np.zeros((2, 16, 3), np.float32)}}
+  npz.write_poses_3d(poses, path)
+  before = path.read_bytes()
+
+  def interrupted(file, **arrays):
+    file.write(b'half')
+    raise KeyboardInterrupt
+
+  monkeypatch.setattr(np, 'savez_compressed', interrupted)
+  with pytest.raises(KeyboardInterrupt):
+    npz.write_poses_3d(poses, path)
+
+  def full(file, **arrays):
+    raise OSError(28, 'No space left on device')
+
+  monkeypatch.setattr(np, 'savez_compressed', full)
+  with pytest.raises(UserError, match='No space left on device'):
+    npz.write_poses_3d(poses, path)
+  assert path.read_bytes() == before
+  assert [p.name for p in tmp_path.iterdir()] == [path.name]
+  with pytest.raises(UserError, match='cannot be written'):
+    npz.write_poses_3d(poses, path / 'data' / 'poses.npz')
+
+
+def test_written_2d_keeps_confidences_and_metadata(tmp_path):
+  path = tmp_path / 'data_2d_cmu_hrnet.npz'
+  view = np.random.default_rng(0).normal(size=(4, 16, 3)).astype(np.float32)
+  npz.write_poses_2d({'S1': {'Walk': [view, view + 1]}}, H36M, path)
+  read = npz.read_poses_2d(path)['S1']['Walk']
+  np.testing.assert_array_equal(read[1], view[..., :2] + 1)
+  # As others read it.
+  with np.load(path, allow_pickle=True) as file:
+    positions, metadata = file['positions_2d'].item(), file['metadata'].item()
+  np.testing.assert_array_equal(positions['S1']['Walk'][0], view)
+  assert metadata['num_joints'] == 16
+  assert metadata['keypoints_symmetry'] == [
+    [4, 5, 6, 10, 11, 12],
+    [1, 2, 3, 13, 14, 15],
+  ]

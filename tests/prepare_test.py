@@ -1,164 +1,162 @@
+"""Preparing data by the commands that the README names."""
+
 import os
 import re
-import stat
-import zipfile
+import signal
+import time
 
 import numpy as np
 import pytest
+from asf_test import AMC, ASF
+from commands import fails, run, start
+from conftest import ROOT
+from h36m_files import millimetres, recording, write_h5, zip_of
 
-from semgcn_jax.data.npz import read_poses_3d, write_poses_3d
-from semgcn_jax.errors import FlagError, UserError
-from semgcn_jax.prepare import cmu, prepare_cmu
-from semgcn_jax.prepare.archives import unpack_zip
-
-WANTED = re.compile(r'(?:[^/]+/)*(\d+)/(\d+\.asf)')
-
-
-def prepare(source, output_dir, **changes):
-  fields = {'fps': 10, 'benchmark': True, 'rates': None, 'overwrite': False}
-  return prepare_cmu(source, output_dir, **fields | changes)
+from semgcn_jax.data.npz import read_poses_3d
+from semgcn_jax.prepare import cmu
 
 
-def zip_of(folder, path):
-  with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as archive:
-    for file in folder.rglob('*.a*'):
-      archive.write(file, file.relative_to(folder))
-
-
-@pytest.mark.parametrize('kind', ['tree', 'subjects', 'zip'])
-def test_cmu_files_give_the_benchmarks_poses(shared, tmp_path, kind, capsys):
-  source = shared / 'cmu' / 'raw'
-  if kind == 'subjects':
-    source = source / 'subjects'
-  if kind == 'zip':
-    zip_of(source, tmp_path / 'cmu.zip')
-    source = tmp_path / 'cmu.zip'
-  poses = read_poses_3d(prepare(source, tmp_path / 'data'))
-  reference = read_poses_3d(shared / 'cmu' / 'data_3d_cmu.npz')
-  actions = [(s, a) for s, clips in poses.items() for a in clips]
-  assert actions == [
-    *(('S3', 'Climb 03_02'), ('S5', 'Walk 05_01'), ('S5', 'Dance 05_03')),
-    *(('S16', 'Jump 16_01'), ('S16', 'Run 16_08')),
-  ]
-  for subject, action in actions:
-    np.testing.assert_allclose(
-      poses[subject][action], reference[subject][action], rtol=0, atol=1e-4
-    )
-  assert 'S16               2       47' in capsys.readouterr().out
-  assert [p.name for p in (tmp_path / 'data').iterdir()] == ['data_3d_cmu.npz']
-
-
-def test_rates(shared, tmp_path):
-  rates = tmp_path / 'rates.csv'
-  rates.write_text('clip,fps\n16_01,60\n')
-  source = shared / 'cmu' / 'raw'
-  poses = read_poses_3d(prepare(source, tmp_path, rates=rates, fps=30))
-  lengths = {a: len(p) for clips in poses.values() for a, p in clips.items()}
-  usual = read_poses_3d(
-    prepare(source, tmp_path, rates=None, fps=30, overwrite=True)
+def test_the_readmes_own_dataset(tmp_path, monkeypatch):
+  """Its snippet and its commands, with a tiny network."""
+  section = (ROOT / 'README.md').read_text().partition('### Your own data')[2]
+  monkeypatch.chdir(tmp_path)
+  exec(re.search(r'```python\n(.*?)```', section, re.DOTALL)[1], {})
+  commands = re.findall(
+    r'^    python experiments/(\w+)\.py ((?:.*\\\n)*.*)$', section, re.MULTILINE
+  )[:2]
+  assert [name for name, _ in commands] == ['prepare_data', 'train']
+  tiny = ('--hid_dim=4', '--num_layers=1', '--epochs=1', '--batch_size=40')
+  for name, flags in commands:
+    flags = re.sub(r'=(data|runs)', rf'={tmp_path}/\1', flags)
+    flags = flags.replace('\\\n', ' ').split()
+    if name == 'train':
+      flags += [*tiny, f'--data_dir={tmp_path}/data']
+    code, out, err = run(name, *flags)
+    assert (code, err) == (0, ''), err
+    if name == 'prepare_data':
+      assert 'data_3d_hand.npz: 2 subjects, 2 clips, 400 frames' in out
+      assert '5 joints, metres; usable' in out
+  assert 'all poses' in out and ' 400\n' in out
+  checkpoint = f'--checkpoint={tmp_path}/runs/hand'
+  code, again, err = run('evaluate', checkpoint)
+  assert (code, err) == (0, '') and ' 400\n' in again
+  bare = ('train', '--dataset=hand', f'--data_dir={tmp_path}/data')
+  cameras = f'--cameras={tmp_path}/data/hand_cameras.json'
+  skeleton = f'--skeleton={tmp_path}/data/hand_skeleton.json'
+  fails(*bare, status=2, message='--cameras: give the cameras of')
+  fails(
+    *(*bare, cameras, skeleton),
+    status=2,
+    message='--train_subjects, --test_subjects: give both, there is no',
   )
-  assert lengths['Walk 05_01'] == len(usual['S5']['Walk 05_01'])
-  ratio = lengths['Jump 16_01'] / len(usual['S16']['Jump 16_01'])
-  assert 1.9 < ratio <= 2
-  rates.write_text('16_01,fast\n')
-  with pytest.raises(UserError, match='rates.csv:1: not a clip'):
-    prepare(source, tmp_path / 'new', rates=rates)
-  with pytest.raises(FlagError, match='--fps=50: .* not a multiple'):
-    prepare(source, tmp_path / 'new', fps=50)
-  with pytest.raises(FlagError, match='--fps=0'):
-    prepare(source, tmp_path / 'new', fps=0)
+  fails(
+    *('train', '--dataset=foot', f'--data_dir={tmp_path}/data'),
+    status=2,
+    message='choose from synthetic, h36m, cmu, or make',
+  )
 
 
-def test_nothing_is_overwritten_or_half_written(tmp_path):
-  output = tmp_path / 'data_3d_cmu.npz'
-  output.write_text('mine')
-  with pytest.raises(FlagError, match='exists; replace it with --overwrite'):
-    prepare(tmp_path, tmp_path)
-  assert output.read_text() == 'mine'
-  output.unlink()
-  with pytest.raises(FlagError, match='not the CMU database'):
-    prepare(tmp_path, tmp_path)
-  folder = tmp_path / 'subjects' / '03'
-  folder.mkdir(parents=True)
-  (folder / '03.asf').write_text(':version 1')
-  with pytest.raises(UserError, match='no motion of the benchmark'):
-    prepare(tmp_path, tmp_path)
-  (folder / '03_02.amc').write_text('1')
-  with pytest.raises(UserError, match='03.asf: cut off'):
-    prepare(tmp_path, tmp_path)
-  assert {p.name for p in tmp_path.iterdir()} == {'subjects'}
+def cmu_tree(folder, megabytes=0.0):
+  """A tree of one subject with the bones that are needed, and long motions."""
+  bones = sorted({bone for joint in cmu.JOINTS.values() for bone in joint})
+  asf = ASF.partition(':bonedata')[0] + ':bonedata\n'
+  for number, bone in enumerate(bones):
+    asf += (
+      f' begin\n id {number}\n name {bone}\n direction 0 1 0\n length 1\n'
+      ' axis 0 0 0 XYZ\n dof rx ry rz\n end\n'
+    )
+  asf += f':hierarchy\n begin\n root {" ".join(bones)}\n end\n'
+  frame = 'root 1 2 3 4 5 6\n' + ''.join(f'{b} 1 2 3\n' for b in bones)
+  count = 1 + int(megabytes * 1e6 / len(frame))
+  text = AMC.partition('\n1\n')[0] + '\n'
+  text += ''.join(f'{i + 1}\n{frame}' for i in range(count))
+  (folder / '07').mkdir(parents=True)
+  (folder / '07' / '07.asf').write_text(asf)
+  for clip in ('07_01', '07_02', '07_03', '07_04'):
+    (folder / '07' / f'{clip}.amc').write_text(text)
+  return text
 
 
-def test_an_interrupted_write_leaves_nothing(tmp_path, monkeypatch):
-  path = tmp_path / 'data_3d_cmu.npz'
-  poses = {'S1': {'Walk': np.zeros((2, 16, 3), np.float32)}}
-  write_poses_3d(poses, path)
-  before = path.read_bytes()
-
-  def interrupted(file, **arrays):
-    file.write(b'half')
-    raise KeyboardInterrupt
-
-  monkeypatch.setattr(np, 'savez_compressed', interrupted)
-  with pytest.raises(KeyboardInterrupt):
-    write_poses_3d(poses, path)
-
-  def full(file, **arrays):
-    raise OSError(28, 'No space left on device')
-
-  monkeypatch.setattr(np, 'savez_compressed', full)
-  with pytest.raises(UserError, match='No space left on device'):
-    write_poses_3d(poses, path)
-  assert path.read_bytes() == before
-  assert [p.name for p in tmp_path.iterdir()] == [path.name]
-  with pytest.raises(UserError, match='cannot be written'):
-    write_poses_3d(poses, path / 'data' / 'poses.npz')
+def prepare_flags(source, out, *more):
+  return ('prepare_data', f'--source={source}', f'--output_dir={out}', *more)
 
 
-def test_the_benchmarks_clips():
-  categories = cmu.read_categories()
-  assert len(categories) == 264
-  assert categories['07_05'] == 'Walk'
-  assert tuple(cmu.JOINTS)[:2] == ('Pelvis', 'RHip')
+def test_cmu_by_command(tmp_path):
+  cmu_tree(tmp_path / 'subjects')
+  out = tmp_path / 'data'
+  code, text, err = run(*prepare_flags(tmp_path / 'subjects', out))
+  assert (code, err) == (0, '')
+  assert 'S7                4          4        -\n' in text
+  [actions] = read_poses_3d(out / 'data_3d_cmu.npz').values()
+  assert [*actions] == [f'Walk 07_0{i}' for i in (1, 2, 3, 4)]
+  before = (out / 'data_3d_cmu.npz').read_bytes()
+  command = prepare_flags(tmp_path / 'subjects', out)
+  fails(*command, status=2, message='exists; replace it with --overwrite')
+  amc = tmp_path / 'subjects' / '07' / '07_02.amc'
+  good = amc.read_text()
+  command = (*command, '--overwrite')
+  amc.write_text(good.replace('head 1 2 3', 'head 1 2 x'))
+  line = 1 + good[: good.index('head')].count('\n')
+  fails(*command, status=1, message=f"07_02.amc:{line}: 'head 1 2 x' holds no")
+  amc.write_text(good.replace('head', 'tail'))
+  fails(*command, status=1, message='the motion is of another skeleton')
+  amc.write_text(good)
+  fails(
+    *prepare_flags(tmp_path / 'subjects', amc / 'data'),
+    status=2,
+    message='cannot be used (Not a directory); name another folder',
+  )
+  fails('prepare_data', status=2, message='give --source to make files, or')
+  assert (out / 'data_3d_cmu.npz').read_bytes() == before
+  assert [p.name for p in out.iterdir()] == ['data_3d_cmu.npz']
 
 
-def test_unpacking_only_what_is_wanted(tmp_path):
-  path = tmp_path / 'a.zip'
-  with zipfile.ZipFile(path, 'w') as archive:
-    archive.writestr('all/subjects/03/03.asf', 'skeleton')
-    archive.writestr('readme.txt', 'no')
-  unpack_zip(path, WANTED, tmp_path / 'out')
-  files = [p for p in (tmp_path / 'out').rglob('*') if p.is_file()]
-  assert [p.relative_to(tmp_path / 'out').parts for p in files] == [
-    ('03', '03.asf')
-  ]
-  path.write_bytes(path.read_bytes()[:-30])
-  with pytest.raises(UserError, match='cut off or not a zip'):
-    unpack_zip(path, WANTED, tmp_path / 'out')
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_leaves_nothing(tmp_path, number):
+  cmu_tree(tmp_path / 'subjects', megabytes=20)
+  zip_of(tmp_path, tmp_path / 'cmu.zip')
+  out = tmp_path / 'data'
+  process = start(
+    *prepare_flags(tmp_path / 'cmu.zip', out), start_new_session=True
+  )
+  assert process.stdout.readline().startswith('unpacking')
+  time.sleep(3)  # In the middle of the conversion.
+  # A terminal sends Ctrl-C to every process of the command.
+  send = os.killpg if number == signal.SIGINT else os.kill
+  send(process.pid, number)
+  rest, err = process.communicate(timeout=60)
+  assert process.returncode == 130
+  assert err.endswith('prepare_data.py: interrupted\n') and err.count('\n') == 1
+  assert not list(out.iterdir()), rest
 
 
-@pytest.mark.parametrize(
-  'name', ['../03/03.asf', 'a/../../03/03.asf', '/03/03.asf']
-)
-def test_members_outside_are_refused(tmp_path, name):
-  path = tmp_path / 'a.zip'
-  with zipfile.ZipFile(path, 'w') as archive:
-    archive.writestr(name, 'skeleton')
-  with pytest.raises(UserError, match='lies outside of the archive'):
-    unpack_zip(path, WANTED, tmp_path / 'out')
-  assert not (tmp_path / 'out').exists()
+def test_no_disk_space(tmp_path):
+  """A limit on the size of files stands for a full disk."""
+  rng = np.random.default_rng(0)
+  for subject in ('S1', 'S5'):
+    poses = millimetres(rng.normal(size=(500, 16, 3)))
+    write_h5(recording(tmp_path / 's', 'h5', subject, 'Eating'), poses)
+  zip_of(tmp_path / 's', tmp_path / 'h36m.zip')
+
+  def fails_with(source, kilobytes, message):
+    limited = ('bash', '-c', f'ulimit -f {kilobytes} && exec "$@"', 'bash')
+    process = start(*prepare_flags(source, tmp_path / 'data'), before=limited)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1, err
+    assert message in err and err.count('\n') == 1
+    assert not list((tmp_path / 'data').iterdir())
+
+  message = 'data_3d_h36m.npz: cannot be written (File too large); give another'
+  fails_with(tmp_path / 's', 50, message)
+  fails_with(tmp_path / 'h36m.zip', 50, 'cannot be unpacked: File too')
 
 
-def test_links_and_bombs_are_refused(tmp_path, monkeypatch):
-  path = tmp_path / 'a.zip'
-  with zipfile.ZipFile(path, 'w') as archive:
-    link = zipfile.ZipInfo('03/03.asf')
-    link.external_attr = (stat.S_IFLNK | 0o777) << 16
-    archive.writestr(link, os.fspath('/etc/passwd'))
-  with pytest.raises(UserError, match='is a link'):
-    unpack_zip(path, WANTED, tmp_path / 'out')
-  with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as archive:
-    archive.writestr('03/03.asf', b'0' * 2**20)
-  monkeypatch.setattr('semgcn_jax.prepare.archives.MAX_MEMBER', 2**19)
-  with pytest.raises(UserError, match='would be 1,048,576 bytes'):
-    unpack_zip(path, WANTED, tmp_path / 'out')
+def test_bad_archives_by_command(tmp_path):
+  cmu_tree(tmp_path / 'subjects')
+  zip_of(tmp_path, tmp_path / 'cmu.zip')
+  whole = (tmp_path / 'cmu.zip').read_bytes()
+  (tmp_path / 'cut.zip').write_bytes(whole[: len(whole) // 2])
+  out = tmp_path / 'data'
+  command = prepare_flags(tmp_path / 'cut.zip', out)
+  fails(*command, status=1, message='cut.zip: cut off or not a zip or tar')
+  assert not list(out.iterdir())

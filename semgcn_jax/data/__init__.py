@@ -5,10 +5,11 @@ import logging
 
 import numpy as np
 
+from semgcn_jax.cameras import load_cameras
 from semgcn_jax.config import Config
-from semgcn_jax.data import cmu, h36m, synthetic
-from semgcn_jax.data.pairs import Pairs, make_pairs
-from semgcn_jax.errors import FlagError, choose, listed
+from semgcn_jax.data import cmu, custom, h36m, synthetic
+from semgcn_jax.data.pairs import Pairs, Source, make_pairs
+from semgcn_jax.errors import FlagError, listed
 from semgcn_jax.skeleton import Skeleton, bone_vectors
 
 DATASETS = {'synthetic': synthetic.read, 'h36m': h36m.read, 'cmu': cmu.read}
@@ -22,6 +23,20 @@ class Dataset:
   test: Pairs
 
 
+def read(config: Config) -> Source:
+  """What the files of the config's dataset hold.
+
+  Raises:
+    FlagError: unknown dataset.
+    UserError: files that are missing, damaged or wrong.
+  """
+  source = DATASETS.get(config.dataset, custom.read)(config)
+  if config.cameras:
+    cameras = load_cameras(config.cameras)
+    source = dataclasses.replace(source, cameras=cameras)
+  return source
+
+
 def load(config: Config, skeleton: Skeleton, *, train: bool = True) -> Dataset:
   """Reads or makes the dataset that the config names.
 
@@ -31,12 +46,18 @@ def load(config: Config, skeleton: Skeleton, *, train: bool = True) -> Dataset:
     train: also make the training pairs.
 
   Raises:
-    FlagError: unknown dataset, subject or action.
+    FlagError: unknown dataset, subject or action; a dataset of one's own
+      without a split.
     UserError: files that are missing, damaged or wrong.
   """
-  source = choose('dataset', config.dataset, DATASETS)(config)
+  source = read(config)
   train_subjects = config.train_subjects or source.train_subjects
   test_subjects = config.test_subjects or source.test_subjects
+  if not train_subjects or not test_subjects:
+    raise FlagError(
+      '--train_subjects, --test_subjects: give both, there is no standard split'
+      f' of {source.name}; it has {listed(source.poses_3d)}'
+    )
   used = (*train_subjects, *test_subjects) if train else test_subjects
   twice = sorted({subject for subject in used if used.count(subject) > 1})
   if twice:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from semgcn_jax.errors import UserError
+from semgcn_jax.skeleton import Skeleton
 
 # {subject: {action: [T, J, 3]}} and {subject: {action: [one [T, J, 2] each]}}.
 Poses3D = dict[str, dict[str, np.ndarray]]
@@ -53,16 +54,39 @@ def read_poses_2d(path: pathlib.Path) -> Poses2D:
 
 
 def write_poses_3d(poses: Poses3D, path: pathlib.Path) -> None:
-  """Writes what `read_poses_3d` reads, under a temporary name first.
+  """Writes what `read_poses_3d` reads; see `_write`."""
+  _write(path, positions_3d=poses)
+
+
+def write_poses_2d(
+  poses: Poses2D, skeleton: Skeleton, path: pathlib.Path
+) -> None:
+  """Writes what `read_poses_2d` reads, and metadata; see `_write`.
+
+  Args:
+    poses: the poses.
+    skeleton: of their joints.
+    path: the file.
+  """
+  metadata = {
+    'num_joints': skeleton.num_joints,
+    'keypoints_symmetry': [list(skeleton.left), list(skeleton.right)],
+  }
+  _write(path, positions_2d=poses, metadata=metadata)
+
+
+def _write(path: pathlib.Path, **objects: dict) -> None:
+  """Writes dicts to an npz archive, under a temporary name first.
 
   Raises:
     UserError: it cannot be written; nothing is left under the final name.
   """
   temporary = path.with_name(f'.{path.name}.tmp')
+  arrays = {k: np.array(value, dtype=object) for k, value in objects.items()}
   try:
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(temporary, 'wb') as file:
-      np.savez_compressed(file, positions_3d=np.array(poses, dtype=object))
+      np.savez_compressed(file, **arrays)
     temporary.replace(path)
   except OSError as error:
     raise UserError(

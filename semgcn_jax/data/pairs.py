@@ -25,7 +25,7 @@ class Source:
     poses_3d: {subject: {action: [T, J, 3]}}, metres, world frame.
     poses_2d: {subject: {action: [[T, J, 2] per camera]}}, pixels; None: the
       projections of `poses_3d`.
-    cameras: {subject: its cameras}.
+    cameras: {subject: its cameras}, '*' for all others.
     train_subjects: the standard split.
     test_subjects: the standard split.
   """
@@ -36,6 +36,9 @@ class Source:
   cameras: Mapping[str, Sequence[Camera]]
   train_subjects: tuple[str, ...]
   test_subjects: tuple[str, ...]
+
+  def cameras_of(self, subject: str) -> Sequence[Camera] | None:
+    return self.cameras.get(subject, self.cameras.get('*'))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,7 +144,7 @@ def _views(
   source: Source, subject: str, action: str, where: str
 ) -> Iterator[tuple[Camera, np.ndarray, np.ndarray]]:
   """(camera, [T, J, 3] camera frame, [T', J, 2] pixels) of every camera."""
-  cameras = source.cameras.get(subject)
+  cameras = source.cameras_of(subject)
   if cameras is None:
     raise UserError(
       f'{where} has no cameras; there are those of {listed(source.cameras)}'

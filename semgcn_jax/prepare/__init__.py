@@ -1,107 +1,121 @@
 """From the files that one can download to the files that training reads."""
 
-import concurrent.futures
-import multiprocessing
+import dataclasses
 import pathlib
-import re
 import tempfile
 from collections.abc import Sequence
 
-import rich.console
-import rich.progress
-
-from semgcn_jax.data.npz import Poses3D, write_poses_3d
-from semgcn_jax.errors import FlagError, UserError
-from semgcn_jax.prepare import cmu
-from semgcn_jax.prepare.archives import unpack_zip
-
-_CMU_MEMBER = re.compile(r'(?:[^/]+/)*(\d+)/(\d+\.asf|\d+_\d+\.amc)')
+from semgcn_jax.data.npz import write_poses_2d, write_poses_3d
+from semgcn_jax.errors import FlagError, UserError, listed
+from semgcn_jax.prepare import archives, cmu, detectors, h36m
+from semgcn_jax.prepare.clips import Product, gather, read_all, summary
+from semgcn_jax.skeleton import H36M
 
 
-def prepare_cmu(
-  source: pathlib.Path,
-  output_dir: pathlib.Path,
-  *,
-  fps: float,
-  benchmark: bool,
-  rates: pathlib.Path | None,
-  overwrite: bool,
-) -> pathlib.Path:
-  """Converts the CMU database's own files to data_3d_cmu.npz.
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """What a conversion can be told; see the flags of prepare_data.py."""
+
+  fps: float = 10.0
+  benchmark: bool = True
+  rates: pathlib.Path | None = None
+  dataset: str = 'h36m'
+  keypoints: str = ''
+  joint_set: str = ''
+  overwrite: bool = False
+
+
+def prepare(
+  source: pathlib.Path, output_dir: pathlib.Path, options: Options
+) -> list[pathlib.Path]:
+  """Converts everything that is recognised in the source.
 
   Args:
-    source: its tree of subjects/NN/NN_MM.amc, or a zip of it.
-    output_dir: gets the file.
-    fps: frames per second to keep.
-    benchmark: only the clips of the benchmark.
-    rates: CSV of clips whose rate is not 120.
-    overwrite: replace a file that is there.
+    source: an archive, or a folder of files and archives.
+    output_dir: gets the files.
+    options: the rest.
 
   Returns:
-    The file.
+    The files.
 
   Raises:
-    FlagError: a file is there, or the source is not the database.
-    UserError: damaged files; nothing is written.
+    FlagError: a file is there, or nothing is recognised.
+    UserError: damaged files, or the output cannot be written; what was there
+      stays.
   """
-  output = output_dir / 'data_3d_cmu.npz'
-  if output.exists() and not overwrite:
-    raise FlagError(f'{output}: exists; replace it with --overwrite')
-  if fps <= 0:
-    raise FlagError(f'--fps={fps:g}: must be above 0')
-  given_rates = cmu.read_rates(rates) if rates else {}
-  with tempfile.TemporaryDirectory() as unpacked:
-    folder = source
-    if source.is_file():
-      folder = pathlib.Path(unpacked) / 'subjects'
-      folder.mkdir()
-      unpack_zip(source, _CMU_MEMBER, folder)
-    tree = cmu.find_tree(folder) if folder.is_dir() else None
-    if tree is None:
+  if options.fps <= 0:
+    raise FlagError(f'--fps={options.fps:g}: must be above 0')
+  if not source.exists():
+    raise FlagError(f'--source={source}: no such file or folder')
+  rates = cmu.read_rates(options.rates) if options.rates else {}
+  try:
+    output_dir.mkdir(parents=True, exist_ok=True)
+    # There, not in the system's own place: there is room for the result.
+    unpacked = tempfile.TemporaryDirectory(dir=output_dir, prefix='.unpacked-')
+  except OSError as error:
+    raise FlagError(
+      f'--output_dir={output_dir}: cannot be used ({error.strerror}); name'
+      ' another folder'
+    ) from error
+  with unpacked as temporary:
+    folders = _unpack(source, pathlib.Path(temporary))
+    products = [
+      *h36m.find(folders),
+      *cmu.find(
+        folders, fps=options.fps, benchmark=options.benchmark, rates=rates
+      ),
+      *detectors.find(
+        folders,
+        dataset=options.dataset,
+        keypoints=options.keypoints,
+        joint_set=options.joint_set,
+      ),
+    ]
+    if not products:
       raise FlagError(
-        f'--source={source}: not the CMU database; give its folder subjects/,'
-        ' with NN/NN.asf and NN/NN_MM.amc, or a zip of it'
+        f'--source={source}: holds nothing that is known; the README lists the'
+        ' layouts'
       )
-    clips = cmu.find_clips(
-      tree, fps=fps, benchmark=benchmark, rates=given_rates
+    for product in products:
+      path = output_dir / product.file
+      if path.exists() and not options.overwrite:
+        raise FlagError(f'{path}: exists; replace it with --overwrite')
+    return [_convert(product, output_dir) for product in products]
+
+
+def _wanted(name: str) -> bool:
+  return any(format.wanted(name) for format in (h36m, cmu, detectors))
+
+
+def _unpack(
+  source: pathlib.Path, temporary: pathlib.Path
+) -> Sequence[pathlib.Path]:
+  """The folders to look in: the source, and every archive of it unpacked."""
+  if source.is_file() and not archives.is_archive(source):
+    raise FlagError(
+      f'--source={source}: neither a folder nor an archive'
+      f' ({listed(archives.SUFFIXES)})'
     )
-    poses = _convert_all(clips)
-  write_poses_3d(poses, output)
-  _print_summary(poses, output)
-  return output
+  found = [source] if source.is_file() else sorted(source.rglob('*'))
+  folders = [source] if source.is_dir() else []
+  for archive in filter(archives.is_archive, found):
+    # Under a number: two archives may hold files of the same name.
+    folder = temporary / str(len(folders)) / archive.name.partition('.')[0]
+    archives.unpack(archive, _wanted, folder)
+    folders.append(folder)
+  return folders
 
 
-def _convert_all(clips: Sequence[cmu.Clip]) -> Poses3D:
-  """Every clip, by as many processes as cores."""
-  poses: Poses3D = {}
-  console = rich.console.Console(highlight=False)
-  # Most of the time goes into parsing text, which holds Python's lock. Spawned:
-  # a fork of a program that runs threads, as JAX does, can hang.
-  context = multiprocessing.get_context('spawn')
-  with concurrent.futures.ProcessPoolExecutor(mp_context=context) as pool:
-    converted = pool.map(cmu.convert, clips)
-    shown = rich.progress.track(
-      zip(clips, converted, strict=True),
-      'converting',
-      total=len(clips),
-      console=console,
-      disable=not console.is_terminal,
-      transient=True,
-    )
-    try:
-      for clip, frames in shown:
-        poses.setdefault(clip.subject, {})[clip.action] = frames
-    except UserError:
-      pool.shutdown(cancel_futures=True)
-      raise
-  return poses
-
-
-def _print_summary(poses: Poses3D, output: pathlib.Path) -> None:
-  print(f'{"subject":10}{"actions":>9}{"frames":>9}')
-  for subject, actions in poses.items():
-    frames = sum(map(len, actions.values()))
-    print(f'{subject:10}{len(actions):9,}{frames:9,}')
-  actions = [frames for clips in poses.values() for frames in clips.values()]
-  print(f'{"all":10}{len(actions):9,}{sum(map(len, actions)):9,}')
-  print(f'{output}: {len(poses)} subjects, metres, z up')
+def _convert(product: Product, output_dir: pathlib.Path) -> pathlib.Path:
+  path = output_dir / product.file
+  poses, notes = gather(product, read_all(product.clips))
+  if not any(poses.values()):
+    raise UserError(f'{path}: nothing to write; {listed(notes)}')
+  if product.keypoints is None:
+    write_poses_3d(poses, path)
+  else:
+    write_poses_2d(poses, H36M, path)
+  for note in (*product.notes, *notes):
+    print(f'note: {note}')
+  print(summary(product, poses, path))
+  return path

@@ -1,14 +1,18 @@
 """The CMU Graphics Lab Motion Capture Database, from its own files."""
 
 import csv
-import dataclasses
+import functools
 import importlib.resources
 import pathlib
+import re
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from semgcn_jax.errors import FlagError, UserError
-from semgcn_jax.prepare.asf import Asf, bone_ends, read_amc, read_asf
+from semgcn_jax.errors import FlagError, UserError, listed
+from semgcn_jax.prepare.asf import bone_ends, read_amc, read_asf
+from semgcn_jax.prepare.bvh import Bvh, joint_positions, read_bvh
+from semgcn_jax.prepare.clips import Clip, Product
 
 NATIVE_FPS = 120.0
 
@@ -34,102 +38,179 @@ JOINTS = {
 }
 
 
-def read_clip(path: pathlib.Path, asf: Asf, stride: int) -> np.ndarray:
-  """Reads a motion as poses.
+# The same for the .bvh conversion of the database (B. Hahne, cgspeed.com),
+# whose joints stand where the bones of the .asf start. It gives 'Neck' and
+# the 'FingerBase's no offset. So the thorax bone (12 cm) is missing: the thorax
+# is at its lower end, head and arms are lower by it; and the wrist is the end
+# of the radius, at two thirds of the forearm.
+BVH_JOINTS = {
+  'Pelvis': ('LeftUpLeg', 'RightUpLeg'),
+  'RHip': ('RightUpLeg',),
+  'RKnee': ('RightLeg',),
+  'RAnkle': ('RightFoot',),
+  'LHip': ('LeftUpLeg',),
+  'LKnee': ('LeftLeg',),
+  'LAnkle': ('LeftFoot',),
+  'Spine': ('Spine',),
+  'Thorax': ('Neck',),
+  'Head': ('Head End',),
+  'LShoulder': ('LeftArm',),
+  'LElbow': ('LeftForeArm',),
+  'LWrist': ('LeftFingerBase',),
+  'RShoulder': ('RightArm',),
+  'RElbow': ('RightForeArm',),
+  'RWrist': ('RightFingerBase',),
+}
+BVH_METRES = 0.0254 / 0.45  # Its unit, the same as of every .asf.
+
+_FILE = re.compile(r'(?:.*/)?(?:\d+/\d+\.asf|\d+/\d+_\d+\.amc|\d+_\d+\.bvh)')
+
+
+def read_clip(path: pathlib.Path, asf: pathlib.Path, stride: int) -> np.ndarray:
+  """Reads an .amc motion as poses.
 
   Args:
     path: the .amc file.
-    asf: its skeleton.
+    asf: file of its skeleton.
     stride: keep every stride-th frame, from the first.
 
   Returns:
     `[T, 16, 3]` float32, metres, z up, joints as `skeleton.H36M`.
 
   Raises:
-    UserError: see `read_amc`.
+    UserError: see `read_asf` and `read_amc`.
   """
-  motion = read_amc(path, asf)
-  ends = bone_ends(asf, {name: v[::stride] for name, v in motion.items()})
-  joints = [
-    sum(ends[bone] for bone in bones) / len(bones) for bones in JOINTS.values()
+  skeleton = read_asf(asf)
+  motion = read_amc(path, skeleton)
+  motion = {name: values[::stride] for name, values in motion.items()}
+  return _poses(bone_ends(skeleton, motion), JOINTS)
+
+
+def read_bvh_clip(
+  path: pathlib.Path, fps: float, stride: int | None
+) -> np.ndarray:
+  """Reads a .bvh motion as poses; see `BVH_JOINTS`.
+
+  The T-pose that the conversion puts before a motion is left out.
+
+  Args:
+    path: the .bvh file.
+    fps: frames per second to keep.
+    stride: keep every stride-th frame, from the first; None: as the file's
+      own rate says.
+
+  Returns:
+    `[T, 16, 3]` float32, metres, z up, joints as `skeleton.H36M`.
+
+  Raises:
+    UserError: see `bvh.read`; a joint is missing.
+    FlagError: a rate that is not a multiple of fps.
+  """
+  bvh = read_bvh(path)
+  missing = {joint for joints in BVH_JOINTS.values() for joint in joints}
+  missing -= set(bvh.joints)
+  if missing:
+    raise UserError(
+      f'{path}: lacks {listed(sorted(missing))}; not of the CMU database'
+    )
+  stride = stride or _stride(path.stem, 1 / bvh.frame_time, fps)
+  first = 1 if _starts_with_t_pose(bvh) else 0
+  ends = joint_positions(bvh, slice(first, None, stride))
+  return _poses({k: v * BVH_METRES for k, v in ends.items()}, BVH_JOINTS)
+
+
+def _starts_with_t_pose(bvh: Bvh) -> bool:
+  """Whether the first frame is no part of the motion: the pose leaps."""
+  if len(bvh.motion) < 3:
+    return False
+  ends = joint_positions(bvh, slice(3))
+  poses = _poses({k: v * BVH_METRES for k, v in ends.items()}, BVH_JOINTS)
+  poses -= poses[:, :1]
+  leap, step = np.linalg.norm(np.diff(poses, axis=0), axis=-1).mean(axis=-1)
+  return leap > max(0.01, 10 * step)
+
+
+def _poses(
+  ends: dict[str, np.ndarray], joints: dict[str, tuple[str, ...]]
+) -> np.ndarray:
+  """Joints as means of named points `[T, 3]`, metres, y up -> z up."""
+  means = [
+    sum(ends[name] for name in names) / len(names) for names in joints.values()
   ]
-  x, y, z = np.moveaxis(np.stack(joints, axis=1), -1, 0)
+  x, y, z = np.moveaxis(np.stack(means, axis=1), -1, 0)
   return np.stack([x, -z, y], axis=-1).astype(np.float32)
 
 
-@dataclasses.dataclass(frozen=True)
-class Clip:
-  """A motion to convert.
-
-  Attributes:
-    subject: 'S<number>'.
-    action: '<category> <clip>'.
-    asf: file of the skeleton.
-    amc: file of the motion.
-    stride: keep every stride-th frame.
-  """
-
-  subject: str
-  action: str
-  asf: pathlib.Path
-  amc: pathlib.Path
-  stride: int
+def wanted(name: str) -> bool:
+  """Whether a file of this name, its path with '/', is read."""
+  return bool(_FILE.fullmatch(name))
 
 
-def find_tree(source: pathlib.Path) -> pathlib.Path | None:
-  """The folder that holds NN/NN.asf, at `source` or just below."""
-  for folder in (source, *sorted(source.glob('**/subjects'))):
-    if any(folder.glob('[0-9]*/[0-9]*.asf')):
-      return folder
-  return None
-
-
-def find_clips(
-  folder: pathlib.Path,
+def find(
+  folders: Sequence[pathlib.Path],
   *,
   fps: float,
   benchmark: bool,
   rates: dict[str, float],
-) -> list[Clip]:
-  """The motions of the database's tree, `folder`/NN/NN_MM.amc.
+) -> Iterator[Product]:
+  """The motions NN/NN_MM.amc with NN/NN.asf, or NN_MM.bvh, in folders.
 
   Args:
-    folder: 'subjects' of the database.
+    folders: to look in, at any depth.
     fps: frames per second to keep.
     benchmark: only the clips of the benchmark.
-    rates: {clip: frames per second} where it is not 120.
+    rates: {clip: frames per second} where it is not the usual.
 
   Raises:
-    UserError: no motions, a missing skeleton.
+    UserError: no motion of the benchmark, a missing skeleton.
     FlagError: a rate that is not a multiple of fps.
   """
+  motions: dict[str, pathlib.Path] = {}
+  for folder in folders:
+    for path in sorted(folder.rglob('*')):
+      match = _FILE.fullmatch(path.absolute().as_posix())
+      # The original where a clip is there in both forms.
+      if match and path.suffix == '.amc':
+        motions[path.stem] = path
+      elif match and path.suffix == '.bvh':
+        motions.setdefault(path.stem, path)
+  if not motions:
+    return
   categories = read_categories()
   clips = []
-  for amc in sorted(folder.glob('*/*.amc')):
-    clip = amc.stem
-    if benchmark and clip not in categories:
+  for name in sorted(motions):
+    if benchmark and name not in categories:
       continue
-    number = amc.parent.name
-    asf = amc.parent / f'{number}.asf'
-    if not number.isdigit() or not asf.exists():
-      raise UserError(f'{amc}: has no skeleton {asf.name} beside it')
-    rate = rates.get(clip, NATIVE_FPS)
-    stride = round(rate / fps)
-    if stride < 1 or abs(stride * fps - rate) > 1e-6 * rate:
-      raise FlagError(
-        f'--fps={fps:g}: {clip} has {rate:g} frames per second, which is not a'
-        ' multiple'
-      )
-    action = f'{categories.get(clip, "Other")} {clip}'
-    clips.append(Clip(f'S{int(number)}', action, asf, amc, stride))
-  if not clips:
-    kind = (
-      'no motion of the benchmark; take --clips=all'
-      if benchmark
-      else ('no motion NN/NN_MM.amc')
+    path, number = motions[name], name.partition('_')[0]
+    asf = path.with_name(f'{number}.asf')
+    if path.suffix == '.amc' and not asf.exists():
+      raise UserError(f'{path}: has no skeleton {asf.name} beside it')
+    stride = None
+    if path.suffix == '.amc' or name in rates:
+      stride = _stride(name, rates.get(name, NATIVE_FPS), fps)
+    read = (
+      functools.partial(read_clip, path, asf, stride)
+      if path.suffix == '.amc'
+      else functools.partial(read_bvh_clip, path, fps, stride)
     )
-    raise UserError(f'{folder}: holds {kind}')
-  return clips
+    action = f'{categories.get(name, "Other")} {name}'
+    clips.append(Clip(f'S{int(number)}', action, read))
+  if not clips:
+    raise UserError(
+      f'{folders[0]}: holds no motion of the benchmark; take --clips=all'
+    )
+  clips.sort(key=lambda clip: int(clip.subject[1:]))
+  yield Product('cmu', clips)
+
+
+def _stride(name: str, rate: float, fps: float) -> int:
+  stride = round(rate / fps)
+  if stride < 1 or abs(stride * fps - rate) > 1e-3 * rate:
+    raise FlagError(
+      f'--fps={fps:g}: {name} has {rate:g} frames per second, which is not a'
+      ' multiple'
+    )
+  return stride
 
 
 def read_categories() -> dict[str, str]:
@@ -161,8 +242,3 @@ def read_rates(path: pathlib.Path) -> dict[str, float]:
       f'{path}:{number}: not a clip and its frames per second'
     ) from error
   return rates
-
-
-def convert(clip: Clip) -> np.ndarray:
-  """The poses of a clip; see `read_clip`."""
-  return read_clip(clip.amc, read_asf(clip.asf), clip.stride)

@@ -1,0 +1,157 @@
+"""What a conversion consists of: clips, and the files that they go into."""
+
+import concurrent.futures
+import dataclasses
+import multiprocessing
+import pathlib
+import signal
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import rich.console
+import rich.progress
+
+from semgcn_jax.errors import UserError, listed
+
+
+@dataclasses.dataclass(frozen=True)
+class Clip:
+  """One recording, or one camera's view of it; any process can read it.
+
+  Attributes:
+    subject: 'S9'.
+    action: 'Walking 1'.
+    read: gives its poses: `[T, J, 3]` in metres; of a view `[T, J, 2]` in
+      pixels, or `[T, J, 3]` with confidences.
+    camera: index of the view, None for 3D.
+  """
+
+  subject: str
+  action: str
+  read: Callable[[], np.ndarray]
+  camera: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Product:
+  """A file to write, data_3d_<dataset>.npz or data_2d_<dataset>_<keypoints>.
+
+  Attributes:
+    dataset: its name.
+    clips: what goes in, in this order.
+    keypoints: name of the 2D, None for 3D.
+    notes: what the user should know, such as missing recordings.
+  """
+
+  dataset: str
+  clips: Sequence[Clip]
+  keypoints: str | None = None
+  notes: tuple[str, ...] = ()
+
+  @property
+  def file(self) -> str:
+    if self.keypoints is None:
+      return f'data_3d_{self.dataset}.npz'
+    return f'data_2d_{self.dataset}_{self.keypoints}.npz'
+
+
+def read_all(clips: Sequence[Clip]) -> list[np.ndarray]:
+  """The poses of every clip, by as many processes as cores.
+
+  Raises:
+    UserError: that of the first clip that cannot be read.
+  """
+  console = rich.console.Console(highlight=False)
+  # Most of the time goes into parsing text, which holds Python's lock. Spawned:
+  # a fork of a program that runs threads, as JAX does, can hang.
+  with concurrent.futures.ProcessPoolExecutor(
+    mp_context=multiprocessing.get_context('spawn'),
+    initializer=_leave_interrupts_to_the_parent,
+  ) as pool:
+    try:
+      return list(
+        rich.progress.track(
+          pool.map(_read, clips, chunksize=4),
+          'converting',
+          total=len(clips),
+          console=console,
+          disable=not console.is_terminal,
+          transient=True,
+        )
+      )
+    except concurrent.futures.BrokenExecutor as error:
+      raise UserError(
+        'a process of the conversion was killed; is there enough memory?'
+      ) from error
+    finally:
+      pool.shutdown(cancel_futures=True)
+
+
+def _leave_interrupts_to_the_parent() -> None:
+  signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _read(clip: Clip) -> np.ndarray:
+  return clip.read()
+
+
+def gather(product: Product, arrays: Sequence[np.ndarray]):
+  """The dict to write: {subject: {action: poses or list of views}}.
+
+  Returns:
+    The dict, and notes about actions left out since a view of them is missing.
+  """
+  poses = {}
+  for clip, array in zip(product.clips, arrays, strict=True):
+    actions = poses.setdefault(clip.subject, {})
+    if clip.camera is None:
+      actions[clip.action] = array
+    else:
+      actions.setdefault(clip.action, {})[clip.camera] = array
+  if product.keypoints is None:
+    return poses, ()
+  cameras = range(1 + max(clip.camera for clip in product.clips))
+  notes = [
+    f'{subject} {action!r} lacks the view of camera'
+    f' {listed(str(c) for c in cameras if c not in views)}; left out'
+    for subject, actions in poses.items()
+    for action, views in actions.items()
+    if len(views) < len(cameras)
+  ]
+  return {
+    subject: {
+      action: [views[camera] for camera in cameras]
+      for action, views in actions.items()
+      if len(views) == len(cameras)
+    }
+    for subject, actions in poses.items()
+  }, tuple(notes)
+
+
+def summary(product: Product, poses, path: pathlib.Path) -> str:
+  """A table: subjects, actions, frames, cameras."""
+  cameras = {
+    len(views)
+    for actions in poses.values()
+    for views in actions.values()
+    if product.keypoints is not None
+  }
+  counts = {
+    subject: (
+      len(actions),
+      sum(
+        len(value if product.keypoints is None else value[0])
+        for value in actions.values()
+      ),
+    )
+    for subject, actions in poses.items()
+  }
+  counts['all'] = tuple(map(sum, zip(*counts.values(), strict=True)))
+  seen = listed(map(str, cameras)) if cameras else '-'
+  lines = [f'{"subject":10}{"actions":>9}{"frames":>11}{"cameras":>9}']
+  lines += [
+    f'{subject:10}{actions:9,}{frames:11,}{seen:>9}'
+    for subject, (actions, frames) in counts.items()
+  ]
+  unit = 'metres, z up' if product.keypoints is None else 'pixels'
+  return '\n'.join([*lines, f'{path}: {len(poses)} subjects, {unit}'])

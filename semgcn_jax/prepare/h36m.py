@@ -1,0 +1,218 @@
+"""Human3.6M: the original recordings, their copies, and hourglass detections.
+
+The three sources of the 3D hold the same numbers, millimetres in the world
+frame, 32 joints: `.cdf` of the dataset's own site, `.cdf.mat` as MATLAB saves
+those, and `.h5` of the h36m.zip made by Martinez et al. (arXiv:1705.03098),
+which also holds the detections of a stacked hourglass.
+"""
+
+import functools
+import pathlib
+import re
+from collections.abc import Callable, Iterator, Sequence
+
+import cdflib
+import h5py
+import numpy as np
+import scipy.io
+
+from semgcn_jax.cameras import h36m_cameras, project, world_to_camera
+from semgcn_jax.data.h36m import TEST_SUBJECTS, TRAIN_SUBJECTS
+from semgcn_jax.errors import UserError, listed
+from semgcn_jax.prepare.clips import Clip, Product
+from semgcn_jax.skeleton import convert_joints
+
+ACTIONS = (
+  *('Directions', 'Discussion', 'Eating', 'Greeting', 'Phoning', 'Photo'),
+  *('Posing', 'Purchases', 'Sitting', 'SittingDown', 'Smoking', 'Waiting'),
+  *('WalkDog', 'Walking', 'WalkTogether'),
+)
+CAMERAS = ('54138969', '55011271', '58860488', '60457274')
+
+_RECORDING = re.compile(
+  r'(?:.*/)?(S\d+)/(?:MyPoseFeatures/D3_Positions|MyPoses/3D_positions)/'
+  r'([^/]+)\.(cdf|cdf\.mat|h5)'
+)
+_DETECTION = re.compile(
+  r'(?:.*/)?(S\d+)/StackedHourglass(FineTuned\w*)?/([^/]+)\.(\d{8})\.h5'
+)
+
+
+def wanted(name: str) -> bool:
+  """Whether a file of this name, its path with '/', is read."""
+  return bool(_RECORDING.fullmatch(name) or _DETECTION.fullmatch(name))
+
+
+def find(folders: Sequence[pathlib.Path]) -> Iterator[Product]:
+  """What can be made of the files there: 3D, its projection, detections."""
+  recordings, detections = {}, {'sh_pt_mpii': [], 'sh_ft_h36m': []}
+  for folder in folders:
+    for path in sorted(folder.rglob('*')):
+      name = path.absolute().as_posix()
+      if match := _RECORDING.fullmatch(name):
+        subject, action, kind = match.groups()
+        # Without MATLAB's copy or another archive's, where there are several.
+        known = recordings.setdefault((subject, canonical(action)), {})
+        known.setdefault(kind, path)
+      elif match := _DETECTION.fullmatch(name):
+        subject, tuned, action, camera = match.groups()
+        if camera not in CAMERAS:
+          raise UserError(
+            f'{path}: {camera} is not a camera; they are {listed(CAMERAS)}'
+          )
+        clip = Clip(
+          subject,
+          canonical(action),
+          functools.partial(read_detections, path),
+          CAMERAS.index(camera),
+        )
+        if _is_sound(clip.subject, clip.action):
+          detections['sh_ft_h36m' if tuned else 'sh_pt_mpii'].append(clip)
+  chosen = {
+    (subject, action): _first(kinds)
+    for (subject, action), kinds in sorted(recordings.items(), key=_order)
+    if not action.startswith('_ALL')  # Calibration, in some archives.
+  }
+  notes = _missing(chosen) if chosen else ()
+  sound = {clip: path for clip, path in chosen.items() if _is_sound(*clip)}
+  if sound:
+    clips = [
+      Clip(*clip, functools.partial(read_recording, path))
+      for clip, path in sound.items()
+    ]
+    views = [
+      Clip(*clip, functools.partial(read_view, path, clip[0], camera), camera)
+      for clip, path in sound.items()
+      for camera in range(len(CAMERAS))
+    ]
+    yield Product('h36m', clips, notes=notes)
+    yield Product('h36m', views, 'gt')
+  for keypoints, clips in detections.items():
+    if clips:
+      there = {(clip.subject, clip.action) for clip in clips}
+      yield Product('h36m', clips, keypoints, _missing(there))
+
+
+def canonical(action: str) -> str:
+  """'TakingPhoto_1' -> 'Photo 1', as the field names actions."""
+  action = action.replace('_', ' ') if action[:1] != '_' else action
+  action = action.replace('TakingPhoto', 'Photo')
+  return action.replace('WalkingDog', 'WalkDog')
+
+
+def read_recording(path: pathlib.Path) -> np.ndarray:
+  """Reads a .cdf, .cdf.mat or .h5.
+
+  Returns:
+    `[T, 32, 3]` float32, metres, world frame.
+
+  Raises:
+    UserError: not such a file, or damaged.
+  """
+  poses = _read(path, _READERS[path.suffix])
+  if poses.ndim != 2 or poses.shape[1] != 96 or not len(poses):
+    raise UserError(
+      f'{path}: holds {_shape(poses)}, not 96 numbers a frame; take the'
+      " dataset's D3_Positions"
+    )
+  return (poses.reshape(-1, 32, 3) / 1000).astype(np.float32)
+
+
+def read_view(path: pathlib.Path, subject: str, camera: int) -> np.ndarray:
+  """What a camera of the subject sees, `[T, 16, 2]` float32 pixels."""
+  cameras = h36m_cameras()
+  if subject not in cameras:
+    raise UserError(
+      f'{path}: {subject} has no cameras; there are those of {listed(cameras)}'
+    )
+  calibration = cameras[subject][camera]
+  poses = convert_joints(read_recording(path), 'h36m_32').astype(np.float64)
+  view = world_to_camera(poses, calibration)
+  return project(view, calibration).astype(np.float32)
+
+
+def read_detections(path: pathlib.Path) -> np.ndarray:
+  """Stacked hourglass detections.
+
+  Returns:
+    `[T, 16, 2]` float32, pixels, joints as `skeleton.H36M`.
+
+  Raises:
+    UserError: not such a file, or damaged.
+  """
+  poses = _read(path, lambda path: _read_h5(path, 'poses'))
+  if poses.ndim != 3 or poses.shape[1:] != (16, 2) or not len(poses):
+    raise UserError(f'{path}: holds {_shape(poses)}, not [frames, 16, 2]')
+  return convert_joints(poses, 'mpii').astype(np.float32)
+
+
+def _read_cdf(path: pathlib.Path) -> np.ndarray:
+  return np.reshape(cdflib.CDF(path)['Pose'], (-1, 96))
+
+
+def _read_mat(path: pathlib.Path) -> np.ndarray:
+  return scipy.io.loadmat(path, variable_names=['data'])['data'][0, 0]
+
+
+def _read_h5(path: pathlib.Path, name: str) -> np.ndarray:
+  with h5py.File(path) as file:
+    return file[name][:]
+
+
+_READERS: dict[str, Callable[[pathlib.Path], np.ndarray]] = {
+  '.cdf': _read_cdf,
+  '.mat': _read_mat,
+  '.h5': lambda path: _read_h5(path, '3D_positions').T,
+}
+
+
+def _read(path: pathlib.Path, reader: Callable) -> np.ndarray:
+  try:
+    poses = np.asarray(reader(path), np.float64)
+  except Exception as error:  # Each library raises its own on damage.
+    reason = ' '.join(str(error).split())[:100] or type(error).__name__
+    raise UserError(
+      f'{path}: cut off, or not a file of Human3.6M ({reason}); copy it again'
+    ) from error
+  if not np.isfinite(poses).all():
+    raise UserError(f'{path}: holds what is not a number; copy it again')
+  return poses
+
+
+def _shape(array: np.ndarray) -> str:
+  return f'an array {list(array.shape)}'
+
+
+def _order(item) -> tuple[int, str]:
+  (subject, action), _ = item
+  return int(subject[1:]), action
+
+
+def _first(kinds: dict[str, pathlib.Path]) -> pathlib.Path:
+  return next(kinds[k] for k in ('cdf', 'cdf.mat', 'h5') if k in kinds)
+
+
+def _is_sound(subject: str, action: str) -> bool:
+  """S11 Directions is corrupt; the field leaves it out."""
+  return (subject, action) != ('S11', 'Directions')
+
+
+def _missing(clips) -> tuple[str, ...]:
+  """Each subject has two recordings of every action."""
+  notes = []
+  for subject in (*TRAIN_SUBJECTS, *TEST_SUBJECTS):
+    there = [action.split(' ')[0] for s, action in clips if s == subject]
+    missing = [
+      f'{action} ({2 - there.count(action)})'
+      for action in ACTIONS
+      # One of S11's Directions is left out and need not be there.
+      if there.count(action) < 2 - ((subject, action) == ('S11', 'Directions'))
+    ]
+    if not there:
+      notes.append(f'missing: all 30 recordings of {subject}')
+    elif missing:
+      notes.append(
+        f'missing: {subject} has {len(there)} of 30 recordings, not'
+        f' {listed(missing)}'
+      )
+  return tuple(notes)

@@ -1,0 +1,335 @@
+"""Says of a folder's files whether training can use them, and why not."""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import scipy.optimize
+
+from semgcn_jax import data
+from semgcn_jax.cameras import project, world_to_camera
+from semgcn_jax.config import Config
+from semgcn_jax.data.npz import read_poses_2d, read_poses_3d
+from semgcn_jax.data.pairs import Source
+from semgcn_jax.errors import FlagError, UserError, listed
+from semgcn_jax.skeleton import H36M, Skeleton, load_skeleton, to_h36m
+
+# Of each clip at most so many frames are looked at for what concerns all.
+SAMPLE = 100
+# Mean distance of 2D from the projection, as a share of the person's size.
+# Detections differ by a few percent.
+MAX_MISFIT = 0.15
+# Another reading of the 2D is reported if it fits so much better.
+BETTER = 0.6
+
+_UNITS = {'metres': 1.0, 'centimetres': 0.01, 'millimetres': 0.001}
+
+
+def verify(
+  folder: pathlib.Path, *, cameras: str = '', skeleton: str = 'h36m'
+) -> None:
+  """Prints what each file holds, and what is wrong with it.
+
+  Args:
+    folder: of data_3d_<dataset>.npz and data_2d_<dataset>_<keypoints>.npz.
+    cameras: JSON file of the cameras of a dataset of one's own.
+    skeleton: name or JSON file of its skeleton.
+
+  Raises:
+    FlagError: no files there.
+    UserError: a file is not usable; raised after all were looked at.
+  """
+  files = sorted(folder.glob('data_3d_*.npz'))
+  if not files:
+    raise FlagError(f'--verify={folder}: holds no data_3d_<dataset>.npz')
+  flawed = []
+  for path in files:
+    dataset = path.stem.removeprefix('data_3d_')
+    own = dataset not in data.DATASETS
+    config = Config(
+      dataset=dataset,
+      data_dir=str(folder),
+      cameras=cameras if own else '',
+      skeleton=skeleton if own else 'h36m',
+    )
+    if not _report(path, check_3d, config):
+      flawed.append(path.name)
+    for path_2d in sorted(folder.glob(f'data_2d_{dataset}_*.npz')):
+      keypoints = path_2d.stem.removeprefix(f'data_2d_{dataset}_')
+      config = dataclasses.replace(config, keypoints=keypoints)
+      if not _report(path_2d, check_2d, config):
+        flawed.append(path_2d.name)
+  if flawed:
+    raise UserError(f'{folder}: not usable as they are: {listed(flawed)}')
+
+
+def _report(path: pathlib.Path, check: Callable, config: Config) -> bool:
+  """Prints what a check finds; whether the file is usable."""
+  try:
+    description, problems = check(path, config)
+  except UserError as error:
+    description, problems = 'cannot be checked', [str(error)]
+  print(f'{path}: {description}{"" if problems else "; usable"}')
+  for problem in problems:
+    print(f'  problem: {problem}')
+  return not problems
+
+
+def check_3d(path: pathlib.Path, config: Config) -> tuple[str, list[str]]:
+  """What a file of 3D poses holds, and its problems.
+
+  Raises:
+    UserError: it cannot be read.
+  """
+  skeleton = load_skeleton(config.skeleton)
+  poses = read_poses_3d(path)
+  clips = [
+    (s, a, p) for s, actions in poses.items() for a, p in actions.items()
+  ]
+  joints = {clip.shape[1] for *_, clip in clips}
+  description = (
+    f'{len(poses)} subjects, {len(clips):,} clips,'
+    f' {sum(len(clip) for *_, clip in clips):,} frames,'
+    f' {listed(map(str, sorted(joints)))} joints'
+  )
+  problems = list(_not_numbers((f'{s} {a!r}', clip) for s, a, clip in clips))
+  if skeleton is H36M:
+    clips = [(s, a, to_h36m(clip, f'{s} {a!r}')) for s, a, clip in clips]
+  elif joints != {skeleton.num_joints}:
+    problems.append(f'the skeleton has {skeleton.num_joints} joints')
+  sample = [_sample(clip) for *_, clip in clips]
+  size = np.median(np.concatenate([_size(clip) for clip in sample]))
+  # People are 0.4 to 4 m tall; of anything else only this is sure.
+  low, high = (0.4, 4) if skeleton is H36M else (0, 10)
+  unit = next((u for u, m in _UNITS.items() if low < size * m < high), None)
+  description += f', {unit or "of unknown unit"}'
+  if unit != 'metres':
+    by = f'; in {unit}: multiply by {_UNITS[unit]:g}' if unit else ''
+    problems.append(f'poses span {size:.4g}, metres are wanted{by}')
+  if skeleton is H36M:
+    problems += _check_human(clips)
+  return description, problems
+
+
+def _check_human(clips: Sequence[tuple[str, str, np.ndarray]]) -> list[str]:
+  """Up, and left and right, of poses with Human3.6M's joints."""
+  joint = {name: index for index, name in enumerate(H36M.joints)}
+  ups, sides = [], []
+  for *_, clip in clips:
+    clip = _sample(clip).astype(np.float64)
+    feet = clip[:, [joint['RAnkle'], joint['LAnkle']]].mean(axis=1)
+    ups.append((clip[:, joint['Head']] - feet).sum(axis=0))
+    sides.append(_side(clip, joint))
+  problems = []
+  up = np.sum(ups, axis=0)
+  axis = int(np.abs(up).argmax())
+  if axis != 2 or up[2] < 0:
+    name = f'{"-" if up[axis] < 0 else ""}{"xyz"[axis]}'
+    problems.append(f'people stand along {name}; turn them so that z is up')
+  if sum(sides) < 0:
+    problems.append(
+      'left and right are exchanged, or one axis is mirrored: knees bend'
+      ' backwards'
+    )
+  else:
+    wrong = [
+      f'{s} {a!r}'
+      for (s, a, clip), side in zip(clips, sides, strict=True)
+      if side < -0.05 * len(_sample(clip))
+    ]
+    if wrong:
+      problems.append(
+        f'left and right may be exchanged in {_some(wrong)}: knees bend'
+        ' backwards there'
+      )
+  return problems
+
+
+def _side(clip: np.ndarray, joint: dict[str, int]) -> float:
+  """Above 0 if the left hip is on the left, given that knees bend forwards.
+
+  Args:
+    clip: `[T, 16, 3]`.
+    joint: {name: index}.
+
+  Returns:
+    The sum over frames; a straight leg counts little.
+  """
+  left = clip[:, joint['LHip']] - clip[:, joint['RHip']]
+  up = clip[:, joint['Thorax']] - clip[:, joint['Pelvis']]
+  total = 0.0
+  for side in 'LR':
+    hip, knee, ankle = (
+      clip[:, joint[side + name]] for name in ('Hip', 'Knee', 'Ankle')
+    )
+    leg = ankle - hip
+    share = ((knee - hip) * leg).sum(-1) / np.maximum((leg**2).sum(-1), 1e-9)
+    forward = knee - hip - share[:, None] * leg
+    volume = (left * np.cross(up, forward)).sum(-1)
+    size = np.linalg.norm(left, axis=-1) * np.linalg.norm(up, axis=-1)
+    length = np.linalg.norm(knee - hip, axis=-1)
+    total += float(np.nansum(volume / np.maximum(size * length, 1e-9)))
+  return total
+
+
+def check_2d(path: pathlib.Path, config: Config) -> tuple[str, list[str]]:
+  """What a file of 2D poses holds, and its problems, also beside the 3D.
+
+  Raises:
+    UserError: one of the two cannot be read.
+  """
+  poses = read_poses_2d(path)
+  views = [
+    (f'{s} {a!r} camera {i}', view)
+    for s, actions in poses.items()
+    for a, of_action in actions.items()
+    for i, view in enumerate(of_action)
+  ]
+  cameras = sorted({len(v) for a in poses.values() for v in a.values()})
+  description = (
+    f'{len(poses)} subjects, {len(views):,} views of'
+    f' {listed(map(str, cameras))} cameras,'
+    f' {sum(len(view) for _, view in views):,} frames,'
+    f' {listed(map(str, sorted({view.shape[1] for _, view in views})))} joints'
+  )
+  problems = list(_not_numbers(views))
+  if np.median([np.abs(_sample(view)).max() for _, view in views]) < 5:
+    problems.append('normalised to the screen; pixels are wanted')
+    return description, problems
+  if config.dataset not in data.DATASETS and not config.cameras:
+    return f'{description}; not compared with the 3D (no --cameras)', problems
+  source = data.read(config)
+  problems += _without_partner(source)
+  problems += _check_fit(source, load_skeleton(config.skeleton))
+  return description, problems
+
+
+def _without_partner(source: Source) -> Iterator[str]:
+  """Clips that the 2D lacks, views of other lengths."""
+  lacking, differ = [], []
+  for subject, actions in source.poses_3d.items():
+    there = source.poses_2d.get(subject, {})
+    lacking += [
+      f'{subject} {action!r}' for action in actions if action not in there
+    ]
+    differ += [
+      f'{subject} {action!r} camera {camera} (2D {len(view)}, 3D {len(poses)})'
+      for action, poses in actions.items()
+      for camera, view in enumerate(there.get(action, []))
+      if abs(len(view) - len(poses)) > 1
+    ]
+  if lacking:
+    yield f'no 2D of {_some(lacking)}'
+  if differ:
+    yield f'other lengths than the 3D: {_some(differ)}'
+
+
+def _check_fit(source: Source, skeleton: Skeleton) -> Iterator[str]:
+  """Compares the 2D with the projected 3D, as a whole and view by view."""
+  sides = np.arange(skeleton.num_joints)
+  sides[list(skeleton.left + skeleton.right)] = skeleton.right + skeleton.left
+  costs, exchanged, by_camera = [], [], []
+  for where, views, projections in _compared(source):
+    # [C, C, J, J]: every view against every camera's projection.
+    cost = np.array([[_distances(v, p) for p in projections] for v in views])
+    if not np.isfinite(cost).all():
+      continue  # Reported before.
+    by_camera.append(_fit(cost))
+    for camera in range(len(views)):
+      costs.append(cost[camera, camera])
+      if _fit(costs[-1][:, sides]) < BETTER * _fit(costs[-1]):
+        exchanged.append(f'{where} camera {camera}')
+  if not costs:
+    yield 'no view of it can be compared with the 3D'
+    return
+  cost = np.mean(costs, axis=0)
+  _, order = scipy.optimize.linear_sum_assignment(cost)
+  if _fit(cost[:, order]) < BETTER * _fit(cost):
+    if (order == sides).all():
+      yield 'left and right are exchanged'
+    else:
+      yield 'the joints are in another order: ' + listed(
+        f'{skeleton.joints[have]} is where {skeleton.joints[want]} should be'
+        for have, want in enumerate(order)
+        if have != want
+      )
+  elif exchanged:
+    yield f'left and right are exchanged in {_some(exchanged)}'
+  elif _fit(cost) > MAX_MISFIT:
+    why = ''
+    if len({among.shape for among in by_camera}) == 1:
+      among = np.mean(by_camera, axis=0)
+      view, order = scipy.optimize.linear_sum_assignment(among)
+      if among[view, order].mean() < BETTER * _fit(cost):
+        why = f'; its views seem to be of cameras {listed(map(str, order))}'
+    yield (
+      f'does not fit the projected 3D: {100 * _fit(cost):.0f}% of the'
+      f" person's size away{why}"
+    )
+
+
+def _compared(source: Source):
+  """(where, sampled views, sampled projections of every camera) of clips."""
+  for subject, actions in source.poses_3d.items():
+    calibrated = source.cameras_of(subject)
+    for action, poses in actions.items():
+      views = source.poses_2d.get(subject, {}).get(action)
+      if not views or not calibrated or len(views) != len(calibrated):
+        continue
+      frames = min(len(poses), *map(len, views))
+      rows = _rows(frames)
+      world = poses[rows].astype(np.float64)
+      projections = [project(world_to_camera(world, c), c) for c in calibrated]
+      yield f'{subject} {action!r}', [v[rows] for v in views], projections
+
+
+def _distances(view: np.ndarray, projection: np.ndarray) -> np.ndarray:
+  """Mean distance of every joint of the 2D from every projected joint.
+
+  Args:
+    view: `[T, J, 2]`.
+    projection: `[T, J, 2]`.
+
+  Returns:
+    `[J, J]`, as a share of the person's size.
+  """
+  distance = np.linalg.norm(view[:, :, None] - projection[:, None], axis=-1)
+  size = np.maximum(_size(projection), 1e-9)
+  return (distance / size[:, None, None]).mean(axis=0)
+
+
+def _fit(cost: np.ndarray) -> np.ndarray:
+  """Mean distance `[...]` where joint i is joint i, of costs `[..., J, J]`."""
+  return np.diagonal(cost, axis1=-2, axis2=-1).mean(axis=-1)
+
+
+def _not_numbers(clips) -> Iterator[str]:
+  bad = [
+    f'{where} ({count:,} frames)'
+    for where, clip in clips
+    if (count := int((~np.isfinite(clip)).any(axis=(1, 2)).sum()))
+  ]
+  if bad:
+    yield f'not numbers in {_some(bad)}'
+  empty = [where for where, clip in clips if not len(clip)]
+  if empty:
+    yield f'no frames in {_some(empty)}'
+
+
+def _size(poses: np.ndarray) -> np.ndarray:
+  """Longest side of the box around each `[T, J, D]` pose, `[T]`."""
+  return np.ptp(poses, axis=1).max(axis=-1)
+
+
+def _rows(frames: int) -> np.ndarray:
+  return np.unique(np.linspace(0, frames - 1, min(frames, SAMPLE)).astype(int))
+
+
+def _sample(clip: np.ndarray) -> np.ndarray:
+  return clip[_rows(len(clip))] if len(clip) else clip
+
+
+def _some(names: Sequence[str]) -> str:
+  more = f' and {len(names) - 5} more' if len(names) > 5 else ''
+  return listed(names[:5]) + more
