@@ -71,8 +71,8 @@ def load_cameras(path: str) -> dict[str, tuple[Camera, ...]]:
 
   Args:
     path: a JSON object {subject: [camera, ...]}, a subject '*' standing for all
-      others; a camera is an object with the fields of `Camera`, of which those
-      of the distortion may be left out.
+      others; a camera is an object with the fields of `Camera` (metres,
+      pixels, quaternion with w first); the distortion may be left out.
 
   Raises:
     FlagError: no such file.
@@ -85,13 +85,14 @@ def load_cameras(path: str) -> dict[str, tuple[Camera, ...]]:
       subject: tuple(_camera(fields) for fields in described)
       for subject, described in subjects.items()
     }
-    if not all(cameras.values()):
+    if not cameras or not all(cameras.values()):
       raise ValueError('a subject without cameras')
     return cameras
   except OSError as error:
     raise FlagError(f'--cameras={path}: {error.strerror}') from error
   except (
     *(ValueError, TypeError, AttributeError, KeyError, RecursionError),
+    OverflowError,
   ) as error:
     raise UserError(
       f'--cameras={path}: not cameras ({error}); give a JSON object'
@@ -102,8 +103,12 @@ def load_cameras(path: str) -> dict[str, tuple[Camera, ...]]:
 
 def _camera(fields: dict[str, Any]) -> Camera:
   sizes = {
-    **{'orientation': 4, 'translation': 3, 'focal_length': 2, 'center': 2},
-    **{'radial_distortion': 3, 'tangential_distortion': 2},
+    'orientation': 4,
+    'translation': 3,
+    'focal_length': 2,
+    'center': 2,
+    'radial_distortion': 3,
+    'tangential_distortion': 2,
   }
   known = {field.name for field in dataclasses.fields(Camera)}
   if set(fields) - known:
@@ -113,6 +118,8 @@ def _camera(fields: dict[str, Any]) -> Camera:
     for name, size in sizes.items()
     if name in fields or 'distortion' in name
   }
+  if min(values['focal_length']) <= 0:
+    raise ValueError('focal_length must be above 0')
   for name, value in values.items():
     if len(value) != sizes[name] or not all(map(math.isfinite, value)):
       raise ValueError(f'{name} must be {sizes[name]} numbers')

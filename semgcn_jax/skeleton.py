@@ -231,6 +231,19 @@ JOINT_SETS = {
       'Head': 'left_eye right_eye left_ear right_ear',
     },
   ),
+  # OpenPose's older model.
+  'openpose_18': _named(
+    """nose neck right_shoulder right_elbow right_wrist left_shoulder
+    left_elbow left_wrist right_hip right_knee right_ankle left_hip left_knee
+    left_ankle right_eye left_eye right_ear left_ear""",
+    _LIMBS
+    | {
+      'Pelvis': 'left_hip right_hip',
+      'Spine': 'left_hip right_hip neck neck',
+      'Thorax': 'neck',
+      'Head': 'left_eye right_eye left_ear right_ear',
+    },
+  ),
   'halpe_26': _named(
     f"""{_COCO} head neck hip left_big_toe right_big_toe left_small_toe
     right_small_toe left_heel right_heel""",

@@ -10,7 +10,13 @@ from semgcn_jax.errors import UserError
 from semgcn_jax.prepare import archives
 from semgcn_jax.prepare.archives import is_archive, unpack
 
-OUTSIDE = ['../03/03.asf', 'a/../../03/03.asf', '/03/03.asf', '..\\03.asf']
+OUTSIDE = [
+  'C:x.asf',
+  '../03/03.asf',
+  'a/../../03/03.asf',
+  '/03/03.asf',
+  '..\\03.asf',
+]
 
 
 def wanted(name):
@@ -66,11 +72,11 @@ def test_members_outside_are_refused(tmp_path, name, make):
 def test_links_are_refused(tmp_path):
   path = tmp_path / 'a.zip'
   zip_member(path, 'link', os.fspath('/etc/passwd').encode(), stat.S_IFLNK)
-  with pytest.raises(UserError, match="its member 'link' is a link"):
+  with pytest.raises(UserError, match="its member 'link' is a link or device"):
     unpack(path, wanted, tmp_path / 'out')
-  for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE):
+  for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE):
     tar_member(path, '03/03.asf', kind=kind)
-    with pytest.raises(UserError, match='is a link'):
+    with pytest.raises(UserError, match='is a link or device'):
       unpack(path, wanted, tmp_path / 'out')
   assert files(tmp_path) == {'a.zip'}
 
@@ -80,14 +86,25 @@ def test_bombs_are_refused(tmp_path, monkeypatch, make):
   path = tmp_path / 'a'
   make(path, '03.asf', b'0' * 2**20)
   monkeypatch.setattr(archives, 'MIN_TOTAL', 2**19)
-  with pytest.raises(UserError, match='would be 1,048,576 bytes, too many'):
+  with pytest.raises(UserError, match='a: refused, it would unpack to more'):
     unpack(path, wanted, tmp_path / 'out')
   monkeypatch.setattr(archives, 'MIN_TOTAL', 2**21)
   unpack(path, wanted, tmp_path / 'in')
   monkeypatch.setattr(archives, 'MAX_MEMBER', 2**19)
-  with pytest.raises(UserError, match='too many'):
+  with pytest.raises(UserError, match='unpack to more'):
     unpack(path, wanted, tmp_path / 'out')
   assert files(tmp_path) == {'a', 'in/03.asf'}
+
+
+def test_a_bomb_in_a_header_is_refused(tmp_path, monkeypatch):
+  path = tmp_path / 'a.tgz'
+  with tarfile.open(path, 'w:gz', format=tarfile.PAX_FORMAT) as archive:
+    member = tarfile.TarInfo('03.asf')
+    member.pax_headers = {'comment': 'x' * 2**23}
+    archive.addfile(member)
+  monkeypatch.setattr(archives, 'MIN_TOTAL', 2**20)
+  with pytest.raises(UserError, match='a.tgz: refused, it would unpack'):
+    unpack(path, wanted, tmp_path / 'out')
 
 
 @pytest.mark.parametrize('make', [zip_member, tar_member])

@@ -134,6 +134,7 @@ def test_other_line_ends_give_the_same(files):
     ('upper 0 0 0', 'wing 0 0 0', '01_01.amc:10: wing does not move in 01.asf'),
     ('upper 5 -6 7.5\n', '', '01_01.amc:7: the frame before lacks upper'),
     ('lower 0 0\n', '', 'at its end: the frame before lacks lower'),
+    ('\n2\nroot', '\n7\nroot', '01_01.amc:8: frame 7 follows frame 1'),
     ('1\nroot', 'root', '01_01.amc:4: not an .amc motion'),
     (AMC, 'hello', '01_01.amc:1: not an .amc motion'),
     (AMC, '', 'at its end: not an .amc motion: no frame'),
@@ -156,6 +157,10 @@ def test_a_bad_motion_names_the_line(files, old, new, message):
     ('root upper fixed', 'upper fixed'),
     ('length 2.5', 'length long'),
     ('-30 XYZ', '-30 ZYX'),
+    ('  length 0.45', '  length 0'),
+    ('direction 0.6', 'direction nan'),
+    ('dof rx ry rz', 'dof rx rx rz'),
+    ('dof rz rx', 'dof rz rw'),
   ],
 )
 def test_a_bad_skeleton_is_named(files, old, new):

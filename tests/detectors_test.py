@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from semgcn_jax import prepare as prepare_lib
+from semgcn_jax.data.npz import read_poses_2d
 from semgcn_jax.errors import FlagError, UserError
 from semgcn_jax.prepare import Options, detectors
 from semgcn_jax.skeleton import H36M, JOINT_SETS
@@ -113,7 +114,26 @@ def write(path, content):
   return path
 
 
-FORMS = [as_coco, as_annotations, as_alphapose, as_mmpose]
+def as_mmpose_inferencer(person):
+  frames = as_mmpose(person)['instance_info']
+  return [{**frame, 'frame_id': i} for i, frame in enumerate(frames)]
+
+
+def as_alphapose_open(person):
+  return {f'{i}.jpg': openpose(p[None]) for i, p in enumerate(person)}
+
+
+def as_alphapose_cmu(person):
+  return {
+    f'{i}.jpg': {'version': 0.1, 'bodies': [{'joints': p.ravel().tolist()}]}
+    for i, p in enumerate(person)
+  }
+
+
+FORMS = [
+  *(as_coco, as_annotations, as_alphapose, as_mmpose),
+  *(as_mmpose_inferencer, as_alphapose_open, as_alphapose_cmu),
+]
 
 
 @pytest.mark.parametrize('form', FORMS)
@@ -192,6 +212,49 @@ def test_frames_count_from_0_or_1(tmp_path, first):
   np.testing.assert_allclose(view[5], coco(person)[3], rtol=1e-5)
 
 
+def test_frames_without_a_person_count(tmp_path):
+  """Also at the start and the end, where a form names them."""
+  person = people(10, 25)
+  files = []
+  for i in range(10):
+    entry = openpose(person[i][None] if 2 <= i < 8 else person[:0])
+    files.append(write(tmp_path / f'v_{i:012d}_keypoints.json', entry))
+  view = detectors.read_view(files)
+  assert len(view) == 10
+  np.testing.assert_allclose(view[2:8, 0], person[2:8, 8], rtol=1e-5)
+  np.testing.assert_array_equal(view[1, 0, :2], view[2, 0, :2])
+  for first in (0, 1):
+    frames = as_mmpose(people(6, 17))['instance_info']
+    frames = [{**f, 'frame_id': i + first} for i, f in enumerate(frames)]
+    frames[0]['instances'] = frames[5]['instances'] = []
+    view = detectors.read_view([write(tmp_path / 'a.json', frames)])
+    assert len(view) == 6
+    np.testing.assert_allclose(view[1], coco(people(6, 17))[1], rtol=1e-5)
+  annotations = as_annotations(people(6, 17))
+  del annotations['annotations'][0]
+  annotations['annotations'].append({'image_id': 100, 'iscrowd': 1})
+  view = detectors.read_view([write(tmp_path / 'a.json', annotations)])
+  assert len(view) == 6
+  # AlphaPose says nothing of frame 0, but counts from it.
+  view = detectors.read_view(
+    [write(tmp_path / 'a.json', as_alphapose(people(6, 17))[1:])]
+  )
+  assert len(view) == 6
+
+
+def test_names_of_other_datasets_stay(tmp_path):
+  write(tmp_path / 's' / 'S5' / 'Walk 05_01.0.json', as_coco(people(4, 17)))
+  options = Options(dataset='cmu', keypoints='coco')
+  [file] = prepare_lib.prepare(tmp_path / 's', tmp_path / 'data', options)
+  assert [*read_poses_2d(file)['S5']] == ['Walk 05_01']
+
+
+def test_other_files_are_no_views(tmp_path):
+  write(tmp_path / 'v' / 'cmu_v1.0' / 'package.json', {})
+  with pytest.raises(FlagError, match='holds nothing that is known'):
+    prepare_lib.prepare(tmp_path / 'v' / 'cmu_v1.0', tmp_path, Options())
+
+
 def test_prepare_writes_every_view(tmp_path, capsys):
   source = tmp_path / 'source'
   views = {}
@@ -215,7 +278,7 @@ def test_prepare_writes_every_view(tmp_path, capsys):
     np.testing.assert_allclose(
       poses['S1'][action][camera], coco(person), rtol=1e-5
     )
-  with pytest.raises(FlagError, match='--keypoints=, .* name the detections'):
+  with pytest.raises(FlagError, match='--keypoints=, .* were found, such as'):
     prepare_lib.prepare(source, tmp_path / 'data', Options())
   with pytest.raises(FlagError, match='--joint_set=lego: choose from'):
     options = Options(keypoints='a', joint_set='lego')
@@ -237,10 +300,20 @@ def test_bad_detections(tmp_path):
   fails([{**good[0], 'keypoints': [1, 2]}], 'not keypoints of COCO')
   fails([{**good[0], 'keypoints': ['a'] * 51}], 'not keypoints of COCO')
   fails([{**good[0], 'keypoints': [float('nan')] * 51}], 'not a number')
-  fails([{**good[0], 'image_id': 'cat.jpg'}], 'has no frame number')
+  fails([{**good[0], 'image_id': 'cat.jpg'}], 'frame cat.jpg has no number')
   fails(
     [{**p, 'image_id': 10**9 * i} for i, p in enumerate(good)],
     'a person in only 4 of 3,000,000,001 frames',
+  )
+  fails({'instance_info': [{'frame_id': 0, 'instances': [{}]}]}, 'KeyError')
+  one = as_mmpose(people(1, 17))['instance_info']
+  one[0]['instances'][0]['keypoints'] = []
+  fails(one, 'IndexError')
+  one[0] = {'frame_id': float('inf'), 'instances': []}
+  fails(one, 'OverflowError')
+  fails(
+    [{**p, 'image_id': f'{i}_cam2.jpg'} for i, p in enumerate(good)],
+    '0_cam2.jpg and 1_cam2.jpg are both frame 2',
   )
   fails(as_coco(people(4, 19)), '19 joints a person; name their set')
   fails(good, '17 joints a person', 'body_25')
@@ -257,7 +330,7 @@ def test_bad_detections(tmp_path):
     prepare_lib.prepare(tmp_path / 'x', tmp_path / 'data', options)
 
 
-@pytest.mark.parametrize('name', ['mpii', 'halpe_26', 'h36m_17', 'coco'])
+@pytest.mark.parametrize('name', ['mpii', 'halpe_26', 'h36m_17', 'openpose_18'])
 def test_joint_sets_by_name_and_number(tmp_path, name):
   size = JOINT_SETS[name].num_joints
   person = people(3, size)
@@ -279,6 +352,10 @@ def test_joint_sets_pair_left_and_right():
     'body_25': [
       *((5, 2), (6, 3), (7, 4), (12, 9), (13, 10), (14, 11), (16, 15)),
       *((18, 17), (19, 22), (20, 23), (21, 24)),
+    ],
+    'openpose_18': [
+      *((5, 2), (6, 3), (7, 4), (11, 8), (12, 9), (13, 10), (15, 14)),
+      (17, 16),
     ],
     'halpe_26': [(i, i + 1) for i in (*range(1, 16, 2), 20, 22, 24)],
     'h36m_17': [(4, 1), (5, 2), (6, 3), (11, 14), (12, 15), (13, 16)],

@@ -54,6 +54,16 @@ def test_rates(shared, tmp_path):
   assert lengths['Walk 05_01'] == len(usual['S5']['Walk 05_01'])
   ratio = lengths['Jump 16_01'] / len(usual['S16']['Jump 16_01'])
   assert 1.9 < ratio <= 2
+  rates.write_text('\ufeff16_01,60\n')
+  again = prepare(source, tmp_path, rates=rates, fps=30, overwrite=True)
+  again = {a: p for c in read_poses_3d(again).values() for a, p in c.items()}
+  assert {a: len(p) for a, p in again.items()} == lengths
+  for text in (b'\xff\xfe1', b'16_01,nan', b'16_01'):
+    rates.write_bytes(text)
+    with pytest.raises(UserError, match='rates.csv:1: not a|not a CSV file'):
+      prepare(source, tmp_path / 'new', rates=rates)
+  with pytest.raises(FlagError, match='--fps=nan'):
+    prepare(source, tmp_path / 'new', fps=float('nan'))
   rates.write_text('16_01,fast\n')
   with pytest.raises(UserError, match='rates.csv:1: not a clip'):
     prepare(source, tmp_path / 'new', rates=rates)

@@ -109,7 +109,7 @@ def test_3d_of_32_joints(tmp_path, poses, capsys):
 
 def test_orientation_and_sides_of_3d(tmp_path, poses, capsys):
   write(tmp_path, changed(poses, lambda p: p[..., [0, 2, 1]] * (1, 1, -1)))
-  assert 'people stand along y; turn them' in problems(tmp_path, capsys)
+  assert 'most people stand along y; unless they' in problems(tmp_path, capsys)
   write(tmp_path, changed(poses, lambda p: p[:, SIDES]))
   assert 'left and right are exchanged' in problems(tmp_path, capsys)
   write(tmp_path, changed(poses, lambda p: p * (-1, 1, 1)))
@@ -127,6 +127,7 @@ def test_not_numbers(tmp_path, poses, capsys):
   write(tmp_path, poses, views)
   found = problems(tmp_path, capsys)
   assert "not numbers in S1 'Walking 1' (1 frames)" in found
+  assert 'tall' not in found and 'span' not in found and 'stand' not in found
   assert "not numbers in S5 'Running 2' camera 2 (2 frames)" in found
 
 
@@ -155,6 +156,9 @@ def test_2d_that_does_not_fit(tmp_path, poses, capsys):
     for s, actions in good.items()
   }
   assert 'its views seem to be of cameras 2, 0, 1, 3' in found(turned)
+  turned['S1'] = good['S1']
+  text = found(turned)
+  assert 'S5: does not fit' in text and 'cameras 2, 0, 1, 3' in text
   assert 'does not fit the projected 3D: ' in found(
     changed(good, lambda v: v + 400)
   )
@@ -187,4 +191,37 @@ def test_a_dataset_of_ones_own(tmp_path, capsys):
   )
   with pytest.raises(UserError):
     verify(tmp_path)
-  assert '3 joints; Human3.6M files hold' in capsys.readouterr().out
+  assert 'the skeleton has 16 joints' in capsys.readouterr().out
+  with pytest.raises(UserError, match='not usable'):
+    npz.write_poses_3d(
+      changed(poses, lambda p: p[:, [0] * 17]), tmp_path / 'data_3d_own.npz'
+    )
+    verify(tmp_path)
+
+
+def test_files_find_their_dataset(tmp_path, poses, capsys):
+  write(tmp_path, poses, projected(poses))
+  npz.write_poses_3d(poses, tmp_path / 'data_3d_h36m_sh.npz')
+  (tmp_path / 'data_2d_h36m_sh.npz').rename(tmp_path / 'data_2d_h36m_sh_gt.npz')
+  assert not problems(tmp_path, capsys)
+  (tmp_path / 'data_2d_h36m_sh_gt.npz').rename(tmp_path / 'data_2d_x_gt.npz')
+  with pytest.raises(UserError, match='data_2d_x_gt.npz'):
+    verify(tmp_path)
+  assert 'its data_3d_<dataset>.npz is not there' in capsys.readouterr().out
+
+
+def test_people_who_lie_are_no_problem(tmp_path, poses, capsys):
+  for subject in poses:
+    clip = poses[subject]['Sitting 1']
+    poses[subject]['Sitting 1'] = clip[..., [2, 1, 0]] * np.float32([-1, 1, 1])
+  write(tmp_path, poses)
+  found = problems(tmp_path, capsys)
+  assert 'stand along' not in found
+
+
+def test_empty_views_and_other_joints(tmp_path, poses, capsys):
+  views = projected(poses)
+  views['S1']['Walking 1'][0] = views['S1']['Walking 1'][0][:0]
+  write(tmp_path, poses, views)
+  found = problems(tmp_path, capsys)
+  assert "no frames in S1 'Walking 1' camera 0" in found

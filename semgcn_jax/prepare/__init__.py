@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from semgcn_jax.data.npz import write_poses_2d, write_poses_3d
 from semgcn_jax.errors import FlagError, UserError, listed
 from semgcn_jax.prepare import archives, cmu, detectors, h36m
-from semgcn_jax.prepare.clips import Product, gather, read_all, summary
+from semgcn_jax.prepare.clips import UNPACKED, gather, read_all, summary
 from semgcn_jax.skeleton import H36M
 
 
@@ -43,7 +43,7 @@ def prepare(
     UserError: damaged files, or the output cannot be written; what was there
       stays.
   """
-  if options.fps <= 0:
+  if not 0 < options.fps < 1e6:
     raise FlagError(f'--fps={options.fps:g}: must be above 0')
   if not source.exists():
     raise FlagError(f'--source={source}: no such file or folder')
@@ -51,7 +51,7 @@ def prepare(
   try:
     output_dir.mkdir(parents=True, exist_ok=True)
     # There, not in the system's own place: there is room for the result.
-    unpacked = tempfile.TemporaryDirectory(dir=output_dir, prefix='.unpacked-')
+    unpacked = tempfile.TemporaryDirectory(dir=output_dir, prefix=UNPACKED)
   except OSError as error:
     raise FlagError(
       f'--output_dir={output_dir}: cannot be used ({error.strerror}); name'
@@ -80,7 +80,20 @@ def prepare(
       path = output_dir / product.file
       if path.exists() and not options.overwrite:
         raise FlagError(f'{path}: exists; replace it with --overwrite')
-    return [_convert(product, output_dir) for product in products]
+    # All of it, so that nothing is written of a source that is damaged.
+    converted = [gather(p, read_all(p.clips)) for p in products]
+  for product, (poses, notes) in zip(products, converted, strict=True):
+    path = output_dir / product.file
+    for note in (*product.notes, *notes):
+      print(f'note: {note}')
+    if not any(poses.values()):
+      raise UserError(f'{path}: nothing to write, no action is complete')
+    if product.keypoints is None:
+      write_poses_3d(poses, path)
+    else:
+      write_poses_2d(poses, H36M, path)
+    print(summary(product, poses, path))
+  return [output_dir / product.file for product in products]
 
 
 def _wanted(name: str) -> bool:
@@ -104,18 +117,3 @@ def _unpack(
     archives.unpack(archive, _wanted, folder)
     folders.append(folder)
   return folders
-
-
-def _convert(product: Product, output_dir: pathlib.Path) -> pathlib.Path:
-  path = output_dir / product.file
-  poses, notes = gather(product, read_all(product.clips))
-  if not any(poses.values()):
-    raise UserError(f'{path}: nothing to write; {listed(notes)}')
-  if product.keypoints is None:
-    write_poses_3d(poses, path)
-  else:
-    write_poses_2d(poses, H36M, path)
-  for note in (*product.notes, *notes):
-    print(f'note: {note}')
-  print(summary(product, poses, path))
-  return path

@@ -2,6 +2,8 @@
 
 import bz2
 import contextlib
+import dataclasses
+import functools
 import gzip
 import lzma
 import pathlib
@@ -10,7 +12,7 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import IO
 
 import rich.console
@@ -47,31 +49,33 @@ def unpack(
   """
   budget = max(MIN_TOTAL, MAX_RATIO * path.stat().st_size)
   members = _zip_members if zipfile.is_zipfile(path) else _tar_members
+  total = 0
   try:
-    with contextlib.closing(members(path)) as found:
-      for name, size, is_link, is_file, open_member in found:
-        _check_name(path, name)
-        if is_link:
-          raise UserError(f'{path}: refused, its member {name!r} is a link')
-        budget -= size
-        if budget < 0 or (wanted(name) and size > MAX_MEMBER):
+    with contextlib.closing(members(path, budget)) as found:
+      for member in found:
+        _check_name(path, member.name)
+        if not member.is_plain:
           raise UserError(
-            f'{path}: refused, its member {name!r} would be {size:,} bytes,'
-            ' too many for such an archive'
+            f'{path}: refused, its member {member.name!r} is a link or device'
           )
-        if not is_file or not wanted(name):
+        total += member.size
+        is_wanted = wanted(member.name)
+        if total > budget or (is_wanted and member.size > MAX_MEMBER):
+          raise _bomb(path)
+        if member.is_folder or not is_wanted:
           continue
-        target = folder / name
+        target = folder / member.name
         target.parent.mkdir(parents=True, exist_ok=True)
         # Both readers stop at the size, whatever the data would become.
-        with open_member() as source, open(target, 'wb') as file:
+        with member.open() as source, open(target, 'wb') as file:
           shutil.copyfileobj(source, file)
   except (
     *(zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError),
     *(lzma.LZMAError, NotImplementedError, RuntimeError, ValueError),
   ) as error:
     raise UserError(
-      f'{path}: cut off or not a zip or tar archive ({error}); copy it again'
+      f'{path}: cut off or not a zip or tar archive ({error}); copy it again,'
+      ' or move it away'
     ) from error
   except OSError as error:
     # A damaged compressed stream is an OSError without a number.
@@ -79,49 +83,78 @@ def unpack(
     raise UserError(f'{path}: cannot be unpacked: {reason}') from error
 
 
+def _bomb(path: pathlib.Path) -> UserError:
+  return UserError(
+    f'{path}: refused, it would unpack to more than such an archive can hold'
+  )
+
+
 def _check_name(path: pathlib.Path, name: str) -> None:
   parts = pathlib.PurePosixPath(name.replace('\\', '/')).parts
-  if '..' in parts or name[:1] in ('/', '\\') or ':' in parts[:1]:
+  if '..' in parts or name[:1] in ('/', '\\') or ':' in ''.join(parts[:1]):
     raise UserError(
       f'{path}: refused, its member {name!r} lies outside of the archive'
     )
 
 
-# (name, bytes, whether a link, whether a file, how to open it)
-Member = tuple[str, int, bool, bool, Callable[[], IO[bytes]]]
+@dataclasses.dataclass(frozen=True)
+class Member:
+  """What an archive says of a member; `open` gives its data."""
+
+  name: str
+  size: int
+  is_folder: bool
+  is_plain: bool  # A file or folder.
+  open: Callable[[], IO[bytes]]
 
 
-def _zip_members(path: pathlib.Path) -> Iterator[Member]:
+def _zip_members(path: pathlib.Path, budget: int) -> Iterator[Member]:
+  del budget  # Sizes are known beforehand.
   with zipfile.ZipFile(path) as archive:
-    for member in _shown(archive.infolist(), path):
-      yield (
-        member.filename,
-        member.file_size,
-        stat.S_ISLNK(member.external_attr >> 16),
-        not member.is_dir(),
-        lambda member=member: archive.open(member),
+    for info in _shown(archive.infolist(), path):
+      kind = stat.S_IFMT(info.external_attr >> 16)
+      yield Member(
+        name=info.filename,
+        size=info.file_size,
+        is_folder=info.is_dir(),
+        is_plain=kind in (0, stat.S_IFREG, stat.S_IFDIR),
+        open=functools.partial(archive.open, info),
       )
 
 
-def _tar_members(path: pathlib.Path) -> Iterator[Member]:
+def _tar_members(path: pathlib.Path, budget: int) -> Iterator[Member]:
   # 'r|' reads once from the start to the end, as a stream must be.
   with (
     _decompressed(path) as file,
-    tarfile.open(fileobj=file, mode='r|') as tar,
+    tarfile.open(fileobj=_Limited(file, path, budget), mode='r|') as tar,
   ):
-    for member in _shown(tar, path):
-      yield (
-        member.name,
-        member.size,
-        member.issym() or member.islnk(),
-        member.isfile(),
-        lambda member=member: tar.extractfile(member),
+    for info in _shown(tar, path):
+      yield Member(
+        name=info.name,
+        size=info.size,
+        is_folder=info.isdir(),
+        is_plain=info.isfile() or info.isdir(),
+        open=functools.partial(tar.extractfile, info),
       )
     # To the end, where checksums are; tarfile misses a cut between members.
-    while file.read(2**20):
+    while tar.fileobj.fileobj.read(2**20):
       pass
     if file.tell() < tar.offset + tarfile.BLOCKSIZE:
       raise tarfile.ReadError('it ends too early')
+
+
+class _Limited:
+  """A stream that refuses to give more than so many bytes, headers included."""
+
+  def __init__(self, file: IO[bytes], path: pathlib.Path, budget: int):
+    self._file, self._path, self._left = file, path, budget + 2**20
+
+  def read(self, size: int) -> bytes:
+    data = self._file.read(size)
+    self._left -= len(data)
+    if self._left < 0:
+      raise _bomb(self._path)
+    return data
 
 
 def _decompressed(path: pathlib.Path) -> IO[bytes]:
@@ -136,7 +169,7 @@ def _decompressed(path: pathlib.Path) -> IO[bytes]:
   return open(path, 'rb')
 
 
-def _shown(members, path: pathlib.Path):
+def _shown(members: Iterable, path: pathlib.Path) -> Iterable:
   """A bar to a person, a line to a file."""
   console = rich.console.Console(highlight=False, soft_wrap=True)
   if not console.is_terminal:

@@ -59,7 +59,7 @@ def read_asf(path: pathlib.Path) -> Asf:
     return _parse_asf(path, path.read_text(encoding='latin1'))
   except OSError as error:
     raise UserError(f'{path}: {error.strerror}') from error
-  except (ValueError, KeyError, IndexError) as error:
+  except (ValueError, KeyError, IndexError, ZeroDivisionError) as error:
     raise UserError(
       f'{path}: cut off, or not an .asf skeleton ({error})'
     ) from error
@@ -104,16 +104,23 @@ def _parse_asf(path: pathlib.Path, text: str) -> Asf:
 
 
 def _bone(fields: dict[str, list[str]], parents: dict[str, str]) -> Bone:
+  name = fields['name'][0]
   *angles, order = fields['axis']
   if order != 'XYZ':
-    raise ValueError(f'axis order {order}')
-  return Bone(
-    parent=parents[fields['name'][0]],
-    offset=np.array([float(x) for x in fields['direction']])
-    * float(fields['length'][0]),
+    raise ValueError(f'axis order {order} of {name}')
+  direction = np.array([float(x) for x in fields['direction']])
+  bone = Bone(
+    parent=parents[name],
+    offset=direction * float(fields['length'][0]),
     axis=rotation(np.array([float(x) for x in angles])),
     channels=tuple(fields.get('dof', ())),
   )
+  if not (np.isfinite(bone.offset).all() and np.isfinite(bone.axis).all()):
+    raise ValueError(f'{name} holds what is not a number')
+  channels = set(bone.channels)
+  if not channels <= {'rx', 'ry', 'rz'} or len(channels) < len(bone.channels):
+    raise ValueError(f'dof of {name}')
+  return bone
 
 
 def rotation(degrees: np.ndarray) -> np.ndarray:
@@ -198,7 +205,7 @@ def _layout(tokens: Sequence[bytes], asf: Asf) -> list[tuple[str, int, int]]:
 def _read_amc_by_lines(
   path: pathlib.Path, data: bytes, asf: Asf
 ) -> dict[str, np.ndarray]:
-  channels, frames = asf.channels, []
+  channels, frames, last = asf.channels, [], 0
   for number, line in enumerate(data.decode('latin1').splitlines(), start=1):
     where = f'{path}:{number}'
     name, *values = line.split() or ('#',)
@@ -206,6 +213,9 @@ def _read_amc_by_lines(
       continue
     if name.isdigit() and not values:
       _check_frame(frames, channels, where)
+      if frames and int(name) != last + 1:
+        raise UserError(f'{where}: frame {name} follows frame {last}')
+      last = int(name)
       frames.append({})
       continue
     if not frames:

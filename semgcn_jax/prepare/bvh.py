@@ -61,7 +61,7 @@ def read_bvh(path: pathlib.Path) -> Bvh:
       raise ValueError(f'{count} frames of {frame_time} s')
   except OSError as error:
     raise UserError(f'{path}: {error.strerror}') from error
-  except (ValueError, StopIteration, RecursionError) as error:
+  except (ValueError, StopIteration, IndexError) as error:
     raise UserError(
       f'{path}: cut off, or not a .bvh motion ({error or "it ends"})'
     ) from error
@@ -102,14 +102,14 @@ def _hierarchy(tokens) -> dict[str, Joint]:
 def _joint(tokens, parent: str | None, name: str) -> Joint:
   if next(tokens) != 'OFFSET':
     raise ValueError(f'{name} has no OFFSET')
-  offset = tuple(float(next(tokens)) for _ in range(3))
+  offset = tuple([float(next(tokens)) for _ in range(3)])
   if not np.isfinite(offset).all():
     raise ValueError(f'offset of {name}')
   if name.endswith(' End'):
     return Joint(parent, offset)
   if next(tokens) != 'CHANNELS':
     raise ValueError(f'{name} has no CHANNELS')
-  channels = tuple(next(tokens) for _ in range(int(next(tokens))))
+  channels = tuple([next(tokens) for _ in range(int(next(tokens)))])
   if not set(channels) <= set(_CHANNELS):
     raise ValueError(f'channels of {name}')
   return Joint(parent, offset, channels)

@@ -4,13 +4,15 @@ import concurrent.futures
 import dataclasses
 import multiprocessing
 import pathlib
+import re
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import rich.console
 import rich.progress
 
+from semgcn_jax.data.npz import Poses2D, Poses3D
 from semgcn_jax.errors import UserError, listed
 
 
@@ -55,6 +57,25 @@ class Product:
     return f'data_2d_{self.dataset}_{self.keypoints}.npz'
 
 
+UNPACKED = '.unpacked-'  # Starts the names of folders of unpacked archives.
+
+
+def find_files(
+  folders: Sequence[pathlib.Path], pattern: re.Pattern
+) -> Iterator[tuple[pathlib.Path, re.Match]]:
+  """Files at any depth whose path, from the folder's own name on, matches."""
+  for folder in folders:
+    folder = folder.absolute()
+    for path in sorted(folder.rglob('*')):
+      name = path.relative_to(folder.parent)
+      nested = path.relative_to(folder).parts
+      if any(part.startswith(UNPACKED) for part in nested):
+        continue
+      match = pattern.fullmatch(name.as_posix())
+      if match and path.is_file():
+        yield path, match
+
+
 def read_all(clips: Sequence[Clip]) -> list[np.ndarray]:
   """The poses of every clip, by as many processes as cores.
 
@@ -65,13 +86,16 @@ def read_all(clips: Sequence[Clip]) -> list[np.ndarray]:
   # Most of the time goes into parsing text, which holds Python's lock. Spawned:
   # a fork of a program that runs threads, as JAX does, can hang.
   with concurrent.futures.ProcessPoolExecutor(
-    mp_context=multiprocessing.get_context('spawn'),
-    initializer=_leave_interrupts_to_the_parent,
+    mp_context=multiprocessing.get_context('spawn')
   ) as pool:
     try:
+      # The processes, which start here, leave Ctrl-C to this one.
+      previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+      results = pool.map(_read, clips, chunksize=4)
+      signal.signal(signal.SIGINT, previous)
       return list(
         rich.progress.track(
-          pool.map(_read, clips, chunksize=4),
+          results,
           'converting',
           total=len(clips),
           console=console,
@@ -87,16 +111,14 @@ def read_all(clips: Sequence[Clip]) -> list[np.ndarray]:
       pool.shutdown(cancel_futures=True)
 
 
-def _leave_interrupts_to_the_parent() -> None:
-  signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
 def _read(clip: Clip) -> np.ndarray:
   return clip.read()
 
 
-def gather(product: Product, arrays: Sequence[np.ndarray]):
-  """The dict to write: {subject: {action: poses or list of views}}.
+def gather(
+  product: Product, arrays: Sequence[np.ndarray]
+) -> tuple[Poses3D | Poses2D, tuple[str, ...]]:
+  """The dict to write, {subject: {action: poses or list of views}}.
 
   Returns:
     The dict, and notes about actions left out since a view of them is missing.
@@ -128,30 +150,26 @@ def gather(product: Product, arrays: Sequence[np.ndarray]):
   }, tuple(notes)
 
 
-def summary(product: Product, poses, path: pathlib.Path) -> str:
+def summary(
+  product: Product, poses: Poses3D | Poses2D, path: pathlib.Path
+) -> str:
   """A table: subjects, actions, frames, cameras."""
-  cameras = {
-    len(views)
-    for actions in poses.values()
-    for views in actions.values()
-    if product.keypoints is not None
-  }
-  counts = {
-    subject: (
-      len(actions),
-      sum(
-        len(value if product.keypoints is None else value[0])
-        for value in actions.values()
-      ),
-    )
+  is_3d = product.keypoints is None
+  views = {
+    subject: {a: [poses] if is_3d else poses for a, poses in actions.items()}
     for subject, actions in poses.items()
   }
+  counts = {
+    subject: (len(actions), sum(len(of[0]) for of in actions.values()))
+    for subject, actions in views.items()
+  }
   counts['all'] = tuple(map(sum, zip(*counts.values(), strict=True)))
-  seen = listed(map(str, cameras)) if cameras else '-'
+  cameras = sorted({len(of) for a in views.values() for of in a.values()})
+  seen = '-' if is_3d else listed(map(str, cameras))
   lines = [f'{"subject":10}{"actions":>9}{"frames":>11}{"cameras":>9}']
   lines += [
     f'{subject:10}{actions:9,}{frames:11,}{seen:>9}'
     for subject, (actions, frames) in counts.items()
   ]
-  unit = 'metres, z up' if product.keypoints is None else 'pixels'
+  unit = 'metres, z up' if is_3d else 'pixels'
   return '\n'.join([*lines, f'{path}: {len(poses)} subjects, {unit}'])

@@ -12,7 +12,7 @@ import numpy as np
 from semgcn_jax.errors import FlagError, UserError, listed
 from semgcn_jax.prepare.asf import bone_ends, read_amc, read_asf
 from semgcn_jax.prepare.bvh import Bvh, joint_positions, read_bvh
-from semgcn_jax.prepare.clips import Clip, Product
+from semgcn_jax.prepare.clips import Clip, Product, find_files
 
 NATIVE_FPS = 120.0
 
@@ -103,7 +103,7 @@ def read_bvh_clip(
     `[T, 16, 3]` float32, metres, z up, joints as `skeleton.H36M`.
 
   Raises:
-    UserError: see `bvh.read`; a joint is missing.
+    UserError: see `read_bvh`; a joint is missing.
     FlagError: a rate that is not a multiple of fps.
   """
   bvh = read_bvh(path)
@@ -166,14 +166,12 @@ def find(
     FlagError: a rate that is not a multiple of fps.
   """
   motions: dict[str, pathlib.Path] = {}
-  for folder in folders:
-    for path in sorted(folder.rglob('*')):
-      match = _FILE.fullmatch(path.absolute().as_posix())
-      # The original where a clip is there in both forms.
-      if match and path.suffix == '.amc':
-        motions[path.stem] = path
-      elif match and path.suffix == '.bvh':
-        motions.setdefault(path.stem, path)
+  for path, _ in find_files(folders, _FILE):
+    # The original where a clip is there in both forms.
+    if path.suffix == '.amc':
+      motions[path.stem] = path
+    elif path.suffix == '.bvh':
+      motions.setdefault(path.stem, path)
   if not motions:
     return
   categories = read_categories()
@@ -228,17 +226,23 @@ def read_rates(path: pathlib.Path) -> dict[str, float]:
   Raises:
     UserError: no such file, or not such a table.
   """
-  rates = {}
   try:
-    for number, row in enumerate(csv.reader(open(path, newline='')), start=1):
-      if not row or (number == 1 and not row[0].strip()[:1].isdigit()):
-        continue
-      clip, rate = row
-      rates[clip.strip()] = float(rate)
+    text = path.read_text(encoding='utf-8-sig')
   except OSError as error:
     raise UserError(f'{path}: {error.strerror}') from error
   except ValueError as error:
-    raise UserError(
-      f'{path}:{number}: not a clip and its frames per second'
-    ) from error
+    raise UserError(f'{path}: not a CSV file of text') from error
+  rates = {}
+  for number, line in enumerate(text.splitlines(), start=1):
+    clip, _, rate = line.partition(',')
+    if not line.strip() or (number == 1 and not clip.strip()[:1].isdigit()):
+      continue
+    try:
+      rates[clip.strip()] = float(rate)
+      if not 0 < rates[clip.strip()] < 1e6:
+        raise ValueError
+    except ValueError as error:
+      raise UserError(
+        f'{path}:{number}: not a clip and its frames per second'
+      ) from error
   return rates

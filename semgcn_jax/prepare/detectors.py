@@ -16,14 +16,20 @@ import numpy as np
 
 from semgcn_jax.errors import FlagError, UserError, choose, listed
 from semgcn_jax.prepare import h36m
-from semgcn_jax.prepare.clips import Clip, Product
+from semgcn_jax.prepare.clips import Clip, Product, find_files
 from semgcn_jax.skeleton import H36M, JOINT_SETS
 
 # The joint set where --joint_set does not say, by the number of keypoints;
 # those of the whole body begin with the joints of the body.
 BY_COUNT = {
-  **{17: 'coco', 133: 'coco', 16: 'mpii', 25: 'body_25'},
-  **{26: 'halpe_26', 136: 'halpe_26', 32: 'h36m_32'},
+  16: 'mpii',
+  17: 'coco',
+  18: 'openpose_18',
+  25: 'body_25',
+  26: 'halpe_26',
+  32: 'h36m_32',
+  133: 'coco',
+  136: 'halpe_26',
 }
 # Of a view's frames that need a person: fewer, and numbers are no frames.
 MIN_DETECTED = 0.2
@@ -56,23 +62,22 @@ def find(
     UserError: a camera that the dataset lacks.
   """
   files: dict[tuple[str, str, str], list[pathlib.Path]] = {}
-  for folder in folders:
-    for path in sorted(folder.rglob('*.json')):
-      if match := _VIEW.fullmatch(path.absolute().as_posix()):
-        files.setdefault(match.groups(), []).append(path)
+  for path, match in find_files(folders, _VIEW):
+    files.setdefault(match.groups(), []).append(path)
   if not files:
     return
   if not re.fullmatch(r'\w+', keypoints) or not re.fullmatch(r'\w+', dataset):
     raise FlagError(
-      f'--keypoints={keypoints}, --dataset={dataset}: name the detections and'
-      ' their dataset by letters, digits and _'
+      f'--keypoints={keypoints}, --dataset={dataset}: detections were found,'
+      f' such as {next(iter(files.values()))[0]}; name them and their dataset'
+      ' by letters, digits and _'
     )
   if joint_set:
     choose('joint_set', joint_set, JOINT_SETS)
   clips = [
     Clip(
       subject,
-      h36m.canonical(action),
+      h36m.canonical(action) if dataset == 'h36m' else action,
       functools.partial(read_view, tuple(paths), joint_set),
       _camera(camera, paths[0]),
     )
@@ -109,25 +114,39 @@ def read_view(paths: Sequence[pathlib.Path], joint_set: str = '') -> np.ndarray:
     UserError: not such files; too few frames with a person.
   """
   frames: dict[int, np.ndarray] = {}
+  names: dict[int, str] = {}  # Of all frames, also of those without a person.
   for path in paths:
-    for frame, person in _people(path):
-      best = frames.get(frame)
-      if best is None or person[:, 2].sum() > best[:, 2].sum():
-        frames[frame] = person
+    for name, people in _read(path):
+      frame = _number(name, path)
+      if names.setdefault(frame, name) != name:
+        raise UserError(
+          f'{path}: {names[frame]} and {name} are both frame {frame}; the last'
+          ' number of a name must count the frames'
+        )
+      for person in people:
+        best = frames.get(frame)
+        if best is None or person[:, 2].sum() > best[:, 2].sum():
+          frames[frame] = person
   if not frames:
     raise UserError(f'{paths[0]}: no person in any frame')
-  # Numbers start at 0 or at 1.
-  first = min(1, min(frames))
-  count = max(frames) + 1 - first
+  # Frames count from 0 or 1. Where those without a person are not named, a
+  # view may seem to begin late; AlphaPose counts from '0.jpg'.
+  first = min(names)
+  if first == 1 and names[1] in ('1.jpg', '1.png'):
+    first = 0
+  count = max(names) + 1 - min(first, 1)
+  first = min(first, 1)
   if len(frames) < MIN_DETECTED * count:
     raise UserError(
       f'{paths[0]}: a person in only {len(frames)} of {count:,} frames; image'
       ' ids must count the frames of the view'
     )
-  sizes = {len(person) for person in frames.values()}
+  sizes = sorted({len(person) for person in frames.values()})
   if len(sizes) > 1:
-    raise UserError(f'{paths[0]}: people of {sizes} joints; they must agree')
-  joints = sizes.pop()
+    raise UserError(
+      f'{paths[0]}: people of {listed(map(str, sizes))} joints; they must agree'
+    )
+  joints = sizes[0]
   name = joint_set or BY_COUNT.get(joints)
   if name is None or joints < JOINT_SETS[name].num_joints:
     raise UserError(
@@ -187,53 +206,70 @@ def interpolate(detected: np.ndarray, source: str) -> np.ndarray:
   return result
 
 
-def _people(path: pathlib.Path) -> Iterator[tuple[int, np.ndarray]]:
-  """(frame, `[J, 3]`) of every person in a file."""
+def _read(path: pathlib.Path) -> Iterator[tuple[str, list[np.ndarray]]]:
+  """(name of the frame, `[J, 3]` of each person) of every frame in a file."""
   try:
-    content = json.loads(path.read_bytes())
-    for frame, keypoints in _entries(content, path):
-      person = np.asarray(keypoints, np.float64).reshape(-1, 3)
-      if not np.isfinite(person).all():
+    for name, people in _frames(json.loads(path.read_bytes()), path):
+      people = [
+        np.asarray(keypoints, np.float64).reshape(-1, 3) for keypoints in people
+      ]
+      if not all(np.isfinite(person).all() for person in people):
         raise ValueError('a keypoint is not a number')
-      yield frame, person
+      yield name, people
   except OSError as error:
     raise UserError(f'{path}: {error.strerror}') from error
-  except (ValueError, TypeError, KeyError, RecursionError) as error:
+  except (
+    *(ValueError, TypeError, AttributeError, RecursionError),
+    *(LookupError, ArithmeticError),
+  ) as error:
     raise UserError(
       f'{path}: cut off, or not keypoints of COCO, OpenPose, AlphaPose or'
       f' MMPose ({type(error).__name__}: {error}); make it again'
     ) from error
 
 
-def _entries(content: Any, path: pathlib.Path) -> Iterator[tuple[int, Any]]:
-  """(frame, x, y, confidence of each joint), by the form of the content."""
+def _frames(
+  content: Any, path: pathlib.Path
+) -> Iterator[tuple[str, list[Any]]]:
+  """(name of the frame, x, y, confidence of each joint of each person)."""
   match content:
-    case {'people': people}:  # OpenPose: a frame.
-      for person in people:
-        yield _number(path.name), person['pose_keypoints_2d']
-    case {'instance_info': frames}:  # MMPose: a video.
-      for frame in frames:
-        for person in frame['instances']:
-          yield int(frame['frame_id']), _with_scores(person)
+    case {'people': people}:  # OpenPose, AlphaPose's 'open': a frame.
+      yield path.name, [person['pose_keypoints_2d'] for person in people]
+    case {'bodies': people}:  # AlphaPose's 'cmu': a frame.
+      yield path.name, [person['joints'] for person in people]
+    case {'instance_info': frames}:  # MMPose's demos: a video.
+      yield from _frames(frames, path)
+    case [{'frame_id': _, 'instances': _}, *_]:  # MMPose's inferencer: a video.
+      for frame in content:
+        people = [_with_scores(person) for person in frame['instances']]
+        yield str(int(frame['frame_id'])), people
+    case [{'keypoint_scores': _}, *_] | []:  # MMPose: a frame.
+      yield path.name, [_with_scores(person) for person in content]
     case {'annotations': people, 'images': images}:  # COCO annotations.
-      frames = {image['id']: _number(image['file_name']) for image in images}
+      names = {image['id']: image['file_name'] for image in images}
+      yield from ((name, []) for name in names.values())
       for person in people:
-        yield frames[person['image_id']], person['keypoints']
-    case [{'keypoint_scores': _}, *_]:  # MMPose: a frame.
+        if 'keypoints' in person:  # Not in those of crowds.
+          yield names[person['image_id']], [person['keypoints']]
+    case [{'image_id': _}, *_]:  # COCO results, AlphaPose.
       for person in content:
-        yield _number(path.name), _with_scores(person)
-    case [{'image_id': _}, *_] | []:  # COCO results, AlphaPose.
-      for person in content:
-        yield _number(str(person['image_id'])), person['keypoints']
+        yield str(person['image_id']), [person['keypoints']]
+    case dict() if content and all(
+      isinstance(frame, dict) and ('people' in frame or 'bodies' in frame)
+      for frame in content.values()
+    ):  # AlphaPose's 'open' and 'cmu': all frames.
+      for name, frame in content.items():
+        yield from _frames(frame, pathlib.Path(name))
     case _:
       raise ValueError('of no known form')
 
 
-def _number(name: str) -> int:
+def _number(name: str, path: pathlib.Path) -> int:
   """'video_000000000012_keypoints.json' -> 12."""
-  digits = re.findall(r'\d+', pathlib.PurePath(name).stem)
-  if not digits:
-    raise ValueError(f'{name} has no frame number')
+  stem = pathlib.PurePath(name).stem if not name.isdigit() else name
+  digits = re.findall(r'\d+', stem)
+  if not digits or name.startswith('-') or len(digits[-1]) > 18:
+    raise UserError(f'{path}: frame {name:.40} has no number')
   return int(digits[-1])
 
 

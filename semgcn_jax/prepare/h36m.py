@@ -19,7 +19,7 @@ import scipy.io
 from semgcn_jax.cameras import h36m_cameras, project, world_to_camera
 from semgcn_jax.data.h36m import TEST_SUBJECTS, TRAIN_SUBJECTS
 from semgcn_jax.errors import UserError, listed
-from semgcn_jax.prepare.clips import Clip, Product
+from semgcn_jax.prepare.clips import Clip, Product, find_files
 from semgcn_jax.skeleton import convert_joints
 
 ACTIONS = (
@@ -46,32 +46,28 @@ def wanted(name: str) -> bool:
 def find(folders: Sequence[pathlib.Path]) -> Iterator[Product]:
   """What can be made of the files there: 3D, its projection, detections."""
   recordings, detections = {}, {'sh_pt_mpii': [], 'sh_ft_h36m': []}
-  for folder in folders:
-    for path in sorted(folder.rglob('*')):
-      name = path.absolute().as_posix()
-      if match := _RECORDING.fullmatch(name):
-        subject, action, kind = match.groups()
-        # Without MATLAB's copy or another archive's, where there are several.
-        known = recordings.setdefault((subject, canonical(action)), {})
-        known.setdefault(kind, path)
-      elif match := _DETECTION.fullmatch(name):
-        subject, tuned, action, camera = match.groups()
-        if camera not in CAMERAS:
-          raise UserError(
-            f'{path}: {camera} is not a camera; they are {listed(CAMERAS)}'
-          )
-        clip = Clip(
-          subject,
-          canonical(action),
-          functools.partial(read_detections, path),
-          CAMERAS.index(camera),
-        )
-        if _is_sound(clip.subject, clip.action):
-          detections['sh_ft_h36m' if tuned else 'sh_pt_mpii'].append(clip)
+  for path, match in find_files(folders, _RECORDING):
+    subject, action, kind = match.groups()
+    # Without MATLAB's copy or another archive's, where there are several.
+    known = recordings.setdefault((subject, canonical(action)), {})
+    known.setdefault(kind, path)
+  for path, match in find_files(folders, _DETECTION):
+    subject, tuned, action, camera = match.groups()
+    if camera not in CAMERAS:
+      raise UserError(
+        f'{path}: {camera} is not a camera; they are {listed(CAMERAS)}'
+      )
+    clip = Clip(
+      subject,
+      canonical(action),
+      functools.partial(read_detections, path),
+      CAMERAS.index(camera),
+    )
+    if _is_sound(clip.subject, clip.action):
+      detections['sh_ft_h36m' if tuned else 'sh_pt_mpii'].append(clip)
   chosen = {
-    (subject, action): _first(kinds)
-    for (subject, action), kinds in sorted(recordings.items(), key=_order)
-    if not action.startswith('_ALL')  # Calibration, in some archives.
+    clip: _first(kinds)
+    for clip, kinds in sorted(recordings.items(), key=_order)
   }
   notes = _missing(chosen) if chosen else ()
   sound = {clip: path for clip, path in chosen.items() if _is_sound(*clip)}
@@ -147,7 +143,8 @@ def read_detections(path: pathlib.Path) -> np.ndarray:
 
 
 def _read_cdf(path: pathlib.Path) -> np.ndarray:
-  return np.reshape(cdflib.CDF(path)['Pose'], (-1, 96))
+  poses = np.asarray(cdflib.CDF(path)['Pose'])
+  return poses[0] if poses.ndim == 3 else poses  # One record holds all.
 
 
 def _read_mat(path: pathlib.Path) -> np.ndarray:
@@ -193,8 +190,9 @@ def _first(kinds: dict[str, pathlib.Path]) -> pathlib.Path:
 
 
 def _is_sound(subject: str, action: str) -> bool:
-  """S11 Directions is corrupt; the field leaves it out."""
-  return (subject, action) != ('S11', 'Directions')
+  """S11 Directions is corrupt; '_ALL' of some archives is calibration."""
+  is_calibration = action.startswith('_ALL')
+  return not is_calibration and (subject, action) != ('S11', 'Directions')
 
 
 def _missing(clips) -> tuple[str, ...]:
@@ -202,6 +200,7 @@ def _missing(clips) -> tuple[str, ...]:
   notes = []
   for subject in (*TRAIN_SUBJECTS, *TEST_SUBJECTS):
     there = [action.split(' ')[0] for s, action in clips if s == subject]
+    there = [action for action in there if action in ACTIONS]
     missing = [
       f'{action} ({2 - there.count(action)})'
       for action in ACTIONS

@@ -10,7 +10,12 @@ import scipy.optimize
 from semgcn_jax import data
 from semgcn_jax.cameras import project, world_to_camera
 from semgcn_jax.config import Config
-from semgcn_jax.data.npz import read_poses_2d, read_poses_3d
+from semgcn_jax.data.npz import (
+  Poses2D,
+  Poses3D,
+  read_poses_2d,
+  read_poses_3d,
+)
 from semgcn_jax.data.pairs import Source
 from semgcn_jax.errors import FlagError, UserError, listed
 from semgcn_jax.skeleton import H36M, Skeleton, load_skeleton, to_h36m
@@ -40,12 +45,20 @@ def verify(
     FlagError: no files there.
     UserError: a file is not usable; raised after all were looked at.
   """
-  files = sorted(folder.glob('data_3d_*.npz'))
-  if not files:
+  datasets = [
+    path.stem.removeprefix('data_3d_')
+    for path in sorted(folder.glob('data_3d_*.npz'))
+  ]
+  of_dataset = {dataset: [] for dataset in datasets}
+  alone = []
+  for path in sorted(folder.glob('data_2d_*_*.npz')):
+    name = path.stem.removeprefix('data_2d_')
+    owners = [d for d in datasets if name.startswith(f'{d}_')]
+    (of_dataset[max(owners, key=len)] if owners else alone).append(path)
+  if not datasets and not alone:
     raise FlagError(f'--verify={folder}: holds no data_3d_<dataset>.npz')
   flawed = []
-  for path in files:
-    dataset = path.stem.removeprefix('data_3d_')
+  for dataset, paths in of_dataset.items():
     own = dataset not in data.DATASETS
     config = Config(
       dataset=dataset,
@@ -53,13 +66,17 @@ def verify(
       cameras=cameras if own else '',
       skeleton=skeleton if own else 'h36m',
     )
+    path = folder / f'data_3d_{dataset}.npz'
     if not _report(path, check_3d, config):
       flawed.append(path.name)
-    for path_2d in sorted(folder.glob(f'data_2d_{dataset}_*.npz')):
-      keypoints = path_2d.stem.removeprefix(f'data_2d_{dataset}_')
+    for path in paths:
+      keypoints = path.stem.removeprefix(f'data_2d_{dataset}_')
       config = dataclasses.replace(config, keypoints=keypoints)
-      if not _report(path_2d, check_2d, config):
-        flawed.append(path_2d.name)
+      if not _report(path, check_2d, config):
+        flawed.append(path.name)
+  for path in alone:
+    print(f'{path}: its data_3d_<dataset>.npz is not there')
+    flawed.append(path.name)
   if flawed:
     raise UserError(f'{folder}: not usable as they are: {listed(flawed)}')
 
@@ -93,13 +110,17 @@ def check_3d(path: pathlib.Path, config: Config) -> tuple[str, list[str]]:
     f' {sum(len(clip) for *_, clip in clips):,} frames,'
     f' {listed(map(str, sorted(joints)))} joints'
   )
-  problems = list(_not_numbers((f'{s} {a!r}', clip) for s, a, clip in clips))
-  if skeleton is H36M:
+  problems = list(_not_numbers([(f'{s} {a!r}', clip) for s, a, clip in clips]))
+  if config.dataset == 'h36m':
     clips = [(s, a, to_h36m(clip, f'{s} {a!r}')) for s, a, clip in clips]
   elif joints != {skeleton.num_joints}:
     problems.append(f'the skeleton has {skeleton.num_joints} joints')
-  sample = [_sample(clip) for *_, clip in clips]
-  size = np.median(np.concatenate([_size(clip) for clip in sample]))
+    return description, problems
+  clips = [(s, a, _sample(clip)) for s, a, clip in clips]
+  sizes = np.concatenate([_size(clip) for *_, clip in clips])
+  if not len(sizes):
+    return description, problems
+  size = np.median(sizes)
   # People are 0.4 to 4 m tall; of anything else only this is sure.
   low, high = (0.4, 4) if skeleton is H36M else (0, 10)
   unit = next((u for u, m in _UNITS.items() if low < size * m < high), None)
@@ -117,16 +138,19 @@ def _check_human(clips: Sequence[tuple[str, str, np.ndarray]]) -> list[str]:
   joint = {name: index for index, name in enumerate(H36M.joints)}
   ups, sides = [], []
   for *_, clip in clips:
-    clip = _sample(clip).astype(np.float64)
     feet = clip[:, [joint['RAnkle'], joint['LAnkle']]].mean(axis=1)
-    ups.append((clip[:, joint['Head']] - feet).sum(axis=0))
+    up = (clip[:, joint['Head']] - feet).sum(axis=0)
+    ups.append(up / max(np.linalg.norm(up), 1e-9))
     sides.append(_side(clip, joint))
   problems = []
-  up = np.sum(ups, axis=0)
-  axis = int(np.abs(up).argmax())
-  if axis != 2 or up[2] < 0:
-    name = f'{"-" if up[axis] < 0 else ""}{"xyz"[axis]}'
-    problems.append(f'people stand along {name}; turn them so that z is up')
+  along = np.abs(ups).argmax(axis=1)
+  axis = int(np.bincount(along, minlength=3).argmax())
+  down = np.median(np.array(ups)[along == axis, axis]) < 0
+  if axis != 2 or down:
+    problems.append(
+      f'most people stand along {"-" if down else ""}{"xyz"[axis]}; unless they'
+      ' lie, turn them so that z is up'
+    )
   if sum(sides) < 0:
     problems.append(
       'left and right are exchanged, or one axis is mirrored: knees bend'
@@ -136,7 +160,7 @@ def _check_human(clips: Sequence[tuple[str, str, np.ndarray]]) -> list[str]:
     wrong = [
       f'{s} {a!r}'
       for (s, a, clip), side in zip(clips, sides, strict=True)
-      if side < -0.05 * len(_sample(clip))
+      if side < -0.05 * len(clip)
     ]
     if wrong:
       problems.append(
@@ -194,15 +218,44 @@ def check_2d(path: pathlib.Path, config: Config) -> tuple[str, list[str]]:
     f' {listed(map(str, sorted({view.shape[1] for _, view in views})))} joints'
   )
   problems = list(_not_numbers(views))
-  if np.median([np.abs(_sample(view)).max() for _, view in views]) < 5:
+  largest = [np.abs(v).max() for v in (_sample(v) for _, v in views) if len(v)]
+  if not largest:
+    return description, problems
+  if np.median(largest) < 5:
     problems.append('normalised to the screen; pixels are wanted')
     return description, problems
   if config.dataset not in data.DATASETS and not config.cameras:
     return f'{description}; not compared with the 3D (no --cameras)', problems
   source = data.read(config)
+  skeleton = load_skeleton(config.skeleton)
+  for poses in (source.poses_3d, source.poses_2d):
+    for where, array in _arrays(poses):
+      if array.shape[1] != skeleton.num_joints:
+        problems.append(
+          f'{where} has {array.shape[1]} joints, the skeleton'
+          f' {skeleton.num_joints}'
+        )
+        return description, problems
   problems += _without_partner(source)
-  problems += _check_fit(source, load_skeleton(config.skeleton))
+  # First of each subject: what concerns one of many hides in the mean.
+  found = {}
+  for subject in source.poses_3d:
+    poses = {subject: source.poses_3d[subject]}
+    of_one = dataclasses.replace(source, poses_3d=poses)
+    if of_subject := list(_check_fit(of_one, skeleton)):
+      found[subject] = of_subject
+  if len(found) == len(source.poses_3d):
+    problems += _check_fit(source, skeleton)
+  else:
+    problems += [f'{s}: {p}' for s, of_one in found.items() for p in of_one]
   return description, problems
+
+
+def _arrays(poses: Poses3D | Poses2D) -> Iterator[tuple[str, np.ndarray]]:
+  for subject, actions in poses.items():
+    for action, value in actions.items():
+      for array in value if isinstance(value, list) else [value]:
+        yield f'{subject} {action!r}', array
 
 
 def _without_partner(source: Source) -> Iterator[str]:
@@ -241,7 +294,7 @@ def _check_fit(source: Source, skeleton: Skeleton) -> Iterator[str]:
       if _fit(costs[-1][:, sides]) < BETTER * _fit(costs[-1]):
         exchanged.append(f'{where} camera {camera}')
   if not costs:
-    yield 'no view of it can be compared with the 3D'
+    yield 'no view can be compared with the 3D'
     return
   cost = np.mean(costs, axis=0)
   _, order = scipy.optimize.linear_sum_assignment(cost)
@@ -269,7 +322,9 @@ def _check_fit(source: Source, skeleton: Skeleton) -> Iterator[str]:
     )
 
 
-def _compared(source: Source):
+def _compared(
+  source: Source,
+) -> Iterator[tuple[str, list[np.ndarray], list[np.ndarray]]]:
   """(where, sampled views, sampled projections of every camera) of clips."""
   for subject, actions in source.poses_3d.items():
     calibrated = source.cameras_of(subject)
@@ -278,6 +333,8 @@ def _compared(source: Source):
       if not views or not calibrated or len(views) != len(calibrated):
         continue
       frames = min(len(poses), *map(len, views))
+      if not frames:
+        continue
       rows = _rows(frames)
       world = poses[rows].astype(np.float64)
       projections = [project(world_to_camera(world, c), c) for c in calibrated]
@@ -304,7 +361,7 @@ def _fit(cost: np.ndarray) -> np.ndarray:
   return np.diagonal(cost, axis1=-2, axis2=-1).mean(axis=-1)
 
 
-def _not_numbers(clips) -> Iterator[str]:
+def _not_numbers(clips: Sequence[tuple[str, np.ndarray]]) -> Iterator[str]:
   bad = [
     f'{where} ({count:,} frames)'
     for where, clip in clips
@@ -323,11 +380,14 @@ def _size(poses: np.ndarray) -> np.ndarray:
 
 
 def _rows(frames: int) -> np.ndarray:
-  return np.unique(np.linspace(0, frames - 1, min(frames, SAMPLE)).astype(int))
+  rows = np.linspace(0, max(frames - 1, 0), min(frames, SAMPLE))
+  return np.unique(rows.astype(int))
 
 
 def _sample(clip: np.ndarray) -> np.ndarray:
-  return clip[_rows(len(clip))] if len(clip) else clip
+  """Some frames, float64, without those that hold what is not a number."""
+  clip = clip[_rows(len(clip))].astype(np.float64)
+  return clip[np.isfinite(clip).all(axis=(1, 2))]
 
 
 def _some(names: Sequence[str]) -> str:
