@@ -9,10 +9,13 @@ from semgcn_jax.evaluate import check_output, evaluate_run, write_json
 
 cli.define_config_flags(
   *('data_dir', 'keypoints', 'actions', 'test_subjects', 'test_downsample'),
-  *('cameras', 'eval_batch_size', 'scale_calibration'),
+  *('cameras', 'eval_batch_size', 'scale_calibration', 'flip_test'),
 )
 _CHECKPOINT = flags.DEFINE_string('checkpoint', None, 'Folder of the run.')
 _WHICH = flags.DEFINE_string('which', 'best', 'best, last, or an epoch.')
+_WEIGHTS = flags.DEFINE_enum(
+  'weights', 'averaged', ['averaged', 'raw'], 'Which, of a run that has both.'
+)
 _OUTPUT = flags.DEFINE_string('output', None, 'JSON file to write.')
 flags.mark_flag_as_required('checkpoint')
 
@@ -21,7 +24,10 @@ def main():
   if _OUTPUT.value:
     check_output(pathlib.Path(_OUTPUT.value))
   result = evaluate_run(
-    pathlib.Path(_CHECKPOINT.value), _WHICH.value, cli.config_flags()
+    pathlib.Path(_CHECKPOINT.value),
+    _WHICH.value,
+    cli.config_flags(),
+    averaged=_WEIGHTS.value == 'averaged',
   )
   if _OUTPUT.value:
     write_json(result, pathlib.Path(_OUTPUT.value))

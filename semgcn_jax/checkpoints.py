@@ -1,8 +1,9 @@
 """Checkpoints of a run, by orbax: the best, and the last few.
 
-Each is a folder `checkpoints/<training step>` of three items: `model` (params
-and batch_stats), `training` (step, optimizer and random state) and `progress`
-(JSON). Orbax renames a finished folder into place, so one that exists is whole.
+Each is a folder `checkpoints/<training step>` of items: `model` (params and
+batch_stats), `averaged` (the same, where a run averages them), `training`
+(step, optimizer and random state) and `progress` (JSON). Orbax renames a
+finished folder into place, so one that exists is whole.
 """
 
 import dataclasses
@@ -28,12 +29,14 @@ class Progress:
     chunks: finished chunks of the epoch after those.
     loss_sum: sum of the losses of these chunks' steps.
     mpjpe: test score of the last finished epoch, mm.
+    score: of that epoch; the lowest is the best.
   """
 
   epoch: int = 0
   chunks: int = 0
   loss_sum: float = 0.0
   mpjpe: float | None = None
+  score: float | None = None
 
 
 def folder(workdir: pathlib.Path) -> pathlib.Path:
@@ -47,14 +50,14 @@ def exist(workdir: pathlib.Path) -> bool:
 
 
 def open_manager(workdir: pathlib.Path, keep: int) -> ocp.CheckpointManager:
-  """A manager that keeps the lowest 'mpjpe' and the last `keep`.
+  """A manager that keeps the lowest 'score' and the last `keep`.
 
   Raises:
     UserError: what is there cannot be read.
   """
   policies = checkpoint_managers
   best = policies.BestN(
-    get_metric_fn=_mpjpe,
+    get_metric_fn=_score,
     reverse=True,
     n=1,
     keep_checkpoints_without_metrics=False,
@@ -66,7 +69,7 @@ def open_manager(workdir: pathlib.Path, keep: int) -> ocp.CheckpointManager:
         preservation_policy=policies.AnyPreservationPolicy(
           [policies.LatestN(n=keep), best]
         ),
-        best_fn=_mpjpe,
+        best_fn=_score,
         best_mode='min',
         cleanup_tmp_directories=True,
       ),
@@ -89,15 +92,17 @@ def save(
     progress: how far the run has come; at the end of an epoch its score
       competes for the best.
   """
-  scored = progress.chunks == 0 and progress.mpjpe is not None
+  scored = progress.chunks == 0 and progress.score is not None
   manager.save(
     int(state.step),
     args=ocp.args.Composite(
-      model=ocp.args.StandardSave(jax.device_get(_model(state))),
-      training=ocp.args.StandardSave(jax.device_get(_training(state))),
       progress=ocp.args.JsonSave(dataclasses.asdict(progress)),
+      **{
+        name: ocp.args.StandardSave(jax.device_get(tree))
+        for name, tree in _items(state).items()
+      },
     ),
-    metrics={'mpjpe': progress.mpjpe} if scored else None,
+    metrics={'score': progress.score} if scored else None,
   )
 
 
@@ -117,13 +122,20 @@ def restore_state(
   Raises:
     UserError: there is no checkpoint, it is damaged, or of another model.
   """
-  wanted = {'model': _model(state), 'training': _training(state)}
-  restored, progress = _restore(workdir, which, wanted)
-  return state.replace(**restored['model'], **restored['training']), progress
+  restored, progress = _restore(workdir, which, _items(state))
+  return state.replace(
+    averaged=restored.get('averaged'),
+    **restored['model'],
+    **restored['training'],
+  ), progress
 
 
 def restore_variables(
-  workdir: pathlib.Path, which: str, variables: dict[str, Any]
+  workdir: pathlib.Path,
+  which: str,
+  variables: dict[str, Any],
+  *,
+  averaged: bool = False,
 ) -> tuple[dict[str, Any], Progress]:
   """Restores params and batch_stats.
 
@@ -131,6 +143,7 @@ def restore_variables(
     workdir: folder of the run.
     which: 'best', 'last' or the number of an epoch.
     variables: of the model; shapes suffice.
+    averaged: those averaged over the steps instead of the last.
 
   Returns:
     The variables with restored values, and how far the run had come.
@@ -139,8 +152,9 @@ def restore_variables(
     FlagError: there is no such checkpoint.
     UserError: there is none at all, it is damaged, or of another model.
   """
-  restored, progress = _restore(workdir, which, {'model': variables})
-  return restored['model'], progress
+  item = 'averaged' if averaged else 'model'
+  restored, progress = _restore(workdir, which, {item: variables})
+  return restored[item], progress
 
 
 def _restore(
@@ -152,10 +166,11 @@ def _restore(
       f'{workdir}: holds no checkpoints; name the folder of a run'
     )
   options = ocp.CheckpointManagerOptions(
-    read_only=True, best_fn=_mpjpe, best_mode='min'
+    read_only=True, best_fn=_score, best_mode='min'
   )
   handlers = {
     'model': ocp.StandardCheckpointHandler(),
+    'averaged': ocp.StandardCheckpointHandler(),
     'training': ocp.StandardCheckpointHandler(),
     'progress': ocp.JsonCheckpointHandler(),
   }
@@ -246,17 +261,21 @@ def _by_path(tree: Any) -> dict[str, Any]:
   }
 
 
-def _mpjpe(metrics: dict[str, float]) -> float:
-  return metrics['mpjpe']
+def _score(metrics: dict[str, float]) -> float:
+  return metrics['score']
 
 
 def _first_line(error: Exception) -> str:
   return (str(error) or type(error).__name__).splitlines()[0][:200]
 
 
-def _model(state: Any) -> dict[str, Any]:
-  return {'params': state.params, 'batch_stats': state.batch_stats}
-
-
-def _training(state: Any) -> dict[str, Any]:
-  return {'step': state.step, 'opt_state': state.opt_state, 'rng': state.rng}
+def _items(state: Any) -> dict[str, Any]:
+  """The trees of a `train.TrainState`, by the name they are saved under."""
+  training = ('step', 'opt_state', 'rng')
+  items = {
+    'model': {'params': state.params, 'batch_stats': state.batch_stats},
+    'training': {name: getattr(state, name) for name in training},
+  }
+  if state.averaged is not None:
+    items['averaged'] = state.averaged
+  return items

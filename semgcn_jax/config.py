@@ -22,6 +22,9 @@ class Config:
   """
 
   preset: str = _field('synthetic', 'Named settings, changed by other flags.')
+  recipe: str = _field(
+    'released', 'How to train: released or best; brings its settings along.'
+  )
 
   # Data.
   dataset: str = _field(
@@ -34,6 +37,9 @@ class Config:
   actions: tuple[str, ...] = _field((), 'Actions to use; empty: all.')
   train_subjects: tuple[str, ...] = _field((), "Empty: the dataset's own.")
   test_subjects: tuple[str, ...] = _field((), "Empty: the dataset's own.")
+  val_subjects: tuple[str, ...] = _field(
+    (), 'Training subjects that only choose the best epoch.'
+  )
   downsample: int = _field(1, 'Use every n-th frame.')
   test_downsample: int = _field(0, 'The same for testing; 0: as downsample.')
   image_aligned: bool = _field(
@@ -51,18 +57,46 @@ class Config:
   # Training.
   epochs: int = _field(30, 'Passes over the training set.')
   batch_size: int = _field(64, 'Poses per step, over all devices.')
-  lr: float = _field(1e-3, 'Initial learning rate of Adam.')
-  lr_decay: int = _field(100_000, 'Steps between two decays of the rate.')
+  lr: float = _field(1e-3, 'Highest learning rate of Adam.')
+  lr_batch: int = _field(
+    0, 'Batch size that lr is for, scaled by the root; 0: whatever it is.'
+  )
+  lr_schedule: str = _field('staircase', 'staircase, or cosine to zero.')
+  lr_decay: int = _field(100_000, 'Steps between two decays of the staircase.')
   lr_gamma: float = _field(0.96, 'Factor of each decay.')
+  warmup_epochs: float = _field(0.0, 'The rate rises linearly over so many.')
+  weight_decay: float = _field(0.0, 'Of AdamW, on kernels; 0: Adam.')
   max_norm: float = _field(1.0, 'Gradients are clipped to this norm; 0: not.')
-  loss: str = _field('joints', 'joints, or joints_bones (paper eq. 7).')
+  loss: str = _field(
+    'joints', 'joints (squared), distance or huber; with _bones: eq. 7.'
+  )
+  averaging: float = _field(
+    0.0, 'Decay per 256 poses of the averaged weights; 0: none.'
+  )
+  choose_on: str = _field(
+    'last', 'What says which epoch is best: last, val or test.'
+  )
   seed: int = _field(0, 'Of initialisation, shuffling and dropout.')
   precision: str = _field(
     'highest', 'Of products in training; default lets a GPU use tf32.'
   )
   chunk_steps: int = _field(64, 'Steps between two looks of the host.')
 
+  # Augmentation of the training poses; see augment.py.
+  flip: bool = _field(False, 'Mirror every other pose.')
+  virtual_turn: float = _field(
+    0.0, 'Turn the camera about the vertical by up to so many degrees.'
+  )
+  virtual_pitch: float = _field(0.0, 'Up or down by up to so many degrees.')
+  virtual_shift: float = _field(0.0, 'Along each axis by up to so many metres.')
+  virtual_zoom: float = _field(0.0, 'Focal length, by up to this share.')
+  noise: float = _field(
+    0.0, 'Deviation added to the 2D, in pixels of an image 1000 wide.'
+  )
+  missing: float = _field(0.0, 'Share of joints put to their parent in 2D.')
+
   # Evaluation and checkpoints.
+  flip_test: bool = _field(False, 'Average with the prediction for the mirror.')
   eval_batch_size: int = _field(1024, 'Poses per evaluation step.')
   scale_calibration: bool = _field(
     False, 'Scale predictions to the canonical bone lengths before scoring.'
@@ -84,14 +118,49 @@ class Config:
         raise FlagError(
           f'--{name}={getattr(self, name)}: must be above 0, below 2^31'
         )
-    for name in ('test_downsample', 'num_layers', 'max_norm', 'seed'):
+    for name in (
+      *('test_downsample', 'num_layers', 'max_norm', 'seed', 'lr_batch'),
+      *('warmup_epochs', 'weight_decay', 'virtual_shift', 'virtual_zoom'),
+      *('noise',),
+    ):
       if not 0 <= getattr(self, name) < 2**31:
         raise FlagError(
           f'--{name}={getattr(self, name)}: must be 0 or more, below 2^31'
         )
-    if not 0 <= self.dropout < 1:
-      raise FlagError(f'--dropout={self.dropout}: must be at least 0, below 1')
-    choose('precision', self.precision, dict.fromkeys(('highest', 'default')))
+    for name in ('dropout', 'averaging', 'missing'):
+      if not 0 <= getattr(self, name) < 1:
+        raise FlagError(
+          f'--{name}={getattr(self, name)}: must be at least 0, below 1'
+        )
+    for name, highest in (('virtual_turn', 180), ('virtual_pitch', 90)):
+      if not 0 <= getattr(self, name) <= highest:
+        raise FlagError(
+          f'--{name}={getattr(self, name)}: must be from 0 to {highest} degrees'
+        )
+    for name, known in (
+      ('precision', ('highest', 'default')),
+      ('lr_schedule', ('staircase', 'cosine')),
+      ('choose_on', ('last', 'val', 'test')),
+      ('recipe', tuple(RECIPES)),
+    ):
+      choose(name, getattr(self, name), dict.fromkeys(known))
+    if self.choose_on == 'val' and not self.val_subjects:
+      raise FlagError('--choose_on=val: needs --val_subjects')
+    if self.virtual_cameras and (self.keypoints != 'gt' or self.image_aligned):
+      raise FlagError(
+        '--virtual_turn and the like: virtual cameras need --keypoints=gt, and'
+        ' no --image_aligned; switch them off with --virtual_turn=0'
+      )
+
+  @property
+  def virtual_cameras(self) -> bool:
+    """Whether poses are seen by other cameras than the data's own."""
+    return any(
+      (
+        *(self.virtual_turn, self.virtual_pitch),
+        *(self.virtual_shift, self.virtual_zoom),
+      )
+    )
 
   @property
   def calibrates(self) -> bool:
@@ -99,10 +168,28 @@ class Config:
     return self.scale_calibration or self.image_aligned
 
 
+# What --recipe brings along; other flags change it. docs/recipe.md.
+RECIPES: dict[str, dict[str, Any]] = {
+  # The best epoch is chosen on the test set, as the released code does.
+  'released': {'choose_on': 'test'},
+  'best': {
+    'lr': 5e-3,
+    'lr_batch': 256,
+    'lr_schedule': 'cosine',
+    'warmup_epochs': 1.0,
+    'loss': 'distance',
+    'averaging': 0.999,
+    'flip': True,
+    'flip_test': True,
+    'virtual_turn': 180.0,
+    'choose_on': 'last',
+  },
+}
+
 _H36M = {'dataset': 'h36m', 'batch_size': 64, 'epochs': 30}
 PRESETS: dict[str, dict[str, Any]] = {
   # A demonstration without any file, in minutes on a laptop.
-  'synthetic': {'hid_dim': 64, 'epochs': 14},
+  'synthetic': {'recipe': 'best', 'hid_dim': 64, 'epochs': 12},
   # Human3.6M as released: ground-truth 2D, and stacked hourglass detections
   # fine-tuned on it.
   'h36m': _H36M,
@@ -116,6 +203,14 @@ PRESETS: dict[str, dict[str, Any]] = {
   },
   # The benchmark on the CMU Motion Capture Database.
   'cmu': {'dataset': 'cmu', 'batch_size': 256, 'epochs': 30},
+  # The same data by a better recipe.
+  'h36m_best': _H36M | {'recipe': 'best', 'batch_size': 256},
+  'cmu_best': {
+    'dataset': 'cmu',
+    'recipe': 'best',
+    'batch_size': 256,
+    'epochs': 50,
+  },
 }
 
 
@@ -133,9 +228,13 @@ def preset(name: str, **overrides: Any) -> Config:
   Raises:
     FlagError: unknown preset, or a value out of its range.
   """
+  chosen = choose('preset', name, PRESETS)
+  recipe = overrides.get('recipe', chosen.get('recipe', Config.recipe))
+  fields = choose('recipe', recipe, RECIPES) | chosen
+  if overrides.get('val_subjects'):
+    fields['choose_on'] = 'val'
   sizes = PUBLISHED_SIZES.get(overrides.get('model'), {})
-  fields = choose('preset', name, PRESETS) | sizes | overrides
-  return Config(preset=name, **fields)
+  return Config(preset=name, **fields | sizes | overrides)
 
 
 def save(config: Config, path: pathlib.Path) -> None:

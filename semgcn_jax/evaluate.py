@@ -13,6 +13,7 @@ import numpy as np
 
 from semgcn_jax import checkpoints, data, metrics, models, published
 from semgcn_jax import config as config_lib
+from semgcn_jax.augment import flip
 from semgcn_jax.config import Config
 from semgcn_jax.data import Pairs
 from semgcn_jax.errors import FlagError
@@ -35,6 +36,7 @@ def evaluate(
   skeleton: Skeleton,
   *,
   batch_size: int,
+  flip_test: bool = False,
   canonical_length: float | None = None,
 ) -> dict[str, Any]:
   """Scores a model on every pose exactly once, in float32 'highest'.
@@ -45,6 +47,7 @@ def evaluate(
     pairs: inputs, and targets in metres.
     skeleton: of the poses.
     batch_size: poses per step.
+    flip_test: see `predict`.
     canonical_length: sum of bone lengths in metres that every prediction is
       scaled to (the paper's section 5.2, after arXiv:1704.02447); None: as is.
 
@@ -62,6 +65,7 @@ def evaluate(
       batch = _pose_errors(
         model,
         skeleton,
+        flip_test,
         variables,
         pairs.inputs[rows],
         pairs.targets[rows],
@@ -85,17 +89,18 @@ def evaluate(
   return result | {'num_poses': len(pairs), 'actions': actions}
 
 
-@functools.partial(jax.jit, static_argnames=('model', 'skeleton'))
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def _pose_errors(
   model: nn.Module,
   skeleton: Skeleton,
+  flip_test: bool,
   variables: dict[str, Any],
   inputs: jax.Array,
   targets: jax.Array,
   canonical_length: float | None,
 ) -> dict[str, jax.Array]:
   """Every metric of every pose, `[B]` each."""
-  predicted = predict(model, variables, inputs, skeleton)
+  predicted = predict(model, variables, inputs, skeleton, flip_test=flip_test)
   if canonical_length is not None:
     predicted = calibrate_scale(predicted, canonical_length, skeleton)
   return {
@@ -112,9 +117,18 @@ def predict(
   variables: dict[str, Any],
   inputs: jax.Array,
   skeleton: Skeleton,
+  *,
+  flip_test: bool = False,
 ) -> jax.Array:
-  """Joints `[..., J, 2]` -> `[..., J, 3]` with the root at the origin."""
+  """Joints `[..., J, 2]` -> `[..., J, 3]` with the root at the origin.
+
+  With `flip_test` it is the mean with the prediction for the mirrored input,
+  mirrored back.
+  """
   predicted = model.apply(variables, inputs, train=False)
+  if flip_test:
+    mirrored = model.apply(variables, flip(inputs, skeleton), train=False)
+    predicted = (predicted + flip(mirrored, skeleton)) / 2
   return predicted - predicted[..., skeleton.root, None, :]
 
 
@@ -174,7 +188,11 @@ def print_result(result: dict[str, Any], config: Config) -> None:
 
 
 def evaluate_run(
-  workdir: pathlib.Path, which: str, overrides: dict[str, Any]
+  workdir: pathlib.Path,
+  which: str,
+  overrides: dict[str, Any],
+  *,
+  averaged: bool = True,
 ) -> dict[str, Any]:
   """Scores a checkpoint of a run, and prints the table.
 
@@ -182,6 +200,7 @@ def evaluate_run(
     workdir: folder of the run.
     which: 'best', 'last' or the number of an epoch.
     overrides: fields that replace those of the run's config.
+    averaged: the averaged weights, if the run has some.
 
   Returns:
     What `evaluate` returns, with 'epoch' and 'num_params'.
@@ -194,7 +213,9 @@ def evaluate_run(
   skeleton = load_skeleton(str(workdir / 'skeleton.json'))
   model = models.build(config, skeleton)
   variables = models.abstract_variables(config, skeleton)
-  variables, progress = checkpoints.restore_variables(workdir, which, variables)
+  variables, progress = checkpoints.restore_variables(
+    workdir, which, variables, averaged=averaged and own.averaging > 0
+  )
   test = data.load(config, skeleton, train=False).test
   canonical_length = None
   if config.calibrates:
@@ -210,6 +231,7 @@ def evaluate_run(
     test,
     skeleton,
     batch_size=config.eval_batch_size,
+    flip_test=config.flip_test,
     canonical_length=canonical_length,
   )
   result['epoch'] = progress.epoch

@@ -124,7 +124,7 @@ def import_checkpoint(
   if checkpoint.get('error') is not None:
     error = _number(checkpoint, 'error', 0, 1e9)
   epoch = int(_number(checkpoint, 'epoch', 0, 2**31 - 2))
-  return state, Progress(epoch=epoch, mpjpe=error)
+  return state, Progress(epoch=epoch, mpjpe=error, score=error)
 
 
 def _number(
@@ -186,14 +186,14 @@ def export_checkpoint(
   """A state in the published structure, with NumPy arrays for tensors.
 
   Args:
-    state: to export.
+    state: to export; its averaged variables, where there are some.
     progress: how far the run has come.
     config: of the run.
     lr: learning rate at the state's step.
   """
   step = int(state.step)
   state_dict = {}
-  for key, array in to_state_dict(state.variables, config).items():
+  for key, array in to_state_dict(state.scored, config).items():
     state_dict[key] = array
     if key.endswith('.running_var'):
       tracked = key.replace('running_var', 'num_batches_tracked')
@@ -410,6 +410,8 @@ def export_run(workdir: pathlib.Path, which: str, output: pathlib.Path) -> None:
   skeleton = load_skeleton(str(workdir / 'skeleton.json'))
   state = create_train_state(config, skeleton)
   state, progress = checkpoints.restore_state(workdir, state, which)
-  lr = float(learning_rate(config)(max(int(state.step) - 1, 0)))
+  step = int(state.step)
+  schedule = learning_rate(config, step // max(progress.epoch, 1) or 1)
+  lr = float(schedule(max(step - 1, 0)))
   write(export_checkpoint(state, progress, config, lr), output)
   print(f'{workdir}, epoch {progress.epoch} -> {output}')

@@ -5,7 +5,7 @@ import functools
 import pathlib
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -17,17 +17,20 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from semgcn_jax import checkpoints, data, models, visualize
 from semgcn_jax import workdir as run_folder
+from semgcn_jax.augment import Batch, augment, make_lenses
+from semgcn_jax.cameras import Camera
 from semgcn_jax.checkpoints import Progress
 from semgcn_jax.config import Config
-from semgcn_jax.errors import FlagError, UserError, choose
+from semgcn_jax.errors import FlagError, UserError, choose, listed
 from semgcn_jax.evaluate import evaluate, mean_pose_score, print_result
 from semgcn_jax.interrupts import StopRequest
-from semgcn_jax.losses import LOSSES
+from semgcn_jax.losses import LOSSES, pose_loss
 from semgcn_jax.progress import ProgressBar
 from semgcn_jax.skeleton import Skeleton
 
 AXIS = 'batch'  # The pmap axis of the devices.
-DROPOUT, SHUFFLE = 0, 1  # What a key is for.
+DROPOUT, SHUFFLE, AUGMENT = range(3)  # What a key is for.
+AVERAGING_POSES = 256  # That the decay of --averaging is for.
 
 _ADVICE = 'earlier checkpoints are kept: lower --lr, or look into the data'
 
@@ -38,97 +41,190 @@ class TrainState(train_state.TrainState):
   Attributes:
     batch_stats: running statistics.
     rng: `[2]` uint32; never changes, all randomness is folded in from it.
+    averaged: params and batch_stats, averaged over the steps; None without
+      averaging.
   """
 
   batch_stats: Any
   rng: jax.Array
+  averaged: Any = None
 
   @property
   def variables(self) -> dict[str, Any]:
     return {'params': self.params, 'batch_stats': self.batch_stats}
 
+  @property
+  def scored(self) -> dict[str, Any]:
+    """The variables to evaluate."""
+    return self.variables if self.averaged is None else self.averaged
 
-def learning_rate(config: Config) -> optax.Schedule:
-  """lr * gamma^floor(t / decay) in the t-th step, t from 1, as released."""
+
+def learning_rate(config: Config, epoch_steps: int = 1) -> optax.Schedule:
+  """The rate of the t-th step, t from 1.
+
+  The released staircase is lr * gamma^floor(t / decay). A cosine falls to zero
+  at the end of the last epoch (arXiv:1608.03983, without restarts). For Adam
+  the rate grows with the root of the batch size (arXiv:2205.10287).
+
+  Args:
+    config: of the run.
+    epoch_steps: steps of an epoch.
+  """
+  lr = config.lr
+  if config.lr_batch:
+    lr *= (config.batch_size / config.lr_batch) ** 0.5
+  warmup = config.warmup_epochs * epoch_steps
+  total = config.epochs * epoch_steps
 
   def schedule(count):
-    decays = (count + 1) // config.lr_decay
-    return config.lr * config.lr_gamma**decays
+    if config.lr_schedule == 'cosine':
+      rate = lr * 0.5 * (1 + jnp.cos(jnp.pi * jnp.minimum(count / total, 1)))
+    else:
+      rate = lr * config.lr_gamma ** ((count + 1) // config.lr_decay)
+    return rate * jnp.minimum(1, (count + 1) / warmup) if warmup else rate
 
   return schedule
 
 
-def create_train_state(config: Config, skeleton: Skeleton) -> TrainState:
-  """A fresh state; step is 0."""
+def make_optimizer(
+  config: Config, epoch_steps: int = 1
+) -> optax.GradientTransformation:
+  """Adam, or AdamW on kernels alone, behind the clipping of the gradient."""
+  rate = learning_rate(config, epoch_steps)
+  tx = optax.adam(rate)
+  if config.weight_decay:
+    tx = optax.adamw(
+      rate,
+      weight_decay=config.weight_decay,
+      mask=lambda params: jax.tree.map(lambda x: x.ndim > 1, params),
+    )
+  if config.max_norm:
+    tx = optax.chain(optax.clip_by_global_norm(config.max_norm), tx)
+  return tx
+
+
+def create_train_state(
+  config: Config, skeleton: Skeleton, epoch_steps: int = 1
+) -> TrainState:
+  """A fresh state; step is 0.
+
+  Args:
+    config: of the run.
+    skeleton: of the poses.
+    epoch_steps: steps of an epoch.
+  """
   model = models.build(config, skeleton, axis_name=AXIS)
   rng, init_rng = jax.random.split(jax.random.PRNGKey(config.seed))
   example = jnp.zeros((1, skeleton.num_joints, 2))
   variables = jax.jit(model.init)(init_rng, example)
-  tx = optax.adam(learning_rate(config))
-  if config.max_norm:
-    tx = optax.chain(optax.clip_by_global_norm(config.max_norm), tx)
   state = TrainState.create(
     apply_fn=model.apply,
     params=variables['params'],
     batch_stats=variables['batch_stats'],
     rng=rng,
-    tx=tx,
+    tx=make_optimizer(config, epoch_steps),
+    averaged=jax.tree.map(jnp.copy, dict(variables))
+    if config.averaging
+    else None,
   )
   return state.replace(step=jnp.int32(0))
 
 
 def train_step(
-  state: TrainState, inputs: jax.Array, targets: jax.Array, *, loss: Callable
+  state: TrainState,
+  batch: Batch,
+  *,
+  augment: Callable[[jax.Array, Batch], Batch],
+  loss: Callable[[jax.Array, jax.Array], jax.Array],
+  decay: float,
 ) -> tuple[TrainState, jax.Array]:
   """One step; runs under pmap over `AXIS`.
 
   Args:
     state: the same on every device.
-    inputs: `[B, J, 2]`, this device's share of the batch.
-    targets: `[B, J, 3]`.
-    loss: of predictions and targets.
+    batch: this device's share, see `augment`.
+    augment: of a key and the batch.
+    loss: of predictions and targets `[B, J, 3]`.
+    decay: of the averaged variables.
 
   Returns:
     The new state, and the loss over the whole batch.
   """
-  rng = jax.random.fold_in(state.rng, DROPOUT)
-  for number in (state.step, jax.lax.axis_index(AXIS)):
-    rng = jax.random.fold_in(rng, number)
+
+  def key(purpose):
+    rng = jax.random.fold_in(state.rng, purpose)
+    for number in (state.step, jax.lax.axis_index(AXIS)):
+      rng = jax.random.fold_in(rng, number)
+    return rng
+
+  batch = augment(key(AUGMENT), batch)
 
   def loss_fn(params):
     predicted, updated = state.apply_fn(
       state.variables | {'params': params},
-      inputs,
+      batch['inputs'],
       train=True,
       mutable=['batch_stats'],
-      rngs={'dropout': rng},
+      rngs={'dropout': key(DROPOUT)},
     )
-    return loss(predicted, targets), updated['batch_stats']
+    return loss(predicted, batch['targets']), updated['batch_stats']
 
   grad_fn = jax.value_and_grad(loss_fn, has_aux=True)
   (value, batch_stats), grads = grad_fn(state.params)
   value, grads = jax.lax.pmean((value, grads), AXIS)
-  return state.apply_gradients(grads=grads, batch_stats=batch_stats), value
+  new = state.apply_gradients(grads=grads, batch_stats=batch_stats)
+  if state.averaged is not None:
+    # Early on, over a tenth of the steps so far.
+    share = jnp.maximum(1 - decay, 9 / (10.0 + state.step))
+    new = new.replace(
+      averaged=optax.incremental_update(new.variables, state.averaged, share)
+    )
+  return new, value
 
 
 def make_train_chunk(
-  config: Config, skeleton: Skeleton, mesh: Mesh
+  config: Config,
+  skeleton: Skeleton,
+  mesh: Mesh,
+  cameras: Sequence[Camera] = (),
 ) -> Callable:
   """The compiled function of many steps.
 
+  Args:
+    config: of the run.
+    skeleton: of the poses.
+    mesh: the devices.
+    cameras: of the training poses, for virtual cameras.
+
   Returns:
-    (state, inputs `[N, J, 2]`, targets `[N, J, 3]`, order `[D, S, B / D]`) ->
-    (state, losses `[S]`) for D devices and S steps. The given state is donated.
+    (state, arrays, order `[D, S, B / D]`) -> (state, losses `[S]`) for D
+    devices and S steps. The arrays are those of a batch, of N poses; the given
+    state is donated.
   """
+  measure, bones = choose('loss', config.loss, LOSSES)
   loss = functools.partial(
-    choose('loss', config.loss, LOSSES),
+    pose_loss,
+    measure=measure,
+    bones=bones,
     skeleton=skeleton,
     num_predicted=models.build(config, skeleton).num_predicted,
   )
+  step_fn = functools.partial(
+    train_step,
+    augment=functools.partial(
+      augment,
+      config=config,
+      skeleton=skeleton,
+      lenses=make_lenses(cameras) if config.virtual_cameras else None,
+    ),
+    loss=loss,
+    # The same poses count, whatever the batch size.
+    decay=config.averaging ** (config.batch_size / AVERAGING_POSES),
+  )
 
-  def train_chunk(state, inputs, targets, order):
+  def train_chunk(state, arrays, order):
     def step(state, rows):
-      return train_step(state, inputs[rows], targets[rows], loss=loss)
+      return step_fn(state, {k: array[rows] for k, array in arrays.items()})
 
     with jax.default_matmul_precision(config.precision):
       return jax.lax.scan(step, state, order)
@@ -136,7 +232,7 @@ def make_train_chunk(
   return jax.pmap(
     train_chunk,
     axis_name=AXIS,
-    in_axes=(None, None, None, 0),
+    in_axes=(None, None, 0),
     out_axes=None,
     devices=list(mesh.devices),
     donate_argnums=0,
@@ -176,7 +272,7 @@ def train_epoch(
   state: TrainState,
   progress: Progress,
   train_chunk: Callable,
-  arrays: tuple[jax.Array, jax.Array],
+  arrays: Batch,
   orders: list[jax.Array],
   bar: ProgressBar,
   stop: StopRequest,
@@ -187,7 +283,7 @@ def train_epoch(
     state: donated.
     progress: where in the epoch to start.
     train_chunk: of `make_train_chunk`.
-    arrays: inputs and targets, on the devices.
+    arrays: of all training poses, on the devices.
     orders: of `make_epoch_order`, for the whole epoch.
     bar: shows each chunk.
     stop: asked after each chunk.
@@ -216,7 +312,7 @@ def train_epoch(
   start = sum(order.shape[1] for order in orders[: progress.chunks])
   waiting = None
   for order in orders[progress.chunks :]:
-    state, losses = train_chunk(state, *arrays, order)
+    state, losses = train_chunk(state, arrays, order)
     if waiting is not None:
       count(*waiting)
     waiting = (losses, start)
@@ -258,29 +354,39 @@ def train_and_evaluate(
       f' devices; use a multiple of {mesh.size}'
     )
   skeleton = run_folder.skeleton_of(config, workdir)
+  if (config.flip or config.flip_test) and not skeleton.left:
+    raise FlagError(
+      '--flip, --flip_test: the skeleton has no left and right to exchange'
+    )
   dataset = data.load(config, skeleton)
-  train, test = dataset.train, dataset.test
+  train = dataset.train
   steps, rest = divmod(len(train), config.batch_size)
   if not steps:
     raise FlagError(
       f'--batch_size={config.batch_size}: there are {len(train)} training'
       ' poses; use a smaller batch'
     )
-  mean_score = mean_pose_score(train, test)
-  canonical_length = None
-  if config.calibrates:
-    canonical_length = data.canonical_length(train, skeleton)
+  lines = [
+    f'{config.dataset}: {len(train):,} training and {len(dataset.test):,} test'
+    ' pairs; the mean training pose scores'
+    f' {mean_pose_score(train, dataset.test):.1f} mm'
+  ]
+  if dataset.val:
+    lines.append(
+      f'the best epoch is chosen on {len(dataset.val):,} pairs of'
+      f' {listed(config.val_subjects)}'
+    )
+  score = make_score(config, skeleton, dataset)
   if config.image_aligned:
     train = data.image_aligned(train, skeleton)
-    test = data.center_inputs(test, skeleton)
 
   bounds = chunk_bounds(steps, config.chunk_steps)
   epoch_order = make_epoch_order(len(train), config.batch_size, bounds, mesh)
-  train_chunk = make_train_chunk(config, skeleton, mesh)
-  model = models.build(config, skeleton)
+  train_chunk = make_train_chunk(config, skeleton, mesh, train.camera_list)
   replicated = NamedSharding(mesh, PartitionSpec())
-  state = jax.device_put(create_train_state(config, skeleton), replicated)
-  arrays = jax.device_put((train.inputs, train.targets), replicated)
+  state = create_train_state(config, skeleton, steps)
+  state = jax.device_put(state, replicated)
+  arrays = jax.device_put(_arrays(train, config), replicated)
 
   with (
     StopRequest() as stop,
@@ -297,21 +403,23 @@ def train_and_evaluate(
         config.batch_size,
       ) as bar,
     ):
-      bar.line(
-        f'{config.dataset}: {len(train):,} training and {len(test):,} test'
-        f' pairs; the mean training pose scores {mean_score:.1f} mm'
-      )
       num_params = sum(x.size for x in jax.tree.leaves(state.params))
       dropped = f', the last {rest} of each shuffle are dropped' if rest else ''
-      bar.line(
+      lines.append(
         f'{config.model}: {num_params:,} parameters, on {mesh.size}'
         f' {mesh.devices[0].device_kind}; {steps} steps of {config.batch_size}'
         f' poses an epoch{dropped}'
       )
       if progress.epoch == config.epochs:
-        bar.line(f'{progress.epoch} epochs are done; raise --epochs to go on')
+        lines.append(
+          f'{progress.epoch} epochs are done; raise --epochs to go on'
+        )
       elif int(state.step):
-        bar.line(f'going on in epoch {progress.epoch + 1} of {config.epochs}')
+        lines.append(
+          f'going on in epoch {progress.epoch + 1} of {config.epochs}'
+        )
+      for line in lines:
+        bar.line(line)
       while progress.epoch < config.epochs and stop.signal is None:
         began, first = time.monotonic(), int(state.step)
         orders = epoch_order(state.rng, progress.epoch)
@@ -329,15 +437,12 @@ def train_and_evaluate(
           'train_loss': progress.loss_sum / steps,
           'seconds': seconds,
           'poses_per_second': poses / seconds,
-        } | evaluate(
-          model,
-          state.variables,
-          test,
-          skeleton,
-          batch_size=config.eval_batch_size,
-          canonical_length=canonical_length,
+        } | score(state.scored)
+        progress = Progress(
+          progress.epoch + 1,
+          mpjpe=record['mpjpe'],
+          score=rank(record, config.choose_on),
         )
-        progress = Progress(progress.epoch + 1, mpjpe=record['mpjpe'])
         records.append(record)
         # The log is never more than one epoch ahead of the checkpoints.
         manager.wait_until_finished()
@@ -352,10 +457,69 @@ def train_and_evaluate(
   if progress.epoch < config.epochs:
     print(f'stopped and saved; go on with --workdir={workdir} --resume')
   elif records:
-    print_result(min(records, key=lambda r: r['mpjpe']), config)
+    best = min(records, key=lambda record: rank(record, config.choose_on))
+    print_result(best, config)
   if stop.signal == signal.SIGINT:
     raise KeyboardInterrupt
   return records
+
+
+def make_score(
+  config: Config, skeleton: Skeleton, dataset: data.Dataset
+) -> Callable[[dict[str, Any]], dict[str, Any]]:
+  """The scores of variables after an epoch.
+
+  Returns:
+    Variables -> what `evaluate` returns for the test split, and `val_mpjpe`
+    where some subjects are kept for validation.
+  """
+  model = models.build(config, skeleton)
+  length = None
+  if config.calibrates:
+    length = data.canonical_length(dataset.train, skeleton)
+  splits = {'test': dataset.test, 'val': dataset.val}
+  if config.image_aligned:
+    splits = {
+      name: split and data.center_inputs(split, skeleton)
+      for name, split in splits.items()
+    }
+
+  def score(variables):
+    results = {
+      name: evaluate(
+        model,
+        variables,
+        split,
+        skeleton,
+        batch_size=config.eval_batch_size,
+        flip_test=config.flip_test,
+        canonical_length=length,
+      )
+      for name, split in splits.items()
+      if split
+    }
+    if 'val' in results:
+      results['test']['val_mpjpe'] = results['val']['mpjpe']
+    return results['test']
+
+  return score
+
+
+def rank(record: dict[str, Any], choose_on: str) -> float:
+  """What the best epoch is lowest in."""
+  return {
+    'last': -record['epoch'],
+    'val': record.get('val_mpjpe'),
+    'test': record['mpjpe'],
+  }[choose_on]
+
+
+def _arrays(train: data.Pairs, config: Config) -> dict[str, np.ndarray]:
+  """The arrays of a batch that the training needs, of all poses."""
+  names = ['inputs', 'targets']
+  if config.virtual_cameras:
+    names += ['roots', 'cameras']
+  return {name: getattr(train, name) for name in names}
 
 
 def _restore(

@@ -52,7 +52,10 @@ def check(config: Config, workdir: pathlib.Path, resume: bool) -> None:
   before = dataclasses.asdict(config_lib.load(workdir / 'config.json'))
   now = dataclasses.asdict(config)
   for name, value in before.items():
-    if now[name] != value and name not in RESUME_MAY_CHANGE:
+    fixed = name not in RESUME_MAY_CHANGE
+    # A cosine ends with the last epoch.
+    fixed |= name == 'epochs' and config.lr_schedule == 'cosine'
+    if now[name] != value and fixed:
       raise FlagError(
         f'--{name}={now[name]}: the run in {workdir} has {value}; name another'
         ' --workdir for a new run'

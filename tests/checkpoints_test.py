@@ -20,9 +20,9 @@ def saved(tmp_path_factory):
   state = train.create_train_state(TINY, H36M)
   with checkpoints.open_manager(workdir, keep=3) as manager:
     for epoch, mpjpe in enumerate((5.0, 3.0, 4.0, 6.0, 7.0), start=1):
-      progress = checkpoints.Progress(epoch, mpjpe=mpjpe)
+      progress = checkpoints.Progress(epoch, score=mpjpe)
       checkpoints.save(manager, at(state, epoch), progress)
-    progress = checkpoints.Progress(5, 2, loss_sum=0.1 + 0.2, mpjpe=7.0)
+    progress = checkpoints.Progress(5, 2, loss_sum=0.1 + 0.2, score=7.0)
     checkpoints.save(manager, at(state, 6), progress)
   return workdir
 
@@ -57,7 +57,7 @@ def test_everything_comes_back(saved):
   fresh = train.create_train_state(dataclasses.replace(TINY, seed=1), H36M)
   state, progress = checkpoints.restore_state(saved, fresh)
   expected = at(train.create_train_state(TINY, H36M), 6)
-  assert progress == checkpoints.Progress(5, 2, 0.1 + 0.2, 7.0)
+  assert progress == checkpoints.Progress(5, 2, 0.1 + 0.2, score=7.0)
   for name in ('step', 'rng', 'opt_state', 'params', 'batch_stats'):
     jax.tree.map(
       np.testing.assert_array_equal,

@@ -15,7 +15,8 @@ from semgcn_jax import checkpoints, config, train
 from semgcn_jax.skeleton import H36M
 
 TINY = (
-  *('--hid_dim=4', '--num_layers=1', '--epochs=2', '--downsample=72'),
+  *('--recipe=released', '--hid_dim=4', '--num_layers=1', '--epochs=2'),
+  '--downsample=72',
   *('--batch_size=40', '--chunk_steps=5', '--eval_batch_size=64'),
 )
 

@@ -43,11 +43,45 @@ def test_released_settings():
     ('data_dir', 5),
     ('non_local', 1),
     ('precision', 'low'),
+    ('averaging', 1.0),
+    ('missing', -0.1),
+    ('noise', -1.0),
+    ('virtual_turn', 181.0),
+    ('virtual_pitch', float('nan')),
+    ('virtual_shift', -1.0),
+    ('lr_schedule', 'steps'),
+    ('choose_on', 'luck'),
+    ('recipe', 'secret'),
   ],
 )
 def test_values_out_of_range_name_the_flag(field, value):
   with pytest.raises(FlagError, match=re.escape(f'--{field}={value}: ')):
     config.preset('synthetic', **{field: value})
+
+
+def test_a_recipe_gives_way_to_presets_and_flags():
+  best = config.RECIPES['best']
+  for settings in (
+    config.preset('cmu_best'),
+    config.preset('cmu', recipe='best'),
+    config.preset('h36m_best'),
+  ):
+    for name, value in best.items():
+      assert getattr(settings, name) == value, name
+  assert config.preset('cmu_best', lr=0.1).lr == 0.1
+  released = config.preset('cmu_best', recipe='released', epochs=30)
+  same = dataclasses.replace(released, preset='cmu')
+  assert same == config.preset('cmu')
+  # The test set is looked at only by name.
+  assert config.preset('cmu').choose_on == 'test'
+  assert config.preset('cmu_best').choose_on == 'last'
+  held = config.preset('cmu', val_subjects=('S1',))
+  assert held.choose_on == 'val'
+  with pytest.raises(FlagError, match='--choose_on=val: needs --val_subjects'):
+    config.preset('cmu', choose_on='val')
+  with pytest.raises(FlagError, match='virtual cameras need --keypoints=gt'):
+    config.preset('h36m_sh', recipe='best')
+  assert config.preset('h36m_sh', recipe='best', virtual_turn=0.0).flip
 
 
 def test_unknown_preset_lists_the_presets():

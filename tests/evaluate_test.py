@@ -2,11 +2,13 @@ import dataclasses
 import json
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from semgcn_jax import config, published
+from semgcn_jax import config, models, published
+from semgcn_jax.cameras import h36m_cameras
 from semgcn_jax.data.pairs import Pairs
 from semgcn_jax.errors import FlagError
 from semgcn_jax.evaluate import (
@@ -14,6 +16,7 @@ from semgcn_jax.evaluate import (
   evaluate,
   format_table,
   mean_pose_score,
+  predict,
   write_json,
 )
 from semgcn_jax.skeleton import H36M
@@ -34,8 +37,11 @@ def make_pairs(count, seed=0):
   return Pairs(
     inputs=rng.normal(0, 0.3, (count, 16, 2)).astype(np.float32),
     targets=targets - targets[:, :1],
+    roots=targets[:, 0],
+    cameras=np.zeros(count, np.int32),
     actions=(np.arange(count) % 3 // 2).astype(np.int32),  # 2 to 1.
     action_names=('Run', 'Walk'),
+    camera_list=h36m_cameras()['S1'][:1],
   )
 
 
@@ -139,3 +145,20 @@ def test_json(tmp_path):
     with pytest.raises(FlagError, match='--output=.*existing folder'):
       write_json({}, wrong)
   assert [p.name for p in tmp_path.iterdir()] == ['result.json']
+
+
+def test_flip_test_is_the_mean_with_the_mirrored_mirror():
+  settings = config.preset('cmu', hid_dim=4, num_layers=1)
+  model = models.build(settings, H36M)
+  rng = np.random.default_rng(0)
+  inputs = rng.normal(size=(5, 16, 2)).astype(np.float32)
+  variables = model.init(jax.random.PRNGKey(0), inputs)
+  order = np.arange(16)
+  order[list(H36M.left + H36M.right)] = H36M.right + H36M.left
+  plain = model.apply(variables, inputs)
+  mirrored = model.apply(variables, inputs[:, order] * np.float32([-1, 1]))
+  mirrored = mirrored[:, order] * np.float32([-1, 1, 1])
+  expected = (plain + mirrored) / 2
+  expected -= expected[:, :1]
+  ours = predict(model, variables, inputs, H36M, flip_test=True)
+  np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-6)

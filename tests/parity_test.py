@@ -13,13 +13,16 @@ from jax.sharding import Mesh
 
 from semgcn_jax import cameras, config, layers, metrics, models, train
 from semgcn_jax.graph import adjacency_mask
-from semgcn_jax.losses import joints
+from semgcn_jax.losses import LOSSES, pose_loss
 from semgcn_jax.skeleton import H36M
 from semgcn_jax.torch_import import to_state_dict, to_variables
 from semgcn_jax.torch_names import entries, infer_model
 
 TESTDATA = pathlib.Path(__file__).parent / 'testdata'
 MODELS = ('semgcn_small', 'semgcn_nonlocal_small', 'linear_small')
+
+MEASURE, BONES = LOSSES['joints']
+joints = functools.partial(pose_loss, measure=MEASURE, bones=BONES)
 
 
 def load(name):
@@ -106,8 +109,11 @@ def trained(name):
   mesh = Mesh(np.array(jax.devices()[:1]), (train.AXIS,))
   chunk = train.make_train_chunk(settings, H36M, mesh)
   order = np.arange(12 * 32, dtype=np.int32).reshape(1, 12, 32)
-  arrays = data['x'].reshape(-1, 16, 2), data['y'].reshape(-1, 16, 3)
-  state, losses = chunk(state, *arrays, order)
+  arrays = {
+    'inputs': data['x'].reshape(-1, 16, 2),
+    'targets': data['y'].reshape(-1, 16, 3),
+  }
+  state, losses = chunk(state, arrays, order)
   return data, settings, variables, state, losses
 
 

@@ -46,7 +46,7 @@ def make_state(kind):
 def write(path, kind='semgcn', change=lambda checkpoint: None):
   """A published checkpoint, changed before it is saved."""
   settings, state = make_state(kind)
-  progress = checkpoints.Progress(epoch=3, mpjpe=41.5)
+  progress = checkpoints.Progress(epoch=3, mpjpe=41.5, score=41.5)
   torch_import.write(
     torch_import.export_checkpoint(state, progress, settings, 1e-3), path
   )
@@ -71,7 +71,7 @@ def test_there_and_back_is_bit_identical(tmp_path, kind):
   assert restored.dataset == 'cmu' and restored.lr == settings.lr
   fresh = train.create_train_state(restored, H36M)
   ours, progress = checkpoints.restore_state(run, fresh)
-  assert progress == checkpoints.Progress(epoch=3, mpjpe=41.5)
+  assert progress == checkpoints.Progress(epoch=3, mpjpe=41.5, score=41.5)
   same(ours.variables, state.variables)
   same(ours.opt_state, state.opt_state)
   assert ours.step == 7
@@ -300,7 +300,7 @@ def test_the_learning_rate_survives_there_and_back(tmp_path, step):
   config.save(settings, run / 'config.json')
   save_skeleton(H36M, run / 'skeleton.json')
   with checkpoints.open_manager(run, 1) as manager:
-    progress = checkpoints.Progress(3, mpjpe=40.0)
+    progress = checkpoints.Progress(3, mpjpe=40.0, score=40.0)
     checkpoints.save(manager, state.replace(step=np.int32(step)), progress)
   torch_import.export_run(run, 'best', tmp_path / 'a.pth.tar')
   torch_import.import_run(tmp_path / 'a.pth.tar', tmp_path / 'b', {})

@@ -16,11 +16,13 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from semgcn_jax import checkpoints, config, data, models, train
 from semgcn_jax import workdir as run_folder
 from semgcn_jax.errors import FlagError, UserError
+from semgcn_jax.evaluate import evaluate_run
 from semgcn_jax.skeleton import H36M
 
 # 800 training poses; 4 chunks of 5 steps an epoch.
 TINY = config.preset(
   'synthetic',
+  recipe='released',
   hid_dim=4,
   num_layers=1,
   epochs=2,
@@ -40,14 +42,14 @@ def run_steps(settings, num_devices, dtype, steps=20):
   state = jax.tree.map(
     lambda x: x.astype(dtype) if x.dtype == jnp.float32 else x, state
   )
-  arrays = (dataset.train.inputs, dataset.train.targets)
+  arrays = {'inputs': dataset.train.inputs, 'targets': dataset.train.targets}
   arrays = jax.tree.map(lambda x: jnp.asarray(x, dtype), arrays)
   state, arrays = jax.device_put((state, arrays), replicated)
   order = train.make_epoch_order(
     len(dataset.train), settings.batch_size, np.array([steps]), mesh
   )
   chunk = train.make_train_chunk(settings, H36M, mesh)
-  state, losses = chunk(state, *arrays, order(state.rng, 0)[0])
+  state, losses = chunk(state, arrays, order(state.rng, 0)[0])
   assert np.isfinite(losses).all() and int(state.step) == steps
   return jax.device_get(state.variables), np.asarray(losses)
 
@@ -60,7 +62,7 @@ def relative(a, b):
 
 
 def test_four_devices_equal_one():
-  settings = config.preset('synthetic', hid_dim=8, num_layers=1, downsample=8)
+  settings = dataclasses.replace(TINY, hid_dim=8, downsample=8, batch_size=64)
   four, one = (run_steps(settings, n, jnp.float32)[0] for n in (4, 1))
   for kind in ('params', 'batch_stats'):
     assert relative(four[kind], one[kind]) < 1e-5
@@ -112,6 +114,148 @@ def test_a_step_is_clipped_adam_on_the_mean_squared_error():
     )
   assert relative(variables['params'], params) < 1e-5
   assert relative(variables['batch_stats'], stats) < 1e-5
+
+
+BEST = dataclasses.replace(
+  TINY,
+  **config.RECIPES['best']
+  | {'recipe': 'best', 'lr': 1e-3, 'averaging': 0.9, 'weight_decay': 0.1},
+  noise=2.0,
+  missing=0.05,
+  virtual_pitch=3.0,
+  virtual_shift=0.1,
+  virtual_zoom=0.02,
+)
+
+
+def test_the_cosine_by_hand():
+  rate = train.learning_rate(
+    dataclasses.replace(
+      BEST, lr=0.1, lr_batch=10, batch_size=40, epochs=4, warmup_epochs=0.5
+    ),
+    epoch_steps=10,
+  )
+  for count in range(40):
+    expected = 0.2 * 0.5 * (1 + np.cos(np.pi * count / 40))
+    expected *= min(1, (count + 1) / 5)
+    np.testing.assert_allclose(rate(count), expected, rtol=1e-5, atol=1e-8)
+  assert rate(40) < 1e-8
+  # Warm-up of the staircase.
+  rate = train.learning_rate(dataclasses.replace(TINY, warmup_epochs=1.0), 4)
+  rates = [float(rate(count)) for count in range(6)]
+  np.testing.assert_allclose(rates, np.minimum(1, np.arange(1, 7) / 4) * 1e-3)
+
+
+def test_weight_decay_is_of_kernels_alone():
+  state = train.create_train_state(BEST, H36M, 20)
+  zeros = jax.tree.map(jnp.zeros_like, state.params)
+  updates, _ = state.tx.update(zeros, state.opt_state, state.params)
+  # The first of 20 steps of warm-up; no gradient, so nothing but the decay.
+  rate = 1e-3 * (40 / 256) ** 0.5 / 20
+  for update, param in zip(
+    jax.tree.leaves(updates), jax.tree.leaves(state.params), strict=True
+  ):
+    expected = -rate * 0.1 * param if param.ndim > 1 else 0 * param
+    np.testing.assert_allclose(update, expected, rtol=1e-4, atol=1e-12)
+
+
+def step_by_step(settings, steps):
+  """The states after each of some steps, and what steps them."""
+  dataset = data.load(settings, H36M)
+  mesh = Mesh(np.array(jax.devices()[:1]), (train.AXIS,))
+  state = train.create_train_state(settings, H36M, steps)
+  order = train.make_epoch_order(
+    len(dataset.train), settings.batch_size, np.arange(1, steps + 1), mesh
+  )
+  arrays = {
+    name: getattr(dataset.train, name)
+    for name in ('inputs', 'targets', 'roots', 'cameras')
+  }
+  chunk = train.make_train_chunk(
+    settings, H36M, mesh, dataset.train.camera_list
+  )
+  states = [jax.device_get(state)]
+  for rows in order(state.rng, 0):
+    state, losses = chunk(state, arrays, rows)
+    assert np.isfinite(losses).all()
+    states.append(jax.device_get(state))
+  return states
+
+
+def test_averages_by_their_recursion():
+  states = step_by_step(BEST, 8)
+  average = states[0].variables
+  for count, state in enumerate(states[1:]):
+    # 256 poses decay by 0.9, and early steps count more.
+    decay = min(0.9 ** (40 / 256), (1 + count) / (10 + count))
+    average = jax.tree.map(
+      lambda a, x, d=decay: d * a + (1 - d) * x, average, state.variables
+    )
+    assert relative(state.averaged, average) < 1e-5
+  assert relative(states[-1].averaged, states[-1].variables) > 1e-3
+  assert states[0].scored is states[0].averaged
+  off = step_by_step(dataclasses.replace(BEST, averaging=0.0), 1)[-1]
+  assert off.averaged is None and relative(off.scored, off.variables) == 0
+
+
+def test_everything_on_trains_resumes_and_keeps_both_kinds(tmp_path):
+  settings = dataclasses.replace(
+    BEST, val_subjects=('S5',), choose_on='val', epochs=3, lr=0.02
+  )
+  whole = train.train_and_evaluate(settings, tmp_path / 'whole')
+  calls = []
+  with pytest.MonkeyPatch.context() as patch:
+    advance = train.ProgressBar.advance
+
+    def stopping(*args):
+      calls.append(args)
+      if len(calls) == 5:  # In the second epoch.
+        signal.raise_signal(signal.SIGTERM)
+      advance(*args)
+
+    patch.setattr(train.ProgressBar, 'advance', stopping)
+    train.train_and_evaluate(settings, tmp_path / 'parts')
+  parts = train.train_and_evaluate(settings, tmp_path / 'parts', resume=True)
+  names = ('mpjpe', 'val_mpjpe', 'train_loss')
+  for a, b in zip(whole, parts, strict=True):
+    assert [a[n] for n in names] == [b[n] for n in names]
+  best = min(whole, key=lambda record: record['val_mpjpe'])
+  result = evaluate_run(tmp_path / 'whole', 'best', {})
+  assert result['epoch'] == best['epoch']
+  np.testing.assert_allclose(result['mpjpe'], best['mpjpe'], rtol=1e-6)
+  raw = evaluate_run(tmp_path / 'whole', 'best', {}, averaged=False)
+  assert abs(raw['mpjpe'] - result['mpjpe']) > 0.1
+  once = evaluate_run(tmp_path / 'whole', 'best', {'flip_test': False})
+  assert abs(once['mpjpe'] - result['mpjpe']) > 0.01
+  with pytest.raises(FlagError, match='--epochs=4: the run in'):
+    longer = dataclasses.replace(settings, epochs=4)
+    train.train_and_evaluate(longer, tmp_path / 'whole', resume=True)
+
+
+def test_the_last_epoch_is_best_unless_told_otherwise(tmp_path):
+  wild = dataclasses.replace(BEST, lr=0.3, averaging=0.0, choose_on='last')
+  train.train_and_evaluate(wild, tmp_path / 'run')
+  assert evaluate_run(tmp_path / 'run', 'best', {})['epoch'] == 2
+  records = [{'epoch': 1, 'mpjpe': 5.0}, {'epoch': 2, 'mpjpe': 6.0}]
+  for choose_on, epoch in (('last', 2), ('test', 1)):
+    best = min(records, key=lambda r: train.rank(r, choose_on))
+    assert best['epoch'] == epoch
+
+
+def test_bad_recipes(tmp_path):
+  def check(message, **changes):
+    with pytest.raises(FlagError, match=message):
+      settings = dataclasses.replace(BEST, **changes)
+      train.train_and_evaluate(settings, tmp_path / 'new')
+    assert not (tmp_path / 'new').exists()
+
+  check('--val_subjects: S9 is not a training', val_subjects=('S9',))
+  everyone = ('S1', 'S5', 'S6', 'S7', 'S8')
+  check('leave a subject to train on', val_subjects=everyone)
+  chain = tmp_path / 'chain.json'
+  fields = dataclasses.asdict(H36M) | {'left': (), 'right': ()}
+  chain.write_text(json.dumps(fields))
+  check('--flip, --flip_test: the skeleton has no left', skeleton=str(chain))
 
 
 def test_learning_rate_is_a_staircase():
@@ -166,7 +310,9 @@ def test_train_resume_and_stop_are_bit_identical(tmp_path, monkeypatch):
   for workdir in (tmp_path / 'whole', parts):
     state = train.create_train_state(TINY, H36M)
     state, progress = checkpoints.restore_state(workdir, state)
-    assert progress == checkpoints.Progress(2, mpjpe=whole[-1]['mpjpe'])
+    assert progress == checkpoints.Progress(
+      2, mpjpe=whole[-1]['mpjpe'], score=whole[-1]['mpjpe']
+    )
     states.append((state.step, state.variables, state.opt_state, state.rng))
   jax.tree.map(np.testing.assert_array_equal, *states)
   names = {p.name for p in parts.iterdir()}
@@ -232,7 +378,7 @@ def test_parameters_that_are_not_finite_are_not_saved(tmp_path):
   wild = dataclasses.replace(TINY, batch_size=800)
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(
-      train, 'learning_rate', lambda config: lambda count: jnp.float32(jnp.inf)
+      train, 'learning_rate', lambda *_: lambda count: jnp.float32(jnp.inf)
     )
     with pytest.raises(UserError, match='parameters are not finite in epoch 1'):
       train.train_and_evaluate(wild, tmp_path / 'run')

@@ -17,10 +17,17 @@ DATASETS = {'synthetic': synthetic.read, 'h36m': h36m.read, 'cmu': cmu.read}
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-  """Both splits of a dataset, targets in metres; train may be left out."""
+  """The splits of a dataset, targets in metres.
 
-  train: Pairs | None
+  Attributes:
+    test: what is scored.
+    train: what is trained on; None if not asked for.
+    val: what chooses the best epoch, if some is taken out of `train`.
+  """
+
   test: Pairs
+  train: Pairs | None = None
+  val: Pairs | None = None
 
 
 def read(config: Config) -> Source:
@@ -43,7 +50,7 @@ def load(config: Config, skeleton: Skeleton, *, train: bool = True) -> Dataset:
   Args:
     config: data fields.
     skeleton: of the dataset's poses.
-    train: also make the training pairs.
+    train: also make the training pairs, and those for validation.
 
   Raises:
     FlagError: unknown dataset, subject or action; a dataset of one's own
@@ -58,6 +65,17 @@ def load(config: Config, skeleton: Skeleton, *, train: bool = True) -> Dataset:
       '--train_subjects, --test_subjects: give both, there is no standard split'
       f' of {source.name}; it has {listed(source.poses_3d)}'
     )
+  for subject in config.val_subjects:
+    if subject not in train_subjects:
+      raise FlagError(
+        f'--val_subjects: {subject} is not a training subject; they are'
+        f' {listed(train_subjects)}'
+      )
+  train_subjects = tuple(
+    s for s in train_subjects if s not in config.val_subjects
+  )
+  if not train_subjects:
+    raise FlagError('--val_subjects: leave a subject to train on')
   used = (*train_subjects, *test_subjects) if train else test_subjects
   twice = sorted({subject for subject in used if used.count(subject) > 1})
   if twice:
@@ -75,16 +93,20 @@ def load(config: Config, skeleton: Skeleton, *, train: bool = True) -> Dataset:
       downsample=downsample,
     )
 
-  test = pairs(test_subjects, config.test_downsample or config.downsample)
-  training = pairs(train_subjects, config.downsample) if train else None
-  num_cut = test.num_cut + (training.num_cut if train else 0)
+  test_downsample = config.test_downsample or config.downsample
+  splits = {'test': pairs(test_subjects, test_downsample)}
+  if train:
+    splits['train'] = pairs(train_subjects, config.downsample)
+    if config.val_subjects:
+      splits['val'] = pairs(config.val_subjects, test_downsample)
+  num_cut = sum(split.num_cut for split in splits.values())
   if num_cut:
     logging.warning(
       '%s: %d views differ in length from their 2D; cut to the shorter',
       source.name,
       num_cut,
     )
-  return Dataset(train=training, test=test)
+  return Dataset(**splits)
 
 
 def bone_length_sum(positions: np.ndarray, skeleton: Skeleton) -> np.ndarray:

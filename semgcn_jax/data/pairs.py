@@ -48,15 +48,21 @@ class Pairs:
   Attributes:
     inputs: `[N, J, 2]` float32, normalised screen.
     targets: `[N, J, 3]` float32, metres, camera frame, root at the origin.
+    roots: `[N, 3]` float32, where the root is, metres, camera frame.
+    cameras: `[N]` int32, index into `camera_list`.
     actions: `[N]` int32, index into `action_names`.
     action_names: sorted.
+    camera_list: every camera that sees a pose.
     num_cut: views that were cut because their 2D had another length.
   """
 
   inputs: np.ndarray
   targets: np.ndarray
+  roots: np.ndarray
+  cameras: np.ndarray
   actions: np.ndarray
   action_names: tuple[str, ...]
+  camera_list: tuple[Camera, ...]
   num_cut: int = 0
 
   def __len__(self) -> int:
@@ -103,7 +109,8 @@ def make_pairs(
         f'--actions: no {action} in {source.name}; it has'
         f' {listed(sorted(there))}'
       )
-  inputs, targets, names, num_cut = [], [], [], 0
+  inputs, targets, roots, names, num_cut = [], [], [], [], 0
+  cameras = []
   for subject in subjects:
     for action, world in source.poses_3d[subject].items():
       name = action_name(action)
@@ -118,6 +125,8 @@ def make_pairs(
         num_cut += len(view) != len(pixels)
         used = slice(0, frames, downsample)
         root = view[used, skeleton.root, None]
+        roots.append(root[:, 0].astype(np.float32))
+        cameras.append(camera)
         inputs.append(normalize_screen(pixels[used], camera).astype(np.float32))
         targets.append((view[used] - root).astype(np.float32))
         names.append((name, len(inputs[-1])))
@@ -128,14 +137,20 @@ def make_pairs(
       f' {listed(actions) if actions else "any action"}; choose others'
     )
   action_names = tuple(sorted({name for name, _ in names}))
+  camera_list = tuple(dict.fromkeys(cameras))
+
+  def for_each_pose(indices):
+    counts = [count for _, count in names]
+    return np.repeat(np.array(indices, np.int32), counts)
+
   return Pairs(
     inputs=np.concatenate(inputs),
     targets=np.concatenate(targets),
-    actions=np.repeat(
-      np.array([action_names.index(name) for name, _ in names], np.int32),
-      [count for _, count in names],
-    ),
+    roots=np.concatenate(roots),
+    cameras=for_each_pose([camera_list.index(camera) for camera in cameras]),
+    actions=for_each_pose([action_names.index(name) for name, _ in names]),
     action_names=action_names,
+    camera_list=camera_list,
     num_cut=num_cut,
   )
 

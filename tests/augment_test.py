@@ -1,0 +1,230 @@
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from semgcn_jax import augment, cameras, config, data
+from semgcn_jax.data import pairs
+from semgcn_jax.skeleton import H36M
+
+SETTINGS = config.preset('synthetic', downsample=12, recipe='released')
+
+
+@pytest.fixture(scope='module')
+def train():
+  return data.load(SETTINGS, H36M).train
+
+
+def batch_of(train, count=200):
+  rows = np.linspace(0, len(train) - 1, count).astype(int)
+  names = ('inputs', 'targets', 'roots', 'cameras')
+  return {name: jnp.asarray(getattr(train, name)[rows]) for name in names}
+
+
+def virtual(train, batch, seed=0, **ranges):
+  settings = dataclasses.replace(SETTINGS, **ranges)
+  lenses = augment.make_lenses(train.camera_list)
+  key = jax.random.PRNGKey(seed)
+  return augment.virtual_cameras(key, batch, lenses, settings)
+
+
+def numpy_projection(train, batch, poses):
+  """By the NumPy cameras, in float64."""
+  roots = np.asarray(batch['roots'], np.float64)
+  return np.stack(
+    [
+      cameras.normalize_screen(
+        cameras.project(np.asarray(pose, np.float64) + root, camera), camera
+      )
+      for pose, root, camera in zip(
+        poses,
+        roots,
+        [train.camera_list[i] for i in batch['cameras']],
+        strict=True,
+      )
+    ]
+  )
+
+
+def test_every_camera_of_human36m_projects_as_in_numpy():
+  listed = [c for of in cameras.h36m_cameras().values() for c in of]
+  lenses = augment.make_lenses(listed)
+  rng = np.random.default_rng(0)
+  points = rng.uniform(-1, 1, (len(listed), 50, 3)) + [0, 0, 5]
+  points[:, :5, 0] *= 20  # Beyond the clip.
+  ours = augment.project(jnp.asarray(points, jnp.float32), lenses)
+  for view, camera, projected in zip(points, listed, ours, strict=True):
+    expected = cameras.normalize_screen(cameras.project(view, camera), camera)
+    np.testing.assert_allclose(projected, expected, rtol=0, atol=1e-5)
+  for up, camera in zip(lenses.up, listed, strict=True):
+    ground = np.array(camera.translation)
+    high = cameras.world_to_camera(ground + (0, 0, 1), camera)
+    np.testing.assert_allclose(up, high, rtol=0, atol=1e-6)
+
+
+def test_zero_ranges_give_back_the_files_own_2d(train):
+  batch = batch_of(train)
+  same = virtual(train, batch)
+  np.testing.assert_allclose(same['inputs'], batch['inputs'], rtol=0, atol=1e-5)
+  np.testing.assert_allclose(
+    same['targets'], batch['targets'], rtol=0, atol=1e-6
+  )
+
+
+def test_turning_a_pose_is_turning_it_in_the_world(train):
+  batch = batch_of(train)
+  turned = virtual(train, batch, virtual_turn=180.0)
+  expected = numpy_projection(train, batch, turned['targets'])
+  np.testing.assert_allclose(turned['inputs'], expected, rtol=0, atol=1e-5)
+  angles = []
+  for i in range(len(batch['targets'])):
+    camera = train.camera_list[int(batch['cameras'][i])]
+    before, after = (
+      cameras.rotate(camera.orientation, np.asarray(b['targets'][i], float))
+      for b in (batch, turned)
+    )
+    # About the world's vertical: heights stay, the ground plan turns.
+    np.testing.assert_allclose(after[:, 2], before[:, 2], atol=1e-5)
+    plan = after[:, 0] + 1j * after[:, 1], before[:, 0] + 1j * before[:, 1]
+    angle = np.angle((plan[0] * plan[1].conj()).sum())
+    np.testing.assert_allclose(plan[0], plan[1] * np.exp(1j * angle), atol=1e-5)
+    angles.append(angle)
+  # Uniform over the circle.
+  counts, _ = np.histogram(angles, bins=4, range=(-np.pi, np.pi))
+  assert counts.min() > 30
+  assert np.abs(np.degrees(angles)).max() <= 180
+  small = virtual(train, batch, virtual_turn=10.0)
+  assert not np.allclose(small['inputs'], batch['inputs'], atol=1e-3)
+
+
+def test_pitch_shift_and_zoom_stay_within_their_ranges(train):
+  batch = batch_of(train)
+  pitched = virtual(train, batch, virtual_pitch=20.0)
+  before, after = (np.asarray(b['targets']) for b in (batch, pitched))
+  np.testing.assert_allclose(after[..., 0], before[..., 0], atol=1e-6)
+  plan = [t[..., 1] + 1j * t[..., 2] for t in (before, after)]
+  angle = np.angle((plan[1] * plan[0].conj()).sum(axis=1))
+  assert 15 < np.abs(np.degrees(angle)).max() <= 20.001
+  expected = numpy_projection(train, batch, pitched['targets'])
+  np.testing.assert_allclose(pitched['inputs'], expected, atol=1e-5)
+  # Undistorted, so that what the ranges do is seen by plain division.
+  listed = [
+    dataclasses.replace(
+      c, radial_distortion=(0, 0, 0), tangential_distortion=(0, 0)
+    )
+    for c in train.camera_list
+  ]
+  plain = dataclasses.replace(train, camera_list=tuple(listed))
+  focal = augment.make_lenses(listed).focal[np.asarray(batch['cameras'])]
+  own = virtual(plain, batch)['inputs']
+  center = augment.make_lenses(listed).center[np.asarray(batch['cameras'])]
+  zoomed = virtual(plain, batch, virtual_zoom=0.1)['inputs']
+  ratio = (zoomed - center[:, None]) / (own - center[:, None])
+  ratio = np.median(ratio, axis=(1, 2))
+  assert 1 / 1.1 - 1e-4 < ratio.min() < 0.95 and 1.05 < ratio.max() < 1.1001
+  shifted = virtual(plain, batch, virtual_shift=0.3)['inputs'][:, 0]
+  x, y = np.asarray((shifted - center) / focal).T
+  # Where the root was moved to lies within 0.3 m of where it was.
+  depth = np.asarray(batch['roots'])[:, 2]
+  for ray, start in zip((x, y), np.asarray(batch['roots']).T[:2], strict=True):
+    assert (ray * (depth + 0.3 * np.sign(ray * start)) <= 9).all()
+    nearest = np.clip(start / np.maximum(np.abs(ray), 1e-9), None, None)
+    del nearest
+    off = np.minimum(
+      np.abs(ray * (depth - 0.3) - start), np.abs(ray * (depth + 0.3) - start)
+    )
+    assert off.min() < 0.3 and np.abs(ray * depth - start).max() < 0.6
+  np.testing.assert_array_equal(
+    virtual(plain, batch, virtual_shift=0.3)['targets'], batch['targets']
+  )
+
+
+def test_flip_mirrors_and_exchanges_the_sides(train):
+  batch = batch_of(train, 5)
+  for name in ('inputs', 'targets'):
+    pose = np.asarray(batch[name])
+    mirrored = np.asarray(augment.flip(batch[name], H36M))
+    for joint in range(16):
+      other = joint
+      if joint in H36M.left:
+        other = H36M.right[H36M.left.index(joint)]
+      if joint in H36M.right:
+        other = H36M.left[H36M.right.index(joint)]
+      np.testing.assert_array_equal(mirrored[:, joint, 0], -pose[:, other, 0])
+      np.testing.assert_array_equal(mirrored[:, joint, 1:], pose[:, other, 1:])
+    np.testing.assert_array_equal(augment.flip(mirrored, H36M), pose)
+
+
+def test_random_flip_takes_about_half_and_keeps_pairs_together(train):
+  batch = batch_of(train)
+  flipped = augment.random_flip(jax.random.PRNGKey(0), batch, H36M)
+  chosen = (flipped['inputs'] != batch['inputs']).any(axis=(1, 2))
+  assert 60 < chosen.sum() < 140
+  for name in ('inputs', 'targets'):
+    expected = np.where(
+      chosen[:, None, None], augment.flip(batch[name], H36M), batch[name]
+    )
+    np.testing.assert_array_equal(flipped[name], expected)
+
+
+def test_noise_and_missing_joints(train):
+  batch = batch_of(train)
+  settings = dataclasses.replace(SETTINGS, noise=5.0)
+  key = jax.random.PRNGKey(0)
+  noisy = augment.corrupt(key, batch, H36M, settings)
+  np.testing.assert_array_equal(noisy['targets'], batch['targets'])
+  deviation = np.std(noisy['inputs'] - batch['inputs'])
+  np.testing.assert_allclose(deviation, 5 * 2 / 1000, rtol=0.05)
+  settings = dataclasses.replace(SETTINGS, missing=0.2)
+  inputs = augment.corrupt(key, batch, H36M, settings)['inputs']
+  changed = np.asarray((inputs != batch['inputs']).any(axis=-1))
+  assert not changed[:, 0].any()
+  np.testing.assert_allclose(changed[:, 1:].mean(), 0.2, atol=0.03)
+  for frame, joint in np.argwhere(changed):
+    parent = H36M.parents[joint]
+    np.testing.assert_array_equal(
+      inputs[frame, joint], batch['inputs'][frame, parent]
+    )
+
+
+def test_nothing_asked_for_changes_nothing(train):
+  batch = batch_of(train)
+  same = augment.augment(
+    jax.random.PRNGKey(0), batch, config=SETTINGS, skeleton=H36M, lenses=None
+  )
+  assert same is batch
+
+
+def test_everything_is_random_by_the_key_alone(train):
+  batch = batch_of(train, 20)
+  settings = dataclasses.replace(
+    SETTINGS, virtual_turn=180.0, flip=True, noise=1.0, missing=0.1
+  )
+
+  def augmented(seed):
+    return augment.augment(
+      jax.random.PRNGKey(seed),
+      batch,
+      config=settings,
+      skeleton=H36M,
+      lenses=augment.make_lenses(train.camera_list),
+    )
+
+  first, again, other = augmented(0), augmented(0), augmented(1)
+  np.testing.assert_array_equal(first['inputs'], again['inputs'])
+  assert not np.allclose(first['inputs'], other['inputs'])
+  # A turned and mirrored pose keeps the lengths of its bones.
+  lengths = [
+    np.sort(data.bone_length_sum(np.asarray(b['targets']), H36M))
+    for b in (batch, first)
+  ]
+  np.testing.assert_allclose(*lengths, rtol=1e-5)
+
+
+def test_pairs_know_their_cameras(train):
+  assert isinstance(train, pairs.Pairs)
+  batch = batch_of(train)
+  expected = numpy_projection(train, batch, batch['targets'])
+  np.testing.assert_allclose(batch['inputs'], expected, rtol=0, atol=1e-5)
