@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import json
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -185,6 +186,56 @@ def print_result(result: dict[str, Any], config: Config) -> None:
   print(format_table(result, references))
   if released:
     print(released)
+
+
+def make_score(
+  config: Config, skeleton: Skeleton, dataset: data.Dataset
+) -> Callable[[dict[str, Any]], dict[str, Any]]:
+  """The scores of variables after an epoch.
+
+  Returns:
+    Variables -> what `evaluate` returns for the test split, and `val_mpjpe`
+    where some subjects are kept for validation.
+  """
+  model = models.build(config, skeleton)
+  length = None
+  if config.calibrates:
+    length = data.canonical_length(dataset.train, skeleton)
+  splits = {'test': dataset.test, 'val': dataset.val}
+  if config.image_aligned:
+    splits = {
+      name: split and data.center_inputs(split, skeleton)
+      for name, split in splits.items()
+    }
+
+  def score(variables):
+    results = {
+      name: evaluate(
+        model,
+        variables,
+        split,
+        skeleton,
+        batch_size=config.eval_batch_size,
+        flip_test=config.flip_test,
+        canonical_length=length,
+      )
+      for name, split in splits.items()
+      if split
+    }
+    if 'val' in results:
+      results['test']['val_mpjpe'] = results['val']['mpjpe']
+    return results['test']
+
+  return score
+
+
+def rank(record: dict[str, Any], choose_on: str) -> float:
+  """What the best epoch is lowest in."""
+  return {
+    'last': -record['epoch'],
+    'val': record.get('val_mpjpe'),
+    'test': record['mpjpe'],
+  }[choose_on]
 
 
 def evaluate_run(

@@ -25,9 +25,10 @@ from semgcn_jax import config as config_lib
 from semgcn_jax.checkpoints import Progress
 from semgcn_jax.config import Config
 from semgcn_jax.errors import FlagError, UserError, choose
+from semgcn_jax.optimizers import learning_rate
 from semgcn_jax.skeleton import load_skeleton, save_skeleton
 from semgcn_jax.torch_names import entries, infer_model
-from semgcn_jax.train import TrainState, create_train_state, learning_rate
+from semgcn_jax.train import TrainState, create_train_state
 
 
 def to_variables(
@@ -114,6 +115,7 @@ def import_checkpoint(
     step=step,
     params=variables['params'],
     batch_stats=variables['batch_stats'],
+    averaged=None if state.averaged is None else variables,
     opt_state=jax.tree.map(
       lambda part: part._replace(**changes.get(type(part), {})),
       state.opt_state,
@@ -377,7 +379,7 @@ def _config_of(checkpoint: Mapping[str, Any], fields: dict[str, Any]) -> Config:
       raise FlagError(f'--{name}={fields[name]}: the checkpoint has {value}')
   dataset = fields.get('dataset', 'h36m')
   choose('dataset', dataset, data.DATASETS)
-  fields = {'preset': dataset} | fields | inferred
+  fields = {'preset': dataset, 'recipe': 'released'} | fields | inferred
   config = config_lib.preset(fields.pop('preset'), **fields)
   if checkpoint.get('lr') is None or 'lr' in fields:
     return config

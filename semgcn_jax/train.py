@@ -22,9 +22,15 @@ from semgcn_jax.cameras import Camera
 from semgcn_jax.checkpoints import Progress
 from semgcn_jax.config import Config
 from semgcn_jax.errors import FlagError, UserError, choose, listed
-from semgcn_jax.evaluate import evaluate, mean_pose_score, print_result
+from semgcn_jax.evaluate import (
+  make_score,
+  mean_pose_score,
+  print_result,
+  rank,
+)
 from semgcn_jax.interrupts import StopRequest
 from semgcn_jax.losses import LOSSES, pose_loss
+from semgcn_jax.optimizers import make_optimizer
 from semgcn_jax.progress import ProgressBar
 from semgcn_jax.skeleton import Skeleton
 
@@ -57,50 +63,6 @@ class TrainState(train_state.TrainState):
   def scored(self) -> dict[str, Any]:
     """The variables to evaluate."""
     return self.variables if self.averaged is None else self.averaged
-
-
-def learning_rate(config: Config, epoch_steps: int = 1) -> optax.Schedule:
-  """The rate of the t-th step, t from 1.
-
-  The released staircase is lr * gamma^floor(t / decay). A cosine falls to zero
-  at the end of the last epoch (arXiv:1608.03983, without restarts). For Adam
-  the rate grows with the root of the batch size (arXiv:2205.10287).
-
-  Args:
-    config: of the run.
-    epoch_steps: steps of an epoch.
-  """
-  lr = config.lr
-  if config.lr_batch:
-    lr *= (config.batch_size / config.lr_batch) ** 0.5
-  warmup = config.warmup_epochs * epoch_steps
-  total = config.epochs * epoch_steps
-
-  def schedule(count):
-    if config.lr_schedule == 'cosine':
-      rate = lr * 0.5 * (1 + jnp.cos(jnp.pi * jnp.minimum(count / total, 1)))
-    else:
-      rate = lr * config.lr_gamma ** ((count + 1) // config.lr_decay)
-    return rate * jnp.minimum(1, (count + 1) / warmup) if warmup else rate
-
-  return schedule
-
-
-def make_optimizer(
-  config: Config, epoch_steps: int = 1
-) -> optax.GradientTransformation:
-  """Adam, or AdamW on kernels alone, behind the clipping of the gradient."""
-  rate = learning_rate(config, epoch_steps)
-  tx = optax.adam(rate)
-  if config.weight_decay:
-    tx = optax.adamw(
-      rate,
-      weight_decay=config.weight_decay,
-      mask=lambda params: jax.tree.map(lambda x: x.ndim > 1, params),
-    )
-  if config.max_norm:
-    tx = optax.chain(optax.clip_by_global_norm(config.max_norm), tx)
-  return tx
 
 
 def create_train_state(
@@ -462,56 +424,6 @@ def train_and_evaluate(
   if stop.signal == signal.SIGINT:
     raise KeyboardInterrupt
   return records
-
-
-def make_score(
-  config: Config, skeleton: Skeleton, dataset: data.Dataset
-) -> Callable[[dict[str, Any]], dict[str, Any]]:
-  """The scores of variables after an epoch.
-
-  Returns:
-    Variables -> what `evaluate` returns for the test split, and `val_mpjpe`
-    where some subjects are kept for validation.
-  """
-  model = models.build(config, skeleton)
-  length = None
-  if config.calibrates:
-    length = data.canonical_length(dataset.train, skeleton)
-  splits = {'test': dataset.test, 'val': dataset.val}
-  if config.image_aligned:
-    splits = {
-      name: split and data.center_inputs(split, skeleton)
-      for name, split in splits.items()
-    }
-
-  def score(variables):
-    results = {
-      name: evaluate(
-        model,
-        variables,
-        split,
-        skeleton,
-        batch_size=config.eval_batch_size,
-        flip_test=config.flip_test,
-        canonical_length=length,
-      )
-      for name, split in splits.items()
-      if split
-    }
-    if 'val' in results:
-      results['test']['val_mpjpe'] = results['val']['mpjpe']
-    return results['test']
-
-  return score
-
-
-def rank(record: dict[str, Any], choose_on: str) -> float:
-  """What the best epoch is lowest in."""
-  return {
-    'last': -record['epoch'],
-    'val': record.get('val_mpjpe'),
-    'test': record['mpjpe'],
-  }[choose_on]
 
 
 def _arrays(train: data.Pairs, config: Config) -> dict[str, np.ndarray]:

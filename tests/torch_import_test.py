@@ -7,7 +7,14 @@ import jax
 import numpy as np
 import pytest
 
-from semgcn_jax import checkpoints, config, models, torch_import, train
+from semgcn_jax import (
+  checkpoints,
+  config,
+  models,
+  optimizers,
+  torch_import,
+  train,
+)
 from semgcn_jax.errors import FlagError, UserError
 from semgcn_jax.skeleton import H36M, save_skeleton
 from semgcn_jax.torch_names import entries, infer_model
@@ -205,7 +212,7 @@ def test_the_learning_rate_is_that_of_the_step(tmp_path):
   settings = config.load(run / 'config.json')
   assert settings.dataset == 'h36m'
   np.testing.assert_allclose(settings.lr, 1e-3)
-  rate = train.learning_rate(settings)(250_000)
+  rate = optimizers.learning_rate(settings)(250_000)
   np.testing.assert_allclose(rate, 1e-3 * 0.96**2)
 
 
@@ -305,7 +312,7 @@ def test_the_learning_rate_survives_there_and_back(tmp_path, step):
   torch_import.export_run(run, 'best', tmp_path / 'a.pth.tar')
   torch_import.import_run(tmp_path / 'a.pth.tar', tmp_path / 'b', {})
   back = config.load(tmp_path / 'b' / 'config.json')
-  rates = [train.learning_rate(s)(step) for s in (settings, back)]
+  rates = [optimizers.learning_rate(s)(step) for s in (settings, back)]
   np.testing.assert_allclose(*rates, rtol=1e-5)
 
 

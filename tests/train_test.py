@@ -13,10 +13,10 @@ import optax
 import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from semgcn_jax import checkpoints, config, data, models, train
+from semgcn_jax import checkpoints, config, data, models, optimizers, train
 from semgcn_jax import workdir as run_folder
 from semgcn_jax.errors import FlagError, UserError
-from semgcn_jax.evaluate import evaluate_run
+from semgcn_jax.evaluate import evaluate_run, rank
 from semgcn_jax.skeleton import H36M
 
 # 800 training poses; 4 chunks of 5 steps an epoch.
@@ -129,7 +129,7 @@ BEST = dataclasses.replace(
 
 
 def test_the_cosine_by_hand():
-  rate = train.learning_rate(
+  rate = optimizers.learning_rate(
     dataclasses.replace(
       BEST, lr=0.1, lr_batch=10, batch_size=40, epochs=4, warmup_epochs=0.5
     ),
@@ -141,7 +141,9 @@ def test_the_cosine_by_hand():
     np.testing.assert_allclose(rate(count), expected, rtol=1e-5, atol=1e-8)
   assert rate(40) < 1e-8
   # Warm-up of the staircase.
-  rate = train.learning_rate(dataclasses.replace(TINY, warmup_epochs=1.0), 4)
+  rate = optimizers.learning_rate(
+    dataclasses.replace(TINY, warmup_epochs=1.0), 4
+  )
   rates = [float(rate(count)) for count in range(6)]
   np.testing.assert_allclose(rates, np.minimum(1, np.arange(1, 7) / 4) * 1e-3)
 
@@ -238,7 +240,7 @@ def test_the_last_epoch_is_best_unless_told_otherwise(tmp_path):
   assert evaluate_run(tmp_path / 'run', 'best', {})['epoch'] == 2
   records = [{'epoch': 1, 'mpjpe': 5.0}, {'epoch': 2, 'mpjpe': 6.0}]
   for choose_on, epoch in (('last', 2), ('test', 1)):
-    best = min(records, key=lambda r: train.rank(r, choose_on))
+    best = min(records, key=lambda r: rank(r, choose_on))
     assert best['epoch'] == epoch
 
 
@@ -259,7 +261,7 @@ def test_bad_recipes(tmp_path):
 
 
 def test_learning_rate_is_a_staircase():
-  rate = train.learning_rate(
+  rate = optimizers.learning_rate(
     dataclasses.replace(TINY, lr=0.1, lr_decay=3, lr_gamma=0.5)
   )
   rates = [float(rate(count)) for count in range(7)]
@@ -378,7 +380,7 @@ def test_parameters_that_are_not_finite_are_not_saved(tmp_path):
   wild = dataclasses.replace(TINY, batch_size=800)
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(
-      train, 'learning_rate', lambda *_: lambda count: jnp.float32(jnp.inf)
+      optimizers, 'learning_rate', lambda *_: lambda count: jnp.float32(jnp.inf)
     )
     with pytest.raises(UserError, match='parameters are not finite in epoch 1'):
       train.train_and_evaluate(wild, tmp_path / 'run')
