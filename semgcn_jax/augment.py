@@ -96,11 +96,13 @@ def virtual_cameras(
 ) -> Batch:
   """Sees every pose by a random camera near its own.
 
-  The camera circles the pelvis about the world's vertical (`virtual_turn`) and
-  up or down (`virtual_pitch`), always facing it as before; then it moves along
-  its own axes (`virtual_shift`) and zooms (`virtual_zoom`). All are uniform
-  within their ranges, the zoom in its logarithm. With ranges of zero the
-  projection of the pose itself comes back.
+  The camera circles the pelvis about the world's vertical, z (`virtual_turn`),
+  and up or down about its own x axis (`virtual_pitch`), always facing it as
+  before; in the camera frame the pose turns instead, about its pelvis. Then
+  the camera moves along its own axes (`virtual_shift`) and zooms by 1 / (1 + z)
+  to 1 + z (`virtual_zoom`). All are uniform within their ranges, both signs,
+  the zoom in its logarithm. With ranges of zero the projection of the pose
+  itself comes back.
 
   Args:
     rng: key.
@@ -127,7 +129,12 @@ def virtual_cameras(
 
 
 def flip(positions: Array, skeleton: Skeleton) -> Array:
-  """Mirrors `[..., J, D]` in x, left and right joints exchanged."""
+  """Mirrors `[..., J, D]` in x, left and right joints exchanged.
+
+  On the normalised screen about the middle of the image, as is usual; an exact
+  mirror image would be about the principal point (28 pixels away, on average
+  over Human3.6M's cameras), which detected 2D does not always come with.
+  """
   order = np.arange(skeleton.num_joints)
   order[list(skeleton.left + skeleton.right)] = skeleton.right + skeleton.left
   mirror = np.ones(positions.shape[-1], np.float32)

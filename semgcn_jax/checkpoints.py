@@ -30,6 +30,7 @@ class Progress:
     loss_sum: sum of the losses of these chunks' steps.
     mpjpe: test score of the last finished epoch, mm.
     score: of that epoch; the lowest is the best.
+    epoch_steps: steps of an epoch, which a cosine rate depends on.
   """
 
   epoch: int = 0
@@ -37,6 +38,7 @@ class Progress:
   loss_sum: float = 0.0
   mpjpe: float | None = None
   score: float | None = None
+  epoch_steps: int = 1
 
 
 def folder(workdir: pathlib.Path) -> pathlib.Path:
@@ -262,7 +264,8 @@ def _by_path(tree: Any) -> dict[str, Any]:
 
 
 def _score(metrics: dict[str, float]) -> float:
-  return metrics['score']
+  # Runs of before there was a choice have their test error.
+  return metrics.get('score', metrics.get('mpjpe'))
 
 
 def _first_line(error: Exception) -> str:

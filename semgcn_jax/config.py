@@ -64,7 +64,9 @@ class Config:
   lr_schedule: str = _field('staircase', 'staircase, or cosine to zero.')
   lr_decay: int = _field(100_000, 'Steps between two decays of the staircase.')
   lr_gamma: float = _field(0.96, 'Factor of each decay.')
-  warmup_epochs: float = _field(0.0, 'The rate rises linearly over so many.')
+  warmup_epochs: float = _field(
+    0.0, 'The rate rises linearly over so many, at most half of the run.'
+  )
   weight_decay: float = _field(0.0, 'Of AdamW, on kernels; 0: Adam.')
   max_norm: float = _field(1.0, 'Gradients are clipped to this norm; 0: not.')
   loss: str = _field(
@@ -83,7 +85,7 @@ class Config:
   chunk_steps: int = _field(64, 'Steps between two looks of the host.')
 
   # Augmentation of the training poses; see augment.py.
-  flip: bool = _field(False, 'Mirror every other pose.')
+  flip: bool = _field(False, 'Mirror half of the poses, at random.')
   virtual_turn: float = _field(
     0.0, 'Turn the camera about the vertical by up to so many degrees.'
   )
@@ -120,8 +122,7 @@ class Config:
         )
     for name in (
       *('test_downsample', 'num_layers', 'max_norm', 'seed', 'lr_batch'),
-      *('warmup_epochs', 'weight_decay', 'virtual_shift', 'virtual_zoom'),
-      *('noise',),
+      *('warmup_epochs', 'weight_decay', 'virtual_shift', 'noise'),
     ):
       if not 0 <= getattr(self, name) < 2**31:
         raise FlagError(
@@ -132,10 +133,14 @@ class Config:
         raise FlagError(
           f'--{name}={getattr(self, name)}: must be at least 0, below 1'
         )
-    for name, highest in (('virtual_turn', 180), ('virtual_pitch', 90)):
+    for name, highest in (
+      ('virtual_turn', 180),
+      ('virtual_pitch', 90),
+      ('virtual_zoom', 1),
+    ):
       if not 0 <= getattr(self, name) <= highest:
         raise FlagError(
-          f'--{name}={getattr(self, name)}: must be from 0 to {highest} degrees'
+          f'--{name}={getattr(self, name)}: must be from 0 to {highest}'
         )
     for name, known in (
       ('precision', ('highest', 'default')),
@@ -146,21 +151,12 @@ class Config:
       choose(name, getattr(self, name), dict.fromkeys(known))
     if self.choose_on == 'val' and not self.val_subjects:
       raise FlagError('--choose_on=val: needs --val_subjects')
-    if self.virtual_cameras and (self.keypoints != 'gt' or self.image_aligned):
-      raise FlagError(
-        '--virtual_turn and the like: virtual cameras need --keypoints=gt, and'
-        ' no --image_aligned; switch them off with --virtual_turn=0'
-      )
 
   @property
-  def virtual_cameras(self) -> bool:
-    """Whether poses are seen by other cameras than the data's own."""
-    return any(
-      (
-        *(self.virtual_turn, self.virtual_pitch),
-        *(self.virtual_shift, self.virtual_zoom),
-      )
-    )
+  def virtual_cameras(self) -> tuple[str, ...]:
+    """The fields that have poses seen by other cameras than the data's own."""
+    names = ('virtual_turn', 'virtual_pitch', 'virtual_shift', 'virtual_zoom')
+    return tuple(name for name in names if getattr(self, name))
 
   @property
   def calibrates(self) -> bool:
@@ -251,7 +247,8 @@ def load(path: pathlib.Path) -> Config:
     UserError: no such file, or not a config.
   """
   try:
-    fields = json.loads(path.read_text())
+    # The released recipe was the only one before it had this field.
+    fields = {'choose_on': 'test'} | json.loads(path.read_text())
     return Config(
       **{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
     )

@@ -191,7 +191,12 @@ def print_result(result: dict[str, Any], config: Config) -> None:
 def make_score(
   config: Config, skeleton: Skeleton, dataset: data.Dataset
 ) -> Callable[[dict[str, Any]], dict[str, Any]]:
-  """The scores of variables after an epoch.
+  """How variables are scored after an epoch.
+
+  Args:
+    config: of the run.
+    skeleton: of the poses.
+    dataset: with its training split.
 
   Returns:
     Variables -> what `evaluate` returns for the test split, and `val_mpjpe`
@@ -201,30 +206,25 @@ def make_score(
   length = None
   if config.calibrates:
     length = data.canonical_length(dataset.train, skeleton)
-  splits = {'test': dataset.test, 'val': dataset.val}
-  if config.image_aligned:
-    splits = {
-      name: split and data.center_inputs(split, skeleton)
-      for name, split in splits.items()
-    }
+
+  def score_split(variables, split):
+    if config.image_aligned:
+      split = data.center_inputs(split, skeleton)
+    return evaluate(
+      model,
+      variables,
+      split,
+      skeleton,
+      batch_size=config.eval_batch_size,
+      flip_test=config.flip_test,
+      canonical_length=length,
+    )
 
   def score(variables):
-    results = {
-      name: evaluate(
-        model,
-        variables,
-        split,
-        skeleton,
-        batch_size=config.eval_batch_size,
-        flip_test=config.flip_test,
-        canonical_length=length,
-      )
-      for name, split in splits.items()
-      if split
-    }
-    if 'val' in results:
-      results['test']['val_mpjpe'] = results['val']['mpjpe']
-    return results['test']
+    result = score_split(variables, dataset.test)
+    if dataset.val is not None:
+      result['val_mpjpe'] = score_split(variables, dataset.val)['mpjpe']
+    return result
 
   return score
 
@@ -236,6 +236,15 @@ def rank(record: dict[str, Any], choose_on: str) -> float:
     'val': record.get('val_mpjpe'),
     'test': record['mpjpe'],
   }[choose_on]
+
+
+def check_flip(config: Config, skeleton: Skeleton) -> None:
+  """Raises a FlagError where mirrored poses are asked for and make no sense."""
+  if (config.flip or config.flip_test) and not skeleton.left:
+    raise FlagError(
+      f'--skeleton={config.skeleton}: has no left and right to exchange; use'
+      ' --noflip --noflip_test'
+    )
 
 
 def evaluate_run(
@@ -268,6 +277,7 @@ def evaluate_run(
     workdir, which, variables, averaged=averaged and own.averaging > 0
   )
   test = data.load(config, skeleton, train=False).test
+  check_flip(config, skeleton)
   canonical_length = None
   if config.calibrates:
     # Of the poses that the run was trained on, wherever they lie now.

@@ -1,5 +1,8 @@
 """The learning rate over time, and the optimizer."""
 
+import functools
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -8,20 +11,23 @@ from semgcn_jax.config import Config
 
 
 def learning_rate(config: Config, epoch_steps: int = 1) -> optax.Schedule:
-  """The rate of the t-th step, t from 1.
+  """The rate of every step.
 
-  The released staircase is lr * gamma^floor(t / decay). A cosine falls to zero
-  at the end of the last epoch (arXiv:1608.03983, without restarts). For Adam
-  the rate grows with the root of the batch size (arXiv:2205.10287).
+  The released staircase is lr * gamma^floor(t / decay) in the t-th step, t from
+  1. A cosine falls to zero at the end of the last epoch (arXiv:1608.03983,
+  without restarts). Either is multiplied by a linear warm-up. For Adam the rate
+  grows with the root of the batch size (arXiv:2205.10287, of which the betas
+  stay as they are).
 
   Args:
     config: of the run.
     epoch_steps: steps of an epoch.
+
+  Returns:
+    The number of steps before -> the rate.
   """
-  lr = config.lr
-  if config.lr_batch:
-    lr *= (config.batch_size / config.lr_batch) ** 0.5
-  warmup = config.warmup_epochs * epoch_steps
+  lr = peak_rate(config)
+  warmup = min(config.warmup_epochs, config.epochs / 2) * epoch_steps
   total = config.epochs * epoch_steps
 
   def schedule(count):
@@ -34,6 +40,13 @@ def learning_rate(config: Config, epoch_steps: int = 1) -> optax.Schedule:
   return schedule
 
 
+def peak_rate(config: Config) -> float:
+  """The rate that the schedule starts from, for this batch size."""
+  if not config.lr_batch:
+    return config.lr
+  return config.lr * (config.batch_size / config.lr_batch) ** 0.5
+
+
 def make_optimizer(
   config: Config, epoch_steps: int = 1
 ) -> optax.GradientTransformation:
@@ -44,8 +57,13 @@ def make_optimizer(
     tx = optax.adamw(
       rate,
       weight_decay=config.weight_decay,
-      mask=lambda params: jax.tree.map(lambda x: x.ndim > 1, params),
+      mask=functools.partial(jax.tree_util.tree_map_with_path, _is_kernel),
     )
   if config.max_norm:
     tx = optax.chain(optax.clip_by_global_norm(config.max_norm), tx)
   return tx
+
+
+def _is_kernel(path: tuple[Any, ...], param: jax.Array) -> bool:
+  del param
+  return path[-1].key == 'kernel'

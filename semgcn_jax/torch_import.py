@@ -126,7 +126,8 @@ def import_checkpoint(
   if checkpoint.get('error') is not None:
     error = _number(checkpoint, 'error', 0, 1e9)
   epoch = int(_number(checkpoint, 'epoch', 0, 2**31 - 2))
-  return state, Progress(epoch=epoch, mpjpe=error, score=error)
+  score = {'test': error, 'last': -epoch}.get(config.choose_on)
+  return state, Progress(epoch=epoch, mpjpe=error, score=score)
 
 
 def _number(
@@ -381,7 +382,13 @@ def _config_of(checkpoint: Mapping[str, Any], fields: dict[str, Any]) -> Config:
   choose('dataset', dataset, data.DATASETS)
   fields = {'preset': dataset, 'recipe': 'released'} | fields | inferred
   config = config_lib.preset(fields.pop('preset'), **fields)
-  if checkpoint.get('lr') is None or 'lr' in fields:
+  scaled = config.lr_batch or config.warmup_epochs
+  if (
+    checkpoint.get('lr') is None
+    or 'lr' in fields
+    or config.lr_schedule != 'staircase'
+    or scaled
+  ):
     return config
   lr = _number(checkpoint, 'lr', 1e-30, 1e9)
   step = _number(checkpoint, 'step', 0, 2**31 - 2)
@@ -413,7 +420,7 @@ def export_run(workdir: pathlib.Path, which: str, output: pathlib.Path) -> None:
   state = create_train_state(config, skeleton)
   state, progress = checkpoints.restore_state(workdir, state, which)
   step = int(state.step)
-  schedule = learning_rate(config, step // max(progress.epoch, 1) or 1)
+  schedule = learning_rate(config, progress.epoch_steps)
   lr = float(schedule(max(step - 1, 0)))
   write(export_checkpoint(state, progress, config, lr), output)
   print(f'{workdir}, epoch {progress.epoch} -> {output}')

@@ -23,6 +23,7 @@ from semgcn_jax.checkpoints import Progress
 from semgcn_jax.config import Config
 from semgcn_jax.errors import FlagError, UserError, choose, listed
 from semgcn_jax.evaluate import (
+  check_flip,
   make_score,
   mean_pose_score,
   print_result,
@@ -30,13 +31,14 @@ from semgcn_jax.evaluate import (
 )
 from semgcn_jax.interrupts import StopRequest
 from semgcn_jax.losses import LOSSES, pose_loss
-from semgcn_jax.optimizers import make_optimizer
+from semgcn_jax.optimizers import make_optimizer, peak_rate
 from semgcn_jax.progress import ProgressBar
 from semgcn_jax.skeleton import Skeleton
 
 AXIS = 'batch'  # The pmap axis of the devices.
 DROPOUT, SHUFFLE, AUGMENT = range(3)  # What a key is for.
 AVERAGING_POSES = 256  # That the decay of --averaging is for.
+NEAREST = 1.0  # Metres from a virtual camera to a pelvis, at least.
 
 _ADVICE = 'earlier checkpoints are kept: lower --lr, or look into the data'
 
@@ -96,7 +98,7 @@ def train_step(
   state: TrainState,
   batch: Batch,
   *,
-  augment: Callable[[jax.Array, Batch], Batch],
+  augment_fn: Callable[[jax.Array, Batch], Batch],
   loss: Callable[[jax.Array, jax.Array], jax.Array],
   decay: float,
 ) -> tuple[TrainState, jax.Array]:
@@ -105,9 +107,9 @@ def train_step(
   Args:
     state: the same on every device.
     batch: this device's share, see `augment`.
-    augment: of a key and the batch.
+    augment_fn: of a key and the batch.
     loss: of predictions and targets `[B, J, 3]`.
-    decay: of the averaged variables.
+    decay: of the averaged variables, per step.
 
   Returns:
     The new state, and the loss over the whole batch.
@@ -119,7 +121,7 @@ def train_step(
       rng = jax.random.fold_in(rng, number)
     return rng
 
-  batch = augment(key(AUGMENT), batch)
+  batch = augment_fn(key(AUGMENT), batch)
 
   def loss_fn(params):
     predicted, updated = state.apply_fn(
@@ -136,7 +138,7 @@ def train_step(
   value, grads = jax.lax.pmean((value, grads), AXIS)
   new = state.apply_gradients(grads=grads, batch_stats=batch_stats)
   if state.averaged is not None:
-    # Early on, over a tenth of the steps so far.
+    # The decay is min(decay, (1 + t) / (10 + t)), so that the start is forgot.
     share = jnp.maximum(1 - decay, 9 / (10.0 + state.step))
     new = new.replace(
       averaged=optax.incremental_update(new.variables, state.averaged, share)
@@ -173,7 +175,7 @@ def make_train_chunk(
   )
   step_fn = functools.partial(
     train_step,
-    augment=functools.partial(
+    augment_fn=functools.partial(
       augment,
       config=config,
       skeleton=skeleton,
@@ -316,10 +318,8 @@ def train_and_evaluate(
       f' devices; use a multiple of {mesh.size}'
     )
   skeleton = run_folder.skeleton_of(config, workdir)
-  if (config.flip or config.flip_test) and not skeleton.left:
-    raise FlagError(
-      '--flip, --flip_test: the skeleton has no left and right to exchange'
-    )
+  check_flip(config, skeleton)
+  _check_virtual_cameras(config)
   dataset = data.load(config, skeleton)
   train = dataset.train
   steps, rest = divmod(len(train), config.batch_size)
@@ -333,10 +333,10 @@ def train_and_evaluate(
     ' pairs; the mean training pose scores'
     f' {mean_pose_score(train, dataset.test):.1f} mm'
   ]
-  if dataset.val:
+  if dataset.val is not None:
+    use = 'choose the best epoch' if config.choose_on == 'val' else 'are scored'
     lines.append(
-      f'the best epoch is chosen on {len(dataset.val):,} pairs of'
-      f' {listed(config.val_subjects)}'
+      f'{len(dataset.val):,} pairs of {listed(config.val_subjects)} {use}'
     )
   score = make_score(config, skeleton, dataset)
   if config.image_aligned:
@@ -355,6 +355,7 @@ def train_and_evaluate(
     run_folder.claim(config, skeleton, workdir, resume),
   ):
     state, progress, records = _restore(config, workdir, state, len(bounds))
+    progress = dataclasses.replace(progress, epoch_steps=steps)
     run_folder.write_records(records, workdir)
     with (
       checkpoints.open_manager(workdir, config.keep_checkpoints) as manager,
@@ -370,7 +371,7 @@ def train_and_evaluate(
       lines.append(
         f'{config.model}: {num_params:,} parameters, on {mesh.size}'
         f' {mesh.devices[0].device_kind}; {steps} steps of {config.batch_size}'
-        f' poses an epoch{dropped}'
+        f' poses an epoch{dropped}; learning rate {peak_rate(config):.2g}'
       )
       if progress.epoch == config.epochs:
         lines.append(
@@ -404,6 +405,7 @@ def train_and_evaluate(
           progress.epoch + 1,
           mpjpe=record['mpjpe'],
           score=rank(record, config.choose_on),
+          epoch_steps=steps,
         )
         records.append(record)
         # The log is never more than one epoch ahead of the checkpoints.
@@ -426,11 +428,29 @@ def train_and_evaluate(
   return records
 
 
+def _check_virtual_cameras(config: Config) -> None:
+  """Raises a FlagError where the 2D is no projection that could be redone."""
+  if config.virtual_cameras and (
+    config.keypoints != 'gt' or config.image_aligned
+  ):
+    given = ' '.join(f'--{name}=0' for name in config.virtual_cameras)
+    raise FlagError(
+      f'--{config.virtual_cameras[0]}: virtual cameras need --keypoints=gt, and'
+      f' no --image_aligned; or give {given}'
+    )
+
+
 def _arrays(train: data.Pairs, config: Config) -> dict[str, np.ndarray]:
   """The arrays of a batch that the training needs, of all poses."""
   names = ['inputs', 'targets']
   if config.virtual_cameras:
     names += ['roots', 'cameras']
+    nearest = train.roots[:, 2].min()
+    if nearest - config.virtual_shift < NEAREST:
+      raise FlagError(
+        f'--virtual_shift={config.virtual_shift:g}: the nearest pose is'
+        f' {nearest:.2f} m from its camera, and {NEAREST} m must be left'
+      )
   return {name: getattr(train, name) for name in names}
 
 

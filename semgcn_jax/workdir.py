@@ -14,7 +14,8 @@ from semgcn_jax.config import Config
 from semgcn_jax.errors import FlagError, UserError
 from semgcn_jax.skeleton import Skeleton, load_skeleton, save_skeleton
 
-# Fields that may change when a run is resumed: none of them touches a step.
+# Fields that may change when a run is resumed: none of them touches a step,
+# but for the epochs of a cosine.
 RESUME_MAY_CHANGE = ('epochs', 'data_dir', 'keep_checkpoints')
 # All that a run leaves that was killed before it had a config.
 BEGUN = ('config.tmp', 'skeleton.json')
@@ -53,8 +54,15 @@ def check(config: Config, workdir: pathlib.Path, resume: bool) -> None:
   now = dataclasses.asdict(config)
   for name, value in before.items():
     fixed = name not in RESUME_MAY_CHANGE
-    # A cosine ends with the last epoch.
-    fixed |= name == 'epochs' and config.lr_schedule == 'cosine'
+    if (
+      now[name] != value
+      and name == 'epochs'
+      and before['lr_schedule'] != ('staircase')
+    ):
+      raise FlagError(
+        f'--epochs={now[name]}: the run in {workdir} has {value}, at whose end'
+        ' its learning rate is zero; name another --workdir for a longer run'
+      )
     if now[name] != value and fixed:
       raise FlagError(
         f'--{name}={now[name]}: the run in {workdir} has {value}; name another'

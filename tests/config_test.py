@@ -49,6 +49,7 @@ def test_released_settings():
     ('virtual_turn', 181.0),
     ('virtual_pitch', float('nan')),
     ('virtual_shift', -1.0),
+    ('virtual_zoom', 1.5),
     ('lr_schedule', 'steps'),
     ('choose_on', 'luck'),
     ('recipe', 'secret'),
@@ -79,9 +80,9 @@ def test_a_recipe_gives_way_to_presets_and_flags():
   assert held.choose_on == 'val'
   with pytest.raises(FlagError, match='--choose_on=val: needs --val_subjects'):
     config.preset('cmu', choose_on='val')
-  with pytest.raises(FlagError, match='virtual cameras need --keypoints=gt'):
-    config.preset('h36m_sh', recipe='best')
-  assert config.preset('h36m_sh', recipe='best', virtual_turn=0.0).flip
+  # A run can be scored on other 2D than it was trained on.
+  scored = dataclasses.replace(config.preset('cmu_best'), keypoints='sh')
+  assert scored.virtual_cameras == ('virtual_turn',)
 
 
 def test_unknown_preset_lists_the_presets():

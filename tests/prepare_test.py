@@ -113,7 +113,7 @@ def test_cmu_by_command(tmp_path):
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_leaves_nothing(tmp_path, number):
-  cmu_tree(tmp_path / 'subjects', megabytes=20)
+  cmu_tree(tmp_path / 'subjects', megabytes=12)
   zip_of(tmp_path, tmp_path / 'cmu.zip')
   out = tmp_path / 'data'
   process = start(

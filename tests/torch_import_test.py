@@ -298,6 +298,42 @@ def test_flags_that_contradict_the_file(tmp_path):
     assert not run.exists()
 
 
+def test_a_best_run_there_and_back(tmp_path):
+  """Its averaged weights go, with the rate of the cosine at its step."""
+  settings = config.preset(
+    'h36m', recipe='best', hid_dim=4, num_layers=1, epochs=4
+  )
+  run = tmp_path / 'run'
+  run.mkdir()
+  config.save(settings, run / 'config.json')
+  save_skeleton(H36M, run / 'skeleton.json')
+  state = train.create_train_state(settings, H36M, 20)
+  state = state.replace(
+    step=np.int32(35),  # In the second epoch.
+    averaged=jax.tree.map(lambda x: x + 1, state.variables),
+  )
+  progress = checkpoints.Progress(1, 2, mpjpe=40.0, score=-1, epoch_steps=20)
+  with checkpoints.open_manager(run, 1) as manager:
+    checkpoints.save(manager, state, progress)
+  torch_import.export_run(run, 'last', tmp_path / 'a.pth.tar')
+  checkpoint = torch_import.read(tmp_path / 'a.pth.tar')
+  rate = optimizers.learning_rate(settings, 20)(34)
+  np.testing.assert_allclose(checkpoint['lr'], rate, rtol=1e-5)
+  fields = {'recipe': 'best', 'epochs': 4}
+  torch_import.import_run(tmp_path / 'a.pth.tar', tmp_path / 'b', fields)
+  back = config.load(tmp_path / 'b' / 'config.json')
+  assert back.lr == settings.lr
+  fresh = train.create_train_state(back, H36M, 20)
+  ours, progress = checkpoints.restore_state(tmp_path / 'b', fresh)
+  jax.tree.map(
+    np.testing.assert_array_equal, ours.scored, jax.device_get(state.averaged)
+  )
+  jax.tree.map(np.testing.assert_array_equal, ours.scored, ours.variables)
+  # Without the recipe it is a released model like any other.
+  torch_import.import_run(tmp_path / 'a.pth.tar', tmp_path / 'c', {})
+  assert config.load(tmp_path / 'c' / 'config.json').averaging == 0
+
+
 @pytest.mark.parametrize('step', [1, 99_998, 99_999, 100_000, 100_001])
 def test_the_learning_rate_survives_there_and_back(tmp_path, step):
   settings, state = make_state('semgcn')

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from flax.traverse_util import flatten_dict
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from semgcn_jax import checkpoints, config, data, models, optimizers, train
@@ -140,6 +141,11 @@ def test_the_cosine_by_hand():
     expected *= min(1, (count + 1) / 5)
     np.testing.assert_allclose(rate(count), expected, rtol=1e-5, atol=1e-8)
   assert rate(40) < 1e-8
+  # At most half of the run is warm-up.
+  short = dataclasses.replace(BEST, epochs=2, warmup_epochs=50.0, lr_batch=0)
+  rates = [optimizers.learning_rate(short, 10)(count) for count in range(20)]
+  expected = [(c + 1) / 10 * (1 + np.cos(np.pi * c / 20)) for c in range(10)]
+  np.testing.assert_allclose(rates[:10], 0.5e-3 * np.array(expected), rtol=1e-5)
   # Warm-up of the staircase.
   rate = optimizers.learning_rate(
     dataclasses.replace(TINY, warmup_epochs=1.0), 4
@@ -148,16 +154,21 @@ def test_the_cosine_by_hand():
   np.testing.assert_allclose(rates, np.minimum(1, np.arange(1, 7) / 4) * 1e-3)
 
 
-def test_weight_decay_is_of_kernels_alone():
-  state = train.create_train_state(BEST, H36M, 20)
+@pytest.mark.parametrize('conv', ['semantic', 'channel_wise'])
+def test_weight_decay_is_of_kernels_alone(conv):
+  settings = dataclasses.replace(BEST, conv=conv)
+  state = train.create_train_state(settings, H36M, 20)
   zeros = jax.tree.map(jnp.zeros_like, state.params)
   updates, _ = state.tx.update(zeros, state.opt_state, state.params)
   # The first of 20 steps of warm-up; no gradient, so nothing but the decay.
   rate = 1e-3 * (40 / 256) ** 0.5 / 20
-  for update, param in zip(
-    jax.tree.leaves(updates), jax.tree.leaves(state.params), strict=True
-  ):
-    expected = -rate * 0.1 * param if param.ndim > 1 else 0 * param
+  params = flatten_dict(state.params)
+  assert {path[-1] for path in params} == {
+    *('kernel', 'bias', 'scale', 'edge_logits', 'affinity')
+  }
+  for path, update in flatten_dict(updates).items():
+    share = -rate * 0.1 if path[-1] == 'kernel' else 0
+    expected = share * params[path]
     np.testing.assert_allclose(update, expected, rtol=1e-4, atol=1e-12)
 
 
@@ -229,7 +240,9 @@ def test_everything_on_trains_resumes_and_keeps_both_kinds(tmp_path):
   assert abs(raw['mpjpe'] - result['mpjpe']) > 0.1
   once = evaluate_run(tmp_path / 'whole', 'best', {'flip_test': False})
   assert abs(once['mpjpe'] - result['mpjpe']) > 0.01
-  with pytest.raises(FlagError, match='--epochs=4: the run in'):
+  with pytest.raises(
+    FlagError, match='--epochs=4: .* its learning rate is zero'
+  ):
     longer = dataclasses.replace(settings, epochs=4)
     train.train_and_evaluate(longer, tmp_path / 'whole', resume=True)
 
@@ -254,10 +267,17 @@ def test_bad_recipes(tmp_path):
   check('--val_subjects: S9 is not a training', val_subjects=('S9',))
   everyone = ('S1', 'S5', 'S6', 'S7', 'S8')
   check('leave a subject to train on', val_subjects=everyone)
+  split = {'train_subjects': ('S1', 'S9'), 'test_subjects': ('S9',)}
+  check('S9 twice', val_subjects=('S9',), **split)
+  check('S5 twice', val_subjects=('S5', 'S5'))
+  message = '--virtual_turn: .* or give --virtual_turn=0 --virtual_pitch=0'
+  check(message, keypoints='sh', image_aligned=False)
+  check(message, image_aligned=True)
+  check('--virtual_shift=9: the nearest pose is', virtual_shift=9.0)
   chain = tmp_path / 'chain.json'
   fields = dataclasses.asdict(H36M) | {'left': (), 'right': ()}
   chain.write_text(json.dumps(fields))
-  check('--flip, --flip_test: the skeleton has no left', skeleton=str(chain))
+  check('chain.json: has no left and right', skeleton=str(chain))
 
 
 def test_learning_rate_is_a_staircase():

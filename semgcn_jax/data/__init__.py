@@ -76,7 +76,9 @@ def load(config: Config, skeleton: Skeleton, *, train: bool = True) -> Dataset:
   )
   if not train_subjects:
     raise FlagError('--val_subjects: leave a subject to train on')
-  used = (*train_subjects, *test_subjects) if train else test_subjects
+  used = test_subjects
+  if train:
+    used = (*train_subjects, *config.val_subjects, *test_subjects)
   twice = sorted({subject for subject in used if used.count(subject) > 1})
   if twice:
     raise FlagError(
