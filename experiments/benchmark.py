@@ -1,0 +1,92 @@
+"""Measures training steps and predictions: speed, compile time, memory.
+
+python experiments/benchmark.py --batch_sizes=64,1024 --forward_batch_sizes=1
+"""
+
+import dataclasses
+import pathlib
+
+import jax
+from absl import flags
+
+from semgcn_jax import benchmark, cli
+from semgcn_jax.errors import FlagError
+from semgcn_jax.evaluate import check_output, write_json
+from semgcn_jax.skeleton import load_skeleton
+
+cli.define_config_flags()
+_BATCH_SIZES = flags.DEFINE_list('batch_sizes', ['64', '1024'], 'Of training.')
+_FORWARD = flags.DEFINE_list(
+  'forward_batch_sizes', ['1', '1024'], 'Of predictions.'
+)
+_PRECISIONS = flags.DEFINE_list(
+  'precisions', ['highest'], 'highest, default, or both.'
+)
+_NUM_POSES = flags.DEFINE_integer(
+  'num_poses', 100_000, 'Random training poses on the device.', lower_bound=1
+)
+_REPEATS = flags.DEFINE_integer('repeats', 10, 'The median is of so many.', 1)
+_OUTPUT = flags.DEFINE_string('output', None, 'JSON file to write.')
+
+
+def main():
+  base = cli.config_from_flags()
+  skeleton = load_skeleton(base.skeleton)
+  if _OUTPUT.value:
+    check_output(pathlib.Path(_OUTPUT.value))
+  training, forward = (
+    [
+      dataclasses.replace(base, precision=precision, batch_size=size)
+      for precision in _PRECISIONS.value
+      for size in _sizes(flag)
+    ]
+    for flag in (_BATCH_SIZES, _FORWARD)
+  )
+  count = jax.local_device_count()
+  for config in training:
+    if config.batch_size % count:
+      raise FlagError(
+        f'--batch_sizes: {config.batch_size} does not split over {count}'
+        ' devices'
+      )
+  ceilings = benchmark.measure_ceilings(_PRECISIONS.value, _REPEATS.value)
+  print(f'{count} {jax.local_devices()[0].device_kind}; measured ceilings:')
+  for precision, flops in ceilings.flops.items():
+    print(f'  matrix product, {precision}: {flops / 1e12:.2f} TFLOP/s')
+  print(f'  copy: {ceilings.bytes / 1e9:.0f} GB/s')
+  rows = [
+    benchmark.measure_training(
+      config,
+      skeleton,
+      ceilings,
+      num_poses=_NUM_POSES.value,
+      repeats=_REPEATS.value,
+    )
+    for config in training
+  ] + [
+    benchmark.measure_forward(
+      config, skeleton, ceilings, repeats=_REPEATS.value
+    )
+    for config in forward
+  ]
+  for line in benchmark.format_rows(rows):
+    print(line)
+  if _OUTPUT.value:
+    result = {
+      'device': jax.local_devices()[0].device_kind,
+      'ceilings': dataclasses.asdict(ceilings),
+      'config': dataclasses.asdict(base),
+      'rows': [dataclasses.asdict(row) for row in rows],
+    }
+    write_json(result, pathlib.Path(_OUTPUT.value))
+
+
+def _sizes(flag) -> list[int]:
+  try:
+    return [int(size) for size in flag.value]
+  except ValueError as error:
+    raise FlagError(f'--{flag.name}: give whole numbers') from error
+
+
+if __name__ == '__main__':
+  cli.run(main)

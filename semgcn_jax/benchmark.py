@@ -1,0 +1,229 @@
+"""Measures speed and memory on the devices that are there."""
+
+import dataclasses
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from semgcn_jax import models, train
+from semgcn_jax.cameras import h36m_cameras
+from semgcn_jax.config import Config
+from semgcn_jax.evaluate import predict
+from semgcn_jax.skeleton import Skeleton
+
+
+@dataclasses.dataclass(frozen=True)
+class Ceilings:
+  """What the device reaches at most, measured.
+
+  Attributes:
+    flops: per second, of a large matrix product in each precision.
+    bytes: per second, read and written by a large copy.
+  """
+
+  flops: dict[str, float]
+  bytes: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+  """One measurement.
+
+  Attributes:
+    what: 'train' or 'forward'.
+    batch_size: poses a step, over all devices.
+    precision: of matrix products.
+    devices: how many.
+    step_ms: median time of a step or call.
+    poses_per_second: that it makes.
+    compile_s: tracing, compiling and the first call.
+    memory_mb: of one device: arguments, results and temporaries.
+    flops: of a step on one device, as the compiler counts them.
+    bytes: accessed by a step on one device, likewise.
+    flops_share: of the measured ceiling.
+    bytes_share: of the measured ceiling; above one where caches serve.
+  """
+
+  what: str
+  batch_size: int
+  precision: str
+  devices: int
+  step_ms: float
+  poses_per_second: float
+  compile_s: float
+  memory_mb: float
+  flops: float
+  bytes: float
+  flops_share: float
+  bytes_share: float
+
+
+def measure_ceilings(precisions: Sequence[str], repeats: int) -> Ceilings:
+  """Times a matrix product and a copy that fill the device."""
+  on_cpu = jax.local_devices()[0].platform == 'cpu'
+  size, length = (1024, 2**24) if on_cpu else (8192, 2**28)
+  random = jax.jit(jax.random.normal, static_argnums=1)
+  matrix = random(jax.random.PRNGKey(0), (size, size))
+  vector = random(jax.random.PRNGKey(1), (length,))
+  flops = {}
+  for precision in precisions:
+    with jax.default_matmul_precision(precision):
+      product = jax.jit(jnp.matmul)
+      seconds = _median(lambda f=product: f(matrix, matrix), repeats)
+    flops[precision] = 2 * size**3 / seconds
+  # Not the identity, which would copy nothing.
+  copy = jax.jit(jnp.negative)
+  seconds = _median(lambda: copy(vector), repeats)
+  return Ceilings(flops, 2 * vector.nbytes / seconds)
+
+
+def _median(call: Callable[[], Any], repeats: int) -> float:
+  """Seconds of a call that has been warmed up."""
+  jax.block_until_ready(call())
+  seconds = []
+  for _ in range(repeats):
+    start = time.perf_counter()
+    jax.block_until_ready(call())
+    seconds.append(time.perf_counter() - start)
+  return statistics.median(seconds)
+
+
+def measure_training(
+  config: Config,
+  skeleton: Skeleton,
+  ceilings: Ceilings,
+  *,
+  num_poses: int,
+  repeats: int,
+) -> Row:
+  """Times chunks of training steps, as `train_and_evaluate` runs them.
+
+  Args:
+    config: of the run; its batch size, precision and chunk are measured.
+    skeleton: of the poses.
+    ceilings: of this device.
+    num_poses: random poses that lie on the devices.
+    repeats: chunks to time.
+  """
+  mesh = Mesh(np.array(jax.local_devices()), (train.AXIS,))
+  replicated = NamedSharding(mesh, PartitionSpec())
+  rng = np.random.default_rng(0)
+  cameras = h36m_cameras()['S1']
+  arrays = {
+    'inputs': rng.normal(size=(num_poses, skeleton.num_joints, 2)),
+    'targets': rng.normal(size=(num_poses, skeleton.num_joints, 3)),
+  }
+  arrays = {name: array.astype(np.float32) for name, array in arrays.items()}
+  if config.virtual_cameras:
+    arrays['roots'] = np.full((num_poses, 3), 5, np.float32)
+    arrays['cameras'] = rng.integers(4, size=num_poses, dtype=np.int32)
+  arrays = jax.device_put(arrays, replicated)
+  share = config.batch_size // mesh.size
+  order = rng.integers(
+    num_poses, size=(mesh.size, config.chunk_steps, share), dtype=np.int32
+  )
+  state = train.create_train_state(config, skeleton, config.chunk_steps)
+  state = jax.device_put(state, replicated)
+  chunk = train.make_train_chunk(config, skeleton, mesh, cameras)
+  start = time.perf_counter()
+  compiled = chunk.lower(state, arrays, order).compile()
+  state, losses = compiled(state, arrays, order)
+  jax.block_until_ready(losses)
+  compile_s = time.perf_counter() - start
+  seconds = []
+  for _ in range(repeats):
+    start = time.perf_counter()
+    state, losses = compiled(state, arrays, order)
+    jax.block_until_ready(losses)
+    seconds.append((time.perf_counter() - start) / config.chunk_steps)
+  # The compiler counts the loop over the steps once.
+  return _row(
+    'train', config, mesh.size, seconds, compile_s, compiled, ceilings
+  )
+
+
+def measure_forward(
+  config: Config, skeleton: Skeleton, ceilings: Ceilings, *, repeats: int
+) -> Row:
+  """Times predictions of one batch on one device, from its memory."""
+  model = models.build(config, skeleton)
+  shape = (config.batch_size, skeleton.num_joints, 2)
+  inputs = jax.random.normal(jax.random.PRNGKey(0), shape)
+  variables = jax.jit(model.init)(jax.random.PRNGKey(1), inputs)
+  with jax.default_matmul_precision(config.precision):
+    start = time.perf_counter()
+    forward = (
+      jax.jit(
+        lambda variables, inputs: predict(
+          model, variables, inputs, skeleton, flip_test=config.flip_test
+        )
+      )
+      .lower(variables, inputs)
+      .compile()
+    )
+    jax.block_until_ready(forward(variables, inputs))
+    compile_s = time.perf_counter() - start
+    # The dispatch counts too: one call is what a user waits for.
+    seconds = [
+      _median(lambda: forward(variables, inputs), 10) for _ in range(repeats)
+    ]
+  measured = (seconds, compile_s, forward, ceilings)
+  return _row('forward', config, 1, *measured)
+
+
+def _row(
+  what: str,
+  config: Config,
+  devices: int,
+  seconds: Sequence[float],
+  compile_s: float,
+  compiled: Any,
+  ceilings: Ceilings,
+) -> Row:
+  step = statistics.median(seconds)
+  cost = compiled.cost_analysis()
+  cost = cost[0] if isinstance(cost, list) else cost
+  memory = compiled.memory_analysis()
+  used = (
+    memory.argument_size_in_bytes
+    + memory.output_size_in_bytes
+    + memory.temp_size_in_bytes
+    - memory.alias_size_in_bytes
+  )
+  flops, accessed = cost['flops'], cost['bytes accessed']
+  return Row(
+    what=what,
+    batch_size=config.batch_size,
+    precision=config.precision,
+    devices=devices,
+    step_ms=1e3 * step,
+    poses_per_second=config.batch_size / step,
+    compile_s=compile_s,
+    memory_mb=used / 1e6,
+    flops=flops,
+    bytes=accessed,
+    flops_share=flops / step / ceilings.flops[config.precision],
+    bytes_share=accessed / step / ceilings.bytes,
+  )
+
+
+def format_rows(rows: Sequence[Row]) -> Iterator[str]:
+  """A table, a line a measurement."""
+  yield (
+    f'{"":8}{"batch":>7}{"precision":>10}{"devices":>8}{"ms":>10}'
+    f'{"poses/s":>12}{"compile s":>10}{"MB":>9}{"GFLOP":>9}{"GB":>8}'
+    f'{"% FLOP/s":>9}{"% GB/s":>7}'
+  )
+  for row in rows:
+    yield (
+      f'{row.what:8}{row.batch_size:7,}{row.precision:>10}{row.devices:8}'
+      f'{row.step_ms:10.3f}{row.poses_per_second:12,.0f}{row.compile_s:10.1f}'
+      f'{row.memory_mb:9,.0f}{row.flops / 1e9:9.3f}{row.bytes / 1e9:8.3f}'
+      f'{100 * row.flops_share:9.1f}{100 * row.bytes_share:7.1f}'
+    )
