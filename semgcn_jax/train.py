@@ -412,7 +412,7 @@ def train_and_evaluate(
         manager.wait_until_finished()
         run_folder.append_record(record, workdir)
         checkpoints.save(manager, state, progress)
-        visualize.plot_curves(records, workdir / 'curves.png')
+        visualize.plot_curves(records, workdir / 'curves.png', config=config)
         bar.line(
           f'epoch {progress.epoch}/{config.epochs}'
           '  loss {train_loss:.5f}  MPJPE {mpjpe:.2f} mm  P-MPJPE'

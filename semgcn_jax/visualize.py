@@ -8,13 +8,19 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from semgcn_jax.config import Config
+from semgcn_jax.evaluate import rank
 
-def plot_curves(records: Sequence[dict[str, Any]], path: pathlib.Path) -> None:
-  """Draws training loss and test error of every epoch.
+
+def plot_curves(
+  records: Sequence[dict[str, Any]], path: pathlib.Path, *, config: Config
+) -> None:
+  """Draws training loss and errors of every epoch; a dot marks the best one.
 
   Args:
     records: the lines of metrics.jsonl.
     path: the PNG to write, under a temporary name first.
+    config: of the run.
   """
   figure = Figure(figsize=(9, 3.6), layout='constrained')
   FigureCanvasAgg(figure)
@@ -23,16 +29,21 @@ def plot_curves(records: Sequence[dict[str, Any]], path: pathlib.Path) -> None:
   style = {'marker': '.' if len(epochs) < 40 else '', 'linewidth': 1.5}
   loss = [record['train_loss'] for record in records]
   left.plot(epochs, loss, color='tab:gray', **style)
-  left.set(yscale='log', ylabel='training loss (m²)', xlabel='epoch')
-  for name, label in (('mpjpe', 'MPJPE'), ('p_mpjpe', 'P-MPJPE')):
+  unit = 'm²' if config.loss.startswith('joints') else 'm'
+  left.set(yscale='log', ylabel=f'training loss ({unit})', xlabel='epoch')
+  ranks = [rank(record, config.choose_on) for record in records]
+  best = ranks.index(min(ranks))
+  curves = {'mpjpe': 'MPJPE', 'p_mpjpe': 'P-MPJPE'}
+  if config.val_subjects:
+    curves['val_mpjpe'] = f'MPJPE of {", ".join(config.val_subjects)}'
+  for name, label in curves.items():
     errors = [record[name] for record in records]
     (curve,) = right.plot(epochs, errors, label=label, **style)
-    best = min(range(len(errors)), key=errors.__getitem__)
     right.plot(epochs[best], errors[best], 'o', color=curve.get_color())
     right.annotate(
       f'{errors[best]:.1f}',
       (epochs[best], errors[best]),
-      xytext=(0, -13),
+      xytext=(0, 7 if name == 'val_mpjpe' else -13),
       textcoords='offset points',
       ha='center',
       color=curve.get_color(),

@@ -83,6 +83,8 @@ def read_all(clips: Sequence[Clip]) -> list[np.ndarray]:
     UserError: that of the first clip that cannot be read.
   """
   console = rich.console.Console(highlight=False)
+  if not console.is_terminal:
+    console.print(f'converting {len(clips):,} clips')
   # Most of the time goes into parsing text, which holds Python's lock. Spawned:
   # a fork of a program that runs threads, as JAX does, can hang.
   with concurrent.futures.ProcessPoolExecutor(
