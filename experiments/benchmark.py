@@ -15,6 +15,7 @@ from semgcn_jax.evaluate import check_output, write_json
 from semgcn_jax.skeleton import load_skeleton
 
 cli.define_config_flags()
+cli.define_cache_flag()
 _BATCH_SIZES = flags.DEFINE_list('batch_sizes', ['64', '1024'], 'Of training.')
 _FORWARD = flags.DEFINE_list(
   'forward_batch_sizes', ['1', '1024'], 'Of predictions.'
@@ -30,6 +31,7 @@ _OUTPUT = flags.DEFINE_string('output', None, 'JSON file to write.')
 
 
 def main():
+  cli.use_compilation_cache()
   base = cli.config_from_flags()
   skeleton = load_skeleton(base.skeleton)
   if _OUTPUT.value:

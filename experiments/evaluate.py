@@ -11,6 +11,7 @@ cli.define_config_flags(
   *('data_dir', 'keypoints', 'actions', 'test_subjects', 'test_downsample'),
   *('cameras', 'eval_batch_size', 'scale_calibration', 'flip_test'),
 )
+cli.define_cache_flag()
 _CHECKPOINT = flags.DEFINE_string('checkpoint', None, 'Folder of the run.')
 _WHICH = flags.DEFINE_string('which', 'best', 'best, last, or an epoch.')
 _WEIGHTS = flags.DEFINE_enum(
@@ -21,6 +22,7 @@ flags.mark_flag_as_required('checkpoint')
 
 
 def main():
+  cli.use_compilation_cache()
   if _OUTPUT.value:
     check_output(pathlib.Path(_OUTPUT.value))
   result = evaluate_run(

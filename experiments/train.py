@@ -11,11 +11,13 @@ from semgcn_jax.train import train_and_evaluate
 from semgcn_jax.workdir import holds_run
 
 cli.define_config_flags()
+cli.define_cache_flag()
 flags.DEFINE_string('workdir', None, 'Run folder; default runs/<preset>.')
 flags.DEFINE_bool('resume', False, 'Go on with the run in --workdir.')
 
 
 def main():
+  cli.use_compilation_cache()
   config = cli.config_from_flags()
   workdir = pathlib.Path(flags.FLAGS.workdir or f'runs/{config.preset}')
   resume = flags.FLAGS.resume

@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from absl import logging as absl_logging
 
 from semgcn_jax import config as config_lib
 from semgcn_jax.config import Config
-from semgcn_jax.errors import UserError
+from semgcn_jax.errors import FlagError, UserError
 
 _DEFINE = {
   bool: flags.DEFINE_bool,
@@ -21,6 +22,39 @@ _DEFINE = {
   str: flags.DEFINE_string,
   tuple: flags.DEFINE_list,
 }
+
+
+def define_cache_flag() -> None:
+  """Defines --compilation_cache, for `use_compilation_cache`."""
+  home = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
+  flags.DEFINE_string(
+    'compilation_cache',
+    os.path.join(home, 'semgcn_jax'),
+    'Folder of compiled programs, for a faster start; empty: none.',
+    module_name=sys.argv[0],
+  )
+
+
+def use_compilation_cache() -> None:
+  """Keeps compiled programs for the next start, as --compilation_cache says.
+
+  JAX's own variable JAX_COMPILATION_CACHE_DIR comes first.
+  """
+  folder = flags.FLAGS.compilation_cache
+  if not folder or 'JAX_COMPILATION_CACHE_DIR' in os.environ:
+    return
+  try:
+    os.makedirs(folder, exist_ok=True)
+  except OSError as error:
+    if flags.FLAGS['compilation_cache'].using_default_value:
+      return  # It is only for speed.
+    raise FlagError(
+      f'--compilation_cache={folder}: {error.strerror}; name another folder'
+    ) from error
+  import jax  # Commands that compile nothing do not wait for it.
+
+  jax.config.update('jax_compilation_cache_dir', folder)
+  jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)
 
 
 def define_config_flags(*names: str) -> None:

@@ -140,6 +140,29 @@ def test_bad_data(tmp_path):
   check('data_3d_h36m.npz: cut off or not an npz file')
 
 
+def test_compiled_programs_are_kept(trained, tmp_path):
+  flags = (
+    f'--checkpoint={trained[0]}',
+    f'--compilation_cache={tmp_path / "c"}',
+  )
+  env = {k: v for k, v in os.environ.items() if k[:15] != 'JAX_COMPILATION'}
+  outputs, kept = [], []
+  for _ in range(2):
+    process = start('evaluate', *flags, env=env)
+    out, err = process.communicate(timeout=300)
+    assert (process.returncode, err) == (0, '')
+    outputs.append(out)
+    kept.append({p.name for p in (tmp_path / 'c').iterdir()})
+  assert outputs[0] == outputs[1]
+  assert kept[0] and kept[0] == kept[1]
+  process = start(
+    'evaluate', flags[0], '--compilation_cache=/dev/null/c', env=env
+  )
+  _, err = process.communicate(timeout=300)
+  assert process.returncode == 2
+  assert '--compilation_cache=/dev/null/c: Not a directory; name' in err
+
+
 def test_a_cyclic_skeleton(tmp_path):
   path = tmp_path / 'ring.json'
   path.write_text('{"joints": ["a", "b", "c"], "parents": [2, 0, 1]}')

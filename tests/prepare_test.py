@@ -120,7 +120,8 @@ def test_an_interrupt_leaves_nothing(tmp_path, number):
     *prepare_flags(tmp_path / 'cmu.zip', out), start_new_session=True
   )
   assert process.stdout.readline().startswith('unpacking')
-  time.sleep(3)  # In the middle of the conversion.
+  assert process.stdout.readline() == 'converting 4 clips\n'
+  time.sleep(0.3)
   # A terminal sends Ctrl-C to every process of the command.
   send = os.killpg if number == signal.SIGINT else os.kill
   send(process.pid, number)
