@@ -1,5 +1,6 @@
 import dataclasses
 import hashlib
+import json
 import logging
 
 import numpy as np
@@ -7,9 +8,10 @@ import pytest
 
 from semgcn_jax import config, data
 from semgcn_jax.data import cmu, synthetic
+from semgcn_jax.data.npz import write_poses_3d
 from semgcn_jax.errors import FlagError, UserError
 from semgcn_jax.evaluate import mean_pose_score
-from semgcn_jax.skeleton import H36M
+from semgcn_jax.skeleton import H36M, Skeleton
 
 
 @pytest.fixture(scope='module')
@@ -173,6 +175,48 @@ def test_the_papers_protocol_2_split(tmp_path):
   dataset = data.load(settings, H36M)
   assert len(dataset.train) == 6 * 4 * 7
   assert len(dataset.test) == 4  # Frame 0 of 'Directions 1' by four cameras.
+
+
+def test_a_dataset_of_ones_own(tmp_path):
+  rng = np.random.default_rng(0)
+  poses = {s: {'Wave': rng.normal(size=(5, 4, 3))} for s in ('Ann', 'Bob')}
+  write_poses_3d(poses, tmp_path / 'data_3d_hand.npz')
+  skeleton = Skeleton(('a', 'b', 'c', 'd'), (-1, 0, 1, 2))
+  fields = {'data_dir': str(tmp_path), 'recipe': 'released'}
+
+  def load(**changes):
+    settings = config.preset(
+      'synthetic', **{'dataset': 'hand'} | fields | changes
+    )
+    return data.load(settings, skeleton)
+
+  with pytest.raises(FlagError, match='--cameras: give the cameras of'):
+    load()
+  # In front of a camera that looks along x from 9 m behind.
+  camera = {
+    'orientation': [0.5, -0.5, 0.5, -0.5],
+    'translation': [-9, 0, 0],
+    'focal_length': [1000, 1000],
+    'center': [500, 400],
+    'width': 1000,
+    'height': 800,
+  }
+  path = tmp_path / 'cameras.json'
+  path.write_text(json.dumps({'*': [camera], 'Bob': [camera, camera]}))
+  fields['cameras'] = str(path)
+  with pytest.raises(FlagError, match='give both, there is no standard split'):
+    load()
+  fields |= {'train_subjects': ('Ann',), 'test_subjects': ('Bob',)}
+  dataset = load()
+  assert (len(dataset.train), len(dataset.test)) == (5, 10)
+  x, y, z = poses['Ann']['Wave'][3, 2]
+  expected = np.array([500 - 1000 * y / (x + 9), 400 - 1000 * z / (x + 9)])
+  expected = expected / 1000 * 2 - (1, 0.8)
+  np.testing.assert_allclose(dataset.train.inputs[3, 2], expected, atol=1e-5)
+  with pytest.raises(UserError, match='data_2d_hand_cpn.npz: no such file'):
+    load(keypoints='cpn')
+  with pytest.raises(FlagError, match='--dataset=foot: choose from synthetic'):
+    load(dataset='foot')
 
 
 def test_a_subject_in_both_splits_is_refused():

@@ -40,20 +40,6 @@ def test_the_readmes_own_dataset(tmp_path, monkeypatch):
   checkpoint = f'--checkpoint={tmp_path}/runs/hand'
   code, again, err = run('evaluate', checkpoint)
   assert (code, err) == (0, '') and ' 400\n' in again
-  bare = ('train', '--dataset=hand', f'--data_dir={tmp_path}/data')
-  cameras = f'--cameras={tmp_path}/data/hand_cameras.json'
-  skeleton = f'--skeleton={tmp_path}/data/hand_skeleton.json'
-  fails(*bare, status=2, message='--cameras: give the cameras of')
-  fails(
-    *(*bare, cameras, skeleton),
-    status=2,
-    message='--train_subjects, --test_subjects: give both, there is no',
-  )
-  fails(
-    *('train', '--dataset=foot', f'--data_dir={tmp_path}/data'),
-    status=2,
-    message='choose from synthetic, h36m, cmu, or make',
-  )
 
 
 def cmu_tree(folder, megabytes=0.0):
