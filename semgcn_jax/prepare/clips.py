@@ -91,10 +91,11 @@ def read_all(clips: Sequence[Clip]) -> list[np.ndarray]:
     mp_context=multiprocessing.get_context('spawn')
   ) as pool:
     try:
-      # The processes, which start here, leave Ctrl-C to this one.
-      previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+      # The processes, which start here, leave Ctrl-C to this one. Blocked, not
+      # ignored: one that comes meanwhile counts.
+      mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
       results = pool.map(_read, clips, chunksize=4)
-      signal.signal(signal.SIGINT, previous)
+      signal.pthread_sigmask(signal.SIG_SETMASK, mask)
       return list(
         rich.progress.track(
           results,
