@@ -1,9 +1,15 @@
 """Runs the commands as users call them."""
 
+import signal
 import subprocess
 import sys
 
 from conftest import ROOT
+
+# A shell starts jobs in the background with Ctrl-C ignored, and commands would
+# inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+  signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def start(command, *flags, before=(), **options):
