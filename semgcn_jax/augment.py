@@ -15,12 +15,45 @@ import numpy as np
 
 from semgcn_jax.cameras import Camera, normalize_screen, rotate
 from semgcn_jax.config import Config
+from semgcn_jax.data.pairs import Pairs
+from semgcn_jax.errors import FlagError
 from semgcn_jax.skeleton import Skeleton
 
 Array = jax.Array
 Batch = dict[str, Array]
 
+NEAREST = 1.0  # Metres from a virtual camera to a pelvis, at least.
 NOISE_WIDTH = 1000  # Pixels of the image that --noise is given for.
+
+
+def check_virtual_cameras(config: Config) -> None:
+  """Raises a FlagError where the 2D is no projection that could be redone."""
+  if config.virtual_cameras and (
+    config.keypoints != 'gt' or config.image_aligned
+  ):
+    given = ' '.join(f'--{name}=0' for name in config.virtual_cameras)
+    raise FlagError(
+      f'--{config.virtual_cameras[0]}: virtual cameras need --keypoints=gt, and'
+      f' no --image_aligned; or give {given}'
+    )
+
+
+def batch_arrays(train: Pairs, config: Config) -> dict[str, np.ndarray]:
+  """What a batch is taken from: the arrays that this run needs, of all poses.
+
+  Raises:
+    FlagError: virtual cameras would come too close to a pose.
+  """
+  names = ['inputs', 'targets']
+  if config.virtual_cameras:
+    names += ['roots', 'cameras']
+    nearest = train.roots[:, 2].min()
+    if nearest - config.virtual_shift < NEAREST:
+      raise FlagError(
+        f'--virtual_shift={config.virtual_shift:g}: the nearest pose is'
+        f' {nearest:.2f} m from its camera, and {NEAREST} m must be left'
+      )
+  return {name: getattr(train, name) for name in names}
 
 
 @flax.struct.dataclass

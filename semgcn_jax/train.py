@@ -17,7 +17,13 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from semgcn_jax import checkpoints, data, models, visualize
 from semgcn_jax import workdir as run_folder
-from semgcn_jax.augment import Batch, augment, make_lenses
+from semgcn_jax.augment import (
+  Batch,
+  augment,
+  batch_arrays,
+  check_virtual_cameras,
+  make_lenses,
+)
 from semgcn_jax.cameras import Camera
 from semgcn_jax.checkpoints import Progress
 from semgcn_jax.config import Config
@@ -38,7 +44,6 @@ from semgcn_jax.skeleton import Skeleton
 AXIS = 'batch'  # The pmap axis of the devices.
 DROPOUT, SHUFFLE, AUGMENT = range(3)  # What a key is for.
 AVERAGING_POSES = 256  # That the decay of --averaging is for.
-NEAREST = 1.0  # Metres from a virtual camera to a pelvis, at least.
 
 _ADVICE = 'earlier checkpoints are kept: lower --lr, or look into the data'
 
@@ -319,7 +324,7 @@ def train_and_evaluate(
     )
   skeleton = run_folder.skeleton_of(config, workdir)
   check_flip(config, skeleton)
-  _check_virtual_cameras(config)
+  check_virtual_cameras(config)
   dataset = data.load(config, skeleton)
   train = dataset.train
   steps, rest = divmod(len(train), config.batch_size)
@@ -348,7 +353,7 @@ def train_and_evaluate(
   replicated = NamedSharding(mesh, PartitionSpec())
   state = create_train_state(config, skeleton, steps)
   state = jax.device_put(state, replicated)
-  arrays = jax.device_put(_arrays(train, config), replicated)
+  arrays = jax.device_put(batch_arrays(train, config), replicated)
 
   with (
     StopRequest() as stop,
@@ -426,32 +431,6 @@ def train_and_evaluate(
   if stop.signal == signal.SIGINT:
     raise KeyboardInterrupt
   return records
-
-
-def _check_virtual_cameras(config: Config) -> None:
-  """Raises a FlagError where the 2D is no projection that could be redone."""
-  if config.virtual_cameras and (
-    config.keypoints != 'gt' or config.image_aligned
-  ):
-    given = ' '.join(f'--{name}=0' for name in config.virtual_cameras)
-    raise FlagError(
-      f'--{config.virtual_cameras[0]}: virtual cameras need --keypoints=gt, and'
-      f' no --image_aligned; or give {given}'
-    )
-
-
-def _arrays(train: data.Pairs, config: Config) -> dict[str, np.ndarray]:
-  """The arrays of a batch that the training needs, of all poses."""
-  names = ['inputs', 'targets']
-  if config.virtual_cameras:
-    names += ['roots', 'cameras']
-    nearest = train.roots[:, 2].min()
-    if nearest - config.virtual_shift < NEAREST:
-      raise FlagError(
-        f'--virtual_shift={config.virtual_shift:g}: the nearest pose is'
-        f' {nearest:.2f} m from its camera, and {NEAREST} m must be left'
-      )
-  return {name: getattr(train, name) for name in names}
 
 
 def _restore(

@@ -70,6 +70,8 @@ def unpack(
         with member.open() as source, open(target, 'wb') as file:
           shutil.copyfileobj(source, file)
   except (
+    # RuntimeError: encrypted; NotImplementedError: an unknown compression;
+    # ValueError: a header that contradicts itself.
     *(zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError),
     *(lzma.LZMAError, NotImplementedError, RuntimeError, ValueError),
   ) as error:
