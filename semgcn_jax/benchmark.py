@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from semgcn_jax import models, train
+from semgcn_jax import models, train_step
 from semgcn_jax.cameras import h36m_cameras
 from semgcn_jax.config import Config
 from semgcn_jax.evaluate import predict
@@ -111,7 +111,7 @@ def measure_training(
     num_poses: random poses that lie on the devices.
     repeats: chunks to time.
   """
-  mesh = Mesh(np.array(jax.local_devices()), (train.AXIS,))
+  mesh = Mesh(np.array(jax.local_devices()), (train_step.AXIS,))
   replicated = NamedSharding(mesh, PartitionSpec())
   rng = np.random.default_rng(0)
   cameras = h36m_cameras()['S1']
@@ -128,9 +128,9 @@ def measure_training(
   order = rng.integers(
     num_poses, size=(mesh.size, config.chunk_steps, share), dtype=np.int32
   )
-  state = train.create_train_state(config, skeleton, config.chunk_steps)
+  state = train_step.create_train_state(config, skeleton, config.chunk_steps)
   state = jax.device_put(state, replicated)
-  chunk = train.make_train_chunk(config, skeleton, mesh, cameras)
+  chunk = train_step.make_train_chunk(config, skeleton, mesh, cameras)
   start = time.perf_counter()
   compiled = chunk.lower(state, arrays, order).compile()
   state, losses = compiled(state, arrays, order)

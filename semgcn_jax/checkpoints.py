@@ -90,13 +90,13 @@ def save(
 
   Args:
     manager: of the run.
-    state: a `train.TrainState`.
+    state: a `train_step.TrainState`.
     progress: how far the run has come; at the end of an epoch its score
       competes for the best.
   """
   scored = progress.chunks == 0 and progress.score is not None
   manager.save(
-    int(state.step),
+    state.num_steps,
     args=ocp.args.Composite(
       progress=ocp.args.JsonSave(dataclasses.asdict(progress)),
       **{
@@ -115,7 +115,7 @@ def restore_state(
 
   Args:
     workdir: folder of the run.
-    state: a `train.TrainState`; gives the shapes and the devices.
+    state: a `train_step.TrainState`; gives the shapes and the devices.
     which: 'best', 'last' or the number of an epoch.
 
   Returns:
@@ -273,7 +273,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _items(state: Any) -> dict[str, Any]:
-  """The trees of a `train.TrainState`, by the name they are saved under."""
+  """The trees of a `TrainState`, by the name they are saved under."""
   training = ('step', 'opt_state', 'rng')
   items = {
     'model': {'params': state.params, 'batch_stats': state.batch_stats},

@@ -7,6 +7,8 @@ from typing import Any
 
 from semgcn_jax.errors import FlagError, UserError, choose
 
+PRECISIONS = ('highest', 'default', 'bfloat16')
+
 
 def _field(default: Any, comment: str) -> Any:
   """A field whose comment is also the help of its flag."""
@@ -79,8 +81,12 @@ class Config:
     'last', 'What says which epoch is best: last, val or test.'
   )
   seed: int = _field(0, 'Of initialisation, shuffling and dropout.')
+  num_seeds: int = _field(
+    1, 'Independent runs at once, of seed, seed + 1, and so on.'
+  )
   precision: str = _field(
-    'highest', 'Of products in training; default lets a GPU use tf32.'
+    'highest',
+    'In training: highest, default (a GPU may use tf32) or bfloat16.',
   )
   chunk_steps: int = _field(64, 'Steps between two looks of the host.')
 
@@ -115,6 +121,7 @@ class Config:
     for name in (
       *('downsample', 'hid_dim', 'epochs', 'batch_size', 'lr', 'lr_decay'),
       *('lr_gamma', 'chunk_steps', 'eval_batch_size', 'keep_checkpoints'),
+      'num_seeds',
     ):
       if not 0 < getattr(self, name) < 2**31:
         raise FlagError(
@@ -143,7 +150,7 @@ class Config:
           f'--{name}={getattr(self, name)}: must be from 0 to {highest}'
         )
     for name, known in (
-      ('precision', ('highest', 'default')),
+      ('precision', PRECISIONS),
       ('lr_schedule', ('staircase', 'cosine')),
       ('choose_on', ('last', 'val', 'test')),
       ('recipe', tuple(RECIPES)),
@@ -157,6 +164,11 @@ class Config:
     """The fields that have poses seen by other cameras than the data's own."""
     names = ('virtual_turn', 'virtual_pitch', 'virtual_shift', 'virtual_zoom')
     return tuple(name for name in names if getattr(self, name))
+
+  @property
+  def seeds(self) -> range:
+    """The seed of each run."""
+    return range(self.seed, self.seed + self.num_seeds)
 
   @property
   def calibrates(self) -> bool:

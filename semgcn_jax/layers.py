@@ -1,9 +1,15 @@
 """Layers of SemGCN as linen modules over pure, jitted functions.
 
-Notation: J joints, C input channels, D output channels. Every function takes
-any number of leading dimensions, written `...`.
+Notation: J joints, C input channels, D output channels. The joints come first,
+`[J, ..., C]`: to mix them is one matrix product over all that follows, and to
+map the channels is one over all that precedes, so nothing is ever transposed.
+Where autodiff would transpose, the gradient is written out.
+
+Parameters, statistics and what is summed over a batch are float32; activations
+have the type of the layer's input.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -32,19 +38,81 @@ def uniform(bound: float) -> Initializer:
   return init
 
 
+@jax.custom_vjp
+def linear(x: Array, kernel: Array) -> Array:
+  """Maps the channels, X W.
+
+  Args:
+    x: `[..., C]`.
+    kernel: `[C, D]`.
+
+  Returns:
+    `[..., D]`.
+  """
+  return x @ kernel.astype(x.dtype)
+
+
+def _linear_vjp(residuals: tuple[Array, Array], dy: Array) -> tuple[Array, ...]:
+  x, kernel = residuals
+  x, rows = x.reshape(-1, x.shape[-1]), dy.reshape(-1, dy.shape[-1])
+  dkernel = jnp.einsum('rc,rd->cd', x, rows, preferred_element_type=_wide(x))
+  return dy @ kernel.astype(dy.dtype).T, dkernel
+
+
+def _wide(x: Array) -> Any:
+  """The type for sums over a batch: float32, or that of x if wider."""
+  return jnp.promote_types(x.dtype, jnp.float32)
+
+
+linear.defvjp(lambda *args: (linear(*args), args), _linear_vjp)
+
+
+@jax.custom_vjp
+def mix(adjacency: Array, x: Array) -> Array:
+  """Mixes the joints, A X.
+
+  Args:
+    adjacency: `[J, J]`.
+    x: `[J, ..., C]`.
+
+  Returns:
+    `[J, ..., C]`.
+  """
+  return jnp.einsum('ij,j...->i...', adjacency.astype(x.dtype), x)
+
+
+def _mix_vjp(residuals: tuple[Array, Array], dy: Array) -> tuple[Array, Array]:
+  adjacency, x = residuals
+  return (
+    _dot_joints(dy, x),
+    jnp.einsum('ij,i...->j...', adjacency.astype(dy.dtype), dy),
+  )
+
+
+mix.defvjp(lambda *args: (mix(*args), args), _mix_vjp)
+
+
+def _dot_joints(x: Array, y: Array) -> Array:
+  """Every joint of `[J, ...]` times every one of `[J, ...]`: `[J, J]`."""
+  x, y = (z.reshape(len(z), -1) for z in (x, y))
+  return jnp.einsum('ir,jr->ij', x, y, preferred_element_type=_wide(x))
+
+
 @jax.jit
 def graph_conv(x: Array, kernel: Array, adjacency: Array) -> Array:
   """Graph convolution A X W (paper eq. 1).
 
   Args:
-    x: `[..., J, C]`.
+    x: `[J, ..., C]`.
     kernel: `[C, D]`.
     adjacency: `[J, J]`.
 
   Returns:
-    `[..., J, D]`.
+    `[J, ..., D]`.
   """
-  return jnp.einsum('ij,...jd->...id', adjacency, x @ kernel)
+  if x.shape[-1] < kernel.shape[-1]:  # Mixes where there are fewer channels.
+    return linear(mix(adjacency, x), kernel)
+  return mix(adjacency, linear(x, kernel))
 
 
 def semantic_adjacency(edge_logits: Array, mask: np.ndarray) -> Array:
@@ -58,9 +126,18 @@ def semantic_adjacency(edge_logits: Array, mask: np.ndarray) -> Array:
     `[..., J, J]`; rows sum to one and vanish off the mask.
   """
   rows, columns = np.nonzero(mask)
-  logits = jnp.full((*edge_logits.shape[:-1], *mask.shape), -jnp.inf)
-  logits = logits.astype(edge_logits.dtype)
-  return jax.nn.softmax(logits.at[..., rows, columns].set(edge_logits))
+  edges = np.cumsum(mask).reshape(mask.shape) - 1  # Any, off the mask.
+
+  @jax.custom_vjp
+  def spread(edge_logits):
+    return edge_logits[..., edges]
+
+  # Autodiff would scatter.
+  spread.defvjp(
+    lambda edge_logits: (spread(edge_logits), None),
+    lambda _, dlogits: (dlogits[..., rows, columns],),
+  )
+  return jax.nn.softmax(jnp.where(mask, spread(edge_logits), -jnp.inf))
 
 
 @jax.jit
@@ -68,54 +145,204 @@ def semantic_graph_conv(x: Array, kernel: Array, adjacency: Array) -> Array:
   """(A * I) X W0 + (A * (1 - I)) X W1 (paper eq. 9 with eq. 2 or 3).
 
   Args:
-    x: `[..., J, C]`.
+    x: `[J, ..., C]`.
     kernel: `[2, C, D]`, for the node itself and for its neighbours.
     adjacency: `[J, J]` for all channels, or channel-wise `[D, J, J]`.
 
   Returns:
-    `[..., J, D]`.
+    `[J, ..., D]`.
   """
-  itself = jnp.diagonal(adjacency, axis1=-2, axis2=-1)  # [J] or [D, J]
-  itself = itself[:, None] if adjacency.ndim == 2 else itself.T
-  neighbours = adjacency * (1 - jnp.eye(adjacency.shape[-1], dtype=x.dtype))
-  mix = 'ij,...jd->...id' if adjacency.ndim == 2 else 'dij,...jd->...id'
-  return itself * (x @ kernel[0]) + jnp.einsum(mix, neighbours, x @ kernel[1])
+  if adjacency.ndim == 2:
+    return _semantic_graph_conv(x, kernel, adjacency)
+  eye = jnp.eye(len(x), dtype=x.dtype)
+  adjacency = adjacency.astype(x.dtype)
+  itself, neighbours = linear(x, kernel[0]), linear(x, kernel[1])
+  mix = 'dij,j...d->i...d'
+  return jnp.einsum(mix, adjacency * eye, itself) + jnp.einsum(
+    mix, adjacency * (1 - eye), neighbours
+  )
+
+
+@jax.custom_vjp
+def _semantic_graph_conv(x: Array, kernel: Array, adjacency: Array) -> Array:
+  return _semantic_graph_conv_fwd(x, kernel, adjacency)[0]
+
+
+def _semantic_graph_conv_fwd(x, kernel, adjacency):
+  # Both kernels in one product.
+  both = linear(x, jnp.concatenate([kernel[0], kernel[1]], axis=1))
+  itself, neighbours = jnp.split(both, 2, axis=-1)
+  y = _diagonal(adjacency, x) * itself + mix(
+    _off_diagonal(adjacency), neighbours
+  )
+  return y, (x, kernel, adjacency, both)
+
+
+def _semantic_graph_conv_bwd(residuals, dy):
+  x, kernel, adjacency, both = residuals
+  itself, neighbours = jnp.split(both, 2, axis=-1)
+  dboth = jnp.concatenate(
+    [_diagonal(adjacency, x) * dy, mix(_off_diagonal(adjacency).T, dy)], axis=-1
+  )
+  dx, dkernel = _linear_vjp(
+    (x, jnp.concatenate([kernel[0], kernel[1]], axis=1)), dboth
+  )
+  ditself = (dy.astype(_wide(dy)) * itself).sum(range(1, x.ndim))
+  dadjacency = _off_diagonal(_dot_joints(dy, neighbours)) + jnp.diag(ditself)
+  return dx, jnp.stack(jnp.split(dkernel, 2, axis=1)), dadjacency
+
+
+_semantic_graph_conv.defvjp(_semantic_graph_conv_fwd, _semantic_graph_conv_bwd)
+
+
+def _off_diagonal(adjacency: Array) -> Array:
+  return adjacency * (1 - np.eye(len(adjacency), dtype=np.float32))
+
+
+def _diagonal(adjacency: Array, like: Array) -> Array:
+  """`[J, J]` -> `[J, 1, ..., 1]`, as many dimensions as `like`, of its type."""
+  eye = np.eye(len(adjacency), dtype=np.float32)
+  diagonal = jnp.sum(adjacency * eye, axis=1)  # jnp.diagonal gathers.
+  return diagonal.reshape(-1, *[1] * (like.ndim - 1)).astype(like.dtype)
 
 
 @jax.jit
-def non_local_affinity(theta: Array, phi: Array, weight: Array) -> Array:
+def non_local_affinity(theta: Array, phi: Array) -> Array:
   """f_ij = ReLU(w . [theta_i, phi_j]) / N (paper eq. 10 and 4).
 
   Args:
-    theta: `[..., J, C]`.
-    phi: `[..., N, C]`, pooled nodes.
-    weight: `[2 * C]`.
+    theta: `[J, ...]`, the first half of w times theta.
+    phi: `[N, ...]`, its second half times phi of the pooled nodes.
 
   Returns:
-    `[..., J, N]`.
+    `[J, N, ...]`.
   """
-  weight_theta, weight_phi = jnp.split(weight, 2)
-  pairs = (theta @ weight_theta)[..., :, None]
-  pairs = pairs + (phi @ weight_phi)[..., None, :]
-  return nn.relu(pairs) / phi.shape[-2]
+  return nn.relu(theta[:, None] + phi[None]) / len(phi)
+
+
+@jax.jit
+def attend(affinity: Array, nodes: Array) -> Array:
+  """Sums the nodes, weighted by their affinity to each joint (paper eq. 4).
+
+  Args:
+    affinity: `[J, N, ...]`.
+    nodes: `[N, ..., C]`.
+
+  Returns:
+    `[J, ..., C]`.
+  """
+  return jnp.einsum('jn...,n...c->j...c', affinity.astype(nodes.dtype), nodes)
 
 
 def group_max(x: Array, groups: tuple[tuple[int, ...], ...]) -> Array:
   """Max over the joints of each group; without groups, x as it is.
 
   Args:
-    x: `[..., J, C]`.
-    groups: joints of each group, of any sizes.
+    x: `[J, ...]`.
+    groups: joints of each group, of any sizes; every joint is in one.
 
   Returns:
-    `[..., N, C]`, N groups.
+    `[N, ...]`, N groups.
   """
   if not groups:
     return x
   size = max(map(len, groups))
   # A shorter group repeats its first joint, which leaves the max as it is.
-  members = np.array([g + g[:1] * (size - len(g)) for g in groups])
-  return x[..., members, :].max(axis=-2)
+  members = np.array([g + g[:1] * (size - len(g)) for g in groups]).T
+  flat = members.ravel().tolist()
+  place = np.array([flat.index(joint) for joint in range(len(x))])
+
+  @jax.custom_vjp
+  def pool(x):
+    return functools.reduce(jnp.maximum, [x[row] for row in members])
+
+  def pool_vjp(x, dy):
+    """The first of the highest gets the gradient, as in PyTorch."""
+    highest, grads = pool(x), []
+    for row in members:
+      won = x[row] == highest
+      grads.append(jnp.where(won, dy, 0))
+      dy = jnp.where(won, 0, dy)
+    return (jnp.concatenate(grads)[place],)
+
+  pool.defvjp(lambda x: (pool(x), x), pool_vjp)
+  return pool(x)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4, 5))
+def batch_normalize(
+  x: Array,
+  scale: Array,
+  bias: Array,
+  epsilon: float,
+  relu: bool,
+  axis_name: str | None,
+) -> tuple[Array, Array, Array]:
+  """Normalises by the statistics of the batch.
+
+  Args:
+    x: `[..., C]`.
+    scale: `[C]`.
+    bias: `[C]`.
+    epsilon: added to the variance.
+    relu: whether a ReLU follows.
+    axis_name: pmap axis over which the batch is spread.
+
+  Returns:
+    The normalised `[..., C]`; the mean and the biased variance, `[C]`, which
+    have no gradient.
+  """
+  fields = (epsilon, relu, axis_name)
+  return _batch_normalize_fwd(x, scale, bias, *fields)[0]
+
+
+def _batch_normalize_fwd(x, scale, bias, epsilon, relu, axis_name):
+  mean, var = _mean_and_variance(x, axis_name)
+  deviation = jax.lax.rsqrt(var + epsilon)
+  y = (x.astype(_wide(x)) - mean) * (deviation * scale) + bias
+  y = (nn.relu(y) if relu else y).astype(x.dtype)
+  return (y, mean, var), (x, scale, bias, mean, deviation)
+
+
+def _batch_normalize_bwd(epsilon, relu, axis_name, residuals, cotangents):
+  del epsilon
+  x, scale, bias, mean, deviation = residuals
+  dy = cotangents[0].astype(_wide(x))
+  normalized = (x.astype(_wide(x)) - mean) * deviation
+  if relu:
+    dy = jnp.where(normalized * scale + bias > 0, dy, 0)
+  local = _mean_over_rows(dy), _mean_over_rows(dy * normalized)
+  first, second = local
+  if axis_name is not None:
+    first, second = jax.lax.pmean(jnp.stack(local), axis_name)
+  dx = (scale * deviation) * (dy - first - normalized * second)
+  count = x.size // x.shape[-1]
+  dbias, dscale = (count * total for total in local)
+  return dx.astype(x.dtype), dscale, dbias
+
+
+batch_normalize.defvjp(_batch_normalize_fwd, _batch_normalize_bwd)
+
+
+def _mean_and_variance(x: Array, axis_name: str | None) -> tuple[Array, Array]:
+  """Of `[..., C]`, biased: `[C]`; in one pass over x."""
+  x = x.astype(_wide(x))
+  # Some element lies near the mean, as the variance goes, so that hardly
+  # anything cancels.
+  center = x.reshape(-1, x.shape[-1])[0]
+  mean = _mean_over_rows(x - center)
+  var = _mean_over_rows(jnp.square(x - center)) - jnp.square(mean)
+  mean = mean + center
+  if axis_name is not None:
+    every = jax.lax.all_gather(jnp.stack([mean, var]), axis_name)
+    mean = every[:, 0].mean(axis=0)
+    var = (every[:, 1] + jnp.square(every[:, 0] - mean)).mean(axis=0)
+  return mean, var
+
+
+def _mean_over_rows(x: Array) -> Array:
+  """`[..., C]` -> `[C]`."""
+  return jnp.mean(x, axis=tuple(range(x.ndim - 1)))
 
 
 class GraphConv(nn.Module):
@@ -133,14 +360,14 @@ class GraphConv(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
-    """`[..., J, C]` -> `[..., J, D]`."""
-    chex.assert_axis_dimension(x, -2, self.skeleton.num_joints)
+    """`[J, ..., C]` -> `[J, ..., D]`."""
+    chex.assert_axis_dimension(x, 0, self.skeleton.num_joints)
     # Xavier-uniform with the released gain of 1.414.
     init = nn.initializers.variance_scaling(1.414**2, 'fan_avg', 'uniform')
     kernel = self.param('kernel', init, (x.shape[-1], self.features))
     bias = self.param('bias', uniform(self.features**-0.5), (self.features,))
     x = graph_conv(x, kernel, jnp.asarray(normalized_adjacency(self.skeleton)))
-    return x + (bias if self.train_bias else jax.lax.stop_gradient(bias))
+    return _add_bias(x, bias, self.train_bias)
 
 
 class SemGraphConv(nn.Module):
@@ -160,8 +387,8 @@ class SemGraphConv(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
-    """`[..., J, C]` -> `[..., J, D]`."""
-    chex.assert_axis_dimension(x, -2, self.skeleton.num_joints)
+    """`[J, ..., C]` -> `[J, ..., D]`."""
+    chex.assert_axis_dimension(x, 0, self.skeleton.num_joints)
     channels, features = x.shape[-1], self.features
     mask = adjacency_mask(self.skeleton)
     # The released code initialises one [2, C, D] tensor, for which PyTorch
@@ -175,7 +402,7 @@ class SemGraphConv(nn.Module):
     fan = channels if self.channel_wise else features
     bias = self.param('bias', uniform(fan**-0.5), (features,))
     x = semantic_graph_conv(x, kernel, semantic_adjacency(edge_logits, mask))
-    return x + (bias if self.train_bias else jax.lax.stop_gradient(bias))
+    return _add_bias(x, bias, self.train_bias)
 
 
 class Linear(nn.Module):
@@ -198,9 +425,12 @@ class Linear(nn.Module):
     """`[..., C]` -> `[..., D]`."""
     kernel = self.param('kernel', kaiming_normal, (x.shape[-1], self.features))
     bias = self.param('bias', self.bias_init, (self.features,))
-    return x @ kernel + (
-      bias if self.train_bias else jax.lax.stop_gradient(bias)
-    )
+    return _add_bias(linear(x, kernel), bias, self.train_bias)
+
+
+def _add_bias(x: Array, bias: Array, train_bias: bool) -> Array:
+  bias = bias if train_bias else jax.lax.stop_gradient(bias)
+  return x + bias.astype(x.dtype)
 
 
 class BatchNorm(nn.Module):
@@ -215,12 +445,14 @@ class BatchNorm(nn.Module):
     momentum: share of the old running statistics.
     epsilon: added to the variance.
     scale_init: initial scale.
+    relu: whether a ReLU follows.
   """
 
   axis_name: str | None = None
   momentum: float = 0.9
   epsilon: float = 1e-5
   scale_init: Initializer = nn.initializers.ones
+  relu: bool = False
 
   @nn.compact
   def __call__(self, x: Array, *, train: bool) -> Array:
@@ -231,23 +463,20 @@ class BatchNorm(nn.Module):
     running_mean = self.variable('batch_stats', 'mean', jnp.zeros, features)
     running_var = self.variable('batch_stats', 'var', jnp.ones, features)
     if not train:
-      mean, var = running_mean.value, running_var.value
-    else:
-      mean = self._mean_over_batch(x)
-      var = self._mean_over_batch(jnp.square(x - mean))
-      if not self.is_initializing():
-        count = x.size // x.shape[-1]
-        if self.axis_name is not None:
-          count *= jax.lax.axis_size(self.axis_name)
-        self._update(running_mean, mean)
-        self._update(running_var, var * (count / max(count - 1, 1)))
-    return (x - mean) * (jax.lax.rsqrt(var + self.epsilon) * scale) + bias
-
-  def _mean_over_batch(self, x: Array) -> Array:
-    mean = x.mean(axis=tuple(range(x.ndim - 1)))
-    if self.axis_name is not None and not self.is_initializing():
-      mean = jax.lax.pmean(mean, self.axis_name)
-    return mean
+      factor = scale * jax.lax.rsqrt(running_var.value + self.epsilon)
+      y = (x.astype(_wide(x)) - running_mean.value) * factor + bias
+      return (nn.relu(y) if self.relu else y).astype(x.dtype)
+    axis_name = None if self.is_initializing() else self.axis_name
+    y, mean, var = batch_normalize(
+      x, scale, bias, self.epsilon, self.relu, axis_name
+    )
+    if not self.is_initializing():
+      count = x.size // x.shape[-1]
+      if axis_name is not None:
+        count *= jax.lax.axis_size(axis_name)
+      self._update(running_mean, mean)
+      self._update(running_var, var * (count / max(count - 1, 1)))
+    return y
 
   def _update(self, running: Any, value: Array) -> None:
     running.value = self.momentum * running.value + (1 - self.momentum) * value
@@ -266,19 +495,43 @@ class NonLocal(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array, *, train: bool) -> Array:
-    """`[..., J, C]` -> `[..., J, C]`; the identity when freshly initialised."""
+    """`[J, ..., C]` -> `[J, ..., C]`; the identity when freshly initialised."""
     channels = x.shape[-1]
     inner = max(channels // 2, 1)
-    theta = Linear(inner, name='theta')(x)
-    phi = group_max(Linear(inner, name='phi')(x), self.skeleton.groups)
-    g = group_max(Linear(inner, name='g')(x), self.skeleton.groups)
+    theta, phi, g = (
+      _Weights(inner, name=name)(channels) for name in ('theta', 'phi', 'g')
+    )
     weight = self.param('affinity', _affinity_init, (2 * inner,))
-    y = non_local_affinity(theta, phi, weight) @ g
+    weight_theta, weight_phi = jnp.split(weight, 2)
+    # w . theta is linear in x, so theta itself is not needed; and a bias
+    # commutes with the max.
+    from_theta = x @ (theta['kernel'] @ weight_theta).astype(x.dtype)
+    kernel = jnp.concatenate([phi['kernel'], g['kernel']], axis=1)
+    pooled = group_max(linear(x, kernel), self.skeleton.groups)
+    pooled_phi, pooled_g = jnp.split(pooled, 2, axis=-1)
+    bias = theta['bias'] @ weight_theta + phi['bias'] @ weight_phi
+    affinity = non_local_affinity(
+      from_theta + bias, pooled_phi @ weight_phi.astype(x.dtype)
+    )
+    y = attend(affinity, pooled_g + g['bias'].astype(x.dtype))
     y = Linear(channels, train_bias=False, name='out')(y)
     norm = BatchNorm(
       self.axis_name, scale_init=nn.initializers.zeros, name='norm'
     )
     return x + norm(y, train=train)
+
+
+class _Weights(nn.Module):
+  """The parameters of `Linear`."""
+
+  features: int
+
+  @nn.compact
+  def __call__(self, channels: int) -> dict[str, Array]:
+    """`[C, D]` and `[D]`."""
+    kernel = self.param('kernel', kaiming_normal, (channels, self.features))
+    bias = self.param('bias', nn.initializers.zeros, (self.features,))
+    return {'kernel': kernel, 'bias': bias}
 
 
 def _affinity_init(key: Array, shape: tuple[int]) -> Array:
@@ -303,9 +556,9 @@ class GraphConvBlock(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array, *, train: bool) -> Array:
-    """`[..., J, C]` -> `[..., J, D]`."""
+    """`[J, ..., C]` -> `[J, ..., D]`."""
     x = self.conv(self.features, train_bias=False, name='conv')(x)
-    x = nn.relu(BatchNorm(self.axis_name, name='norm')(x, train=train))
+    x = BatchNorm(self.axis_name, relu=True, name='norm')(x, train=train)
     return nn.Dropout(self.dropout, deterministic=not train)(x)
 
 
@@ -319,7 +572,7 @@ class ResidualBlock(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array, *, train: bool) -> Array:
-    """`[..., J, D]` -> `[..., J, D]`."""
+    """`[J, ..., D]` -> `[J, ..., D]`."""
     fields = (self.conv, self.features, self.axis_name, self.dropout)
     residual = GraphConvBlock(*fields, name='block1')(x, train=train)
     residual = GraphConvBlock(*fields, name='block2')(residual, train=train)

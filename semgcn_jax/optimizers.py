@@ -1,13 +1,13 @@
 """The learning rate over time, and the optimizer."""
 
 import functools
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from semgcn_jax.config import Config
+from semgcn_jax.packing import is_kernel
 
 
 def learning_rate(config: Config, epoch_steps: int = 1) -> optax.Schedule:
@@ -57,13 +57,10 @@ def make_optimizer(
     tx = optax.adamw(
       rate,
       weight_decay=config.weight_decay,
-      mask=functools.partial(jax.tree_util.tree_map_with_path, _is_kernel),
+      mask=functools.partial(
+        jax.tree_util.tree_map_with_path, lambda path, _: is_kernel(path)
+      ),
     )
   if config.max_norm:
     tx = optax.chain(optax.clip_by_global_norm(config.max_norm), tx)
   return tx
-
-
-def _is_kernel(path: tuple[Any, ...], param: jax.Array) -> bool:
-  del param
-  return path[-1].key == 'kernel'

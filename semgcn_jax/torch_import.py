@@ -28,7 +28,7 @@ from semgcn_jax.errors import FlagError, UserError, choose
 from semgcn_jax.optimizers import learning_rate
 from semgcn_jax.skeleton import load_skeleton, save_skeleton
 from semgcn_jax.torch_names import entries, infer_model
-from semgcn_jax.train import TrainState, create_train_state
+from semgcn_jax.train_step import TrainState, create_train_state
 
 
 def to_variables(

@@ -1,33 +1,22 @@
-"""Training: TrainState, train_step, chunks of steps, train_and_evaluate."""
+"""Training: the loop over epochs, and what it leaves in the run folder."""
 
 import dataclasses
-import functools
 import pathlib
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
-from flax.training import train_state
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from semgcn_jax import checkpoints, data, models, visualize
+from semgcn_jax import checkpoints, data, visualize
 from semgcn_jax import workdir as run_folder
-from semgcn_jax.augment import (
-  Batch,
-  augment,
-  batch_arrays,
-  check_virtual_cameras,
-  make_lenses,
-)
-from semgcn_jax.cameras import Camera
+from semgcn_jax.augment import Batch, batch_arrays, check_virtual_cameras
 from semgcn_jax.checkpoints import Progress
 from semgcn_jax.config import Config
-from semgcn_jax.errors import FlagError, UserError, choose, listed
+from semgcn_jax.errors import FlagError, UserError, listed
 from semgcn_jax.evaluate import (
   check_flip,
   make_score,
@@ -36,205 +25,18 @@ from semgcn_jax.evaluate import (
   rank,
 )
 from semgcn_jax.interrupts import StopRequest
-from semgcn_jax.losses import LOSSES, pose_loss
-from semgcn_jax.optimizers import make_optimizer, peak_rate
+from semgcn_jax.optimizers import peak_rate
 from semgcn_jax.progress import ProgressBar
-from semgcn_jax.skeleton import Skeleton
-
-AXIS = 'batch'  # The pmap axis of the devices.
-DROPOUT, SHUFFLE, AUGMENT = range(3)  # What a key is for.
-AVERAGING_POSES = 256  # That the decay of --averaging is for.
+from semgcn_jax.train_step import (
+  AXIS,
+  TrainState,
+  chunk_bounds,
+  create_train_state,
+  make_epoch_order,
+  make_train_chunk,
+)
 
 _ADVICE = 'earlier checkpoints are kept: lower --lr, or look into the data'
-
-
-class TrainState(train_state.TrainState):
-  """Params, optimizer and step, with batch statistics and a random key.
-
-  Attributes:
-    batch_stats: running statistics.
-    rng: `[2]` uint32; never changes, all randomness is folded in from it.
-    averaged: params and batch_stats, averaged over the steps; None without
-      averaging.
-  """
-
-  batch_stats: Any
-  rng: jax.Array
-  averaged: Any = None
-
-  @property
-  def variables(self) -> dict[str, Any]:
-    return {'params': self.params, 'batch_stats': self.batch_stats}
-
-  @property
-  def scored(self) -> dict[str, Any]:
-    """The variables to evaluate."""
-    return self.variables if self.averaged is None else self.averaged
-
-
-def create_train_state(
-  config: Config, skeleton: Skeleton, epoch_steps: int = 1
-) -> TrainState:
-  """A fresh state; step is 0.
-
-  Args:
-    config: of the run.
-    skeleton: of the poses.
-    epoch_steps: steps of an epoch.
-  """
-  model = models.build(config, skeleton, axis_name=AXIS)
-  rng, init_rng = jax.random.split(jax.random.PRNGKey(config.seed))
-  example = jnp.zeros((1, skeleton.num_joints, 2))
-  variables = jax.jit(model.init)(init_rng, example)
-  state = TrainState.create(
-    apply_fn=model.apply,
-    params=variables['params'],
-    batch_stats=variables['batch_stats'],
-    rng=rng,
-    tx=make_optimizer(config, epoch_steps),
-    averaged=jax.tree.map(jnp.copy, dict(variables))
-    if config.averaging
-    else None,
-  )
-  return state.replace(step=jnp.int32(0))
-
-
-def train_step(
-  state: TrainState,
-  batch: Batch,
-  *,
-  augment_fn: Callable[[jax.Array, Batch], Batch],
-  loss: Callable[[jax.Array, jax.Array], jax.Array],
-  decay: float,
-) -> tuple[TrainState, jax.Array]:
-  """One step; runs under pmap over `AXIS`.
-
-  Args:
-    state: the same on every device.
-    batch: this device's share, see `augment`.
-    augment_fn: of a key and the batch.
-    loss: of predictions and targets `[B, J, 3]`.
-    decay: of the averaged variables, per step.
-
-  Returns:
-    The new state, and the loss over the whole batch.
-  """
-
-  def key(purpose):
-    rng = jax.random.fold_in(state.rng, purpose)
-    for number in (state.step, jax.lax.axis_index(AXIS)):
-      rng = jax.random.fold_in(rng, number)
-    return rng
-
-  batch = augment_fn(key(AUGMENT), batch)
-
-  def loss_fn(params):
-    predicted, updated = state.apply_fn(
-      state.variables | {'params': params},
-      batch['inputs'],
-      train=True,
-      mutable=['batch_stats'],
-      rngs={'dropout': key(DROPOUT)},
-    )
-    return loss(predicted, batch['targets']), updated['batch_stats']
-
-  grad_fn = jax.value_and_grad(loss_fn, has_aux=True)
-  (value, batch_stats), grads = grad_fn(state.params)
-  value, grads = jax.lax.pmean((value, grads), AXIS)
-  new = state.apply_gradients(grads=grads, batch_stats=batch_stats)
-  if state.averaged is not None:
-    # The decay is min(decay, (1 + t) / (10 + t)), so that the start is forgot.
-    share = jnp.maximum(1 - decay, 9 / (10.0 + state.step))
-    new = new.replace(
-      averaged=optax.incremental_update(new.variables, state.averaged, share)
-    )
-  return new, value
-
-
-def make_train_chunk(
-  config: Config,
-  skeleton: Skeleton,
-  mesh: Mesh,
-  cameras: Sequence[Camera] = (),
-) -> Callable:
-  """The compiled function of many steps.
-
-  Args:
-    config: of the run.
-    skeleton: of the poses.
-    mesh: the devices.
-    cameras: of the training poses, for virtual cameras.
-
-  Returns:
-    (state, arrays, order `[D, S, B / D]`) -> (state, losses `[S]`) for D
-    devices and S steps. The arrays are those of a batch, of N poses; the given
-    state is donated.
-  """
-  measure, bones = choose('loss', config.loss, LOSSES)
-  loss = functools.partial(
-    pose_loss,
-    measure=measure,
-    bones=bones,
-    skeleton=skeleton,
-    num_predicted=models.build(config, skeleton).num_predicted,
-  )
-  step_fn = functools.partial(
-    train_step,
-    augment_fn=functools.partial(
-      augment,
-      config=config,
-      skeleton=skeleton,
-      lenses=make_lenses(cameras) if config.virtual_cameras else None,
-    ),
-    loss=loss,
-    # The same poses count, whatever the batch size.
-    decay=config.averaging ** (config.batch_size / AVERAGING_POSES),
-  )
-
-  def train_chunk(state, arrays, order):
-    def step(state, rows):
-      return step_fn(state, {k: array[rows] for k, array in arrays.items()})
-
-    with jax.default_matmul_precision(config.precision):
-      return jax.lax.scan(step, state, order)
-
-  return jax.pmap(
-    train_chunk,
-    axis_name=AXIS,
-    in_axes=(None, None, 0),
-    out_axes=None,
-    devices=list(mesh.devices),
-    donate_argnums=0,
-  )
-
-
-def chunk_bounds(steps: int, chunk_steps: int) -> np.ndarray:
-  """Ends of about equal chunks, so that at most two lengths are compiled."""
-  chunks = -(-steps // chunk_steps)
-  return np.cumsum([len(c) for c in np.array_split(np.arange(steps), chunks)])
-
-
-def make_epoch_order(
-  num_poses: int, batch_size: int, bounds: np.ndarray, mesh: Mesh
-) -> Callable:
-  """The compiled shuffle of an epoch, on the devices.
-
-  Returns:
-    (rng, epoch) -> for each chunk the rows `[D, S, B / D]` of its batches. The
-    batches do not depend on the number of devices.
-  """
-  devices, steps = mesh.size, int(bounds[-1])
-
-  @functools.partial(
-    jax.jit, out_shardings=NamedSharding(mesh, PartitionSpec(AXIS))
-  )
-  def epoch_order(rng, epoch):
-    rng = jax.random.fold_in(jax.random.fold_in(rng, SHUFFLE), epoch)
-    order = jax.random.permutation(rng, num_poses)
-    order = order[: steps * batch_size].reshape(steps, devices, -1)
-    return jnp.split(order.swapaxes(0, 1), bounds[:-1], axis=1)
-
-  return epoch_order
 
 
 def train_epoch(
@@ -265,6 +67,7 @@ def train_epoch(
     """Looks at the losses of a chunk, while the devices do the next one."""
     nonlocal progress
     losses = np.asarray(losses, np.float64)
+    losses = losses.reshape(-1, losses.shape[-1]).mean(axis=0)  # Of all seeds.
     bad = np.flatnonzero(~np.isfinite(losses))
     if len(bad):
       raise UserError(
@@ -278,14 +81,14 @@ def train_epoch(
     )
     bar.advance(len(losses), progress.epoch + 1, losses.mean())
 
-  start = sum(order.shape[1] for order in orders[: progress.chunks])
+  start = sum(order.shape[-2] for order in orders[: progress.chunks])
   waiting = None
   for order in orders[progress.chunks :]:
     state, losses = train_chunk(state, arrays, order)
     if waiting is not None:
       count(*waiting)
     waiting = (losses, start)
-    start += order.shape[1]
+    start += order.shape[-2]
     if stop.signal is not None:
       break
   count(*waiting)
@@ -372,6 +175,7 @@ def train_and_evaluate(
       ) as bar,
     ):
       num_params = sum(x.size for x in jax.tree.leaves(state.params))
+      num_params //= config.num_seeds
       dropped = f', the last {rest} of each shuffle are dropped' if rest else ''
       lines.append(
         f'{config.model}: {num_params:,} parameters, on {mesh.size}'
@@ -382,14 +186,14 @@ def train_and_evaluate(
         lines.append(
           f'{progress.epoch} epochs are done; raise --epochs to go on'
         )
-      elif int(state.step):
+      elif state.num_steps:
         lines.append(
           f'going on in epoch {progress.epoch + 1} of {config.epochs}'
         )
       for line in lines:
         bar.line(line)
       while progress.epoch < config.epochs and stop.signal is None:
-        began, first = time.monotonic(), int(state.step)
+        began, first = time.monotonic(), state.num_steps
         orders = epoch_order(state.rng, progress.epoch)
         state, progress = train_epoch(
           state, progress, train_chunk, arrays, orders, bar, stop
@@ -399,7 +203,7 @@ def train_and_evaluate(
         if progress.chunks < len(orders):
           checkpoints.save(manager, state, progress)
           break
-        poses = (int(state.step) - first) * config.batch_size
+        poses = (state.num_steps - first) * config.batch_size * config.num_seeds
         record = {
           'epoch': progress.epoch + 1,
           'train_loss': progress.loss_sum / steps,
@@ -459,9 +263,9 @@ def _restore(
 
 def _check_finite(state: TrainState, progress: Progress) -> None:
   """Raises a UserError before a state that is not finite is saved."""
-  finite = jax.tree.map(lambda x: jnp.isfinite(x).all(), state.variables)
+  finite = jax.tree.map(lambda x: bool(np.isfinite(x).all()), state.variables)
   if not all(jax.tree.leaves(jax.device_get(finite))):
     raise UserError(
       f'parameters are not finite in epoch {progress.epoch + 1}, after step'
-      f' {int(state.step)} of the run; {_ADVICE}'
+      f' {state.num_steps} of the run; {_ADVICE}'
     )

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from semgcn_jax import checkpoints, config, train
+from semgcn_jax import checkpoints, config, train_step
 from semgcn_jax.errors import FlagError, UserError
 from semgcn_jax.skeleton import H36M
 
@@ -17,7 +17,7 @@ TINY = config.preset('synthetic', hid_dim=4, num_layers=1)
 def saved(tmp_path_factory):
   """A run with epochs 1..5, scores 5 3 4 6 7, and a stop in epoch 6."""
   workdir = tmp_path_factory.mktemp('run')
-  state = train.create_train_state(TINY, H36M)
+  state = train_step.create_train_state(TINY, H36M)
   with checkpoints.open_manager(workdir, keep=3) as manager:
     for epoch, mpjpe in enumerate((5.0, 3.0, 4.0, 6.0, 7.0), start=1):
       progress = checkpoints.Progress(epoch, score=mpjpe)
@@ -34,7 +34,7 @@ def at(state, epoch):
 
 
 def restore(workdir, which, settings=TINY):
-  variables = train.create_train_state(settings, H36M).variables
+  variables = train_step.create_train_state(settings, H36M).variables
   return checkpoints.restore_variables(workdir, which, variables)
 
 
@@ -54,9 +54,9 @@ def test_which(saved, which, epoch):
 
 
 def test_everything_comes_back(saved):
-  fresh = train.create_train_state(dataclasses.replace(TINY, seed=1), H36M)
+  fresh = train_step.create_train_state(dataclasses.replace(TINY, seed=1), H36M)
   state, progress = checkpoints.restore_state(saved, fresh)
-  expected = at(train.create_train_state(TINY, H36M), 6)
+  expected = at(train_step.create_train_state(TINY, H36M), 6)
   assert progress == checkpoints.Progress(5, 2, 0.1 + 0.2, score=7.0)
   for name in ('step', 'rng', 'opt_state', 'params', 'batch_stats'):
     jax.tree.map(

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from commands import fails, run, start
 
-from semgcn_jax import checkpoints, config, train
+from semgcn_jax import checkpoints, config, train_step
 from semgcn_jax.skeleton import H36M
 
 TINY = (
@@ -251,7 +251,7 @@ def test_killed_and_terminated_runs_end_with_the_same_bits(trained, tmp_path):
   states = []
   for path in (whole, workdir):
     settings = config.load(path / 'config.json')
-    state = train.create_train_state(settings, H36M)
+    state = train_step.create_train_state(settings, H36M)
     state, _ = checkpoints.restore_state(path, state)
     states.append((state.variables, state.opt_state, state.step))
   jax.tree.map(np.testing.assert_array_equal, *states)

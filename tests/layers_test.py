@@ -15,6 +15,18 @@ def random(*shape, seed=0):
   return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
+def apply(layer, variables, x, **kwargs):
+  """Applies a layer, whose joints come first, to `[..., J, C]`."""
+  y = layer.apply(variables, jnp.moveaxis(x, -2, 0), **kwargs)
+  y, updated = y if isinstance(y, tuple) else (y, None)
+  y = jnp.moveaxis(y, 0, -2)
+  return y if updated is None else (y, updated)
+
+
+def init(layer, x, **kwargs):
+  return layer.init(jax.random.key(0), jnp.moveaxis(x, -2, 0), **kwargs)
+
+
 def softmax_by_loops(logits, mask):
   """Masked softmax of one logit vector, row by row."""
   result, used = np.zeros(mask.shape), 0
@@ -46,7 +58,7 @@ def test_semantic_conv_by_loops(skeleton, channel_wise):
   joints, channels, features = skeleton.num_joints, 3, 4
   x = random(2, 5, joints, channels)
   layer = layers.SemGraphConv(features, skeleton, channel_wise)
-  params = layer.init(jax.random.key(0), x)['params']
+  params = init(layer, x)['params']
   edges = random(*params['edge_logits'].shape)
   params = params | {'edge_logits': jnp.asarray(edges)}
   mask = adjacency_mask(skeleton)
@@ -59,13 +71,13 @@ def test_semantic_conv_by_loops(skeleton, channel_wise):
         weights = kernel[0 if i == j else 1][:, d]
         expected[..., i, d] += adjacency[i, j] * (x[..., j, :] @ weights)
   np.testing.assert_allclose(
-    layer.apply({'params': params}, x), expected + bias, atol=1e-5
+    apply(layer, {'params': params}, x), expected + bias, atol=1e-5
   )
 
 
 def test_semantic_conv_starts_in_the_released_range():
   layer = layers.SemGraphConv(128, H36M)
-  params = layer.init(jax.random.key(0), jnp.zeros((1, 16, 128)))['params']
+  params = layer.init(jax.random.key(0), jnp.zeros((16, 1, 128)))['params']
   bound = 1.414 * np.sqrt(6 / (128 * 128 + 2 * 128))
   assert 0.0268 < abs(params['kernel']).max() <= bound < 0.0269
   np.testing.assert_allclose(params['kernel'].std(), bound / 3**0.5, rtol=0.02)
@@ -77,14 +89,14 @@ def test_semantic_conv_starts_in_the_released_range():
 def test_vanilla_conv_by_loops(skeleton):
   x = random(3, skeleton.num_joints, 2)
   layer = layers.GraphConv(4, skeleton)
-  params = layer.init(jax.random.key(0), x)['params']
+  params = init(layer, x)['params']
   adjacency = normalized_adjacency(skeleton)
   expected = np.zeros((3, skeleton.num_joints, 4))
   for i in range(skeleton.num_joints):
     for j in range(skeleton.num_joints):
       expected[:, i] += adjacency[i, j] * (x[:, j] @ params['kernel'])
   np.testing.assert_allclose(
-    layer.apply({'params': params}, x), expected + params['bias'], atol=1e-5
+    apply(layer, {'params': params}, x), expected + params['bias'], atol=1e-5
   )
 
 
@@ -100,10 +112,10 @@ def test_vanilla_conv_is_permutation_equivariant():
   )
   x = random(3, 16, 2)
   layer = layers.GraphConv(4, H36M)
-  variables = layer.init(jax.random.key(0), x)
+  variables = init(layer, x)
   np.testing.assert_allclose(
-    layers.GraphConv(4, permuted).apply(variables, x[:, order]),
-    layer.apply(variables, x)[:, order],
+    apply(layers.GraphConv(4, permuted), variables, x[:, order]),
+    apply(layer, variables, x)[:, order],
     atol=1e-6,
   )
 
@@ -112,9 +124,9 @@ def test_vanilla_conv_is_permutation_equivariant():
 def test_non_local_starts_as_the_identity(skeleton):
   x = random(3, skeleton.num_joints, 6)
   layer = layers.NonLocal(skeleton)
-  variables = layer.init(jax.random.key(0), x, train=False)
+  variables = init(layer, x, train=False)
   for train in (False, True):
-    y, _ = layer.apply(variables, x, train=train, mutable=['batch_stats'])
+    y, _ = apply(layer, variables, x, train=train, mutable=['batch_stats'])
     np.testing.assert_array_equal(y, x)
 
 
@@ -123,7 +135,7 @@ def test_non_local_by_loops(skeleton):
   joints, channels = skeleton.num_joints, 6
   x = random(3, joints, channels)
   layer = layers.NonLocal(skeleton)
-  variables = layer.init(jax.random.key(0), x, train=False)
+  variables = init(layer, x, train=False)
   params = jax.tree.map(lambda p: random(*p.shape), variables['params'])
 
   def linear(name, value):
@@ -144,7 +156,7 @@ def test_non_local_by_loops(skeleton):
       expected[b, i] = out * params['norm']['scale'] + params['norm']['bias']
   variables = variables | {'params': params}
   np.testing.assert_allclose(
-    layer.apply(variables, x, train=False), x + expected, rtol=1e-4, atol=1e-4
+    apply(layer, variables, x, train=False), x + expected, rtol=1e-4, atol=1e-4
   )
 
 
@@ -172,10 +184,11 @@ def test_bias_before_batch_norm_gets_no_gradient():
   layer = layers.GraphConvBlock(
     lambda features, **kw: layers.SemGraphConv(features, CHAIN, **kw), 4
   )
-  variables = layer.init(jax.random.key(0), x, train=False)
+  variables = init(layer, x, train=False)
 
   def total(params, train):
-    y, _ = layer.apply(
+    y, _ = apply(
+      layer,
       variables | {'params': params},
       x,
       train=train,
@@ -198,7 +211,7 @@ def test_residual_block_adds_two_blocks():
   layer = layers.ResidualBlock(
     lambda features, **kw: layers.GraphConv(features, CHAIN, **kw), 3
   )
-  variables = layer.init(jax.random.key(0), x, train=False)
+  variables = init(layer, x, train=False)
   y = x
   for name in ('block1', 'block2'):
     params, stats = (variables[k][name] for k in ('params', 'batch_stats'))
@@ -206,5 +219,5 @@ def test_residual_block_adds_two_blocks():
     y = (y + params['conv']['bias'] - stats['norm']['mean']) / np.sqrt(1 + 1e-5)
     y = np.maximum(y, 0)
   np.testing.assert_allclose(
-    layer.apply(variables, x, train=False), x + y, atol=1e-5
+    apply(layer, variables, x, train=False), x + y, atol=1e-5
   )

@@ -11,7 +11,7 @@ import optax
 import pytest
 from jax.sharding import Mesh
 
-from semgcn_jax import cameras, config, layers, metrics, models, train
+from semgcn_jax import cameras, config, layers, metrics, models, train_step
 from semgcn_jax.graph import adjacency_mask
 from semgcn_jax.losses import LOSSES, pose_loss
 from semgcn_jax.skeleton import H36M
@@ -44,7 +44,11 @@ def test_layers_and_their_gradients(name):
   edges = data['e'] if channel_wise else data['e'][0]
   params = {'kernel': data['W'], 'edge_logits': edges, 'bias': data['bias']}
   out, vjp = jax.vjp(
-    lambda params, x: layer.apply({'params': params}, x), params, data['x']
+    lambda params, x: jnp.moveaxis(
+      layer.apply({'params': params}, jnp.moveaxis(x, -2, 0)), 0, -2
+    ),
+    params,
+    data['x'],
   )
   grads, grad_x = vjp(jnp.asarray(data['cotangent']))
   close = functools.partial(np.testing.assert_allclose, rtol=0, atol=1e-5)
@@ -62,7 +66,7 @@ def test_initial_range_and_spread():
   for name, (largest, spread, bias) in expected.items():
     channels, features = map(int, name.split('x'))
     layer = layers.SemGraphConv(features, H36M)
-    x = jnp.zeros((1, 16, channels))
+    x = jnp.zeros((16, 1, channels))
     draws = [layer.init(jax.random.key(i), x)['params'] for i in range(20)]
     kernels = np.stack([draw['kernel'] for draw in draws])
     biases = np.stack([draw['bias'] for draw in draws])
@@ -103,11 +107,11 @@ def trained(name):
   data = load(name)
   start = below(data, 'init/')
   settings = config.preset('h36m', **infer_model(start) | {'dropout': 0.0})
-  state = train.create_train_state(settings, H36M)
+  state = train_step.create_train_state(settings, H36M)
   state = state.replace(**to_variables(start, settings, state.variables))
   variables = jax.device_get(state.variables)
-  mesh = Mesh(np.array(jax.devices()[:1]), (train.AXIS,))
-  chunk = train.make_train_chunk(settings, H36M, mesh)
+  mesh = Mesh(np.array(jax.devices()[:1]), (train_step.AXIS,))
+  chunk = train_step.make_train_chunk(settings, H36M, mesh)
   order = np.arange(12 * 32, dtype=np.int32).reshape(1, 12, 32)
   arrays = {
     'inputs': data['x'].reshape(-1, 16, 2),
@@ -218,7 +222,9 @@ def test_twelve_gradient_norms(name):
   norms = []
   for x, y in zip(data['x'], data['y'], strict=True):
     # The running mean behind the first layer, independently.
-    nodes = x.reshape(32, -1) if name == 'linear_small' else x
+    nodes = (
+      x.reshape(32, -1) if name == 'linear_small' else np.moveaxis(x, -2, 0)
+    )
     out = first.apply({'params': params['input'][first_params]}, nodes)
     mean = 0.9 * mean + 0.1 * np.mean(out, axis=tuple(range(out.ndim - 1)))
     params, stats, opt_state, norm = step(params, stats, opt_state, x, y)

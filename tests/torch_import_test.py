@@ -13,7 +13,7 @@ from semgcn_jax import (
   models,
   optimizers,
   torch_import,
-  train,
+  train_step,
 )
 from semgcn_jax.errors import FlagError, UserError
 from semgcn_jax.skeleton import H36M, save_skeleton
@@ -32,7 +32,7 @@ KINDS = {
 def make_state(kind):
   """A state in which every array differs from its initial value."""
   settings = config.preset('h36m', **KINDS[kind])
-  state = train.create_train_state(settings, H36M)
+  state = train_step.create_train_state(settings, H36M)
   rng = np.random.default_rng(0)
   state = jax.tree.map(
     lambda x: (
@@ -76,7 +76,7 @@ def test_there_and_back_is_bit_identical(tmp_path, kind):
   for field in ('model', 'hid_dim', 'num_layers', 'conv', 'non_local'):
     assert getattr(restored, field) == getattr(settings, field), field
   assert restored.dataset == 'cmu' and restored.lr == settings.lr
-  fresh = train.create_train_state(restored, H36M)
+  fresh = train_step.create_train_state(restored, H36M)
   ours, progress = checkpoints.restore_state(run, fresh)
   assert progress == checkpoints.Progress(epoch=3, mpjpe=41.5, score=41.5)
   same(ours.variables, state.variables)
@@ -132,7 +132,9 @@ def test_a_prefix_and_old_fields_are_understood(tmp_path):
   path = tmp_path / 'a.pth.tar'
   settings, state = write(path, change=change)
   ours, progress = torch_import.import_checkpoint(
-    torch_import.read(path), settings, train.create_train_state(settings, H36M)
+    torch_import.read(path),
+    settings,
+    train_step.create_train_state(settings, H36M),
   )
   assert progress.mpjpe == 40.5
   same(ours.variables, state.variables)
@@ -172,7 +174,9 @@ def test_files_of_python_2(tmp_path):
   )
   assert b'U\x05epoch' in path.read_bytes()
   ours, _ = torch_import.import_checkpoint(
-    torch_import.read(path), settings, train.create_train_state(settings, H36M)
+    torch_import.read(path),
+    settings,
+    train_step.create_train_state(settings, H36M),
   )
   same(ours.variables, state.variables)
 
@@ -193,7 +197,7 @@ def test_cuda_storages_are_read_on_a_cpu(tmp_path):
 def test_without_an_optimizer_adam_starts_afresh(tmp_path):
   path = tmp_path / 'a.pth.tar'
   settings, state = write(path, change=lambda c: c.pop('optimizer'))
-  fresh = train.create_train_state(settings, H36M)
+  fresh = train_step.create_train_state(settings, H36M)
   ours, _ = torch_import.import_checkpoint(
     torch_import.read(path), settings, fresh
   )
@@ -307,7 +311,7 @@ def test_a_best_run_there_and_back(tmp_path):
   run.mkdir()
   config.save(settings, run / 'config.json')
   save_skeleton(H36M, run / 'skeleton.json')
-  state = train.create_train_state(settings, H36M, 20)
+  state = train_step.create_train_state(settings, H36M, 20)
   state = state.replace(
     step=np.int32(35),  # In the second epoch.
     averaged=jax.tree.map(lambda x: x + 1, state.variables),
@@ -323,7 +327,7 @@ def test_a_best_run_there_and_back(tmp_path):
   torch_import.import_run(tmp_path / 'a.pth.tar', tmp_path / 'b', fields)
   back = config.load(tmp_path / 'b' / 'config.json')
   assert back.lr == settings.lr
-  fresh = train.create_train_state(back, H36M, 20)
+  fresh = train_step.create_train_state(back, H36M, 20)
   ours, progress = checkpoints.restore_state(tmp_path / 'b', fresh)
   jax.tree.map(
     np.testing.assert_array_equal, ours.scored, jax.device_get(state.averaged)
@@ -434,7 +438,7 @@ def test_the_published_full_size_checkpoint(shared):
   settings = config.preset('cmu', **infer_model(checkpoint['state_dict']))
   assert settings == config.preset('cmu')
   state, progress = torch_import.import_checkpoint(
-    checkpoint, settings, train.create_train_state(settings, H36M)
+    checkpoint, settings, train_step.create_train_state(settings, H36M)
   )
   assert progress.epoch == 30 and state.step == 11_820
   expected = np.load(parity / 'ckpt_semgcn_nonlocal_cmu_predictions.npz')

@@ -14,7 +14,15 @@ import pytest
 from flax.traverse_util import flatten_dict
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from semgcn_jax import checkpoints, config, data, models, optimizers, train
+from semgcn_jax import (
+  checkpoints,
+  config,
+  data,
+  models,
+  optimizers,
+  train,
+  train_step,
+)
 from semgcn_jax import workdir as run_folder
 from semgcn_jax.errors import FlagError, UserError
 from semgcn_jax.evaluate import evaluate_run, rank
@@ -37,19 +45,19 @@ TINY = config.preset(
 def run_steps(settings, num_devices, dtype, steps=20):
   """Params and statistics after some steps on a number of devices."""
   dataset = data.load(settings, H36M)
-  mesh = Mesh(np.array(jax.devices()[:num_devices]), (train.AXIS,))
+  mesh = Mesh(np.array(jax.devices()[:num_devices]), (train_step.AXIS,))
   replicated = NamedSharding(mesh, PartitionSpec())
-  state = train.create_train_state(settings, H36M)
+  state = train_step.create_train_state(settings, H36M)
   state = jax.tree.map(
     lambda x: x.astype(dtype) if x.dtype == jnp.float32 else x, state
   )
   arrays = {'inputs': dataset.train.inputs, 'targets': dataset.train.targets}
   arrays = jax.tree.map(lambda x: jnp.asarray(x, dtype), arrays)
   state, arrays = jax.device_put((state, arrays), replicated)
-  order = train.make_epoch_order(
+  order = train_step.make_epoch_order(
     len(dataset.train), settings.batch_size, np.array([steps]), mesh
   )
-  chunk = train.make_train_chunk(settings, H36M, mesh)
+  chunk = train_step.make_train_chunk(settings, H36M, mesh)
   state, losses = chunk(state, arrays, order(state.rng, 0)[0])
   assert np.isfinite(losses).all() and int(state.step) == steps
   return jax.device_get(state.variables), np.asarray(losses)
@@ -77,10 +85,12 @@ def test_a_step_is_clipped_adam_on_the_mean_squared_error():
   settings = dataclasses.replace(TINY, batch_size=8)
   (variables, losses) = run_steps(settings, 1, jnp.float32, steps=3)
   dataset = data.load(settings, H36M)
-  state = train.create_train_state(settings, H36M)
+  state = train_step.create_train_state(settings, H36M)
   model = models.build(settings, H36M)
-  mesh = Mesh(np.array(jax.devices()[:1]), (train.AXIS,))
-  order = train.make_epoch_order(len(dataset.train), 8, np.array([3]), mesh)
+  mesh = Mesh(np.array(jax.devices()[:1]), (train_step.AXIS,))
+  order = train_step.make_epoch_order(
+    len(dataset.train), 8, np.array([3]), mesh
+  )
   rows = np.asarray(order(state.rng, 0)[0])[0]
   params, stats = state.params, state.batch_stats
   m = jax.tree.map(jnp.zeros_like, params)
@@ -157,7 +167,7 @@ def test_the_cosine_by_hand():
 @pytest.mark.parametrize('conv', ['semantic', 'channel_wise'])
 def test_weight_decay_is_of_kernels_alone(conv):
   settings = dataclasses.replace(BEST, conv=conv)
-  state = train.create_train_state(settings, H36M, 20)
+  state = train_step.create_train_state(settings, H36M, 20)
   zeros = jax.tree.map(jnp.zeros_like, state.params)
   updates, _ = state.tx.update(zeros, state.opt_state, state.params)
   # The first of 20 steps of warm-up; no gradient, so nothing but the decay.
@@ -175,16 +185,16 @@ def test_weight_decay_is_of_kernels_alone(conv):
 def step_by_step(settings, steps):
   """The states after each of some steps, and what steps them."""
   dataset = data.load(settings, H36M)
-  mesh = Mesh(np.array(jax.devices()[:1]), (train.AXIS,))
-  state = train.create_train_state(settings, H36M, steps)
-  order = train.make_epoch_order(
+  mesh = Mesh(np.array(jax.devices()[:1]), (train_step.AXIS,))
+  state = train_step.create_train_state(settings, H36M, steps)
+  order = train_step.make_epoch_order(
     len(dataset.train), settings.batch_size, np.arange(1, steps + 1), mesh
   )
   arrays = {
     name: getattr(dataset.train, name)
     for name in ('inputs', 'targets', 'roots', 'cameras')
   }
-  chunk = train.make_train_chunk(
+  chunk = train_step.make_train_chunk(
     settings, H36M, mesh, dataset.train.camera_list
   )
   states = [jax.device_get(state)]
@@ -208,7 +218,7 @@ def test_averages_by_their_recursion():
   assert relative(states[-1].averaged, states[-1].variables) > 1e-3
   assert states[0].scored is states[0].averaged
   off = dataclasses.replace(BEST, averaging=0.0)
-  off = train.create_train_state(off, H36M)
+  off = train_step.create_train_state(off, H36M)
   assert off.averaged is None and relative(off.scored, off.variables) == 0
 
 
@@ -292,10 +302,10 @@ def test_learning_rate_is_a_staircase():
 
 @pytest.mark.parametrize('num_devices', [1, 2, 4])
 def test_an_epoch_holds_every_pose_once(num_devices):
-  mesh = Mesh(np.array(jax.devices()[:num_devices]), (train.AXIS,))
-  bounds = train.chunk_bounds(25, 8)
+  mesh = Mesh(np.array(jax.devices()[:num_devices]), (train_step.AXIS,))
+  bounds = train_step.chunk_bounds(25, 8)
   assert list(bounds) == [7, 13, 19, 25]
-  order = train.make_epoch_order(103, 4, bounds, mesh)
+  order = train_step.make_epoch_order(103, 4, bounds, mesh)
   rng = jax.random.PRNGKey(0)
   chunks = [np.asarray(c) for c in order(rng, 0)]
   assert [c.shape for c in chunks] == [
@@ -303,8 +313,8 @@ def test_an_epoch_holds_every_pose_once(num_devices):
   ]
   steps = np.concatenate([c.swapaxes(0, 1).reshape(-1, 4) for c in chunks])
   assert len(set(steps.ravel())) == 100  # 3 poses are left for another epoch.
-  one = Mesh(np.array(jax.devices()[:1]), (train.AXIS,))
-  reference = train.make_epoch_order(103, 4, bounds, one)(rng, 0)
+  one = Mesh(np.array(jax.devices()[:1]), (train_step.AXIS,))
+  reference = train_step.make_epoch_order(103, 4, bounds, one)(rng, 0)
   np.testing.assert_array_equal(steps, np.concatenate([*reference], axis=1)[0])
   assert not np.array_equal(chunks[0], order(rng, 1)[0])
 
@@ -332,7 +342,7 @@ def test_train_resume_and_stop_are_bit_identical(tmp_path, monkeypatch):
       assert a[name] == b[name]
   states = []
   for workdir in (tmp_path / 'whole', parts):
-    state = train.create_train_state(TINY, H36M)
+    state = train_step.create_train_state(TINY, H36M)
     state, progress = checkpoints.restore_state(workdir, state)
     error = whole[-1]['mpjpe']
     assert progress == checkpoints.Progress(
@@ -378,7 +388,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
   train.train_and_evaluate(
     dataclasses.replace(TINY, epochs=1), tmp_path / 'run'
   )
-  state = train.create_train_state(TINY, H36M)
+  state = train_step.create_train_state(TINY, H36M)
   state, _ = checkpoints.restore_state(tmp_path / 'run', state)
   broken = jax.tree.map(lambda x: x * jnp.nan, state.params)
   original = checkpoints.restore_state

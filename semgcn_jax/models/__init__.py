@@ -34,7 +34,10 @@ def abstract_variables(config: Config, skeleton: Skeleton) -> dict[str, Any]:
 
 
 def build(
-  config: Config, skeleton: Skeleton, axis_name: str | None = None
+  config: Config,
+  skeleton: Skeleton,
+  axis_name: str | None = None,
+  dtype: Any = None,
 ) -> nn.Module:
   """The model that the config names.
 
@@ -42,6 +45,7 @@ def build(
     config: model fields.
     skeleton: joints of input and output.
     axis_name: pmap axis of the training statistics, None outside pmap.
+    dtype: of the activations; None: as the input.
 
   Raises:
     FlagError: unknown model or convolution.
@@ -53,4 +57,5 @@ def build(
     num_layers=config.num_layers,
     dropout=config.dropout,
     axis_name=axis_name,
+    dtype=dtype,
   )

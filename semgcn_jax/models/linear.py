@@ -1,5 +1,7 @@
 """The fully connected baseline of Martinez et al. (arXiv:1705.03098)."""
 
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -19,7 +21,7 @@ class LinearBlock(nn.Module):
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
     """`[..., C]` -> `[..., D]`."""
     x = Linear(self.features, train_bias=False, name='linear')(x)
-    x = nn.relu(BatchNorm(self.axis_name, name='norm')(x, train=train))
+    x = BatchNorm(self.axis_name, relu=True, name='norm')(x, train=train)
     return nn.Dropout(self.dropout, deterministic=not train)(x)
 
 
@@ -35,6 +37,8 @@ class LinearModel(nn.Module):
     dropout: rate behind every ReLU.
     out_dim: coordinates per joint.
     axis_name: see `BatchNorm`.
+    dtype: of the activations; None: that of the input, which predictions have
+      always.
   """
 
   skeleton: Skeleton
@@ -43,6 +47,7 @@ class LinearModel(nn.Module):
   dropout: float = 0.5
   out_dim: int = 3
   axis_name: str | None = None
+  dtype: Any = None
 
   @property
   def num_predicted(self) -> int:
@@ -54,14 +59,15 @@ class LinearModel(nn.Module):
     """Joints `[..., J, 2]`, normalised screen -> `[..., J, 3]`, metres."""
     fields = (self.hid_dim, self.axis_name, self.dropout)
     leading = x.shape[:-2]
-    x = x.reshape(*leading, -1)
+    wide = x.dtype
+    x = x.reshape(*leading, -1).astype(self.dtype or wide)
     x = LinearBlock(*fields, name='input')(x, train=train)
     for i in range(self.num_layers):
       y = LinearBlock(*fields, name=f'stage{i}_block1')(x, train=train)
       x = x + LinearBlock(*fields, name=f'stage{i}_block2')(y, train=train)
     init = uniform(self.hid_dim**-0.5)
     outputs = self.num_predicted * self.out_dim
-    x = Linear(outputs, bias_init=init, name='output')(x)
+    x = Linear(outputs, bias_init=init, name='output')(x.astype(wide))
     x = x.reshape(*leading, self.num_predicted, self.out_dim)
     root = jnp.zeros((*leading, 1, self.out_dim), x.dtype)
     before, after = jnp.split(x, [self.skeleton.root], axis=-2)

@@ -1,9 +1,11 @@
 """SemGCN and its ablations (paper section 3.3, Table 1)."""
 
 import functools
+from typing import Any
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 
 from semgcn_jax.layers import (
   GraphConv,
@@ -37,6 +39,8 @@ class SemGCN(nn.Module):
     dropout: rate behind every ReLU.
     out_dim: coordinates per joint.
     axis_name: see `BatchNorm`.
+    dtype: of the activations; None: that of the input, which predictions have
+      always.
   """
 
   skeleton: Skeleton
@@ -47,6 +51,7 @@ class SemGCN(nn.Module):
   dropout: float = 0.0
   out_dim: int = 3
   axis_name: str | None = None
+  dtype: Any = None
 
   @property
   def num_predicted(self) -> int:
@@ -64,9 +69,12 @@ class SemGCN(nn.Module):
         return x
       return NonLocal(self.skeleton, self.axis_name, name=name)(x, train=train)
 
+    wide = x.dtype
+    x = jnp.moveaxis(x, -2, 0).astype(self.dtype or wide)
     x = GraphConvBlock(*fields, name='input')(x, train=train)
     x = non_local(x, 'input_non_local')
     for i in range(self.num_layers):
       x = ResidualBlock(*fields, name=f'residual{i}')(x, train=train)
       x = non_local(x, f'residual{i}_non_local')
-    return conv(self.out_dim, name='output')(x)
+    x = conv(self.out_dim, name='output')(x.astype(wide))
+    return jnp.moveaxis(x, 0, -2)
