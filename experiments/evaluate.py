@@ -17,6 +17,9 @@ _WHICH = flags.DEFINE_string('which', 'best', 'best, last, or an epoch.')
 _WEIGHTS = flags.DEFINE_enum(
   'weights', 'averaged', ['averaged', 'raw'], 'Which, of a run that has both.'
 )
+_ONLY_SEED = flags.DEFINE_integer(
+  'only_seed', None, 'Of a run with several seeds only this one; else all.'
+)
 _OUTPUT = flags.DEFINE_string('output', None, 'JSON file to write.')
 flags.mark_flag_as_required('checkpoint')
 
@@ -30,6 +33,7 @@ def main():
     _WHICH.value,
     cli.config_flags(),
     averaged=_WEIGHTS.value == 'averaged',
+    seed=_ONLY_SEED.value,
   )
   if _OUTPUT.value:
     write_json(result, pathlib.Path(_OUTPUT.value))

@@ -55,6 +55,9 @@ class Config:
   conv: str = _field('semantic', 'semantic, channel_wise or vanilla.')
   non_local: bool = _field(True, 'Use non-local layers.')
   dropout: float = _field(0.0, 'Dropout rate; 0: none.')
+  norm_poses: int = _field(
+    0, 'Poses that batch norm takes together in training; 0: the batch.'
+  )
 
   # Training.
   epochs: int = _field(30, 'Passes over the training set.')
@@ -130,6 +133,7 @@ class Config:
     for name in (
       *('test_downsample', 'num_layers', 'max_norm', 'seed', 'lr_batch'),
       *('warmup_epochs', 'weight_decay', 'virtual_shift', 'noise'),
+      'norm_poses',
     ):
       if not 0 <= getattr(self, name) < 2**31:
         raise FlagError(

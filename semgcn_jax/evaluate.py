@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import json
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -17,7 +17,7 @@ from semgcn_jax import config as config_lib
 from semgcn_jax.augment import flip
 from semgcn_jax.config import Config
 from semgcn_jax.data import Pairs
-from semgcn_jax.errors import FlagError
+from semgcn_jax.errors import FlagError, listed
 from semgcn_jax.skeleton import Skeleton, bone_vectors, load_skeleton
 
 # Columns of the table: key and heading. The first three are millimetres.
@@ -133,6 +133,36 @@ def predict(
   return predicted - predicted[..., skeleton.root, None, :]
 
 
+def seed_variables(variables: Any, config: Config) -> list[Any]:
+  """The variables of each seed of a run, from those of all, stacked."""
+  if config.num_seeds == 1:
+    return [variables]
+  return [
+    jax.tree.map(lambda x, index=index: x[index], variables)
+    for index in range(config.num_seeds)
+  ]
+
+
+def summarize(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
+  """One result of several, of the same poses by independent seeds.
+
+  Returns:
+    Of one, itself; else the means, with `mpjpe_sd`, `p_mpjpe_sd` (mm, with
+    n - 1) and `seeds` (a list of the overall metrics of each).
+  """
+  if len(results) == 1:
+    return results[0]
+  mean = jax.tree.map(
+    lambda *values: type(values[0])(np.mean(values)), *results
+  )
+  deviations = {
+    f'{name}_sd': float(np.std([r[name] for r in results], ddof=1))
+    for name in ('mpjpe', 'p_mpjpe')
+  }
+  seeds = [{name: r[name] for name in COLUMNS} for r in results]
+  return mean | deviations | {'seeds': seeds}
+
+
 def calibrate_scale(
   predicted: jax.Array, canonical_length: float, skeleton: Skeleton
 ) -> jax.Array:
@@ -176,6 +206,9 @@ def format_table(
   means = {name: result[f'{name}_action'] for name in ('mpjpe', 'p_mpjpe')}
   lines.append(line('mean of actions', means))
   lines.append(line('all poses', result, result['num_poses']))
+  if 'seeds' in result:
+    deviations = {name: result[f'{name}_sd'] for name in ('mpjpe', 'p_mpjpe')}
+    lines.append(line(f'± of {len(result["seeds"])} seeds', deviations))
   return '\n'.join(lines)
 
 
@@ -200,7 +233,8 @@ def make_score(
 
   Returns:
     Variables -> what `evaluate` returns for the test split, and `val_mpjpe`
-    where some subjects are kept for validation.
+    where some subjects are kept for validation; of several seeds what
+    `summarize` makes of it.
   """
   model = models.build(config, skeleton)
   length = None
@@ -220,11 +254,14 @@ def make_score(
       canonical_length=length,
     )
 
-  def score(variables):
+  def score_seed(variables):
     result = score_split(variables, dataset.test)
     if dataset.val is not None:
       result['val_mpjpe'] = score_split(variables, dataset.val)['mpjpe']
     return result
+
+  def score(variables):
+    return summarize([score_seed(v) for v in seed_variables(variables, config)])
 
   return score
 
@@ -253,6 +290,7 @@ def evaluate_run(
   overrides: dict[str, Any],
   *,
   averaged: bool = True,
+  seed: int | None = None,
 ) -> dict[str, Any]:
   """Scores a checkpoint of a run, and prints the table.
 
@@ -261,21 +299,31 @@ def evaluate_run(
     which: 'best', 'last' or the number of an epoch.
     overrides: fields that replace those of the run's config.
     averaged: the averaged weights, if the run has some.
+    seed: of a run with several seeds only this one; None: all.
 
   Returns:
-    What `evaluate` returns, with 'epoch' and 'num_params'.
+    What `evaluate`, or for several seeds `summarize`, returns, with 'epoch' and
+    'num_params'.
 
   Raises:
     UserError: no run, no checkpoint, or no data.
+    FlagError: the run has no such seed.
   """
   own = config_lib.load(workdir / 'config.json')
   config = dataclasses.replace(own, **overrides)
   skeleton = load_skeleton(str(workdir / 'skeleton.json'))
   model = models.build(config, skeleton)
   variables = models.abstract_variables(config, skeleton)
+  if seed is not None and seed not in own.seeds:
+    seeds = listed(map(str, own.seeds))
+    raise FlagError(f'--only_seed={seed}: the run in {workdir} has {seeds}')
+  num_params = sum(leaf.size for leaf in jax.tree.leaves(variables['params']))
   variables, progress = checkpoints.restore_variables(
     workdir, which, variables, averaged=averaged and own.averaging > 0
   )
+  every = seed_variables(variables, own)
+  if seed is not None:
+    every = [every[own.seeds.index(seed)]]
   test = data.load(config, skeleton, train=False).test
   check_flip(config, skeleton)
   canonical_length = None
@@ -286,19 +334,22 @@ def evaluate_run(
     canonical_length = data.canonical_length(train, skeleton)
   if config.image_aligned:
     test = data.center_inputs(test, skeleton)
-  result = evaluate(
-    model,
-    variables,
-    test,
-    skeleton,
-    batch_size=config.eval_batch_size,
-    flip_test=config.flip_test,
-    canonical_length=canonical_length,
+  result = summarize(
+    [
+      evaluate(
+        model,
+        variables,
+        test,
+        skeleton,
+        batch_size=config.eval_batch_size,
+        flip_test=config.flip_test,
+        canonical_length=canonical_length,
+      )
+      for variables in every
+    ]
   )
   result['epoch'] = progress.epoch
-  result['num_params'] = sum(
-    leaf.size for leaf in jax.tree.leaves(variables['params'])
-  )
+  result['num_params'] = num_params
   print_result(result, config)
   return result
 

@@ -78,15 +78,14 @@ def mix(adjacency: Array, x: Array) -> Array:
   Returns:
     `[J, ..., C]`.
   """
-  return jnp.einsum('ij,j...->i...', adjacency.astype(x.dtype), x)
+  # Of two matrices, so that no compiler thinks of transposing x.
+  mixed = adjacency.astype(x.dtype) @ x.reshape(len(x), -1)
+  return mixed.reshape(-1, *x.shape[1:])
 
 
 def _mix_vjp(residuals: tuple[Array, Array], dy: Array) -> tuple[Array, Array]:
   adjacency, x = residuals
-  return (
-    _dot_joints(dy, x),
-    jnp.einsum('ij,i...->j...', adjacency.astype(dy.dtype), dy),
-  )
+  return _dot_joints(dy, x), mix(adjacency.T, dy)
 
 
 mix.defvjp(lambda *args: (mix(*args), args), _mix_vjp)
@@ -169,27 +168,23 @@ def _semantic_graph_conv(x: Array, kernel: Array, adjacency: Array) -> Array:
 
 
 def _semantic_graph_conv_fwd(x, kernel, adjacency):
-  # Both kernels in one product.
-  both = linear(x, jnp.concatenate([kernel[0], kernel[1]], axis=1))
-  itself, neighbours = jnp.split(both, 2, axis=-1)
-  y = _diagonal(adjacency, x) * itself + mix(
-    _off_diagonal(adjacency), neighbours
-  )
-  return y, (x, kernel, adjacency, both)
+  itself, neighbours = (linear(x, matrix) for matrix in kernel)
+  y = _diagonal(adjacency, x) * itself
+  y = y + mix(_off_diagonal(adjacency), neighbours)
+  return y, (x, kernel, adjacency, itself, neighbours)
 
 
 def _semantic_graph_conv_bwd(residuals, dy):
-  x, kernel, adjacency, both = residuals
-  itself, neighbours = jnp.split(both, 2, axis=-1)
-  dboth = jnp.concatenate(
-    [_diagonal(adjacency, x) * dy, mix(_off_diagonal(adjacency).T, dy)], axis=-1
+  x, kernel, adjacency, itself, neighbours = residuals
+  dx0, dkernel0 = _linear_vjp((x, kernel[0]), _diagonal(adjacency, x) * dy)
+  dx1, dkernel1 = _linear_vjp(
+    (x, kernel[1]), mix(_off_diagonal(adjacency).T, dy)
   )
-  dx, dkernel = _linear_vjp(
-    (x, jnp.concatenate([kernel[0], kernel[1]], axis=1)), dboth
-  )
-  ditself = (dy.astype(_wide(dy)) * itself).sum(range(1, x.ndim))
-  dadjacency = _off_diagonal(_dot_joints(dy, neighbours)) + jnp.diag(ditself)
-  return dx, jnp.stack(jnp.split(dkernel, 2, axis=1)), dadjacency
+  # In two steps, which keep a GPU busier than one.
+  diagonal = jnp.sum((dy * itself).astype(_wide(x)), axis=-1)
+  diagonal = diagonal.reshape(len(x), -1).sum(axis=1)
+  dadjacency = _off_diagonal(_dot_joints(dy, neighbours)) + jnp.diag(diagonal)
+  return dx0 + dx1, jnp.stack([dkernel0, dkernel1]), dadjacency
 
 
 _semantic_graph_conv.defvjp(_semantic_graph_conv_fwd, _semantic_graph_conv_bwd)
@@ -220,7 +215,7 @@ def non_local_affinity(theta: Array, phi: Array) -> Array:
   return nn.relu(theta[:, None] + phi[None]) / len(phi)
 
 
-@jax.jit
+@jax.custom_vjp
 def attend(affinity: Array, nodes: Array) -> Array:
   """Sums the nodes, weighted by their affinity to each joint (paper eq. 4).
 
@@ -231,7 +226,31 @@ def attend(affinity: Array, nodes: Array) -> Array:
   Returns:
     `[J, ..., C]`.
   """
-  return jnp.einsum('jn...,n...c->j...c', affinity.astype(nodes.dtype), nodes)
+  # Each pose has a small product of its own. A GPU is faster without a matrix
+  # unit than with the transpositions this would take.
+  return jax.lax.platform_dependent(
+    affinity.astype(nodes.dtype),
+    nodes,
+    cpu=lambda a, x: jnp.einsum('jn...,n...c->j...c', a, x),
+    default=lambda a, x: jnp.sum(a[..., None] * x[None], axis=1),
+  )
+
+
+def _attend_vjp(
+  residuals: tuple[Array, Array], dy: Array
+) -> tuple[Array, Array]:
+  affinity, nodes = residuals
+  daffinity = jax.lax.platform_dependent(
+    dy,
+    nodes,
+    cpu=lambda dy, x: jnp.einsum('j...c,n...c->jn...', dy, x),
+    default=lambda dy, x: jnp.sum(dy[:, None] * x[None], axis=-1),
+  )
+  dnodes = attend(affinity.swapaxes(0, 1), dy)
+  return daffinity.astype(affinity.dtype), dnodes
+
+
+attend.defvjp(lambda *args: (attend(*args), args), _attend_vjp)
 
 
 def group_max(x: Array, groups: tuple[tuple[int, ...], ...]) -> Array:
@@ -342,7 +361,10 @@ def _mean_and_variance(x: Array, axis_name: str | None) -> tuple[Array, Array]:
 
 def _mean_over_rows(x: Array) -> Array:
   """`[..., C]` -> `[C]`."""
-  return jnp.mean(x, axis=tuple(range(x.ndim - 1)))
+  # The means of every joint first: one sum over all rows would leave most of a
+  # GPU idle.
+  means = jnp.mean(x, axis=tuple(range(1, x.ndim - 1))) if x.ndim > 2 else x
+  return jnp.mean(means, axis=0)
 
 
 class GraphConv(nn.Module):
@@ -442,6 +464,8 @@ class BatchNorm(nn.Module):
   Attributes:
     axis_name: pmap axis over which training statistics are shared, so that N
       devices equal one at the same global batch.
+    poses: that are normalised together in training, of a larger batch, of
+      which every device has a multiple; 0: all (arXiv:1705.08741).
     momentum: share of the old running statistics.
     epsilon: added to the variance.
     scale_init: initial scale.
@@ -449,6 +473,7 @@ class BatchNorm(nn.Module):
   """
 
   axis_name: str | None = None
+  poses: int = 0
   momentum: float = 0.9
   epsilon: float = 1e-5
   scale_init: Initializer = nn.initializers.ones
@@ -456,7 +481,7 @@ class BatchNorm(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array, *, train: bool) -> Array:
-    """`[..., C]` -> `[..., C]`."""
+    """`[..., B, C]` -> `[..., B, C]`."""
     features = x.shape[-1:]
     scale = self.param('scale', self.scale_init, features)
     bias = self.param('bias', nn.initializers.zeros, features)
@@ -467,13 +492,25 @@ class BatchNorm(nn.Module):
       y = (x.astype(_wide(x)) - running_mean.value) * factor + bias
       return (nn.relu(y) if self.relu else y).astype(x.dtype)
     axis_name = None if self.is_initializing() else self.axis_name
-    y, mean, var = batch_normalize(
-      x, scale, bias, self.epsilon, self.relu, axis_name
-    )
-    if not self.is_initializing():
-      count = x.size // x.shape[-1]
+    devices = 1 if axis_name is None else jax.lax.axis_size(axis_name)
+    count = x.size // x.shape[-1]
+
+    def normalize(x, axis_name=None):
+      return batch_normalize(x, scale, bias, self.epsilon, self.relu, axis_name)
+
+    if 0 < self.poses < devices * x.shape[-2]:
+      parts = x.shape[-2] // self.poses
+      split = x.reshape(*x.shape[:-2], parts, -1, x.shape[-1])
+      y, means, variances = jax.vmap(normalize, -3, (-3, 0, 0))(split)
+      y = y.reshape(x.shape)
+      mean, var = means.mean(axis=0), variances.mean(axis=0)
+      count //= parts
       if axis_name is not None:
-        count *= jax.lax.axis_size(axis_name)
+        mean, var = jax.lax.pmean(jnp.stack([mean, var]), axis_name)
+    else:
+      y, mean, var = normalize(x, axis_name)
+      count *= devices
+    if not self.is_initializing():
       self._update(running_mean, mean)
       self._update(running_var, var * (count / max(count - 1, 1)))
     return y
@@ -487,11 +524,11 @@ class NonLocal(nn.Module):
 
   Attributes:
     skeleton: its groups are max-pooled; without groups every joint is kept.
-    axis_name: see `BatchNorm`.
+    norm: makes the batch norm.
   """
 
   skeleton: Skeleton
-  axis_name: str | None = None
+  norm: Callable[..., nn.Module] = BatchNorm
 
   @nn.compact
   def __call__(self, x: Array, *, train: bool) -> Array:
@@ -503,21 +540,24 @@ class NonLocal(nn.Module):
     )
     weight = self.param('affinity', _affinity_init, (2 * inner,))
     weight_theta, weight_phi = jnp.split(weight, 2)
-    # w . theta is linear in x, so theta itself is not needed; and a bias
-    # commutes with the max.
-    from_theta = x @ (theta['kernel'] @ weight_theta).astype(x.dtype)
-    kernel = jnp.concatenate([phi['kernel'], g['kernel']], axis=1)
-    pooled = group_max(linear(x, kernel), self.skeleton.groups)
-    pooled_phi, pooled_g = jnp.split(pooled, 2, axis=-1)
+    # One product for all. w . theta is linear in x, so it is a column where
+    # theta would be a matrix; zeros fill up to what a matrix unit takes.
+    column = (theta['kernel'] @ weight_theta)[:, None]
+    kernel = jnp.concatenate([phi['kernel'], g['kernel'], column], axis=1)
+    kernel = jnp.pad(kernel, ((0, 0), (0, -kernel.shape[1] % 8)))
+    ends = (inner, 2 * inner, 2 * inner + 1)
+    of_phi, of_g, of_theta, _ = jnp.split(linear(x, kernel), ends, axis=-1)
+    pooled_phi, pooled_g = (
+      group_max(z, self.skeleton.groups) for z in (of_phi, of_g)
+    )
+    # A bias commutes with the max.
     bias = theta['bias'] @ weight_theta + phi['bias'] @ weight_phi
     affinity = non_local_affinity(
-      from_theta + bias, pooled_phi @ weight_phi.astype(x.dtype)
+      of_theta[..., 0] + bias, jnp.sum(pooled_phi * weight_phi, axis=-1)
     )
     y = attend(affinity, pooled_g + g['bias'].astype(x.dtype))
     y = Linear(channels, train_bias=False, name='out')(y)
-    norm = BatchNorm(
-      self.axis_name, scale_init=nn.initializers.zeros, name='norm'
-    )
+    norm = self.norm(scale_init=nn.initializers.zeros, name='norm')
     return x + norm(y, train=train)
 
 
@@ -545,20 +585,20 @@ class GraphConvBlock(nn.Module):
   Attributes:
     conv: makes the graph convolution, given features, train_bias and name.
     features: D.
-    axis_name: see `BatchNorm`.
+    norm: makes the batch norm, given relu and name.
     dropout: rate; 0 switches it off.
   """
 
   conv: Callable[..., nn.Module]
   features: int
-  axis_name: str | None = None
+  norm: Callable[..., nn.Module] = BatchNorm
   dropout: float = 0.0
 
   @nn.compact
   def __call__(self, x: Array, *, train: bool) -> Array:
     """`[J, ..., C]` -> `[J, ..., D]`."""
     x = self.conv(self.features, train_bias=False, name='conv')(x)
-    x = BatchNorm(self.axis_name, relu=True, name='norm')(x, train=train)
+    x = self.norm(relu=True, name='norm')(x, train=train)
     return nn.Dropout(self.dropout, deterministic=not train)(x)
 
 
@@ -567,13 +607,13 @@ class ResidualBlock(nn.Module):
 
   conv: Callable[..., nn.Module]
   features: int
-  axis_name: str | None = None
+  norm: Callable[..., nn.Module] = BatchNorm
   dropout: float = 0.0
 
   @nn.compact
   def __call__(self, x: Array, *, train: bool) -> Array:
     """`[J, ..., D]` -> `[J, ..., D]`."""
-    fields = (self.conv, self.features, self.axis_name, self.dropout)
+    fields = (self.conv, self.features, self.norm, self.dropout)
     residual = GraphConvBlock(*fields, name='block1')(x, train=train)
     residual = GraphConvBlock(*fields, name='block2')(residual, train=train)
     return x + residual

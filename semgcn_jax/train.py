@@ -125,6 +125,12 @@ def train_and_evaluate(
       f'--batch_size={config.batch_size}: does not split over {mesh.size}'
       f' devices; use a multiple of {mesh.size}'
     )
+  share = config.batch_size // mesh.size
+  if 0 < config.norm_poses < config.batch_size and share % config.norm_poses:
+    raise FlagError(
+      f'--norm_poses={config.norm_poses}: does not divide the {share} poses of'
+      ' a batch that each device has'
+    )
   skeleton = run_folder.skeleton_of(config, workdir)
   check_flip(config, skeleton)
   check_virtual_cameras(config)
@@ -176,11 +182,13 @@ def train_and_evaluate(
     ):
       num_params = sum(x.size for x in jax.tree.leaves(state.params))
       num_params //= config.num_seeds
+      seeds = f', {config.num_seeds} seeds' if config.num_seeds > 1 else ''
       dropped = f', the last {rest} of each shuffle are dropped' if rest else ''
       lines.append(
         f'{config.model}: {num_params:,} parameters, on {mesh.size}'
         f' {mesh.devices[0].device_kind}; {steps} steps of {config.batch_size}'
         f' poses an epoch{dropped}; learning rate {peak_rate(config):.2g}'
+        f'{seeds}'
       )
       if progress.epoch == config.epochs:
         lines.append(
@@ -222,11 +230,7 @@ def train_and_evaluate(
         run_folder.append_record(record, workdir)
         checkpoints.save(manager, state, progress)
         visualize.plot_curves(records, workdir / 'curves.png', config=config)
-        bar.line(
-          f'epoch {progress.epoch}/{config.epochs}'
-          '  loss {train_loss:.5f}  MPJPE {mpjpe:.2f} mm  P-MPJPE'
-          ' {p_mpjpe:.2f} mm  {poses_per_second:,.0f} poses/s'.format(**record)
-        )
+        bar.line(epoch_line(record, config))
   if progress.epoch < config.epochs:
     print(f'stopped and saved; go on with --workdir={workdir} --resume')
   elif records:
@@ -235,6 +239,20 @@ def train_and_evaluate(
   if stop.signal == signal.SIGINT:
     raise KeyboardInterrupt
   return records
+
+
+def epoch_line(record: dict[str, Any], config: Config) -> str:
+  """What the log says of an epoch."""
+
+  def error(name):
+    spread = f' ± {record[name + "_sd"]:.2f}' if name + '_sd' in record else ''
+    return f'{record[name]:.2f}{spread} mm'
+
+  return (
+    f'epoch {record["epoch"]}/{config.epochs}  loss {record["train_loss"]:.5f}'
+    f'  MPJPE {error("mpjpe")}  P-MPJPE {error("p_mpjpe")}'
+    f'  {record["poses_per_second"]:,.0f} poses/s'
+  )
 
 
 def _restore(

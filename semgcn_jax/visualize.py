@@ -4,6 +4,7 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -39,6 +40,11 @@ def plot_curves(
   for name, label in curves.items():
     errors = [record[name] for record in records]
     (curve,) = right.plot(epochs, errors, label=label, **style)
+    if f'{name}_sd' in records[0]:
+      spread = np.array([record[f'{name}_sd'] for record in records])
+      right.fill_between(
+        epochs, errors - spread, errors + spread, alpha=0.2, linewidth=0
+      )
     right.plot(epochs[best], errors[best], 'o', color=curve.get_color())
     right.annotate(
       f'{errors[best]:.1f}',

@@ -1,5 +1,7 @@
 """Model families, one file each."""
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -8,6 +10,7 @@ import jax.numpy as jnp
 
 from semgcn_jax.config import Config
 from semgcn_jax.errors import choose
+from semgcn_jax.layers import BatchNorm
 from semgcn_jax.models.linear import LinearModel
 from semgcn_jax.models.semgcn import CONVOLUTIONS, SemGCN
 from semgcn_jax.skeleton import Skeleton
@@ -27,10 +30,15 @@ MODELS = {'semgcn': _semgcn, 'linear': _linear}
 
 
 def abstract_variables(config: Config, skeleton: Skeleton) -> dict[str, Any]:
-  """Shapes and types of a model's params and batch_stats."""
+  """Shapes and types of the params and batch_stats; of all seeds, stacked."""
   model = build(config, skeleton)
   example = jax.ShapeDtypeStruct((1, skeleton.num_joints, 2), jnp.float32)
-  return jax.eval_shape(model.init, jax.random.PRNGKey(0), example)
+  abstract = jax.eval_shape(model.init, jax.random.PRNGKey(0), example)
+  if config.num_seeds == 1:
+    return abstract
+  return jax.tree.map(
+    lambda x: x.update(shape=(config.num_seeds, *x.shape)), abstract
+  )
 
 
 def build(
@@ -38,6 +46,7 @@ def build(
   skeleton: Skeleton,
   axis_name: str | None = None,
   dtype: Any = None,
+  norm: Callable[..., nn.Module] = BatchNorm,
 ) -> nn.Module:
   """The model that the config names.
 
@@ -46,16 +55,19 @@ def build(
     skeleton: joints of input and output.
     axis_name: pmap axis of the training statistics, None outside pmap.
     dtype: of the activations; None: as the input.
+    norm: `BatchNorm`, or what stands for it.
 
   Raises:
     FlagError: unknown model or convolution.
   """
+  if axis_name is not None or config.norm_poses:
+    norm = functools.partial(norm, axis_name=axis_name, poses=config.norm_poses)
   return choose('model', config.model, MODELS)(
     config,
     skeleton=skeleton,
     hid_dim=config.hid_dim,
     num_layers=config.num_layers,
     dropout=config.dropout,
-    axis_name=axis_name,
+    norm=norm,
     dtype=dtype,
   )

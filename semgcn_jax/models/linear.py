@@ -1,5 +1,6 @@
 """The fully connected baseline of Martinez et al. (arXiv:1705.03098)."""
 
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -14,14 +15,14 @@ class LinearBlock(nn.Module):
   """Linear map, batch norm, ReLU, dropout; fields as of `GraphConvBlock`."""
 
   features: int
-  axis_name: str | None = None
+  norm: Callable[..., nn.Module] = BatchNorm
   dropout: float = 0.0
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
     """`[..., C]` -> `[..., D]`."""
     x = Linear(self.features, train_bias=False, name='linear')(x)
-    x = BatchNorm(self.axis_name, relu=True, name='norm')(x, train=train)
+    x = self.norm(relu=True, name='norm')(x, train=train)
     return nn.Dropout(self.dropout, deterministic=not train)(x)
 
 
@@ -36,7 +37,7 @@ class LinearModel(nn.Module):
     num_layers: number of residual stages.
     dropout: rate behind every ReLU.
     out_dim: coordinates per joint.
-    axis_name: see `BatchNorm`.
+    norm: makes the batch norms.
     dtype: of the activations; None: that of the input, which predictions have
       always.
   """
@@ -46,7 +47,7 @@ class LinearModel(nn.Module):
   num_layers: int = 2
   dropout: float = 0.5
   out_dim: int = 3
-  axis_name: str | None = None
+  norm: Callable[..., nn.Module] = BatchNorm
   dtype: Any = None
 
   @property
@@ -57,7 +58,7 @@ class LinearModel(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
     """Joints `[..., J, 2]`, normalised screen -> `[..., J, 3]`, metres."""
-    fields = (self.hid_dim, self.axis_name, self.dropout)
+    fields = (self.hid_dim, self.norm, self.dropout)
     leading = x.shape[:-2]
     wide = x.dtype
     x = x.reshape(*leading, -1).astype(self.dtype or wide)

@@ -1,6 +1,7 @@
 """SemGCN and its ablations (paper section 3.3, Table 1)."""
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -8,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from semgcn_jax.layers import (
+  BatchNorm,
   GraphConv,
   GraphConvBlock,
   NonLocal,
@@ -38,7 +40,7 @@ class SemGCN(nn.Module):
     non_local: a non-local layer after the first block and each residual block.
     dropout: rate behind every ReLU.
     out_dim: coordinates per joint.
-    axis_name: see `BatchNorm`.
+    norm: makes the batch norms.
     dtype: of the activations; None: that of the input, which predictions have
       always.
   """
@@ -50,7 +52,7 @@ class SemGCN(nn.Module):
   non_local: bool = True
   dropout: float = 0.0
   out_dim: int = 3
-  axis_name: str | None = None
+  norm: Callable[..., nn.Module] = BatchNorm
   dtype: Any = None
 
   @property
@@ -62,12 +64,12 @@ class SemGCN(nn.Module):
   def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
     """Joints `[..., J, 2]`, normalised screen -> `[..., J, 3]`, metres."""
     conv = functools.partial(CONVOLUTIONS[self.conv], skeleton=self.skeleton)
-    fields = (conv, self.hid_dim, self.axis_name, self.dropout)
+    fields = (conv, self.hid_dim, self.norm, self.dropout)
 
     def non_local(x, name):
       if not self.non_local:
         return x
-      return NonLocal(self.skeleton, self.axis_name, name=name)(x, train=train)
+      return NonLocal(self.skeleton, self.norm, name=name)(x, train=train)
 
     wide = x.dtype
     x = jnp.moveaxis(x, -2, 0).astype(self.dtype or wide)

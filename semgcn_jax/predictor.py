@@ -1,0 +1,182 @@
+"""Predictions in one's own program: a trained network, compiled for speed."""
+
+import pathlib
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from semgcn_jax import checkpoints, models
+from semgcn_jax import config as config_lib
+from semgcn_jax.config import Config
+from semgcn_jax.evaluate import predict, seed_variables
+from semgcn_jax.layers import BatchNorm
+from semgcn_jax.skeleton import Skeleton, load_skeleton
+
+BATCH_SIZES = (1, 16, 256, 4096)
+# What stands before a batch norm.
+_NORMALIZED = ('conv', 'out', 'linear')
+
+
+class FoldedNorm(nn.Module):
+  """What is left of a batch norm after `fold`: its ReLU."""
+
+  relu: bool = False
+  scale_init: Any = None
+
+  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+    del train
+    return nn.relu(x) if self.relu else x
+
+
+def fold(variables: dict[str, Any]) -> dict[str, Any]:
+  """Puts every batch norm, with its running statistics, into the layer before.
+
+  y = s (W x + b - mean) + beta is one with kernel s W and bias
+  s (b - mean) + beta, for s = scale / sqrt(var + epsilon).
+
+  Args:
+    variables: params and batch_stats of a model.
+
+  Returns:
+    The params of that model with `FoldedNorm` for its norms.
+  """
+
+  def fold_below(params, stats):
+    folded = {
+      name: fold_below(part, stats.get(name, {}))
+      if isinstance(part, dict)
+      else part
+      for name, part in params.items()
+    }
+    norm = folded.pop('norm', None)
+    if norm is not None:
+      (name,) = (name for name in _NORMALIZED if name in folded)
+      layer, of_norm = folded[name], stats['norm']
+      deviation = jnp.sqrt(of_norm['var'] + BatchNorm.epsilon)
+      factor = norm['scale'] / deviation
+      folded[name] = layer | {
+        'kernel': layer['kernel'] * factor,
+        'bias': (layer['bias'] - of_norm['mean']) * factor + norm['bias'],
+      }
+    return folded
+
+  return {'params': fold_below(variables['params'], variables['batch_stats'])}
+
+
+def make_predictor(
+  config: Config,
+  skeleton: Skeleton,
+  variables: dict[str, Any],
+  *,
+  batch_sizes: Sequence[int] = BATCH_SIZES,
+  precision: str = 'highest',
+) -> Callable[[np.ndarray], np.ndarray]:
+  """Compiles a network for a few batch sizes.
+
+  The parameters are constants of the programs, so that all that depends on
+  them alone is computed once.
+
+  Args:
+    config: of the run; model fields and flip_test count.
+    skeleton: of the poses.
+    variables: params and batch_stats.
+    batch_sizes: to compile for; others are cut, or filled up, see `split`.
+    precision: of the products, as `--precision` has it.
+
+  Returns:
+    Joints `[N, J, 2]`, normalised screen, N > 0 -> `[N, J, 3]`, metres, root
+    at the origin.
+  """
+  dtype = jnp.bfloat16 if precision == 'bfloat16' else None
+  model = models.build(config, skeleton, norm=FoldedNorm, dtype=dtype)
+  folded = jax.device_get(fold(variables))
+
+  def forward(inputs):
+    with jax.default_matmul_precision(
+      'highest' if precision == 'highest' else 'default'
+    ):
+      return predict(
+        model, folded, inputs, skeleton, flip_test=config.flip_test
+      )
+
+  compiled = {
+    size: jax.jit(forward)
+    .lower(jax.ShapeDtypeStruct((size, skeleton.num_joints, 2), jnp.float32))
+    .compile()
+    for size in sorted(batch_sizes)
+  }
+
+  def predictor(inputs):
+    inputs = np.asarray(inputs, np.float32)
+    parts, start = [], 0
+    for size in split(len(inputs), compiled):
+      part = inputs[start : start + size]
+      missing = size - len(part)
+      part = np.pad(part, ((0, missing), (0, 0), (0, 0)))
+      parts.append(compiled[size](part)[: size - missing])
+      start += size
+    return np.concatenate([np.asarray(part) for part in parts])
+
+  predictor.compiled = compiled
+  return predictor
+
+
+def split(poses: int, sizes: Iterable[int]) -> list[int]:
+  """Cuts a batch into such of these sizes that little is computed in vain.
+
+  Only the last may be larger than what is left for it: less than four
+  times as large, unless there is no smaller one.
+
+  Args:
+    poses: at least 1.
+    sizes: to choose from.
+  """
+  sizes, parts = sorted(sizes), []
+  while poses > 0:
+    above = next((size for size in sizes if poses <= size), None)
+    below = max((size for size in sizes if size <= poses), default=None)
+    part = above if below is None or above and above < 4 * poses else below
+    parts.append(part)
+    poses -= part
+  return parts
+
+
+def load_predictor(
+  workdir: str | pathlib.Path,
+  which: str = 'best',
+  *,
+  batch_sizes: Sequence[int] = BATCH_SIZES,
+  precision: str = 'highest',
+) -> Callable[[np.ndarray], np.ndarray]:
+  """The predictor of a run's checkpoint; of several seeds the first.
+
+  Args:
+    workdir: folder of the run.
+    which: 'best', 'last' or the number of an epoch.
+    batch_sizes: see `make_predictor`.
+    precision: see `make_predictor`.
+
+  Raises:
+    UserError: there is no run or checkpoint, or it is damaged.
+    FlagError: no such checkpoint.
+  """
+  workdir = pathlib.Path(workdir)
+  config = config_lib.load(workdir / 'config.json')
+  skeleton = load_skeleton(str(workdir / 'skeleton.json'))
+  variables, _ = checkpoints.restore_variables(
+    workdir,
+    which,
+    models.abstract_variables(config, skeleton),
+    averaged=config.averaging > 0,
+  )
+  return make_predictor(
+    config,
+    skeleton,
+    seed_variables(variables, config)[0],
+    batch_sizes=batch_sizes,
+    precision=precision,
+  )
