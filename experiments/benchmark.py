@@ -21,7 +21,14 @@ _FORWARD = flags.DEFINE_list(
   'forward_batch_sizes', ['1', '1024'], 'Of predictions.'
 )
 _PRECISIONS = flags.DEFINE_list(
-  'precisions', ['highest'], 'highest, default, or both.'
+  'precisions', ['highest'], 'Of highest, default, bfloat16.'
+)
+_DEVICES = flags.DEFINE_list(
+  'devices', [], 'Counts of devices to train on; empty: all.'
+)
+_SEEDS = flags.DEFINE_list('seeds', ['1'], 'Counts of runs in one program.')
+_EPOCH = flags.DEFINE_list(
+  'epoch_batch_sizes', [], 'Times an epoch of --num_poses with these.'
 )
 _NUM_POSES = flags.DEFINE_integer(
   'num_poses', 100_000, 'Random training poses on the device.', lower_bound=1
@@ -36,23 +43,37 @@ def main():
   skeleton = load_skeleton(base.skeleton)
   if _OUTPUT.value:
     check_output(pathlib.Path(_OUTPUT.value))
-  training, forward = (
+  precisions = [
+    dataclasses.replace(base, precision=precision)
+    for precision in _PRECISIONS.value
+  ]
+  available = jax.local_device_count()
+  counts = _numbers(_DEVICES) or [available]
+  training = [
+    (count, dataclasses.replace(config, batch_size=size, num_seeds=seeds))
+    for config in precisions
+    for size in _numbers(_BATCH_SIZES)
+    for seeds in _numbers(_SEEDS)
+    for count in counts
+  ]
+  forward, epochs = (
     [
-      dataclasses.replace(base, precision=precision, batch_size=size)
-      for precision in _PRECISIONS.value
-      for size in _sizes(flag)
+      dataclasses.replace(config, batch_size=size)
+      for config in precisions
+      for size in _numbers(flag)
     ]
-    for flag in (_BATCH_SIZES, _FORWARD)
+    for flag in (_FORWARD, _EPOCH)
   )
-  count = jax.local_device_count()
-  for config in training:
+  if max(counts) > available:
+    raise FlagError(f'--devices={max(counts)}: there are {available}')
+  for count, config in training + [(available, config) for config in epochs]:
     if config.batch_size % count:
       raise FlagError(
         f'--batch_sizes: {config.batch_size} does not split over {count}'
         ' devices'
       )
   ceilings = benchmark.measure_ceilings(_PRECISIONS.value, _REPEATS.value)
-  print(f'{count} {jax.local_devices()[0].device_kind}; measured ceilings:')
+  print(f'{available} {jax.local_devices()[0].device_kind}; measured ceilings:')
   for precision, flops in ceilings.flops.items():
     print(f'  matrix product, {precision}: {flops / 1e12:.2f} TFLOP/s')
   print(f'  copy: {ceilings.bytes / 1e9:.0f} GB/s')
@@ -61,10 +82,11 @@ def main():
       config,
       skeleton,
       ceilings,
+      devices=count,
       num_poses=_NUM_POSES.value,
       repeats=_REPEATS.value,
     )
-    for config in training
+    for count, config in training
   ] + [
     benchmark.measure_forward(
       config, skeleton, ceilings, repeats=_REPEATS.value
@@ -73,17 +95,22 @@ def main():
   ]
   for line in benchmark.format_rows(rows):
     print(line)
+  lines = []
+  for config in epochs:
+    lines.append(benchmark.measure_epoch(config, skeleton, _NUM_POSES.value))
+    print(lines[-1])
   if _OUTPUT.value:
     result = {
       'device': jax.local_devices()[0].device_kind,
       'ceilings': dataclasses.asdict(ceilings),
       'config': dataclasses.asdict(base),
+      'epochs': lines,
       'rows': [dataclasses.asdict(row) for row in rows],
     }
     write_json(result, pathlib.Path(_OUTPUT.value))
 
 
-def _sizes(flag) -> list[int]:
+def _numbers(flag) -> list[int]:
   try:
     return [int(size) for size in flag.value]
   except ValueError as error:

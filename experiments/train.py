@@ -5,18 +5,20 @@ import pathlib
 
 from absl import flags
 
-from semgcn_jax import cli
+from semgcn_jax import cli, processes
 from semgcn_jax import config as config_lib
 from semgcn_jax.train import train_and_evaluate
 from semgcn_jax.workdir import holds_run
 
 cli.define_config_flags()
 cli.define_cache_flag()
+cli.define_process_flags()
 flags.DEFINE_string('workdir', None, 'Run folder; default runs/<preset>.')
 flags.DEFINE_bool('resume', False, 'Go on with the run in --workdir.')
 
 
 def main():
+  cli.join_processes()
   cli.use_compilation_cache()
   config = cli.config_from_flags()
   workdir = pathlib.Path(flags.FLAGS.workdir or f'runs/{config.preset}')
@@ -24,7 +26,8 @@ def main():
   if resume and holds_run(workdir):
     saved = config_lib.load(workdir / 'config.json')
     config = dataclasses.replace(saved, **cli.config_flags())
-  train_and_evaluate(config, workdir, resume=resume)
+  with processes.ending_together():
+    train_and_evaluate(config, workdir, resume=resume)
 
 
 if __name__ == '__main__':

@@ -1,6 +1,7 @@
 """Measures speed and memory on the devices that are there."""
 
 import dataclasses
+import resource
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -11,11 +12,18 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from semgcn_jax import models, train_step
+from semgcn_jax import models, train, train_step
 from semgcn_jax.cameras import h36m_cameras
+from semgcn_jax.checkpoints import Progress
 from semgcn_jax.config import Config
-from semgcn_jax.evaluate import predict
+from semgcn_jax.feeding import is_resident, make_feed
+from semgcn_jax.interrupts import StopRequest
+from semgcn_jax.predictor import make_predictor
+from semgcn_jax.progress import ProgressBar
 from semgcn_jax.skeleton import Skeleton
+from semgcn_jax.train_step import matmul_precision
+
+CAMERAS = h36m_cameras()['S1']  # For virtual cameras.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,8 +48,9 @@ class Row:
     batch_size: poses a step, over all devices.
     precision: of matrix products.
     devices: how many.
+    seeds: independent runs in one program.
     step_ms: median time of a step or call.
-    poses_per_second: that it makes.
+    poses_per_second: that it makes, of all seeds.
     compile_s: tracing, compiling and the first call.
     memory_mb: of one device: arguments, results and temporaries.
     flops: of a step on one device, as the compiler counts them.
@@ -54,6 +63,7 @@ class Row:
   batch_size: int
   precision: str
   devices: int
+  seeds: int
   step_ms: float
   poses_per_second: float
   compile_s: float
@@ -73,9 +83,11 @@ def measure_ceilings(precisions: Sequence[str], repeats: int) -> Ceilings:
   vector = random(jax.random.PRNGKey(1), (length,))
   flops = {}
   for precision in precisions:
-    with jax.default_matmul_precision(precision):
+    dtype = jnp.bfloat16 if precision == 'bfloat16' else jnp.float32
+    operand = matrix.astype(dtype)
+    with matmul_precision(precision):
       product = jax.jit(jnp.matmul)
-      seconds = _median(lambda f=product: f(matrix, matrix), repeats)
+      seconds = _median(lambda f=product, x=operand: f(x, x), repeats)
     flops[precision] = 2 * size**3 / seconds
   # Not the identity, which would copy nothing.
   copy = jax.jit(jnp.negative)
@@ -99,6 +111,7 @@ def measure_training(
   skeleton: Skeleton,
   ceilings: Ceilings,
   *,
+  devices: int,
   num_poses: int,
   repeats: int,
 ) -> Row:
@@ -108,29 +121,30 @@ def measure_training(
     config: of the run; its batch size, precision and chunk are measured.
     skeleton: of the poses.
     ceilings: of this device.
+    devices: to spread every batch over.
     num_poses: random poses that lie on the devices.
     repeats: chunks to time.
   """
-  mesh = Mesh(np.array(jax.local_devices()), (train_step.AXIS,))
-  replicated = NamedSharding(mesh, PartitionSpec())
+  mesh = Mesh(np.array(jax.local_devices()[:devices]), (train_step.AXIS,))
   rng = np.random.default_rng(0)
-  cameras = h36m_cameras()['S1']
-  arrays = {
-    'inputs': rng.normal(size=(num_poses, skeleton.num_joints, 2)),
-    'targets': rng.normal(size=(num_poses, skeleton.num_joints, 3)),
-  }
-  arrays = {name: array.astype(np.float32) for name, array in arrays.items()}
-  if config.virtual_cameras:
-    arrays['roots'] = np.full((num_poses, 3), 5, np.float32)
-    arrays['cameras'] = rng.integers(4, size=num_poses, dtype=np.int32)
-  arrays = jax.device_put(arrays, replicated)
-  share = config.batch_size // mesh.size
-  order = rng.integers(
-    num_poses, size=(mesh.size, config.chunk_steps, share), dtype=np.int32
+  feed = make_feed(
+    random_arrays(config, skeleton, num_poses),
+    mesh,
+    train_step.AXIS,
+    resident=True,
   )
+  seeds = (config.num_seeds,) if config.num_seeds > 1 else ()
+  share = config.batch_size // devices
+  order = rng.integers(
+    num_poses,
+    size=(devices, *seeds, config.chunk_steps, share),
+    dtype=np.int32,
+  )
+  arrays, order = feed(order)
+  replicated = NamedSharding(mesh, PartitionSpec())
   state = train_step.create_train_state(config, skeleton, config.chunk_steps)
   state = jax.device_put(state, replicated)
-  chunk = train_step.make_train_chunk(config, skeleton, mesh, cameras)
+  chunk = train_step.make_train_chunk(config, skeleton, mesh, CAMERAS)
   start = time.perf_counter()
   compiled = chunk.lower(state, arrays, order).compile()
   state, losses = compiled(state, arrays, order)
@@ -143,9 +157,7 @@ def measure_training(
     jax.block_until_ready(losses)
     seconds.append((time.perf_counter() - start) / config.chunk_steps)
   # The compiler counts the loop over the steps once.
-  return _row(
-    'train', config, mesh.size, seconds, compile_s, compiled, ceilings
-  )
+  return _row('train', config, devices, seconds, compile_s, compiled, ceilings)
 
 
 def measure_forward(
@@ -155,26 +167,75 @@ def measure_forward(
   model = models.build(config, skeleton)
   shape = (config.batch_size, skeleton.num_joints, 2)
   inputs = jax.random.normal(jax.random.PRNGKey(0), shape)
-  variables = jax.jit(model.init)(jax.random.PRNGKey(1), inputs)
-  with jax.default_matmul_precision(config.precision):
+  variables = jax.jit(model.init)(jax.random.PRNGKey(1), inputs[:1])
+  start = time.perf_counter()
+  forward = make_predictor(
+    config,
+    skeleton,
+    variables,
+    batch_sizes=[config.batch_size],
+    precision=config.precision,
+  ).compiled[config.batch_size]
+  jax.block_until_ready(forward(inputs))
+  compile_s = time.perf_counter() - start
+  # The dispatch counts too: one call is what a user waits for.
+  seconds = [_median(lambda: forward(inputs), 10) for _ in range(repeats)]
+  config = dataclasses.replace(config, num_seeds=1)
+  return _row('forward', config, 1, seconds, compile_s, forward, ceilings)
+
+
+def measure_epoch(config: Config, skeleton: Skeleton, num_poses: int) -> str:
+  """Times the second of two epochs on random poses, as training runs them.
+
+  Returns:
+    A line with seconds, and the most memory of a device and of the host.
+  """
+  mesh = Mesh(np.array(jax.local_devices()), (train_step.AXIS,))
+  arrays = random_arrays(config, skeleton, num_poses)
+  resident = is_resident(arrays, config, mesh)
+  feed = make_feed(arrays, mesh, train_step.AXIS, resident=resident)
+  steps = num_poses // config.batch_size
+  bounds = train_step.chunk_bounds(steps, config.chunk_steps)
+  epoch_order = train_step.make_epoch_order(
+    num_poses, config.batch_size, bounds, mesh
+  )
+  chunk = train_step.make_train_chunk(
+    config, skeleton, mesh, CAMERAS, resident=resident
+  )
+  state = train_step.create_train_state(config, skeleton, steps)
+  state = jax.device_put(state, NamedSharding(mesh, PartitionSpec()))
+  quiet = ProgressBar(2 * steps, 0, config.batch_size, shown=False)
+  for epoch in range(2):
     start = time.perf_counter()
-    forward = (
-      jax.jit(
-        lambda variables, inputs: predict(
-          model, variables, inputs, skeleton, flip_test=config.flip_test
-        )
-      )
-      .lower(variables, inputs)
-      .compile()
+    orders = epoch_order(state.rng, epoch)
+    state, _ = train.train_epoch(
+      state, Progress(), chunk, feed, orders, quiet, StopRequest()
     )
-    jax.block_until_ready(forward(variables, inputs))
-    compile_s = time.perf_counter() - start
-    # The dispatch counts too: one call is what a user waits for.
-    seconds = [
-      _median(lambda: forward(variables, inputs), 10) for _ in range(repeats)
-    ]
-  measured = (seconds, compile_s, forward, ceilings)
-  return _row('forward', config, 1, *measured)
+    seconds = time.perf_counter() - start
+  stats = mesh.devices[0].memory_stats() or {}
+  device = stats.get('peak_bytes_in_use', 0) / 1e9
+  host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+  return (
+    f'an epoch of {num_poses:,} poses, {config.batch_size} a step,'
+    f' {config.precision}: {seconds:.2f} s; at most {device:.2f} GB of a'
+    f' device, {host:.2f} GB of the host'
+  )
+
+
+def random_arrays(
+  config: Config, skeleton: Skeleton, num_poses: int
+) -> dict[str, np.ndarray]:
+  """Random poses in the place of `batch_arrays`."""
+  rng = np.random.default_rng(0)
+  joints = (num_poses, skeleton.num_joints)
+  arrays = {
+    'inputs': rng.standard_normal((*joints, 2), np.float32),
+    'targets': rng.standard_normal((*joints, 3), np.float32),
+  }
+  if config.virtual_cameras:
+    arrays['roots'] = np.full((num_poses, 3), 5, np.float32)
+    arrays['cameras'] = rng.integers(4, size=num_poses, dtype=np.int32)
+  return arrays
 
 
 def _row(
@@ -202,8 +263,9 @@ def _row(
     batch_size=config.batch_size,
     precision=config.precision,
     devices=devices,
+    seeds=config.num_seeds,
     step_ms=1e3 * step,
-    poses_per_second=config.batch_size / step,
+    poses_per_second=config.batch_size * config.num_seeds / step,
     compile_s=compile_s,
     memory_mb=used / 1e6,
     flops=flops,
@@ -216,14 +278,14 @@ def _row(
 def format_rows(rows: Sequence[Row]) -> Iterator[str]:
   """A table, a line a measurement."""
   yield (
-    f'{"":8}{"batch":>7}{"precision":>10}{"devices":>8}{"ms":>10}'
+    f'{"":8}{"batch":>7}{"precision":>10}{"devices":>8}{"seeds":>6}{"ms":>10}'
     f'{"poses/s":>12}{"compile s":>10}{"MB":>9}{"GFLOP":>9}{"GB":>8}'
     f'{"% FLOP/s":>9}{"% GB/s":>7}'
   )
   for row in rows:
     yield (
       f'{row.what:8}{row.batch_size:7,}{row.precision:>10}{row.devices:8}'
-      f'{row.step_ms:10.3f}{row.poses_per_second:12,.0f}{row.compile_s:10.1f}'
+      f'{row.seeds:6}{row.step_ms:10.3f}{row.poses_per_second:12,.0f}{row.compile_s:10.1f}'
       f'{row.memory_mb:9,.0f}{row.flops / 1e9:9.3f}{row.bytes / 1e9:8.3f}'
       f'{100 * row.flops_share:9.1f}{100 * row.bytes_share:7.1f}'
     )

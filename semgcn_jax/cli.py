@@ -24,6 +24,9 @@ _DEFINE = {
 }
 
 
+_joined: list[bool] = []  # Not empty in one of several processes.
+
+
 def define_cache_flag() -> None:
   """Defines --compilation_cache, for `use_compilation_cache`."""
   home = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
@@ -55,6 +58,40 @@ def use_compilation_cache() -> None:
 
   jax.config.update('jax_compilation_cache_dir', folder)
   jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)
+
+
+def define_process_flags() -> None:
+  """Defines the flags for `join_processes`."""
+  module = {'module_name': sys.argv[0]}
+  flags.DEFINE_bool(
+    'distributed',
+    False,
+    'One of several processes, as SLURM or Kubernetes has started them.',
+    **module,
+  )
+  flags.DEFINE_string(
+    'coordinator', None, 'The same by hand: host:port of process 0.', **module
+  )
+  flags.DEFINE_integer('num_processes', None, 'Of the run.', 1, **module)
+  flags.DEFINE_integer('process_id', None, 'From 0.', 0, **module)
+
+
+def join_processes() -> None:
+  """Makes this one of several processes, if the flags say so."""
+  given = flags.FLAGS
+  by_hand = (given.coordinator, given.num_processes, given.process_id)
+  if any(value is not None for value in by_hand):
+    if None in by_hand:
+      raise FlagError(
+        '--coordinator, --num_processes, --process_id: give all three, or'
+        ' --distributed alone'
+      )
+  elif not given.distributed:
+    return
+  from semgcn_jax import processes  # Commands that need no jax are faster.
+
+  processes.join(*by_hand)
+  _joined.append(True)
 
 
 def define_config_flags(*names: str) -> None:
@@ -132,4 +169,8 @@ def _hook(unraisable: Any) -> None:
 def _exit(message: str, status: int) -> None:
   sys.stdout.flush()
   print(f'{sys.argv[0]}: {message}', file=sys.stderr)
+  if _joined:
+    # An orderly end would wait for the others, who wait for this process.
+    sys.stderr.flush()
+    os._exit(status)
   sys.exit(status)

@@ -91,6 +91,10 @@ class Config:
     'highest',
     'In training: highest, default (a GPU may use tf32) or bfloat16.',
   )
+  device_data: str = _field(
+    'auto',
+    'Training poses: resident on the devices, streamed to them, or auto.',
+  )
   chunk_steps: int = _field(64, 'Steps between two looks of the host.')
 
   # Augmentation of the training poses; see augment.py.
@@ -157,6 +161,7 @@ class Config:
       ('precision', PRECISIONS),
       ('lr_schedule', ('staircase', 'cosine')),
       ('choose_on', ('last', 'val', 'test')),
+      ('device_data', ('auto', 'resident', 'streamed')),
       ('recipe', tuple(RECIPES)),
     ):
       choose(name, getattr(self, name), dict.fromkeys(known))

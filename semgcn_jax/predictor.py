@@ -15,6 +15,7 @@ from semgcn_jax.config import Config
 from semgcn_jax.evaluate import predict, seed_variables
 from semgcn_jax.layers import BatchNorm
 from semgcn_jax.skeleton import Skeleton, load_skeleton
+from semgcn_jax.train_step import matmul_precision
 
 BATCH_SIZES = (1, 16, 256, 4096)
 # What stands before a batch norm.
@@ -96,9 +97,7 @@ def make_predictor(
   folded = jax.device_get(fold(variables))
 
   def forward(inputs):
-    with jax.default_matmul_precision(
-      'highest' if precision == 'highest' else 'default'
-    ):
+    with matmul_precision(precision):
       return predict(
         model, folded, inputs, skeleton, flip_test=config.flip_test
       )

@@ -15,10 +15,15 @@ class ProgressBar:
     total: steps of the whole run.
     done: steps taken before.
     batch_size: poses per step.
+    shown: False where another process shows it.
   """
 
-  def __init__(self, total: int, done: int, batch_size: int):
-    self._console = rich.console.Console(highlight=False, soft_wrap=True)
+  def __init__(
+    self, total: int, done: int, batch_size: int, *, shown: bool = True
+  ):
+    self._console = rich.console.Console(
+      highlight=False, soft_wrap=True, quiet=not shown
+    )
     self._bar = rich.progress.Progress(
       '{task.description}',
       rich.progress.BarColumn(),

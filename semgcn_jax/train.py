@@ -1,6 +1,8 @@
 """Training: the loop over epochs, and what it leaves in the run folder."""
 
+import contextlib
 import dataclasses
+import itertools
 import pathlib
 import signal
 import time
@@ -11,9 +13,9 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from semgcn_jax import checkpoints, data, visualize
+from semgcn_jax import checkpoints, data, processes, visualize
 from semgcn_jax import workdir as run_folder
-from semgcn_jax.augment import Batch, batch_arrays, check_virtual_cameras
+from semgcn_jax.augment import batch_arrays, check_virtual_cameras
 from semgcn_jax.checkpoints import Progress
 from semgcn_jax.config import Config
 from semgcn_jax.errors import FlagError, UserError, listed
@@ -24,6 +26,7 @@ from semgcn_jax.evaluate import (
   print_result,
   rank,
 )
+from semgcn_jax.feeding import Feed, is_resident, make_feed
 from semgcn_jax.interrupts import StopRequest
 from semgcn_jax.optimizers import peak_rate
 from semgcn_jax.progress import ProgressBar
@@ -43,7 +46,7 @@ def train_epoch(
   state: TrainState,
   progress: Progress,
   train_chunk: Callable,
-  arrays: Batch,
+  feed: Feed,
   orders: list[jax.Array],
   bar: ProgressBar,
   stop: StopRequest,
@@ -54,7 +57,7 @@ def train_epoch(
     state: donated.
     progress: where in the epoch to start.
     train_chunk: of `make_train_chunk`.
-    arrays: of all training poses, on the devices.
+    feed: of `make_feed`.
     orders: of `make_epoch_order`, for the whole epoch.
     bar: shows each chunk.
     stop: asked after each chunk.
@@ -81,15 +84,19 @@ def train_epoch(
     )
     bar.advance(len(losses), progress.epoch + 1, losses.mean())
 
-  start = sum(order.shape[-2] for order in orders[: progress.chunks])
-  waiting = None
-  for order in orders[progress.chunks :]:
-    state, losses = train_chunk(state, arrays, order)
+  first = progress.chunks
+  start = sum(order.shape[-2] for order in orders[:first])
+  waiting, fed = None, feed(orders[first])
+  for order, following in itertools.pairwise([*orders[first:], None]):
+    state, losses = train_chunk(state, *fed)
+    # While the devices are busy with that:
+    if following is not None:
+      fed = feed(following)
     if waiting is not None:
       count(*waiting)
     waiting = (losses, start)
     start += order.shape[-2]
-    if stop.signal is not None:
+    if processes.any_process(stop.signal is not None):
       break
   count(*waiting)
   return state, progress
@@ -118,14 +125,17 @@ def train_and_evaluate(
     KeyboardInterrupt: after Ctrl-C, when all is saved.
   """
   workdir = pathlib.Path(workdir)
-  run_folder.check(config, workdir, resume)
+  writes = processes.is_first()
+  if writes:
+    run_folder.check(config, workdir, resume)
+  processes.wait('check')
   mesh = Mesh(np.array(jax.local_devices()), (AXIS,))
-  if config.batch_size % mesh.size:
+  share, rest = divmod(config.batch_size, jax.device_count())
+  if rest:
     raise FlagError(
-      f'--batch_size={config.batch_size}: does not split over {mesh.size}'
-      f' devices; use a multiple of {mesh.size}'
+      f'--batch_size={config.batch_size}: does not split over'
+      f' {jax.device_count()} devices; use a multiple of {jax.device_count()}'
     )
-  share = config.batch_size // mesh.size
   if 0 < config.norm_poses < config.batch_size and share % config.norm_poses:
     raise FlagError(
       f'--norm_poses={config.norm_poses}: does not divide the {share} poses of'
@@ -158,19 +168,22 @@ def train_and_evaluate(
 
   bounds = chunk_bounds(steps, config.chunk_steps)
   epoch_order = make_epoch_order(len(train), config.batch_size, bounds, mesh)
-  train_chunk = make_train_chunk(config, skeleton, mesh, train.camera_list)
-  replicated = NamedSharding(mesh, PartitionSpec())
+  arrays = batch_arrays(train, config)
+  resident = is_resident(arrays, config, mesh)
+  feed = make_feed(arrays, mesh, AXIS, resident=resident)
+  train_chunk = make_train_chunk(
+    config, skeleton, mesh, train.camera_list, resident=resident
+  )
   state = create_train_state(config, skeleton, steps)
-  state = jax.device_put(state, replicated)
-  arrays = jax.device_put(batch_arrays(train, config), replicated)
+  claim = run_folder.claim(config, skeleton, workdir, resume)
 
-  with (
-    StopRequest() as stop,
-    run_folder.claim(config, skeleton, workdir, resume),
-  ):
+  with StopRequest() as stop, claim if writes else contextlib.nullcontext():
+    processes.wait('claim')
     state, progress, records = _restore(config, workdir, state, len(bounds))
+    state = jax.device_put(state, NamedSharding(mesh, PartitionSpec()))
     progress = dataclasses.replace(progress, epoch_steps=steps)
-    run_folder.write_records(records, workdir)
+    if writes:
+      run_folder.write_records(records, workdir)
     with (
       checkpoints.open_manager(workdir, config.keep_checkpoints) as manager,
       ProgressBar(
@@ -178,6 +191,7 @@ def train_and_evaluate(
         steps * progress.epoch
         + sum(np.diff(bounds, prepend=0)[: progress.chunks]),
         config.batch_size,
+        shown=writes,
       ) as bar,
     ):
       num_params = sum(x.size for x in jax.tree.leaves(state.params))
@@ -185,11 +199,14 @@ def train_and_evaluate(
       seeds = f', {config.num_seeds} seeds' if config.num_seeds > 1 else ''
       dropped = f', the last {rest} of each shuffle are dropped' if rest else ''
       lines.append(
-        f'{config.model}: {num_params:,} parameters, on {mesh.size}'
+        f'{config.model}: {num_params:,} parameters, on {jax.device_count()}'
         f' {mesh.devices[0].device_kind}; {steps} steps of {config.batch_size}'
         f' poses an epoch{dropped}; learning rate {peak_rate(config):.2g}'
         f'{seeds}'
       )
+      megabytes = sum(array.nbytes for array in arrays.values()) / 1e6
+      where = 'on each device' if resident else 'streamed from the host'
+      lines.append(f'training poses: {megabytes:,.0f} MB, {where}')
       if progress.epoch == config.epochs:
         lines.append(
           f'{progress.epoch} epochs are done; raise --epochs to go on'
@@ -200,11 +217,13 @@ def train_and_evaluate(
         )
       for line in lines:
         bar.line(line)
-      while progress.epoch < config.epochs and stop.signal is None:
+      while progress.epoch < config.epochs and not processes.any_process(
+        stop.signal is not None
+      ):
         began, first = time.monotonic(), state.num_steps
         orders = epoch_order(state.rng, progress.epoch)
         state, progress = train_epoch(
-          state, progress, train_chunk, arrays, orders, bar, stop
+          state, progress, train_chunk, feed, orders, bar, stop
         )
         _check_finite(state, progress)
         seconds = time.monotonic() - began
@@ -227,10 +246,15 @@ def train_and_evaluate(
         records.append(record)
         # The log is never more than one epoch ahead of the checkpoints.
         manager.wait_until_finished()
-        run_folder.append_record(record, workdir)
+        if writes:
+          run_folder.append_record(record, workdir)
         checkpoints.save(manager, state, progress)
-        visualize.plot_curves(records, workdir / 'curves.png', config=config)
+        if writes:
+          curves = workdir / 'curves.png'
+          visualize.plot_curves(records, curves, config=config)
         bar.line(epoch_line(record, config))
+  if not writes:
+    return records
   if progress.epoch < config.epochs:
     print(f'stopped and saved; go on with --workdir={workdir} --resume')
   elif records:

@@ -1,5 +1,6 @@
 """The training step: its state, one step, compiled chunks of many."""
 
+import contextlib
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -95,6 +96,13 @@ def create_train_state(
   if len(states) == 1:
     return states[0]
   return jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+
+
+def matmul_precision(precision: str) -> contextlib.AbstractContextManager:
+  """The context for a value of `--precision`."""
+  return jax.default_matmul_precision(
+    'highest' if precision == 'highest' else 'default'
+  )
 
 
 def train_step(
@@ -199,19 +207,23 @@ def make_train_chunk(
   skeleton: Skeleton,
   mesh: Mesh,
   cameras: Sequence[Camera] = (),
+  *,
+  resident: bool = True,
 ) -> Callable:
   """The compiled function of many steps.
 
   Args:
     config: of the run.
     skeleton: of the poses.
-    mesh: the devices.
+    mesh: the devices of this process.
     cameras: of the training poses, for virtual cameras.
+    resident: the arrays are the same for all devices, not theirs alone.
 
   Returns:
     (state, arrays, order `[D, S, B / D]`) -> (state, losses `[S]`) for D
-    devices and S steps. The arrays are those of a batch, of N poses; the given
-    state is donated. With R > 1 seeds it is of `[R, ...]` states, order
+    devices and S steps. The arrays are those of a batch, of N poses `[N, ...]`,
+    not resident `[D, N, ...]`; the given state is donated. With R > 1 seeds it
+    is of `[R, ...]` states, arrays `[N, ...]` or `[D, R, N, ...]`, order
     `[D, R, S, B / D]`, losses `[R, S]`.
   """
   measure, bones = choose('loss', config.loss, LOSSES)
@@ -240,20 +252,18 @@ def make_train_chunk(
       return step_fn(packed, {k: array[rows] for k, array in arrays.items()})
 
     packed, unpack = pack_state(state)
-    with jax.default_matmul_precision(
-      'highest' if config.precision == 'highest' else 'default'
-    ):
+    with matmul_precision(config.precision):
       packed, losses = jax.lax.scan(step, packed, order)
     return unpack(packed), losses
 
   if config.num_seeds > 1:
-    train_chunk = jax.vmap(train_chunk, in_axes=(0, None, 0))
+    train_chunk = jax.vmap(train_chunk, (0, None if resident else 0, 0))
   return jax.pmap(
     train_chunk,
     axis_name=AXIS,
-    in_axes=(None, None, 0),
+    in_axes=(None, None if resident else 0, 0),
     out_axes=None,
-    devices=list(mesh.devices),
+    devices=list(mesh.devices) if jax.process_count() == 1 else None,
     donate_argnums=0,
   )
 
@@ -271,10 +281,11 @@ def make_epoch_order(
 
   Returns:
     (rng, epoch) -> for each chunk the rows `[D, S, B / D]` of its batches, or
-    of R rngs `[D, R, S, B / D]`. The batches do not depend on the number of
-    devices.
+    of R rngs `[D, R, S, B / D]`, for the devices of this process. The batches
+    do not depend on the number of devices.
   """
-  devices, steps = mesh.size, int(bounds[-1])
+  devices, steps = mesh.size * jax.process_count(), int(bounds[-1])
+  first = mesh.size * jax.process_index()
 
   @functools.partial(
     jax.jit, out_shardings=NamedSharding(mesh, PartitionSpec(AXIS))
@@ -284,7 +295,7 @@ def make_epoch_order(
       rng = jax.random.fold_in(jax.random.fold_in(rng, SHUFFLE), epoch)
       order = jax.random.permutation(rng, num_poses)
       order = order[: steps * batch_size].reshape(steps, devices, -1)
-      return order.swapaxes(0, 1)
+      return order.swapaxes(0, 1)[first : first + mesh.size]
 
     order = jax.vmap(shuffle, out_axes=1)(rng) if rng.ndim > 1 else shuffle(rng)
     return jnp.split(order, bounds[:-1], axis=-2)
