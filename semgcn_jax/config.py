@@ -56,7 +56,7 @@ class Config:
   non_local: bool = _field(True, 'Use non-local layers.')
   dropout: float = _field(0.0, 'Dropout rate; 0: none.')
   norm_poses: int = _field(
-    0, 'Poses that batch norm takes together in training; 0: the batch.'
+    0, 'Poses that batch norm takes together, about; 0: the whole batch.'
   )
 
   # Training.
@@ -196,6 +196,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     'warmup_epochs': 1.0,
     'loss': 'distance',
     'averaging': 0.999,
+    'norm_poses': 256,
     'flip': True,
     'flip_test': True,
     'virtual_turn': 180.0,

@@ -464,8 +464,9 @@ class BatchNorm(nn.Module):
   Attributes:
     axis_name: pmap axis over which training statistics are shared, so that N
       devices equal one at the same global batch.
-    poses: that are normalised together in training, of a larger batch, of
-      which every device has a multiple; 0: all (arXiv:1705.08741).
+    poses: that are normalised together in training, about; 0: all. A device
+      that has at least so many cuts its share into such parts, and shares no
+      statistics (arXiv:1705.08741).
     momentum: share of the old running statistics.
     epsilon: added to the variance.
     scale_init: initial scale.
@@ -498,8 +499,10 @@ class BatchNorm(nn.Module):
     def normalize(x, axis_name=None):
       return batch_normalize(x, scale, bias, self.epsilon, self.relu, axis_name)
 
-    if 0 < self.poses < devices * x.shape[-2]:
-      parts = x.shape[-2] // self.poses
+    share = x.shape[-2]
+    if 0 < self.poses <= share and self.poses < devices * share:
+      most = share // self.poses
+      parts = next(n for n in range(most, 0, -1) if share % n == 0)
       split = x.reshape(*x.shape[:-2], parts, -1, x.shape[-1])
       y, means, variances = jax.vmap(normalize, -3, (-3, 0, 0))(split)
       y = y.reshape(x.shape)

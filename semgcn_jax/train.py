@@ -130,16 +130,10 @@ def train_and_evaluate(
     run_folder.check(config, workdir, resume)
   processes.wait('check')
   mesh = Mesh(np.array(jax.local_devices()), (AXIS,))
-  share, rest = divmod(config.batch_size, jax.device_count())
-  if rest:
+  if config.batch_size % jax.device_count():
     raise FlagError(
       f'--batch_size={config.batch_size}: does not split over'
       f' {jax.device_count()} devices; use a multiple of {jax.device_count()}'
-    )
-  if 0 < config.norm_poses < config.batch_size and share % config.norm_poses:
-    raise FlagError(
-      f'--norm_poses={config.norm_poses}: does not divide the {share} poses of'
-      ' a batch that each device has'
     )
   skeleton = run_folder.skeleton_of(config, workdir)
   check_flip(config, skeleton)

@@ -179,6 +179,103 @@ def test_batch_norm_keeps_pytorch_statistics():
   )
 
 
+@pytest.mark.parametrize('poses', [4, 5])
+def test_batch_norm_over_parts(poses):
+  """Of 4 poses; of about 5, where 6 divide the batch."""
+  x = random(3, 12, 2)
+  layer = layers.BatchNorm(poses=poses)
+  variables = layer.init(jax.random.key(0), x, train=True)
+  y, updated = layer.apply(variables, x, train=True, mutable=['batch_stats'])
+  parts = np.split(x, 3 if poses == 4 else 2, axis=1)
+  moments = [
+    (part.mean((0, 1)), part.var((0, 1)), part.reshape(-1, 2).var(0, ddof=1))
+    for part in parts
+  ]
+  expected = [
+    (part - mean) / np.sqrt(var + 1e-5)
+    for part, (mean, var, _) in zip(parts, moments, strict=True)
+  ]
+  np.testing.assert_allclose(y, np.concatenate(expected, axis=1), atol=1e-5)
+  stats = updated['batch_stats']
+  mean, _, var = np.mean(moments, axis=0)
+  np.testing.assert_allclose(stats['mean'], 0.1 * mean, rtol=1e-4)
+  np.testing.assert_allclose(stats['var'], 0.9 + 0.1 * var, rtol=1e-5)
+
+
+def test_the_gradient_of_batch_norm():
+  """Against autodiff of the formula, with and without ReLU."""
+  x = random(3, 5, 2) * 2 + 1
+  scale, bias, weights = random(2, seed=1), random(2, seed=2), random(3, 5, 2)
+
+  for relu in (False, True):
+
+    def plain(x, scale, bias, relu=relu):
+      y = (x - x.mean((0, 1))) / jnp.sqrt(x.var((0, 1)) + 1e-5) * scale + bias
+      return jnp.sum(weights * (jnp.maximum(y, 0) if relu else y))
+
+    def ours(x, scale, bias, relu=relu):
+      y, _, _ = layers.batch_normalize(x, scale, bias, 1e-5, relu, None)
+      return jnp.sum(weights * y)
+
+    for a, b in zip(
+      jax.grad(ours, (0, 1, 2))(x, scale, bias),
+      jax.grad(plain, (0, 1, 2))(x, scale, bias),
+      strict=True,
+    ):
+      np.testing.assert_allclose(a, b, atol=2e-5)
+
+
+def test_the_variance_survives_a_large_mean():
+  x = 1000 + random(16, 64, 3)
+  _, mean, var = layers.batch_normalize(
+    x, jnp.ones(3), jnp.zeros(3), 1e-5, False, None
+  )
+  np.testing.assert_allclose(mean, x.astype(float).mean((0, 1)), rtol=1e-6)
+  np.testing.assert_allclose(var, x.astype(float).var((0, 1)), rtol=1e-4)
+
+
+def test_written_gradients_are_those_of_autodiff():
+  x, kernel, mixing = random(5, 4, 3), random(2, 3, 3), random(5, 5)
+  pool = tuple((j,) for j in range(3)) + ((3, 4),)
+  cases = {
+    'linear': (layers.linear, lambda x, w: x @ w, (x, kernel[0])),
+    'mix': (layers.mix, lambda a, x: jnp.einsum('ij,jbc->ibc', a, x),
+            (mixing, x)),
+    'conv': (
+      layers.semantic_graph_conv,
+      lambda x, w, a: jnp.einsum('ij,jbc->ibc', a * jnp.eye(5), x @ w[0])
+      + jnp.einsum('ij,jbc->ibc', a * (1 - jnp.eye(5)), x @ w[1]),
+      (x, kernel, mixing),
+    ),
+    'attend': (
+      layers.attend,
+      lambda f, x: jnp.einsum('jnb,nbc->jbc', f, x),
+      (random(5, 4, 4), random(4, 4, 3)),
+    ),
+    'group_max': (
+      lambda x: layers.group_max(x, pool),
+      lambda x: jnp.stack([x[0], x[1], x[2], jnp.maximum(x[3], x[4])]),
+      (x,),
+    ),
+  }  # fmt: skip
+  for name, (ours, plain, arguments) in cases.items():
+    every = tuple(range(len(arguments)))
+    for a, b in zip(
+      jax.grad(lambda *args, f=ours: jnp.sum(f(*args) ** 2), every)(*arguments),
+      jax.grad(lambda *args, f=plain: jnp.sum(f(*args) ** 2), every)(
+        *arguments
+      ),
+      strict=True,
+    ):
+      np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4, err_msg=name)
+
+
+def test_of_equal_joints_the_first_gets_the_gradient():
+  x = jnp.ones((4, 1, 1))
+  grad = jax.grad(lambda x: layers.group_max(x, ((2, 0, 1), (3,))).sum())(x)
+  np.testing.assert_array_equal(grad.ravel(), [0, 0, 1, 1])
+
+
 def test_bias_before_batch_norm_gets_no_gradient():
   x = random(4, 5, 3)
   layer = layers.GraphConvBlock(

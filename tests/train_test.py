@@ -5,6 +5,7 @@ import functools
 import json
 import shutil
 import signal
+import types
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +19,7 @@ from semgcn_jax import (
   checkpoints,
   config,
   data,
+  feeding,
   models,
   optimizers,
   train,
@@ -42,7 +44,7 @@ TINY = config.preset(
 )
 
 
-def run_steps(settings, num_devices, dtype, steps=20):
+def run_steps(settings, num_devices, dtype, steps=20, resident=True):
   """Params and statistics after some steps on a number of devices."""
   dataset = data.load(settings, H36M)
   mesh = Mesh(np.array(jax.devices()[:num_devices]), (train_step.AXIS,))
@@ -52,14 +54,15 @@ def run_steps(settings, num_devices, dtype, steps=20):
     lambda x: x.astype(dtype) if x.dtype == jnp.float32 else x, state
   )
   arrays = {'inputs': dataset.train.inputs, 'targets': dataset.train.targets}
-  arrays = jax.tree.map(lambda x: jnp.asarray(x, dtype), arrays)
-  state, arrays = jax.device_put((state, arrays), replicated)
+  arrays = jax.tree.map(lambda x: np.asarray(x, dtype), arrays)
+  state = jax.device_put(state, replicated)
+  feed = feeding.make_feed(arrays, mesh, train_step.AXIS, resident=resident)
   order = train_step.make_epoch_order(
     len(dataset.train), settings.batch_size, np.array([steps]), mesh
   )
-  chunk = train_step.make_train_chunk(settings, H36M, mesh)
-  state, losses = chunk(state, arrays, order(state.rng, 0)[0])
-  assert np.isfinite(losses).all() and int(state.step) == steps
+  chunk = train_step.make_train_chunk(settings, H36M, mesh, resident=resident)
+  state, losses = chunk(state, *feed(order(state.rng, 0)[0]))
+  assert np.isfinite(losses).all() and state.num_steps == steps
   return jax.device_get(state.variables), np.asarray(losses)
 
 
@@ -125,6 +128,61 @@ def test_a_step_is_clipped_adam_on_the_mean_squared_error():
     )
   assert relative(variables['params'], params) < 1e-5
   assert relative(variables['batch_stats'], stats) < 1e-5
+
+
+def test_each_seed_equals_its_own_run():
+  settings = dataclasses.replace(
+    TINY, hid_dim=8, downsample=8, batch_size=16, averaging=0.99, noise=1.0
+  )
+  together = dataclasses.replace(settings, seed=3, num_seeds=3)
+  variables, losses = run_steps(together, 1, jnp.float32, steps=100)
+  assert losses.shape == (3, 100)
+  for index, seed in enumerate(together.seeds):
+    alone = dataclasses.replace(settings, seed=seed)
+    expected, expected_losses = run_steps(alone, 1, jnp.float32, steps=100)
+    ours = jax.tree.map(lambda x, index=index: x[index], variables)
+    for kind in ('params', 'batch_stats'):
+      assert relative(ours[kind], expected[kind]) < 1e-4
+    np.testing.assert_allclose(losses[index], expected_losses, rtol=1e-3)
+  spread = abs(losses[0, -1] - losses[1, -1]) / losses[0, -1]
+  assert spread > 1e-3  # Or it would be one seed, three times.
+
+
+@pytest.mark.parametrize('num_seeds', [1, 2])
+def test_streamed_poses_make_the_same_steps(num_seeds):
+  settings = dataclasses.replace(TINY, batch_size=8, num_seeds=num_seeds)
+  resident, streamed = (
+    run_steps(settings, 2, jnp.float32, resident=resident)
+    for resident in (True, False)
+  )
+  jax.tree.map(np.testing.assert_array_equal, resident, streamed)
+
+
+def test_statistics_of_parts_do_not_depend_on_the_devices():
+  settings = dataclasses.replace(
+    TINY, hid_dim=8, downsample=8, batch_size=64, norm_poses=16
+  )
+  with jax.enable_x64(True):
+    (four, losses), (one, _) = (
+      run_steps(settings, n, jnp.float64) for n in (4, 1)
+    )
+    whole = dataclasses.replace(settings, norm_poses=0)
+    _, other_losses = run_steps(whole, 1, jnp.float64)
+  for a, b in zip(jax.tree.leaves(four), jax.tree.leaves(one), strict=True):
+    np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+  assert relative(losses, other_losses) > 1e-3
+
+
+def test_where_the_poses_lie():
+  mesh = Mesh(np.array(jax.devices()[:1]), (train_step.AXIS,))
+  arrays = {'inputs': np.zeros((10, 16, 2), np.float32)}
+  for where, expected in (('resident', True), ('streamed', False)):
+    settings = dataclasses.replace(TINY, device_data=where)
+    assert feeding.is_resident(arrays, settings, mesh) == expected
+  small = types.SimpleNamespace(memory_stats=lambda: {'bytes_limit': 1000})
+  devices = types.SimpleNamespace(devices=[small])
+  assert not feeding.is_resident(arrays, TINY, devices)
+  assert feeding.is_resident(arrays, TINY, mesh)
 
 
 BEST = dataclasses.replace(
