@@ -77,28 +77,34 @@ def main():
   for precision, flops in ceilings.flops.items():
     print(f'  matrix product, {precision}: {flops / 1e12:.2f} TFLOP/s')
   print(f'  copy: {ceilings.bytes / 1e9:.0f} GB/s')
-  rows = [
-    benchmark.measure_training(
-      config,
-      skeleton,
-      ceilings,
-      devices=count,
-      num_poses=_NUM_POSES.value,
-      repeats=_REPEATS.value,
+  print(benchmark.HEADER)
+  rows = []
+
+  def add(row):
+    rows.append(row)
+    print(benchmark.format_row(row), flush=True)
+
+  for count, config in training:
+    add(
+      benchmark.measure_training(
+        config,
+        skeleton,
+        ceilings,
+        devices=count,
+        num_poses=_NUM_POSES.value,
+        repeats=_REPEATS.value,
+      )
     )
-    for count, config in training
-  ] + [
-    benchmark.measure_forward(
-      config, skeleton, ceilings, repeats=_REPEATS.value
+  for config in forward:
+    add(
+      benchmark.measure_forward(
+        config, skeleton, ceilings, repeats=_REPEATS.value
+      )
     )
-    for config in forward
-  ]
-  for line in benchmark.format_rows(rows):
-    print(line)
   lines = []
   for config in epochs:
     lines.append(benchmark.measure_epoch(config, skeleton, _NUM_POSES.value))
-    print(lines[-1])
+    print(lines[-1], flush=True)
   if _OUTPUT.value:
     result = {
       'device': jax.local_devices()[0].device_kind,

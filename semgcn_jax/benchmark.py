@@ -275,17 +275,19 @@ def _row(
   )
 
 
-def format_rows(rows: Sequence[Row]) -> Iterator[str]:
-  """A table, a line a measurement."""
-  yield (
-    f'{"":8}{"batch":>7}{"precision":>10}{"devices":>8}{"seeds":>6}{"ms":>10}'
-    f'{"poses/s":>12}{"compile s":>10}{"MB":>9}{"GFLOP":>9}{"GB":>8}'
-    f'{"% FLOP/s":>9}{"% GB/s":>7}'
+HEADER = (
+  f'{"":8}{"batch":>7}{"precision":>10}{"devices":>8}{"seeds":>6}{"ms":>10}'
+  f'{"poses/s":>12}{"compile s":>10}{"MB":>9}{"GFLOP":>9}{"GB":>8}'
+  f'{"% FLOP/s":>9}{"% GB/s":>7}'
+)
+
+
+def format_row(row: Row) -> str:
+  """A line of the table below `HEADER`."""
+  return (
+    f'{row.what:8}{row.batch_size:7,}{row.precision:>10}{row.devices:8}'
+    f'{row.seeds:6}{row.step_ms:10.3f}'
+    f'{row.poses_per_second:12,.0f}{row.compile_s:10.1f}'
+    f'{row.memory_mb:9,.0f}{row.flops / 1e9:9.3f}{row.bytes / 1e9:8.3f}'
+    f'{100 * row.flops_share:9.1f}{100 * row.bytes_share:7.1f}'
   )
-  for row in rows:
-    yield (
-      f'{row.what:8}{row.batch_size:7,}{row.precision:>10}{row.devices:8}'
-      f'{row.seeds:6}{row.step_ms:10.3f}{row.poses_per_second:12,.0f}{row.compile_s:10.1f}'
-      f'{row.memory_mb:9,.0f}{row.flops / 1e9:9.3f}{row.bytes / 1e9:8.3f}'
-      f'{100 * row.flops_share:9.1f}{100 * row.bytes_share:7.1f}'
-    )
