@@ -14,7 +14,7 @@ SIZES = {'hid_dim': 16, 'num_layers': 1}
   'settings',
   [
     SIZES,
-    SIZES | {'conv': 'channel_wise'},
+    SIZES | {'conv': 'channel_wise', 'recipe': 'best'},
     SIZES | {'conv': 'vanilla', 'non_local': False, 'flip_test': True},
     SIZES | {'model': 'linear'},
   ],

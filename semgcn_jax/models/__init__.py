@@ -60,7 +60,7 @@ def build(
   Raises:
     FlagError: unknown model or convolution.
   """
-  if axis_name is not None or config.norm_poses:
+  if axis_name is not None:
     norm = functools.partial(norm, axis_name=axis_name, poses=config.norm_poses)
   return choose('model', config.model, MODELS)(
     config,
