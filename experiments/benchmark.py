@@ -10,7 +10,8 @@ import jax
 from absl import flags
 
 from semgcn_jax import benchmark, cli
-from semgcn_jax.errors import FlagError
+from semgcn_jax.config import PRECISIONS
+from semgcn_jax.errors import FlagError, choose
 from semgcn_jax.evaluate import check_output, write_json
 from semgcn_jax.skeleton import load_skeleton
 
@@ -43,12 +44,14 @@ def main():
   skeleton = load_skeleton(base.skeleton)
   if _OUTPUT.value:
     check_output(pathlib.Path(_OUTPUT.value))
+  for precision in _PRECISIONS.value:
+    choose('precisions', precision, dict.fromkeys(PRECISIONS))
   precisions = [
     dataclasses.replace(base, precision=precision)
     for precision in _PRECISIONS.value
   ]
   available = jax.local_device_count()
-  counts = _numbers(_DEVICES) or [available]
+  counts = _numbers(_DEVICES, available) or [available]
   training = [
     (count, dataclasses.replace(config, batch_size=size, num_seeds=seeds))
     for config in precisions
@@ -56,20 +59,23 @@ def main():
     for seeds in _numbers(_SEEDS)
     for count in counts
   ]
-  forward, epochs = (
-    [
-      dataclasses.replace(config, batch_size=size)
-      for config in precisions
-      for size in _numbers(flag)
-    ]
-    for flag in (_FORWARD, _EPOCH)
-  )
-  if max(counts) > available:
-    raise FlagError(f'--devices={max(counts)}: there are {available}')
-  for count, config in training + [(available, config) for config in epochs]:
+  forward = [
+    dataclasses.replace(config, batch_size=size)
+    for config in precisions
+    for size in _numbers(_FORWARD)
+  ]
+  epochs = [
+    dataclasses.replace(config, batch_size=size)
+    for config in precisions
+    for size in _numbers(_EPOCH, _NUM_POSES.value)
+  ]
+  for flag, count, config in [
+    *((_BATCH_SIZES, count, config) for count, config in training),
+    *((_EPOCH, available, config) for config in epochs),
+  ]:
     if config.batch_size % count:
       raise FlagError(
-        f'--batch_sizes: {config.batch_size} does not split over {count}'
+        f'--{flag.name}: {config.batch_size} does not split over {count}'
         ' devices'
       )
   ceilings = benchmark.measure_ceilings(_PRECISIONS.value, _REPEATS.value)
@@ -116,11 +122,15 @@ def main():
     write_json(result, pathlib.Path(_OUTPUT.value))
 
 
-def _numbers(flag) -> list[int]:
+def _numbers(flag, highest: int = 2**31 - 1) -> list[int]:
   try:
-    return [int(size) for size in flag.value]
+    numbers = [int(number) for number in flag.value]
   except ValueError as error:
     raise FlagError(f'--{flag.name}: give whole numbers') from error
+  for number in numbers:
+    if not 0 < number <= highest:
+      raise FlagError(f'--{flag.name}={number}: must be from 1 to {highest}')
+  return numbers
 
 
 if __name__ == '__main__':

@@ -18,13 +18,16 @@ _TO_TORCH = flags.DEFINE_bool('to_torch', False, 'From our run to PyTorch.')
 _WHICH = flags.DEFINE_string(
   'which', 'best', 'With --to_torch: best, last, or an epoch.'
 )
+_ONLY_SEED = flags.DEFINE_integer(
+  'only_seed', None, 'With --to_torch: which, of a run with several seeds.'
+)
 flags.mark_flags_as_required(['input', 'output'])
 
 
 def main():
   source, output = pathlib.Path(_INPUT.value), pathlib.Path(_OUTPUT.value)
   if _TO_TORCH.value:
-    export_run(source, _WHICH.value, output)
+    export_run(source, _WHICH.value, output, _ONLY_SEED.value)
   else:
     import_run(source, output, cli.config_flags())
 

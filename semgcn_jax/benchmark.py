@@ -188,7 +188,8 @@ def measure_epoch(config: Config, skeleton: Skeleton, num_poses: int) -> str:
   """Times the second of two epochs on random poses, as training runs them.
 
   Returns:
-    A line with seconds, and the most memory of a device and of the host.
+    A line with seconds, and the most memory of a device and of the host that
+    this process has used so far.
   """
   mesh = Mesh(np.array(jax.local_devices()), (train_step.AXIS,))
   arrays = random_arrays(config, skeleton, num_poses)

@@ -24,9 +24,6 @@ _DEFINE = {
 }
 
 
-_joined: list[bool] = []  # Not empty in one of several processes.
-
-
 def define_cache_flag() -> None:
   """Defines --compilation_cache, for `use_compilation_cache`."""
   home = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
@@ -86,12 +83,16 @@ def join_processes() -> None:
         '--coordinator, --num_processes, --process_id: give all three, or'
         ' --distributed alone'
       )
+    if given.process_id >= given.num_processes:
+      raise FlagError(
+        f'--process_id={given.process_id}: must be below --num_processes,'
+        f' {given.num_processes}'
+      )
   elif not given.distributed:
     return
   from semgcn_jax import processes  # Commands that need no jax are faster.
 
   processes.join(*by_hand)
-  _joined.append(True)
 
 
 def define_config_flags(*names: str) -> None:
@@ -169,7 +170,8 @@ def _hook(unraisable: Any) -> None:
 def _exit(message: str, status: int) -> None:
   sys.stdout.flush()
   print(f'{sys.argv[0]}: {message}', file=sys.stderr)
-  if _joined:
+  jax = sys.modules.get('jax')
+  if jax is not None and jax.distributed.is_initialized():
     # An orderly end would wait for the others, who wait for this process.
     sys.stderr.flush()
     os._exit(status)

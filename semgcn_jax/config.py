@@ -5,7 +5,7 @@ import json
 import pathlib
 from typing import Any
 
-from semgcn_jax.errors import FlagError, UserError, choose
+from semgcn_jax.errors import FlagError, UserError, choose, listed
 
 PRECISIONS = ('highest', 'default', 'bfloat16')
 
@@ -56,7 +56,7 @@ class Config:
   non_local: bool = _field(True, 'Use non-local layers.')
   dropout: float = _field(0.0, 'Dropout rate; 0: none.')
   norm_poses: int = _field(
-    0, 'Poses that batch norm takes together, about; 0: the whole batch.'
+    0, 'Ghost batch norm over about so many poses; 0: over the batch.'
   )
 
   # Training.
@@ -165,6 +165,8 @@ class Config:
       ('recipe', tuple(RECIPES)),
     ):
       choose(name, getattr(self, name), dict.fromkeys(known))
+    if self.norm_poses == 1:
+      raise FlagError('--norm_poses=1: one pose has no variance; use 2 or more')
     if self.choose_on == 'val' and not self.val_subjects:
       raise FlagError('--choose_on=val: needs --val_subjects')
 
@@ -178,6 +180,17 @@ class Config:
   def seeds(self) -> range:
     """The seed of each run."""
     return range(self.seed, self.seed + self.num_seeds)
+
+  def index_of_seed(self, seed: int) -> int:
+    """Which of the runs has this seed.
+
+    Raises:
+      FlagError: none.
+    """
+    if seed not in self.seeds:
+      seeds = listed(map(str, self.seeds))
+      raise FlagError(f'--only_seed={seed}: the run has {seeds}')
+    return self.seeds.index(seed)
 
   @property
   def calibrates(self) -> bool:

@@ -17,7 +17,7 @@ from semgcn_jax import config as config_lib
 from semgcn_jax.augment import flip
 from semgcn_jax.config import Config
 from semgcn_jax.data import Pairs
-from semgcn_jax.errors import FlagError, listed
+from semgcn_jax.errors import FlagError
 from semgcn_jax.skeleton import Skeleton, bone_vectors, load_skeleton
 
 # Columns of the table: key and heading. The first three are millimetres.
@@ -314,16 +314,15 @@ def evaluate_run(
   skeleton = load_skeleton(str(workdir / 'skeleton.json'))
   model = models.build(config, skeleton)
   variables = models.abstract_variables(config, skeleton)
-  if seed is not None and seed not in own.seeds:
-    seeds = listed(map(str, own.seeds))
-    raise FlagError(f'--only_seed={seed}: the run in {workdir} has {seeds}')
+  index = None if seed is None else own.index_of_seed(seed)
   num_params = sum(leaf.size for leaf in jax.tree.leaves(variables['params']))
+  num_params //= own.num_seeds
   variables, progress = checkpoints.restore_variables(
     workdir, which, variables, averaged=averaged and own.averaging > 0
   )
   every = seed_variables(variables, own)
-  if seed is not None:
-    every = [every[own.seeds.index(seed)]]
+  if index is not None:
+    every = [every[index]]
   test = data.load(config, skeleton, train=False).test
   check_flip(config, skeleton)
   canonical_length = None

@@ -3,7 +3,7 @@
 Notation: J joints, C input channels, D output channels. The joints come first,
 `[J, ..., C]`: to mix them is one matrix product over all that follows, and to
 map the channels is one over all that precedes, so nothing is ever transposed.
-Where autodiff would transpose, the gradient is written out.
+Where autodiff would transpose, the gradient is written out, for reverse mode.
 
 Parameters, statistics and what is summed over a batch are float32; activations
 have the type of the layer's input.
@@ -52,11 +52,11 @@ def linear(x: Array, kernel: Array) -> Array:
   return x @ kernel.astype(x.dtype)
 
 
-def _linear_vjp(residuals: tuple[Array, Array], dy: Array) -> tuple[Array, ...]:
+def _linear_bwd(residuals: tuple[Array, Array], dy: Array) -> tuple[Array, ...]:
   x, kernel = residuals
   x, rows = x.reshape(-1, x.shape[-1]), dy.reshape(-1, dy.shape[-1])
   dkernel = jnp.einsum('rc,rd->cd', x, rows, preferred_element_type=_wide(x))
-  return dy @ kernel.astype(dy.dtype).T, dkernel
+  return dy @ kernel.astype(dy.dtype).T, dkernel.astype(kernel.dtype)
 
 
 def _wide(x: Array) -> Any:
@@ -64,7 +64,7 @@ def _wide(x: Array) -> Any:
   return jnp.promote_types(x.dtype, jnp.float32)
 
 
-linear.defvjp(lambda *args: (linear(*args), args), _linear_vjp)
+linear.defvjp(lambda *args: (linear(*args), args), _linear_bwd)
 
 
 @jax.custom_vjp
@@ -83,12 +83,12 @@ def mix(adjacency: Array, x: Array) -> Array:
   return mixed.reshape(-1, *x.shape[1:])
 
 
-def _mix_vjp(residuals: tuple[Array, Array], dy: Array) -> tuple[Array, Array]:
+def _mix_bwd(residuals: tuple[Array, Array], dy: Array) -> tuple[Array, Array]:
   adjacency, x = residuals
   return _dot_joints(dy, x), mix(adjacency.T, dy)
 
 
-mix.defvjp(lambda *args: (mix(*args), args), _mix_vjp)
+mix.defvjp(lambda *args: (mix(*args), args), _mix_bwd)
 
 
 def _dot_joints(x: Array, y: Array) -> Array:
@@ -156,9 +156,9 @@ def semantic_graph_conv(x: Array, kernel: Array, adjacency: Array) -> Array:
   eye = jnp.eye(len(x), dtype=x.dtype)
   adjacency = adjacency.astype(x.dtype)
   itself, neighbours = linear(x, kernel[0]), linear(x, kernel[1])
-  mix = 'dij,j...d->i...d'
-  return jnp.einsum(mix, adjacency * eye, itself) + jnp.einsum(
-    mix, adjacency * (1 - eye), neighbours
+  subscripts = 'dij,j...d->i...d'
+  return jnp.einsum(subscripts, adjacency * eye, itself) + jnp.einsum(
+    subscripts, adjacency * (1 - eye), neighbours
   )
 
 
@@ -176,8 +176,8 @@ def _semantic_graph_conv_fwd(x, kernel, adjacency):
 
 def _semantic_graph_conv_bwd(residuals, dy):
   x, kernel, adjacency, itself, neighbours = residuals
-  dx0, dkernel0 = _linear_vjp((x, kernel[0]), _diagonal(adjacency, x) * dy)
-  dx1, dkernel1 = _linear_vjp(
+  dx0, dkernel0 = _linear_bwd((x, kernel[0]), _diagonal(adjacency, x) * dy)
+  dx1, dkernel1 = _linear_bwd(
     (x, kernel[1]), mix(_off_diagonal(adjacency).T, dy)
   )
   # In two steps, which keep a GPU busier than one.
@@ -236,7 +236,7 @@ def attend(affinity: Array, nodes: Array) -> Array:
   )
 
 
-def _attend_vjp(
+def _attend_bwd(
   residuals: tuple[Array, Array], dy: Array
 ) -> tuple[Array, Array]:
   affinity, nodes = residuals
@@ -250,7 +250,7 @@ def _attend_vjp(
   return daffinity.astype(affinity.dtype), dnodes
 
 
-attend.defvjp(lambda *args: (attend(*args), args), _attend_vjp)
+attend.defvjp(lambda *args: (attend(*args), args), _attend_bwd)
 
 
 def group_max(x: Array, groups: tuple[tuple[int, ...], ...]) -> Array:
@@ -346,11 +346,12 @@ batch_normalize.defvjp(_batch_normalize_fwd, _batch_normalize_bwd)
 def _mean_and_variance(x: Array, axis_name: str | None) -> tuple[Array, Array]:
   """Of `[..., C]`, biased: `[C]`; in one pass over x."""
   x = x.astype(_wide(x))
-  # Some element lies near the mean, as the variance goes, so that hardly
-  # anything cancels.
+  # Any element is closer to the mean than zero may be: little cancels, unless
+  # it is an outlier among millions.
   center = x.reshape(-1, x.shape[-1])[0]
   mean = _mean_over_rows(x - center)
   var = _mean_over_rows(jnp.square(x - center)) - jnp.square(mean)
+  var = jnp.maximum(var, 0)
   mean = mean + center
   if axis_name is not None:
     every = jax.lax.all_gather(jnp.stack([mean, var]), axis_name)
@@ -465,8 +466,9 @@ class BatchNorm(nn.Module):
     axis_name: pmap axis over which training statistics are shared, so that N
       devices equal one at the same global batch.
     poses: that are normalised together in training, about; 0: all. A device
-      that has at least so many cuts its share into such parts, and shares no
-      statistics (arXiv:1705.08741).
+      that has at least so many cuts its share of a larger batch into such
+      parts and shares no statistics (ghost batch norm, arXiv:1705.08741);
+      with fewer on each device, it is all of the batch.
     momentum: share of the old running statistics.
     epsilon: added to the variance.
     scale_init: initial scale.

@@ -12,6 +12,7 @@ import numpy as np
 from semgcn_jax import checkpoints, models
 from semgcn_jax import config as config_lib
 from semgcn_jax.config import Config
+from semgcn_jax.errors import UserError, choose
 from semgcn_jax.evaluate import predict, seed_variables
 from semgcn_jax.layers import BatchNorm
 from semgcn_jax.skeleton import Skeleton, load_skeleton
@@ -89,9 +90,22 @@ def make_predictor(
     precision: of the products, as `--precision` has it.
 
   Returns:
-    Joints `[N, J, 2]`, normalised screen, N > 0 -> `[N, J, 3]`, metres, root
-    at the origin.
+    Joints `[N, J, 2]`, normalised screen -> `[N, J, 3]`, metres, root at the
+    origin; raises ValueError for another shape.
+
+  Raises:
+    UserError: the run's predictions have no scale of their own.
+    FlagError: no such precision.
+    ValueError: bad batch sizes.
   """
+  choose('precision', precision, dict.fromkeys(config_lib.PRECISIONS))
+  if not batch_sizes or min(batch_sizes) < 1:
+    raise ValueError(f'batch_sizes {batch_sizes}: give some above 0')
+  if config.calibrates:
+    raise UserError(
+      'predictions of runs with --image_aligned or --scale_calibration need the'
+      ' training poses for their scale; score these runs by evaluate.py'
+    )
   dtype = jnp.bfloat16 if precision == 'bfloat16' else None
   model = models.build(config, skeleton, norm=FoldedNorm, dtype=dtype)
   folded = jax.device_get(fold(variables))
@@ -111,6 +125,12 @@ def make_predictor(
 
   def predictor(inputs):
     inputs = np.asarray(inputs, np.float32)
+    if inputs.ndim != 3 or inputs.shape[1:] != (skeleton.num_joints, 2):
+      raise ValueError(
+        f'joints of shape {inputs.shape}: give [N, {skeleton.num_joints}, 2]'
+      )
+    if not len(inputs):
+      return np.zeros((0, skeleton.num_joints, 3), np.float32)
     parts, start = [], 0
     for size in split(len(inputs), compiled):
       part = inputs[start : start + size]
@@ -148,34 +168,39 @@ def load_predictor(
   workdir: str | pathlib.Path,
   which: str = 'best',
   *,
+  seed: int | None = None,
+  averaged: bool = True,
   batch_sizes: Sequence[int] = BATCH_SIZES,
   precision: str = 'highest',
 ) -> Callable[[np.ndarray], np.ndarray]:
-  """The predictor of a run's checkpoint; of several seeds the first.
+  """The predictor of a run's checkpoint.
 
   Args:
     workdir: folder of the run.
     which: 'best', 'last' or the number of an epoch.
+    seed: of a run with several; None: the first.
+    averaged: the averaged weights, if the run has some.
     batch_sizes: see `make_predictor`.
     precision: see `make_predictor`.
 
   Raises:
     UserError: there is no run or checkpoint, or it is damaged.
-    FlagError: no such checkpoint.
+    FlagError: no such checkpoint or seed.
   """
   workdir = pathlib.Path(workdir)
   config = config_lib.load(workdir / 'config.json')
   skeleton = load_skeleton(str(workdir / 'skeleton.json'))
+  index = 0 if seed is None else config.index_of_seed(seed)
   variables, _ = checkpoints.restore_variables(
     workdir,
     which,
     models.abstract_variables(config, skeleton),
-    averaged=config.averaging > 0,
+    averaged=averaged and config.averaging > 0,
   )
   return make_predictor(
     config,
     skeleton,
-    seed_variables(variables, config)[0],
+    seed_variables(variables, config)[index],
     batch_sizes=batch_sizes,
     precision=precision,
   )

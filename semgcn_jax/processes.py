@@ -80,7 +80,7 @@ def ending_together() -> Iterator[None]:
   try:
     yield
   except jax.errors.JaxRuntimeError as error:
-    if jax.process_count() == 1:
+    if jax.process_count() == 1 or 'RESOURCE_EXHAUSTED' in str(error):
       raise
     first = str(error).splitlines()[0][:200]
     raise UserError(

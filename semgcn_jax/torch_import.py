@@ -24,7 +24,7 @@ from semgcn_jax import checkpoints, data, models
 from semgcn_jax import config as config_lib
 from semgcn_jax.checkpoints import Progress
 from semgcn_jax.config import Config
-from semgcn_jax.errors import FlagError, UserError, choose
+from semgcn_jax.errors import FlagError, UserError, choose, listed
 from semgcn_jax.optimizers import learning_rate
 from semgcn_jax.skeleton import load_skeleton, save_skeleton
 from semgcn_jax.torch_names import entries, infer_model
@@ -378,6 +378,8 @@ def _config_of(checkpoint: Mapping[str, Any], fields: dict[str, Any]) -> Config:
   for name, value in inferred.items():
     if fields.get(name, value) != value:
       raise FlagError(f'--{name}={fields[name]}: the checkpoint has {value}')
+  if fields.get('num_seeds', 1) > 1:
+    raise FlagError('--num_seeds: a PyTorch checkpoint is one run')
   dataset = fields.get('dataset', 'h36m')
   choose('dataset', dataset, data.DATASETS)
   fields = {'preset': dataset, 'recipe': 'released'} | fields | inferred
@@ -397,13 +399,19 @@ def _config_of(checkpoint: Mapping[str, Any], fields: dict[str, Any]) -> Config:
   return dataclasses.replace(config, lr=lr)
 
 
-def export_run(workdir: pathlib.Path, which: str, output: pathlib.Path) -> None:
+def export_run(
+  workdir: pathlib.Path,
+  which: str,
+  output: pathlib.Path,
+  seed: int | None = None,
+) -> None:
   """Writes a checkpoint of a run in the published format.
 
   Args:
     workdir: folder of the run.
     which: 'best', 'last' or the number of an epoch.
     output: a new file.
+    seed: of a run with several seeds the one to write.
 
   Raises:
     UserError: no such run or checkpoint, or the model was never released.
@@ -418,7 +426,13 @@ def export_run(workdir: pathlib.Path, which: str, output: pathlib.Path) -> None:
     )
   skeleton = load_skeleton(str(workdir / 'skeleton.json'))
   state = create_train_state(config, skeleton)
+  if seed is None and config.num_seeds > 1:
+    seeds = listed(map(str, config.seeds))
+    raise FlagError(f'--only_seed: name one of the seeds of {workdir}, {seeds}')
+  index = config.index_of_seed(config.seed if seed is None else seed)
   state, progress = checkpoints.restore_state(workdir, state, which)
+  if config.num_seeds > 1:
+    state = jax.tree.map(lambda x: x[index], state)
   step = int(state.step)
   schedule = learning_rate(config, progress.epoch_steps)
   lr = float(schedule(max(step - 1, 0)))

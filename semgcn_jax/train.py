@@ -70,7 +70,8 @@ def train_epoch(
     """Looks at the losses of a chunk, while the devices do the next one."""
     nonlocal progress
     losses = np.asarray(losses, np.float64)
-    losses = losses.reshape(-1, losses.shape[-1]).mean(axis=0)  # Of all seeds.
+    # The mean of all seeds; one that diverges ends the run.
+    losses = losses.reshape(-1, losses.shape[-1]).mean(axis=0)
     bad = np.flatnonzero(~np.isfinite(losses))
     if len(bad):
       raise UserError(
@@ -89,11 +90,11 @@ def train_epoch(
   waiting, fed = None, feed(orders[first])
   for order, following in itertools.pairwise([*orders[first:], None]):
     state, losses = train_chunk(state, *fed)
-    # While the devices are busy with that:
-    if following is not None:
-      fed = feed(following)
     if waiting is not None:
       count(*waiting)
+    # While the devices are busy with this chunk:
+    if following is not None:
+      fed = feed(following)
     waiting = (losses, start)
     start += order.shape[-2]
     if processes.any_process(stop.signal is not None):
@@ -163,7 +164,7 @@ def train_and_evaluate(
   bounds = chunk_bounds(steps, config.chunk_steps)
   epoch_order = make_epoch_order(len(train), config.batch_size, bounds, mesh)
   arrays = batch_arrays(train, config)
-  resident = is_resident(arrays, config, mesh)
+  resident = not processes.any_process(not is_resident(arrays, config, mesh))
   feed = make_feed(arrays, mesh, AXIS, resident=resident)
   train_chunk = make_train_chunk(
     config, skeleton, mesh, train.camera_list, resident=resident
@@ -184,7 +185,7 @@ def train_and_evaluate(
         steps * config.epochs,
         steps * progress.epoch
         + sum(np.diff(bounds, prepend=0)[: progress.chunks]),
-        config.batch_size,
+        config.batch_size * config.num_seeds,
         shown=writes,
       ) as bar,
     ):

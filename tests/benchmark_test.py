@@ -47,3 +47,28 @@ def test_bad_flags():
   tiny = ('benchmark', *TINY)
   fails(*tiny, '--batch_sizes=a', status=2, message='give whole numbers')
   fails(*tiny, '--batch_sizes=66', status=2, message='does not split over 4')
+  fails(*tiny, '--devices=5', status=2, message='must be from 1 to 4')
+  fails(*tiny, '--precisions=fp16', status=2, message='--precisions=fp16')
+  fails(
+    *(*tiny, '--epoch_batch_sizes=600'),
+    status=2,
+    message='--epoch_batch_sizes=600: must be from 1 to 500',
+  )
+
+
+def test_devices_seeds_precisions_and_epochs(tmp_path):
+  output = tmp_path / 'benchmark.json'
+  code, out, err = run(
+    *('benchmark', *TINY, '--batch_sizes=8', '--forward_batch_sizes='),
+    *('--devices=1,2', '--seeds=1,2', '--precisions=bfloat16'),
+    *('--epoch_batch_sizes=100', f'--output={output}'),
+  )
+  assert (code, err) == (0, ''), err
+  rows = json.loads(output.read_text())['rows']
+  assert [(row['seeds'], row['devices']) for row in rows] == [
+    *((1, 1), (1, 2), (2, 1), (2, 2)),
+  ]
+  for row in rows:
+    step = row['step_ms'] / 1e3
+    assert row['poses_per_second'] == pytest.approx(8 * row['seeds'] / step)
+  assert 'an epoch of 500 poses, 100 a step, bfloat16:' in out

@@ -1,9 +1,14 @@
+import dataclasses
+import json
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from commands import fails, run
 
-from semgcn_jax import config, models, predictor
+from semgcn_jax import config, data, models, predictor
+from semgcn_jax.errors import FlagError, UserError
 from semgcn_jax.evaluate import predict
 from semgcn_jax.skeleton import H36M
 
@@ -76,3 +81,76 @@ def test_folding_leaves_no_norm():
 def test_batches_are_cut_with_little_waste(poses, parts):
   assert predictor.split(poses, (1, 16, 256, 4096)) == parts
   assert predictor.split(3, (4,)) == [4]
+
+
+def test_bad_input_to_a_predictor():
+  settings = config.preset('h36m', **SIZES)
+  variables = models.build(settings, H36M).init(
+    jax.random.key(0), jnp.zeros((1, 16, 2))
+  )
+
+  def make(settings=settings, **fields):
+    return predictor.make_predictor(settings, H36M, variables, **fields)
+
+  call = make(batch_sizes=(2,))
+  assert call(np.zeros((0, 16, 2))).shape == (0, 16, 3)
+  for shape in ((16, 2), (3, 17, 2), (3, 16, 3)):
+    with pytest.raises(ValueError, match=r'give \[N, 16, 2\]'):
+      call(np.zeros(shape))
+  for sizes in ((), (0,)):
+    with pytest.raises(ValueError, match='batch_sizes'):
+      make(batch_sizes=sizes)
+  with pytest.raises(FlagError, match='precision'):
+    make(precision='fp16')
+  with pytest.raises(UserError, match='evaluate.py'):
+    make(dataclasses.replace(settings, image_aligned=True))
+
+
+def test_a_run_of_two_seeds_from_training_to_predictions(tmp_path):
+  """With --only_seed in the commands, and its weights elsewhere."""
+  workdir = tmp_path / 'run'
+  flags = (
+    *('--num_seeds=2', '--seed=5', '--hid_dim=4', '--num_layers=1'),
+    *('--downsample=16', '--batch_size=40', f'--workdir={workdir}'),
+  )
+  code, out, err = run('train', *flags, '--epochs=2')
+  assert (code, err) == (0, ''), err
+  assert '2 seeds' in out and '± of 2 seeds' in out
+  records = [
+    json.loads(line)
+    for line in (workdir / 'metrics.jsonl').read_text().splitlines()
+  ]
+  scores = [seed['mpjpe'] for seed in records[-1]['seeds']]
+  assert records[-1]['mpjpe'] == pytest.approx(np.mean(scores))
+  assert records[-1]['mpjpe_sd'] == pytest.approx(np.std(scores, ddof=1))
+  results = []
+  for seed in (5, 6):
+    output = tmp_path / f'{seed}.json'
+    code, _, err = run(
+      *('evaluate', f'--checkpoint={workdir}', f'--only_seed={seed}'),
+      *('--which=last', f'--output={output}'),
+    )
+    assert code == 0, err
+    results.append(json.loads(output.read_text()))
+  assert [r['mpjpe'] for r in results] == pytest.approx(scores, rel=1e-5)
+  assert {r['num_params'] for r in results} == {435}
+  fails(
+    *('evaluate', f'--checkpoint={workdir}', '--only_seed=7'),
+    status=2,
+    message='the run has 5, 6',
+  )
+  settings = config.load(workdir / 'config.json')
+  test = data.load(settings, H36M).test
+  for seed, score in zip((5, 6), scores, strict=True):
+    call = predictor.load_predictor(
+      workdir, 'last', seed=seed, batch_sizes=(256,)
+    )
+    errors = np.linalg.norm(call(test.inputs) - test.targets, axis=-1)
+    assert 1000 * errors.mean() == pytest.approx(score, rel=1e-4)
+  to_torch = ('convert_torch', '--to_torch', f'--input={workdir}')
+  output = tmp_path / 'ckpt.pth.tar'
+  fails(
+    *(*to_torch, f'--output={output}'),
+    status=2,
+    message='--only_seed: name one of the seeds',
+  )

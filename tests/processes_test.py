@@ -74,7 +74,8 @@ def test_two_processes_survive_a_death_and_equal_one(tmp_path):
   first, second = start_two(two, '--epochs=300', *flags)
   metrics = two / 'metrics.jsonl'
   deadline = time.monotonic() + 100
-  while not metrics.exists() or not metrics.read_text().count('\n'):
+  # The log is at most one epoch ahead of the checkpoints.
+  while not metrics.exists() or metrics.read_text().count('\n') < 2:
     assert first.poll() is None and time.monotonic() < deadline
     time.sleep(0.1)
   second.send_signal(signal.SIGKILL)
@@ -108,3 +109,7 @@ def test_bad_flags(tmp_path):
   code, _, err = finish(start(tmp_path / 'run', '--num_processes=2'))
   assert code == 2
   assert 'give all three' in err
+  given = ('--coordinator=localhost:1', '--num_processes=2', '--process_id=2')
+  code, _, err = finish(start(tmp_path / 'run', *given))
+  assert code == 2
+  assert '--process_id=2: must be below --num_processes, 2' in err
