@@ -1,15 +1,10 @@
-"""Layers of SemGCN as linen modules over pure, jitted functions.
+"""Layers of SemGCN as linen modules over the functions of functional.py.
 
 Notation: J joints, C input channels, D output channels. The joints come first,
-`[J, ..., C]`: to mix them is one matrix product over all that follows, and to
-map the channels is one over all that precedes, so nothing is ever transposed.
-Where autodiff would transpose, the gradient is written out, for reverse mode.
-
-Parameters, statistics and what is summed over a batch are float32; activations
-have the type of the layer's input.
+`[J, ..., C]`. Parameters and statistics are float32; activations have the type
+of the layer's input.
 """
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -17,8 +12,18 @@ import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 
+from semgcn_jax.functional import (
+  attend,
+  batch_normalize,
+  graph_conv,
+  group_max,
+  linear,
+  non_local_affinity,
+  semantic_adjacency,
+  semantic_graph_conv,
+  wide_type,
+)
 from semgcn_jax.graph import adjacency_mask, normalized_adjacency
 from semgcn_jax.skeleton import Skeleton
 
@@ -36,336 +41,6 @@ def uniform(bound: float) -> Initializer:
     return jax.random.uniform(key, shape, dtype, -bound, bound)
 
   return init
-
-
-@jax.custom_vjp
-def linear(x: Array, kernel: Array) -> Array:
-  """Maps the channels, X W.
-
-  Args:
-    x: `[..., C]`.
-    kernel: `[C, D]`.
-
-  Returns:
-    `[..., D]`.
-  """
-  return x @ kernel.astype(x.dtype)
-
-
-def _linear_bwd(residuals: tuple[Array, Array], dy: Array) -> tuple[Array, ...]:
-  x, kernel = residuals
-  x, rows = x.reshape(-1, x.shape[-1]), dy.reshape(-1, dy.shape[-1])
-  dkernel = jnp.einsum('rc,rd->cd', x, rows, preferred_element_type=_wide(x))
-  return dy @ kernel.astype(dy.dtype).T, dkernel.astype(kernel.dtype)
-
-
-def _wide(x: Array) -> Any:
-  """The type for sums over a batch: float32, or that of x if wider."""
-  return jnp.promote_types(x.dtype, jnp.float32)
-
-
-linear.defvjp(lambda *args: (linear(*args), args), _linear_bwd)
-
-
-@jax.custom_vjp
-def mix(adjacency: Array, x: Array) -> Array:
-  """Mixes the joints, A X.
-
-  Args:
-    adjacency: `[J, J]`.
-    x: `[J, ..., C]`.
-
-  Returns:
-    `[J, ..., C]`.
-  """
-  # Of two matrices, so that no compiler thinks of transposing x.
-  mixed = adjacency.astype(x.dtype) @ x.reshape(len(x), -1)
-  return mixed.reshape(-1, *x.shape[1:])
-
-
-def _mix_bwd(residuals: tuple[Array, Array], dy: Array) -> tuple[Array, Array]:
-  adjacency, x = residuals
-  return _dot_joints(dy, x), mix(adjacency.T, dy)
-
-
-mix.defvjp(lambda *args: (mix(*args), args), _mix_bwd)
-
-
-def _dot_joints(x: Array, y: Array) -> Array:
-  """Every joint of `[J, ...]` times every one of `[J, ...]`: `[J, J]`."""
-  x, y = (z.reshape(len(z), -1) for z in (x, y))
-  return jnp.einsum('ir,jr->ij', x, y, preferred_element_type=_wide(x))
-
-
-@jax.jit
-def graph_conv(x: Array, kernel: Array, adjacency: Array) -> Array:
-  """Graph convolution A X W (paper eq. 1).
-
-  Args:
-    x: `[J, ..., C]`.
-    kernel: `[C, D]`.
-    adjacency: `[J, J]`.
-
-  Returns:
-    `[J, ..., D]`.
-  """
-  if x.shape[-1] < kernel.shape[-1]:  # Mixes where there are fewer channels.
-    return linear(mix(adjacency, x), kernel)
-  return mix(adjacency, linear(x, kernel))
-
-
-def semantic_adjacency(edge_logits: Array, mask: np.ndarray) -> Array:
-  """Softmax over each row of the masked logits (paper eq. 2 and 3).
-
-  Args:
-    edge_logits: `[..., E]`, one per nonzero of `mask`, row-major.
-    mask: `[J, J]` bool, no empty row.
-
-  Returns:
-    `[..., J, J]`; rows sum to one and vanish off the mask.
-  """
-  rows, columns = np.nonzero(mask)
-  edges = np.cumsum(mask).reshape(mask.shape) - 1  # Any, off the mask.
-
-  @jax.custom_vjp
-  def spread(edge_logits):
-    return edge_logits[..., edges]
-
-  # Autodiff would scatter.
-  spread.defvjp(
-    lambda edge_logits: (spread(edge_logits), None),
-    lambda _, dlogits: (dlogits[..., rows, columns],),
-  )
-  return jax.nn.softmax(jnp.where(mask, spread(edge_logits), -jnp.inf))
-
-
-@jax.jit
-def semantic_graph_conv(x: Array, kernel: Array, adjacency: Array) -> Array:
-  """(A * I) X W0 + (A * (1 - I)) X W1 (paper eq. 9 with eq. 2 or 3).
-
-  Args:
-    x: `[J, ..., C]`.
-    kernel: `[2, C, D]`, for the node itself and for its neighbours.
-    adjacency: `[J, J]` for all channels, or channel-wise `[D, J, J]`.
-
-  Returns:
-    `[J, ..., D]`.
-  """
-  if adjacency.ndim == 2:
-    return _semantic_graph_conv(x, kernel, adjacency)
-  eye = jnp.eye(len(x), dtype=x.dtype)
-  adjacency = adjacency.astype(x.dtype)
-  itself, neighbours = linear(x, kernel[0]), linear(x, kernel[1])
-  subscripts = 'dij,j...d->i...d'
-  return jnp.einsum(subscripts, adjacency * eye, itself) + jnp.einsum(
-    subscripts, adjacency * (1 - eye), neighbours
-  )
-
-
-@jax.custom_vjp
-def _semantic_graph_conv(x: Array, kernel: Array, adjacency: Array) -> Array:
-  return _semantic_graph_conv_fwd(x, kernel, adjacency)[0]
-
-
-def _semantic_graph_conv_fwd(x, kernel, adjacency):
-  itself, neighbours = (linear(x, matrix) for matrix in kernel)
-  y = _diagonal(adjacency, x) * itself
-  y = y + mix(_off_diagonal(adjacency), neighbours)
-  return y, (x, kernel, adjacency, itself, neighbours)
-
-
-def _semantic_graph_conv_bwd(residuals, dy):
-  x, kernel, adjacency, itself, neighbours = residuals
-  dx0, dkernel0 = _linear_bwd((x, kernel[0]), _diagonal(adjacency, x) * dy)
-  dx1, dkernel1 = _linear_bwd(
-    (x, kernel[1]), mix(_off_diagonal(adjacency).T, dy)
-  )
-  # In two steps, which keep a GPU busier than one.
-  diagonal = jnp.sum((dy * itself).astype(_wide(x)), axis=-1)
-  diagonal = diagonal.reshape(len(x), -1).sum(axis=1)
-  dadjacency = _off_diagonal(_dot_joints(dy, neighbours)) + jnp.diag(diagonal)
-  return dx0 + dx1, jnp.stack([dkernel0, dkernel1]), dadjacency
-
-
-_semantic_graph_conv.defvjp(_semantic_graph_conv_fwd, _semantic_graph_conv_bwd)
-
-
-def _off_diagonal(adjacency: Array) -> Array:
-  return adjacency * (1 - np.eye(len(adjacency), dtype=np.float32))
-
-
-def _diagonal(adjacency: Array, like: Array) -> Array:
-  """`[J, J]` -> `[J, 1, ..., 1]`, as many dimensions as `like`, of its type."""
-  eye = np.eye(len(adjacency), dtype=np.float32)
-  diagonal = jnp.sum(adjacency * eye, axis=1)  # jnp.diagonal gathers.
-  return diagonal.reshape(-1, *[1] * (like.ndim - 1)).astype(like.dtype)
-
-
-@jax.jit
-def non_local_affinity(theta: Array, phi: Array) -> Array:
-  """f_ij = ReLU(w . [theta_i, phi_j]) / N (paper eq. 10 and 4).
-
-  Args:
-    theta: `[J, ...]`, the first half of w times theta.
-    phi: `[N, ...]`, its second half times phi of the pooled nodes.
-
-  Returns:
-    `[J, N, ...]`.
-  """
-  return nn.relu(theta[:, None] + phi[None]) / len(phi)
-
-
-@jax.custom_vjp
-def attend(affinity: Array, nodes: Array) -> Array:
-  """Sums the nodes, weighted by their affinity to each joint (paper eq. 4).
-
-  Args:
-    affinity: `[J, N, ...]`.
-    nodes: `[N, ..., C]`.
-
-  Returns:
-    `[J, ..., C]`.
-  """
-  # Each pose has a small product of its own. A GPU is faster without a matrix
-  # unit than with the transpositions this would take.
-  return jax.lax.platform_dependent(
-    affinity.astype(nodes.dtype),
-    nodes,
-    cpu=lambda a, x: jnp.einsum('jn...,n...c->j...c', a, x),
-    default=lambda a, x: jnp.sum(a[..., None] * x[None], axis=1),
-  )
-
-
-def _attend_bwd(
-  residuals: tuple[Array, Array], dy: Array
-) -> tuple[Array, Array]:
-  affinity, nodes = residuals
-  daffinity = jax.lax.platform_dependent(
-    dy,
-    nodes,
-    cpu=lambda dy, x: jnp.einsum('j...c,n...c->jn...', dy, x),
-    default=lambda dy, x: jnp.sum(dy[:, None] * x[None], axis=-1),
-  )
-  dnodes = attend(affinity.swapaxes(0, 1), dy)
-  return daffinity.astype(affinity.dtype), dnodes
-
-
-attend.defvjp(lambda *args: (attend(*args), args), _attend_bwd)
-
-
-def group_max(x: Array, groups: tuple[tuple[int, ...], ...]) -> Array:
-  """Max over the joints of each group; without groups, x as it is.
-
-  Args:
-    x: `[J, ...]`.
-    groups: joints of each group, of any sizes; every joint is in one.
-
-  Returns:
-    `[N, ...]`, N groups.
-  """
-  if not groups:
-    return x
-  size = max(map(len, groups))
-  # A shorter group repeats its first joint, which leaves the max as it is.
-  members = np.array([g + g[:1] * (size - len(g)) for g in groups]).T
-  flat = members.ravel().tolist()
-  place = np.array([flat.index(joint) for joint in range(len(x))])
-
-  @jax.custom_vjp
-  def pool(x):
-    return functools.reduce(jnp.maximum, [x[row] for row in members])
-
-  def pool_vjp(x, dy):
-    """The first of the highest gets the gradient, as in PyTorch."""
-    highest, grads = pool(x), []
-    for row in members:
-      won = x[row] == highest
-      grads.append(jnp.where(won, dy, 0))
-      dy = jnp.where(won, 0, dy)
-    return (jnp.concatenate(grads)[place],)
-
-  pool.defvjp(lambda x: (pool(x), x), pool_vjp)
-  return pool(x)
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4, 5))
-def batch_normalize(
-  x: Array,
-  scale: Array,
-  bias: Array,
-  epsilon: float,
-  relu: bool,
-  axis_name: str | None,
-) -> tuple[Array, Array, Array]:
-  """Normalises by the statistics of the batch.
-
-  Args:
-    x: `[..., C]`.
-    scale: `[C]`.
-    bias: `[C]`.
-    epsilon: added to the variance.
-    relu: whether a ReLU follows.
-    axis_name: pmap axis over which the batch is spread.
-
-  Returns:
-    The normalised `[..., C]`; the mean and the biased variance, `[C]`, which
-    have no gradient.
-  """
-  fields = (epsilon, relu, axis_name)
-  return _batch_normalize_fwd(x, scale, bias, *fields)[0]
-
-
-def _batch_normalize_fwd(x, scale, bias, epsilon, relu, axis_name):
-  mean, var = _mean_and_variance(x, axis_name)
-  deviation = jax.lax.rsqrt(var + epsilon)
-  y = (x.astype(_wide(x)) - mean) * (deviation * scale) + bias
-  y = (nn.relu(y) if relu else y).astype(x.dtype)
-  return (y, mean, var), (x, scale, bias, mean, deviation)
-
-
-def _batch_normalize_bwd(epsilon, relu, axis_name, residuals, cotangents):
-  del epsilon
-  x, scale, bias, mean, deviation = residuals
-  dy = cotangents[0].astype(_wide(x))
-  normalized = (x.astype(_wide(x)) - mean) * deviation
-  if relu:
-    dy = jnp.where(normalized * scale + bias > 0, dy, 0)
-  local = _mean_over_rows(dy), _mean_over_rows(dy * normalized)
-  first, second = local
-  if axis_name is not None:
-    first, second = jax.lax.pmean(jnp.stack(local), axis_name)
-  dx = (scale * deviation) * (dy - first - normalized * second)
-  count = x.size // x.shape[-1]
-  dbias, dscale = (count * total for total in local)
-  return dx.astype(x.dtype), dscale, dbias
-
-
-batch_normalize.defvjp(_batch_normalize_fwd, _batch_normalize_bwd)
-
-
-def _mean_and_variance(x: Array, axis_name: str | None) -> tuple[Array, Array]:
-  """Of `[..., C]`, biased: `[C]`; in one pass over x."""
-  x = x.astype(_wide(x))
-  # Any element is closer to the mean than zero may be: little cancels, unless
-  # it is an outlier among millions.
-  center = x.reshape(-1, x.shape[-1])[0]
-  mean = _mean_over_rows(x - center)
-  var = _mean_over_rows(jnp.square(x - center)) - jnp.square(mean)
-  var = jnp.maximum(var, 0)
-  mean = mean + center
-  if axis_name is not None:
-    every = jax.lax.all_gather(jnp.stack([mean, var]), axis_name)
-    mean = every[:, 0].mean(axis=0)
-    var = (every[:, 1] + jnp.square(every[:, 0] - mean)).mean(axis=0)
-  return mean, var
-
-
-def _mean_over_rows(x: Array) -> Array:
-  """`[..., C]` -> `[C]`."""
-  # The means of every joint first: one sum over all rows would leave most of a
-  # GPU idle.
-  means = jnp.mean(x, axis=tuple(range(1, x.ndim - 1))) if x.ndim > 2 else x
-  return jnp.mean(means, axis=0)
 
 
 class GraphConv(nn.Module):
@@ -492,7 +167,7 @@ class BatchNorm(nn.Module):
     running_var = self.variable('batch_stats', 'var', jnp.ones, features)
     if not train:
       factor = scale * jax.lax.rsqrt(running_var.value + self.epsilon)
-      y = (x.astype(_wide(x)) - running_mean.value) * factor + bias
+      y = (x.astype(wide_type(x)) - running_mean.value) * factor + bias
       return (nn.relu(y) if self.relu else y).astype(x.dtype)
     axis_name = None if self.is_initializing() else self.axis_name
     devices = 1 if axis_name is None else jax.lax.axis_size(axis_name)
