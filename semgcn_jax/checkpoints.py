@@ -51,6 +51,24 @@ def exist(workdir: pathlib.Path) -> bool:
   return path.is_dir() and bool(ocp.utils.checkpoint_steps(path))
 
 
+def finished_epochs(workdir: pathlib.Path) -> int:
+  """Epochs of the last checkpoint; 0 where there is none that can be read."""
+  if not exist(workdir):
+    return 0
+  path = folder(workdir)
+  step = max(ocp.utils.checkpoint_steps(path))
+  try:
+    handlers = {'progress': ocp.JsonCheckpointHandler()}
+    with ocp.CheckpointManager(
+      path,
+      options=ocp.CheckpointManagerOptions(read_only=True),
+      item_handlers=handlers,
+    ) as manager:
+      return _read_progress(manager, step).epoch
+  except _DAMAGE:
+    return 0
+
+
 def open_manager(workdir: pathlib.Path, keep: int) -> ocp.CheckpointManager:
   """A manager that keeps the lowest 'score' and the last `keep`.
 

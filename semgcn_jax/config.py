@@ -49,14 +49,25 @@ class Config:
   )
 
   # Model.
-  model: str = _field('semgcn', 'semgcn or linear; brings its sizes along.')
+  model: str = _field(
+    'semgcn', 'semgcn, linear or st_gcn; brings its sizes along.'
+  )
   hid_dim: int = _field(128, 'Channels of the hidden layers.')
   num_layers: int = _field(4, 'Residual blocks or stages.')
-  conv: str = _field('semantic', 'semantic, channel_wise or vanilla.')
+  conv: str = _field(
+    'semantic', 'Of semgcn: semantic, channel_wise, vanilla, gat or agcn.'
+  )
   non_local: bool = _field(True, 'Use non-local layers.')
   dropout: float = _field(0.0, 'Dropout rate; 0: none.')
   norm_poses: int = _field(
     0, 'Ghost batch norm over about so many poses; 0: over the batch.'
+  )
+  refine: str = _field('', 'pose_grammar: refines what the model lifts.')
+  lifter: str = _field(
+    '', 'With --refine: folder of a run whose weights the model starts with.'
+  )
+  freeze_lifter: bool = _field(
+    False, 'With --lifter: trains the refinement alone.'
   )
 
   # Training.
@@ -163,10 +174,20 @@ class Config:
       ('choose_on', ('last', 'val', 'test')),
       ('device_data', ('auto', 'resident', 'streamed')),
       ('recipe', tuple(RECIPES)),
+      ('refine', ('', 'pose_grammar')),
     ):
       choose(name, getattr(self, name), dict.fromkeys(known))
     if self.norm_poses == 1:
       raise FlagError('--norm_poses=1: one pose has no variance; use 2 or more')
+    if self.lifter and not self.refine:
+      raise FlagError('--lifter: is for --refine; --resume goes on with a run')
+    if self.freeze_lifter and not self.lifter:
+      raise FlagError('--freeze_lifter: needs --lifter')
+    if self.freeze_lifter and self.weight_decay:
+      raise FlagError(
+        '--freeze_lifter: --weight_decay would still change the lifter; use'
+        ' --weight_decay=0'
+      )
     if self.choose_on == 'val' and not self.val_subjects:
       raise FlagError('--choose_on=val: needs --val_subjects')
 
@@ -250,7 +271,12 @@ PUBLISHED_SIZES: dict[str, dict[str, Any]] = {
   'semgcn': {'hid_dim': 128, 'num_layers': 4, 'dropout': 0.0},
   # Martinez et al., as released beside SemGCN.
   'linear': {'hid_dim': 1024, 'num_layers': 2, 'dropout': 0.5},
+  'st_gcn': {'hid_dim': 128, 'num_layers': 4, 'dropout': 0.0},
 }
+
+
+# What --lifter brings along, of the run it names.
+MODEL_FIELDS = ('model', 'hid_dim', 'num_layers', 'conv', 'non_local')
 
 
 def preset(name: str, **overrides: Any) -> Config:
@@ -258,6 +284,7 @@ def preset(name: str, **overrides: Any) -> Config:
 
   Raises:
     FlagError: unknown preset, or a value out of its range.
+    UserError: the run that `lifter` names is none.
   """
   chosen = choose('preset', name, PRESETS)
   recipe = overrides.get('recipe', chosen.get('recipe', Config.recipe))
@@ -265,6 +292,9 @@ def preset(name: str, **overrides: Any) -> Config:
   if overrides.get('val_subjects'):
     fields['choose_on'] = 'val'
   sizes = PUBLISHED_SIZES.get(overrides.get('model'), {})
+  if overrides.get('lifter'):
+    own = load(pathlib.Path(overrides['lifter']) / 'config.json')
+    sizes = {name: getattr(own, name) for name in (*MODEL_FIELDS, 'dropout')}
   return Config(preset=name, **fields | sizes | overrides)
 
 

@@ -63,16 +63,12 @@ def evaluate(
     # The last batch is filled up from the front to keep one compiled shape.
     rows = np.arange(start, start + batch_size) % len(pairs)
     with jax.default_matmul_precision('highest'):
-      batch = _pose_errors(
-        model,
-        skeleton,
-        flip_test,
-        variables,
-        pairs.inputs[rows],
-        pairs.targets[rows],
-        canonical_length,
+      predicted = _predict(
+        model, skeleton, flip_test, variables, pairs.inputs[rows]
       )
-    errors.append(batch)
+      errors.append(
+        _pose_errors(skeleton, predicted, pairs.targets[rows], canonical_length)
+      )
   errors = {
     name: np.concatenate([e[name] for e in errors])[: len(pairs)].astype(float)
     for name in COLUMNS
@@ -90,18 +86,27 @@ def evaluate(
   return result | {'num_poses': len(pairs), 'actions': actions}
 
 
+# Two programs, so that the second, which takes longer to compile, serves for
+# every model.
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
-def _pose_errors(
+def _predict(
   model: nn.Module,
   skeleton: Skeleton,
   flip_test: bool,
   variables: dict[str, Any],
   inputs: jax.Array,
+) -> jax.Array:
+  return predict(model, variables, inputs, skeleton, flip_test=flip_test)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _pose_errors(
+  skeleton: Skeleton,
+  predicted: jax.Array,
   targets: jax.Array,
   canonical_length: float | None,
 ) -> dict[str, jax.Array]:
   """Every metric of every pose, `[B]` each."""
-  predicted = predict(model, variables, inputs, skeleton, flip_test=flip_test)
   if canonical_length is not None:
     predicted = calibrate_scale(predicted, canonical_length, skeleton)
   return {

@@ -108,19 +108,33 @@ def semantic_adjacency(edge_logits: Array, mask: np.ndarray) -> Array:
   Returns:
     `[..., J, J]`; rows sum to one and vanish off the mask.
   """
+  logits = spread_edges(edge_logits, mask)
+  return jax.nn.softmax(jnp.where(mask, logits, -jnp.inf))
+
+
+def spread_edges(values: Array, mask: np.ndarray) -> Array:
+  """Puts the values of the edges where they are in an adjacency.
+
+  Args:
+    values: `[..., E]`, one per nonzero of `mask`, row-major.
+    mask: `[J, J]` bool.
+
+  Returns:
+    `[..., J, J]`; anything off the mask, and no gradient from there.
+  """
   rows, columns = np.nonzero(mask)
   edges = np.cumsum(mask).reshape(mask.shape) - 1  # Any, off the mask.
 
   @jax.custom_vjp
-  def spread(edge_logits):
-    return edge_logits[..., edges]
+  def spread(values):
+    return values[..., edges]
 
   # Autodiff would scatter.
   spread.defvjp(
-    lambda edge_logits: (spread(edge_logits), None),
-    lambda _, dlogits: (dlogits[..., rows, columns],),
+    lambda values: (spread(values), None),
+    lambda _, dvalues: (dvalues[..., rows, columns],),
   )
-  return jax.nn.softmax(jnp.where(mask, spread(edge_logits), -jnp.inf))
+  return spread(values)
 
 
 @jax.jit
@@ -183,6 +197,43 @@ def _diagonal(adjacency: Array, like: Array) -> Array:
   eye = np.eye(len(adjacency), dtype=np.float32)
   diagonal = jnp.sum(adjacency * eye, axis=1)  # jnp.diagonal gathers.
   return diagonal.reshape(-1, *[1] * (like.ndim - 1)).astype(like.dtype)
+
+
+@jax.jit
+def partition_graph_conv(x: Array, kernels: Array, adjacencies: Array) -> Array:
+  """A graph convolution for each part of the neighbourhood, summed.
+
+  The spatial half of ST-GCN's unit (arXiv:1801.07455, section 3.6).
+
+  Args:
+    x: `[J, ..., C]`.
+    kernels: `[K, C, D]`.
+    adjacencies: `[K, J, J]`.
+
+  Returns:
+    `[J, ..., D]`.
+  """
+  return sum(
+    graph_conv(x, kernel, adjacency)
+    for kernel, adjacency in zip(kernels, adjacencies, strict=True)
+  )
+
+
+def neighbour_softmax(logits: Array, mask: np.ndarray) -> Array:
+  """Softmax over the joints that the mask allows, of each joint and pose.
+
+  Args:
+    logits: `[J, J, ...]`; the second are the neighbours.
+    mask: `[J, J]` bool, no empty row.
+
+  Returns:
+    `[J, J, ...]`, of the type of the logits; zero off the mask.
+  """
+  mask = mask.reshape(*mask.shape, *[1] * (logits.ndim - 2))
+  wide = logits.astype(wide_type(logits))
+  return jax.nn.softmax(jnp.where(mask, wide, -jnp.inf), axis=1).astype(
+    logits.dtype
+  )
 
 
 @jax.jit

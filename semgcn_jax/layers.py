@@ -1,4 +1,4 @@
-"""Layers of SemGCN as linen modules over the functions of functional.py.
+"""Layers that are no convolutions: linen modules over functional.py.
 
 Notation: J joints, C input channels, D output channels. The joints come first,
 `[J, ..., C]`. Parameters and statistics are float32; activations have the type
@@ -8,7 +8,6 @@ of the layer's input.
 from collections.abc import Callable
 from typing import Any
 
-import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -16,15 +15,11 @@ import jax.numpy as jnp
 from semgcn_jax.functional import (
   attend,
   batch_normalize,
-  graph_conv,
   group_max,
   linear,
   non_local_affinity,
-  semantic_adjacency,
-  semantic_graph_conv,
   wide_type,
 )
-from semgcn_jax.graph import adjacency_mask, normalized_adjacency
 from semgcn_jax.skeleton import Skeleton
 
 Array = jax.Array
@@ -41,66 +36,6 @@ def uniform(bound: float) -> Initializer:
     return jax.random.uniform(key, shape, dtype, -bound, bound)
 
   return init
-
-
-class GraphConv(nn.Module):
-  """Vanilla graph convolution with bias (paper eq. 1).
-
-  Attributes:
-    features: D.
-    skeleton: gives the symmetrically normalised adjacency.
-    train_bias: False where a batch norm follows; see `Linear`.
-  """
-
-  features: int
-  skeleton: Skeleton
-  train_bias: bool = True
-
-  @nn.compact
-  def __call__(self, x: Array) -> Array:
-    """`[J, ..., C]` -> `[J, ..., D]`."""
-    chex.assert_axis_dimension(x, 0, self.skeleton.num_joints)
-    # Xavier-uniform with the released gain of 1.414.
-    init = nn.initializers.variance_scaling(1.414**2, 'fan_avg', 'uniform')
-    kernel = self.param('kernel', init, (x.shape[-1], self.features))
-    bias = self.param('bias', uniform(self.features**-0.5), (self.features,))
-    x = graph_conv(x, kernel, jnp.asarray(normalized_adjacency(self.skeleton)))
-    return _add_bias(x, bias, self.train_bias)
-
-
-class SemGraphConv(nn.Module):
-  """Semantic graph convolution (paper eq. 2 and 9), or channel-wise (eq. 3).
-
-  Attributes:
-    features: D.
-    skeleton: gives the mask.
-    channel_wise: one adjacency per output channel.
-    train_bias: False where a batch norm follows; see `Linear`.
-  """
-
-  features: int
-  skeleton: Skeleton
-  channel_wise: bool = False
-  train_bias: bool = True
-
-  @nn.compact
-  def __call__(self, x: Array) -> Array:
-    """`[J, ..., C]` -> `[J, ..., D]`."""
-    chex.assert_axis_dimension(x, 0, self.skeleton.num_joints)
-    channels, features = x.shape[-1], self.features
-    mask = adjacency_mask(self.skeleton)
-    # The released code initialises one [2, C, D] tensor, for which PyTorch
-    # takes the fans C * D and 2 * D; hence these small weights.
-    fans = channels * features + 2 * features
-    kernel = self.param(
-      'kernel', uniform(1.414 * (6 / fans) ** 0.5), (2, channels, features)
-    )
-    edges = (features, mask.sum()) if self.channel_wise else (mask.sum(),)
-    edge_logits = self.param('edge_logits', nn.initializers.ones, edges)
-    fan = channels if self.channel_wise else features
-    bias = self.param('bias', uniform(fan**-0.5), (features,))
-    x = semantic_graph_conv(x, kernel, semantic_adjacency(edge_logits, mask))
-    return _add_bias(x, bias, self.train_bias)
 
 
 class Linear(nn.Module):
@@ -123,10 +58,11 @@ class Linear(nn.Module):
     """`[..., C]` -> `[..., D]`."""
     kernel = self.param('kernel', kaiming_normal, (x.shape[-1], self.features))
     bias = self.param('bias', self.bias_init, (self.features,))
-    return _add_bias(linear(x, kernel), bias, self.train_bias)
+    return add_bias(linear(x, kernel), bias, self.train_bias)
 
 
-def _add_bias(x: Array, bias: Array, train_bias: bool) -> Array:
+def add_bias(x: Array, bias: Array, train_bias: bool) -> Array:
+  """Adds `[D]` to `[..., D]`; for train_bias see `Linear`."""
   bias = bias if train_bias else jax.lax.stop_gradient(bias)
   return x + bias.astype(x.dtype)
 

@@ -64,6 +64,9 @@ def fold(variables: dict[str, Any]) -> dict[str, Any]:
         'kernel': layer['kernel'] * factor,
         'bias': (layer['bias'] - of_norm['mean']) * factor + norm['bias'],
       }
+      if 'attention' in layer:  # Of the nodes behind the kernel.
+        by_head = factor.reshape(layer['attention'].shape[1:])
+        folded[name]['attention'] = layer['attention'] / by_head
     return folded
 
   return {'params': fold_below(variables['params'], variables['batch_stats'])}

@@ -420,10 +420,17 @@ def export_run(
   if os.path.lexists(output):
     raise FlagError(f'--output={output}: exists; name a new file')
   config = config_lib.load(workdir / 'config.json')
-  if config.conv == 'vanilla' and config.model == 'semgcn':
-    raise UserError(
-      f'{workdir}: the released code has no vanilla graph convolution'
-    )
+  unknown = {
+    f'--model={config.model}': config.model == 'st_gcn',
+    f'--conv={config.conv}': config.model == 'semgcn'
+    and config.conv not in ('semantic', 'channel_wise'),
+    f'--refine={config.refine}': bool(config.refine),
+  }
+  for flag, is_unknown in unknown.items():
+    if is_unknown:
+      raise UserError(
+        f'{workdir}: was trained with {flag}, which the released code lacks'
+      )
   skeleton = load_skeleton(str(workdir / 'skeleton.json'))
   state = create_train_state(config, skeleton)
   if seed is None and config.num_seeds > 1:

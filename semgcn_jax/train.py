@@ -28,6 +28,7 @@ from semgcn_jax.evaluate import (
 )
 from semgcn_jax.feeding import Feed, is_resident, make_feed
 from semgcn_jax.interrupts import StopRequest
+from semgcn_jax.lifter import load_lifter
 from semgcn_jax.optimizers import peak_rate
 from semgcn_jax.progress import ProgressBar
 from semgcn_jax.train_step import (
@@ -170,6 +171,8 @@ def train_and_evaluate(
     config, skeleton, mesh, train.camera_list, resident=resident
   )
   state = create_train_state(config, skeleton, steps)
+  if config.lifter and not checkpoints.exist(workdir):
+    state = load_lifter(state, config, skeleton)
   claim = run_folder.claim(config, skeleton, workdir, resume)
 
   with StopRequest() as stop, claim if writes else contextlib.nullcontext():

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from semgcn_jax.config import Config
 from semgcn_jax.evaluate import rank
@@ -23,15 +24,13 @@ def plot_curves(
     path: the PNG to write, under a temporary name first.
     config: of the run.
   """
-  figure = Figure(figsize=(9, 3.6), layout='constrained')
-  FigureCanvasAgg(figure)
+  figure = _figure(9, 3.6)
   left, right = figure.subplots(1, 2)
   epochs = [record['epoch'] for record in records]
   style = {'marker': '.' if len(epochs) < 40 else '', 'linewidth': 1.5}
   loss = [record['train_loss'] for record in records]
   left.plot(epochs, loss, color='tab:gray', **style)
-  unit = 'm²' if config.loss.startswith('joints') else 'm'
-  left.set(yscale='log', ylabel=f'training loss ({unit})', xlabel='epoch')
+  left.set(yscale='log', ylabel=_loss_label(config), xlabel='epoch')
   ranks = [rank(record, config.choose_on) for record in records]
   best = ranks.index(min(ranks))
   curves = {'mpjpe': 'MPJPE', 'p_mpjpe': 'P-MPJPE'}
@@ -57,9 +56,95 @@ def plot_curves(
   right.set(ylabel='test error (mm)', xlabel='epoch', ylim=(0, None))
   right.legend(frameon=False)
   for axes in (left, right):
-    axes.grid(alpha=0.3)
-    axes.spines[['top', 'right']].set_visible(False)
+    _tidy(axes)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+  _save(figure, path)
+
+
+def plot_comparison(
+  curves: dict[str, dict[str, Sequence[float]]],
+  path: pathlib.Path,
+  *,
+  config: Config,
+) -> None:
+  """Draws training loss and test error of several methods (paper Fig. 4).
+
+  Args:
+    curves: {method: {'train_loss', 'mpjpe' (mm), 'mpjpe_sd': one an epoch}}.
+    path: the PNG to write.
+    config: of the runs.
+  """
+  figure = _figure(10, 4)
+  left, right = figure.subplots(1, 2)
+  for name, curve in curves.items():
+    epochs = np.arange(1, len(curve['mpjpe']) + 1)
+    left.plot(epochs, curve['train_loss'], label=name)
+    errors, spread = np.array(curve['mpjpe']), np.array(curve['mpjpe_sd'])
+    right.plot(epochs, errors, label=f'{name}: {errors[-1]:.1f}')
+    right.fill_between(
+      epochs, errors - spread, errors + spread, alpha=0.2, linewidth=0
+    )
+  left.set(yscale='log', ylabel=_loss_label(config), xlabel='epoch')
+  right.set(yscale='log', ylabel='test MPJPE (mm)', xlabel='epoch')
+  right.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+  right.yaxis.set_major_formatter('{x:.0f}')
+  right.yaxis.set_minor_locator(NullLocator())
+  right.legend(frameon=False, fontsize='small')
+  for axes in (left, right):
+    _tidy(axes)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+  _save(figure, path)
+
+
+def plot_parameters(
+  rows: dict[str, dict[str, Any]], path: pathlib.Path
+) -> None:
+  """Draws the error of each method against its number of parameters.
+
+  Args:
+    rows: {method: {'num_params', 'mpjpe', 'mpjpe_sd' (mm)}}.
+    path: the PNG to write.
+  """
+  figure = _figure(8, 4.5)
+  axes = figure.subplots()
+  for name, row in rows.items():
+    points = axes.errorbar(
+      row['num_params'], row['mpjpe'], row['mpjpe_sd'], fmt='o', capsize=3
+    )
+    axes.annotate(
+      name,
+      (row['num_params'], row['mpjpe']),
+      xytext=(7, 4),
+      textcoords='offset points',
+      fontsize='small',
+      color=points[0].get_color(),
+    )
+  axes.set(xscale='log', xlabel='parameters', ylabel='test MPJPE (mm)')
+  left, right = axes.get_xlim()
+  axes.set_xlim(left, 3 * right)  # Room for the names.
+  _tidy(axes)
+  _save(figure, path)
+
+
+def _figure(width: float, height: float) -> Figure:
+  """An empty figure, in inches."""
+  figure = Figure(figsize=(width, height), layout='constrained')
+  FigureCanvasAgg(figure)
+  return figure
+
+
+def _loss_label(config: Config) -> str:
+  unit = 'm²' if config.loss.startswith('joints') else 'm'
+  return f'training loss ({unit})'
+
+
+def _tidy(axes: Axes) -> None:
+  axes.grid(alpha=0.3)
+  axes.spines[['top', 'right']].set_visible(False)
+
+
+def _save(figure: Figure, path: pathlib.Path) -> None:
+  """Writes a PNG, under a temporary name first."""
   temporary = path.with_suffix('.tmp')
   figure.savefig(temporary, format='png', dpi=120)
   temporary.replace(path)

@@ -2,94 +2,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from by_loops import random, softmax_by_loops
+from by_loops import random
+from joints_first import apply, init
 from skeletons import CHAIN, HAND
 
-from semgcn_jax import layers
-from semgcn_jax.graph import adjacency_mask, normalized_adjacency
-from semgcn_jax.skeleton import H36M, Skeleton
+from semgcn_jax import convolutions, layers
+from semgcn_jax.graph import normalized_adjacency
+from semgcn_jax.skeleton import H36M
 
 SKELETONS = [H36M, HAND, CHAIN]
-
-
-def apply(layer, variables, x, **kwargs):
-  """Applies a layer, whose joints come first, to `[..., J, C]`."""
-  y = layer.apply(variables, jnp.moveaxis(x, -2, 0), **kwargs)
-  y, updated = y if isinstance(y, tuple) else (y, None)
-  y = jnp.moveaxis(y, 0, -2)
-  return y if updated is None else (y, updated)
-
-
-def init(layer, x, **kwargs):
-  return layer.init(jax.random.key(0), jnp.moveaxis(x, -2, 0), **kwargs)
-
-
-@pytest.mark.parametrize('skeleton', SKELETONS)
-@pytest.mark.parametrize('channel_wise', [False, True])
-def test_semantic_conv_by_loops(skeleton, channel_wise):
-  joints, channels, features = skeleton.num_joints, 3, 4
-  x = random(2, 5, joints, channels)
-  layer = layers.SemGraphConv(features, skeleton, channel_wise)
-  params = init(layer, x)['params']
-  edges = random(*params['edge_logits'].shape)
-  params = params | {'edge_logits': jnp.asarray(edges)}
-  mask = adjacency_mask(skeleton)
-  kernel, bias = np.asarray(params['kernel']), np.asarray(params['bias'])
-  expected = np.zeros((2, 5, joints, features))
-  for d in range(features):
-    adjacency = softmax_by_loops(edges[d] if channel_wise else edges, mask)
-    for i in range(joints):
-      for j in range(joints):
-        weights = kernel[0 if i == j else 1][:, d]
-        expected[..., i, d] += adjacency[i, j] * (x[..., j, :] @ weights)
-  np.testing.assert_allclose(
-    apply(layer, {'params': params}, x), expected + bias, atol=1e-5
-  )
-
-
-def test_semantic_conv_starts_in_the_released_range():
-  layer = layers.SemGraphConv(128, H36M)
-  params = layer.init(jax.random.key(0), jnp.zeros((16, 1, 128)))['params']
-  bound = 1.414 * np.sqrt(6 / (128 * 128 + 2 * 128))
-  assert 0.0268 < abs(params['kernel']).max() <= bound < 0.0269
-  np.testing.assert_allclose(params['kernel'].std(), bound / 3**0.5, rtol=0.02)
-  assert 0.08 < abs(params['bias']).max() <= 128**-0.5
-  assert (params['edge_logits'] == 1).all()
-
-
-@pytest.mark.parametrize('skeleton', SKELETONS)
-def test_vanilla_conv_by_loops(skeleton):
-  x = random(3, skeleton.num_joints, 2)
-  layer = layers.GraphConv(4, skeleton)
-  params = init(layer, x)['params']
-  adjacency = normalized_adjacency(skeleton)
-  expected = np.zeros((3, skeleton.num_joints, 4))
-  for i in range(skeleton.num_joints):
-    for j in range(skeleton.num_joints):
-      expected[:, i] += adjacency[i, j] * (x[:, j] @ params['kernel'])
-  np.testing.assert_allclose(
-    apply(layer, {'params': params}, x), expected + params['bias'], atol=1e-5
-  )
-
-
-def test_vanilla_conv_is_permutation_equivariant():
-  order = np.random.default_rng(1).permutation(16)
-  place = np.argsort(order)
-  permuted = Skeleton(
-    joints=tuple(H36M.joints[j] for j in order),
-    parents=tuple(
-      -1 if H36M.parents[j] == -1 else int(place[H36M.parents[j]])
-      for j in order
-    ),
-  )
-  x = random(3, 16, 2)
-  layer = layers.GraphConv(4, H36M)
-  variables = init(layer, x)
-  np.testing.assert_allclose(
-    apply(layers.GraphConv(4, permuted), variables, x[:, order]),
-    apply(layer, variables, x)[:, order],
-    atol=1e-6,
-  )
 
 
 @pytest.mark.parametrize('skeleton', SKELETONS)
@@ -177,7 +98,7 @@ def test_batch_norm_over_parts(poses):
 def test_bias_before_batch_norm_gets_no_gradient():
   x = random(4, 5, 3)
   layer = layers.GraphConvBlock(
-    lambda features, **kw: layers.SemGraphConv(features, CHAIN, **kw), 4
+    lambda features, **kw: convolutions.SemGraphConv(features, CHAIN, **kw), 4
   )
   variables = init(layer, x, train=False)
 
@@ -204,7 +125,7 @@ def test_bias_before_batch_norm_gets_no_gradient():
 def test_residual_block_adds_two_blocks():
   x = random(4, 5, 3)
   layer = layers.ResidualBlock(
-    lambda features, **kw: layers.GraphConv(features, CHAIN, **kw), 3
+    lambda features, **kw: convolutions.GraphConv(features, CHAIN, **kw), 3
   )
   variables = init(layer, x, train=False)
   y = x

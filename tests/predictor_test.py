@@ -22,6 +22,9 @@ SIZES = {'hid_dim': 16, 'num_layers': 1}
     SIZES | {'conv': 'channel_wise', 'recipe': 'best'},
     SIZES | {'conv': 'vanilla', 'non_local': False, 'flip_test': True},
     SIZES | {'model': 'linear'},
+    SIZES | {'model': 'st_gcn'},
+    SIZES | {'conv': 'gat'},
+    SIZES | {'conv': 'agcn', 'refine': 'pose_grammar'},
   ],
 )
 def test_predictor_equals_the_network(settings):

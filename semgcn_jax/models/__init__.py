@@ -9,15 +9,23 @@ import jax
 import jax.numpy as jnp
 
 from semgcn_jax.config import Config
-from semgcn_jax.errors import choose
+from semgcn_jax.convolutions import CONVOLUTIONS, GraphAttention
+from semgcn_jax.errors import FlagError, choose
 from semgcn_jax.layers import BatchNorm
 from semgcn_jax.models.linear import LinearModel
-from semgcn_jax.models.semgcn import CONVOLUTIONS, SemGCN
+from semgcn_jax.models.pose_grammar import Refined
+from semgcn_jax.models.semgcn import SemGCN
+from semgcn_jax.models.st_gcn import STGCN
 from semgcn_jax.skeleton import Skeleton
 
 
 def _semgcn(config: Config, **fields: Any) -> SemGCN:
   choose('conv', config.conv, CONVOLUTIONS)
+  if config.conv == 'gat' and config.hid_dim % GraphAttention.heads:
+    raise FlagError(
+      f'--hid_dim={config.hid_dim}: must be a multiple of the'
+      f' {GraphAttention.heads} heads of --conv=gat'
+    )
   return SemGCN(conv=config.conv, non_local=config.non_local, **fields)
 
 
@@ -26,7 +34,12 @@ def _linear(config: Config, **fields: Any) -> LinearModel:
   return LinearModel(**fields)
 
 
-MODELS = {'semgcn': _semgcn, 'linear': _linear}
+def _st_gcn(config: Config, **fields: Any) -> STGCN:
+  del config
+  return STGCN(**fields)
+
+
+MODELS = {'semgcn': _semgcn, 'linear': _linear, 'st_gcn': _st_gcn}
 
 
 def abstract_variables(config: Config, skeleton: Skeleton) -> dict[str, Any]:
@@ -58,11 +71,12 @@ def build(
     norm: `BatchNorm`, or what stands for it.
 
   Raises:
-    FlagError: unknown model or convolution.
+    FlagError: unknown model, convolution or refinement; or sizes that do not
+      go together.
   """
   if axis_name is not None:
     norm = functools.partial(norm, axis_name=axis_name, poses=config.norm_poses)
-  return choose('model', config.model, MODELS)(
+  model = choose('model', config.model, MODELS)(
     config,
     skeleton=skeleton,
     hid_dim=config.hid_dim,
@@ -71,3 +85,6 @@ def build(
     norm=norm,
     dtype=dtype,
   )
+  if not config.refine:
+    return model
+  return Refined(model, skeleton, frozen=config.freeze_lifter)
