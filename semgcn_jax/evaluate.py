@@ -39,6 +39,7 @@ def evaluate(
   batch_size: int,
   flip_test: bool = False,
   canonical_length: float | None = None,
+  num_seeds: int = 1,
 ) -> dict[str, Any]:
   """Scores a model on every pose exactly once, in float32 'highest'.
 
@@ -51,8 +52,10 @@ def evaluate(
     flip_test: see `predict`.
     canonical_length: sum of bone lengths in metres that every prediction is
       scaled to (the paper's section 5.2, after arXiv:1704.02447); None: as is.
+    num_seeds: with several, the variables are those of all, stacked.
 
   Returns:
+    Of one seed, else what `summarize` makes of those of all:
     {'mpjpe', 'p_mpjpe', 'n_mpjpe' (mm), 'pck_150', 'auc' (percent), over all
     poses; 'mpjpe_action', 'p_mpjpe_action' (means over actions); 'num_poses';
     'actions': {name: the same and 'num_poses'}}.
@@ -64,15 +67,27 @@ def evaluate(
     rows = np.arange(start, start + batch_size) % len(pairs)
     with jax.default_matmul_precision('highest'):
       predicted = _predict(
-        model, skeleton, flip_test, variables, pairs.inputs[rows]
+        model, skeleton, flip_test, num_seeds, variables, pairs.inputs[rows]
       )
       errors.append(
         _pose_errors(skeleton, predicted, pairs.targets[rows], canonical_length)
       )
   errors = {
-    name: np.concatenate([e[name] for e in errors])[: len(pairs)].astype(float)
+    name: np.concatenate([e[name] for e in errors], axis=1)[:, : len(pairs)]
     for name in COLUMNS
   }
+  return summarize(
+    [
+      _averages(
+        {name: e[seed].astype(float) for name, e in errors.items()}, pairs
+      )
+      for seed in range(num_seeds)
+    ]
+  )
+
+
+def _averages(errors: dict[str, np.ndarray], pairs: Pairs) -> dict[str, Any]:
+  """What `evaluate` returns of one seed, from the errors of every pose."""
   result = {name: float(values.mean()) for name, values in errors.items()}
   actions = {}
   for index, action in enumerate(pairs.action_names):
@@ -88,15 +103,23 @@ def evaluate(
 
 # Two programs, so that the second, which takes longer to compile, serves for
 # every model.
-@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
 def _predict(
   model: nn.Module,
   skeleton: Skeleton,
   flip_test: bool,
+  num_seeds: int,
   variables: dict[str, Any],
   inputs: jax.Array,
 ) -> jax.Array:
-  return predict(model, variables, inputs, skeleton, flip_test=flip_test)
+  """`[B, J, 2]` -> the predictions of R seeds, `[R, B, J, 3]`."""
+
+  def predict_seed(variables):
+    return predict(model, variables, inputs, skeleton, flip_test=flip_test)
+
+  if num_seeds == 1:
+    return predict_seed(variables)[None]
+  return jax.vmap(predict_seed)(variables)
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -106,7 +129,8 @@ def _pose_errors(
   targets: jax.Array,
   canonical_length: float | None,
 ) -> dict[str, jax.Array]:
-  """Every metric of every pose, `[B]` each."""
+  """Every metric of every pose: `[R, B, J, 3]` and `[B, J, 3]` -> `[R, B]`."""
+  targets = jnp.broadcast_to(targets, predicted.shape)
   if canonical_length is not None:
     predicted = calibrate_scale(predicted, canonical_length, skeleton)
   return {
@@ -257,16 +281,14 @@ def make_score(
       batch_size=config.eval_batch_size,
       flip_test=config.flip_test,
       canonical_length=length,
+      num_seeds=config.num_seeds,
     )
 
-  def score_seed(variables):
+  def score(variables):
     result = score_split(variables, dataset.test)
     if dataset.val is not None:
       result['val_mpjpe'] = score_split(variables, dataset.val)['mpjpe']
     return result
-
-  def score(variables):
-    return summarize([score_seed(v) for v in seed_variables(variables, config)])
 
   return score
 
@@ -307,8 +329,7 @@ def evaluate_run(
     seed: of a run with several seeds only this one; None: all.
 
   Returns:
-    What `evaluate`, or for several seeds `summarize`, returns, with 'epoch' and
-    'num_params'.
+    What `evaluate` returns, with 'epoch' and 'num_params'.
 
   Raises:
     UserError: no run, no checkpoint, or no data.
@@ -325,9 +346,8 @@ def evaluate_run(
   variables, progress = checkpoints.restore_variables(
     workdir, which, variables, averaged=averaged and own.averaging > 0
   )
-  every = seed_variables(variables, own)
   if index is not None:
-    every = [every[index]]
+    variables = seed_variables(variables, own)[index]
   test = data.load(config, skeleton, train=False).test
   check_flip(config, skeleton)
   canonical_length = None
@@ -338,19 +358,15 @@ def evaluate_run(
     canonical_length = data.canonical_length(train, skeleton)
   if config.image_aligned:
     test = data.center_inputs(test, skeleton)
-  result = summarize(
-    [
-      evaluate(
-        model,
-        variables,
-        test,
-        skeleton,
-        batch_size=config.eval_batch_size,
-        flip_test=config.flip_test,
-        canonical_length=canonical_length,
-      )
-      for variables in every
-    ]
+  result = evaluate(
+    model,
+    variables,
+    test,
+    skeleton,
+    batch_size=config.eval_batch_size,
+    flip_test=config.flip_test,
+    canonical_length=canonical_length,
+    num_seeds=own.num_seeds if index is None else 1,
   )
   result['epoch'] = progress.epoch
   result['num_params'] = num_params

@@ -40,6 +40,7 @@ from semgcn_jax.train_step import (
   make_train_chunk,
 )
 
+_DRAW_SECONDS = 5  # Between two drawings of the curves.
 _ADVICE = 'earlier checkpoints are kept: lower --lr, or look into the data'
 
 
@@ -174,6 +175,7 @@ def train_and_evaluate(
   if config.lifter and not checkpoints.exist(workdir):
     state = load_lifter(state, config, skeleton)
   claim = run_folder.claim(config, skeleton, workdir, resume)
+  curves, drawn = workdir / 'curves.png', time.monotonic()
 
   with StopRequest() as stop, claim if writes else contextlib.nullcontext():
     processes.wait('claim')
@@ -247,12 +249,14 @@ def train_and_evaluate(
         if writes:
           run_folder.append_record(record, workdir)
         checkpoints.save(manager, state, progress)
-        if writes:
-          curves = workdir / 'curves.png'
+        if writes and time.monotonic() - drawn > _DRAW_SECONDS:
           visualize.plot_curves(records, curves, config=config)
+          drawn = time.monotonic()
         bar.line(epoch_line(record, config))
   if not writes:
     return records
+  if records:
+    visualize.plot_curves(records, curves, config=config)
   if progress.epoch < config.epochs:
     print(f'stopped and saved; go on with --workdir={workdir} --resume')
   elif records:

@@ -76,12 +76,11 @@ def create_train_state(
     dtype=jnp.bfloat16 if config.precision == 'bfloat16' else None,
   )
   example = jnp.zeros((1, skeleton.num_joints, 2))
-  init = jax.jit(model.init)
   tx = make_optimizer(config, epoch_steps)
 
   def create(seed):
     rng, init_rng = jax.random.split(jax.random.PRNGKey(seed))
-    variables = init(init_rng, example)
+    variables = model.init(init_rng, example)
     averaged = jax.tree.map(jnp.copy, dict(variables))
     return TrainState.create(
       apply_fn=model.apply,
@@ -92,10 +91,9 @@ def create_train_state(
       averaged=averaged if config.averaging else None,
     ).replace(step=jnp.int32(0))
 
-  states = [create(seed) for seed in config.seeds]
-  if len(states) == 1:
-    return states[0]
-  return jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+  if config.num_seeds == 1:
+    return jax.jit(create)(config.seed)
+  return jax.jit(jax.vmap(create))(np.array(config.seeds))
 
 
 def matmul_precision(precision: str) -> contextlib.AbstractContextManager:

@@ -40,7 +40,7 @@ def below(arrays, prefix):
 def test_layers_and_their_gradients(name):
   data = below(load('layers'), f'{name}/')
   channel_wise = name == 'sem_ch'
-  layer = layers.SemGraphConv(7, H36M, channel_wise)
+  layer = convolutions.SemGraphConv(7, H36M, channel_wise)
   edges = data['e'] if channel_wise else data['e'][0]
   params = {'kernel': data['W'], 'edge_logits': edges, 'bias': data['bias']}
   out, vjp = jax.vjp(
@@ -65,7 +65,7 @@ def test_initial_range_and_spread():
   expected = json.loads((TESTDATA / 'init_stats.json').read_text())['values']
   for name, (largest, spread, bias) in expected.items():
     channels, features = map(int, name.split('x'))
-    layer = layers.SemGraphConv(features, H36M)
+    layer = convolutions.SemGraphConv(features, H36M)
     x = jnp.zeros((16, 1, channels))
     draws = [layer.init(jax.random.key(i), x)['params'] for i in range(20)]
     kernels = np.stack([draw['kernel'] for draw in draws])
@@ -195,7 +195,7 @@ def test_twelve_gradient_norms(name):
   first = (
     layers.Linear(params['input']['linear']['bias'].size)
     if (name == 'linear_small')
-    else layers.SemGraphConv(32, H36M)
+    else convolutions.SemGraphConv(32, H36M)
   )
   first_params = 'linear' if name == 'linear_small' else 'conv'
   mean = stats['input']['norm']['mean'].astype(np.float64)
