@@ -49,8 +49,10 @@ def learned_adjacencies(
 def joint_weights(
   adjacencies: dict[str, np.ndarray], skeleton: Skeleton
 ) -> np.ndarray:
-  """How much each joint counts (the paper's Fig. 8): the mean, over all layers,
-  of its weights for itself and its neighbours.
+  """What each joint gives itself, the diagonal, as mean over the layers.
+
+  The paper's Fig. 8: joints far from the centre of the skeleton give themselves
+  more. They have fewer neighbours to share with, and begin so.
 
   Args:
     adjacencies: of `learned_adjacencies`.
@@ -59,9 +61,9 @@ def joint_weights(
   Returns:
     `[J]`.
   """
-  mask = adjacency_mask(skeleton)
-  total = np.mean(list(adjacencies.values()), axis=0)
-  return (total * mask).sum(axis=0) / mask.sum(axis=0)
+  every = np.stack(list(adjacencies.values()))
+  joints = np.arange(skeleton.num_joints)
+  return every[:, joints, joints].mean(axis=0)
 
 
 def show_learned(

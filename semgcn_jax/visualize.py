@@ -1,5 +1,6 @@
 """Figures."""
 
+import itertools
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -108,21 +109,21 @@ def plot_parameters(
   """
   figure = _figure(8, 4.5)
   axes = figure.subplots()
+  markers = itertools.cycle('osD^v')
   for name, row in rows.items():
-    points = axes.errorbar(
-      row['num_params'], row['mpjpe'], row['mpjpe_sd'], fmt='o', capsize=3
+    label = f'{name}: {row["mpjpe"]:.1f}'
+    axes.errorbar(
+      *(row['num_params'] / 1e6, row['mpjpe'], row['mpjpe_sd']),
+      **{'fmt': next(markers), 'capsize': 3, 'label': label},
     )
-    axes.annotate(
-      name,
-      (row['num_params'], row['mpjpe']),
-      xytext=(7, 4),
-      textcoords='offset points',
-      fontsize='small',
-      color=points[0].get_color(),
-    )
-  axes.set(xscale='log', xlabel='parameters', ylabel='test MPJPE (mm)')
-  left, right = axes.get_xlim()
-  axes.set_xlim(left, 3 * right)  # Room for the names.
+  axes.set(
+    **{'xscale': 'log', 'xlabel': 'parameters (millions)'},
+    **{'ylabel': 'test MPJPE (mm)', 'ylim': (0, None)},
+  )
+  axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+  axes.xaxis.set_major_formatter('{x:g}')
+  axes.xaxis.set_minor_locator(NullLocator())
+  figure.legend(loc='outside right upper', frameon=False, fontsize='small')
   _tidy(axes)
   _save(figure, path)
 
@@ -187,15 +188,18 @@ def plot_joint_weights(
     axes.annotate(
       name,
       place,
-      xytext=(0, -25),
+      xytext=(0, -28),
       textcoords='offset points',
       ha='center',
       fontsize='small',
+      bbox={'color': 'white', 'alpha': 0.8, 'pad': 1},
     )
   axes.set_aspect('equal')
   axes.margins(0.12)
   axes.set_axis_off()
-  figure.colorbar(points, ax=axes, label='mean weight', shrink=0.7)
+  figure.colorbar(
+    points, ax=axes, label='weight for itself, mean of the layers', shrink=0.7
+  )
   _save(figure, path)
 
 

@@ -11,7 +11,15 @@ import optax
 import pytest
 from jax.sharding import Mesh
 
-from semgcn_jax import cameras, config, layers, metrics, models, train_step
+from semgcn_jax import (
+  cameras,
+  config,
+  convolutions,
+  layers,
+  metrics,
+  models,
+  train_step,
+)
 from semgcn_jax.graph import adjacency_mask
 from semgcn_jax.losses import LOSSES, pose_loss
 from semgcn_jax.skeleton import H36M
