@@ -115,7 +115,8 @@ def _predict(
   """`[B, J, 2]` -> the predictions of R seeds, `[R, B, J, 3]`."""
 
   def predict_seed(variables):
-    return predict(model, variables, inputs, skeleton, flip_test=flip_test)
+    network = functools.partial(model.apply, variables, train=False)
+    return predict(network, inputs, skeleton, flip_test=flip_test)
 
   if num_seeds == 1:
     return predict_seed(variables)[None]
@@ -143,8 +144,7 @@ def _pose_errors(
 
 
 def predict(
-  model: nn.Module,
-  variables: dict[str, Any],
+  network: Callable[[jax.Array], jax.Array],
   inputs: jax.Array,
   skeleton: Skeleton,
   *,
@@ -155,9 +155,9 @@ def predict(
   With `flip_test` it is the mean with the prediction for the mirrored input,
   mirrored back.
   """
-  predicted = model.apply(variables, inputs, train=False)
+  predicted = network(inputs)
   if flip_test:
-    mirrored = model.apply(variables, flip(inputs, skeleton), train=False)
+    mirrored = network(flip(inputs, skeleton))
     predicted = (predicted + flip(mirrored, skeleton)) / 2
   return predicted - predicted[..., skeleton.root, None, :]
 

@@ -1,5 +1,6 @@
 """Predictions in one's own program: a trained network, compiled for speed."""
 
+import functools
 import pathlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -9,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from semgcn_jax import checkpoints, models
+from semgcn_jax import checkpoints, fused, models
 from semgcn_jax import config as config_lib
 from semgcn_jax.config import Config
 from semgcn_jax.errors import UserError, choose
@@ -109,15 +110,20 @@ def make_predictor(
       'predictions of runs with --image_aligned or --scale_calibration need the'
       ' training poses for their scale; score these runs by evaluate.py'
     )
-  dtype = jnp.bfloat16 if precision == 'bfloat16' else None
-  model = models.build(config, skeleton, norm=FoldedNorm, dtype=dtype)
+  dtype = jnp.bfloat16 if precision == 'bfloat16' else jnp.float32
   folded = jax.device_get(fold(variables))
+  on_gpu = jax.default_backend() == 'gpu'
+  if on_gpu and precision != 'highest' and fused.fits(config, skeleton):
+    network = fused.make_network(
+      config, skeleton, folded['params'], dtype=dtype
+    )
+  else:
+    model = models.build(config, skeleton, norm=FoldedNorm, dtype=dtype)
+    network = functools.partial(model.apply, folded)
 
   def forward(inputs):
     with matmul_precision(precision):
-      return predict(
-        model, folded, inputs, skeleton, flip_test=config.flip_test
-      )
+      return predict(network, inputs, skeleton, flip_test=config.flip_test)
 
   compiled = {
     size: jax.jit(forward)

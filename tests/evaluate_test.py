@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 import json
 
 import flax.linen as nn
@@ -160,5 +161,6 @@ def test_flip_test_is_the_mean_with_the_mirrored_mirror():
   mirrored = mirrored[:, order] * np.float32([-1, 1, 1])
   expected = (plain + mirrored) / 2
   expected -= expected[:, :1]
-  ours = predict(model, variables, inputs, H36M, flip_test=True)
+  network = functools.partial(model.apply, variables)
+  ours = predict(network, inputs, H36M, flip_test=True)
   np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-6)

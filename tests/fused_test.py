@@ -1,0 +1,66 @@
+"""The kernel in Pallas' interpreter, against the network it stands for."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from by_loops import random
+from skeletons import CHAIN
+
+from semgcn_jax import config, fused, models, predictor
+from semgcn_jax.skeleton import H36M, Skeleton
+
+# Eight joints, eight groups of one; and eight groups of unequal sizes.
+STAR = Skeleton(joints=tuple('abcdefgh'), parents=(-1, 0, 0, 0, 0, 0, 0, 0))
+LONG = Skeleton(
+  joints=tuple('abcdefghijklmnop'),
+  parents=tuple(range(-1, 15)),
+  groups=(
+    *((0, 1, 2, 3), (4, 5), (6,), (7,)),
+    *((8,), (9,), (10, 11, 12), (13, 14, 15)),
+  ),
+)
+
+
+@pytest.mark.parametrize(
+  ('skeleton', 'fields', 'poses'),
+  [
+    (H36M, {}, 4),
+    (H36M, {'non_local': False}, 2),
+    (STAR, {'num_layers': 1}, 4),
+    (LONG, {'num_layers': 1}, 2),
+  ],
+)
+def test_equals_the_network(skeleton, fields, poses):
+  settings = config.preset('h36m', **{'hid_dim': 32, 'num_layers': 2} | fields)
+  assert fused.fits(settings, skeleton)
+  model = models.build(settings, skeleton)
+  inputs = random(5, skeleton.num_joints, 2)  # The last tile is not full.
+  variables = model.init(jax.random.key(0), inputs)
+  variables = jax.tree.map(lambda x: x + 0.3 * abs(random(*x.shape)), variables)
+  expected = model.apply(variables, inputs)
+  params = jax.device_get(predictor.fold(variables))['params']
+  for dtype, tolerance in ((jnp.float32, 2e-6), (jnp.bfloat16, 2e-2)):
+    network = fused.make_network(
+      settings, skeleton, params, dtype=dtype, poses=poses, interpret=True
+    )
+    actual = network(inputs)
+    scale = abs(expected).max()
+    np.testing.assert_allclose(
+      actual / scale, expected / scale, atol=tolerance, err_msg=str(dtype)
+    )
+
+
+@pytest.mark.parametrize(
+  'fields',
+  [
+    {'conv': 'vanilla'},
+    {'model': 'linear'},
+    {'hid_dim': 120},
+    {'refine': 'pose_grammar'},
+    {'num_layers': 0},
+  ],
+)
+def test_what_there_is_no_kernel_for(fields):
+  assert not fused.fits(config.preset('h36m', **fields), H36M)
+  assert not fused.fits(config.preset('h36m'), CHAIN)
