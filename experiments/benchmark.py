@@ -31,6 +31,9 @@ _SEEDS = flags.DEFINE_list('seeds', ['1'], 'Counts of runs in one program.')
 _EPOCH = flags.DEFINE_list(
   'epoch_batch_sizes', [], 'Times an epoch of --num_poses with these.'
 )
+_ONE_KERNEL = flags.DEFINE_bool(
+  'one_kernel', False, 'Predictions by a single GPU kernel.'
+)
 _NUM_POSES = flags.DEFINE_integer(
   'num_poses', 100_000, 'Random training poses on the device.', lower_bound=1
 )
@@ -104,7 +107,11 @@ def main():
   for config in forward:
     add(
       benchmark.measure_forward(
-        config, skeleton, ceilings, repeats=_REPEATS.value
+        config,
+        skeleton,
+        ceilings,
+        repeats=_REPEATS.value,
+        one_kernel=_ONE_KERNEL.value,
       )
     )
   lines = []

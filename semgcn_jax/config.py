@@ -127,6 +127,9 @@ class Config:
   scale_calibration: bool = _field(
     False, 'Scale predictions to the canonical bone lengths before scoring.'
   )
+  checkpoint_epochs: int = _field(
+    1, 'Epochs from one checkpoint to the next; the best has one anyway.'
+  )
   keep_checkpoints: int = _field(3, 'Last checkpoints kept beside the best.')
 
   def __post_init__(self):
@@ -139,7 +142,7 @@ class Config:
     for name in (
       *('downsample', 'hid_dim', 'epochs', 'batch_size', 'lr', 'lr_decay'),
       *('lr_gamma', 'chunk_steps', 'eval_batch_size', 'keep_checkpoints'),
-      'num_seeds',
+      *('num_seeds', 'checkpoint_epochs'),
     ):
       if not 0 < getattr(self, name) < 2**31:
         raise FlagError(

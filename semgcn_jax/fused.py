@@ -70,6 +70,8 @@ def make_network(
   arguments = _arrange(config, skeleton, params, dtype, poses)
   joints, rows = skeleton.num_joints, poses * skeleton.num_joints
   names, values = zip(*arguments.items(), strict=True)
+  ends = ('itself', 'neighbours', 'phi', 'g', 'out')
+  channel_maps = [v for name, v in arguments.items() if name.endswith(ends)]
 
   def kernel(*refs):
     x_ref, *given, y_ref = refs
@@ -93,6 +95,11 @@ def make_network(
       ],
       out_specs=pl.BlockSpec((rows, _FEW), lambda i: (i, 0)),
       out_shape=jax.ShapeDtypeStruct((tiles * rows, _FEW), jnp.float32),
+      cost_estimate=pl.CostEstimate(
+        flops=2 * tiles * rows * sum(v.size for v in channel_maps),
+        bytes_accessed=8 * tiles * rows * _FEW + sum(v.nbytes for v in values),
+        transcendentals=0,
+      ),
       compiler_params=triton.CompilerParams(num_warps=4, num_stages=1),
       interpret=interpret,
     )(x.reshape(-1, _FEW).astype(jnp.float32), *values)

@@ -80,6 +80,7 @@ def make_predictor(
   *,
   batch_sizes: Sequence[int] = BATCH_SIZES,
   precision: str = 'highest',
+  one_kernel: bool = False,
 ) -> Callable[[np.ndarray], np.ndarray]:
   """Compiles a network for a few batch sizes.
 
@@ -92,6 +93,7 @@ def make_predictor(
     variables: params and batch_stats.
     batch_sizes: to compile for; others are cut, or filled up, see `split`.
     precision: of the products, as `--precision` has it.
+    one_kernel: on an NVIDIA GPU, see `fused`; of 'default' and 'bfloat16'.
 
   Returns:
     Joints `[N, J, 2]`, normalised screen -> `[N, J, 3]`, metres, root at the
@@ -100,7 +102,7 @@ def make_predictor(
   Raises:
     UserError: the run's predictions have no scale of their own.
     FlagError: no such precision.
-    ValueError: bad batch sizes.
+    ValueError: bad batch sizes, or no kernel for this network.
   """
   choose('precision', precision, dict.fromkeys(config_lib.PRECISIONS))
   if not batch_sizes or min(batch_sizes) < 1:
@@ -112,8 +114,11 @@ def make_predictor(
     )
   dtype = jnp.bfloat16 if precision == 'bfloat16' else jnp.float32
   folded = jax.device_get(fold(variables))
-  on_gpu = jax.default_backend() == 'gpu'
-  if on_gpu and precision != 'highest' and fused.fits(config, skeleton):
+  if one_kernel:
+    if precision == 'highest' or not fused.fits(config, skeleton):
+      raise ValueError(
+        'one_kernel: is for SemGCN below float32, see fused.fits'
+      )
     network = fused.make_network(
       config, skeleton, folded['params'], dtype=dtype
     )

@@ -217,6 +217,7 @@ def train_and_evaluate(
         )
       for line in lines:
         bar.line(line)
+      saved = progress
       while progress.epoch < config.epochs and not processes.any_process(
         stop.signal is not None
       ):
@@ -228,7 +229,6 @@ def train_and_evaluate(
         _check_finite(state, progress)
         seconds = time.monotonic() - began
         if progress.chunks < len(orders):
-          checkpoints.save(manager, state, progress)
           break
         poses = (state.num_steps - first) * config.batch_size * config.num_seeds
         record = {
@@ -244,15 +244,19 @@ def train_and_evaluate(
           epoch_steps=steps,
         )
         records.append(record)
-        # The log is never more than one epoch ahead of the checkpoints.
+        # The log is never more than one checkpoint ahead.
         manager.wait_until_finished()
         if writes:
           run_folder.append_record(record, workdir)
-        checkpoints.save(manager, state, progress)
+        if _is_due(progress, records, config):
+          checkpoints.save(manager, state, progress)
+          saved = progress
         if writes and time.monotonic() - drawn > _DRAW_SECONDS:
           visualize.plot_curves(records, curves, config=config)
           drawn = time.monotonic()
         bar.line(epoch_line(record, config))
+      if progress != saved:
+        checkpoints.save(manager, state, progress)
   if not writes:
     return records
   if records:
@@ -265,6 +269,15 @@ def train_and_evaluate(
   if stop.signal == signal.SIGINT:
     raise KeyboardInterrupt
   return records
+
+
+def _is_due(
+  progress: Progress, records: list[dict[str, Any]], config: Config
+) -> bool:
+  """Whether the epoch that has ended gets a checkpoint."""
+  scores = [rank(record, config.choose_on) for record in records]
+  best = config.choose_on != 'last' and progress.score == min(scores)
+  return best or progress.epoch % config.checkpoint_epochs == 0
 
 
 def epoch_line(record: dict[str, Any], config: Config) -> str:
@@ -288,7 +301,7 @@ def _restore(
   progress = Progress()
   if checkpoints.exist(workdir):
     state, progress = checkpoints.restore_state(workdir, state)
-  elif len(run_folder.read_log(workdir)) > 1:
+  elif len(run_folder.read_log(workdir)) > config.checkpoint_epochs:
     raise UserError(
       f'{checkpoints.folder(workdir)}: no checkpoint of the epochs that'
       ' metrics.jsonl holds; restore it, or start anew in another --workdir'

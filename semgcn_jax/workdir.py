@@ -17,7 +17,8 @@ from semgcn_jax.skeleton import Skeleton, load_skeleton, save_skeleton
 # Fields that may change when a run is resumed: none of them touches a step,
 # but for the epochs of a cosine.
 RESUME_MAY_CHANGE = (
-  *('epochs', 'data_dir', 'keep_checkpoints', 'device_data', 'lifter'),
+  *('epochs', 'data_dir', 'keep_checkpoints', 'checkpoint_epochs'),
+  *('device_data', 'lifter'),
 )
 # All that a run leaves that was killed before it had a config.
 BEGUN = ('config.tmp', 'skeleton.json')

@@ -255,3 +255,34 @@ def test_refusals(tmp_path):
   check(FlagError, '--lr=0.5: the run in', other, workdir=run, resume=True)
   assert (run / 'config.json').read_text() == before
   assert (tmp_path / 'file').read_text() == 'mine'
+
+
+@pytest.mark.parametrize('choose_on', ['last', 'test'])
+def test_fewer_checkpoints(tmp_path, choose_on):
+  settings = dataclasses.replace(
+    TINY, epochs=5, batch_size=400, checkpoint_epochs=3, choose_on=choose_on
+  )
+  whole = train.train_and_evaluate(settings, tmp_path / 'whole')
+  epochs = {3, 5}  # The last has one too.
+  best = min(whole, key=lambda record: rank(record, choose_on))['epoch']
+  for epoch in range(1, 6):
+    if epoch in epochs | {best}:
+      result = evaluate_run(tmp_path / 'whole', str(epoch), {})
+      np.testing.assert_allclose(result['mpjpe'], whole[epoch - 1]['mpjpe'])
+  assert evaluate_run(tmp_path / 'whole', 'best', {})['epoch'] == best
+  if choose_on == 'last':
+    with pytest.raises(FlagError, match='--which=4: choose from'):
+      evaluate_run(tmp_path / 'whole', '4', {})
+  with pytest.MonkeyPatch.context() as patch:
+    line = train.epoch_line
+
+    def stopping(record, config):
+      if record['epoch'] == 1:  # After which no checkpoint is due.
+        signal.raise_signal(signal.SIGTERM)
+      return line(record, config)
+
+    patch.setattr(train, 'epoch_line', stopping)
+    train.train_and_evaluate(settings, tmp_path / 'parts')
+  assert checkpoints.finished_epochs(tmp_path / 'parts') == 1
+  parts = train.train_and_evaluate(settings, tmp_path / 'parts', resume=True)
+  assert [r['mpjpe'] for r in parts] == [r['mpjpe'] for r in whole]
