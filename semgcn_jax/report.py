@@ -95,10 +95,11 @@ def plain_table(results: Results) -> str:
 
 
 def _describe(config: Config, device: str) -> str:
-  seeds = listed(map(str, config.seeds))
+  seeds = 'seeds ' if config.num_seeds > 1 else 'seed '
+  seeds += listed(map(str, config.seeds))
   return (
     f'{config.dataset}, recipe {config.recipe}, {config.epochs} epochs, batch'
-    f' {config.batch_size}, precision {config.precision}, seeds {seeds}, on'
+    f' {config.batch_size}, precision {config.precision}, {seeds}, on'
     f' {jax.device_count()} {device}'
   )
 

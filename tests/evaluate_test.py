@@ -134,8 +134,22 @@ def test_published_tables_are_consistent():
   linear = config.preset('h36m_sh', model='linear')
   table, line = published.references(linear)
   assert table == {'mean of actions': 62.9} and '63.48' in line
+  st_gcn = config.preset('h36m', model='st_gcn')
+  assert published.references(st_gcn) == ({'mean of actions': 57.4}, '')
   wise = config.preset('h36m', conv='channel_wise')
   assert published.references(wise) == ({}, '')
+
+
+def test_the_other_methods_published_rows():
+  for name, (*errors, mean) in published.OTHERS.items():
+    assert len(errors) == 15, name
+    known = [error for error in errors if error is not None]
+    missing = 15 - len(known)
+    rest = 15 * mean - sum(known)
+    if missing:  # What is not legible has errors like the rest.
+      assert 0.7 * min(known) < rest / missing < max(known), name
+    else:
+      assert abs(rest) < 15 * 0.06, name
 
 
 def test_json(tmp_path):
