@@ -121,13 +121,17 @@ class PoseGrammar(nn.Module):
 
   def _recur(self, steps: jax.Array, name: str) -> jax.Array:
     """`[..., T, C]` -> the states of both directions, `[..., T, 2 H]`."""
-    forward, backward = (
-      nn.RNN(
-        nn.SimpleCell(self.hid_dim, name=f'{name}_{way}'),
-        unroll=steps.shape[-2],
+    # Not the orthogonal default: with few steps it makes no difference, and two
+    # factorisations at once can wait for each other forever on two CPU cores.
+    init = nn.initializers.lecun_normal()
+
+    def recurrence(way):
+      cell = nn.SimpleCell(
+        self.hid_dim, recurrent_kernel_init=init, name=f'{name}_{way}'
       )
-      for way in ('forward', 'backward')
-    )
+      return nn.RNN(cell, unroll=steps.shape[-2])
+
+    forward, backward = recurrence('forward'), recurrence('backward')
     return nn.Bidirectional(forward, backward)(steps)
 
   def _output(self, features: int, name: str) -> nn.Dense:
