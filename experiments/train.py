@@ -20,12 +20,15 @@ flags.DEFINE_bool('resume', False, 'Go on with the run in --workdir.')
 def main():
   cli.join_processes()
   cli.use_compilation_cache()
-  config = cli.config_from_flags()
-  workdir = pathlib.Path(flags.FLAGS.workdir or f'runs/{config.preset}')
+  given = cli.config_flags()
+  preset = given.get('preset', config_lib.Config.preset)
+  workdir = pathlib.Path(flags.FLAGS.workdir or f'runs/{preset}')
   resume = flags.FLAGS.resume
   if resume and holds_run(workdir):
     saved = config_lib.load(workdir / 'config.json')
-    config = dataclasses.replace(saved, **cli.config_flags())
+    config = dataclasses.replace(saved, **given)
+  else:
+    config = cli.config_from_flags()
   with processes.ending_together():
     train_and_evaluate(config, workdir, resume=resume)
 

@@ -31,6 +31,7 @@ class Progress:
     mpjpe: test score of the last finished epoch, mm.
     score: of that epoch; the lowest is the best.
     epoch_steps: steps of an epoch, which a cosine rate depends on.
+    seconds: that these chunks took.
   """
 
   epoch: int = 0
@@ -39,6 +40,7 @@ class Progress:
   mpjpe: float | None = None
   score: float | None = None
   epoch_steps: int = 1
+  seconds: float = 0.0
 
 
 def folder(workdir: pathlib.Path) -> pathlib.Path:

@@ -295,7 +295,7 @@ def preset(name: str, **overrides: Any) -> Config:
   if overrides.get('val_subjects'):
     fields['choose_on'] = 'val'
   sizes = PUBLISHED_SIZES.get(overrides.get('model'), {})
-  if overrides.get('lifter'):
+  if overrides.get('lifter') and overrides.get('refine'):
     own = load(pathlib.Path(overrides['lifter']) / 'config.json')
     sizes = {name: getattr(own, name) for name in (*MODEL_FIELDS, 'dropout')}
   return Config(preset=name, **fields | sizes | overrides)

@@ -99,7 +99,7 @@ class GraphAttention(nn.Module):
     features: D.
     skeleton: gives the mask.
     train_bias: False where a batch norm follows; see `Linear`.
-    heads: H.
+    heads: H; four, as GAT has where it adds residuals.
   """
 
   features: int
@@ -147,7 +147,7 @@ class AttentionalGraphConv(nn.Module):
     features: D.
     skeleton: gives the mask.
     train_bias: False where a batch norm follows; see `Linear`.
-    hidden: rows of W_a.
+    hidden: rows of W_a; so many as give the published 0.16M parameters.
   """
 
   features: int

@@ -60,6 +60,8 @@ def evaluate(
     poses; 'mpjpe_action', 'p_mpjpe_action' (means over actions); 'num_poses';
     'actions': {name: the same and 'num_poses'}}.
   """
+  # On one device, not the same on each that the state is on.
+  variables = jax.device_put(variables, jax.local_devices()[0])
   batch_size = min(batch_size, len(pairs))
   errors = []
   for start in range(0, len(pairs), batch_size):
@@ -179,8 +181,9 @@ def summarize(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
   """One result of several, of the same poses by independent seeds.
 
   Returns:
-    Of one, itself; else the means, with `mpjpe_sd`, `p_mpjpe_sd` (mm, with
-    n - 1) and `seeds` (a list of the overall metrics of each).
+    Of one, itself; else the means, with `mpjpe_sd`, `p_mpjpe_sd`,
+    `mpjpe_action_sd`, `p_mpjpe_action_sd` (mm, with n - 1) and `seeds` (a list
+    of the overall metrics of each).
   """
   if len(results) == 1:
     return results[0]
@@ -189,7 +192,7 @@ def summarize(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
   )
   deviations = {
     f'{name}_sd': float(np.std([r[name] for r in results], ddof=1))
-    for name in ('mpjpe', 'p_mpjpe')
+    for name in ('mpjpe', 'p_mpjpe', 'mpjpe_action', 'p_mpjpe_action')
   }
   seeds = [{name: r[name] for name in COLUMNS} for r in results]
   return mean | deviations | {'seeds': seeds}

@@ -181,7 +181,7 @@ def _arrange(
         pick[member, n, group[member % len(group)]] = 1
     parts['pool'] = {
       'pick': np.stack([np.kron(eye, member) for member in pick]),
-      'share': np.kron(eye, np.full(pick.shape[:0:-1], 1 / len(groups))),
+      'share': np.kron(eye, np.ones((len(mask), len(groups))) / len(groups)),
     }
   operands = ('itself', 'neighbours', 'mixing', 'phi', 'g', 'out', 'pick')
   return {

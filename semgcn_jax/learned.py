@@ -51,8 +51,10 @@ def joint_weights(
 ) -> np.ndarray:
   """What each joint gives itself, the diagonal, as mean over the layers.
 
-  The paper's Fig. 8: joints far from the centre of the skeleton give themselves
-  more. They have fewer neighbours to share with, and begin so.
+  This is how the paper's Fig. 8 is read here: there too, joints far from the
+  centre of the skeleton have more. They have fewer neighbours to share with,
+  and begin so, at one over the number of entries in their row. The paper leaves
+  out the first and the last layer.
 
   Args:
     adjacencies: of `learned_adjacencies`.

@@ -33,7 +33,7 @@ def load_lifter(state: Any, config: Config, skeleton: Skeleton) -> Any:
   own = config_lib.load(workdir / 'config.json')
   if own.refine:
     raise FlagError(f'--lifter={workdir}: is refined already; name its lifter')
-  for name in config_lib.MODEL_FIELDS:
+  for name in (*config_lib.MODEL_FIELDS, 'image_aligned'):
     ours, theirs = getattr(config, name), getattr(own, name)
     if ours != theirs:
       raise FlagError(f'--{name}={ours}: --lifter={workdir} has {theirs}')

@@ -13,7 +13,7 @@ import numpy as np
 from semgcn_jax import checkpoints, fused, models
 from semgcn_jax import config as config_lib
 from semgcn_jax.config import Config
-from semgcn_jax.errors import UserError, choose
+from semgcn_jax.errors import FlagError, UserError, choose
 from semgcn_jax.evaluate import predict, seed_variables
 from semgcn_jax.layers import BatchNorm
 from semgcn_jax.skeleton import Skeleton, load_skeleton
@@ -25,13 +25,19 @@ _NORMALIZED = ('conv', 'out', 'linear')
 
 
 class FoldedNorm(nn.Module):
-  """What is left of a batch norm after `fold`: its ReLU."""
+  """What is left of a batch norm after `fold`: its ReLU, and behind graph
+  attention, whose kernel has another use, its `factor` and `shift`."""
 
   relu: bool = False
   scale_init: Any = None
 
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
     del train
+    if self.has_variable('params', 'factor'):
+      factor, shift = (
+        self.get_variable('params', name) for name in ('factor', 'shift')
+      )
+      x = (x * factor + shift).astype(x.dtype)
     return nn.relu(x) if self.relu else x
 
 
@@ -61,13 +67,14 @@ def fold(variables: dict[str, Any]) -> dict[str, Any]:
       layer, of_norm = folded[name], stats['norm']
       deviation = jnp.sqrt(of_norm['var'] + BatchNorm.epsilon)
       factor = norm['scale'] / deviation
+      if 'attention' in layer:  # Which is of the nodes behind the kernel.
+        shift = norm['bias'] - of_norm['mean'] * factor
+        folded['norm'] = {'factor': factor, 'shift': shift}
+        return folded
       folded[name] = layer | {
         'kernel': layer['kernel'] * factor,
         'bias': (layer['bias'] - of_norm['mean']) * factor + norm['bias'],
       }
-      if 'attention' in layer:  # Of the nodes behind the kernel.
-        by_head = factor.reshape(layer['attention'].shape[1:])
-        folded[name]['attention'] = layer['attention'] / by_head
     return folded
 
   return {'params': fold_below(variables['params'], variables['batch_stats'])}
@@ -101,8 +108,8 @@ def make_predictor(
 
   Raises:
     UserError: the run's predictions have no scale of their own.
-    FlagError: no such precision.
-    ValueError: bad batch sizes, or no kernel for this network.
+    FlagError: no such precision, or no kernel for it or for this network.
+    ValueError: bad batch sizes.
   """
   choose('precision', precision, dict.fromkeys(config_lib.PRECISIONS))
   if not batch_sizes or min(batch_sizes) < 1:
@@ -116,9 +123,12 @@ def make_predictor(
   folded = jax.device_get(fold(variables))
   if one_kernel:
     if precision == 'highest' or not fused.fits(config, skeleton):
-      raise ValueError(
-        'one_kernel: is for SemGCN below float32, see fused.fits'
+      raise FlagError(
+        '--one_kernel: is for SemGCN with sizes that are powers of two, in'
+        ' precision default or bfloat16; leave it out'
       )
+    if jax.default_backend() != 'gpu':
+      raise FlagError('--one_kernel: is for NVIDIA GPUs; leave it out')
     network = fused.make_network(
       config, skeleton, folded['params'], dtype=dtype
     )

@@ -130,6 +130,14 @@ def row(config: Config) -> str:
   return f'{name} w/ pose grammar' if config.refine and name else name
 
 
+def is_standard(config: Config) -> bool:
+  """Whether it is scored on Human3.6M as published, of all actions."""
+  another_split = (
+    config.train_subjects or config.test_subjects or config.actions
+  )
+  return config.dataset == 'h36m' and not another_split
+
+
 def references(config: Config) -> tuple[dict[str, float], str]:
   """What was published for a configuration on Human3.6M's standard split.
 
@@ -137,10 +145,7 @@ def references(config: Config) -> tuple[dict[str, float], str]:
     {action, or 'mean of actions': the paper's MPJPE in mm}, and a line on the
     released code; both empty where nothing was published.
   """
-  another_split = (
-    config.train_subjects or config.test_subjects or config.actions
-  )
-  if config.dataset != 'h36m' or another_split:
+  if not is_standard(config):
     return {}, ''
   key = row(config), config.keypoints
   table = dict(zip(ACTIONS, PER_ACTION.get(key, ()), strict=False))

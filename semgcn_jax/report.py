@@ -1,6 +1,8 @@
 """The report of `reproduce`: report.md, report.json, and its figures."""
 
 import dataclasses
+import functools
+import json
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -8,130 +10,231 @@ from typing import Any
 import jax
 import numpy as np
 
-from semgcn_jax import published, visualize
+from semgcn_jax import config as config_lib
+from semgcn_jax import models, published, visualize
+from semgcn_jax import workdir as run_folder
 from semgcn_jax.config import Config
-from semgcn_jax.errors import listed
-from semgcn_jax.evaluate import write_json
+from semgcn_jax.errors import FlagError, listed
+from semgcn_jax.evaluate import rank
+from semgcn_jax.methods import METHODS, TABLES
+from semgcn_jax.skeleton import Skeleton, load_skeleton
 
-# {preset: {method: of `reproduce.summarize_run`}}.
-Results = dict[str, dict[str, dict[str, Any]]]
+Rows = dict[str, dict[str, Any]]  # {method: of `summarize_run`}.
 
 
-def write(
-  results: Results,
-  tables: dict[int, Sequence[str]],
-  settings: dict[str, Config],
-  command: str,
-  workdir: pathlib.Path,
-) -> None:
-  """Writes the report of what is finished, each file under a temporary name.
+def write(workdir: pathlib.Path, command: str) -> str:
+  """Writes the report of all finished runs in the folder of `reproduce`.
 
   Args:
-    results: of the finished runs.
-    tables: {table of the paper: its methods}.
-    settings: {preset: the config of one of its runs}.
-    command: that makes it all.
-    workdir: the folder.
+    workdir: has a run folder `<preset>/<method>` each; gets report.md,
+      report.json, curves_<preset>.png and parameters_<preset>.png.
+    command: that makes it.
+
+  Returns:
+    The errors as text, a line per method.
+
+  Raises:
+    FlagError: the folder cannot be written.
+    UserError: the log of a run is damaged.
   """
+  runs = _gather(workdir)
+  results = {preset: rows for preset, (_, rows) in runs.items()}
   device = jax.devices()[0].device_kind
   lines = [
     '# The methods of the paper, retrained',
     '',
     f'    {command}',
     '',
-    'MPJPE in mm. "Paper" and "released code" are what was published for'
-    ' Human3.6M, from ground-truth 2D (from detected 2D in parentheses); they'
-    ' compare with ours on Human3.6M alone. Ours: mean over all test poses ±'
-    ' standard deviation of the seeds; seconds: of training all seeds.',
+    'MPJPE in mm ± standard deviation of the seeds. "Paper" and "released code"'
+    ' are what was published for Human3.6M, from ground-truth 2D (from detected'
+    ' 2D in parentheses); they compare with ours on Human3.6M alone. Seconds:'
+    ' of training all seeds, with compiling, without evaluation.',
     '',
   ]
-  for preset in results:
-    lines += [f'- `{preset}`: {_describe(settings[preset], device)}']
-  for table, names in tables.items():
-    lines += ['', f'## Table {table}', '', *_table(results, names)]
-  for preset, rows in results.items():
-    lines += ['', f'## {preset}', '']
-    if 1 in tables:
-      curves = {name: rows[name]['curve'] for name in tables[1] if name in rows}
-      if curves:
-        path = workdir / f'curves_{preset}.png'
-        visualize.plot_comparison(curves, path, config=settings[preset])
-        lines += [
-          'Training and test error of the methods of Table 1, as in the'
-          f" paper's Fig. 4:\n\n![curves]({path.name})",
-          '',
-        ]
-    path = workdir / f'parameters_{preset}.png'
-    visualize.plot_parameters(rows, path)
-    lines += [f'![parameters against error]({path.name})', '']
-    lines += _action_table(rows, settings[preset])
-  text = '\n'.join(lines) + '\n'
-  temporary = workdir / 'report.tmp'
-  temporary.write_text(text)
-  temporary.replace(workdir / 'report.md')
-  result = {
-    'command': command,
-    'device': device,
-    'presets': {
-      preset: {
-        'config': _portable(settings[preset]),
-        'methods': rows,
-      }
-      for preset, rows in results.items()
+  for preset, (config, _) in runs.items():
+    lines.append(f'- `{preset}`: {_describe(config, device)}')
+  for table in TABLES:
+    names = [method.name for method in METHODS if table in method.tables]
+    rows = _table(runs, names)
+    if len(rows) > 2:
+      lines += ['', f'## Table {table}', '', *rows]
+  try:
+    for preset, (config, rows) in runs.items():
+      lines += [
+        '',
+        f'## {preset}',
+        '',
+        *_figures(preset, config, rows, workdir),
+      ]
+      lines += _action_table(rows, config)
+    _write_text('\n'.join(lines) + '\n', workdir / 'report.md')
+    result = {
+      'command': command,
+      'device': device,
+      'presets': {
+        preset: {'config': _portable(config), 'methods': rows}
+        for preset, (config, rows) in runs.items()
+      },
+    }
+    _write_text(json.dumps(result, indent=2) + '\n', workdir / 'report.json')
+  except OSError as error:
+    raise FlagError(
+      f'--workdir={workdir}: the report cannot be written ({error.strerror})'
+    ) from error
+  return _plain_table(results)
+
+
+def _gather(workdir: pathlib.Path) -> dict[str, tuple[Config, Rows]]:
+  """The finished runs: {preset: (config of one of them, rows)}."""
+  found = {}
+  for preset in config_lib.PRESETS:
+    rows, config = {}, None
+    for method in METHODS:
+      folder = workdir / preset / method.folder
+      if not run_folder.holds_run(folder):
+        continue
+      own = config_lib.load(folder / 'config.json')
+      if len(run_folder.read_log(folder)) >= own.epochs:
+        records = run_folder.read_records(folder, own.epochs)
+        skeleton = load_skeleton(str(folder / 'skeleton.json'))
+        rows[method.name] = summarize_run(own, skeleton, records)
+        config = config or own
+    if rows:
+      found[preset] = config, rows
+  return found
+
+
+def summarize_run(
+  config: Config, skeleton: Skeleton, records: list[dict[str, Any]]
+) -> dict[str, Any]:
+  """What the report says of a finished run.
+
+  Args:
+    config: of the run.
+    skeleton: of its poses.
+    records: of every epoch.
+
+  Returns:
+    {'num_params', 'seconds' (of training, without evaluation), 'epoch' (the
+    best), 'mpjpe', 'p_mpjpe' (over all poses), 'mpjpe_action',
+    'p_mpjpe_action' (means over actions), each with '..._sd' (0 of one seed),
+    'seeds' (MPJPE of each), 'actions' {name: MPJPE}, 'curve' {'train_loss',
+    'mpjpe', 'mpjpe_sd': one an epoch}}; errors in mm.
+  """
+  best = min(records, key=lambda record: rank(record, config.choose_on))
+  errors = ('mpjpe', 'p_mpjpe', 'mpjpe_action', 'p_mpjpe_action')
+  return {
+    'num_params': _num_params(
+      dataclasses.replace(config, num_seeds=1), skeleton
+    ),
+    'seconds': sum(record['seconds'] for record in records),
+    'epoch': best['epoch'],
+    **{name: best[name] for name in errors},
+    **{f'{name}_sd': best.get(f'{name}_sd', 0.0) for name in errors},
+    'seeds': [seed['mpjpe'] for seed in best.get('seeds', [best])],
+    'actions': {
+      action: values['mpjpe'] for action, values in best['actions'].items()
+    },
+    'curve': {
+      name: [record.get(name, 0.0) for record in records]
+      for name in ('train_loss', 'mpjpe', 'mpjpe_sd')
     },
   }
-  write_json(result, workdir / 'report.json')
 
 
-def plain_table(results: Results) -> str:
+@functools.cache
+def _num_params(config: Config, skeleton: Skeleton) -> int:
+  params = models.abstract_variables(config, skeleton)['params']
+  return sum(leaf.size for leaf in jax.tree.leaves(params))
+
+
+def _figures(
+  preset: str, config: Config, rows: Rows, workdir: pathlib.Path
+) -> list[str]:
+  """Draws the figures of a preset; the lines that show them."""
+  lines = []
+  first = [method.name for method in METHODS if 1 in method.tables]
+  curves = {name: rows[name]['curve'] for name in first if name in rows}
+  if curves:
+    path = workdir / f'curves_{preset}.png'
+    visualize.plot_comparison(curves, path, config=config)
+    lines += [
+      "Training and test error of the methods of Table 1, as in the paper's"
+      ' Fig. 4:',
+      '',
+      f'![curves]({path.name})',
+      '',
+    ]
+  path = workdir / f'parameters_{preset}.png'
+  visualize.plot_parameters(rows, path)
+  return [*lines, f'![parameters against error]({path.name})', '']
+
+
+def _plain_table(results: dict[str, Rows]) -> str:
   """The errors as text, a line per method."""
   names = dict.fromkeys(name for rows in results.values() for name in rows)
   width = max(map(len, names)) + 2
   lines = [' ' * width + ''.join(f'{preset:>18}' for preset in results)]
+  lines[0] += f'{"the paper (H36M)":>18}'
   for name in names:
-    cells = [_error(rows.get(name)) for rows in results.values()]
+    cells = [_error(rows.get(name), 'mpjpe') for rows in results.values()]
+    cells.append(_both(published.PAPER, name))
     lines.append(f'{name:{width}}' + ''.join(f'{c:>18}' for c in cells))
   return '\n'.join(lines)
+
+
+def _write_text(text: str, path: pathlib.Path) -> None:
+  temporary = path.with_name(path.name + '.tmp')
+  temporary.write_text(text)
+  temporary.replace(path)
 
 
 def _describe(config: Config, device: str) -> str:
   seeds = 'seeds ' if config.num_seeds > 1 else 'seed '
   seeds += listed(map(str, config.seeds))
+  epoch = {
+    'last': 'the last',
+    'val': 'the best on the validation subjects',
+    'test': 'the best on the test set',
+  }[config.choose_on]
+  mean = 'actions' if config.dataset == 'h36m' else 'all test poses'
   return (
-    f'{config.dataset}, recipe {config.recipe}, {config.epochs} epochs, batch'
-    f' {config.batch_size}, precision {config.precision}, {seeds}, on'
-    f' {jax.device_count()} {device}'
+    f'{config.dataset}, recipe {config.recipe}, {config.epochs} epochs, scored'
+    f' after {epoch}, batch {config.batch_size}, precision {config.precision},'
+    f' {seeds}, on {jax.device_count()} {device}; means over {mean}'
   )
 
 
-def _table(results: Results, names: Sequence[str]) -> list[str]:
+def _table(
+  runs: dict[str, tuple[Config, Rows]], names: Sequence[str]
+) -> list[str]:
   """The lines of a table of the paper, with our columns."""
   headings = ['method', 'parameters', 'paper', 'released code']
-  for preset in results:
-    headings += [f'{preset}: MPJPE', 'P-MPJPE', 'seconds']
+  for preset in runs:
+    headings += [f'{preset}: MPJPE', f'{preset}: P-MPJPE', f'{preset}: seconds']
   lines = _header(headings)
   for name in names:
-    rows = [each.get(name) for each in results.values()]
+    rows = [rows.get(name) for _, rows in runs.values()]
     finished = next((row for row in rows if row), None)
     if finished is None:
       continue
-    paper = [published.PAPER.get((name, k)) for k in ('gt', 'sh_ft_h36m')]
-    released = [
-      published.RELEASED.get((name, k), [None])[0] for k in ('gt', 'sh_ft_h36m')
-    ]
-    cells = [name, f'{finished["num_params"]:,}', _both(paper), _both(released)]
-    for row in rows:
-      cells += [_error(row), _error(row, 'p_mpjpe')]
-      cells += [f'{row["seconds"]:.0f}' if row else '']
+    released = {key: values[0] for key, values in published.RELEASED.items()}
+    cells = [name, f'{finished["num_params"]:,}']
+    cells += [_both(published.PAPER, name), _both(released, name)]
+    for (config, _), row in zip(runs.values(), rows, strict=True):
+      # As published for Human3.6M, means over actions.
+      of = '_action' if config.dataset == 'h36m' else ''
+      cells += [_error(row, f'{error}{of}') for error in ('mpjpe', 'p_mpjpe')]
+      cells.append(f'{row["seconds"]:.0f}' if row else '')
     lines.append(_line(cells))
   return lines
 
 
-def _action_table(rows: dict[str, dict[str, Any]], config: Config) -> list[str]:
+def _action_table(rows: Rows, config: Config) -> list[str]:
   """The lines of our Table 2, with the published rows on Human3.6M."""
   names = list(next(iter(rows.values()))['actions'])
   lines = _header(['MPJPE by action', *names, 'mean'])
-  if config.dataset == 'h36m' and set(names) == set(published.ACTIONS):
+  if published.is_standard(config):
     others = published.OTHERS | {
       f'{method}, the paper ({keypoints})': (
         *errors,
@@ -159,15 +262,15 @@ def _line(cells: Sequence[str]) -> str:
   return f'| {" | ".join(cells)} |'
 
 
-def _both(values: Sequence[float | None]) -> str:
+def _both(table: dict[tuple[str, str], float], name: str) -> str:
   """From ground-truth 2D, and from detected 2D in parentheses."""
-  truth, detected = values
+  truth, detected = (table.get((name, k)) for k in ('gt', 'sh_ft_h36m'))
   if truth is None:
     return ''
   return f'{truth:.1f}' + (f' ({detected:.1f})' if detected else '')
 
 
-def _error(row: dict[str, Any] | None, name: str = 'mpjpe') -> str:
+def _error(row: dict[str, Any] | None, name: str) -> str:
   if row is None:
     return ''
   if len(row['seeds']) == 1:
@@ -178,4 +281,6 @@ def _error(row: dict[str, Any] | None, name: str = 'mpjpe') -> str:
 def _portable(config: Config) -> dict[str, Any]:
   """The config without the folders of a machine."""
   fields = dataclasses.asdict(config)
+  for name in ('cameras', 'skeleton'):
+    fields[name] = pathlib.Path(fields[name]).name
   return {k: v for k, v in fields.items() if k not in ('data_dir', 'lifter')}

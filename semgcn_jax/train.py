@@ -14,6 +14,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from semgcn_jax import checkpoints, data, processes, visualize
+from semgcn_jax import config as config_lib
 from semgcn_jax import workdir as run_folder
 from semgcn_jax.augment import batch_arrays, check_virtual_cameras
 from semgcn_jax.checkpoints import Progress
@@ -174,7 +175,7 @@ def train_and_evaluate(
   state = create_train_state(config, skeleton, steps)
   if config.lifter and not checkpoints.exist(workdir):
     state = load_lifter(state, config, skeleton)
-  claim = run_folder.claim(config, skeleton, workdir, resume)
+  claim = run_folder.claim(config, workdir, resume)
   curves, drawn = workdir / 'curves.png', time.monotonic()
 
   with StopRequest() as stop, claim if writes else contextlib.nullcontext():
@@ -183,6 +184,7 @@ def train_and_evaluate(
     state = jax.device_put(state, NamedSharding(mesh, PartitionSpec()))
     progress = dataclasses.replace(progress, epoch_steps=steps)
     if writes:
+      run_folder.write_config(config, skeleton, workdir)
       run_folder.write_records(records, workdir)
     with (
       checkpoints.open_manager(workdir, config.keep_checkpoints) as manager,
@@ -227,15 +229,17 @@ def train_and_evaluate(
           state, progress, train_chunk, feed, orders, bar, stop
         )
         _check_finite(state, progress)
-        seconds = time.monotonic() - began
+        elapsed = time.monotonic() - began
+        seconds = progress.seconds + elapsed
         if progress.chunks < len(orders):
+          progress = dataclasses.replace(progress, seconds=seconds)
           break
         poses = (state.num_steps - first) * config.batch_size * config.num_seeds
         record = {
           'epoch': progress.epoch + 1,
           'train_loss': progress.loss_sum / steps,
           'seconds': seconds,
-          'poses_per_second': poses / seconds,
+          'poses_per_second': poses / elapsed,
         } | score(state.scored)
         progress = Progress(
           progress.epoch + 1,
@@ -301,7 +305,10 @@ def _restore(
   progress = Progress()
   if checkpoints.exist(workdir):
     state, progress = checkpoints.restore_state(workdir, state)
-  elif len(run_folder.read_log(workdir)) > config.checkpoint_epochs:
+  elif run_folder.holds_run(workdir) and (
+    len(run_folder.read_log(workdir))
+    > config_lib.load(workdir / 'config.json').checkpoint_epochs
+  ):
     raise UserError(
       f'{checkpoints.folder(workdir)}: no checkpoint of the epochs that'
       ' metrics.jsonl holds; restore it, or start anew in another --workdir'

@@ -18,7 +18,7 @@ from semgcn_jax.skeleton import Skeleton, load_skeleton, save_skeleton
 # but for the epochs of a cosine.
 RESUME_MAY_CHANGE = (
   *('epochs', 'data_dir', 'keep_checkpoints', 'checkpoint_epochs'),
-  *('device_data', 'lifter'),
+  'device_data',
 )
 # All that a run leaves that was killed before it had a config.
 BEGUN = ('config.tmp', 'skeleton.json')
@@ -82,7 +82,7 @@ def skeleton_of(config: Config, workdir: pathlib.Path) -> Skeleton:
 
 @contextlib.contextmanager
 def claim(
-  config: Config, skeleton: Skeleton, workdir: pathlib.Path, resume: bool
+  config: Config, workdir: pathlib.Path, resume: bool
 ) -> Iterator[None]:
   """Makes the folder and holds it, so that no other process trains in it.
 
@@ -102,14 +102,24 @@ def claim(
         f'--workdir={workdir}: another process trains in it; name another one'
       ) from error
     check(config, workdir, resume)  # Again, now that nobody else writes.
-    try:
-      save_skeleton(skeleton, workdir / 'skeleton.json')
-      config_lib.save(config, workdir / 'config.json')
-    except OSError as error:
-      raise _unwritable(workdir, error) from error
     yield
   finally:
     os.close(handle)
+
+
+def write_config(
+  config: Config, skeleton: Skeleton, workdir: pathlib.Path
+) -> None:
+  """Makes the folder that of a run, or of one that goes on.
+
+  Raises:
+    FlagError: it cannot be written.
+  """
+  try:
+    save_skeleton(skeleton, workdir / 'skeleton.json')
+    config_lib.save(config, workdir / 'config.json')
+  except OSError as error:
+    raise _unwritable(workdir, error) from error
 
 
 def read_log(workdir: pathlib.Path) -> list[Any]:

@@ -195,13 +195,20 @@ def test_gradients_are_finite(name):
     assert np.isfinite(grad).all() and np.abs(grad).max() > 0
 
 
-def test_attention_depends_on_the_input_alone_and_sums_to_one():
-  """Equal nodes give their own value, whatever the attention."""
-  layer = convolutions.GraphAttention(8, H36M)
-  x = np.broadcast_to(random(3, 1, 5), (3, 16, 5))
+@pytest.mark.parametrize('name', ['gat', 'agcn'])
+def test_attention_sums_to_one_and_depends_on_the_input(name):
+  layer = convolutions.CONVOLUTIONS[name](8, skeleton=H36M)
+  x = random(3, 16, 5)
   params = randomized(layer, x)
+  params['bias'] = jnp.zeros(8)
+  total = {'gat': 1, 'agcn': 2}[name]  # aGCN's joint has one for itself.
+  equal = np.broadcast_to(x[:, :1], x.shape)
   np.testing.assert_allclose(
-    apply(layer, {'params': params}, x),
-    x @ params['kernel'] + params['bias'],
+    apply(layer, {'params': params}, equal),
+    total * equal @ params['kernel'],
     atol=1e-4,
   )
+  # With weights that do not depend on the input, all is linear in it.
+  once = apply(layer, {'params': params}, x)
+  twice = apply(layer, {'params': params}, 2 * x)
+  assert abs(twice - 2 * once).max() > 0.1

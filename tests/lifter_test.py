@@ -1,16 +1,20 @@
 """Runs that refine what another run lifts."""
 
 import dataclasses
+import shutil
 
 import jax
 import numpy as np
 import pytest
+from by_loops import random
+from commands import fails, run
 from tiny import TINY
 
 from semgcn_jax import checkpoints, config, models
 from semgcn_jax.errors import FlagError
-from semgcn_jax.evaluate import seed_variables
+from semgcn_jax.evaluate import evaluate_run, seed_variables
 from semgcn_jax.lifter import load_lifter
+from semgcn_jax.predictor import load_predictor
 from semgcn_jax.skeleton import H36M
 from semgcn_jax.train import train_and_evaluate
 from semgcn_jax.train_step import create_train_state
@@ -39,7 +43,7 @@ def test_a_refined_run(lifter, tmp_path, frozen):
   settings = dataclasses.replace(
     SHORT, refine='pose_grammar', lifter=str(lifter), freeze_lifter=frozen
   )
-  train_and_evaluate(settings, tmp_path / 'run')
+  records = train_and_evaluate(settings, tmp_path / 'run')
   before = best_weights(SHORT, lifter)
   after = best_weights(settings, tmp_path / 'run')
   kept = jax.tree.map(
@@ -56,6 +60,14 @@ def test_a_refined_run(lifter, tmp_path, frozen):
   assert all(jax.tree.leaves(kept)) == frozen
   output = after['params']['grammar']['chain0_output']['kernel']
   assert np.abs(output).max() > 0  # It was zero.
+  result = evaluate_run(tmp_path / 'run', 'best', {})
+  np.testing.assert_allclose(result['mpjpe'], records[-1]['mpjpe'], rtol=1e-5)
+  call = load_predictor(tmp_path / 'run', batch_sizes=(4,))
+  inputs = random(4, 16, 2)
+  expected = models.build(settings, H36M).apply(after, inputs)
+  np.testing.assert_allclose(
+    call(inputs), expected - expected[:, :1], rtol=1e-4, atol=1e-5
+  )
 
 
 def test_every_seed_starts_with_the_lifter(lifter):
@@ -85,6 +97,7 @@ def test_sizes_come_with_the_lifter(lifter):
   [
     ({'hid_dim': 8}, '--hid_dim=8: --lifter=.* has 4'),
     ({'conv': 'vanilla'}, '--conv=vanilla: --lifter=.* has semantic'),
+    ({'image_aligned': True}, '--image_aligned=True: --lifter=.* has False'),
   ],
 )
 def test_a_lifter_of_another_model(lifter, tmp_path, fields, message):
@@ -94,3 +107,33 @@ def test_a_lifter_of_another_model(lifter, tmp_path, fields, message):
   with pytest.raises(FlagError, match=message):
     train_and_evaluate(settings, tmp_path / 'run')
   assert not (tmp_path / 'run').exists()
+
+
+def test_two_seeds_on_one_device_then_without_the_lifter(
+  lifter, tmp_path, monkeypatch
+):
+  """As a user has it: the tests otherwise run on four simulated devices."""
+  monkeypatch.setenv('XLA_FLAGS', '')
+  mine = tmp_path / 'lifter'
+  shutil.copytree(lifter, mine)
+  flags = (
+    *('--refine=pose_grammar', f'--lifter={mine}', '--freeze_lifter'),
+    *('--recipe=released', '--epochs=1', '--batch_size=400', '--downsample=72'),
+    *(
+      '--num_seeds=2',
+      '--eval_batch_size=256',
+      f'--workdir={tmp_path / "run"}',
+    ),
+  )
+  code, out, err = run('train', *flags)
+  assert (code, err) == (0, '')
+  assert '2 seeds' in out
+  shutil.rmtree(mine)
+  code, out, err = run('train', *flags, '--resume')
+  assert (code, err) == (0, '')
+  assert '1 epochs are done' in out
+  fails(
+    *('train', *flags[1:], f'--workdir={tmp_path / "new"}'),
+    status=2,
+    message='--lifter: is for --refine',
+  )

@@ -24,7 +24,7 @@ SIZES = {'hid_dim': 16, 'num_layers': 1}
     SIZES | {'conv': 'vanilla', 'non_local': False, 'flip_test': True},
     SIZES | {'model': 'linear'},
     SIZES | {'model': 'st_gcn'},
-    SIZES | {'conv': 'gat'},
+    SIZES | {'conv': 'gat', 'recipe': 'best'},
     SIZES | {'conv': 'agcn', 'refine': 'pose_grammar'},
   ],
 )
@@ -52,6 +52,22 @@ def test_predictor_equals_the_network(settings):
   )
   error = np.linalg.norm(rough(inputs) - expected) / np.linalg.norm(expected)
   assert 1e-4 < error < 0.05
+
+
+def test_folding_behind_attention_with_a_scale_of_zero():
+  settings = config.preset('h36m', **SIZES, conv='gat')
+  model = models.build(settings, H36M)
+  inputs = np.random.default_rng(0).normal(size=(4, 16, 2)).astype(np.float32)
+  variables = model.init(jax.random.key(0), inputs)
+  scale = variables['params']['residual0']['block1']['norm']['scale']
+  variables['params']['residual0']['block1']['norm']['scale'] = scale.at[0].set(
+    0
+  )
+  expected = model.apply(variables, inputs)
+  call = predictor.make_predictor(settings, H36M, variables, batch_sizes=(4,))
+  np.testing.assert_allclose(
+    call(inputs), expected - expected[:, :1], rtol=1e-4, atol=1e-5
+  )
 
 
 def test_folding_leaves_no_norm():
@@ -104,7 +120,7 @@ def test_bad_input_to_a_predictor():
     with pytest.raises(ValueError, match='batch_sizes'):
       make(batch_sizes=sizes)
   for precision in ('highest', 'bfloat16'):  # And 16 channels are too few.
-    with pytest.raises(ValueError, match='one_kernel'):
+    with pytest.raises(FlagError, match='--one_kernel: is for SemGCN'):
       make(precision=precision, one_kernel=True)
   with pytest.raises(FlagError, match='precision'):
     make(precision='fp16')

@@ -453,3 +453,20 @@ def test_the_published_full_size_checkpoint(shared):
       np.testing.assert_array_equal(
         back['optimizer']['state'][number][name], moments[name]
       )
+
+
+@pytest.mark.parametrize(
+  'fields',
+  [
+    {'conv': 'vanilla'},
+    {'conv': 'gat'},
+    {'model': 'st_gcn'},
+    {'refine': 'pose_grammar'},
+  ],
+)
+def test_networks_that_were_never_released(tmp_path, fields):
+  settings = config.preset('h36m', **fields)
+  config.save(settings, tmp_path / 'config.json')
+  (flag,) = fields.items()
+  with pytest.raises(UserError, match='was trained with --{}={}'.format(*flag)):
+    torch_import.export_run(tmp_path, 'best', tmp_path / 'out.pth.tar')

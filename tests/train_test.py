@@ -220,7 +220,7 @@ def test_a_damaged_history_is_not_written_over(tmp_path):
 
 def test_a_run_belongs_to_one_process(tmp_path):
   run = tmp_path / 'run'
-  with run_folder.claim(TINY, H36M, run, False):
+  with run_folder.claim(TINY, run, False):
     with pytest.raises(FlagError, match='another process trains in it'):
       train.train_and_evaluate(TINY, run, resume=True)
 

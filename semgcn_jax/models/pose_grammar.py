@@ -74,7 +74,8 @@ class PoseGrammar(nn.Module):
   The lower level is a bidirectional recurrent network along each kinematic
   chain; the upper level one over each pair of limbs, whose inputs are the
   states of the lower. All of them correct their joints, and a joint that is in
-  several is moved by the mean. Freshly initialised, it is the identity.
+  several is moved by the mean. Freshly initialised, it is the identity: Fang et
+  al. predict poses here, not corrections.
 
   Attributes:
     skeleton: has left and right.

@@ -40,7 +40,8 @@ class STGCN(nn.Module):
   """2D joints -> 3D joints, with ST-GCN's units in the place of ours.
 
   Its authors classify whole sequences; here the last layer is a convolution
-  to the coordinates, as in SemGCN.
+  to the coordinates, as in SemGCN. Its first is a spatial convolution alone,
+  and the inputs, which are on the normalised screen, get no batch norm.
 
   Attributes:
     skeleton: the graph.
