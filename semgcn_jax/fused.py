@@ -52,6 +52,7 @@ def make_network(
   *,
   dtype: Any = jnp.bfloat16,
   poses: int = 4,
+  num_warps: int = 4,
   interpret: bool = False,
 ) -> Callable[[Array], Array]:
   """The network as a function of one kernel.
@@ -62,6 +63,7 @@ def make_network(
     params: of the model with folded norms, see `predictor.fold`.
     dtype: of the operands of products; sums and activations are float32.
     poses: P, a power of two, at least 2.
+    num_warps: of 32 threads each, that share P poses.
     interpret: runs it without a GPU, slowly.
 
   Returns:
@@ -100,7 +102,7 @@ def make_network(
         bytes_accessed=8 * tiles * rows * _FEW + sum(v.nbytes for v in values),
         transcendentals=0,
       ),
-      compiler_params=triton.CompilerParams(num_warps=4, num_stages=1),
+      compiler_params=triton.CompilerParams(num_warps=num_warps, num_stages=1),
       interpret=interpret,
     )(x.reshape(-1, _FEW).astype(jnp.float32), *values)
     return y.reshape(-1, joints, _FEW)[: len(inputs), :, :3]
