@@ -14,7 +14,11 @@ import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
+from semgcn_jax import config as config_lib
+from semgcn_jax import models
+from semgcn_jax.config import Config
 from semgcn_jax.errors import UserError, choose
+from semgcn_jax.skeleton import Skeleton, load_skeleton
 
 # What orbax raises for files that are missing or wrong.
 _DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError)
@@ -177,6 +181,35 @@ def restore_variables(
   item = 'averaged' if averaged else 'model'
   restored, progress = _restore(workdir, which, {item: variables})
   return restored[item], progress
+
+
+def restore_network(
+  workdir: pathlib.Path, which: str = 'best', *, averaged: bool = True
+) -> tuple[Config, Skeleton, dict[str, Any], Progress]:
+  """The network of a run.
+
+  Args:
+    workdir: folder of the run.
+    which: 'best', 'last' or the number of an epoch.
+    averaged: the averaged weights, if the run has some.
+
+  Returns:
+    The run's config and skeleton; params and batch_stats, of several seeds
+    stacked; and how far the run had come.
+
+  Raises:
+    FlagError: there is no such checkpoint.
+    UserError: there is no run, no checkpoint at all, or it is damaged.
+  """
+  config = config_lib.load(workdir / 'config.json')
+  skeleton = load_skeleton(str(workdir / 'skeleton.json'))
+  variables, progress = restore_variables(
+    workdir,
+    which,
+    models.abstract_variables(config, skeleton),
+    averaged=averaged and config.averaging > 0,
+  )
+  return config, skeleton, variables, progress
 
 
 def _restore(

@@ -13,12 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from semgcn_jax import checkpoints, data, metrics, models, published
-from semgcn_jax import config as config_lib
 from semgcn_jax.augment import flip
 from semgcn_jax.config import Config
 from semgcn_jax.data import Pairs
 from semgcn_jax.errors import FlagError
-from semgcn_jax.skeleton import Skeleton, bone_vectors, load_skeleton
+from semgcn_jax.skeleton import Skeleton, bone_vectors
 
 # Columns of the table: key and heading. The first three are millimetres.
 COLUMNS = {
@@ -341,17 +340,14 @@ def evaluate_run(
     UserError: no run, no checkpoint, or no data.
     FlagError: the run has no such seed.
   """
-  own = config_lib.load(workdir / 'config.json')
+  own, skeleton, variables, progress = checkpoints.restore_network(
+    workdir, which, averaged=averaged
+  )
   config = dataclasses.replace(own, **overrides)
-  skeleton = load_skeleton(str(workdir / 'skeleton.json'))
   model = models.build(config, skeleton)
-  variables = models.abstract_variables(config, skeleton)
-  index = None if seed is None else own.index_of_seed(seed)
   num_params = sum(leaf.size for leaf in jax.tree.leaves(variables['params']))
   num_params //= own.num_seeds
-  variables, progress = checkpoints.restore_variables(
-    workdir, which, variables, averaged=averaged and own.averaging > 0
-  )
+  index = None if seed is None else own.index_of_seed(seed)
   if index is not None:
     variables = seed_variables(variables, own)[index]
   test = data.load(config, skeleton, train=False).test

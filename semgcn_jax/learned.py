@@ -6,13 +6,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from semgcn_jax import checkpoints, models, visualize
-from semgcn_jax import config as config_lib
+from semgcn_jax import checkpoints, visualize
 from semgcn_jax.errors import FlagError, UserError
 from semgcn_jax.evaluate import seed_variables
 from semgcn_jax.functional import semantic_adjacency, spread_edges
 from semgcn_jax.graph import adjacency_mask, partitions
-from semgcn_jax.skeleton import Skeleton, load_skeleton
+from semgcn_jax.skeleton import Skeleton
 
 
 def learned_adjacencies(
@@ -87,15 +86,10 @@ def show_learned(
     UserError: no run, no checkpoint, or no learned adjacency.
     FlagError: no such seed, or a folder that cannot be written.
   """
-  config = config_lib.load(workdir / 'config.json')
-  skeleton = load_skeleton(str(workdir / 'skeleton.json'))
-  index = 0 if seed is None else config.index_of_seed(seed)
-  variables, progress = checkpoints.restore_variables(
-    workdir,
-    which,
-    models.abstract_variables(config, skeleton),
-    averaged=config.averaging > 0,
+  config, skeleton, variables, progress = checkpoints.restore_network(
+    workdir, which
   )
+  index = 0 if seed is None else config.index_of_seed(seed)
   params = seed_variables(variables, config)[index]['params']
   adjacencies = learned_adjacencies(params, skeleton)
   if not adjacencies:

@@ -6,11 +6,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from semgcn_jax import checkpoints, models
+from semgcn_jax import checkpoints
 from semgcn_jax import config as config_lib
 from semgcn_jax.config import Config
 from semgcn_jax.errors import FlagError
-from semgcn_jax.skeleton import Skeleton, load_skeleton
+from semgcn_jax.skeleton import Skeleton
 
 
 def load_lifter(state: Any, config: Config, skeleton: Skeleton) -> Any:
@@ -30,26 +30,20 @@ def load_lifter(state: Any, config: Config, skeleton: Skeleton) -> Any:
     FlagError: it is of another model, or of another number of seeds.
   """
   workdir = pathlib.Path(config.lifter)
-  own = config_lib.load(workdir / 'config.json')
+  own, theirs, variables, _ = checkpoints.restore_network(workdir)
   if own.refine:
     raise FlagError(f'--lifter={workdir}: is refined already; name its lifter')
   for name in (*config_lib.MODEL_FIELDS, 'image_aligned'):
-    ours, theirs = getattr(config, name), getattr(own, name)
-    if ours != theirs:
-      raise FlagError(f'--{name}={ours}: --lifter={workdir} has {theirs}')
-  if load_skeleton(str(workdir / 'skeleton.json')) != skeleton:
+    wanted, there = getattr(config, name), getattr(own, name)
+    if wanted != there:
+      raise FlagError(f'--{name}={wanted}: --lifter={workdir} has {there}')
+  if theirs != skeleton:
     raise FlagError(f'--lifter={workdir}: has another skeleton')
   if own.num_seeds not in (1, config.num_seeds):
     raise FlagError(
       f'--num_seeds={config.num_seeds}: --lifter={workdir} has'
       f' {own.num_seeds}; use as many, or a lifter of one'
     )
-  variables, _ = checkpoints.restore_variables(
-    workdir,
-    'best',
-    models.abstract_variables(own, skeleton),
-    averaged=own.averaging > 0,
-  )
   if own.num_seeds < config.num_seeds:
     variables = jax.tree.map(
       lambda x: jnp.broadcast_to(x, (config.num_seeds, *x.shape)), variables

@@ -16,7 +16,7 @@ from semgcn_jax.config import Config
 from semgcn_jax.errors import FlagError, UserError, choose
 from semgcn_jax.evaluate import predict, seed_variables
 from semgcn_jax.layers import BatchNorm
-from semgcn_jax.skeleton import Skeleton, load_skeleton
+from semgcn_jax.skeleton import Skeleton
 from semgcn_jax.train_step import matmul_precision
 
 BATCH_SIZES = (1, 16, 256, 4096)
@@ -211,16 +211,10 @@ def load_predictor(
     UserError: there is no run or checkpoint, or it is damaged.
     FlagError: no such checkpoint or seed.
   """
-  workdir = pathlib.Path(workdir)
-  config = config_lib.load(workdir / 'config.json')
-  skeleton = load_skeleton(str(workdir / 'skeleton.json'))
-  index = 0 if seed is None else config.index_of_seed(seed)
-  variables, _ = checkpoints.restore_variables(
-    workdir,
-    which,
-    models.abstract_variables(config, skeleton),
-    averaged=averaged and config.averaging > 0,
+  config, skeleton, variables, _ = checkpoints.restore_network(
+    pathlib.Path(workdir), which, averaged=averaged
   )
+  index = 0 if seed is None else config.index_of_seed(seed)
   return make_predictor(
     config,
     skeleton,
