@@ -51,4 +51,5 @@ DIFFERING = ('model', 'conv', 'non_local', 'refine', 'lifter')
 
 
 def named(name: str) -> Method:
+  """The method of this name, which there is."""
   return next(method for method in METHODS if method.name == name)

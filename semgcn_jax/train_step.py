@@ -99,6 +99,7 @@ def create_train_state(
 
 
 def _host() -> jax.Device | None:
+  """The CPU as a device; None, which is the default device, without one."""
   try:
     return jax.local_devices(backend='cpu')[0]
   except RuntimeError:  # JAX_PLATFORMS leaves it out.

@@ -92,7 +92,7 @@ def test_permutation_equivariance(name):
   np.testing.assert_allclose(
     apply(conv(4, skeleton=permuted), variables, x[:, order]),
     apply(layer, variables, x)[:, order],
-    atol=1e-5,
+    atol=1e-6,
   )
 
 

@@ -54,7 +54,8 @@ def test_any_skeleton_and_leading_dimensions(skeleton, conv):
   variables = model.init(jax.random.key(1), x[0])
   y = model.apply(variables, x)
   assert y.shape == (3, 2, skeleton.num_joints, 3)
-  atol = 1e-6 * max(1, abs(y).max())
+  # aGCN's weights sum to two in every layer, so its outputs are about 15.
+  atol = 1e-5 if conv == 'agcn' else 1e-6
   np.testing.assert_allclose(y[1], model.apply(variables, x[1]), atol=atol)
 
 
