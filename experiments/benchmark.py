@@ -31,9 +31,6 @@ _SEEDS = flags.DEFINE_list('seeds', ['1'], 'Counts of runs in one program.')
 _EPOCH = flags.DEFINE_list(
   'epoch_batch_sizes', [], 'Times an epoch of --num_poses with these.'
 )
-_ONE_KERNEL = flags.DEFINE_bool(
-  'one_kernel', False, 'Predictions by a single GPU kernel.'
-)
 _NUM_POSES = flags.DEFINE_integer(
   'num_poses', 100_000, 'Random training poses on the device.', lower_bound=1
 )
@@ -111,7 +108,6 @@ def main():
         skeleton,
         ceilings,
         repeats=_REPEATS.value,
-        one_kernel=_ONE_KERNEL.value,
       )
     )
   lines = []

@@ -166,7 +166,6 @@ def measure_forward(
   ceilings: Ceilings,
   *,
   repeats: int,
-  one_kernel: bool = False,
 ) -> Row:
   """Times predictions of one batch on one device, from its memory."""
   model = models.build(config, skeleton)
@@ -180,7 +179,6 @@ def measure_forward(
     variables,
     batch_sizes=[config.batch_size],
     precision=config.precision,
-    one_kernel=one_kernel,
   ).compiled[config.batch_size]
   jax.block_until_ready(forward(inputs))
   compile_s = time.perf_counter() - start

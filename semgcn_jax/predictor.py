@@ -13,7 +13,7 @@ import numpy as np
 from semgcn_jax import checkpoints, fused, models
 from semgcn_jax import config as config_lib
 from semgcn_jax.config import Config
-from semgcn_jax.errors import FlagError, UserError, choose
+from semgcn_jax.errors import UserError, choose
 from semgcn_jax.evaluate import predict, seed_variables
 from semgcn_jax.layers import BatchNorm
 from semgcn_jax.skeleton import Skeleton
@@ -87,12 +87,12 @@ def make_predictor(
   *,
   batch_sizes: Sequence[int] = BATCH_SIZES,
   precision: str = 'highest',
-  one_kernel: bool = False,
 ) -> Callable[[np.ndarray], np.ndarray]:
   """Compiles a network for a few batch sizes.
 
   The parameters are constants of the programs, so that all that depends on
-  them alone is computed once.
+  them alone is computed once. On an NVIDIA GPU, 'bfloat16' is a single kernel
+  where there is one for the network, see `fused`.
 
   Args:
     config: of the run; model fields and flip_test count.
@@ -100,7 +100,6 @@ def make_predictor(
     variables: params and batch_stats.
     batch_sizes: to compile for; others are cut, or filled up, see `split`.
     precision: of the products, as `--precision` has it.
-    one_kernel: on an NVIDIA GPU, see `fused`; of 'default' and 'bfloat16'.
 
   Returns:
     Joints `[N, J, 2]`, normalised screen -> `[N, J, 3]`, metres, root at the
@@ -108,7 +107,7 @@ def make_predictor(
 
   Raises:
     UserError: the run's predictions have no scale of their own.
-    FlagError: no such precision, or no kernel for it or for this network.
+    FlagError: no such precision.
     ValueError: bad batch sizes.
   """
   choose('precision', precision, dict.fromkeys(config_lib.PRECISIONS))
@@ -119,20 +118,12 @@ def make_predictor(
       'predictions of runs with --image_aligned or --scale_calibration need the'
       ' training poses for their scale; score these runs by evaluate.py'
     )
-  dtype = jnp.bfloat16 if precision == 'bfloat16' else jnp.float32
   folded = jax.device_get(fold(variables))
-  if one_kernel:
-    if precision == 'highest' or not fused.fits(config, skeleton):
-      raise FlagError(
-        '--one_kernel: is for SemGCN with sizes that are powers of two, in'
-        ' precision default or bfloat16; leave it out'
-      )
-    if jax.default_backend() != 'gpu':
-      raise FlagError('--one_kernel: is for NVIDIA GPUs; leave it out')
-    network = fused.make_network(
-      config, skeleton, folded['params'], dtype=dtype
-    )
+  in_bfloat16 = precision == 'bfloat16'
+  if in_bfloat16 and fused.fits(config, skeleton) and fused.runs_here():
+    network = fused.make_network(config, skeleton, folded['params'])
   else:
+    dtype = jnp.bfloat16 if in_bfloat16 else jnp.float32
     model = models.build(config, skeleton, norm=FoldedNorm, dtype=dtype)
     network = functools.partial(model.apply, folded)
 

@@ -119,9 +119,6 @@ def test_bad_input_to_a_predictor():
   for sizes in ((), (0,)):
     with pytest.raises(ValueError, match='batch_sizes'):
       make(batch_sizes=sizes)
-  for precision in ('highest', 'bfloat16'):  # And 16 channels are too few.
-    with pytest.raises(FlagError, match='--one_kernel: is for SemGCN'):
-      make(precision=precision, one_kernel=True)
   with pytest.raises(FlagError, match='precision'):
     make(precision='fp16')
   with pytest.raises(UserError, match='evaluate.py'):
