@@ -30,24 +30,26 @@ except ImportError:
   triton = None
 
 Array = jax.Array
-# Rows, and warps that share them: what Hopper's matrix unit takes at once.
+# Rows at a time, and warps that share them: what Hopper's matrix unit takes at
+# once. A single pose takes half of them, sooner.
 _ROWS, _WARPS = 64, 4
-_NUM_OUT = 16  # Output channels, filled up to what a product takes.
+_FEW = 16  # Channels of input and output, filled up to what a product takes.
 
 
 def fits(config: Config, skeleton: Skeleton) -> bool:
   """Whether there is a kernel for a network: SemGCN with sizes that are powers
   of two, and not too large for one multiprocessor."""
-  joints = [skeleton.num_joints]
-  if config.non_local:
-    joints.append(len(skeleton.groups) or skeleton.num_joints)
+  joints = pooled = skeleton.num_joints
+  if config.non_local and skeleton.groups:
+    pooled = len(skeleton.groups)
   return (
     config.model == 'semgcn'
     and config.conv == 'semantic'
     and not config.refine
     and config.num_layers > 0
     and config.hid_dim in (32, 64, 128)
-    and all(count in (8, 16, 32, 64) for count in joints)
+    and joints in (8, 16, 32, 64)
+    and pooled in (joints // 2, joints)
   )
 
 
@@ -81,40 +83,31 @@ def make_network(
   Returns:
     Joints `[B, J, 2]`, normalised screen -> `[B, J, 3]`, metres.
   """
-  arguments = _arrange(config, skeleton, params, dtype)
-  joints, names = skeleton.num_joints, list(arguments)
-  channel_maps = ('itself', 'neighbours', 'nodes', 'out')
-  maps = [v for name, v in arguments.items() if name.endswith(channel_maps)]
-
-  def kernel(x_ref, *refs):
-    *given, y_ref = refs
-    rows = pl.program_id(0) * _ROWS + jnp.arange(_ROWS)
-    there = rows < y_ref.shape[0]
-    x = [
-      triton.load(x_ref.at[2 * rows + axis], mask=there, other=0)
-      for axis in range(2)
-    ]
-    y = _forward(x, dict(zip(names, given, strict=True)), config)
-    channels = jnp.arange(_NUM_OUT)[None]
-    triton.store(
-      y_ref.at[rows[:, None], channels],
-      y,
-      mask=there[:, None] & (channels < 3),
-    )
+  joints = skeleton.num_joints
 
   def network(inputs):
     count = len(inputs) * joints
+    tile = _ROWS if count > _ROWS // 2 else _ROWS // 2
+    with jax.ensure_compile_time_eval():  # The parameters are constants.
+      arguments = _arrange(config, skeleton, params, dtype, tile // joints)
+
+    def kernel(x_ref, *refs):
+      *given, y_ref = refs
+      rows = pl.program_id(0) * tile + jnp.arange(tile)[:, None]
+      there = rows < count
+      channels = jnp.arange(_FEW)[None]
+      x = triton.load(
+        x_ref.at[2 * rows + channels], mask=there & (channels < 2), other=0
+      )
+      y = _forward(x, dict(zip(arguments, given, strict=True)), config)
+      triton.store(y_ref.at[rows, channels], y, mask=there & (channels < 3))
+
     y = pl.pallas_call(
       kernel,
-      grid=-(-count // _ROWS),
+      grid=-(-count // tile),
       out_shape=jax.ShapeDtypeStruct((count, 3), jnp.float32),
-      cost_estimate=pl.CostEstimate(
-        flops=2 * count * sum(v.size for v in maps),
-        bytes_accessed=4 * count * (2 + 3)
-        + sum(v.nbytes for v in arguments.values()),
-        transcendentals=0,
-      ),
       compiler_params=triton.CompilerParams(num_warps=_WARPS, num_stages=1),
+      cost_estimate=_cost(arguments, count),
       interpret=interpret,
     )(inputs.ravel(), *arguments.values())
     return y.reshape(-1, joints, 3)
@@ -122,21 +115,41 @@ def make_network(
   return network
 
 
+def _cost(arguments: dict[str, Array], rows: int) -> pl.CostEstimate:
+  """Of the maps of channels, and of reading and writing everything once."""
+  maps = ('itself', 'neighbours', 'nodes', 'out')
+  weights = sum(v.size for name, v in arguments.items() if name.endswith(maps))
+  return pl.CostEstimate(
+    flops=2 * rows * weights,
+    bytes_accessed=4 * rows * (2 + 3)
+    + sum(v.nbytes for v in arguments.values()),
+    transcendentals=0,
+  )
+
+
 def _arrange(
-  config: Config, skeleton: Skeleton, params: dict[str, Any], dtype: Any
+  config: Config,
+  skeleton: Skeleton,
+  params: dict[str, Any],
+  dtype: Any,
+  poses: int,
 ) -> dict[str, Array]:
   """What the kernel reads, layers of one kind stacked."""
   mask = adjacency_mask(skeleton)
-  eye = np.eye(_ROWS // len(mask), dtype=np.float32)  # Of the poses.
+  eye = np.eye(poses, dtype=np.float32)
 
-  def conv(layer):
+  def conv(layer, channels, features):
+    kernel, bias = layer['kernel'], layer['bias']
+    missing = [(0, 0), (0, channels - kernel.shape[1])]
+    missing.append((0, features - kernel.shape[2]))
+    itself, neighbours = np.pad(kernel, missing)
     adjacency = np.asarray(semantic_adjacency(layer['edge_logits'], mask))
     diagonal = np.diag(adjacency)
     return {
-      'itself': layer['kernel'][0],
-      'neighbours': layer['kernel'][1],
-      'bias': layer['bias'],
-      'diagonal': np.tile(diagonal, len(eye)),
+      'itself': itself,
+      'neighbours': neighbours,
+      'bias': np.pad(bias, missing[2:]),
+      'diagonal': np.tile(diagonal, poses),
       'mixing': np.kron(eye, adjacency - np.diag(diagonal)),
     }
 
@@ -156,19 +169,18 @@ def _arrange(
       'out_bias': layer['out']['bias'],
     }
 
+  width = config.hid_dim
   blocks = [params[f'residual{i}'] for i in range(config.num_layers)]
-  last = params['output']
-  missing = _NUM_OUT - len(last['bias'])
-  last = last | {
-    'kernel': np.pad(last['kernel'], ((0, 0), (0, 0), (0, missing))),
-    'bias': np.pad(last['bias'], (0, missing)),
-  }
   parts = {
-    'input': conv(params['input']['conv']),
+    'input': conv(params['input']['conv'], _FEW, width),
     'hidden': _stack(
-      [conv(block[f'block{n}']['conv']) for block in blocks for n in (1, 2)]
+      [
+        conv(block[name]['conv'], width, width)
+        for block in blocks
+        for name in ('block1', 'block2')
+      ]
     ),
-    'output': conv(last),
+    'output': conv(params['output'], width, _FEW),
   }
   if config.non_local:
     names = ['input', *(f'residual{i}' for i in range(config.num_layers))]
@@ -185,9 +197,10 @@ def _arrange(
       'share': np.kron(eye, np.ones((len(mask), len(groups))) / len(groups)),
     }
   operands = ('mixing', 'itself', 'neighbours', 'nodes', 'out', 'pick')
+  ends = ('input', 'output')  # Are few channels, which stay float32.
   return {
     f'{part}_{name}': jnp.asarray(
-      value, dtype if name in operands and part != 'output' else jnp.float32
+      value, dtype if name in operands and part not in ends else jnp.float32
     )
     for part, fields in parts.items()
     for name, value in fields.items()
@@ -208,23 +221,16 @@ def _dot(x: Array, y: Array) -> Array:
   )
 
 
-def _forward(
-  inputs: list[Array], refs: dict[str, Any], config: Config
-) -> Array:
-  """In the kernel: a row `[R]` of each input channel -> `[R, 16]`."""
+def _forward(x: Array, refs: dict[str, Any], config: Config) -> Array:
+  """In the kernel, rows `[R, 16]` -> `[R, 16]`."""
 
   def conv(x, part, *index):
     def read(name):
       return refs[f'{part}_{name}'][(*index, ...)]
 
-    def map_channels(name):
-      if part != 'input':
-        return _dot(x, read(name))
-      kernel = refs[f'{part}_{name}']
-      return sum(z[:, None] * kernel[c] for c, z in enumerate(x))
-
-    y = read('diagonal')[:, None] * map_channels('itself')
-    return y + _dot(read('mixing'), map_channels('neighbours')) + read('bias')
+    y = read('diagonal')[:, None] * _dot(x, read('itself'))
+    neighbours = _dot(x, read('neighbours'))
+    return y + _dot(read('mixing'), neighbours) + read('bias')
 
   def non_local(x, index):
     if not config.non_local:
@@ -249,7 +255,7 @@ def _forward(
     y = jnp.maximum(conv(y, 'hidden', 2 * block + 1), 0)
     return non_local(x + y, block + 1)
 
-  x = jnp.maximum(conv(inputs, 'input'), 0)
+  x = jnp.maximum(conv(x, 'input'), 0)
   x = non_local(x, 0)
   x = jax.lax.fori_loop(0, config.num_layers, residual, x)
   return conv(x, 'output')

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from commands import fails, run
 
-from semgcn_jax import config, data, models, predictor
+from semgcn_jax import config, data, fused, models, predictor
 from semgcn_jax.errors import FlagError, UserError
 from semgcn_jax.evaluate import predict
 from semgcn_jax.skeleton import H36M
@@ -52,6 +52,34 @@ def test_predictor_equals_the_network(settings):
   )
   error = np.linalg.norm(rough(inputs) - expected) / np.linalg.norm(expected)
   assert 1e-4 < error < 0.05
+
+
+def test_one_kernel_where_a_gpu_runs_it(monkeypatch):
+  settings = config.preset('h36m_best', hid_dim=32, num_layers=1)
+  inputs = np.random.default_rng(0).normal(size=(5, 16, 2)).astype(np.float32)
+  variables = models.build(settings, H36M).init(jax.random.key(0), inputs)
+  made = []
+
+  def make_network(*args):
+    made.append(args)
+    return network(*args, dtype=jnp.float32, interpret=True)
+
+  network = fused.make_network
+  monkeypatch.setattr(fused, 'make_network', make_network)
+  assert not fused.runs_here()
+  monkeypatch.setattr(fused, 'runs_here', lambda: True)
+
+  def call(precision, settings=settings):
+    return predictor.make_predictor(
+      settings, H36M, variables, batch_sizes=(4,), precision=precision
+    )(inputs)
+
+  expected = call('highest')
+  assert not made
+  scale = abs(expected).max()
+  actual = call('bfloat16')  # With the mirrored poses, as the recipe has it.
+  np.testing.assert_allclose(actual / scale, expected / scale, atol=2e-6)
+  assert len(made) == 1
 
 
 def test_folding_behind_attention_with_a_scale_of_zero():
