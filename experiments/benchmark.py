@@ -83,6 +83,7 @@ def main():
   for precision, flops in ceilings.flops.items():
     print(f'  matrix product, {precision}: {flops / 1e12:.2f} TFLOP/s')
   print(f'  copy: {ceilings.bytes / 1e9:.0f} GB/s')
+  print(f'  smallest call: {ceilings.call_ms:.3f} ms')
   print(benchmark.HEADER)
   rows = []
 

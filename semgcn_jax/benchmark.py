@@ -33,10 +33,12 @@ class Ceilings:
   Attributes:
     flops: per second, of a large matrix product in each precision.
     bytes: per second, read and written by a large copy.
+    call_ms: of the smallest call, with its dispatch and the wait for it.
   """
 
   flops: dict[str, float]
   bytes: float
+  call_ms: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,12 +94,20 @@ def measure_ceilings(precisions: Sequence[str], repeats: int) -> Ceilings:
   # Not the identity, which would copy nothing.
   copy = jax.jit(jnp.negative)
   seconds = _median(lambda: copy(vector), repeats)
-  return Ceilings(flops, 2 * vector.nbytes / seconds)
+  one = jnp.ones(1)
+  return Ceilings(
+    flops,
+    bytes=2 * vector.nbytes / seconds,
+    call_ms=1e3 * _median(lambda: copy(one), 10 * repeats),
+  )
 
 
 def _median(call: Callable[[], Any], repeats: int) -> float:
-  """Seconds of a call that has been warmed up."""
+  """Seconds of a call, after calls that warm up caches and clocks."""
+  warm = time.perf_counter() + 0.2
   jax.block_until_ready(call())
+  while time.perf_counter() < warm:
+    jax.block_until_ready(call())
   seconds = []
   for _ in range(repeats):
     start = time.perf_counter()
@@ -193,8 +203,9 @@ def measure_epoch(config: Config, skeleton: Skeleton, num_poses: int) -> str:
 
   Returns:
     A line with seconds, and the most memory of a device and of the host that
-    this process has used so far.
+    this process has used so far, and of the host before.
   """
+  before = _host_gigabytes()
   mesh = Mesh(np.array(jax.local_devices()), (train_step.AXIS,))
   arrays = random_arrays(config, skeleton, num_poses)
   resident = is_resident(arrays, config, mesh)
@@ -219,12 +230,16 @@ def measure_epoch(config: Config, skeleton: Skeleton, num_poses: int) -> str:
     seconds = time.perf_counter() - start
   stats = mesh.devices[0].memory_stats() or {}
   device = stats.get('peak_bytes_in_use', 0) / 1e9
-  host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
   return (
     f'an epoch of {num_poses:,} poses, {config.batch_size} a step,'
     f' {config.precision}: {seconds:.2f} s; at most {device:.2f} GB of a'
-    f' device, {host:.2f} GB of the host'
+    f' device, {_host_gigabytes():.2f} GB of the host ({before:.2f} before)'
   )
+
+
+def _host_gigabytes() -> float:
+  """The most memory that this process has used."""
+  return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
 def random_arrays(

@@ -107,24 +107,11 @@ def make_network(
       grid=-(-count // tile),
       out_shape=jax.ShapeDtypeStruct((count, 3), jnp.float32),
       compiler_params=triton.CompilerParams(num_warps=_WARPS, num_stages=1),
-      cost_estimate=_cost(arguments, count),
       interpret=interpret,
     )(inputs.ravel(), *arguments.values())
     return y.reshape(-1, joints, 3)
 
   return network
-
-
-def _cost(arguments: dict[str, Array], rows: int) -> pl.CostEstimate:
-  """Of the maps of channels, and of reading and writing everything once."""
-  maps = ('itself', 'neighbours', 'nodes', 'out')
-  weights = sum(v.size for name, v in arguments.items() if name.endswith(maps))
-  return pl.CostEstimate(
-    flops=2 * rows * weights,
-    bytes_accessed=4 * rows * (2 + 3)
-    + sum(v.nbytes for v in arguments.values()),
-    transcendentals=0,
-  )
 
 
 def _arrange(
