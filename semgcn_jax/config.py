@@ -6,6 +6,7 @@ import pathlib
 from typing import Any
 
 from semgcn_jax.errors import FlagError, UserError, choose, listed
+from semgcn_jax.files import replacing
 
 PRECISIONS = ('highest', 'default', 'bfloat16')
 
@@ -302,10 +303,10 @@ def preset(name: str, **overrides: Any) -> Config:
 
 
 def save(config: Config, path: pathlib.Path) -> None:
-  """Writes the config as JSON, under a temporary name first."""
-  temporary = path.with_suffix('.tmp')
-  temporary.write_text(json.dumps(dataclasses.asdict(config), indent=2) + '\n')
-  temporary.replace(path)
+  """Writes the config as JSON."""
+  with replacing(path) as temporary:
+    text = json.dumps(dataclasses.asdict(config), indent=2)
+    temporary.write_text(text + '\n')
 
 
 def load(path: pathlib.Path) -> Config:

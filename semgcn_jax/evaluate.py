@@ -17,6 +17,7 @@ from semgcn_jax.augment import flip
 from semgcn_jax.config import Config
 from semgcn_jax.data import Pairs
 from semgcn_jax.errors import FlagError
+from semgcn_jax.files import replacing
 from semgcn_jax.skeleton import Skeleton, bone_vectors
 
 # Columns of the table: key and heading. The first three are millimetres.
@@ -383,15 +384,14 @@ def check_output(path: pathlib.Path) -> None:
 
 
 def write_json(result: dict[str, Any], path: pathlib.Path) -> None:
-  """Writes a result, under a temporary name first.
+  """Writes a result.
 
   Raises:
     FlagError: the file cannot be written.
   """
   check_output(path)
-  temporary = path.with_name(path.name + '.tmp')
   try:
-    temporary.write_text(json.dumps(result, indent=2) + '\n')
-    temporary.replace(path)
+    with replacing(path) as temporary:
+      temporary.write_text(json.dumps(result, indent=2) + '\n')
   except OSError as error:
     raise FlagError(f'--output={path}: {error.strerror}') from error

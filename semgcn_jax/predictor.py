@@ -149,11 +149,11 @@ def make_predictor(
     parts, start = [], 0
     for size in split(len(inputs), compiled):
       part = inputs[start : start + size]
-      missing = size - len(part)
-      part = np.pad(part, ((0, missing), (0, 0), (0, 0)))
-      parts.append(compiled[size](part)[: size - missing])
+      if len(part) < size:  # The last.
+        part = np.pad(part, ((0, size - len(part)), (0, 0), (0, 0)))
+      parts.append(compiled[size](part))
       start += size
-    return np.concatenate([np.asarray(part) for part in parts])
+    return np.concatenate(parts)[: len(inputs)]
 
   predictor.compiled = compiled
   return predictor

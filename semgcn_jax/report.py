@@ -16,6 +16,7 @@ from semgcn_jax import workdir as run_folder
 from semgcn_jax.config import Config
 from semgcn_jax.errors import FlagError, listed
 from semgcn_jax.evaluate import rank
+from semgcn_jax.files import replacing
 from semgcn_jax.methods import METHODS, TABLES
 from semgcn_jax.skeleton import Skeleton, load_skeleton
 
@@ -184,9 +185,8 @@ def _plain_table(results: dict[str, Rows]) -> str:
 
 
 def _write_text(text: str, path: pathlib.Path) -> None:
-  temporary = path.with_name(path.name + '.tmp')
-  temporary.write_text(text)
-  temporary.replace(path)
+  with replacing(path) as temporary:
+    temporary.write_text(text)
 
 
 def _describe(config: Config, device: str) -> str:

@@ -25,6 +25,7 @@ from semgcn_jax import config as config_lib
 from semgcn_jax.checkpoints import Progress
 from semgcn_jax.config import Config
 from semgcn_jax.errors import FlagError, UserError, choose, listed
+from semgcn_jax.files import replacing
 from semgcn_jax.optimizers import learning_rate
 from semgcn_jax.skeleton import load_skeleton, save_skeleton
 from semgcn_jax.torch_names import entries, infer_model
@@ -314,15 +315,12 @@ def write(checkpoint: dict[str, Any], path: pathlib.Path) -> None:
     'state_dict': tensors(checkpoint['state_dict']),
     'optimizer': adam.state_dict() | {'state': tensors(moments)},
   }
-  temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
   try:
     path.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(whole, temporary, _use_new_zipfile_serialization=False)
-    temporary.replace(path)
+    with replacing(path) as temporary:
+      torch.save(whole, temporary, _use_new_zipfile_serialization=False)
   except (OSError, RuntimeError) as error:
     raise FlagError(f'--output={path}: cannot be written') from error
-  finally:
-    temporary.unlink(missing_ok=True)
 
 
 def import_run(

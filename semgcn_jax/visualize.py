@@ -13,6 +13,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from semgcn_jax.config import Config
 from semgcn_jax.evaluate import rank
+from semgcn_jax.files import replacing
 from semgcn_jax.skeleton import H36M, Skeleton
 
 
@@ -23,7 +24,7 @@ def plot_curves(
 
   Args:
     records: the lines of metrics.jsonl.
-    path: the PNG to write, under a temporary name first.
+    path: the PNG to write.
     config: of the run.
   """
   figure = _figure(9, 3.6)
@@ -270,7 +271,5 @@ def _tidy(axes: Axes) -> None:
 
 
 def _save(figure: Figure, path: pathlib.Path) -> None:
-  """Writes a PNG, under a temporary name first."""
-  temporary = path.with_suffix('.tmp')
-  figure.savefig(temporary, format='png', dpi=120)
-  temporary.replace(path)
+  with replacing(path) as temporary:
+    figure.savefig(temporary, format='png', dpi=120)

@@ -12,6 +12,7 @@ from typing import Any
 from semgcn_jax import config as config_lib
 from semgcn_jax.config import Config
 from semgcn_jax.errors import FlagError, UserError
+from semgcn_jax.files import replacing
 from semgcn_jax.skeleton import Skeleton, load_skeleton, save_skeleton
 
 # Fields that may change when a run is resumed: none of them touches a step,
@@ -21,7 +22,7 @@ RESUME_MAY_CHANGE = (
   'device_data',
 )
 # All that a run leaves that was killed before it had a config.
-BEGUN = ('config.tmp', 'skeleton.json')
+BEGUN = ('skeleton.json', '.skeleton.json.tmp', '.config.json.tmp')
 
 
 def holds_run(workdir: pathlib.Path) -> bool:
@@ -160,10 +161,9 @@ def read_records(workdir: pathlib.Path, epoch: int) -> list[dict[str, Any]]:
 
 
 def write_records(records: list[dict[str, Any]], workdir: pathlib.Path) -> None:
-  """Writes metrics.jsonl anew, under a temporary name first."""
-  temporary = workdir / 'metrics.tmp'
-  temporary.write_text(''.join(json.dumps(r) + '\n' for r in records))
-  temporary.replace(workdir / 'metrics.jsonl')
+  """Writes metrics.jsonl anew."""
+  with replacing(workdir / 'metrics.jsonl') as temporary:
+    temporary.write_text(''.join(json.dumps(r) + '\n' for r in records))
 
 
 def append_record(record: dict[str, Any], workdir: pathlib.Path) -> None:

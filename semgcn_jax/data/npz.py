@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from semgcn_jax.errors import UserError
+from semgcn_jax.files import replacing
 from semgcn_jax.skeleton import Skeleton
 
 # {subject: {action: [T, J, 3]}} and {subject: {action: [one [T, J, 2] each]}}.
@@ -76,25 +77,20 @@ def write_poses_2d(
 
 
 def _write(path: pathlib.Path, **objects: dict) -> None:
-  """Writes dicts to an npz archive, under a temporary name first.
+  """Writes dicts to an npz archive.
 
   Raises:
     UserError: it cannot be written; nothing is left under the final name.
   """
-  temporary = path.with_name(f'.{path.name}.tmp')
   arrays = {k: np.array(value, dtype=object) for k, value in objects.items()}
   try:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(temporary, 'wb') as file:
+    with replacing(path) as temporary, open(temporary, 'wb') as file:
       np.savez_compressed(file, **arrays)
-    temporary.replace(path)
   except OSError as error:
     raise UserError(
       f'{path}: cannot be written ({error.strerror}); give another --output_dir'
     ) from error
-  finally:
-    if temporary.exists():
-      temporary.unlink()
 
 
 def _read_dicts(path: pathlib.Path, key: str) -> dict[str, dict[str, Any]]:
