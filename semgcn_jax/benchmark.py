@@ -18,7 +18,7 @@ from semgcn_jax.checkpoints import Progress
 from semgcn_jax.config import Config
 from semgcn_jax.feeding import is_resident, make_feed
 from semgcn_jax.interrupts import StopRequest
-from semgcn_jax.predictor import make_predictor
+from semgcn_jax.predictor import make_predictor, num_parts
 from semgcn_jax.progress import ProgressBar
 from semgcn_jax.skeleton import Skeleton
 from semgcn_jax.train_step import matmul_precision
@@ -195,7 +195,10 @@ def measure_forward(
   # The dispatch counts too: one call is what a user waits for.
   seconds = [_median(lambda: forward(inputs), 10) for _ in range(repeats)]
   config = dataclasses.replace(config, num_seeds=1)
-  return _row('forward', config, 1, seconds, compile_s, forward, ceilings)
+  loops = num_parts(config.batch_size)
+  return _row(
+    'forward', config, 1, seconds, compile_s, forward, ceilings, loops
+  )
 
 
 def measure_epoch(config: Config, skeleton: Skeleton, num_poses: int) -> str:
@@ -266,7 +269,9 @@ def _row(
   compile_s: float,
   compiled: Any,
   ceilings: Ceilings,
+  loops: int = 1,
 ) -> Row:
+  """A row; the step is so many times what the compiler counts."""
   step = statistics.median(seconds)
   cost = compiled.cost_analysis()
   cost = cost[0] if isinstance(cost, list) else cost
@@ -277,7 +282,7 @@ def _row(
     + memory.temp_size_in_bytes
     - memory.alias_size_in_bytes
   )
-  flops, accessed = cost['flops'], cost['bytes accessed']
+  flops, accessed = loops * cost['flops'], loops * cost['bytes accessed']
   return Row(
     what=what,
     batch_size=config.batch_size,

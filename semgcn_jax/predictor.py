@@ -20,6 +20,8 @@ from semgcn_jax.skeleton import Skeleton
 from semgcn_jax.train_step import matmul_precision
 
 BATCH_SIZES = (1, 16, 256, 4096)
+# Poses at once of larger batches on a CPU: what its caches hold.
+_CPU_POSES = 256
 # What stands before a batch norm.
 _NORMALIZED = ('conv', 'out', 'linear')
 
@@ -128,6 +130,10 @@ def make_predictor(
     network = functools.partial(model.apply, folded)
 
   def forward(inputs):
+    parts = num_parts(len(inputs))
+    if parts > 1:
+      parts = inputs.reshape(parts, -1, *inputs.shape[1:])
+      return jax.lax.map(forward, parts).reshape(*inputs.shape[:2], -1)
     with matmul_precision(precision):
       return predict(network, inputs, skeleton, flip_test=config.flip_test)
 
@@ -157,6 +163,13 @@ def make_predictor(
 
   predictor.compiled = compiled
   return predictor
+
+
+def num_parts(batch_size: int) -> int:
+  """How many parts a program computes one after another."""
+  if jax.default_backend() != 'cpu' or batch_size % _CPU_POSES:
+    return 1
+  return batch_size // _CPU_POSES
 
 
 def split(poses: int, sizes: Iterable[int]) -> list[int]:

@@ -54,6 +54,20 @@ def test_predictor_equals_the_network(settings):
   assert 1e-4 < error < 0.05
 
 
+def test_large_batches_are_computed_in_parts():
+  assert [predictor.num_parts(size) for size in (1, 256, 300, 1024)] == [
+    *(1, 1, 1, 4),
+  ]
+  settings = config.preset('h36m_best', **SIZES)
+  inputs = np.random.default_rng(0).normal(size=(500, 16, 2)).astype(np.float32)
+  variables = models.build(settings, H36M).init(jax.random.key(0), inputs[:1])
+  whole, cut = (
+    predictor.make_predictor(settings, H36M, variables, batch_sizes=(size,))
+    for size in (500, 512)
+  )
+  np.testing.assert_allclose(cut(inputs), whole(inputs), rtol=1e-4, atol=1e-6)
+
+
 def test_one_kernel_where_a_gpu_runs_it(monkeypatch):
   settings = config.preset('h36m_best', hid_dim=32, num_layers=1)
   inputs = np.random.default_rng(0).normal(size=(5, 16, 2)).astype(np.float32)
