@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from by_loops import random
+from jax.sharding import AbstractDevice, AbstractMesh, use_abstract_mesh
 from skeletons import CHAIN, HAND
 
 from semgcn_jax import config, fused, models, predictor
@@ -20,6 +21,7 @@ LONG = Skeleton(
     *((8,), (9,), (10, 11, 12), (13, 14, 15)),
   ),
 )
+SIZES = {'hid_dim': 32, 'num_layers': 2}
 
 
 @pytest.mark.parametrize(
@@ -32,7 +34,7 @@ LONG = Skeleton(
   ],
 )
 def test_equals_the_network(skeleton, fields):
-  settings = config.preset('h36m', **{'hid_dim': 32, 'num_layers': 2} | fields)
+  settings = config.preset('h36m', **SIZES | fields)
   assert fused.fits(settings, skeleton)
   model = models.build(settings, skeleton)
   inputs = random(9, skeleton.num_joints, 2)  # Not a multiple of 64 rows.
@@ -52,6 +54,20 @@ def test_equals_the_network(skeleton, fields):
         atol=tolerance,
         err_msg=str(dtype),
       )
+
+
+@pytest.mark.parametrize('poses', [1, 9])
+def test_lowers_for_a_gpu(poses):
+  """As far as one gets without: to what its compiler takes."""
+  settings = config.preset('h36m', **SIZES)
+  inputs = random(poses, 16, 2)
+  variables = models.build(settings, H36M).init(jax.random.key(0), inputs)
+  params = jax.device_get(predictor.fold(variables))['params']
+  network = jax.jit(fused.make_network(settings, H36M, params))
+  device = AbstractDevice('NVIDIA H100 80GB HBM3', None, 'gpu')
+  with use_abstract_mesh(AbstractMesh((), (), abstract_device=device)):
+    lowered = network.trace(inputs).lower(lowering_platforms=('cuda',))
+  assert lowered.as_text().count('gpu.triton') == 1
 
 
 @pytest.mark.parametrize(
