@@ -105,7 +105,8 @@ def make_predictor(
 
   Returns:
     Joints `[N, J, 2]`, normalised screen -> `[N, J, 3]`, metres, root at the
-    origin; raises ValueError for another shape.
+    origin; NaN where a joint of the pose is not finite; raises ValueError for
+    another shape.
 
   Raises:
     UserError: the run's predictions have no scale of their own.
@@ -152,6 +153,9 @@ def make_predictor(
       )
     if not len(inputs):
       return np.zeros((0, skeleton.num_joints, 3), np.float32)
+    # A kernel takes several poses together, among which a NaN would spread.
+    finite = np.isfinite(inputs).all(axis=(1, 2))
+    inputs = np.where(finite[:, None, None], inputs, 0)
     parts, start = [], 0
     for size in split(len(inputs), compiled):
       part = inputs[start : start + size]
@@ -159,7 +163,9 @@ def make_predictor(
         part = np.pad(part, ((0, size - len(part)), (0, 0), (0, 0)))
       parts.append(compiled[size](part))
       start += size
-    return np.concatenate(parts)[: len(inputs)]
+    poses = np.concatenate(parts)[: len(inputs)]
+    poses[~finite] = np.nan
+    return poses
 
   predictor.compiled = compiled
   return predictor

@@ -94,6 +94,12 @@ def test_one_kernel_where_a_gpu_runs_it(monkeypatch):
   actual = call('bfloat16')  # With the mirrored poses, as the recipe has it.
   np.testing.assert_allclose(actual / scale, expected / scale, atol=2e-6)
   assert len(made) == 1
+  inputs[2, 3, 1] = np.nan
+  for precision in ('highest', 'bfloat16'):
+    poses = call(precision)
+    assert np.isnan(poses[2]).all()
+    poses[2] = expected[2]
+    np.testing.assert_allclose(poses / scale, expected / scale, atol=2e-6)
 
 
 def test_folding_behind_attention_with_a_scale_of_zero():
