@@ -40,6 +40,8 @@ _OUTPUT = flags.DEFINE_string('output', None, 'JSON file to write.')
 
 def main():
   cli.use_compilation_cache()
+  if 'num_seeds' in cli.config_flags():
+    raise FlagError('--num_seeds: use --seeds')
   base = cli.config_from_flags()
   skeleton = load_skeleton(base.skeleton)
   if _OUTPUT.value:
@@ -78,6 +80,11 @@ def main():
         f'--{flag.name}: {config.batch_size} does not split over {count}'
         ' devices'
       )
+  if forward and base.calibrates:
+    raise FlagError(
+      '--image_aligned, --scale_calibration: predictions have no scale of their'
+      ' own; leave the flag out, or measure none by --forward_batch_sizes='
+    )
   ceilings = benchmark.measure_ceilings(_PRECISIONS.value, _REPEATS.value)
   print(f'{available} {jax.local_devices()[0].device_kind}; measured ceilings:')
   for precision, flops in ceilings.flops.items():

@@ -18,7 +18,7 @@ from semgcn_jax.checkpoints import Progress
 from semgcn_jax.config import Config
 from semgcn_jax.feeding import is_resident, make_feed
 from semgcn_jax.interrupts import StopRequest
-from semgcn_jax.predictor import make_predictor, num_parts
+from semgcn_jax.predictor import make_predictor, split
 from semgcn_jax.progress import ProgressBar
 from semgcn_jax.skeleton import Skeleton
 from semgcn_jax.train_step import matmul_precision
@@ -55,7 +55,8 @@ class Row:
     poses_per_second: that it makes, of all seeds.
     compile_s: tracing, compiling and the first call.
     memory_mb: of one device: arguments, results and temporaries.
-    flops: of a step on one device, as the compiler counts them.
+    flops: of a step on one device, as the compiler counts them; it does not
+      see into `fused`, where they are 0.
     bytes: accessed by a step on one device, likewise.
     flops_share: of the measured ceiling.
     bytes_share: of the measured ceiling; above one where caches serve.
@@ -167,7 +168,9 @@ def measure_training(
     jax.block_until_ready(losses)
     seconds.append((time.perf_counter() - start) / config.chunk_steps)
   # The compiler counts the loop over the steps once.
-  return _row('train', config, devices, seconds, compile_s, compiled, ceilings)
+  return _row(
+    'train', config, devices, seconds, compile_s, [compiled], ceilings
+  )
 
 
 def measure_forward(
@@ -183,22 +186,28 @@ def measure_forward(
   inputs = jax.random.normal(jax.random.PRNGKey(0), shape)
   variables = jax.jit(model.init)(jax.random.PRNGKey(1), inputs[:1])
   start = time.perf_counter()
-  forward = make_predictor(
+  programs = make_predictor(
     config,
     skeleton,
     variables,
     batch_sizes=[config.batch_size],
     precision=config.precision,
-  ).compiled[config.batch_size]
-  jax.block_until_ready(forward(inputs))
+  ).compiled
+  sizes = split(config.batch_size, programs)
+  calls = [
+    (programs[size], jnp.resize(inputs, (size, *shape[1:]))) for size in sizes
+  ]
+
+  def forward():
+    return [program(part) for program, part in calls]
+
+  jax.block_until_ready(forward())
   compile_s = time.perf_counter() - start
   # The dispatch counts too: one call is what a user waits for.
-  seconds = [_median(lambda: forward(inputs), 10) for _ in range(repeats)]
+  seconds = [_median(forward, 10) for _ in range(repeats)]
   config = dataclasses.replace(config, num_seeds=1)
-  loops = num_parts(config.batch_size)
-  return _row(
-    'forward', config, 1, seconds, compile_s, forward, ceilings, loops
-  )
+  programs = [program for program, _ in calls]
+  return _row('forward', config, 1, seconds, compile_s, programs, ceilings)
 
 
 def measure_epoch(config: Config, skeleton: Skeleton, num_poses: int) -> str:
@@ -267,22 +276,25 @@ def _row(
   devices: int,
   seconds: Sequence[float],
   compile_s: float,
-  compiled: Any,
+  programs: Sequence[Any],
   ceilings: Ceilings,
-  loops: int = 1,
 ) -> Row:
-  """A row; the step is so many times what the compiler counts."""
+  """A row, of a step that calls these compiled programs."""
   step = statistics.median(seconds)
-  cost = compiled.cost_analysis()
-  cost = cost[0] if isinstance(cost, list) else cost
-  memory = compiled.memory_analysis()
-  used = (
-    memory.argument_size_in_bytes
-    + memory.output_size_in_bytes
-    + memory.temp_size_in_bytes
-    - memory.alias_size_in_bytes
-  )
-  flops, accessed = loops * cost['flops'], loops * cost['bytes accessed']
+  flops = accessed = used = 0
+  for program in programs:
+    cost = program.cost_analysis()
+    cost = cost[0] if isinstance(cost, list) else cost
+    flops += cost['flops']
+    accessed += cost['bytes accessed']
+    memory = program.memory_analysis()
+    total = (
+      memory.argument_size_in_bytes
+      + memory.output_size_in_bytes
+      + memory.temp_size_in_bytes
+      - memory.alias_size_in_bytes
+    )
+    used = max(used, total)
   return Row(
     what=what,
     batch_size=config.batch_size,
@@ -309,10 +321,14 @@ HEADER = (
 
 def format_row(row: Row) -> str:
   """A line of the table below `HEADER`."""
-  return (
+  line = (
     f'{row.what:8}{row.batch_size:7,}{row.precision:>10}{row.devices:8}'
     f'{row.seeds:6}{row.step_ms:10.3f}'
-    f'{row.poses_per_second:12,.0f}{row.compile_s:10.1f}'
-    f'{row.memory_mb:9,.0f}{row.flops / 1e9:9.3f}{row.bytes / 1e9:8.3f}'
+    f'{row.poses_per_second:12,.0f}{row.compile_s:10.1f}{row.memory_mb:9,.0f}'
+  )
+  if not row.flops:
+    return line
+  return line + (
+    f'{row.flops / 1e9:9.3f}{row.bytes / 1e9:8.3f}'
     f'{100 * row.flops_share:9.1f}{100 * row.bytes_share:7.1f}'
   )

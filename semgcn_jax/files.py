@@ -1,6 +1,7 @@
 """Writing files so that nothing is lost when writing fails."""
 
 import contextlib
+import os
 import pathlib
 from collections.abc import Iterator
 
@@ -10,10 +11,12 @@ def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
   """Gives a temporary name beside `path`; what is written there takes its place
   when all went well.
 
+  Processes that write the same file do not meet: the last one's is there.
+
   Raises:
     OSError: it cannot be written; `path` is as it was.
   """
-  temporary = path.with_name(f'.{path.name}.tmp')
+  temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
   try:
     yield temporary
     temporary.replace(path)

@@ -24,14 +24,14 @@ from semgcn_jax.functional import semantic_adjacency
 from semgcn_jax.graph import adjacency_mask
 from semgcn_jax.skeleton import Skeleton
 
-try:  # Not in every jaxlib; and deprecated by JAX in favour of Hopper alone.
+try:  # Not in every jaxlib. JAX prefers Mosaic GPU by now, which needs Hopper.
   from jax.experimental.pallas import triton
 except ImportError:
   triton = None
 
 Array = jax.Array
 # Rows at a time, and warps that share them: what Hopper's matrix unit takes at
-# once. A single pose takes half of them, sooner.
+# once. What fits into half of them is done sooner with half.
 _ROWS, _WARPS = 64, 4
 _FEW = 16  # Channels of input and output, filled up to what a product takes.
 
@@ -55,7 +55,7 @@ def fits(config: Config, skeleton: Skeleton) -> bool:
 
 def runs_here() -> bool:
   """Whether the default device is an NVIDIA GPU that computes in bfloat16."""
-  device = jax.local_devices()[0]
+  (device,) = jnp.zeros(()).devices()
   return (
     triton is not None
     and 'NVIDIA' in device.device_kind
@@ -77,7 +77,8 @@ def make_network(
     config: of the run; must fit.
     skeleton: of the poses.
     params: of the model with folded norms, see `predictor.fold`.
-    dtype: of the operands of products; sums and activations are float32.
+    dtype: of the operands of products; but for those of the first and the last
+      layer, which are float32 (tf32 on a GPU), as all sums and activations.
     interpret: runs it without a GPU, slowly.
 
   Returns:
@@ -184,7 +185,7 @@ def _arrange(
       'share': np.kron(eye, np.ones((len(mask), len(groups))) / len(groups)),
     }
   operands = ('mixing', 'itself', 'neighbours', 'nodes', 'out', 'pick')
-  ends = ('input', 'output')  # Are few channels, which stay float32.
+  ends = ('input', 'output')  # Few channels, and the error is made here.
   return {
     f'{part}_{name}': jnp.asarray(
       value, dtype if name in operands and part not in ends else jnp.float32

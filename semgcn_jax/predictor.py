@@ -20,8 +20,7 @@ from semgcn_jax.skeleton import Skeleton
 from semgcn_jax.train_step import matmul_precision
 
 BATCH_SIZES = (1, 16, 256, 4096)
-# Poses at once of larger batches on a CPU: what its caches hold.
-_CPU_POSES = 256
+_CPU_BATCH_SIZE = 256  # At most on a CPU, whose caches hold no more.
 # What stands before a batch norm.
 _NORMALIZED = ('conv', 'out', 'linear')
 
@@ -100,7 +99,8 @@ def make_predictor(
     config: of the run; model fields and flip_test count.
     skeleton: of the poses.
     variables: params and batch_stats.
-    batch_sizes: to compile for; others are cut, or filled up, see `split`.
+    batch_sizes: to compile for, on a CPU up to 256; others are cut, or filled
+      up, see `split`.
     precision: of the products, as `--precision` has it.
 
   Returns:
@@ -114,8 +114,11 @@ def make_predictor(
     ValueError: bad batch sizes.
   """
   choose('precision', precision, dict.fromkeys(config_lib.PRECISIONS))
-  if not batch_sizes or min(batch_sizes) < 1:
+  sizes = {int(size) for size in batch_sizes}
+  if not sizes or min(sizes) < 1:
     raise ValueError(f'batch_sizes {batch_sizes}: give some above 0')
+  if jax.default_backend() == 'cpu':
+    sizes = {min(size, _CPU_BATCH_SIZE) for size in sizes}
   if config.calibrates:
     raise UserError(
       'predictions of runs with --image_aligned or --scale_calibration need the'
@@ -131,10 +134,6 @@ def make_predictor(
     network = functools.partial(model.apply, folded)
 
   def forward(inputs):
-    parts = num_parts(len(inputs))
-    if parts > 1:
-      parts = inputs.reshape(parts, -1, *inputs.shape[1:])
-      return jax.lax.map(forward, parts).reshape(*inputs.shape[:2], -1)
     with matmul_precision(precision):
       return predict(network, inputs, skeleton, flip_test=config.flip_test)
 
@@ -142,7 +141,7 @@ def make_predictor(
     size: jax.jit(forward)
     .lower(jax.ShapeDtypeStruct((size, skeleton.num_joints, 2), jnp.float32))
     .compile()
-    for size in sorted(batch_sizes)
+    for size in sorted(sizes)
   }
 
   def predictor(inputs):
@@ -169,13 +168,6 @@ def make_predictor(
 
   predictor.compiled = compiled
   return predictor
-
-
-def num_parts(batch_size: int) -> int:
-  """How many parts a program computes one after another."""
-  if jax.default_backend() != 'cpu' or batch_size % _CPU_POSES:
-    return 1
-  return batch_size // _CPU_POSES
 
 
 def split(poses: int, sizes: Iterable[int]) -> list[int]:

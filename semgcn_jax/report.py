@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import json
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import jax
@@ -40,7 +40,6 @@ def write(workdir: pathlib.Path, command: str) -> str:
   """
   runs = _gather(workdir)
   results = {preset: rows for preset, (_, rows) in runs.items()}
-  device = jax.devices()[0].device_kind
   lines = [
     '# The methods of the paper, retrained',
     '',
@@ -52,8 +51,8 @@ def write(workdir: pathlib.Path, command: str) -> str:
     ' of training all seeds, with compiling, without evaluation.',
     '',
   ]
-  for preset, (config, _) in runs.items():
-    lines.append(f'- `{preset}`: {_describe(config, device)}')
+  for preset, (config, rows) in runs.items():
+    lines.append(f'- `{preset}`: {_describe(config, rows)}')
   for table in TABLES:
     names = [method.name for method in METHODS if table in method.tables]
     rows = _table(runs, names)
@@ -71,7 +70,6 @@ def write(workdir: pathlib.Path, command: str) -> str:
     _write_text('\n'.join(lines) + '\n', workdir / 'report.md')
     result = {
       'command': command,
-      'device': device,
       'presets': {
         preset: {'config': _portable(config), 'methods': rows}
         for preset, (config, rows) in runs.items()
@@ -116,11 +114,11 @@ def summarize_run(
     records: of every epoch.
 
   Returns:
-    {'num_params', 'seconds' (of training, without evaluation), 'epoch' (the
-    best), 'mpjpe', 'p_mpjpe' (over all poses), 'mpjpe_action',
-    'p_mpjpe_action' (means over actions), each with '..._sd' (0 of one seed),
-    'seeds' (MPJPE of each), 'actions' {name: MPJPE}, 'curve' {'train_loss',
-    'mpjpe', 'mpjpe_sd': one an epoch}}; errors in mm.
+    {'num_params', 'seconds' (of training, without evaluation), 'devices' (it
+    was trained on), 'epoch' (the best), 'mpjpe', 'p_mpjpe' (over all poses),
+    'mpjpe_action', 'p_mpjpe_action' (means over actions), each with '..._sd'
+    (0 of one seed), 'seeds' (MPJPE of each), 'actions' {name: MPJPE}, 'curve'
+    {'train_loss', 'mpjpe', 'mpjpe_sd': one an epoch}}; errors in mm.
   """
   best = min(records, key=lambda record: rank(record, config.choose_on))
   errors = ('mpjpe', 'p_mpjpe', 'mpjpe_action', 'p_mpjpe_action')
@@ -129,6 +127,7 @@ def summarize_run(
       dataclasses.replace(config, num_seeds=1), skeleton
     ),
     'seconds': sum(record['seconds'] for record in records),
+    'devices': _listed_once(r.get('devices', 'unknown') for r in records),
     'epoch': best['epoch'],
     **{name: best[name] for name in errors},
     **{f'{name}_sd': best.get(f'{name}_sd', 0.0) for name in errors},
@@ -189,7 +188,11 @@ def _write_text(text: str, path: pathlib.Path) -> None:
     temporary.write_text(text)
 
 
-def _describe(config: Config, device: str) -> str:
+def _listed_once(names: Iterable[str]) -> str:
+  return listed(dict.fromkeys(names))
+
+
+def _describe(config: Config, rows: Rows) -> str:
   seeds = 'seeds ' if config.num_seeds > 1 else 'seed '
   seeds += listed(map(str, config.seeds))
   epoch = {
@@ -198,10 +201,12 @@ def _describe(config: Config, device: str) -> str:
     'test': 'the best on the test set',
   }[config.choose_on]
   mean = 'actions' if config.dataset == 'h36m' else 'all test poses'
+  epochs = '1 epoch' if config.epochs == 1 else f'{config.epochs} epochs'
+  devices = _listed_once(row['devices'] for row in rows.values())
   return (
-    f'{config.dataset}, recipe {config.recipe}, {config.epochs} epochs, scored'
-    f' after {epoch}, batch {config.batch_size}, precision {config.precision},'
-    f' {seeds}, on {jax.device_count()} {device}; means over {mean}'
+    f'{config.dataset}, recipe {config.recipe}, {epochs}, scored after {epoch},'
+    f' batch {config.batch_size}, precision {config.precision}, {seeds}, on'
+    f' {devices}; means over {mean}'
   )
 
 

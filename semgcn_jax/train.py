@@ -200,11 +200,11 @@ def train_and_evaluate(
       num_params //= config.num_seeds
       seeds = f', {config.num_seeds} seeds' if config.num_seeds > 1 else ''
       dropped = f', the last {rest} of each shuffle are dropped' if rest else ''
+      devices = f'{jax.device_count()} {mesh.devices[0].device_kind}'
       lines.append(
-        f'{config.model}: {num_params:,} parameters, on {jax.device_count()}'
-        f' {mesh.devices[0].device_kind}; {steps} steps of {config.batch_size}'
-        f' poses an epoch{dropped}; learning rate {peak_rate(config):.2g}'
-        f'{seeds}'
+        f'{config.model}: {num_params:,} parameters, on {devices};'
+        f' {steps} steps of {config.batch_size} poses an epoch{dropped};'
+        f' learning rate {peak_rate(config):.2g}{seeds}'
       )
       megabytes = sum(array.nbytes for array in arrays.values()) / 1e6
       where = 'on each device' if resident else 'streamed from the host'
@@ -240,6 +240,7 @@ def train_and_evaluate(
           'train_loss': progress.loss_sum / steps,
           'seconds': seconds,
           'poses_per_second': poses / elapsed,
+          'devices': devices,
         } | score(state.scored)
         progress = Progress(
           progress.epoch + 1,

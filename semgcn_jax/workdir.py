@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import pathlib
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,7 +23,7 @@ RESUME_MAY_CHANGE = (
   'device_data',
 )
 # All that a run leaves that was killed before it had a config.
-BEGUN = ('skeleton.json', '.skeleton.json.tmp', '.config.json.tmp')
+_BEGUN = re.compile(r'skeleton\.json|\.(skeleton|config)\.json\.\d+\.tmp')
 
 
 def holds_run(workdir: pathlib.Path) -> bool:
@@ -39,7 +40,7 @@ def check(config: Config, workdir: pathlib.Path, resume: bool) -> None:
     if not holds_run(workdir):
       strangers = workdir.exists() and (
         not workdir.is_dir()
-        or any(path.name not in BEGUN for path in workdir.iterdir())
+        or not all(_BEGUN.fullmatch(path.name) for path in workdir.iterdir())
       )
       if strangers:
         raise FlagError(

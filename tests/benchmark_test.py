@@ -48,6 +48,8 @@ def test_bad_flags():
   fails(*tiny, '--batch_sizes=a', status=2, message='give whole numbers')
   fails(*tiny, '--batch_sizes=66', status=2, message='does not split over 4')
   fails(*tiny, '--devices=5', status=2, message='must be from 1 to 4')
+  fails(*tiny, '--num_seeds=3', status=2, message='use --seeds')
+  fails(*tiny, '--image_aligned', status=2, message='leave the flag out')
   fails(*tiny, '--precisions=fp16', status=2, message='--precisions=fp16')
   fails(
     *(*tiny, '--epoch_batch_sizes=600'),

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 
 from semgcn_jax.files import replacing
@@ -21,4 +24,26 @@ def test_a_failure_leaves_it_as_it_was(tmp_path):
   with pytest.raises(FileNotFoundError), replacing(path):
     pass  # Nothing was written.
   assert path.read_text() == 'before'
+  assert list(tmp_path.iterdir()) == [path]
+
+
+def test_writers_of_one_file_do_not_meet(tmp_path):
+  path = tmp_path / 'a.txt'
+  write = f"""
+import pathlib, sys
+from semgcn_jax.files import replacing
+for _ in range(500):
+  with replacing(pathlib.Path({str(path)!r})) as temporary:
+    with open(temporary, 'w') as file:
+      for _ in range(100):
+        file.write(sys.argv[1])
+        file.flush()
+"""
+  writers = [
+    subprocess.Popen([sys.executable, '-c', write, letter]) for letter in 'ab'
+  ]
+  while any(writer.poll() is None for writer in writers):
+    if path.exists():
+      assert path.read_text() in ('a' * 100, 'b' * 100)
+  assert [writer.returncode for writer in writers] == [0, 0]
   assert list(tmp_path.iterdir()) == [path]

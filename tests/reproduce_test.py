@@ -78,6 +78,8 @@ def test_a_killed_command_goes_on_and_repeats_nothing(tmp_path):
     assert row['seeds'] == seeds
     np.testing.assert_allclose(row['mpjpe'], np.mean(seeds))
     np.testing.assert_allclose(row['mpjpe_sd'], np.std(seeds, ddof=1))
+    assert {record['devices'] for record in records} == {row['devices']}
+    assert f', on {row["devices"]};' in text
     assert row['curve']['mpjpe'] == [record['mpjpe'] for record in records]
     assert f'| {name} | {row["num_params"]:,} |' in text
     assert f'{row["mpjpe"]:.1f} ± {row["mpjpe_sd"]:.1f}' in text

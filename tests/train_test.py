@@ -226,7 +226,7 @@ def test_a_run_belongs_to_one_process(tmp_path):
 
 
 def test_a_run_killed_at_its_very_start_can_be_started(tmp_path):
-  (tmp_path / '.config.json.tmp').write_text('{')
+  (tmp_path / '.config.json.123.tmp').write_text('{')
   run_folder.check(TINY, tmp_path, True)
   run_folder.check(TINY, tmp_path, False)
 
