@@ -186,27 +186,27 @@ def measure_forward(
   inputs = jax.random.normal(jax.random.PRNGKey(0), shape)
   variables = jax.jit(model.init)(jax.random.PRNGKey(1), inputs[:1])
   start = time.perf_counter()
-  programs = make_predictor(
+  compiled = make_predictor(
     config,
     skeleton,
     variables,
     batch_sizes=[config.batch_size],
     precision=config.precision,
   ).compiled
-  sizes = split(config.batch_size, programs)
-  calls = [
-    (programs[size], jnp.resize(inputs, (size, *shape[1:]))) for size in sizes
-  ]
+  sizes = split(config.batch_size, compiled)
+  programs = [compiled[size] for size in sizes]
+  parts = [jnp.resize(inputs, (size, *shape[1:])) for size in sizes]
 
   def forward():
-    return [program(part) for program, part in calls]
+    return [
+      program(part) for program, part in zip(programs, parts, strict=True)
+    ]
 
   jax.block_until_ready(forward())
   compile_s = time.perf_counter() - start
   # The dispatch counts too: one call is what a user waits for.
   seconds = [_median(forward, 10) for _ in range(repeats)]
   config = dataclasses.replace(config, num_seeds=1)
-  programs = [program for program, _ in calls]
   return _row('forward', config, 1, seconds, compile_s, programs, ceilings)
 
 

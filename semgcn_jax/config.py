@@ -6,7 +6,7 @@ import pathlib
 from typing import Any
 
 from semgcn_jax.errors import FlagError, UserError, choose, listed
-from semgcn_jax.files import replacing
+from semgcn_jax.files import write_text
 
 PRECISIONS = ('highest', 'default', 'bfloat16')
 
@@ -304,9 +304,7 @@ def preset(name: str, **overrides: Any) -> Config:
 
 def save(config: Config, path: pathlib.Path) -> None:
   """Writes the config as JSON."""
-  with replacing(path) as temporary:
-    text = json.dumps(dataclasses.asdict(config), indent=2)
-    temporary.write_text(text + '\n')
+  write_text(path, json.dumps(dataclasses.asdict(config), indent=2) + '\n')
 
 
 def load(path: pathlib.Path) -> Config:

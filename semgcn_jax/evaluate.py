@@ -17,7 +17,7 @@ from semgcn_jax.augment import flip
 from semgcn_jax.config import Config
 from semgcn_jax.data import Pairs
 from semgcn_jax.errors import FlagError
-from semgcn_jax.files import replacing
+from semgcn_jax.files import write_text
 from semgcn_jax.skeleton import Skeleton, bone_vectors
 
 # Columns of the table: key and heading. The first three are millimetres.
@@ -391,7 +391,6 @@ def write_json(result: dict[str, Any], path: pathlib.Path) -> None:
   """
   check_output(path)
   try:
-    with replacing(path) as temporary:
-      temporary.write_text(json.dumps(result, indent=2) + '\n')
+    write_text(path, json.dumps(result, indent=2) + '\n')
   except OSError as error:
     raise FlagError(f'--output={path}: {error.strerror}') from error

@@ -6,6 +6,12 @@ import pathlib
 from collections.abc import Iterator
 
 
+def write_text(path: pathlib.Path, text: str) -> None:
+  """Writes a text file; see `replacing`."""
+  with replacing(path) as temporary:
+    temporary.write_text(text)
+
+
 @contextlib.contextmanager
 def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
   """Gives a temporary name beside `path`; what is written there takes its place

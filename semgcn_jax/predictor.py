@@ -114,7 +114,7 @@ def make_predictor(
     ValueError: bad batch sizes.
   """
   choose('precision', precision, dict.fromkeys(config_lib.PRECISIONS))
-  sizes = {int(size) for size in batch_sizes}
+  sizes = set(batch_sizes)
   if not sizes or min(sizes) < 1:
     raise ValueError(f'batch_sizes {batch_sizes}: give some above 0')
   if jax.default_backend() == 'cpu':

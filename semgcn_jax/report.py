@@ -16,7 +16,7 @@ from semgcn_jax import workdir as run_folder
 from semgcn_jax.config import Config
 from semgcn_jax.errors import FlagError, listed
 from semgcn_jax.evaluate import rank
-from semgcn_jax.files import replacing
+from semgcn_jax.files import write_text
 from semgcn_jax.methods import METHODS, TABLES
 from semgcn_jax.skeleton import Skeleton, load_skeleton
 
@@ -67,7 +67,7 @@ def write(workdir: pathlib.Path, command: str) -> str:
         *_figures(preset, config, rows, workdir),
       ]
       lines += _action_table(rows, config)
-    _write_text('\n'.join(lines) + '\n', workdir / 'report.md')
+    write_text(workdir / 'report.md', '\n'.join(lines) + '\n')
     result = {
       'command': command,
       'presets': {
@@ -75,7 +75,7 @@ def write(workdir: pathlib.Path, command: str) -> str:
         for preset, (config, rows) in runs.items()
       },
     }
-    _write_text(json.dumps(result, indent=2) + '\n', workdir / 'report.json')
+    write_text(workdir / 'report.json', json.dumps(result, indent=2) + '\n')
   except OSError as error:
     raise FlagError(
       f'--workdir={workdir}: the report cannot be written ({error.strerror})'
@@ -181,11 +181,6 @@ def _plain_table(results: dict[str, Rows]) -> str:
     cells.append(_both(published.PAPER, name))
     lines.append(f'{name:{width}}' + ''.join(f'{c:>18}' for c in cells))
   return '\n'.join(lines)
-
-
-def _write_text(text: str, path: pathlib.Path) -> None:
-  with replacing(path) as temporary:
-    temporary.write_text(text)
 
 
 def _listed_once(names: Iterable[str]) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from semgcn_jax.errors import FlagError, UserError, listed
-from semgcn_jax.files import replacing
+from semgcn_jax.files import write_text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -341,8 +341,7 @@ def load_skeleton(name: str) -> Skeleton:
 
 def save_skeleton(skeleton: Skeleton, path: pathlib.Path) -> None:
   """Writes what `load_skeleton` reads."""
-  with replacing(path) as temporary:
-    temporary.write_text(json.dumps(dataclasses.asdict(skeleton)) + '\n')
+  write_text(path, json.dumps(dataclasses.asdict(skeleton)) + '\n')
 
 
 def _to_tuple(value):

@@ -13,7 +13,7 @@ from typing import Any
 from semgcn_jax import config as config_lib
 from semgcn_jax.config import Config
 from semgcn_jax.errors import FlagError, UserError
-from semgcn_jax.files import replacing
+from semgcn_jax.files import write_text
 from semgcn_jax.skeleton import Skeleton, load_skeleton, save_skeleton
 
 # Fields that may change when a run is resumed: none of them touches a step,
@@ -163,8 +163,8 @@ def read_records(workdir: pathlib.Path, epoch: int) -> list[dict[str, Any]]:
 
 def write_records(records: list[dict[str, Any]], workdir: pathlib.Path) -> None:
   """Writes metrics.jsonl anew."""
-  with replacing(workdir / 'metrics.jsonl') as temporary:
-    temporary.write_text(''.join(json.dumps(r) + '\n' for r in records))
+  text = ''.join(json.dumps(record) + '\n' for record in records)
+  write_text(workdir / 'metrics.jsonl', text)
 
 
 def append_record(record: dict[str, Any], workdir: pathlib.Path) -> None:

@@ -3,14 +3,13 @@ import sys
 
 import pytest
 
-from semgcn_jax.files import replacing
+from semgcn_jax.files import replacing, write_text
 
 
 def test_a_file_is_replaced_when_all_went_well(tmp_path):
   path = tmp_path / 'a.json'
   for text in ('first', 'second'):
-    with replacing(path) as temporary:
-      temporary.write_text(text)
+    write_text(path, text)
     assert path.read_text() == text
   assert list(tmp_path.iterdir()) == [path]
 
