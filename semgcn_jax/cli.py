@@ -145,6 +145,8 @@ def run(main: Callable[[], None]) -> None:
     sys.unraisablehook = _hook
     # A terminated command cleans up as an interrupted one does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # JAX would take most of a GPU at once, and up to 2 GB of the host for that.
+    os.environ.setdefault('XLA_PYTHON_CLIENT_PREALLOCATE', 'false')
     # jax and orbax tell every step; what matters reaches the user otherwise.
     logging.getLogger().setLevel(logging.WARNING)
     logging.getLogger('absl').setLevel(logging.ERROR)

@@ -30,10 +30,11 @@ except ImportError:
   triton = None
 
 Array = jax.Array
-# Rows at a time, and warps that share them: what Hopper's matrix unit takes at
-# once. What fits into half of them is done sooner with half.
-_ROWS, _WARPS = 64, 4
-_FEW = 16  # Channels of input and output, filled up to what a product takes.
+_LEAST = 16  # Rows, columns or channels of a product; fewer are filled up.
+# Rows at a time, and warps that share them. The most is what Hopper's matrix
+# unit takes at once; fewer poses are done sooner on more multiprocessors.
+_TILES, _WARPS = (_LEAST, 32, 64), 4
+_MULTIPROCESSORS = 128  # About.
 
 
 def fits(config: Config, skeleton: Skeleton) -> bool:
@@ -88,7 +89,12 @@ def make_network(
 
   def network(inputs):
     count = len(inputs) * joints
-    tile = _ROWS if count > _ROWS // 2 else _ROWS // 2
+    fitting = (
+      rows
+      for rows in _TILES
+      if joints <= rows and count <= rows * _MULTIPROCESSORS
+    )
+    tile = next(fitting, _TILES[-1])
     with jax.ensure_compile_time_eval():  # The parameters are constants.
       arguments = _arrange(config, skeleton, params, dtype, tile // joints)
 
@@ -96,7 +102,7 @@ def make_network(
       *given, y_ref = refs
       rows = pl.program_id(0) * tile + jnp.arange(tile)[:, None]
       there = rows < count
-      channels = jnp.arange(_FEW)[None]
+      channels = jnp.arange(_LEAST)[None]
       x = triton.load(
         x_ref.at[2 * rows + channels], mask=there & (channels < 2), other=0
       )
@@ -160,7 +166,7 @@ def _arrange(
   width = config.hid_dim
   blocks = [params[f'residual{i}'] for i in range(config.num_layers)]
   parts = {
-    'input': conv(params['input']['conv'], _FEW, width),
+    'input': conv(params['input']['conv'], _LEAST, width),
     'hidden': _stack(
       [
         conv(block[name]['conv'], width, width)
@@ -168,7 +174,7 @@ def _arrange(
         for name in ('block1', 'block2')
       ]
     ),
-    'output': conv(params['output'], width, _FEW),
+    'output': conv(params['output'], width, _LEAST),
   }
   if config.non_local:
     names = ['input', *(f'residual{i}' for i in range(config.num_layers))]
@@ -180,9 +186,13 @@ def _arrange(
     pick = np.zeros((max(map(len, groups)), len(groups), len(mask)))
     for member, n in np.ndindex(pick.shape[:2]):
       pick[member, n, groups[n][member % len(groups[n])]] = 1
+    share = np.kron(eye, np.ones((len(mask), len(groups))) / len(groups))
+    missing = (0, max(_LEAST - poses * len(groups), 0))
     parts['pool'] = {
-      'pick': np.stack([np.kron(eye, member) for member in pick]),
-      'share': np.kron(eye, np.ones((len(mask), len(groups))) / len(groups)),
+      'pick': np.stack(
+        [np.pad(np.kron(eye, member), (missing, (0, 0))) for member in pick]
+      ),
+      'share': np.pad(share, ((0, 0), missing)),
     }
   operands = ('mixing', 'itself', 'neighbours', 'nodes', 'out', 'pick')
   ends = ('input', 'output')  # Few channels, and the error is made here.

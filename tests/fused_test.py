@@ -33,11 +33,12 @@ SIZES = {'hid_dim': 32, 'num_layers': 2}
     (LONG, {'num_layers': 1}),
   ],
 )
-def test_equals_the_network(skeleton, fields):
+def test_equals_the_network(monkeypatch, skeleton, fields):
+  monkeypatch.setattr(fused, '_MULTIPROCESSORS', 2)
   settings = config.preset('h36m', **SIZES | fields)
   assert fused.fits(settings, skeleton)
   model = models.build(settings, skeleton)
-  inputs = random(9, skeleton.num_joints, 2)  # Not a multiple of 64 rows.
+  inputs = random(9, skeleton.num_joints, 2)
   variables = model.init(jax.random.key(0), inputs)
   variables = jax.tree.map(lambda x: x + 0.3 * abs(random(*x.shape)), variables)
   expected = model.apply(variables, inputs)
@@ -47,7 +48,7 @@ def test_equals_the_network(skeleton, fields):
       settings, skeleton, params, dtype=dtype, interpret=True
     )
     scale = abs(expected).max()
-    for poses in (1, 9):
+    for poses in (1, 3, 9):  # Tiles of 16, 32 and 64 rows.
       np.testing.assert_allclose(
         network(inputs[:poses]) / scale,
         expected[:poses] / scale,
@@ -56,7 +57,7 @@ def test_equals_the_network(skeleton, fields):
       )
 
 
-@pytest.mark.parametrize('poses', [1, 9])
+@pytest.mark.parametrize('poses', [1, 256, 4096])
 def test_lowers_for_a_gpu(poses):
   """As far as one gets without: to what its compiler takes."""
   settings = config.preset('h36m', **SIZES)
