@@ -90,31 +90,31 @@ def measure_ceilings(precisions: Sequence[str], repeats: int) -> Ceilings:
     operand = matrix.astype(dtype)
     with matmul_precision(precision):
       product = jax.jit(jnp.matmul)
-      seconds = _median(
-        lambda f=product, x=operand: f(x, x).block_until_ready(), repeats
-      )
+      seconds = _median(lambda f=product, x=operand: [f(x, x)], repeats)
     flops[precision] = 2 * size**3 / seconds
   # Not the identity, which would copy nothing.
   copy = jax.jit(jnp.negative)
-  seconds = _median(lambda: copy(vector).block_until_ready(), repeats)
+  seconds = _median(lambda: [copy(vector)], repeats)
   one = jnp.ones(1)
-  call = _median(lambda: copy(one).block_until_ready(), 10 * repeats)
+  call = _median(lambda: [copy(one)], 10 * repeats)
   return Ceilings(flops, 2 * vector.nbytes / seconds, call_ms=1e3 * call)
 
 
-def _median(call: Callable[[], Any], repeats: int) -> float:
-  """Seconds of a call that waits for its results.
+def _median(call: Callable[[], list[jax.Array]], repeats: int) -> float:
+  """Seconds of a call, after calls that warm up caches and clocks."""
 
-  Calls that warm up caches and clocks come first.
-  """
-  call()
+  def wait():
+    for array in call():
+      array.block_until_ready()
+
+  wait()
   warm = time.perf_counter() + 0.2
   while time.perf_counter() < warm:
-    call()
+    wait()
   seconds = []
   for _ in range(repeats):
     start = time.perf_counter()
-    call()
+    wait()
     seconds.append(time.perf_counter() - start)
   return statistics.median(seconds)
 
@@ -200,13 +200,11 @@ def measure_forward(
   parts = [jnp.resize(inputs, (size, *shape[1:])) for size in sizes]
 
   def forward():
-    results = [
+    return [
       program(part) for program, part in zip(programs, parts, strict=True)
     ]
-    for result in results:
-      result.block_until_ready()
 
-  forward()
+  jax.block_until_ready(forward())
   compile_s = time.perf_counter() - start
   # The dispatch counts too: one call is what a user waits for.
   seconds = [_median(forward, 10) for _ in range(repeats)]

@@ -389,7 +389,8 @@ def _mean_and_variance(x: Array, axis_name: str | None) -> tuple[Array, Array]:
   var = jnp.maximum(var, 0)
   mean = mean + center
   if axis_name is not None:
-    # Every device fills a row of a sum: GPUs have no fast all_gather.
+    # Every device fills a row of a sum, for which XLA has a kernel on GPUs; for
+    # all_gather it has none.
     rows = jnp.arange(jax.lax.axis_size(axis_name))[:, None, None]
     own = rows == jax.lax.axis_index(axis_name)
     every = jnp.where(own, jnp.stack([mean, var]), 0)

@@ -213,6 +213,7 @@ def _stack(layers: list[dict[str, Array]]) -> dict[str, Array]:
 
 def _dot(x: Array, y: Array) -> Array:
   """A product in the narrower type, its sums in float32."""
+  assert min(x.shape + y.shape) >= _LEAST, (x.shape, y.shape)
   dtype = min(x.dtype, y.dtype, key=lambda dtype: dtype.itemsize)
   return jnp.dot(
     x.astype(dtype), y.astype(dtype), preferred_element_type=jnp.float32

@@ -4,6 +4,8 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
 
 import jax
@@ -161,6 +163,22 @@ def test_compiled_programs_are_kept(trained, tmp_path):
   _, err = process.communicate(timeout=300)
   assert process.returncode == 2
   assert '--compilation_cache=/dev/null/c: Not a directory; name' in err
+
+
+@pytest.mark.parametrize(('given', 'told'), [(None, 'false'), ('true', 'true')])
+def test_gpu_memory_is_taken_as_needed(given, told):
+  name = 'XLA_PYTHON_CLIENT_PREALLOCATE'
+  environment = {k: v for k, v in os.environ.items() if k != name}
+  if given:
+    environment[name] = given
+  program = (
+    'import os; from semgcn_jax import cli;'
+    f' cli.run(lambda: print(os.environ["{name}"]))'
+  )
+  out = subprocess.check_output(
+    [sys.executable, '-c', program], env=environment, text=True
+  )
+  assert out.strip() == told
 
 
 def test_a_cyclic_skeleton(tmp_path):

@@ -21,6 +21,9 @@ LONG = Skeleton(
     *((8,), (9,), (10, 11, 12), (13, 14, 15)),
   ),
 )
+WIDE = Skeleton(
+  joints=tuple(f'joint{i}' for i in range(64)), parents=tuple(range(-1, 63))
+)
 SIZES = {'hid_dim': 32, 'num_layers': 2}
 
 
@@ -31,6 +34,7 @@ SIZES = {'hid_dim': 32, 'num_layers': 2}
     (H36M, {'non_local': False}),
     (STAR, {'num_layers': 1}),
     (LONG, {'num_layers': 1}),
+    (WIDE, {'num_layers': 1}),
   ],
 )
 def test_equals_the_network(monkeypatch, skeleton, fields):
@@ -48,7 +52,7 @@ def test_equals_the_network(monkeypatch, skeleton, fields):
       settings, skeleton, params, dtype=dtype, interpret=True
     )
     scale = abs(expected).max()
-    for poses in (1, 3, 9):  # Tiles of 16, 32 and 64 rows.
+    for poses in (1, 3, 5, 9):  # Tiles of 16, 32 and 64 rows.
       np.testing.assert_allclose(
         network(inputs[:poses]) / scale,
         expected[:poses] / scale,
