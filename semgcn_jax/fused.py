@@ -31,9 +31,10 @@ except ImportError:
 
 Array = jax.Array
 _LEAST = 16  # Rows, columns or channels of a product; fewer are filled up.
-# Rows at a time, and warps that share them. The most is what Hopper's matrix
-# unit takes at once; fewer poses are done sooner on more multiprocessors.
-_TILES, _WARPS = (_LEAST, 32, 64), 4
+# Rows at a time. The most is what Hopper's matrix unit takes at once; fewer
+# poses are done sooner on more multiprocessors.
+_TILES = (_LEAST, 32, 64)
+_WARPS = 4  # That share the rows.
 _MULTIPROCESSORS = 128  # About.
 
 
@@ -89,12 +90,8 @@ def make_network(
 
   def network(inputs):
     count = len(inputs) * joints
-    fitting = (
-      rows
-      for rows in _TILES
-      if joints <= rows and count <= rows * _MULTIPROCESSORS
-    )
-    tile = next(fitting, _TILES[-1])
+    least = max(joints, count / _MULTIPROCESSORS)
+    tile = next((rows for rows in _TILES if rows >= least), _TILES[-1])
     with jax.ensure_compile_time_eval():  # The parameters are constants.
       arguments = _arrange(config, skeleton, params, dtype, tile // joints)
 

@@ -52,7 +52,7 @@ def test_equals_the_network(monkeypatch, skeleton, fields):
       settings, skeleton, params, dtype=dtype, interpret=True
     )
     scale = abs(expected).max()
-    for poses in (1, 3, 5, 9):  # Tiles of 16, 32 and 64 rows.
+    for poses in (1, 3, 5, 9):  # 16, 32 or 64 rows a tile.
       np.testing.assert_allclose(
         network(inputs[:poses]) / scale,
         expected[:poses] / scale,
