@@ -138,6 +138,8 @@ class BatchNorm(nn.Module):
 class NonLocal(nn.Module):
   """Non-local layer over the joints (paper eq. 4 and 10, section A.3).
 
+  The GPU kernel of predictions, `fused`, has it too.
+
   Attributes:
     skeleton: its groups are max-pooled; without groups every joint is kept.
     norm: makes the batch norm.

@@ -1,4 +1,8 @@
-"""SemGCN and its ablations (paper section 3.3, Table 1)."""
+"""SemGCN and its ablations (paper section 3.3, Table 1).
+
+What changes here, or in its semantic convolution or non-local layer, changes in
+`fused`, the GPU kernel of its predictions; fused_test.py compares them.
+"""
 
 import functools
 from collections.abc import Callable
