@@ -1,7 +1,8 @@
 """Cameras: world -> camera -> pixels -> normalised screen, in NumPy.
 
-Data is prepared in float64. Everything is elementwise: no matrix library, whose
-last bits differ between machines, so that prepared data does not either.
+Data is prepared in float64, and elementwise: the last bits of a matrix library
+(scipy's Rotation uses one) differ between machines, and those of prepared data
+must not.
 """
 
 import dataclasses
@@ -13,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from semgcn_jax.errors import FlagError, UserError
+from semgcn_jax.errors import SettingError, UserError
 
 H36M_SUBJECTS = ('S1', 'S5', 'S6', 'S7', 'S8', 'S9', 'S11')
 
@@ -23,14 +24,14 @@ class Camera:
   """Extrinsics and intrinsics of a calibrated camera.
 
   Attributes:
-    orientation: quaternion w, x, y, z of the camera in the world.
-    translation: position in the world, metres.
-    focal_length: x and y, pixels.
-    center: principal point x and y, pixels.
-    radial_distortion: k1, k2, k3.
-    tangential_distortion: p1, p2.
-    width: of the image, pixels.
-    height: of the image, pixels.
+    orientation: The camera's quaternion w, x, y, z in the world.
+    translation: Its position in the world, metres.
+    focal_length: Its focal length in x and y, pixels.
+    center: Its principal point x and y, pixels.
+    radial_distortion: The coefficients k1, k2, k3.
+    tangential_distortion: The coefficients p1, p2.
+    width: The width of its image, pixels.
+    height: The height of its image, pixels.
   """
 
   orientation: tuple[float, float, float, float]
@@ -45,8 +46,8 @@ class Camera:
 
 @functools.cache
 def h36m_cameras() -> dict[str, tuple[Camera, ...]]:
-  """The four calibrated cameras of each Human3.6M subject."""
-  path = importlib.resources.files('semgcn_jax.data') / 'h36m_cameras.json'
+  """Reads the four calibrated cameras of each Human3.6M subject."""
+  path = importlib.resources.files('semgcn_jax') / 'h36m_cameras.json'
   calibration = json.loads(path.read_text())
   return {
     subject: tuple(
@@ -67,16 +68,16 @@ def h36m_cameras() -> dict[str, tuple[Camera, ...]]:
 
 
 def load_cameras(path: str) -> dict[str, tuple[Camera, ...]]:
-  """The cameras of each subject.
+  """Reads the cameras of each subject.
 
   Args:
-    path: a JSON object {subject: [camera, ...]}, a subject '*' standing for all
-      others; a camera is an object with the fields of `Camera` (metres,
+    path: A JSON object {subject: [camera, ...]}; the subject '*' stands for all
+      others. A camera is an object with the fields of `Camera` (metres,
       pixels, quaternion with w first); the distortion may be left out.
 
   Raises:
-    FlagError: no such file.
-    UserError: not such a file.
+    SettingError: The file cannot be read.
+    UserError: It does not hold cameras.
   """
   try:
     with open(path, encoding='utf-8') as file:
@@ -89,13 +90,13 @@ def load_cameras(path: str) -> dict[str, tuple[Camera, ...]]:
       raise ValueError('a subject without cameras')
     return cameras
   except OSError as error:
-    raise FlagError(f'--cameras={path}: {error.strerror}') from error
+    raise SettingError(f'`cameras={path}`: {error.strerror}') from error
   except (
     *(ValueError, TypeError, AttributeError, KeyError, RecursionError),
     OverflowError,
   ) as error:
     raise UserError(
-      f'--cameras={path}: not cameras ({error}); give a JSON object'
+      f'`cameras={path}`: not cameras ({error}); give a JSON object'
       ' {subject: [{orientation, translation, focal_length, center, width,'
       ' height}, ...]}'
     ) from error
@@ -134,16 +135,16 @@ def _camera(fields: dict[str, Any]) -> Camera:
 
 
 def _unit(quaternion: list[float]) -> tuple[float, ...]:
-  """The calibration is rounded to float32."""
+  """Normalises a quaternion of the calibration, which is in float32."""
   norm = math.sqrt(sum(q * q for q in quaternion))
   return tuple(q / norm for q in quaternion)
 
 
 def rotate(quaternion: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-  """Rotates vectors.
+  """Rotates vectors by unit quaternions.
 
   Args:
-    quaternion: `[..., 4]`, unit, w first; broadcast against `vectors`.
+    quaternion: `[..., 4]`, w first; broadcast against `vectors`.
     vectors: `[..., 3]`.
 
   Returns:
@@ -156,22 +157,22 @@ def rotate(quaternion: np.ndarray, vectors: np.ndarray) -> np.ndarray:
 
 
 def world_to_camera(points: np.ndarray, camera: Camera) -> np.ndarray:
-  """World frame `[..., 3]` -> camera frame `[..., 3]`, metres."""
+  """Moves points from the world frame to the camera's, `[..., 3]`, metres."""
   w, x, y, z = camera.orientation
   return rotate((w, -x, -y, -z), points - np.array(camera.translation))
 
 
 def camera_to_world(points: np.ndarray, camera: Camera) -> np.ndarray:
-  """Camera frame `[..., 3]` -> world frame `[..., 3]`, metres."""
+  """Moves points from the camera frame to the world's, `[..., 3]`, metres."""
   return rotate(camera.orientation, points) + np.array(camera.translation)
 
 
 def project(points: np.ndarray, camera: Camera) -> np.ndarray:
-  """Projects with radial and tangential distortion, as Human3.6M does.
+  """Projects points with Human3.6M's radial and tangential distortion.
 
   Args:
     points: `[..., 3]`, camera frame, metres, in front of the camera (Z > 0).
-    camera: its intrinsics are used.
+    camera: The camera, of which only the intrinsics are used.
 
   Returns:
     `[..., 2]`, pixels.
@@ -188,12 +189,12 @@ def project(points: np.ndarray, camera: Camera) -> np.ndarray:
 
 
 def normalize_screen(pixels: np.ndarray, camera: Camera) -> np.ndarray:
-  """Pixels -> x in [-1, 1], y by the same scale, `[..., 2]` both."""
+  """Scales pixels `[..., 2]` to the normalised screen, x in [-1, 1]."""
   return pixels / camera.width * 2 - _screen_center(camera)
 
 
 def unnormalize_screen(screen: np.ndarray, camera: Camera) -> np.ndarray:
-  """The inverse of `normalize_screen`."""
+  """Scales the normalised screen `[..., 2]` to pixels."""
   return (screen + _screen_center(camera)) * camera.width / 2
 
 

@@ -1,324 +1,444 @@
-"""What a run is: one frozen Config and its presets."""
+"""Every setting, in groups: what a value may be, and what it does.
+
+`Config` holds five frozen groups. A function takes the group that it needs. The
+names of all fields are unique, so that flags and config.json are flat.
+"""
 
 import dataclasses
 import json
 import pathlib
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Self
 
-from semgcn_jax.errors import FlagError, UserError, choose, listed
+from semgcn_jax.errors import SettingError, UserError, choose, listed
 from semgcn_jax.files import write_text
 
-PRECISIONS = ('highest', 'default', 'bfloat16')
-
-
-def _field(default: Any, comment: str) -> Any:
-  """A field whose comment is also the help of its flag."""
-  return dataclasses.field(default=default, metadata={'help': comment})
+ATTENTION_HEADS = 4  # Of `conv=gat`, as GAT has where it adds residuals.
+# Names that config.json and the flags once had, and those they have now.
+RENAMED = {'lifter': 'init_from', 'freeze_lifter': 'freeze_init'}
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
-  """Every setting of a run; each field is also a flag of that name.
+class Range:
+  """The values that a number may have.
 
-  Raises:
-    FlagError: a value is out of its range.
+  Attributes:
+    text: What a message says of it.
+    contains: Tells whether a value is within; False for NaN.
   """
 
-  preset: str = _field('synthetic', 'Named settings, changed by other flags.')
-  recipe: str = _field(
-    'released', 'How to train: released or best; brings its settings along.'
-  )
+  text: str
+  contains: Callable[[float], bool]
 
-  # Data.
-  dataset: str = _field(
-    'synthetic', 'synthetic, h36m, cmu, or the name of your own.'
-  )
-  data_dir: str = _field('data', 'Folder of data_3d_<dataset>.npz.')
-  keypoints: str = _field('gt', '2D input: data_2d_<dataset>_<keypoints>.npz.')
-  cameras: str = _field('', "JSON file of cameras; empty: the dataset's own.")
-  skeleton: str = _field('h36m', 'Name, or JSON file, of the skeleton.')
-  actions: tuple[str, ...] = _field((), 'Actions to use; empty: all.')
-  train_subjects: tuple[str, ...] = _field((), "Empty: the dataset's own.")
-  test_subjects: tuple[str, ...] = _field((), "Empty: the dataset's own.")
-  val_subjects: tuple[str, ...] = _field(
-    (), 'Training subjects that only choose the best epoch.'
-  )
-  downsample: int = _field(1, 'Use every n-th frame.')
-  test_downsample: int = _field(0, 'The same for testing; 0: as downsample.')
-  image_aligned: bool = _field(
-    False, "Targets scaled to the image, as in the paper's section 5.1."
-  )
 
-  # Model.
-  model: str = _field(
-    'semgcn', 'semgcn, linear or st_gcn; brings its sizes along.'
-  )
-  hid_dim: int = _field(128, 'Channels of the hidden layers.')
-  num_layers: int = _field(4, 'Residual blocks or stages.')
-  conv: str = _field(
-    'semantic', 'Of semgcn: semantic, channel_wise, vanilla, gat or agcn.'
-  )
-  non_local: bool = _field(True, 'Use non-local layers.')
-  dropout: float = _field(0.0, 'Dropout rate; 0: none.')
-  norm_poses: int = _field(
-    0, 'Ghost batch norm over about so many poses; 0: over the batch.'
-  )
-  refine: str = _field('', 'pose_grammar: refines what the model lifts.')
-  lifter: str = _field(
-    '', 'With --refine: folder of a run whose weights the model starts with.'
-  )
-  freeze_lifter: bool = _field(
-    False, 'With --lifter: trains the refinement alone.'
-  )
+_POSITIVE = Range('above 0, below 2^31', lambda x: 0 < x < 2**31)
+_NOT_NEGATIVE = Range('0 or more, below 2^31', lambda x: 0 <= x < 2**31)
+_SHARE = Range('at least 0, below 1', lambda x: 0 <= x < 1)
 
-  # Training.
-  epochs: int = _field(30, 'Passes over the training set.')
-  batch_size: int = _field(64, 'Poses per step, over all devices.')
-  lr: float = _field(1e-3, 'Highest learning rate of Adam.')
-  lr_batch: int = _field(
-    0, 'Batch size that lr is for, scaled by the root; 0: whatever it is.'
-  )
-  lr_schedule: str = _field('staircase', 'staircase, or cosine to zero.')
-  lr_decay: int = _field(100_000, 'Steps between two decays of the staircase.')
-  lr_gamma: float = _field(0.96, 'Factor of each decay.')
-  warmup_epochs: float = _field(
-    0.0, 'The rate rises linearly over so many, at most half of the run.'
-  )
-  weight_decay: float = _field(0.0, 'Of AdamW, on kernels; 0: Adam.')
-  max_norm: float = _field(1.0, 'Gradients are clipped to this norm; 0: not.')
-  loss: str = _field(
-    'joints', 'joints (squared), distance or huber; with _bones: eq. 7.'
-  )
-  averaging: float = _field(
-    0.0, 'Decay per 256 poses of the averaged weights; 0: none.'
-  )
-  choose_on: str = _field(
-    'last', 'What says which epoch is best: last, val or test.'
-  )
-  seed: int = _field(0, 'Of initialisation, shuffling and dropout.')
-  num_seeds: int = _field(
-    1, 'Independent runs at once, of seed, seed + 1, and so on.'
-  )
-  precision: str = _field(
-    'highest',
-    'In training: highest, default (a GPU may use tf32) or bfloat16.',
-  )
-  device_data: str = _field(
-    'auto',
-    'Training poses: resident on the devices, streamed to them, or auto.',
-  )
-  chunk_steps: int = _field(64, 'Steps between two looks of the host.')
 
-  # Augmentation of the training poses; see augment.py.
-  flip: bool = _field(False, 'Mirror half of the poses, at random.')
-  virtual_turn: float = _field(
-    0.0, 'Turn the camera about the vertical by up to so many degrees.'
-  )
-  virtual_pitch: float = _field(0.0, 'Up or down by up to so many degrees.')
-  virtual_shift: float = _field(0.0, 'Along each axis by up to so many metres.')
-  virtual_zoom: float = _field(0.0, 'Focal length, by up to this share.')
-  noise: float = _field(
-    0.0, 'Deviation added to the 2D, in pixels of an image 1000 wide.'
-  )
-  missing: float = _field(0.0, 'Share of joints put to their parent in 2D.')
+def _up_to(high: float) -> Range:
+  return Range(f'from 0 to {high}', lambda x: 0 <= x <= high)
 
-  # Evaluation and checkpoints.
-  flip_test: bool = _field(False, 'Average with the prediction for the mirror.')
-  eval_batch_size: int = _field(1024, 'Poses per evaluation step.')
-  scale_calibration: bool = _field(
-    False, 'Scale predictions to the canonical bone lengths before scoring.'
-  )
-  checkpoint_epochs: int = _field(
-    1, 'Epochs from one checkpoint to the next; the best has one anyway.'
-  )
-  keep_checkpoints: int = _field(3, 'Last checkpoints kept beside the best.')
+
+def _field(
+  default: Any,
+  help_text: str,
+  within: Range | None = None,
+  *,
+  choices: tuple[str, ...] = (),
+) -> Any:
+  """Describes a field.
+
+  Args:
+    default: Its default, which also tells its type.
+    help_text: What --help says of it.
+    within: The range of a number.
+    choices: The values of a word; if empty, any.
+  """
+  metadata = {'help': help_text, 'within': within, 'choices': choices}
+  return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Group:
+  """A group of settings, each within its range.
+
+  Raises:
+    SettingError: A value is of another type, or out of its range.
+  """
 
   def __post_init__(self):
     for field in dataclasses.fields(self):
-      value, kind = getattr(self, field.name), type(field.default)
-      if type(value) is not kind and (kind, type(value)) != (float, int):
-        raise FlagError(
-          f'--{field.name}={value}: must be of type {kind.__name__}'
-        )
-    for name in (
-      *('downsample', 'hid_dim', 'epochs', 'batch_size', 'lr', 'lr_decay'),
-      *('lr_gamma', 'chunk_steps', 'eval_batch_size', 'keep_checkpoints'),
-      *('num_seeds', 'checkpoint_epochs'),
-    ):
-      if not 0 < getattr(self, name) < 2**31:
-        raise FlagError(
-          f'--{name}={getattr(self, name)}: must be above 0, below 2^31'
-        )
-    for name in (
-      *('test_downsample', 'num_layers', 'max_norm', 'seed', 'lr_batch'),
-      *('warmup_epochs', 'weight_decay', 'virtual_shift', 'noise'),
-      'norm_poses',
-    ):
-      if not 0 <= getattr(self, name) < 2**31:
-        raise FlagError(
-          f'--{name}={getattr(self, name)}: must be 0 or more, below 2^31'
-        )
-    for name in ('dropout', 'averaging', 'missing'):
-      if not 0 <= getattr(self, name) < 1:
-        raise FlagError(
-          f'--{name}={getattr(self, name)}: must be at least 0, below 1'
-        )
-    for name, highest in (
-      ('virtual_turn', 180),
-      ('virtual_pitch', 90),
-      ('virtual_zoom', 1),
-    ):
-      if not 0 <= getattr(self, name) <= highest:
-        raise FlagError(
-          f'--{name}={getattr(self, name)}: must be from 0 to {highest}'
-        )
-    for name, known in (
-      ('precision', PRECISIONS),
-      ('lr_schedule', ('staircase', 'cosine')),
-      ('choose_on', ('last', 'val', 'test')),
-      ('device_data', ('auto', 'resident', 'streamed')),
-      ('recipe', tuple(RECIPES)),
-      ('refine', ('', 'pose_grammar')),
-    ):
-      choose(name, getattr(self, name), dict.fromkeys(known))
-    if self.norm_poses == 1:
-      raise FlagError('--norm_poses=1: one pose has no variance; use 2 or more')
-    if self.lifter and not self.refine:
-      raise FlagError('--lifter: is for --refine; --resume goes on with a run')
-    if self.freeze_lifter and not self.lifter:
-      raise FlagError('--freeze_lifter: needs --lifter')
-    if self.freeze_lifter and self.weight_decay:
-      raise FlagError(
-        '--freeze_lifter: --weight_decay would still change the lifter; use'
-        ' --weight_decay=0'
-      )
-    if self.choose_on == 'val' and not self.val_subjects:
-      raise FlagError('--choose_on=val: needs --val_subjects')
+      if 'help' in field.metadata:
+        _check(field, getattr(self, field.name))
 
-  @property
-  def virtual_cameras(self) -> tuple[str, ...]:
-    """The fields that have poses seen by other cameras than the data's own."""
-    names = ('virtual_turn', 'virtual_pitch', 'virtual_shift', 'virtual_zoom')
-    return tuple(name for name in names if getattr(self, name))
+
+def _check(field: dataclasses.Field, value: Any) -> None:
+  kind, within = type(field.default), field.metadata['within']
+  if type(value) is not kind and (kind, type(value)) != (float, int):
+    raise SettingError(
+      f'`{field.name}={value}`: must be of type {kind.__name__}'
+    )
+  if within is not None and not within.contains(value):
+    raise SettingError(f'`{field.name}={value}`: must be {within.text}')
+  if field.metadata['choices']:
+    choose(field.name, value, dict.fromkeys(field.metadata['choices']))
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig(_Group):
+  """Which poses are trained on and scored."""
+
+  dataset: str = _field(
+    'synthetic', 'Use synthetic, h36m, cmu, or a dataset of your own.'
+  )
+  data_dir: str = _field('data', 'Read data_3d_<dataset>.npz in this folder.')
+  keypoints: str = _field(
+    'gt', 'Read the 2D input from data_2d_<dataset>_<keypoints>.npz.'
+  )
+  cameras: str = _field(
+    '', "Read the cameras from this JSON file, not the dataset's own."
+  )
+  skeleton: str = _field('h36m', 'Name the skeleton, or a JSON file of one.')
+  actions: tuple[str, ...] = _field((), 'Use these actions; if empty, all.')
+  train_subjects: tuple[str, ...] = _field(
+    (), "Train on these subjects; if empty, on the dataset's own."
+  )
+  test_subjects: tuple[str, ...] = _field(
+    (), "Test on these subjects; if empty, on the dataset's own."
+  )
+  val_subjects: tuple[str, ...] = _field(
+    (), 'Keep these training subjects aside, to choose the best epoch on.'
+  )
+  downsample: int = _field(1, 'Use every n-th frame.', _POSITIVE)
+  test_downsample: int = _field(
+    0, 'Test on every n-th frame; 0 does as --downsample.', _NOT_NEGATIVE
+  )
+  image_aligned: bool = _field(
+    False, "Scale the targets to the image, as in the paper's section 5.1."
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig(_Group):
+  """The network, and the weights that it starts with."""
+
+  model: str = _field(
+    'semgcn',
+    'Choose the network, with its published sizes.',
+    choices=('semgcn', 'linear', 'st_gcn'),
+  )
+  hid_dim: int = _field(128, 'Set the channels of hidden layers.', _POSITIVE)
+  num_layers: int = _field(
+    4, 'Set the number of residual blocks or stages.', _NOT_NEGATIVE
+  )
+  conv: str = _field(
+    'semantic',
+    "Choose semgcn's graph convolution.",
+    choices=('semantic', 'channel_wise', 'vanilla', 'gat', 'agcn'),
+  )
+  non_local: bool = _field(True, 'Use non-local layers.')
+  dropout: float = _field(0.0, 'Drop this share of activations.', _SHARE)
+  norm_poses: int = _field(
+    0,
+    'Normalise about so many poses together (ghost batch norm); 0 takes the'
+    ' whole batch.',
+    _NOT_NEGATIVE,
+  )
+  refine: str = _field(
+    '',
+    'Refine what the model lifts, by a pose grammar.',
+    choices=('', 'pose_grammar'),
+  )
+  init_from: str = _field(
+    '', 'Start with the weights of the run in this folder; needs --refine.'
+  )
+  freeze_init: bool = _field(
+    False, 'Keep the weights of --init_from, and train the refinement alone.'
+  )
+
+  def __post_init__(self):
+    super().__post_init__()
+    if self.norm_poses == 1:
+      raise SettingError(
+        '`norm_poses=1`: one pose has no variance; use 2 or more'
+      )
+    heads = ATTENTION_HEADS if self.conv == 'gat' else 1
+    if self.model == 'semgcn' and self.hid_dim % heads:
+      raise SettingError(
+        f'`hid_dim={self.hid_dim}`: must be a multiple of the'
+        f' {heads} heads of `conv=gat`'
+      )
+    if self.init_from and not self.refine:
+      raise SettingError(
+        f'`init_from={self.init_from}`: needs `refine`; a run is continued by'
+        ' `resume`'
+      )
+    if self.freeze_init and not self.init_from:
+      raise SettingError('`freeze_init`: needs `init_from`')
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig(_Group):
+  """The loss, the optimizer and the loop."""
+
+  epochs: int = _field(30, 'Pass over the training set so often.', _POSITIVE)
+  batch_size: int = _field(
+    64, 'Take so many poses a step, over all devices.', _POSITIVE
+  )
+  lr: float = _field(1e-3, 'Set the highest learning rate of Adam.', _POSITIVE)
+  lr_batch: int = _field(
+    0,
+    'Scale --lr, which is for this batch size, by the square root of the ratio;'
+    ' 0 does not scale it.',
+    _NOT_NEGATIVE,
+  )
+  lr_schedule: str = _field(
+    'staircase',
+    'Lower the learning rate by a staircase, or by a cosine to zero.',
+    choices=('staircase', 'cosine'),
+  )
+  lr_decay: int = _field(
+    100_000, 'Go down a step of the staircase after so many steps.', _POSITIVE
+  )
+  lr_gamma: float = _field(
+    0.96, 'Multiply the learning rate by this at each decay.', _POSITIVE
+  )
+  warmup_epochs: float = _field(
+    0.0,
+    'Raise the learning rate linearly over so many epochs, at most half of'
+    ' them.',
+    _NOT_NEGATIVE,
+  )
+  weight_decay: float = _field(
+    0.0, 'Decay kernels by this, as AdamW does; 0 is Adam.', _NOT_NEGATIVE
+  )
+  max_norm: float = _field(
+    1.0, 'Clip gradients to this norm; 0 does not clip.', _NOT_NEGATIVE
+  )
+  loss: str = _field(
+    'joints',
+    'Train on squared errors (joints), distances, or the Huber loss; with'
+    ' _bones also of the bones (paper eq. 7).',
+    choices=(
+      *('joints', 'joints_bones', 'distance', 'distance_bones'),
+      *('huber', 'huber_bones'),
+    ),
+  )
+  averaging: float = _field(
+    0.0,
+    'Average the weights with this decay every 256 poses; 0 does not.',
+    _SHARE,
+  )
+  seed: int = _field(
+    0, 'Seed the initial weights, shuffling and dropout.', _NOT_NEGATIVE
+  )
+  num_seeds: int = _field(
+    1,
+    'Train so many independent runs at once, of seed, seed + 1, and so on.',
+    _POSITIVE,
+  )
+  precision: str = _field(
+    'highest',
+    'Train in float32 (highest), in what the device prefers (default, tf32 on'
+    ' GPUs), or in bfloat16.',
+    choices=('highest', 'default', 'bfloat16'),
+  )
+  device_data: str = _field(
+    'auto',
+    'Keep the training poses resident on the devices, stream them there, or'
+    ' decide by the memory (auto).',
+    choices=('auto', 'resident', 'streamed'),
+  )
+  chunk_steps: int = _field(
+    64, 'Run so many training steps in one compiled call.', _POSITIVE
+  )
+  checkpoint_epochs: int = _field(
+    1, 'Save every n-th epoch; the best is saved in any case.', _POSITIVE
+  )
+  keep_checkpoints: int = _field(
+    3, 'Keep so many last checkpoints beside the best.', _POSITIVE
+  )
 
   @property
   def seeds(self) -> range:
-    """The seed of each run."""
+    """The seed of each independent run."""
     return range(self.seed, self.seed + self.num_seeds)
 
   def index_of_seed(self, seed: int) -> int:
-    """Which of the runs has this seed.
+    """Finds the independent run of a seed.
 
     Raises:
-      FlagError: none.
+      SettingError: There is no such run.
     """
     if seed not in self.seeds:
       seeds = listed(map(str, self.seeds))
-      raise FlagError(f'--only_seed={seed}: the run has {seeds}')
+      raise SettingError(f'there is no seed {seed}: the run has {seeds}')
     return self.seeds.index(seed)
+
+
+@dataclasses.dataclass(frozen=True)
+class AugmentationConfig(_Group):
+  """How training poses are varied; see training/augmentation.py."""
+
+  flip: bool = _field(False, 'Mirror half of the poses, at random.')
+  virtual_turn: float = _field(
+    0.0,
+    'Turn the camera about the vertical by up to so many degrees.',
+    _up_to(180),
+  )
+  virtual_pitch: float = _field(
+    0.0, 'Pitch the camera up or down by up to so many degrees.', _up_to(90)
+  )
+  virtual_shift: float = _field(
+    0.0,
+    'Shift the camera along each axis by up to so many metres.',
+    _NOT_NEGATIVE,
+  )
+  virtual_zoom: float = _field(
+    0.0, 'Change the focal length by up to this share.', _up_to(1)
+  )
+  noise: float = _field(
+    0.0,
+    'Add noise of this deviation to the 2D, in pixels of an image 1,000 wide.',
+    _NOT_NEGATIVE,
+  )
+  missing: float = _field(
+    0.0, 'Put this share of 2D joints where their parent is.', _SHARE
+  )
+
+  @property
+  def virtual_cameras(self) -> tuple[str, ...]:
+    """The fields in use by which other cameras than the data's see a pose."""
+    names = ('virtual_turn', 'virtual_pitch', 'virtual_shift', 'virtual_zoom')
+    return tuple(name for name in names if getattr(self, name))
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationConfig(_Group):
+  """How poses are scored, and which epoch is the best."""
+
+  flip_test: bool = _field(
+    False, 'Average each prediction with that for the mirrored pose.'
+  )
+  eval_batch_size: int = _field(1024, 'Score so many poses a step.', _POSITIVE)
+  scale_calibration: bool = _field(
+    False, 'Scale predictions to the canonical bone lengths before scoring.'
+  )
+  choose_on: str = _field(
+    'last',
+    'Call that epoch best which is the last, or has the lowest error on the'
+    ' validation subjects (val) or on the test set (test).',
+    choices=('last', 'val', 'test'),
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(_Group):
+  """Every setting of a run.
+
+  Raises:
+    SettingError: A value is out of its range, or two contradict each other.
+  """
+
+  preset: str = _field('synthetic', 'Start from the settings of this preset.')
+  recipe: str = _field(
+    'released',
+    'Train as the authors released it, or by the best recipe; brings its'
+    ' settings along (docs/recipe.md).',
+    choices=('released', 'best'),
+  )
+  data: DataConfig = DataConfig()
+  model: ModelConfig = ModelConfig()
+  training: TrainingConfig = TrainingConfig()
+  augmentation: AugmentationConfig = AugmentationConfig()
+  evaluation: EvaluationConfig = EvaluationConfig()
+
+  def __post_init__(self):
+    super().__post_init__()
+    if self.model.freeze_init and self.training.weight_decay:
+      raise SettingError(
+        '`freeze_init`: `weight_decay` would still change the weights; use'
+        ' `weight_decay=0`'
+      )
+    if self.evaluation.choose_on == 'val' and not self.data.val_subjects:
+      raise SettingError('`choose_on=val`: needs `val_subjects`')
 
   @property
   def calibrates(self) -> bool:
-    """Image-aligned predictions have no metric scale of their own."""
-    return self.scale_calibration or self.image_aligned
+    """Whether predictions are scaled, as they have no metric scale."""
+    return self.evaluation.scale_calibration or self.data.image_aligned
+
+  def flat(self) -> dict[str, Any]:
+    """Lists every setting by its name, without the groups."""
+    settings = {'preset': self.preset, 'recipe': self.recipe}
+    for group in GROUPS:
+      settings |= dataclasses.asdict(getattr(self, group))
+    return settings
+
+  def replace(self, **settings: Any) -> Self:
+    """Copies the config with some settings, of any group, replaced.
+
+    Raises:
+      SettingError: A value is out of its range.
+      TypeError: There is no such setting.
+    """
+    changes: dict[str, Any] = {
+      name: settings.pop(name)
+      for name in ('preset', 'recipe')
+      if name in settings
+    }
+    for group in GROUPS:
+      old = getattr(self, group)
+      names = {field.name for field in dataclasses.fields(old)}
+      own = {name: settings.pop(name) for name in names & settings.keys()}
+      if own:
+        changes[group] = dataclasses.replace(old, **own)
+    if settings:
+      raise TypeError(f'no setting {listed(settings)}')
+    return dataclasses.replace(self, **changes)
 
 
-# What --recipe brings along; other flags change it. docs/recipe.md.
-RECIPES: dict[str, dict[str, Any]] = {
-  # The best epoch is chosen on the test set, as the released code does.
-  'released': {'choose_on': 'test'},
-  'best': {
-    'lr': 5e-3,
-    'lr_batch': 256,
-    'lr_schedule': 'cosine',
-    'warmup_epochs': 1.0,
-    'loss': 'distance',
-    'averaging': 0.999,
-    'norm_poses': 256,
-    'flip': True,
-    'flip_test': True,
-    'virtual_turn': 180.0,
-    'choose_on': 'last',
-  },
-}
-
-_H36M = {'dataset': 'h36m', 'batch_size': 64, 'epochs': 30}
-PRESETS: dict[str, dict[str, Any]] = {
-  # A demonstration without any file, in minutes on a laptop.
-  'synthetic': {'recipe': 'best', 'hid_dim': 64, 'epochs': 12},
-  # Human3.6M as released: ground-truth 2D, and stacked hourglass detections
-  # fine-tuned on it.
-  'h36m': _H36M,
-  'h36m_sh': _H36M | {'keypoints': 'sh_ft_h36m', 'epochs': 100},
-  # The paper's "Protocol #2": another split, scored after alignment.
-  'h36m_protocol2': _H36M
-  | {
-    'train_subjects': ('S1', 'S5', 'S6', 'S7', 'S8', 'S9'),
-    'test_subjects': ('S11',),
-    'test_downsample': 64,
-  },
-  # The benchmark on the CMU Motion Capture Database.
-  'cmu': {'dataset': 'cmu', 'batch_size': 256, 'epochs': 30},
-  # The same data by a better recipe.
-  'h36m_best': _H36M | {'recipe': 'best', 'batch_size': 256},
-  'cmu_best': {
-    'dataset': 'cmu',
-    'recipe': 'best',
-    'batch_size': 256,
-    'epochs': 50,
-  },
+# The groups of `Config`, and what --help calls them.
+GROUPS = {
+  'data': 'Data',
+  'model': 'Model',
+  'training': 'Training',
+  'augmentation': 'Augmentation of the training poses',
+  'evaluation': 'Evaluation',
 }
 
 
-# What --model brings along; other flags change it.
-PUBLISHED_SIZES: dict[str, dict[str, Any]] = {
-  'semgcn': {'hid_dim': 128, 'num_layers': 4, 'dropout': 0.0},
-  # Martinez et al., as released beside SemGCN.
-  'linear': {'hid_dim': 1024, 'num_layers': 2, 'dropout': 0.5},
-  'st_gcn': {'hid_dim': 128, 'num_layers': 4, 'dropout': 0.0},
-}
-
-
-# What --lifter brings along, of the run it names.
-MODEL_FIELDS = ('model', 'hid_dim', 'num_layers', 'conv', 'non_local')
-
-
-def preset(name: str, **overrides: Any) -> Config:
-  """The preset's Config with some fields replaced.
-
-  Raises:
-    FlagError: unknown preset, or a value out of its range.
-    UserError: the run that `lifter` names is none.
-  """
-  chosen = choose('preset', name, PRESETS)
-  recipe = overrides.get('recipe', chosen.get('recipe', Config.recipe))
-  fields = choose('recipe', recipe, RECIPES) | chosen
-  if overrides.get('val_subjects'):
-    fields['choose_on'] = 'val'
-  sizes = PUBLISHED_SIZES.get(overrides.get('model'), {})
-  if overrides.get('lifter') and overrides.get('refine'):
-    own = load(pathlib.Path(overrides['lifter']) / 'config.json')
-    sizes = {name: getattr(own, name) for name in (*MODEL_FIELDS, 'dropout')}
-  return Config(preset=name, **fields | sizes | overrides)
+def fields_by_group() -> dict[str, list[dataclasses.Field]]:
+  """Lists the fields of every group, under its title."""
+  config = Config()
+  own = [f for f in dataclasses.fields(Config) if f.name not in GROUPS]
+  groups = {
+    title: list(dataclasses.fields(getattr(config, name)))
+    for name, title in GROUPS.items()
+  }
+  return {'Presets': own} | groups
 
 
 def save(config: Config, path: pathlib.Path) -> None:
-  """Writes the config as JSON."""
-  write_text(path, json.dumps(dataclasses.asdict(config), indent=2) + '\n')
+  """Writes the config as JSON, one key a setting."""
+  write_text(path, json.dumps(config.flat(), indent=2) + '\n')
 
 
 def load(path: pathlib.Path) -> Config:
   """Reads what `save` wrote.
 
   Raises:
-    UserError: no such file, or not a config.
+    UserError: There is no such file, or it is not a config.
   """
   try:
-    # The released recipe was the only one before it had this field.
-    fields = {'choose_on': 'test'} | json.loads(path.read_text())
-    return Config(
-      **{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
-    )
+    settings = {
+      RENAMED.get(name, name): tuple(value)
+      if isinstance(value, list)
+      else value
+      for name, value in json.loads(path.read_text()).items()
+    }
+    return Config().replace(**settings)
   except OSError as error:
     raise UserError(
       f'{path}: {error.strerror}; name the folder of a run, such as'

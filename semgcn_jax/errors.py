@@ -1,4 +1,8 @@
-"""The exceptions for what a user can mend."""
+"""The exceptions for what a user can mend.
+
+Their messages name settings (fields of `Config` and arguments of functions) in
+backquotes, such as `epochs=0`. The commands show the same as --epochs=0.
+"""
 
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
@@ -7,31 +11,28 @@ T = TypeVar('T')
 
 
 class UserError(Exception):
-  """Something the user gave is wrong.
+  """Something that the user gave is wrong.
 
-  The message is one line: what is wrong, in which file or flag, and the way
-  out. The commands print it and exit with `status`, without a traceback.
+  The message is one line: it says what is wrong, in which file or setting, and
+  the way out. The commands print it without a traceback.
   """
 
-  status = 1
+
+class SettingError(UserError):
+  """The value of a setting is wrong: a field of `Config`, or an argument."""
 
 
-class FlagError(UserError):
-  """The value of a flag is wrong."""
-
-  status = 2
-
-
-def choose(flag: str, name: str, table: Mapping[str, T]) -> T:
-  """table[name].
+def choose(setting: str, name: str, table: Mapping[str, T]) -> T:
+  """Returns table[name].
 
   Raises:
-    FlagError: no such name; the message lists those there are.
+    SettingError: There is no such name; the message lists those there are.
   """
   if name not in table:
-    raise FlagError(f'--{flag}={name}: choose from {listed(table)}')
+    raise SettingError(f'`{setting}={name}`: choose from {listed(table)}')
   return table[name]
 
 
 def listed(names: Iterable[str]) -> str:
+  """Joins names by commas, for a message."""
   return ', '.join(names) or 'nothing'

@@ -1,9 +1,13 @@
-"""Writing files so that nothing is lost when writing fails."""
+"""Writes files so that nothing is lost when writing fails."""
 
 import contextlib
+import json
 import os
 import pathlib
 from collections.abc import Iterator
+from typing import Any
+
+from semgcn_jax.errors import SettingError
 
 
 def write_text(path: pathlib.Path, text: str) -> None:
@@ -14,13 +18,13 @@ def write_text(path: pathlib.Path, text: str) -> None:
 
 @contextlib.contextmanager
 def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
-  """Gives a temporary name beside `path`; what is written there takes its place
-  when all went well.
+  """Gives a temporary path to write to, and moves it to `path` at the end.
 
-  Processes that write the same file do not meet: the last one's is there.
+  Several processes may replace the same file at once: each writes under a name
+  of its own, and the last one to finish wins.
 
   Raises:
-    OSError: it cannot be written; `path` is as it was.
+    OSError: The file cannot be written; `path` is as it was.
   """
   temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
   try:
@@ -28,3 +32,22 @@ def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
     temporary.replace(path)
   finally:
     temporary.unlink(missing_ok=True)
+
+
+def check_output(path: pathlib.Path) -> None:
+  """Raises a SettingError where the file `output` cannot be written."""
+  if path.is_dir() or not path.parent.is_dir():
+    raise SettingError(f'`output={path}`: name a file in an existing folder')
+
+
+def write_json(result: dict[str, Any], path: pathlib.Path) -> None:
+  """Writes a result to the file `output`.
+
+  Raises:
+    SettingError: The file cannot be written.
+  """
+  check_output(path)
+  try:
+    write_text(path, json.dumps(result, indent=2) + '\n')
+  except OSError as error:
+    raise SettingError(f'`output={path}`: {error.strerror}') from error

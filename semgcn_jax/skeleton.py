@@ -1,30 +1,30 @@
-"""Skeletons: joints, parents, left/right pairs, groups; and joint sets."""
+"""Skeletons: joints, parents, left and right pairs, groups."""
 
 import dataclasses
 import json
 import pathlib
-from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from semgcn_jax.errors import FlagError, UserError, listed
+from semgcn_jax.errors import SettingError, UserError, listed
 from semgcn_jax.files import write_text
 
 
 @dataclasses.dataclass(frozen=True)
 class Skeleton:
-  """A tree of joints; immutable and hashable, so modules can hold it.
+  """A tree of joints; immutable and hashable, so that modules can hold it.
 
   Attributes:
-    joints: name of each joint.
-    parents: index of each joint's parent; -1 for the one root.
-    left: joints of the left side, paired in order with `right`.
-    right: joints of the right side.
-    groups: joints pooled together by the non-local layers (paper Fig. 6,
-      right); every joint is in exactly one group. Empty: no pooling.
+    joints: The name of each joint.
+    parents: The index of each joint's parent; -1 for the one root.
+    left: The joints of the left side, paired in order with `right`.
+    right: The joints of the right side.
+    groups: The joints that the non-local layers pool together (paper Fig. 6,
+      right); every joint is in exactly one group. If empty, none are pooled.
 
   Raises:
-    UserError: the fields contradict each other, or `parents` has a cycle.
+    UserError: The fields contradict each other, or `parents` has a cycle.
   """
 
   joints: tuple[str, ...]
@@ -101,12 +101,27 @@ class Skeleton:
 
   @property
   def bones(self) -> tuple[tuple[int, int], ...]:
-    """(parent, child) of every bone, ordered by child."""
+    """The (parent, child) of every bone, ordered by child."""
     return tuple(
       (parent, child)
       for child, parent in enumerate(self.parents)
       if parent != -1
     )
+
+  @property
+  def mirror_order(self) -> np.ndarray:
+    """`[J]`: for each joint the one that takes its place in a mirror."""
+    order = np.arange(self.num_joints)
+    order[list(self.left + self.right)] = self.right + self.left
+    return order
+
+  def require_sides(self, setting: str) -> None:
+    """Raises a SettingError if there is no left and right to exchange."""
+    if not self.left:
+      raise SettingError(
+        f'`{setting}`: the skeleton has no left and right to exchange; leave'
+        f' `{setting}` out, or give `skeleton` its sides'
+      )
 
 
 H36M = Skeleton(
@@ -146,177 +161,50 @@ H36M = Skeleton(
 SKELETONS = {'h36m': H36M}
 
 
-@dataclasses.dataclass(frozen=True)
-class JointSet:
-  """The joints of other files, and where Human3.6M's 16 are among them.
-
-  Attributes:
-    num_joints: of the set.
-    sources: for each joint of `H36M` the indices whose mean stands for it.
-  """
-
-  num_joints: int
-  sources: tuple[tuple[int, ...], ...]
-
-
-def _named(joints: str, sources: dict[str, str]) -> JointSet:
-  names = joints.split()
-  return JointSet(
-    num_joints=len(names),
-    sources=tuple(
-      tuple(names.index(name) for name in sources[joint].split())
-      for joint in H36M.joints
-    ),
-  )
-
-
-def _indexed(num_joints: int, indices: Sequence[int]) -> JointSet:
-  return JointSet(num_joints, tuple((index,) for index in indices))
-
-
-# Limbs are named alike everywhere; the trunk is not.
-_LIMBS = {
-  f'{side[0].upper()}{joint.capitalize()}': f'{side}_{joint}'
-  for side in ('left', 'right')
-  for joint in ('hip', 'knee', 'ankle', 'shoulder', 'elbow', 'wrist')
-}
-_COCO = """nose left_eye right_eye left_ear right_ear left_shoulder
-  right_shoulder left_elbow right_elbow left_wrist right_wrist left_hip
-  right_hip left_knee right_knee left_ankle right_ankle"""
-
-JOINT_SETS = {
-  # The original recordings; 14, Neck/Nose, is among those left out.
-  'h36m_32': _indexed(
-    32, (0, 1, 2, 3, 6, 7, 8, 12, 13, 15, 17, 18, 19, 25, 26, 27)
-  ),
-  # VideoPose3D's, with Neck/Nose as joint 9.
-  'h36m_17': _indexed(
-    17, (0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 14, 15, 16)
-  ),
-  'h36m': _indexed(16, range(16)),
-  # Neither trunk nor top of the head: the mean of hips and shoulders is the
-  # spine, that of eyes and ears the head.
-  'coco': _named(
-    _COCO,
-    _LIMBS
-    | {
-      'Pelvis': 'left_hip right_hip',
-      'Spine': 'left_hip right_hip left_shoulder right_shoulder',
-      'Thorax': 'left_shoulder right_shoulder',
-      'Head': 'left_eye right_eye left_ear right_ear',
-    },
-  ),
-  # Its thorax is where Human3.6M has the spine, its neck the thorax.
-  'mpii': _named(
-    """right_ankle right_knee right_hip left_hip left_knee left_ankle pelvis
-    thorax upper_neck head_top right_wrist right_elbow right_shoulder
-    left_shoulder left_elbow left_wrist""",
-    _LIMBS
-    | {
-      'Pelvis': 'pelvis',
-      'Spine': 'thorax',
-      'Thorax': 'upper_neck',
-      'Head': 'head_top',
-    },
-  ),
-  'body_25': _named(
-    """nose neck right_shoulder right_elbow right_wrist left_shoulder
-    left_elbow left_wrist mid_hip right_hip right_knee right_ankle left_hip
-    left_knee left_ankle right_eye left_eye right_ear left_ear left_big_toe
-    left_small_toe left_heel right_big_toe right_small_toe right_heel""",
-    _LIMBS
-    | {
-      'Pelvis': 'mid_hip',
-      'Spine': 'mid_hip neck',
-      'Thorax': 'neck',
-      'Head': 'left_eye right_eye left_ear right_ear',
-    },
-  ),
-  # OpenPose's older model.
-  'openpose_18': _named(
-    """nose neck right_shoulder right_elbow right_wrist left_shoulder
-    left_elbow left_wrist right_hip right_knee right_ankle left_hip left_knee
-    left_ankle right_eye left_eye right_ear left_ear""",
-    _LIMBS
-    | {
-      'Pelvis': 'left_hip right_hip',
-      'Spine': 'left_hip right_hip neck neck',
-      'Thorax': 'neck',
-      'Head': 'left_eye right_eye left_ear right_ear',
-    },
-  ),
-  'halpe_26': _named(
-    f"""{_COCO} head neck hip left_big_toe right_big_toe left_small_toe
-    right_small_toe left_heel right_heel""",
-    _LIMBS
-    | {'Pelvis': 'hip', 'Spine': 'hip neck', 'Thorax': 'neck', 'Head': 'head'},
-  ),
-}
-
-
-def bone_vectors(positions, skeleton: Skeleton):
-  """Parent minus child of every bone (paper eq. 8), in NumPy or JAX.
+def bone_vectors(positions: Any, skeleton: Skeleton) -> Any:
+  """Subtracts the child from the parent of every bone (paper eq. 8).
 
   Args:
-    positions: `[..., J, D]`.
-    skeleton: of J joints.
+    positions: `[..., J, D]`, an array of NumPy or JAX.
+    skeleton: The skeleton of these J joints.
 
   Returns:
-    `[..., J - 1, D]`.
+    `[..., J - 1, D]`, an array of the same kind.
   """
   parents, children = zip(*skeleton.bones, strict=True)
   return positions[..., parents, :] - positions[..., children, :]
 
 
-def to_h36m(positions, source: str):
-  """Picks Human3.6M's 16 joints.
+def mirror(positions: Any, skeleton: Skeleton) -> Any:
+  """Mirrors poses in x and exchanges their left and right joints.
+
+  2D is mirrored about the middle of the image, as is usual; an exact mirror
+  image would be about the principal point (28 pixels away, on average over
+  Human3.6M's cameras), which detected 2D does not always come with.
 
   Args:
-    positions: `[..., J, D]` with 32, 17 or 16 joints.
-    source: the file, for the message.
+    positions: `[..., J, D]`, an array of NumPy or JAX; 2D on the normalised
+      screen, or 3D in the camera frame.
+    skeleton: The skeleton of these J joints.
 
   Returns:
-    `[..., 16, D]`.
-
-  Raises:
-    UserError: another number of joints.
+    `[..., J, D]`, an array of the same kind.
   """
-  joints = positions.shape[-2]
-  for name in ('h36m_32', 'h36m_17', 'h36m'):
-    if JOINT_SETS[name].num_joints == joints:
-      return convert_joints(positions, name)
-  raise UserError(
-    f'{source}: {joints} joints; Human3.6M files hold 32, 17 or 16'
-  )
-
-
-def convert_joints(positions, joint_set: str):
-  """Human3.6M's 16 joints from those of another set.
-
-  Args:
-    positions: `[..., J, D]`.
-    joint_set: a key of `JOINT_SETS`, with J joints.
-
-  Returns:
-    `[..., 16, D]`: a joint of the set each, or the mean of several.
-  """
-  sources = JOINT_SETS[joint_set].sources
-  if all(len(source) == 1 for source in sources):
-    return positions[..., [source[0] for source in sources], :]
-  return np.stack(
-    [positions[..., source, :].mean(axis=-2) for source in sources], axis=-2
-  )
+  sign = np.ones(positions.shape[-1], np.float32)
+  sign[0] = -1
+  return positions[..., skeleton.mirror_order, :] * sign
 
 
 def load_skeleton(name: str) -> Skeleton:
-  """A skeleton by its name or from a JSON file.
+  """Finds a skeleton by its name, or reads it from a JSON file.
 
   Args:
-    name: a key of `SKELETONS`, or the path of a JSON object with `joints`,
+    name: A key of `SKELETONS`, or the path of a JSON object with `joints`,
       `parents` and, if wanted, `left`, `right` and `groups`.
 
   Raises:
-    UserError: no such name or file, or not a skeleton.
+    SettingError: There is no such name or file.
+    UserError: The file does not hold a skeleton.
   """
   if name in SKELETONS:
     return SKELETONS[name]
@@ -327,14 +215,14 @@ def load_skeleton(name: str) -> Skeleton:
   except UserError as error:
     raise UserError(f'{name}: {error}') from error
   except FileNotFoundError as error:
-    raise FlagError(
-      f'--skeleton={name}: neither a file nor one of {listed(SKELETONS)}'
+    raise SettingError(
+      f'`skeleton={name}`: neither a file nor one of {listed(SKELETONS)}'
     ) from error
   except (
     *(OSError, ValueError, TypeError, AttributeError, RecursionError),
   ) as error:
     raise UserError(
-      f'--skeleton={name}: not a skeleton ({error}); give a JSON object with'
+      f'`skeleton={name}`: not a skeleton ({error}); give a JSON object with'
       ' joints, parents and, if wanted, left, right, groups'
     ) from error
 
@@ -344,7 +232,7 @@ def save_skeleton(skeleton: Skeleton, path: pathlib.Path) -> None:
   write_text(path, json.dumps(dataclasses.asdict(skeleton)) + '\n')
 
 
-def _to_tuple(value):
+def _to_tuple(value: Any) -> Any:
   if isinstance(value, list):
     return tuple(_to_tuple(item) for item in value)
   return value

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from semgcn_jax import checkpoints, config, train_step
-from semgcn_jax.errors import FlagError, UserError
+from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.skeleton import H36M
 
 TINY = config.preset('synthetic', hid_dim=4, num_layers=1)
@@ -68,7 +68,7 @@ def test_everything_comes_back(saved):
 
 def test_a_missing_epoch_lists_those_there_are(saved):
   with pytest.raises(
-    FlagError, match='--which=3: choose from best, last, 2, 4'
+    SettingError, match='--which=3: choose from best, last, 2, 4'
   ):
     restore(saved, '3')
 

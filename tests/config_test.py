@@ -4,7 +4,7 @@ import re
 import pytest
 
 from semgcn_jax import config
-from semgcn_jax.errors import FlagError, UserError
+from semgcn_jax.errors import SettingError, UserError
 
 
 def test_every_field_has_a_comment():
@@ -56,7 +56,7 @@ def test_released_settings():
   ],
 )
 def test_values_out_of_range_name_the_flag(field, value):
-  with pytest.raises(FlagError, match=re.escape(f'--{field}={value}: ')):
+  with pytest.raises(SettingError, match=re.escape(f'--{field}={value}: ')):
     config.preset('synthetic', **{field: value})
 
 
@@ -78,7 +78,9 @@ def test_a_recipe_gives_way_to_presets_and_flags():
   assert config.preset('cmu_best').choose_on == 'last'
   held = config.preset('cmu', val_subjects=('S1',))
   assert held.choose_on == 'val'
-  with pytest.raises(FlagError, match='--choose_on=val: needs --val_subjects'):
+  with pytest.raises(
+    SettingError, match='--choose_on=val: needs --val_subjects'
+  ):
     config.preset('cmu', choose_on='val')
   # A run can be scored on other 2D than it was trained on.
   scored = dataclasses.replace(config.preset('cmu_best'), keypoints='sh')
@@ -87,7 +89,7 @@ def test_a_recipe_gives_way_to_presets_and_flags():
 
 def test_unknown_preset_lists_the_presets():
   with pytest.raises(
-    FlagError, match='--preset=x: choose from synthetic, h36m'
+    SettingError, match='--preset=x: choose from synthetic, h36m'
   ):
     config.preset('x')
 

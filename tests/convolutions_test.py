@@ -7,7 +7,7 @@ from joints_first import apply, init
 from skeletons import CHAIN, HAND
 
 from semgcn_jax import convolutions
-from semgcn_jax.graph import adjacency_mask, normalized_adjacency
+from semgcn_jax.models.graph import adjacency_mask, normalized_adjacency
 from semgcn_jax.skeleton import H36M, Skeleton
 
 SKELETONS = [H36M, HAND, CHAIN]

@@ -9,8 +9,8 @@ import pytest
 from semgcn_jax import config, data
 from semgcn_jax.data import cmu, synthetic
 from semgcn_jax.data.npz import write_poses_3d
-from semgcn_jax.errors import FlagError, UserError
-from semgcn_jax.evaluate import mean_pose_score
+from semgcn_jax.errors import SettingError, UserError
+from semgcn_jax.evaluation.scores import mean_pose_score
 from semgcn_jax.skeleton import H36M, Skeleton
 
 
@@ -190,7 +190,7 @@ def test_a_dataset_of_ones_own(tmp_path):
     )
     return data.load(settings, skeleton)
 
-  with pytest.raises(FlagError, match='--cameras: give the cameras of'):
+  with pytest.raises(SettingError, match='--cameras: give the cameras of'):
     load()
   # In front of a camera that looks along x from 9 m behind.
   camera = {
@@ -204,7 +204,9 @@ def test_a_dataset_of_ones_own(tmp_path):
   path = tmp_path / 'cameras.json'
   path.write_text(json.dumps({'*': [camera], 'Bob': [camera, camera]}))
   fields['cameras'] = str(path)
-  with pytest.raises(FlagError, match='give both, there is no standard split'):
+  with pytest.raises(
+    SettingError, match='give both, there is no standard split'
+  ):
     load()
   fields |= {'train_subjects': ('Ann',), 'test_subjects': ('Bob',)}
   dataset = load()
@@ -215,25 +217,29 @@ def test_a_dataset_of_ones_own(tmp_path):
   np.testing.assert_allclose(dataset.train.inputs[3, 2], expected, atol=1e-5)
   with pytest.raises(UserError, match='data_2d_hand_cpn.npz: no such file'):
     load(keypoints='cpn')
-  with pytest.raises(FlagError, match='--dataset=foot: choose from synthetic'):
+  with pytest.raises(
+    SettingError, match='--dataset=foot: choose from synthetic'
+  ):
     load(dataset='foot')
 
 
 def test_a_subject_in_both_splits_is_refused():
-  with pytest.raises(FlagError, match='S9 twice'):
+  with pytest.raises(SettingError, match='S9 twice'):
     data.load(config.preset('synthetic', train_subjects=('S1', 'S9')), H36M)
-  with pytest.raises(FlagError, match='--dataset=mars: choose from synthetic'):
+  with pytest.raises(
+    SettingError, match='--dataset=mars: choose from synthetic'
+  ):
     data.load(dataclasses.replace(config.preset('cmu'), dataset='mars'), H36M)
 
 
 def test_what_would_count_a_pose_twice_is_refused():
   settings = config.preset('synthetic', test_subjects=('S9', 'S9'))
-  with pytest.raises(FlagError, match='S9 twice'):
+  with pytest.raises(SettingError, match='S9 twice'):
     data.load(settings, H36M)
   # Without the training split, any subject may be tested.
   settings = config.preset('synthetic', test_subjects=('S1',))
   assert len(data.load(settings, H36M, train=False).test) == 4000
-  with pytest.raises(FlagError, match='--keypoints=cpn: choose from gt'):
+  with pytest.raises(SettingError, match='--keypoints=cpn: choose from gt'):
     released = config.preset('synthetic', recipe='released', keypoints='cpn')
     data.load(released, H36M)
 

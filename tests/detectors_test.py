@@ -5,7 +5,7 @@ import pytest
 
 from semgcn_jax import prepare as prepare_lib
 from semgcn_jax.data.npz import read_poses_2d
-from semgcn_jax.errors import FlagError, UserError
+from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.prepare import Options, detectors
 from semgcn_jax.skeleton import H36M, JOINT_SETS
 
@@ -251,7 +251,7 @@ def test_names_of_other_datasets_stay(tmp_path):
 
 def test_other_files_are_no_views(tmp_path):
   write(tmp_path / 'v' / 'cmu_v1.0' / 'package.json', {})
-  with pytest.raises(FlagError, match='holds nothing that is known'):
+  with pytest.raises(SettingError, match='holds nothing that is known'):
     prepare_lib.prepare(tmp_path / 'v' / 'cmu_v1.0', tmp_path, Options())
 
 
@@ -278,9 +278,11 @@ def test_prepare_writes_every_view(tmp_path, capsys):
     np.testing.assert_allclose(
       poses['S1'][action][camera], coco(person), rtol=1e-5
     )
-  with pytest.raises(FlagError, match='--keypoints=, .* were found, such as'):
+  with pytest.raises(
+    SettingError, match='--keypoints=, .* were found, such as'
+  ):
     prepare_lib.prepare(source, tmp_path / 'data', Options())
-  with pytest.raises(FlagError, match='--joint_set=lego: choose from'):
+  with pytest.raises(SettingError, match='--joint_set=lego: choose from'):
     options = Options(keypoints='a', joint_set='lego')
     prepare_lib.prepare(source, tmp_path / 'data', options)
 

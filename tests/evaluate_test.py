@@ -11,8 +11,8 @@ import pytest
 from semgcn_jax import config, models, published
 from semgcn_jax.cameras import h36m_cameras
 from semgcn_jax.data.pairs import Pairs
-from semgcn_jax.errors import FlagError
-from semgcn_jax.evaluate import (
+from semgcn_jax.errors import SettingError
+from semgcn_jax.evaluation.scores import (
   calibrate_scale,
   evaluate,
   format_table,
@@ -157,7 +157,7 @@ def test_json(tmp_path):
   write_json({'mpjpe': 1.5}, path)
   assert json.loads(path.read_text()) == {'mpjpe': 1.5}
   for wrong in (tmp_path / 'missing' / 'result.json', tmp_path):
-    with pytest.raises(FlagError, match='--output=.*existing folder'):
+    with pytest.raises(SettingError, match='--output=.*existing folder'):
       write_json({}, wrong)
   assert [p.name for p in tmp_path.iterdir()] == ['result.json']
 

@@ -6,7 +6,7 @@ from by_loops import random, softmax_by_loops
 from skeletons import CHAIN, HAND
 
 from semgcn_jax import functional
-from semgcn_jax.graph import adjacency_mask
+from semgcn_jax.models.graph import adjacency_mask
 from semgcn_jax.skeleton import H36M
 
 SKELETONS = [H36M, HAND, CHAIN]

@@ -1,6 +1,6 @@
 import numpy as np
 
-from semgcn_jax.graph import (
+from semgcn_jax.models.graph import (
   adjacency_mask,
   normalized_adjacency,
   partitions,

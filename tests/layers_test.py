@@ -7,7 +7,7 @@ from joints_first import apply, init
 from skeletons import CHAIN, HAND
 
 from semgcn_jax import convolutions, layers
-from semgcn_jax.graph import normalized_adjacency
+from semgcn_jax.models.graph import normalized_adjacency
 from semgcn_jax.skeleton import H36M
 
 SKELETONS = [H36M, HAND, CHAIN]

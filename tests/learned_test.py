@@ -10,15 +10,15 @@ from skeletons import HAND
 from tiny import TINY
 
 from semgcn_jax import config, models
-from semgcn_jax.graph import adjacency_mask, partitions
-from semgcn_jax.learned import joint_weights, learned_adjacencies
-from semgcn_jax.skeleton import H36M
-from semgcn_jax.train import train_and_evaluate
-from semgcn_jax.visualize import (
+from semgcn_jax.figures.curves import (
   joint_places,
   plot_adjacencies,
   plot_joint_weights,
 )
+from semgcn_jax.models.graph import adjacency_mask, partitions
+from semgcn_jax.paper.learned_graph import joint_weights, learned_adjacencies
+from semgcn_jax.skeleton import H36M
+from semgcn_jax.training.loop import train_and_evaluate
 
 
 def random_params(**fields):

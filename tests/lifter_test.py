@@ -11,13 +11,13 @@ from commands import fails, run
 from tiny import TINY
 
 from semgcn_jax import checkpoints, config, models
-from semgcn_jax.errors import FlagError
-from semgcn_jax.evaluate import evaluate_run, seed_variables
-from semgcn_jax.lifter import load_lifter
-from semgcn_jax.predictor import load_predictor
+from semgcn_jax.errors import SettingError
+from semgcn_jax.evaluation.scores import evaluate_run, seed_variables
+from semgcn_jax.lifting.predictor import load_predictor
 from semgcn_jax.skeleton import H36M
-from semgcn_jax.train import train_and_evaluate
-from semgcn_jax.train_step import create_train_state
+from semgcn_jax.training.loop import train_and_evaluate
+from semgcn_jax.training.step import create_train_state
+from semgcn_jax.training.warm_start import load_lifter
 
 # One epoch of two steps, on one device.
 SHORT = dataclasses.replace(
@@ -104,7 +104,7 @@ def test_a_lifter_of_another_model(lifter, tmp_path, fields, message):
   settings = dataclasses.replace(
     SHORT, refine='pose_grammar', lifter=str(lifter), **fields
   )
-  with pytest.raises(FlagError, match=message):
+  with pytest.raises(SettingError, match=message):
     train_and_evaluate(settings, tmp_path / 'run')
   assert not (tmp_path / 'run').exists()
 

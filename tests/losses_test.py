@@ -2,8 +2,8 @@ import jax
 import numpy as np
 import pytest
 
-from semgcn_jax.losses import HUBER_METRES, LOSSES, pose_loss
 from semgcn_jax.skeleton import H36M
+from semgcn_jax.training.losses import HUBER_METRES, LOSSES, pose_loss
 
 
 def loss_of(name, predicted, target, num_predicted=16):

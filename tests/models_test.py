@@ -8,9 +8,9 @@ from by_loops import random
 from skeletons import CHAIN, HAND
 
 from semgcn_jax import config, models
-from semgcn_jax.convolutions import CONVOLUTIONS, PartitionGraphConv
-from semgcn_jax.errors import FlagError
-from semgcn_jax.graph import adjacency_mask, partitions
+from semgcn_jax.errors import SettingError
+from semgcn_jax.models.convolutions import CONVOLUTIONS, PartitionGraphConv
+from semgcn_jax.models.graph import adjacency_mask, partitions
 from semgcn_jax.models.linear import LinearModel
 from semgcn_jax.models.semgcn import SemGCN
 from semgcn_jax.models.st_gcn import STGCN, SpatialTemporalBlock
@@ -88,12 +88,12 @@ def test_build_from_config():
   model = models.build(settings, H36M)
   assert model == SemGCN(H36M, hid_dim=8, conv='vanilla', non_local=False)
   for field in ('model', 'conv'):
-    with pytest.raises(FlagError, match=f'--{field}=resnet: choose from'):
+    with pytest.raises(SettingError, match=f'--{field}=resnet: choose from'):
       models.build(config.preset('cmu', **{field: 'resnet'}), H36M)
 
 
 def test_heads_divide_the_channels():
-  with pytest.raises(FlagError, match='--hid_dim=6: must be a multiple of'):
+  with pytest.raises(SettingError, match='--hid_dim=6: must be a multiple of'):
     models.build(config.preset('cmu', conv='gat', hid_dim=6), H36M)
 
 

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from semgcn_jax.packing import map_like, packing
+from semgcn_jax.training.packing import map_like, packing
 
 TREE = {
   'a': {'kernel': jnp.arange(6.0).reshape(2, 3), 'bias': jnp.array([7.0, 8])},

@@ -11,7 +11,7 @@ from semgcn_jax.cameras import (
   world_to_camera,
 )
 from semgcn_jax.data.pairs import Source, make_pairs
-from semgcn_jax.errors import FlagError, UserError
+from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.skeleton import H36M
 
 
@@ -71,9 +71,11 @@ def test_choosing_actions_frames_and_subjects():
   assert len(pairs(data, actions=('Run',))) == 4 * 4
   assert len(pairs(data, downsample=2)) == 4 * (3 + 2 + 2)
   assert len(pairs(data, subjects=('S1', 'S5'))) == 2 * len(pairs(data))
-  with pytest.raises(FlagError, match='no S3 in poses.npz; it has S1, S5'):
+  with pytest.raises(SettingError, match='no S3 in poses.npz; it has S1, S5'):
     pairs(data, subjects=('S3',))
-  with pytest.raises(FlagError, match='no Swim in poses.npz; it has Run, Walk'):
+  with pytest.raises(
+    SettingError, match='no Swim in poses.npz; it has Run, Walk'
+  ):
     pairs(data, actions=('Swim',))
 
 

@@ -20,11 +20,11 @@ from semgcn_jax import (
   models,
   train_step,
 )
-from semgcn_jax.graph import adjacency_mask
-from semgcn_jax.losses import LOSSES, pose_loss
+from semgcn_jax.interchange.torch_names import entries, infer_model
+from semgcn_jax.interchange.torch_runs import to_state_dict, to_variables
+from semgcn_jax.models.graph import adjacency_mask
 from semgcn_jax.skeleton import H36M
-from semgcn_jax.torch_import import to_state_dict, to_variables
-from semgcn_jax.torch_names import entries, infer_model
+from semgcn_jax.training.losses import LOSSES, pose_loss
 
 TESTDATA = pathlib.Path(__file__).parent / 'testdata'
 MODELS = ('semgcn_small', 'semgcn_nonlocal_small', 'linear_small')

@@ -6,7 +6,7 @@ from by_loops import random
 from skeletons import CHAIN
 
 from semgcn_jax import config, models
-from semgcn_jax.errors import FlagError
+from semgcn_jax.errors import SettingError
 from semgcn_jax.models.pose_grammar import (
   PoseGrammar,
   kinematic_chains,
@@ -43,7 +43,7 @@ def test_chains_of_h36m():
 def test_chains_of_another_skeleton():
   assert kinematic_chains(CRAB) == ((0,), (2, 1), (4, 3), (5,), (6,))
   assert relations(CRAB) == ((1, 2), (3, 4), (1, 4), (3, 2))
-  with pytest.raises(FlagError, match='--refine=pose_grammar: .* no left'):
+  with pytest.raises(SettingError, match='--refine=pose_grammar: .* no left'):
     kinematic_chains(CHAIN)
 
 
@@ -146,5 +146,5 @@ def test_gradients_of_lifter_and_refinement(frozen):
   ],
 )
 def test_bad_settings(fields, message):
-  with pytest.raises(FlagError, match=message):
+  with pytest.raises(SettingError, match=message):
     config.preset('cmu', **fields)

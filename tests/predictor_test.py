@@ -9,8 +9,8 @@ import pytest
 from commands import fails, run
 
 from semgcn_jax import config, data, fused, models, predictor
-from semgcn_jax.errors import FlagError, UserError
-from semgcn_jax.evaluate import predict
+from semgcn_jax.errors import SettingError, UserError
+from semgcn_jax.evaluation.scores import predict
 from semgcn_jax.skeleton import H36M
 
 SIZES = {'hid_dim': 16, 'num_layers': 1}
@@ -165,7 +165,7 @@ def test_bad_input_to_a_predictor():
   for sizes in ((), (0,)):
     with pytest.raises(ValueError, match='batch_sizes'):
       make(batch_sizes=sizes)
-  with pytest.raises(FlagError, match='precision'):
+  with pytest.raises(SettingError, match='precision'):
     make(precision='fp16')
   with pytest.raises(UserError, match='evaluate.py'):
     make(dataclasses.replace(settings, image_aligned=True))

@@ -5,7 +5,7 @@ from h36m_files import tar_of, zip_of
 
 from semgcn_jax import prepare as prepare_lib
 from semgcn_jax.data.npz import read_poses_3d
-from semgcn_jax.errors import FlagError, UserError
+from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.prepare import Options, cmu
 from semgcn_jax.prepare.asf import bone_ends, read_amc, read_asf
 from semgcn_jax.skeleton import H36M
@@ -62,14 +62,14 @@ def test_rates(shared, tmp_path):
     rates.write_bytes(text)
     with pytest.raises(UserError, match='rates.csv:1: not a|not a CSV file'):
       prepare(source, tmp_path / 'new', rates=rates)
-  with pytest.raises(FlagError, match='--fps=nan'):
+  with pytest.raises(SettingError, match='--fps=nan'):
     prepare(source, tmp_path / 'new', fps=float('nan'))
   rates.write_text('16_01,fast\n')
   with pytest.raises(UserError, match='rates.csv:1: not a clip'):
     prepare(source, tmp_path / 'new', rates=rates)
-  with pytest.raises(FlagError, match='--fps=50: .* not a multiple'):
+  with pytest.raises(SettingError, match='--fps=50: .* not a multiple'):
     prepare(source, tmp_path / 'new', fps=50)
-  with pytest.raises(FlagError, match='--fps=0'):
+  with pytest.raises(SettingError, match='--fps=0'):
     prepare(source, tmp_path / 'new', fps=0)
 
 
@@ -82,7 +82,7 @@ def test_nothing_is_overwritten_or_half_written(tmp_path):
   with pytest.raises(UserError, match='03_02.amc: has no skeleton 03.asf'):
     prepare(tmp_path, tmp_path)
   (folder / '03.asf').write_text(':version 1')
-  with pytest.raises(FlagError, match='exists; replace it with --overwrite'):
+  with pytest.raises(SettingError, match='exists; replace it with --overwrite'):
     prepare(tmp_path, tmp_path)
   assert output.read_text() == 'mine'
   output.unlink()

@@ -14,7 +14,7 @@ from h36m_files import (
 
 from semgcn_jax.cameras import h36m_cameras
 from semgcn_jax.data.npz import read_poses_2d, read_poses_3d
-from semgcn_jax.errors import FlagError, UserError
+from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.prepare import Options, prepare
 from semgcn_jax.prepare.h36m import ACTIONS, CAMERAS, canonical
 
@@ -233,9 +233,9 @@ def test_damage_and_wrong_files(tmp_path):
 
 def test_unknown_sources(tmp_path):
   (tmp_path / 'readme.txt').write_text('hello')
-  with pytest.raises(FlagError, match='holds nothing that is known'):
+  with pytest.raises(SettingError, match='holds nothing that is known'):
     prepare(tmp_path, tmp_path / 'data', Options())
-  with pytest.raises(FlagError, match='neither a folder nor an archive'):
+  with pytest.raises(SettingError, match='neither a folder nor an archive'):
     prepare(tmp_path / 'readme.txt', tmp_path / 'data', Options())
-  with pytest.raises(FlagError, match='no such file or folder'):
+  with pytest.raises(SettingError, match='no such file or folder'):
     prepare(tmp_path / 'nothing', tmp_path / 'data', Options())

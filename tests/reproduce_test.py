@@ -8,9 +8,9 @@ import pytest
 from commands import fails, run, start
 
 from semgcn_jax import config, models, published, report
-from semgcn_jax.errors import FlagError
-from semgcn_jax.methods import METHODS
-from semgcn_jax.reproduce import make_config, reproduce
+from semgcn_jax.errors import SettingError
+from semgcn_jax.paper.methods import METHODS
+from semgcn_jax.paper.reproduce import make_config, reproduce
 from semgcn_jax.skeleton import H36M, save_skeleton
 
 TINY = (
@@ -119,13 +119,13 @@ def test_a_stopped_command_says_so(tmp_path):
   ],
 )
 def test_bad_flags(tmp_path, tables, fields, message):
-  with pytest.raises(FlagError, match=message):
+  with pytest.raises(SettingError, match=message):
     reproduce(['cmu'], tables, fields, tmp_path / 'new', '')
   assert not (tmp_path / 'new').exists()
 
 
 def test_an_unknown_preset(tmp_path):
-  with pytest.raises(FlagError, match='--preset=mine: choose from'):
+  with pytest.raises(SettingError, match='--preset=mine: choose from'):
     reproduce(['cmu', 'mine'], ['1'], {}, tmp_path, '')
 
 
@@ -193,5 +193,5 @@ def test_another_split_is_not_beside_the_published_rows(tmp_path):
 def test_a_report_that_cannot_be_written(tmp_path):
   finished_run(tmp_path, 'cmu', 'SemGCN', ['Walk'])
   (tmp_path / 'report.md').mkdir()
-  with pytest.raises(FlagError, match='--workdir=.*cannot be written'):
+  with pytest.raises(SettingError, match='--workdir=.*cannot be written'):
     report.write(tmp_path, 'the command')

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from semgcn_jax.errors import FlagError, UserError
+from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.skeleton import (
   H36M,
   Skeleton,
@@ -89,5 +89,5 @@ def test_skeleton_from_json(tmp_path):
     load_skeleton(str(path))
   save_skeleton(H36M, path)
   assert load_skeleton(str(path)) == H36M
-  with pytest.raises(FlagError, match='neither a file nor one of h36m'):
+  with pytest.raises(SettingError, match='neither a file nor one of h36m'):
     load_skeleton('spider')

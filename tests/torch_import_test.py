@@ -15,9 +15,9 @@ from semgcn_jax import (
   torch_import,
   train_step,
 )
-from semgcn_jax.errors import FlagError, UserError
+from semgcn_jax.errors import SettingError, UserError
+from semgcn_jax.interchange.torch_names import entries, infer_model
 from semgcn_jax.skeleton import H36M, save_skeleton
-from semgcn_jax.torch_names import entries, infer_model
 
 torch = pytest.importorskip('torch', reason='needs the torch extra')
 
@@ -297,7 +297,7 @@ def test_flags_that_contradict_the_file(tmp_path):
     ({'hid_dim': 9}, '--hid_dim=9: the checkpoint has 4'),
     ({'dataset': 'mars'}, '--dataset=mars: choose from'),
   ):
-    with pytest.raises(FlagError, match=message):
+    with pytest.raises(SettingError, match=message):
       torch_import.import_run(path, run, fields)
     assert not run.exists()
 
@@ -418,10 +418,12 @@ def test_nothing_is_overwritten(tmp_path):
   write(path)
   before = path.read_bytes()
   (tmp_path / 'run').mkdir()
-  with pytest.raises(FlagError, match='--output=.*exists; name a new folder'):
+  with pytest.raises(
+    SettingError, match='--output=.*exists; name a new folder'
+  ):
     torch_import.import_run(path, tmp_path / 'run', {})
   torch_import.import_run(path, tmp_path / 'new', {})
-  with pytest.raises(FlagError, match='--output=.*exists; name a new file'):
+  with pytest.raises(SettingError, match='--output=.*exists; name a new file'):
     torch_import.export_run(tmp_path / 'new', 'last', path)
   assert path.read_bytes() == before
 

@@ -19,8 +19,8 @@ from semgcn_jax import (
   train_step,
 )
 from semgcn_jax import workdir as run_folder
-from semgcn_jax.errors import FlagError, UserError
-from semgcn_jax.evaluate import evaluate_run, rank
+from semgcn_jax.errors import SettingError, UserError
+from semgcn_jax.evaluation.scores import evaluate_run, rank
 from semgcn_jax.skeleton import H36M
 
 
@@ -54,7 +54,7 @@ def test_everything_on_trains_resumes_and_keeps_both_kinds(tmp_path):
   once = evaluate_run(tmp_path / 'whole', 'best', {'flip_test': False})
   assert abs(once['mpjpe'] - result['mpjpe']) > 0.01
   with pytest.raises(
-    FlagError, match='--epochs=4: .* its learning rate is zero'
+    SettingError, match='--epochs=4: .* its learning rate is zero'
   ):
     longer = dataclasses.replace(settings, epochs=4)
     train.train_and_evaluate(longer, tmp_path / 'whole', resume=True)
@@ -73,7 +73,7 @@ def test_the_last_epoch_is_best_unless_told_otherwise():
 
 def test_bad_recipes(tmp_path):
   def check(message, **changes):
-    with pytest.raises(FlagError, match=message):
+    with pytest.raises(SettingError, match=message):
       settings = dataclasses.replace(BEST, **changes)
       train.train_and_evaluate(settings, tmp_path / 'new')
     assert not (tmp_path / 'new').exists()
@@ -208,7 +208,7 @@ def test_a_damaged_history_is_not_written_over(tmp_path):
       train.train_and_evaluate(longer, run, resume=True)
     assert log.read_text() == text
   log.write_text(''.join(lines))
-  with pytest.raises(FlagError, match='--epochs=1: 2 are done already'):
+  with pytest.raises(SettingError, match='--epochs=1: 2 are done already'):
     short = dataclasses.replace(TINY, epochs=1)
     train.train_and_evaluate(short, run, resume=True)
   assert len(train.train_and_evaluate(TINY, run, resume=True)) == 2
@@ -221,7 +221,7 @@ def test_a_damaged_history_is_not_written_over(tmp_path):
 def test_a_run_belongs_to_one_process(tmp_path):
   run = tmp_path / 'run'
   with run_folder.claim(TINY, run, False):
-    with pytest.raises(FlagError, match='another process trains in it'):
+    with pytest.raises(SettingError, match='another process trains in it'):
       train.train_and_evaluate(TINY, run, resume=True)
 
 
@@ -238,21 +238,21 @@ def test_refusals(tmp_path):
     assert not (tmp_path / 'new').exists()
 
   uneven = dataclasses.replace(TINY, batch_size=42)
-  check(FlagError, '--batch_size=42: does not split over 4 devices', uneven)
+  check(SettingError, '--batch_size=42: does not split over 4 devices', uneven)
   large = dataclasses.replace(TINY, batch_size=1000)
-  check(FlagError, 'there are 800 training poses', large)
-  check(FlagError, '--loss=l9: choose', dataclasses.replace(TINY, loss='l9'))
+  check(SettingError, 'there are 800 training poses', large)
+  check(SettingError, '--loss=l9: choose', dataclasses.replace(TINY, loss='l9'))
   (tmp_path / 'file').write_text('mine')
-  check(FlagError, 'something else than a run', workdir=tmp_path / 'file')
-  check(FlagError, 'something else than a run', workdir=tmp_path)
-  check(FlagError, 'cannot be used', workdir=tmp_path / 'file' / 'run')
+  check(SettingError, 'something else than a run', workdir=tmp_path / 'file')
+  check(SettingError, 'something else than a run', workdir=tmp_path)
+  check(SettingError, 'cannot be used', workdir=tmp_path / 'file' / 'run')
   run = tmp_path / 'run'
   run.mkdir()
   config.save(TINY, run / 'config.json')
   before = (run / 'config.json').read_text()
-  check(FlagError, 'holds a run; go on with --resume', workdir=run)
+  check(SettingError, 'holds a run; go on with --resume', workdir=run)
   other = dataclasses.replace(TINY, lr=0.5)
-  check(FlagError, '--lr=0.5: the run in', other, workdir=run, resume=True)
+  check(SettingError, '--lr=0.5: the run in', other, workdir=run, resume=True)
   assert (run / 'config.json').read_text() == before
   assert (tmp_path / 'file').read_text() == 'mine'
 
@@ -271,7 +271,7 @@ def test_fewer_checkpoints(tmp_path, choose_on):
       np.testing.assert_allclose(result['mpjpe'], whole[epoch - 1]['mpjpe'])
   assert evaluate_run(tmp_path / 'whole', 'best', {})['epoch'] == best
   if choose_on == 'last':
-    with pytest.raises(FlagError, match='--which=4: choose from'):
+    with pytest.raises(SettingError, match='--which=4: choose from'):
       evaluate_run(tmp_path / 'whole', '4', {})
   with pytest.MonkeyPatch.context() as patch:
     line = train.epoch_line

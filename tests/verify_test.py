@@ -6,7 +6,7 @@ from h36m_files import OF_32, motion
 
 from semgcn_jax.cameras import h36m_cameras, project, world_to_camera
 from semgcn_jax.data import npz
-from semgcn_jax.errors import FlagError, UserError
+from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.prepare.verify import verify
 from semgcn_jax.skeleton import H36M
 
@@ -171,7 +171,7 @@ def test_2d_that_does_not_fit(tmp_path, poses, capsys):
 
 
 def test_damaged_files_and_empty_folders(tmp_path, poses, capsys):
-  with pytest.raises(FlagError, match='holds no data_3d_<dataset>.npz'):
+  with pytest.raises(SettingError, match='holds no data_3d_<dataset>.npz'):
     verify(tmp_path)
   write(tmp_path, poses, projected(poses))
   path = tmp_path / 'data_2d_h36m_sh.npz'

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from semgcn_jax import config
-from semgcn_jax.visualize import plot_curves
+from semgcn_jax.figures.curves import plot_curves
 
 
 @pytest.mark.parametrize('val_subjects', [(), ('S1', 'S5')])

@@ -9,8 +9,8 @@ import pathlib
 import numpy as np
 
 from semgcn_jax.cameras import H36M_SUBJECTS, h36m_cameras
-from semgcn_jax.config import Config
-from semgcn_jax.data.h36m import read_detections
+from semgcn_jax.config import DataConfig
+from semgcn_jax.data.h36m import read_h36m_keypoints
 from semgcn_jax.data.npz import read_poses_3d
 from semgcn_jax.data.pairs import Source
 from semgcn_jax.errors import UserError
@@ -19,7 +19,7 @@ TEST_SUBJECTS = ('S13', 'S35', 'S49', 'S135')
 MAX_OFFSET = 1.5  # Metres of the pelvis from the middle of its track.
 
 
-def read(config: Config) -> Source:
+def read(config: DataConfig) -> Source:
   """Reads data_3d_cmu.npz: 16 joints, metres, z up, subjects S<CMU number>.
 
   Raises:
@@ -33,7 +33,7 @@ def read(config: Config) -> Source:
   return Source(
     name=str(path),
     poses_3d=poses_3d,
-    poses_2d=read_detections(config, 'cmu'),
+    poses_2d=read_h36m_keypoints(config, 'cmu'),
     cameras={subject: _cameras(subject, path) for subject in poses_3d},
     train_subjects=tuple(s for s in poses_3d if s not in TEST_SUBJECTS),
     test_subjects=TEST_SUBJECTS,

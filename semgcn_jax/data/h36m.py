@@ -3,53 +3,70 @@
 import pathlib
 
 from semgcn_jax.cameras import h36m_cameras
-from semgcn_jax.config import Config
-from semgcn_jax.data.npz import read_poses_2d, read_poses_3d
+from semgcn_jax.config import DataConfig
+from semgcn_jax.data.npz import (
+  Poses2D,
+  keypoints_path,
+  read_keypoints,
+  read_poses_3d,
+)
 from semgcn_jax.data.pairs import Source
-from semgcn_jax.skeleton import to_h36m
+from semgcn_jax.joint_sets import to_h36m
 
 TRAIN_SUBJECTS = ('S1', 'S5', 'S6', 'S7', 'S8')
 TEST_SUBJECTS = ('S9', 'S11')
+ACTIONS = (
+  *('Directions', 'Discussion', 'Eating', 'Greeting', 'Phoning', 'Photo'),
+  *('Posing', 'Purchases', 'Sitting', 'SittingDown', 'Smoking', 'Waiting'),
+  *('WalkDog', 'Walking', 'WalkTogether'),
+)
 
 
-def read(config: Config) -> Source:
+def is_corrupt(subject: str, action: str) -> bool:
+  """Tells whether a recording is the corrupt one, which is left out."""
+  return (subject, action) == ('S11', 'Directions')
+
+
+def read(config: DataConfig) -> Source:
   """Reads data_3d_h36m.npz and data_2d_h36m_<keypoints>.npz.
 
   Both may hold 32, 17 or 16 joints. Without a file of ground-truth 2D, it is
-  projected from the 3D. S11 'Directions' is corrupt and left out.
+  projected from the 3D.
 
   Raises:
-    UserError: see `npz.read_poses_3d`.
+    UserError: A file is missing, damaged, or not in this layout.
   """
   path = pathlib.Path(config.data_dir) / 'data_3d_h36m.npz'
   poses_3d = {
     subject: {
       action: to_h36m(poses, str(path))
       for action, poses in actions.items()
-      if (subject, action) != ('S11', 'Directions')
+      if not is_corrupt(subject, action)
     }
     for subject, actions in read_poses_3d(path).items()
   }
   return Source(
     name=str(path),
     poses_3d=poses_3d,
-    poses_2d=read_detections(config, 'h36m'),
+    poses_2d=read_h36m_keypoints(config, 'h36m'),
     cameras=h36m_cameras(),
     train_subjects=TRAIN_SUBJECTS,
     test_subjects=TEST_SUBJECTS,
   )
 
 
-def read_detections(config: Config, dataset: str):
-  """data_2d_<dataset>_<keypoints>.npz with 16 joints; None for missing 'gt'."""
-  name = f'data_2d_{dataset}_{config.keypoints}.npz'
-  path = pathlib.Path(config.data_dir) / name
-  if config.keypoints == 'gt' and not path.exists():
-    return None
-  return {
+def read_h36m_keypoints(config: DataConfig, dataset: str) -> Poses2D | None:
+  """Reads the 2D of a dataset that has Human3.6M's joints.
+
+  Returns:
+    {subject: {action: [one [T, 16, 2] array of pixels per camera]}}; None to
+    project the 3D, see `npz.read_keypoints`.
+  """
+  poses, path = read_keypoints(config, dataset), keypoints_path(config, dataset)
+  return poses and {
     subject: {
       action: [to_h36m(view, str(path)) for view in views]
       for action, views in actions.items()
     }
-    for subject, actions in read_poses_2d(path).items()
+    for subject, actions in poses.items()
   }

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from semgcn_jax.config import DataConfig
 from semgcn_jax.errors import UserError
 from semgcn_jax.files import replacing
 from semgcn_jax.skeleton import Skeleton
@@ -54,6 +55,25 @@ def read_poses_2d(path: pathlib.Path) -> Poses2D:
   return poses
 
 
+def keypoints_path(config: DataConfig, dataset: str) -> pathlib.Path:
+  """Names the file of a dataset's 2D, data_2d_<dataset>_<keypoints>.npz."""
+  name = f'data_2d_{dataset}_{config.keypoints}.npz'
+  return pathlib.Path(config.data_dir) / name
+
+
+def read_keypoints(config: DataConfig, dataset: str) -> Poses2D | None:
+  """Reads data_2d_<dataset>_<keypoints>.npz; see `read_poses_2d`.
+
+  Returns:
+    The poses; None where the file of ground-truth 2D is missing, which is then
+    projected from the 3D.
+  """
+  path = keypoints_path(config, dataset)
+  if config.keypoints == 'gt' and not path.exists():
+    return None
+  return read_poses_2d(path)
+
+
 def write_poses_3d(poses: Poses3D, path: pathlib.Path) -> None:
   """Writes what `read_poses_3d` reads; see `_write`."""
   _write(path, positions_3d=poses)
@@ -89,7 +109,7 @@ def _write(path: pathlib.Path, **objects: dict) -> None:
       np.savez_compressed(file, **arrays)
   except OSError as error:
     raise UserError(
-      f'{path}: cannot be written ({error.strerror}); give another --output_dir'
+      f'{path}: cannot be written ({error.strerror}); give another `output_dir`'
     ) from error
 
 
@@ -127,8 +147,8 @@ def _read(path: pathlib.Path, key: str) -> Any:
         return _read_npy(file)
   except FileNotFoundError as error:
     raise UserError(
-      f'{path}: no such file; give its folder with --data_dir (the README says'
-      ' how to get it)'
+      f'{path}: no such file; give its folder with `data_dir` (docs/data.md'
+      ' says how to get it)'
     ) from error
   except KeyError as error:
     raise UserError(f'{path}: holds no {key}; see the README') from error

@@ -12,7 +12,7 @@ from semgcn_jax.cameras import (
   world_to_camera,
 )
 from semgcn_jax.data.npz import Poses2D, Poses3D
-from semgcn_jax.errors import FlagError, UserError, listed
+from semgcn_jax.errors import SettingError, UserError, listed
 from semgcn_jax.skeleton import Skeleton
 
 
@@ -92,21 +92,21 @@ def make_pairs(
     downsample: use every n-th frame.
 
   Raises:
-    FlagError: a subject or action that the source lacks.
+    SettingError: a subject or action that the source lacks.
     UserError: a clip without frames; poses that are not numbers, do not fit
       the skeleton, or lie behind a camera; 2D of other poses than the 3D.
   """
   for subject in subjects:
     if subject not in source.poses_3d:
-      raise FlagError(
-        f'--train_subjects, --test_subjects: no {subject} in {source.name};'
+      raise SettingError(
+        f'`train_subjects`, `test_subjects`: no {subject} in {source.name};'
         f' it has {listed(source.poses_3d)}'
       )
   there = {action_name(a) for s in source.poses_3d.values() for a in s}
   for action in actions:
     if action not in there:
-      raise FlagError(
-        f'--actions: no {action} in {source.name}; it has'
+      raise SettingError(
+        f'`actions`: no {action} in {source.name}; it has'
         f' {listed(sorted(there))}'
       )
   inputs, targets, roots, names, num_cut = [], [], [], [], 0
@@ -121,7 +121,7 @@ def make_pairs(
       for camera, view, pixels in _views(source, subject, action, where):
         frames = min(len(view), len(pixels))
         if not frames:
-          raise UserError(f'{where} has no frames; leave it out by --actions')
+          raise UserError(f'{where} has no frames; leave it out by `actions`')
         num_cut += len(view) != len(pixels)
         used = slice(0, frames, downsample)
         root = view[used, skeleton.root, None]
@@ -175,10 +175,10 @@ def _views(
     if detected is None:
       raise UserError(
         f'{where} has no 2D: its subjects are {listed(source.poses_2d)};'
-        ' choose by --train_subjects and --test_subjects'
+        ' choose by `train_subjects` and `test_subjects`'
       )
     if action not in detected:
-      raise UserError(f'{where} has no 2D; choose by --actions')
+      raise UserError(f'{where} has no 2D; choose by `actions`')
     pixels = detected[action]
     if len(pixels) != len(cameras):
       raise UserError(
@@ -191,7 +191,7 @@ def _check(poses: np.ndarray, skeleton: Skeleton, where: str) -> None:
   if poses.shape[1] != skeleton.num_joints:
     raise UserError(
       f'{where} has {poses.shape[1]} joints, the skeleton'
-      f' {skeleton.num_joints}; choose another --skeleton'
+      f' {skeleton.num_joints}; choose another `skeleton`'
     )
   bad = np.argwhere(~np.isfinite(poses).all(axis=-1))
   if len(bad):

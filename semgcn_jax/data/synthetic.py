@@ -11,7 +11,7 @@ import dataclasses
 import numpy as np
 
 from semgcn_jax.cameras import h36m_cameras, rotate
-from semgcn_jax.config import Config
+from semgcn_jax.config import DataConfig
 from semgcn_jax.data.npz import Poses3D
 from semgcn_jax.data.pairs import Source
 from semgcn_jax.errors import choose
@@ -201,11 +201,11 @@ FAMILIES = {
 }
 
 
-def read(config: Config) -> Source:
+def read(config: DataConfig) -> Source:
   """The dataset; it has one form, whatever the config's seed.
 
   Raises:
-    FlagError: other keypoints than 'gt'.
+    SettingError: other keypoints than 'gt'.
   """
   choose('keypoints', config.keypoints, {'gt': None})
   return Source(

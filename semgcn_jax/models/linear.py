@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from semgcn_jax.layers import BatchNorm, Linear, uniform
+from semgcn_jax.models.layers import BatchNorm, Linear, uniform
 from semgcn_jax.skeleton import Skeleton
 
 

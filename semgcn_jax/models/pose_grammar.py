@@ -7,7 +7,6 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from semgcn_jax.errors import FlagError
 from semgcn_jax.skeleton import Skeleton
 
 
@@ -19,14 +18,7 @@ def kinematic_chains(skeleton: Skeleton) -> tuple[tuple[int, ...], ...]:
 
   Returns:
     The joints of each chain, from the root outward.
-
-  Raises:
-    FlagError: the skeleton has no left and right.
   """
-  if not skeleton.left:
-    raise FlagError(
-      '--refine=pose_grammar: the skeleton has no left and right; leave it out'
-    )
 
   def depth(joint):
     parent = skeleton.parents[joint]

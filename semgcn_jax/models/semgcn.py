@@ -1,8 +1,4 @@
-"""SemGCN and its ablations (paper section 3.3, Table 1).
-
-What changes here, or in its semantic convolution or non-local layer, changes in
-`fused`, the GPU kernel of its predictions; fused_test.py compares them.
-"""
+"""SemGCN and its ablations (paper section 3.3, Table 1)."""
 
 import functools
 from collections.abc import Callable
@@ -12,8 +8,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from semgcn_jax.convolutions import CONVOLUTIONS
-from semgcn_jax.layers import (
+from semgcn_jax.models.convolutions import CONVOLUTIONS
+from semgcn_jax.models.layers import (
   BatchNorm,
   GraphConvBlock,
   NonLocal,

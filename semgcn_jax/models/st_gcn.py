@@ -8,8 +8,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from semgcn_jax.convolutions import PartitionGraphConv
-from semgcn_jax.layers import BatchNorm, GraphConvBlock, Linear
+from semgcn_jax.models.convolutions import PartitionGraphConv
+from semgcn_jax.models.layers import BatchNorm, GraphConvBlock, Linear
 from semgcn_jax.skeleton import Skeleton
 
 

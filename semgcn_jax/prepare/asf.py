@@ -5,6 +5,7 @@ import pathlib
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from semgcn_jax.errors import UserError
 
@@ -124,24 +125,15 @@ def _bone(fields: dict[str, list[str]], parents: dict[str, str]) -> Bone:
 
 
 def rotation(degrees: np.ndarray) -> np.ndarray:
-  """Turns about the fixed x, then y, then z axis.
+  """Makes rotations about the fixed x, then y, then z axis.
 
   Args:
-    degrees: `[..., 3]`.
+    degrees: `[3]` or `[T, 3]`.
 
   Returns:
-    `[..., 3, 3]`.
+    `[3, 3]` or `[T, 3, 3]`.
   """
-  angles = np.deg2rad(degrees)
-  (cx, cy, cz), (sx, sy, sz) = (
-    np.moveaxis(f(angles), -1, 0) for f in (np.cos, np.sin)
-  )
-  rows = (
-    (cy * cz, sx * sy * cz - cx * sz, cx * sy * cz + sx * sz),
-    (cy * sz, sx * sy * sz + cx * cz, cx * sy * sz - sx * cz),
-    (-sy, sx * cy, cx * cy),
-  )
-  return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
+  return Rotation.from_euler('xyz', degrees, degrees=True).as_matrix()
 
 
 def read_amc(path: pathlib.Path, asf: Asf) -> dict[str, np.ndarray]:

@@ -4,6 +4,7 @@ import dataclasses
 import pathlib
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from semgcn_jax.errors import UserError
 
@@ -153,7 +154,10 @@ def joint_positions(bvh: Bvh, frames: slice) -> dict[str, np.ndarray]:
       if kind == 'position':
         offset[:, axis] += motion[:, column]
       else:
-        turn = turn @ _about(axis, motion[:, column])
+        angles = Rotation.from_euler(
+          'xyz'[axis], motion[:, column], degrees=True
+        )
+        turn = turn @ angles.as_matrix()
       column += 1
     if joint.parent is None:
       positions[name], turns[name] = offset, turn
@@ -163,13 +167,3 @@ def joint_positions(bvh: Bvh, frames: slice) -> dict[str, np.ndarray]:
       positions[name] = positions[joint.parent] + moved
       turns[name] = parent @ turn
   return positions
-
-
-def _about(axis: int, degrees: np.ndarray) -> np.ndarray:
-  """Rotations about x, y or z, `[T, 3, 3]`."""
-  cos, sin = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
-  i, j = (axis + 1) % 3, (axis + 2) % 3
-  turn = np.tile(np.eye(3), (len(degrees), 1, 1))
-  turn[:, i, i], turn[:, i, j] = cos, -sin
-  turn[:, j, i], turn[:, j, j] = sin, cos
-  return turn

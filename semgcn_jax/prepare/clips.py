@@ -14,6 +14,7 @@ import rich.progress
 
 from semgcn_jax.data.npz import Poses2D, Poses3D
 from semgcn_jax.errors import UserError, listed
+from semgcn_jax.text_tables import plain_table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,10 +154,10 @@ def gather(
   }, tuple(notes)
 
 
-def summary(
+def summarize(
   product: Product, poses: Poses3D | Poses2D, path: pathlib.Path
 ) -> str:
-  """A table: subjects, actions, frames, cameras."""
+  """Sets a table of the subjects, actions, frames and cameras of a file."""
   is_3d = product.keypoints is None
   views = {
     subject: {a: [poses] if is_3d else poses for a, poses in actions.items()}
@@ -169,10 +170,12 @@ def summary(
   counts['all'] = tuple(map(sum, zip(*counts.values(), strict=True)))
   cameras = sorted({len(of) for a in views.values() for of in a.values()})
   seen = '-' if is_3d else listed(map(str, cameras))
-  lines = [f'{"subject":10}{"actions":>9}{"frames":>11}{"cameras":>9}']
-  lines += [
-    f'{subject:10}{actions:9,}{frames:11,}{seen:>9}'
-    for subject, (actions, frames) in counts.items()
-  ]
+  table = plain_table(
+    ['subject', 'actions', 'frames', 'cameras'],
+    [
+      [subject, f'{actions:,}', f'{frames:,}', seen]
+      for subject, (actions, frames) in counts.items()
+    ],
+  )
   unit = 'metres, z up' if is_3d else 'pixels'
-  return '\n'.join([*lines, f'{path}: {len(poses)} subjects, {unit}'])
+  return f'{table}\n{path}: {len(poses)} subjects, {unit}'

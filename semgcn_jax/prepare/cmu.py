@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from semgcn_jax.errors import FlagError, UserError, listed
+from semgcn_jax.errors import SettingError, UserError, listed
 from semgcn_jax.prepare.asf import bone_ends, read_amc, read_asf
 from semgcn_jax.prepare.bvh import Bvh, joint_positions, read_bvh
 from semgcn_jax.prepare.clips import Clip, Product, find_files
@@ -104,7 +104,7 @@ def read_bvh_clip(
 
   Raises:
     UserError: see `read_bvh`; a joint is missing.
-    FlagError: a rate that is not a multiple of fps.
+    SettingError: a rate that is not a multiple of fps.
   """
   bvh = read_bvh(path)
   missing = {joint for joints in BVH_JOINTS.values() for joint in joints}
@@ -163,7 +163,7 @@ def find(
 
   Raises:
     UserError: no motion of the benchmark, a missing skeleton.
-    FlagError: a rate that is not a multiple of fps.
+    SettingError: a rate that is not a multiple of fps.
   """
   motions: dict[str, pathlib.Path] = {}
   for path, _ in find_files(folders, _FILE):
@@ -195,7 +195,7 @@ def find(
     clips.append(Clip(f'S{int(number)}', action, read))
   if not clips:
     raise UserError(
-      f'{folders[0]}: holds no motion of the benchmark; take --clips=all'
+      f'{folders[0]}: holds no motion of the benchmark; take `clips=all`'
     )
   clips.sort(key=lambda clip: int(clip.subject[1:]))
   yield Product('cmu', clips)
@@ -204,8 +204,8 @@ def find(
 def _stride(name: str, rate: float, fps: float) -> int:
   stride = round(rate / fps)
   if stride < 1 or abs(stride * fps - rate) > 1e-3 * rate:
-    raise FlagError(
-      f'--fps={fps:g}: {name} has {rate:g} frames per second, which is not a'
+    raise SettingError(
+      f'`fps={fps:g}`: {name} has {rate:g} frames per second, which is not a'
       ' multiple'
     )
   return stride

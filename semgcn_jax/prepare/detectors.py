@@ -1,44 +1,25 @@
-"""2D poses as detectors write them, to Human3.6M's 16 joints.
+"""Finds the output of 2D detectors: a JSON file or a folder of them per view.
 
-One JSON file per view, `<subject>/<action>.<camera>.json`, or a folder of that
-name with one file per frame or one for all. Read are keypoints in COCO's format
-(results or annotations), OpenPose's, AlphaPose's and MMPose's.
+A view is `<subject>/<action>.<camera>.json`, or a folder of that name with one
+file per frame or one for all. `data.keypoint_files` reads them.
 """
 
 import functools
-import json
 import pathlib
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
 
-import numpy as np
-
-from semgcn_jax.errors import FlagError, UserError, choose, listed
+from semgcn_jax.data.keypoint_files import read_view
+from semgcn_jax.errors import SettingError, UserError, choose, listed
+from semgcn_jax.joint_sets import JOINT_SETS
 from semgcn_jax.prepare import h36m
 from semgcn_jax.prepare.clips import Clip, Product, find_files
-from semgcn_jax.skeleton import H36M, JOINT_SETS
-
-# The joint set where --joint_set does not say, by the number of keypoints;
-# those of the whole body begin with the joints of the body.
-BY_COUNT = {
-  16: 'mpii',
-  17: 'coco',
-  18: 'openpose_18',
-  25: 'body_25',
-  26: 'halpe_26',
-  32: 'h36m_32',
-  133: 'coco',
-  136: 'halpe_26',
-}
-# Of a view's frames that need a person: fewer, and numbers are no frames.
-MIN_DETECTED = 0.2
 
 _VIEW = re.compile(r'(?:.*/)?([^/]+)/([^/]+)\.(\d+)(?:\.json|/[^/]+\.json)')
 
 
 def wanted(name: str) -> bool:
-  """Whether a file of this name, its path with '/', is read."""
+  """Tells whether a file of this name, its path with '/', is read."""
   return bool(_VIEW.fullmatch(name))
 
 
@@ -49,17 +30,17 @@ def find(
   keypoints: str,
   joint_set: str,
 ) -> Iterator[Product]:
-  """The detections in folders.
+  """Finds the detections in folders.
 
   Args:
-    folders: to look in, at any depth.
-    dataset: that they belong to.
-    keypoints: name to give them.
-    joint_set: a key of `skeleton.JOINT_SETS`; '': by the number of joints.
+    folders: The folders to look in, at any depth.
+    dataset: The dataset that they belong to.
+    keypoints: The name to give them.
+    joint_set: A key of `JOINT_SETS`; '' tells it by the number of joints.
 
   Raises:
-    FlagError: no name, or no such joint set.
-    UserError: a camera that the dataset lacks.
+    SettingError: There is no name, or no such joint set.
+    UserError: The dataset lacks a camera.
   """
   files: dict[tuple[str, str, str], list[pathlib.Path]] = {}
   for path, match in find_files(folders, _VIEW):
@@ -67,8 +48,8 @@ def find(
   if not files:
     return
   if not re.fullmatch(r'\w+', keypoints) or not re.fullmatch(r'\w+', dataset):
-    raise FlagError(
-      f'--keypoints={keypoints}, --dataset={dataset}: detections were found,'
+    raise SettingError(
+      f'`keypoints={keypoints}`, `dataset={dataset}`: detections were found,'
       f' such as {next(iter(files.values()))[0]}; name them and their dataset'
       ' by letters, digits and _'
     )
@@ -95,185 +76,3 @@ def _camera(name: str, path: pathlib.Path) -> int:
       f' {listed(h36m.CAMERAS)}'
     )
   return int(name)
-
-
-def read_view(paths: Sequence[pathlib.Path], joint_set: str = '') -> np.ndarray:
-  """One camera's detections of one person.
-
-  Of several people in a frame the one with the highest sum of confidences is
-  taken. Joints that are not there are interpolated over time, confidence 0.
-
-  Args:
-    paths: one file for all frames, or one for each.
-    joint_set: a key of `skeleton.JOINT_SETS`; '': by the number of joints.
-
-  Returns:
-    `[T, 16, 3]` float32: pixels x and y, and confidence.
-
-  Raises:
-    UserError: not such files; too few frames with a person.
-  """
-  frames: dict[int, np.ndarray] = {}
-  names: dict[int, str] = {}  # Of all frames, also of those without a person.
-  for path in paths:
-    for name, people in _read(path):
-      frame = _number(name, path)
-      if names.setdefault(frame, name) != name:
-        raise UserError(
-          f'{path}: {names[frame]} and {name} are both frame {frame}; the last'
-          ' number of a name must count the frames'
-        )
-      for person in people:
-        best = frames.get(frame)
-        if best is None or person[:, 2].sum() > best[:, 2].sum():
-          frames[frame] = person
-  if not frames:
-    raise UserError(f'{paths[0]}: no person in any frame')
-  # Frames count from 0 or 1. Where those without a person are not named, a
-  # view may seem to begin late; AlphaPose counts from '0.jpg'.
-  first = min(names)
-  if first == 1 and names[1] in ('1.jpg', '1.png'):
-    first = 0
-  count = max(names) + 1 - min(first, 1)
-  first = min(first, 1)
-  if len(frames) < MIN_DETECTED * count:
-    raise UserError(
-      f'{paths[0]}: a person in only {len(frames)} of {count:,} frames; image'
-      ' ids must count the frames of the view'
-    )
-  sizes = sorted({len(person) for person in frames.values()})
-  if len(sizes) > 1:
-    raise UserError(
-      f'{paths[0]}: people of {listed(map(str, sizes))} joints; they must agree'
-    )
-  joints = sizes[0]
-  name = joint_set or BY_COUNT.get(joints)
-  if name is None or joints < JOINT_SETS[name].num_joints:
-    raise UserError(
-      f'{paths[0]}: {joints} joints a person; name their set by --joint_set'
-      f' ({listed(JOINT_SETS)})'
-    )
-  detected = np.zeros((count, joints, 3))
-  for frame, person in frames.items():
-    detected[frame - first] = person
-  poses = interpolate(to_16(detected, name), str(paths[0]))
-  return poses.astype(np.float32)
-
-
-def to_16(detected: np.ndarray, joint_set: str) -> np.ndarray:
-  """Human3.6M's joints of detections.
-
-  Args:
-    detected: `[T, J, 3]`, x, y, confidence; confidence 0: not detected.
-    joint_set: a key of `skeleton.JOINT_SETS`.
-
-  Returns:
-    `[T, 16, 3]`: a joint that several stand for is the mean of those detected;
-    its confidence is the mean of all.
-  """
-  result = np.zeros((len(detected), 16, 3))
-  for joint, source in enumerate(JOINT_SETS[joint_set].sources):
-    parts = detected[:, source]
-    there = parts[..., 2:] > 0
-    number = np.maximum(there.sum(axis=1), 1)
-    result[:, joint, :2] = (parts[..., :2] * there).sum(axis=1) / number
-    result[:, joint, 2] = (parts[..., 2] * there[..., 0]).mean(axis=1)
-  return result
-
-
-def interpolate(detected: np.ndarray, source: str) -> np.ndarray:
-  """Fills joints of confidence 0 linearly between the frames around.
-
-  Args:
-    detected: `[T, J, 3]`, x, y, confidence.
-    source: the file, for the message.
-
-  Raises:
-    UserError: a joint is in no frame.
-  """
-  result, frames = detected.copy(), np.arange(len(detected))
-  for joint in range(detected.shape[1]):
-    there = detected[:, joint, 2] > 0
-    if not there.any():
-      raise UserError(
-        f'{source}: {H36M.joints[joint]} is not detected in any frame; is'
-        ' --joint_set right?'
-      )
-    for axis in range(2):
-      result[~there, joint, axis] = np.interp(
-        frames[~there], frames[there], detected[there, joint, axis]
-      )
-  return result
-
-
-def _read(path: pathlib.Path) -> Iterator[tuple[str, list[np.ndarray]]]:
-  """(name of the frame, `[J, 3]` of each person) of every frame in a file."""
-  try:
-    for name, people in _frames(json.loads(path.read_bytes()), path):
-      people = [
-        np.asarray(keypoints, np.float64).reshape(-1, 3) for keypoints in people
-      ]
-      if not all(np.isfinite(person).all() for person in people):
-        raise ValueError('a keypoint is not a number')
-      yield name, people
-  except OSError as error:
-    raise UserError(f'{path}: {error.strerror}') from error
-  except (
-    *(ValueError, TypeError, AttributeError, RecursionError),
-    *(LookupError, ArithmeticError),
-  ) as error:
-    raise UserError(
-      f'{path}: cut off, or not keypoints of COCO, OpenPose, AlphaPose or'
-      f' MMPose ({type(error).__name__}: {error}); make it again'
-    ) from error
-
-
-def _frames(
-  content: Any, path: pathlib.Path
-) -> Iterator[tuple[str, list[Any]]]:
-  """(name of the frame, x, y, confidence of each joint of each person)."""
-  match content:
-    case {'people': people}:  # OpenPose, AlphaPose's 'open': a frame.
-      yield path.name, [person['pose_keypoints_2d'] for person in people]
-    case {'bodies': people}:  # AlphaPose's 'cmu': a frame.
-      yield path.name, [person['joints'] for person in people]
-    case {'instance_info': frames}:  # MMPose's demos: a video.
-      yield from _frames(frames, path)
-    case [{'frame_id': _, 'instances': _}, *_]:  # MMPose's inferencer: a video.
-      for frame in content:
-        people = [_with_scores(person) for person in frame['instances']]
-        yield str(int(frame['frame_id'])), people
-    case [{'keypoint_scores': _}, *_] | []:  # MMPose: a frame.
-      yield path.name, [_with_scores(person) for person in content]
-    case {'annotations': people, 'images': images}:  # COCO annotations.
-      names = {image['id']: image['file_name'] for image in images}
-      yield from ((name, []) for name in names.values())
-      for person in people:
-        if 'keypoints' in person:  # Not in those of crowds.
-          yield names[person['image_id']], [person['keypoints']]
-    case [{'image_id': _}, *_]:  # COCO results, AlphaPose.
-      for person in content:
-        yield str(person['image_id']), [person['keypoints']]
-    case dict() if content and all(
-      isinstance(frame, dict) and ('people' in frame or 'bodies' in frame)
-      for frame in content.values()
-    ):  # AlphaPose's 'open' and 'cmu': all frames.
-      for name, frame in content.items():
-        yield from _frames(frame, pathlib.Path(name))
-    case _:
-      raise ValueError('of no known form')
-
-
-def _number(name: str, path: pathlib.Path) -> int:
-  """'video_000000000012_keypoints.json' -> 12."""
-  stem = pathlib.PurePath(name).stem if not name.isdigit() else name
-  digits = re.findall(r'\d+', stem)
-  if not digits or name.startswith('-') or len(digits[-1]) > 18:
-    raise UserError(f'{path}: frame {name:.40} has no number')
-  return int(digits[-1])
-
-
-def _with_scores(person: dict) -> Any:
-  points = np.asarray(person['keypoints'], np.float64)[:, :2]
-  scores = np.asarray(person['keypoint_scores'], np.float64)
-  return np.concatenate([points, scores[:, None]], axis=1)

@@ -17,16 +17,16 @@ import numpy as np
 import scipy.io
 
 from semgcn_jax.cameras import h36m_cameras, project, world_to_camera
-from semgcn_jax.data.h36m import TEST_SUBJECTS, TRAIN_SUBJECTS
-from semgcn_jax.errors import UserError, listed
-from semgcn_jax.prepare.clips import Clip, Product, find_files
-from semgcn_jax.skeleton import convert_joints
-
-ACTIONS = (
-  *('Directions', 'Discussion', 'Eating', 'Greeting', 'Phoning', 'Photo'),
-  *('Posing', 'Purchases', 'Sitting', 'SittingDown', 'Smoking', 'Waiting'),
-  *('WalkDog', 'Walking', 'WalkTogether'),
+from semgcn_jax.data.h36m import (
+  ACTIONS,
+  TEST_SUBJECTS,
+  TRAIN_SUBJECTS,
+  is_corrupt,
 )
+from semgcn_jax.errors import UserError, listed
+from semgcn_jax.joint_sets import convert_joints
+from semgcn_jax.prepare.clips import Clip, Product, find_files
+
 CAMERAS = ('54138969', '55011271', '58860488', '60457274')
 
 _RECORDING = re.compile(
@@ -190,9 +190,8 @@ def _first(kinds: dict[str, pathlib.Path]) -> pathlib.Path:
 
 
 def _is_sound(subject: str, action: str) -> bool:
-  """S11 Directions is corrupt; '_ALL' of some archives is calibration."""
-  is_calibration = action.startswith('_ALL')
-  return not is_calibration and (subject, action) != ('S11', 'Directions')
+  """Tells corrupt recordings, and '_ALL' of some archives, calibration."""
+  return not action.startswith('_ALL') and not is_corrupt(subject, action)
 
 
 def _missing(clips) -> tuple[str, ...]:
@@ -204,8 +203,8 @@ def _missing(clips) -> tuple[str, ...]:
     missing = [
       f'{action} ({2 - there.count(action)})'
       for action in ACTIONS
-      # One of S11's Directions is left out and need not be there.
-      if there.count(action) < 2 - ((subject, action) == ('S11', 'Directions'))
+      # What is corrupt is left out and need not be there.
+      if there.count(action) < 2 - is_corrupt(subject, action)
     ]
     if not there:
       notes.append(f'missing: all 30 recordings of {subject}')

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import scipy.optimize
 
-from semgcn_jax import data
 from semgcn_jax.cameras import project, world_to_camera
-from semgcn_jax.config import Config
+from semgcn_jax.config import DataConfig
+from semgcn_jax.data.datasets import DATASETS, read
 from semgcn_jax.data.npz import (
   Poses2D,
   Poses3D,
@@ -17,8 +17,9 @@ from semgcn_jax.data.npz import (
   read_poses_3d,
 )
 from semgcn_jax.data.pairs import Source
-from semgcn_jax.errors import FlagError, UserError, listed
-from semgcn_jax.skeleton import H36M, Skeleton, load_skeleton, to_h36m
+from semgcn_jax.errors import SettingError, UserError, listed
+from semgcn_jax.joint_sets import to_h36m
+from semgcn_jax.skeleton import H36M, Skeleton, load_skeleton
 
 # Of each clip at most so many frames are looked at for what concerns all.
 SAMPLE = 100
@@ -42,7 +43,7 @@ def verify(
     skeleton: name or JSON file of its skeleton.
 
   Raises:
-    FlagError: no files there.
+    SettingError: no files there.
     UserError: a file is not usable; raised after all were looked at.
   """
   datasets = [
@@ -56,11 +57,11 @@ def verify(
     owners = [d for d in datasets if name.startswith(f'{d}_')]
     (of_dataset[max(owners, key=len)] if owners else alone).append(path)
   if not datasets and not alone:
-    raise FlagError(f'--verify={folder}: holds no data_3d_<dataset>.npz')
+    raise SettingError(f'`verify={folder}`: holds no data_3d_<dataset>.npz')
   flawed = []
   for dataset, paths in of_dataset.items():
-    own = dataset not in data.DATASETS
-    config = Config(
+    own = dataset not in DATASETS
+    config = DataConfig(
       dataset=dataset,
       data_dir=str(folder),
       cameras=cameras if own else '',
@@ -81,7 +82,7 @@ def verify(
     raise UserError(f'{folder}: not usable as they are: {listed(flawed)}')
 
 
-def _report(path: pathlib.Path, check: Callable, config: Config) -> bool:
+def _report(path: pathlib.Path, check: Callable, config: DataConfig) -> bool:
   """Prints what a check finds; whether the file is usable."""
   try:
     description, problems = check(path, config)
@@ -93,7 +94,7 @@ def _report(path: pathlib.Path, check: Callable, config: Config) -> bool:
   return not problems
 
 
-def check_3d(path: pathlib.Path, config: Config) -> tuple[str, list[str]]:
+def check_3d(path: pathlib.Path, config: DataConfig) -> tuple[str, list[str]]:
   """What a file of 3D poses holds, and its problems.
 
   Raises:
@@ -197,7 +198,7 @@ def _side(clip: np.ndarray, joint: dict[str, int]) -> float:
   return total
 
 
-def check_2d(path: pathlib.Path, config: Config) -> tuple[str, list[str]]:
+def check_2d(path: pathlib.Path, config: DataConfig) -> tuple[str, list[str]]:
   """What a file of 2D poses holds, and its problems, also beside the 3D.
 
   Raises:
@@ -224,9 +225,9 @@ def check_2d(path: pathlib.Path, config: Config) -> tuple[str, list[str]]:
   if np.median(largest) < 5:
     problems.append('normalised to the screen; pixels are wanted')
     return description, problems
-  if config.dataset not in data.DATASETS and not config.cameras:
-    return f'{description}; not compared with the 3D (no --cameras)', problems
-  source = data.read(config)
+  if config.dataset not in DATASETS and not config.cameras:
+    return f'{description}; not compared with the 3D (no `cameras`)', problems
+  source = read(config)
   skeleton = load_skeleton(config.skeleton)
   for poses in (source.poses_3d, source.poses_2d):
     for where, array in _arrays(poses):
@@ -280,8 +281,7 @@ def _without_partner(source: Source) -> Iterator[str]:
 
 def _check_fit(source: Source, skeleton: Skeleton) -> Iterator[str]:
   """Compares the 2D with the projected 3D, as a whole and view by view."""
-  sides = np.arange(skeleton.num_joints)
-  sides[list(skeleton.left + skeleton.right)] = skeleton.right + skeleton.left
+  sides = skeleton.mirror_order
   costs, exchanged, by_camera = [], [], []
   for where, views, projections in _compared(source):
     # [C, C, J, J]: every view against every camera's projection.

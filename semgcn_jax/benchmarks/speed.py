@@ -1,0 +1,328 @@
+"""Measures training steps, predictions and epochs on the devices at hand."""
+
+import dataclasses
+import resource
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from semgcn_jax.cameras import h36m_cameras
+from semgcn_jax.config import AugmentationConfig, Config
+from semgcn_jax.lifting.predictor import make_predictor, split
+from semgcn_jax.models.build import build
+from semgcn_jax.models.precision import matmul_precision
+from semgcn_jax.runs.checkpoints import Progress
+from semgcn_jax.skeleton import Skeleton
+from semgcn_jax.text_tables import plain_table
+from semgcn_jax.training.interrupts import StopRequest
+from semgcn_jax.training.progress import ProgressBar
+from semgcn_jax.training.trainer import Trainer
+
+CAMERAS = h36m_cameras()['S1']  # For virtual cameras.
+
+
+@dataclasses.dataclass(frozen=True)
+class Ceilings:
+  """What the device reaches at most, measured.
+
+  Attributes:
+    flops: per second, of a large matrix product in each precision.
+    bytes: per second, read and written by a large copy.
+    call_ms: of the smallest call, with its dispatch and the wait for it.
+  """
+
+  flops: dict[str, float]
+  bytes: float
+  call_ms: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+  """One measurement.
+
+  Attributes:
+    what: 'train' or 'forward'.
+    batch_size: poses a step, over all devices.
+    precision: of matrix products.
+    devices: how many.
+    seeds: independent runs in one program.
+    step_ms: median time of a step or call.
+    poses_per_second: that it makes, of all seeds.
+    compile_s: tracing, compiling and the first call.
+    memory_mb: of one device: arguments, results and temporaries.
+    flops: of a step on one device, as the compiler counts them.
+    bytes: accessed by a step on one device, likewise.
+    flops_share: of the measured ceiling.
+    bytes_share: of the measured ceiling; above one where caches serve.
+  """
+
+  what: str
+  batch_size: int
+  precision: str
+  devices: int
+  seeds: int
+  step_ms: float
+  poses_per_second: float
+  compile_s: float
+  memory_mb: float
+  flops: float
+  bytes: float
+  flops_share: float
+  bytes_share: float
+
+
+def measure_ceilings(precisions: Sequence[str], repeats: int) -> Ceilings:
+  """Times a matrix product and a copy that fill the device."""
+  on_cpu = jax.local_devices()[0].platform == 'cpu'
+  size, length = (1024, 2**24) if on_cpu else (8192, 2**28)
+  random = jax.jit(jax.random.normal, static_argnums=1)
+  matrix = random(jax.random.PRNGKey(0), (size, size))
+  vector = random(jax.random.PRNGKey(1), (length,))
+  flops = {}
+  for precision in precisions:
+    dtype = jnp.bfloat16 if precision == 'bfloat16' else jnp.float32
+    operand = matrix.astype(dtype)
+    with matmul_precision(precision):
+      product = jax.jit(jnp.matmul)
+      seconds = _median(lambda f=product, x=operand: [f(x, x)], repeats)
+    flops[precision] = 2 * size**3 / seconds
+  # Not the identity, which would copy nothing.
+  copy = jax.jit(jnp.negative)
+  seconds = _median(lambda: [copy(vector)], repeats)
+  one = jnp.ones(1)
+  call = _median(lambda: [copy(one)], 10 * repeats)
+  return Ceilings(flops, 2 * vector.nbytes / seconds, call_ms=1e3 * call)
+
+
+def _median(call: Callable[[], list[jax.Array]], repeats: int) -> float:
+  """Seconds of a call, after calls that warm up caches and clocks."""
+
+  def wait():
+    for array in call():
+      array.block_until_ready()
+
+  wait()
+  warm = time.perf_counter() + 0.2
+  while time.perf_counter() < warm:
+    wait()
+  seconds = []
+  for _ in range(repeats):
+    start = time.perf_counter()
+    wait()
+    seconds.append(time.perf_counter() - start)
+  return statistics.median(seconds)
+
+
+def measure_training(
+  config: Config,
+  skeleton: Skeleton,
+  ceilings: Ceilings,
+  *,
+  devices: int,
+  num_poses: int,
+  repeats: int,
+) -> Row:
+  """Times chunks of training steps, as `train_and_evaluate` runs them.
+
+  Args:
+    config: The config of a run; its batch size, precision and chunk count.
+    skeleton: The skeleton of the poses.
+    ceilings: What the device reaches at most.
+    devices: How many devices to spread every batch over.
+    num_poses: How many random poses lie on the devices.
+    repeats: How many chunks to time.
+  """
+  training = config.training
+  seeds = (training.num_seeds,) if training.num_seeds > 1 else ()
+  share = training.batch_size // devices
+  num_poses = max(num_poses, training.batch_size)
+  trainer = Trainer(
+    config.replace(device_data='resident'),
+    skeleton,
+    random_arrays(config.augmentation, skeleton, num_poses),
+    CAMERAS,
+    devices=jax.local_devices()[:devices],
+  )
+  trainer.place(trainer.state)
+  order = np.random.default_rng(0).integers(
+    num_poses,
+    size=(devices, *seeds, training.chunk_steps, share),
+    dtype=np.int32,
+  )
+  arrays, order = trainer.feed(order)
+  start = time.perf_counter()
+  compiled = trainer.train_chunk.lower(trainer.state, arrays, order).compile()
+  state, losses = compiled(trainer.state, arrays, order)
+  jax.block_until_ready(losses)
+  compile_s = time.perf_counter() - start
+  seconds = []
+  for _ in range(repeats):
+    start = time.perf_counter()
+    state, losses = compiled(state, arrays, order)
+    jax.block_until_ready(losses)
+    seconds.append((time.perf_counter() - start) / training.chunk_steps)
+  # The compiler counts the loop over the steps once.
+  return _row(
+    'train', config, devices, seconds, compile_s, [compiled], ceilings
+  )
+
+
+def measure_forward(
+  config: Config,
+  skeleton: Skeleton,
+  ceilings: Ceilings,
+  *,
+  repeats: int,
+) -> Row:
+  """Times predictions of one batch on one device, from its memory."""
+  batch_size = config.training.batch_size
+  shape = (batch_size, skeleton.num_joints, 2)
+  inputs = jax.random.normal(jax.random.PRNGKey(0), shape)
+  model = build(config.model, skeleton)
+  variables = jax.jit(model.init)(jax.random.PRNGKey(1), inputs[:1])
+  start = time.perf_counter()
+  compiled = make_predictor(
+    config,
+    skeleton,
+    variables,
+    batch_sizes=[batch_size],
+    precision=config.training.precision,
+  ).compiled
+  sizes = split(batch_size, compiled)
+  programs = [compiled[size] for size in sizes]
+  parts = [jnp.resize(inputs, (size, *shape[1:])) for size in sizes]
+
+  def forward():
+    return [
+      program(part) for program, part in zip(programs, parts, strict=True)
+    ]
+
+  jax.block_until_ready(forward())
+  compile_s = time.perf_counter() - start
+  # The dispatch counts too: one call is what a user waits for.
+  seconds = [_median(forward, 10) for _ in range(repeats)]
+  config = config.replace(num_seeds=1)
+  return _row('forward', config, 1, seconds, compile_s, programs, ceilings)
+
+
+def measure_epoch(config: Config, skeleton: Skeleton, num_poses: int) -> str:
+  """Times the second of two epochs on random poses, as training runs them.
+
+  Returns:
+    A line with the seconds, and the most memory of a device and of the host
+    that this process has used so far, and of the host before.
+  """
+  before = _host_gigabytes()
+  training = config.training
+  arrays = random_arrays(config.augmentation, skeleton, num_poses)
+  trainer = Trainer(config, skeleton, arrays, CAMERAS)
+  trainer.place(trainer.state)
+  steps, batch_size = trainer.steps, training.batch_size
+  quiet = ProgressBar(2 * steps, 0, batch_size, shown=False)
+  seconds = 0.0
+  for epoch in range(2):
+    start = time.perf_counter()
+    trainer.train_epoch(Progress(epoch), quiet, StopRequest())
+    seconds = time.perf_counter() - start
+  stats = trainer.mesh.devices[0].memory_stats() or {}
+  device = stats.get('peak_bytes_in_use', 0) / 1e9
+  return (
+    f'an epoch of {num_poses:,} poses, {batch_size} a step,'
+    f' {training.precision}: {seconds:.2f} s; at most {device:.2f} GB of a'
+    f' device, {_host_gigabytes():.2f} GB of the host ({before:.2f} before)'
+  )
+
+
+def _host_gigabytes() -> float:
+  """The most memory that this process has used."""
+  return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+
+def random_arrays(
+  config: AugmentationConfig, skeleton: Skeleton, num_poses: int
+) -> dict[str, np.ndarray]:
+  """Makes random poses, as `augmentation.batch_arrays` picks real ones."""
+  rng = np.random.default_rng(0)
+  joints = (num_poses, skeleton.num_joints)
+  arrays = {
+    'inputs': rng.standard_normal((*joints, 2), np.float32),
+    'targets': rng.standard_normal((*joints, 3), np.float32),
+  }
+  if config.virtual_cameras:
+    arrays['roots'] = np.full((num_poses, 3), 5, np.float32)
+    arrays['cameras'] = rng.integers(4, size=num_poses, dtype=np.int32)
+  return arrays
+
+
+def _row(
+  what: str,
+  config: Config,
+  devices: int,
+  seconds: Sequence[float],
+  compile_s: float,
+  programs: Sequence[Any],
+  ceilings: Ceilings,
+) -> Row:
+  """Makes the row of a step that calls these compiled programs."""
+  training, step = config.training, statistics.median(seconds)
+  flops = accessed = used = 0
+  for program in programs:
+    cost = program.cost_analysis()
+    cost = cost[0] if isinstance(cost, list) else cost
+    flops += cost['flops']
+    accessed += cost['bytes accessed']
+    memory = program.memory_analysis()
+    total = (
+      memory.argument_size_in_bytes
+      + memory.output_size_in_bytes
+      + memory.temp_size_in_bytes
+      - memory.alias_size_in_bytes
+    )
+    used = max(used, total)
+  return Row(
+    what=what,
+    batch_size=training.batch_size,
+    precision=training.precision,
+    devices=devices,
+    seeds=training.num_seeds,
+    step_ms=1e3 * step,
+    poses_per_second=training.batch_size * training.num_seeds / step,
+    compile_s=compile_s,
+    memory_mb=used / 1e6,
+    flops=flops,
+    bytes=accessed,
+    flops_share=flops / step / ceilings.flops[training.precision],
+    bytes_share=accessed / step / ceilings.bytes,
+  )
+
+
+def format_rows(rows: Sequence[Row]) -> str:
+  """Sets rows as a table."""
+  headings = [
+    *('', 'batch', 'precision', 'devices', 'seeds', 'ms', 'poses/s'),
+    *('compile s', 'MB', 'GFLOP', 'GB', '% FLOP/s', '% GB/s'),
+  ]
+  cells = [
+    [
+      row.what,
+      f'{row.batch_size:,}',
+      row.precision,
+      str(row.devices),
+      str(row.seeds),
+      f'{row.step_ms:.3f}',
+      f'{row.poses_per_second:,.0f}',
+      f'{row.compile_s:.1f}',
+      f'{row.memory_mb:,.0f}',
+      f'{row.flops / 1e9:.3f}',
+      f'{row.bytes / 1e9:.3f}',
+      f'{100 * row.flops_share:.1f}',
+      f'{100 * row.bytes_share:.1f}',
+    ]
+    for row in rows
+  ]
+  return plain_table(headings, cells)

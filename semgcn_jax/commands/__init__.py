@@ -1,0 +1,1 @@
+"""The commands, a file each: flags -> Config -> one call of the library."""

@@ -1,0 +1,179 @@
+"""The flags of the commands: those of the Config, and what --help shows."""
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from absl import flags
+
+from semgcn_jax.config import RENAMED, Config, fields_by_group
+from semgcn_jax.errors import UserError
+from semgcn_jax.presets import preset
+
+_DEFINE = {
+  bool: flags.DEFINE_bool,
+  int: flags.DEFINE_integer,
+  float: flags.DEFINE_float,
+  str: flags.DEFINE_string,
+  tuple: flags.DEFINE_list,
+}
+
+
+class UsageError(Exception):
+  """The command line cannot be understood; the message is one line."""
+
+
+def define_config_flags(values: flags.FlagValues, *names: str) -> None:
+  """Defines a flag for each named setting; without names, for all."""
+  for fields in fields_by_group().values():
+    for field in fields:
+      if not names or field.name in names:
+        define = _DEFINE[type(field.default)]
+        define(field.name, None, _help(field), flag_values=values)
+
+
+def _help(field: dataclasses.Field) -> str:
+  choices = [choice for choice in field.metadata['choices'] if choice]
+  return field.metadata['help'] + (
+    f' One of {", ".join(choices)}.' if choices else ''
+  )
+
+
+def config_flags(values: flags.FlagValues) -> dict[str, Any]:
+  """Collects the settings that were given as flags."""
+  given = {}
+  for fields in fields_by_group().values():
+    for field in fields:
+      value = values[field.name].value if field.name in values else None
+      if value is not None:
+        value = tuple(value) if isinstance(value, list) else value
+        given[field.name] = value
+  return given
+
+
+def config_from_flags(values: flags.FlagValues) -> Config:
+  """Makes the config of the preset, with the given flags in its place.
+
+  Raises:
+    UserError: A value is out of its range.
+  """
+  given = config_flags(values)
+  return preset(given.pop('preset', Config.preset), **given)
+
+
+def define_cache_flag(values: flags.FlagValues) -> None:
+  """Defines --compilation_cache, for `running.use_compilation_cache`."""
+  home = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
+  flags.DEFINE_string(
+    'compilation_cache',
+    os.path.join(home, 'semgcn_jax'),
+    'Keep compiled programs in this folder, for a faster start; empty: do not.',
+    flag_values=values,
+  )
+
+
+def define_process_flags(values: flags.FlagValues) -> None:
+  """Defines the flags for `running.join_processes`."""
+  flags.DEFINE_bool(
+    'distributed',
+    False,
+    'Train as one of several processes, which SLURM or Kubernetes has started.',
+    flag_values=values,
+  )
+  flags.DEFINE_string(
+    'coordinator',
+    None,
+    'Train as one of several processes, of which the first is at this'
+    ' host:port.',
+    flag_values=values,
+  )
+  flags.DEFINE_integer(
+    'num_processes', None, 'Say how many processes.', 1, flag_values=values
+  )
+  flags.DEFINE_integer(
+    'process_id',
+    None,
+    'Say which of the processes this is, from 0.',
+    0,
+    flag_values=values,
+  )
+
+
+def define_which_flags(values: flags.FlagValues) -> None:
+  """Defines the flags that choose a checkpoint of a run, and a seed."""
+  flags.DEFINE_string(
+    'which',
+    'best',
+    'Take this checkpoint: best, last, or the number of an epoch.',
+    flag_values=values,
+  )
+  flags.DEFINE_integer(
+    'only_seed',
+    None,
+    'Take this seed of a run that has several.',
+    flag_values=values,
+  )
+
+
+def parse(values: flags.FlagValues, argv: Sequence[str]) -> None:
+  """Parses a command line; argv[0] is the program.
+
+  Raises:
+    UsageError: It cannot be understood.
+  """
+  flags.DEFINE_bool(
+    'help', False, 'Show this help.', short_name='h', flag_values=values
+  )
+  try:
+    rest = values(argv)
+  except flags.Error as error:
+    if {'--help', '-h'} & set(argv):
+      values.mark_as_parsed()
+      values['help'].value = True
+      return
+    name = getattr(error, 'flagname', '').removeprefix('no')
+    if name in RENAMED:
+      raise UsageError(f'--{name}: is now called --{RENAMED[name]}') from error
+    raise UsageError(' '.join(str(error).split())) from error
+  if rest[1:]:
+    raise UsageError(f'{rest[1]}: not a flag; flags start with --, see --help')
+
+
+def format_help(
+  values: flags.FlagValues, description: str, program: str
+) -> str:
+  """Describes a command and its flags, by group.
+
+  The default of a setting is that of the chosen preset.
+  """
+  groups, own = {}, set(values)
+  try:
+    defaults = config_from_flags(values).flat()
+  except (UserError, flags.Error):
+    defaults = Config().flat()
+  for title, fields in fields_by_group().items():
+    names = [field.name for field in fields if field.name in own]
+    groups[title] = [(name, defaults[name]) for name in names]
+    own -= set(names)
+  own -= {'h', 'help'}
+  groups['This command'] = [
+    (name, values[name].default) for name in sorted(own)
+  ]
+  lines = [description.strip(), '', f'Usage: {program} [--flag=value ...]']
+  for title, entries in groups.items():
+    if entries:
+      lines += ['', f'{title}:']
+    for name, default in entries:
+      lines.append(f'  {_spelled(values[name], default)}')
+      lines.append(f'      {values[name].help}')
+  return '\n'.join(lines)
+
+
+def _spelled(flag: flags.Flag, default: Any) -> str:
+  """Spells a flag with its default, such as --epochs=30."""
+  if flag.boolean:
+    default = 'true' if default else 'false'
+  elif isinstance(default, list | tuple):
+    default = ','.join(map(str, default))
+  return f'--{flag.name}={"" if default is None else default}'

@@ -1,0 +1,44 @@
+"""Draws the graph that a run has learned."""
+
+import pathlib
+from collections.abc import Sequence
+
+from absl import flags
+
+from semgcn_jax.commands.flags import define_which_flags
+from semgcn_jax.commands.running import run
+from semgcn_jax.paper.learned_graph import show_learned
+
+
+def define_flags(values: flags.FlagValues) -> None:
+  """Defines the flags of the command."""
+  define_which_flags(values)
+  flags.DEFINE_string(
+    'checkpoint',
+    None,
+    'Draw the graph of the run in this folder.',
+    flag_values=values,
+  )
+  flags.DEFINE_string(
+    'output_dir',
+    None,
+    'Write the figures to this folder; by default to that of the run.',
+    flag_values=values,
+  )
+  flags.mark_flag_as_required('checkpoint', flag_values=values)
+
+
+def show(values: flags.FlagValues) -> None:
+  """Draws the graph of the run that the flags name."""
+  checkpoint = pathlib.Path(values.checkpoint)
+  show_learned(
+    checkpoint,
+    values.which,
+    pathlib.Path(values.output_dir or checkpoint),
+    seed=values.only_seed,
+  )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+  """Runs the command; returns its exit status."""
+  return run(__doc__, define_flags, show, argv)

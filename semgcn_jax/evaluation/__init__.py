@@ -1,0 +1,1 @@
+"""Scores of poses: metrics, their tables, and what others have published."""

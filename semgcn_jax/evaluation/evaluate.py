@@ -1,0 +1,54 @@
+"""Evaluates a checkpoint of a run."""
+
+import pathlib
+from typing import Any
+
+from semgcn_jax.data.datasets import load
+from semgcn_jax.evaluation.scores import make_score
+from semgcn_jax.evaluation.tables import print_result
+from semgcn_jax.models.build import count_parameters
+from semgcn_jax.runs.checkpoints import restore_network
+
+
+def evaluate_run(
+  workdir: pathlib.Path,
+  which: str,
+  overrides: dict[str, Any],
+  *,
+  averaged: bool = True,
+  seed: int | None = None,
+) -> dict[str, Any]:
+  """Scores a checkpoint of a run, and prints the table.
+
+  Args:
+    workdir: The folder of the run.
+    which: 'best', 'last' or the number of an epoch.
+    overrides: Settings that replace those of the run's config.
+    averaged: Whether to take the averaged weights, if the run has some.
+    seed: The only seed to score, of a run that has several; None scores all.
+
+  Returns:
+    What `scores.evaluate` returns, with 'epoch' and 'num_params'.
+
+  Raises:
+    UserError: There is no run, no checkpoint, or no data.
+    SettingError: The run has no such seed.
+  """
+  network = restore_network(workdir, which, averaged=averaged)
+  config = network.config.replace(**overrides)
+  variables, num_seeds = network.variables, None
+  if seed is not None:
+    variables, num_seeds = network.of_seed(seed), 1
+  skeleton, train = network.skeleton, None
+  test = load(config.data, skeleton, train=False).test
+  if config.calibrates:
+    # Of the poses that the run was trained on, wherever they lie now.
+    own = network.config.replace(data_dir=config.data.data_dir)
+    train = load(own.data, skeleton).train
+  score = make_score(config, skeleton, train, num_seeds=num_seeds)
+  result = score(variables, test) | {
+    'epoch': network.progress.epoch,
+    'num_params': count_parameters(config.model, skeleton),
+  }
+  print_result(result, config)
+  return result

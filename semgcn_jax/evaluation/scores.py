@@ -1,0 +1,246 @@
+"""Scores a network on poses: over all of them, and per action."""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from semgcn_jax.config import Config
+from semgcn_jax.data.image_aligned import canonical_length, center_inputs
+from semgcn_jax.data.pairs import Pairs
+from semgcn_jax.evaluation import metrics
+from semgcn_jax.models.build import build
+from semgcn_jax.models.predict import predict
+from semgcn_jax.skeleton import Skeleton, bone_vectors
+
+# The scores of a pose, and their headings. The first three are millimetres.
+HEADINGS = {
+  'mpjpe': 'MPJPE',
+  'p_mpjpe': 'P-MPJPE',
+  'n_mpjpe': 'N-MPJPE',
+  'pck_150': 'PCK@150',
+  'auc': 'AUC',
+}
+
+
+def make_score(
+  config: Config,
+  skeleton: Skeleton,
+  train: Pairs | None = None,
+  *,
+  num_seeds: int | None = None,
+) -> Callable[[dict[str, Any], Pairs], dict[str, Any]]:
+  """Makes the function that scores variables on pairs, as the config says.
+
+  Args:
+    config: The config of the run.
+    skeleton: The skeleton of the poses.
+    train: The training pairs, whose bones calibrate the scale of predictions
+      where the config asks for that.
+    num_seeds: How many seeds the variables are of; None takes the run's.
+
+  Returns:
+    (variables, pairs) -> what `evaluate` returns.
+
+  Raises:
+    SettingError: Mirrored poses are asked for and the skeleton has no sides.
+  """
+  if config.evaluation.flip_test:
+    skeleton.require_sides('flip_test')
+  model = build(config.model, skeleton)
+  length = None
+  if config.calibrates:
+    assert train is not None
+    length = canonical_length(train, skeleton)
+
+  def score(variables, pairs):
+    if config.data.image_aligned:
+      pairs = center_inputs(pairs, skeleton)
+    return evaluate(
+      model,
+      variables,
+      pairs,
+      skeleton,
+      batch_size=config.evaluation.eval_batch_size,
+      flip_test=config.evaluation.flip_test,
+      canonical_length=length,
+      num_seeds=num_seeds or config.training.num_seeds,
+    )
+
+  return score
+
+
+def rank(record: dict[str, Any], choose_on: str) -> float:
+  """Ranks an epoch by its record, for the setting `choose_on`: lower is better.
+
+  Raises:
+    KeyError: The record lacks what is chosen on.
+  """
+  if choose_on == 'last':
+    return -record['epoch']
+  return record[{'val': 'val_mpjpe', 'test': 'mpjpe'}[choose_on]]
+
+
+def evaluate(
+  model: nn.Module,
+  variables: dict[str, Any],
+  pairs: Pairs,
+  skeleton: Skeleton,
+  *,
+  batch_size: int,
+  flip_test: bool = False,
+  canonical_length: float | None = None,
+  num_seeds: int = 1,
+) -> dict[str, Any]:
+  """Scores a model on every pose exactly once, in float32 'highest'.
+
+  Args:
+    model: Maps `[..., J, 2]` to `[..., J, 3]`.
+    variables: Its params and batch_stats.
+    pairs: The inputs, and the targets in metres.
+    skeleton: The skeleton of the poses.
+    batch_size: How many poses to take a step.
+    flip_test: See `predict`.
+    canonical_length: The sum of bone lengths, in metres, that every prediction
+      is scaled to (the paper's section 5.2, after arXiv:1704.02447); None does
+      not scale.
+    num_seeds: With several, the variables are those of all, stacked.
+
+  Returns:
+    {'mpjpe', 'p_mpjpe', 'n_mpjpe' (mm), 'pck_150', 'auc' (percent), over all
+    poses; 'mpjpe_action', 'p_mpjpe_action' (means over actions); 'num_poses';
+    'actions': {name: the same and 'num_poses'}}; of several seeds, what
+    `summarize` makes of theirs.
+  """
+  # On one device, not the same on each that the state is on.
+  variables = jax.device_put(variables, jax.local_devices()[0])
+  batch_size = min(batch_size, len(pairs))
+  errors = []
+  for start in range(0, len(pairs), batch_size):
+    # The last batch is filled up from the front to keep one compiled shape.
+    rows = np.arange(start, start + batch_size) % len(pairs)
+    with jax.default_matmul_precision('highest'):
+      predicted = _predict(
+        model, skeleton, flip_test, num_seeds, variables, pairs.inputs[rows]
+      )
+      errors.append(
+        _pose_errors(skeleton, predicted, pairs.targets[rows], canonical_length)
+      )
+  errors = {
+    name: np.concatenate([e[name] for e in errors], axis=1)[:, : len(pairs)]
+    for name in HEADINGS
+  }
+  return summarize(
+    [
+      _averages(
+        {name: e[seed].astype(float) for name, e in errors.items()}, pairs
+      )
+      for seed in range(num_seeds)
+    ]
+  )
+
+
+def _averages(errors: dict[str, np.ndarray], pairs: Pairs) -> dict[str, Any]:
+  """Averages the scores `[N]` of every pose, to what `evaluate` returns."""
+  result = {name: float(values.mean()) for name, values in errors.items()}
+  actions = {}
+  for index, action in enumerate(pairs.action_names):
+    chosen = pairs.actions == index
+    actions[action] = {
+      name: float(values[chosen].mean()) for name, values in errors.items()
+    } | {'num_poses': int(chosen.sum())}
+  for name in ('mpjpe', 'p_mpjpe'):
+    scores = [action[name] for action in actions.values()]
+    result[f'{name}_action'] = float(np.mean(scores))
+  return result | {'num_poses': len(pairs), 'actions': actions}
+
+
+# Two programs, so that the second, which takes longer to compile, serves for
+# every model.
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
+def _predict(
+  model: nn.Module,
+  skeleton: Skeleton,
+  flip_test: bool,
+  num_seeds: int,
+  variables: dict[str, Any],
+  inputs: jax.Array,
+) -> jax.Array:
+  """Predicts the poses `[B, J, 2]` by R seeds: `[R, B, J, 3]`."""
+
+  def predict_seed(variables):
+    network = functools.partial(model.apply, variables, train=False)
+    return predict(network, inputs, skeleton, flip_test=flip_test)
+
+  if num_seeds == 1:
+    return predict_seed(variables)[None]
+  return jax.vmap(predict_seed)(variables)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _pose_errors(
+  skeleton: Skeleton,
+  predicted: jax.Array,
+  targets: jax.Array,
+  canonical_length: float | None,
+) -> dict[str, jax.Array]:
+  """Scores predictions `[R, B, J, 3]` of targets `[B, J, 3]`: `[R, B]` each."""
+  targets = jnp.broadcast_to(targets, predicted.shape)
+  if canonical_length is not None:
+    predicted = calibrate_scale(predicted, canonical_length, skeleton)
+  return {
+    'mpjpe': 1000 * metrics.mpjpe(predicted, targets),
+    'p_mpjpe': 1000 * metrics.p_mpjpe(predicted, targets),
+    'n_mpjpe': 1000 * metrics.n_mpjpe(predicted, targets),
+    'pck_150': metrics.pck(predicted, targets),
+    'auc': metrics.auc(predicted, targets),
+  }
+
+
+def summarize(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
+  """Summarizes the results of independent seeds on the same poses.
+
+  Returns:
+    The means, with `mpjpe_sd`, `p_mpjpe_sd`, `mpjpe_action_sd`,
+    `p_mpjpe_action_sd` (mm, with n - 1) and `seeds` (a list of the overall
+    scores of each). A single result comes back as it is.
+  """
+  if len(results) == 1:
+    return results[0]
+  mean = jax.tree.map(
+    lambda *values: type(values[0])(np.mean(values)), *results
+  )
+  deviations = {
+    f'{name}_sd': float(np.std([r[name] for r in results], ddof=1))
+    for name in ('mpjpe', 'p_mpjpe', 'mpjpe_action', 'p_mpjpe_action')
+  }
+  seeds = [{name: r[name] for name in HEADINGS} for r in results]
+  return mean | deviations | {'seeds': seeds}
+
+
+def calibrate_scale(
+  predicted: jax.Array, canonical_length: float, skeleton: Skeleton
+) -> jax.Array:
+  """Scales poses so that their bone lengths sum to `canonical_length`.
+
+  Args:
+    predicted: `[..., J, 3]`, the root at the origin.
+    canonical_length: The wanted sum, metres.
+    skeleton: The skeleton of the poses.
+
+  Returns:
+    `[..., J, 3]`, metres.
+  """
+  lengths = jnp.linalg.norm(bone_vectors(predicted, skeleton), axis=-1)
+  scale = canonical_length / lengths.sum(axis=-1)
+  return predicted * scale[..., None, None]
+
+
+def mean_pose_score(train: Pairs, test: Pairs) -> float:
+  """Scores the mean training pose as every prediction: its MPJPE, mm."""
+  mean = train.targets.mean(axis=0, dtype=np.float64)
+  return 1000 * float(np.linalg.norm(test.targets - mean, axis=-1).mean())

@@ -1,0 +1,47 @@
+"""Prints scores as a table, a line per action."""
+
+from typing import Any
+
+from semgcn_jax.config import Config
+from semgcn_jax.evaluation.published import references
+from semgcn_jax.evaluation.scores import HEADINGS
+from semgcn_jax.text_tables import plain_table
+
+
+def format_table(
+  result: dict[str, Any], published: dict[str, float] | None = None
+) -> str:
+  """Sets a result as text.
+
+  Args:
+    result: What `evaluate` returns.
+    published: {action: MPJPE in mm} to print beside.
+  """
+  rows = []
+
+  def add(name, values, count=''):
+    cells = [f'{values[key]:.2f}' if key in values else '' for key in HEADINGS]
+    cells.append(str(count))
+    if published:
+      cells.append(f'{published[name]:.1f}' if name in published else '')
+    rows.append([name, *cells])
+
+  for name, values in result['actions'].items():
+    add(name, values, values['num_poses'])
+  means = {name: result[f'{name}_action'] for name in ('mpjpe', 'p_mpjpe')}
+  add('mean of actions', means)
+  add('all poses', result, result['num_poses'])
+  if 'seeds' in result:
+    deviations = {name: result[f'{name}_sd'] for name in ('mpjpe', 'p_mpjpe')}
+    add(f'± of {len(result["seeds"])} seeds', deviations)
+  headings = ['', *HEADINGS.values(), 'poses']
+  return plain_table(headings + ['published'] * bool(published), rows)
+
+
+def print_result(result: dict[str, Any], config: Config) -> None:
+  """Prints the table of an epoch, beside what was published for its config."""
+  published, released = references(config.data, config.model)
+  print(f'\nepoch {result["epoch"]}, errors in mm:')
+  print(format_table(result, published))
+  if released:
+    print(released)

@@ -1,0 +1,1 @@
+"""Drawings: training curves, comparisons of methods, learned graphs."""

@@ -1,0 +1,28 @@
+"""What all figures share: their size, their axes, and how they are written."""
+
+import pathlib
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from semgcn_jax.files import replacing
+
+
+def new_figure(width: float, height: float) -> Figure:
+  """Makes an empty figure of this size, inches."""
+  figure = Figure(figsize=(width, height), layout='constrained')
+  FigureCanvasAgg(figure)
+  return figure
+
+
+def tidy(axes: Axes) -> None:
+  """Draws a faint grid, and no frame above and to the right."""
+  axes.grid(alpha=0.3)
+  axes.spines[['top', 'right']].set_visible(False)
+
+
+def save(figure: Figure, path: pathlib.Path) -> None:
+  """Writes a figure as PNG; see `files.replacing`."""
+  with replacing(path) as temporary:
+    figure.savefig(temporary, format='png', dpi=120)

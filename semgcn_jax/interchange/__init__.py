@@ -1,0 +1,1 @@
+"""Formats of other programs: checkpoints of the released PyTorch code."""

@@ -1,0 +1,105 @@
+"""Reads and writes files of the released PyTorch code.
+
+A published checkpoint is a dict of epoch, lr, step, optimizer, state_dict and
+error, saved by `torch.save` in its legacy format. Importing this module does
+not import torch: only reading and writing files does.
+"""
+
+import pathlib
+import pickle
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from semgcn_jax.errors import SettingError, UserError
+from semgcn_jax.files import replacing
+
+
+def _torch():
+  try:
+    import torch
+  except ImportError as error:
+    raise UserError(
+      'PyTorch is not installed; pip install -e ".[torch]"'
+    ) from error
+  return torch
+
+
+def read(path: pathlib.Path) -> dict[str, Any]:
+  """Reads a published checkpoint; nothing in it is run.
+
+  Returns:
+    Its dict with NumPy arrays for tensors, without any `module.` prefix.
+
+  Raises:
+    UserError: There is no such file, it is damaged, or no such checkpoint.
+  """
+  torch = _torch()
+  # Old files hold the error as a NumPy scalar, by either of its names.
+  scalar = np.float64(0).__reduce__()[0]
+  names = ('numpy.core.multiarray.scalar', 'numpy._core.multiarray.scalar')
+  safe = [(scalar, name) for name in names]
+  safe += [np.dtype, np.dtypes.Float64DType, np.dtypes.Float32DType]
+  try:
+    with torch.serialization.safe_globals(safe), warnings.catch_warnings():
+      warnings.simplefilter('ignore')
+      checkpoint = torch.load(path, weights_only=True, map_location='cpu')
+    checkpoint = _map_leaves(
+      lambda x: x.detach().numpy() if isinstance(x, torch.Tensor) else x,
+      dict(checkpoint),
+    )
+    state_dict = dict(checkpoint['state_dict'])
+    if all(key.startswith('module.') for key in state_dict):
+      state_dict = {k.removeprefix('module.'): v for k, v in state_dict.items()}
+    if not all(isinstance(v, np.ndarray) for v in state_dict.values()):
+      raise TypeError('not tensors')
+    return checkpoint | {'state_dict': state_dict}
+  except FileNotFoundError as error:
+    raise UserError(f'{path}: no such file; give `input`') from error
+  except pickle.UnpicklingError as error:
+    raise UserError(
+      f'{path}: refused or damaged; it holds something else than tensors,'
+      ' dicts and numbers'
+    ) from error
+  except Exception as error:  # A damaged file can raise anything.
+    raise UserError(
+      f'{path}: cut off, or not a checkpoint of the released code'
+    ) from error
+
+
+def _map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:
+  """Maps the leaves of dicts, in their order, which jax.tree.map would sort."""
+  if isinstance(tree, dict):
+    return {k: _map_leaves(function, item) for k, item in tree.items()}
+  return function(tree)
+
+
+def write(checkpoint: dict[str, Any], path: pathlib.Path) -> None:
+  """Writes what `export_checkpoint` returns in the published file format.
+
+  Raises:
+    SettingError: The file cannot be written; nothing is left of it.
+    UserError: PyTorch is not installed.
+  """
+  torch = _torch()
+
+  def tensors(arrays):
+    return _map_leaves(lambda x: torch.from_numpy(np.array(x)), arrays)
+
+  moments = checkpoint['optimizer']['state']
+  # The installed PyTorch knows what else it wants in a group.
+  adam = torch.optim.Adam(
+    [torch.nn.Parameter(torch.zeros(1)) for _ in moments], lr=checkpoint['lr']
+  )
+  whole = checkpoint | {
+    'state_dict': tensors(checkpoint['state_dict']),
+    'optimizer': adam.state_dict() | {'state': tensors(moments)},
+  }
+  try:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+      torch.save(whole, temporary, _use_new_zipfile_serialization=False)
+  except (OSError, RuntimeError) as error:
+    raise SettingError(f'`output={path}`: cannot be written') from error

@@ -1,0 +1,180 @@
+"""Names: where the tensors of the released code live in our variables."""
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from semgcn_jax.config import ModelConfig
+from semgcn_jax.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+  """Tells where one tensor of the released code lives in our variables.
+
+  Attributes:
+    torch: Its key in the state_dict.
+    path: Its path in the variables, from 'params' or 'batch_stats'.
+    transposed: Whether PyTorch keeps it as [out, in], as it does linear maps.
+    before: How many dimensions of size one PyTorch has in front.
+    after: How many it has behind, for linear maps written as convolutions.
+  """
+
+  torch: str
+  path: tuple[str, ...]
+  transposed: bool = False
+  before: int = 0
+  after: int = 0
+
+  def torch_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Tells the shape in the state_dict of a variable of the given shape."""
+    shape = shape[::-1] if self.transposed else shape
+    return (1,) * self.before + shape + (1,) * self.after
+
+  def to_torch(self, x: np.ndarray) -> np.ndarray:
+    """Shapes a variable as PyTorch has it; see `torch_shape`."""
+    shape = self.torch_shape(x.shape)
+    return np.ascontiguousarray((x.T if self.transposed else x).reshape(shape))
+
+  def to_ours(self, x: np.ndarray) -> np.ndarray:
+    """Undoes `to_torch`."""
+    x = x.reshape(x.shape[self.before : x.ndim - self.after])
+    return np.ascontiguousarray(x.T if self.transposed else x)
+
+  @property
+  def is_param(self) -> bool:
+    return self.path[0] == 'params'
+
+
+def entries(config: ModelConfig) -> list[Entry]:
+  """Lists every tensor of a model, in the order of PyTorch's state_dict."""
+  return {'semgcn': _semgcn, 'linear': _linear}[config.model](config)
+
+
+def _norm(torch: str, *path: str) -> list[Entry]:
+  return [
+    Entry(f'{torch}.weight', ('params', *path, 'scale')),
+    Entry(f'{torch}.bias', ('params', *path, 'bias')),
+    Entry(f'{torch}.running_mean', ('batch_stats', *path, 'mean')),
+    Entry(f'{torch}.running_var', ('batch_stats', *path, 'var')),
+  ]
+
+
+def _dense(torch: str, *path: str, after: int = 0) -> list[Entry]:
+  path = ('params', *path)
+  return [
+    Entry(f'{torch}.weight', (*path, 'kernel'), transposed=True, after=after),
+    Entry(f'{torch}.bias', (*path, 'bias')),
+  ]
+
+
+def _semgcn(config: ModelConfig) -> list[Entry]:
+  one = 0 if config.conv == 'channel_wise' else 1
+
+  def conv(torch, *path):
+    return [
+      Entry(f'{torch}.W', ('params', *path, 'kernel')),
+      Entry(f'{torch}.e', ('params', *path, 'edge_logits'), before=one),
+      Entry(f'{torch}.bias', ('params', *path, 'bias')),
+    ]
+
+  def block(torch, *path):
+    return [
+      *conv(f'{torch}.gconv', *path, 'conv'),
+      *_norm(f'{torch}.bn', *path, 'norm'),
+    ]
+
+  def non_local(torch, name):
+    if not config.non_local:
+      return []
+    affinity = ('params', name, 'affinity')
+    return [
+      *_dense(f'{torch}.nonlocal.g.0', name, 'g', after=1),
+      *_dense(f'{torch}.nonlocal.theta', name, 'theta', after=1),
+      *_dense(f'{torch}.nonlocal.phi.0', name, 'phi', after=1),
+      Entry(
+        f'{torch}.nonlocal.concat_project.0.weight',
+        affinity,
+        before=1,
+        after=2,
+      ),
+      *_dense(f'{torch}.nonlocal.W.0', name, 'out', after=1),
+      *_norm(f'{torch}.nonlocal.W.1', name, 'norm'),
+    ]
+
+  result = block('gconv_input.0', 'input')
+  result += non_local('gconv_input.1', 'input_non_local')
+  every = 2 if config.non_local else 1
+  for i in range(config.num_layers):
+    for k in (1, 2):
+      torch = f'gconv_layers.{every * i}.gconv{k}'
+      result += block(torch, f'residual{i}', f'block{k}')
+    name = f'residual{i}_non_local'
+    result += non_local(f'gconv_layers.{2 * i + 1}', name)
+  return result + conv('gconv_output', 'output')
+
+
+def _linear(config: ModelConfig) -> list[Entry]:
+  def block(prefix, k, name):
+    return [
+      *_dense(f'{prefix}w{k}', name, 'linear'),
+      *_norm(f'{prefix}batch_norm{k}', name, 'norm'),
+    ]
+
+  result = block('', 1, 'input')
+  for i in range(config.num_layers):
+    first = block(f'linear_stages.{i}.', 1, f'stage{i}_block1')
+    second = block(f'linear_stages.{i}.', 2, f'stage{i}_block2')
+    result += first + second
+  return result + _dense('w2', 'output')
+
+
+def infer_model(state_dict: Mapping[str, np.ndarray]) -> dict[str, Any]:
+  """Infers the settings of the model that a state_dict is of.
+
+  Raises:
+    UserError: It is of no model that we know.
+  """
+
+  def count(pattern):
+    return len([key for key in state_dict if re.fullmatch(pattern, key)])
+
+  if 'gconv_input.0.gconv.W' in state_dict:
+    # Shared logits are one row; channel-wise ones a row per output coordinate.
+    rows = state_dict.get('gconv_output.e', np.zeros((1, 0))).shape[:1]
+    fields = {
+      'model': 'semgcn',
+      'hid_dim': _last(state_dict['gconv_input.0.gconv.W']),
+      'num_layers': count(r'gconv_layers\.\d+\.gconv1\.gconv\.W'),
+      'non_local': any('.nonlocal.' in key for key in state_dict),
+      'conv': 'semantic' if rows == (1,) else 'channel_wise',
+    }
+    return _bounded(fields)
+  if 'w1.weight' in state_dict:
+    fields = {
+      'model': 'linear',
+      'hid_dim': _last(state_dict['w1.weight'].T),
+      'num_layers': count(r'linear_stages\.\d+\.w1\.weight'),
+    }
+    return _bounded(fields)
+  raise UserError(
+    'neither SemGCN (key gconv_input.0.gconv.W) nor the fully connected model'
+    ' (key w1.weight); give a checkpoint of the released code'
+  )
+
+
+def _last(x: np.ndarray) -> int:
+  return x.shape[-1] if x.ndim else 0
+
+
+def _bounded(fields: dict[str, Any]) -> dict[str, Any]:
+  """Refuses sizes that only a damaged or made-up file claims."""
+  if not (0 < fields['hid_dim'] <= 2**14 and fields['num_layers'] <= 256):
+    raise UserError(
+      f'a model of width {fields["hid_dim"]} with {fields["num_layers"]} blocks'
+      ' is out of the range of what is released'
+    )
+  return fields

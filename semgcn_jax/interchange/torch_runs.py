@@ -1,0 +1,158 @@
+"""Makes run folders of the released code's checkpoints, and back."""
+
+import os
+import pathlib
+import shutil
+import tempfile
+from collections.abc import Mapping
+from typing import Any
+
+from semgcn_jax import config as config_lib
+from semgcn_jax.config import Config
+from semgcn_jax.data.datasets import DATASETS
+from semgcn_jax.errors import SettingError, UserError, choose, listed
+from semgcn_jax.interchange import torch_files
+from semgcn_jax.interchange.torch_names import infer_model
+from semgcn_jax.interchange.torch_states import (
+  export_checkpoint,
+  import_checkpoint,
+  number,
+  to_variables,
+)
+from semgcn_jax.models.build import abstract_variables, count_parameters
+from semgcn_jax.presets import preset
+from semgcn_jax.runs import checkpoints
+from semgcn_jax.skeleton import load_skeleton, save_skeleton
+from semgcn_jax.training.optimizers import learning_rate
+from semgcn_jax.training.state import create_train_state
+
+
+def import_run(
+  path: pathlib.Path, output: pathlib.Path, settings: dict[str, Any]
+) -> None:
+  """Makes a run folder of a published checkpoint.
+
+  Args:
+    path: The checkpoint.
+    output: A new folder.
+    settings: Settings of the run; the model's are inferred.
+
+  Raises:
+    UserError: The checkpoint is bad; nothing is written.
+    SettingError: A setting is bad, or the folder exists.
+  """
+  if os.path.lexists(output):
+    raise SettingError(f'`output={output}`: exists; name a new folder')
+  checkpoint = torch_files.read(path)
+  try:
+    config = _make_config(checkpoint, settings)
+    skeleton = load_skeleton(config.data.skeleton)
+    template = abstract_variables(config.model, skeleton)
+    to_variables(checkpoint['state_dict'], config.model, template)
+    state = create_train_state(config, skeleton)
+    state, progress = import_checkpoint(checkpoint, config, state)
+  except UserError as error:
+    raise type(error)(f'{path}: {error}') from error
+  try:
+    output.parent.mkdir(parents=True, exist_ok=True)
+    temporary = pathlib.Path(tempfile.mkdtemp(dir=output.parent, prefix='.'))
+    try:
+      config_lib.save(config, temporary / 'config.json')
+      save_skeleton(skeleton, temporary / 'skeleton.json')
+      with checkpoints.open_manager(temporary, 1) as manager:
+        checkpoints.save(manager, state, progress)
+      temporary.chmod(0o755)
+      temporary.rename(output)
+    finally:
+      shutil.rmtree(temporary, ignore_errors=True)
+  except OSError as error:
+    raise SettingError(f'`output={output}`: {error.strerror}') from error
+  num_params = count_parameters(config.model, skeleton)
+  print(
+    f'{path} -> {output}: {config.model.model}, {num_params:,} parameters,'
+    f' epoch {progress.epoch}, step {state.step}'
+  )
+
+
+def _make_config(
+  checkpoint: Mapping[str, Any], settings: dict[str, Any]
+) -> Config:
+  """Takes the preset of the dataset; infers the model and learning rate."""
+  inferred = infer_model(checkpoint['state_dict'])
+  for name, value in inferred.items():
+    if settings.get(name, value) != value:
+      raise SettingError(
+        f'`{name}={settings[name]}`: the checkpoint has {value}'
+      )
+  if settings.get('num_seeds', 1) > 1:
+    raise SettingError('`num_seeds`: a PyTorch checkpoint is one run')
+  dataset = settings.get('dataset', 'h36m')
+  choose('dataset', dataset, DATASETS)
+  settings = {'preset': dataset, 'recipe': 'released'} | settings | inferred
+  config = preset(settings.pop('preset'), **settings)
+  training = config.training
+  scaled = training.lr_batch or training.warmup_epochs
+  if (
+    checkpoint.get('lr') is None
+    or 'lr' in settings
+    or training.lr_schedule != 'staircase'
+    or scaled
+  ):
+    return config
+  lr = number(checkpoint, 'lr', 1e-30, 1e9)
+  step = number(checkpoint, 'step', 0, 2**31 - 2)
+  # As many decays as there were in the last step.
+  lr /= training.lr_gamma ** min(step // training.lr_decay, 1000)
+  return config.replace(lr=lr)
+
+
+def export_run(
+  workdir: pathlib.Path,
+  which: str,
+  output: pathlib.Path,
+  seed: int | None = None,
+) -> None:
+  """Writes a checkpoint of a run in the published format.
+
+  Args:
+    workdir: The folder of the run.
+    which: 'best', 'last' or the number of an epoch.
+    output: A new file.
+    seed: The seed to write, which a run of several needs.
+
+  Raises:
+    UserError: There is no such run or checkpoint, or the model was never
+      released.
+    SettingError: The file exists or cannot be written; or no seed is given.
+  """
+  if os.path.lexists(output):
+    raise SettingError(f'`output={output}`: exists; name a new file')
+  config = config_lib.load(workdir / 'config.json')
+  model, training = config.model, config.training
+  unknown = {
+    f'`model={model.model}`': model.model == 'st_gcn',
+    f'`conv={model.conv}`': model.model == 'semgcn'
+    and model.conv not in ('semantic', 'channel_wise'),
+    f'`refine={model.refine}`': bool(model.refine),
+  }
+  for setting, is_unknown in unknown.items():
+    if is_unknown:
+      raise UserError(
+        f'{workdir}: was trained with {setting}, which the released code lacks'
+      )
+  skeleton = load_skeleton(str(workdir / 'skeleton.json'))
+  state = create_train_state(config, skeleton)
+  if seed is None and training.num_seeds > 1:
+    seeds = listed(map(str, training.seeds))
+    raise SettingError(
+      f'`only_seed`: name one of the seeds of {workdir}, {seeds}'
+    )
+  seed = training.seed if seed is None else seed
+  training.index_of_seed(seed)  # Before the work.
+  state, progress = checkpoints.restore_state(workdir, state, which)
+  state = checkpoints.take_seed(state, training, seed)
+  schedule = learning_rate(training, progress.epoch_steps)
+  lr = float(schedule(max(int(state.step) - 1, 0)))
+  checkpoint = export_checkpoint(state, progress, model, lr)
+  torch_files.write(checkpoint, output)
+  print(f'{workdir}, epoch {progress.epoch} -> {output}')

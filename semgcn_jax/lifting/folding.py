@@ -1,0 +1,75 @@
+"""Folds batch norms into the layers before them, for predictions."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from semgcn_jax.models.layers import BatchNorm
+
+# The layers that may stand before a batch norm.
+_NORMALIZED = ('conv', 'out', 'linear')
+
+
+class FoldedNorm(nn.Module):
+  """Stands for a batch norm after `fold`: applies its ReLU.
+
+  Behind graph attention, whose kernel has another use, it also applies the
+  norm's `factor` and `shift`.
+
+  Attributes:
+    relu: Whether a ReLU follows.
+    scale_init: Is there only because `BatchNorm` has it.
+  """
+
+  relu: bool = False
+  scale_init: Any = None
+
+  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+    del train
+    if self.has_variable('params', 'factor'):
+      factor, shift = (
+        self.get_variable('params', name) for name in ('factor', 'shift')
+      )
+      x = (x * factor + shift).astype(x.dtype)
+    return nn.relu(x) if self.relu else x
+
+
+def fold(variables: dict[str, Any]) -> dict[str, Any]:
+  """Puts every batch norm, with its running statistics, into the layer before.
+
+  y = s (W x + b - mean) + beta is one layer with kernel s W and bias
+  s (b - mean) + beta, for s = scale / sqrt(var + epsilon).
+
+  Args:
+    variables: The params and batch_stats of a model.
+
+  Returns:
+    The params of that model with `FoldedNorm` for its norms.
+  """
+
+  def fold_below(params, stats):
+    folded = {
+      name: fold_below(part, stats.get(name, {}))
+      if isinstance(part, dict)
+      else part
+      for name, part in params.items()
+    }
+    norm = folded.pop('norm', None)
+    if norm is not None:
+      (name,) = (name for name in _NORMALIZED if name in folded)
+      layer, of_norm = folded[name], stats['norm']
+      deviation = jnp.sqrt(of_norm['var'] + BatchNorm.epsilon)
+      factor = norm['scale'] / deviation
+      if 'attention' in layer:  # Which is of the nodes behind the kernel.
+        shift = norm['bias'] - of_norm['mean'] * factor
+        folded['norm'] = {'factor': factor, 'shift': shift}
+        return folded
+      folded[name] = layer | {
+        'kernel': layer['kernel'] * factor,
+        'bias': (layer['bias'] - of_norm['mean']) * factor + norm['bias'],
+      }
+    return folded
+
+  return {'params': fold_below(variables['params'], variables['batch_stats'])}

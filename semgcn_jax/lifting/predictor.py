@@ -1,0 +1,180 @@
+"""Predictions in your own program: a trained network, compiled for speed."""
+
+import dataclasses
+import functools
+import pathlib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from semgcn_jax.config import Config, TrainingConfig
+from semgcn_jax.errors import UserError
+from semgcn_jax.lifting.folding import FoldedNorm, fold
+from semgcn_jax.models.build import build
+from semgcn_jax.models.precision import matmul_precision
+from semgcn_jax.models.predict import predict
+from semgcn_jax.runs.checkpoints import restore_network
+from semgcn_jax.skeleton import Skeleton
+
+BATCH_SIZES = (1, 16, 256, 4096)
+_CPU_BATCH_SIZE = 256  # The most on a CPU, whose caches hold no more.
+
+
+@dataclasses.dataclass(frozen=True)
+class Predictor:
+  """A network compiled for a few batch sizes.
+
+  Attributes:
+    skeleton: The skeleton of its J joints.
+    compiled: {batch size N: the program `[N, J, 2]` -> `[N, J, 3]`}.
+  """
+
+  skeleton: Skeleton
+  compiled: dict[int, Any]
+
+  def __call__(self, inputs: np.ndarray) -> np.ndarray:
+    """Predicts poses.
+
+    Args:
+      inputs: Joints `[N, J, 2]`, normalised screen.
+
+    Returns:
+      `[N, J, 3]`, metres, the root at the origin; NaN for a pose of which a
+      joint is not finite.
+
+    Raises:
+      ValueError: The input has another shape.
+    """
+    inputs = np.asarray(inputs, np.float32)
+    joints = self.skeleton.num_joints
+    if inputs.ndim != 3 or inputs.shape[1:] != (joints, 2):
+      raise ValueError(f'joints of shape {inputs.shape}: give [N, {joints}, 2]')
+    if not len(inputs):
+      return np.zeros((0, joints, 3), np.float32)
+    finite = np.isfinite(inputs).all(axis=(1, 2))
+    inputs = np.where(finite[:, None, None], inputs, 0)
+    parts, start = [], 0
+    for size in split(len(inputs), self.compiled):
+      part = inputs[start : start + size]
+      if len(part) < size:  # The last.
+        part = np.pad(part, ((0, size - len(part)), (0, 0), (0, 0)))
+      parts.append(self.compiled[size](part))
+      start += size
+    poses = np.concatenate(parts)[: len(inputs)]
+    poses[~finite] = np.nan
+    return poses
+
+
+def make_predictor(
+  config: Config,
+  skeleton: Skeleton,
+  variables: dict[str, Any],
+  *,
+  batch_sizes: Sequence[int] = BATCH_SIZES,
+  precision: str = 'highest',
+) -> Predictor:
+  """Compiles a network for a few batch sizes.
+
+  The parameters are constants of the programs, so that all that depends on
+  them alone is computed once.
+
+  Args:
+    config: The config of the run; its model and `flip_test` count.
+    skeleton: The skeleton of the poses.
+    variables: The params and batch_stats of the network.
+    batch_sizes: The sizes to compile for, on a CPU up to 256. Other batches are
+      cut or filled up, see `split`.
+    precision: How exactly to compute, a value of the setting `precision`.
+
+  Raises:
+    UserError: The run's predictions have no scale of their own.
+    SettingError: There is no such precision.
+    ValueError: A batch size is not above 0.
+  """
+  TrainingConfig(precision=precision)  # Checks it.
+  sizes = set(batch_sizes)
+  if not sizes or min(sizes) < 1:
+    raise ValueError(f'batch_sizes {batch_sizes}: give some above 0')
+  if jax.default_backend() == 'cpu':
+    sizes = {min(size, _CPU_BATCH_SIZE) for size in sizes}
+  if config.calibrates:
+    raise UserError(
+      'predictions of runs with `image_aligned` or `scale_calibration` need the'
+      ' training poses for their scale; score these runs by evaluate.py'
+    )
+  folded = jax.device_get(fold(variables))
+  dtype = jnp.bfloat16 if precision == 'bfloat16' else jnp.float32
+  model = build(config.model, skeleton, norm=FoldedNorm, dtype=dtype)
+  network = functools.partial(model.apply, folded)
+  flip_test = config.evaluation.flip_test
+
+  def forward(inputs):
+    with matmul_precision(precision):
+      return predict(network, inputs, skeleton, flip_test=flip_test)
+
+  compiled = {
+    size: jax.jit(forward)
+    .lower(jax.ShapeDtypeStruct((size, skeleton.num_joints, 2), jnp.float32))
+    .compile()
+    for size in sorted(sizes)
+  }
+  return Predictor(skeleton, compiled)
+
+
+def split(poses: int, sizes: Iterable[int]) -> list[int]:
+  """Cuts a batch into parts of given sizes, so that little is computed in vain.
+
+  Only the last part may be larger than what is left for it: less than four
+  times as large, unless there is no smaller size.
+
+  Args:
+    poses: The size of the batch, at least 1.
+    sizes: The sizes to choose from.
+  """
+  sizes, parts = sorted(sizes), []
+  while poses > 0:
+    above = [size for size in sizes if poses <= size][:1]
+    below = [size for size in sizes if size <= poses][-1:]
+    if not below or above and above[0] < 4 * poses:
+      (part,) = above
+    else:
+      (part,) = below
+    parts.append(part)
+    poses -= part
+  return parts
+
+
+def load_predictor(
+  workdir: str | pathlib.Path,
+  which: str = 'best',
+  *,
+  seed: int | None = None,
+  averaged: bool = True,
+  batch_sizes: Sequence[int] = BATCH_SIZES,
+  precision: str = 'highest',
+) -> Predictor:
+  """Compiles the network of a run's checkpoint.
+
+  Args:
+    workdir: The folder of the run.
+    which: 'best', 'last' or the number of an epoch.
+    seed: The seed to take, of a run with several; None takes the first.
+    averaged: Whether to take the averaged weights, if the run has some.
+    batch_sizes: See `make_predictor`.
+    precision: See `make_predictor`.
+
+  Raises:
+    UserError: There is no run or checkpoint, or it is damaged.
+    SettingError: There is no such checkpoint or seed.
+  """
+  network = restore_network(pathlib.Path(workdir), which, averaged=averaged)
+  return make_predictor(
+    network.config,
+    network.skeleton,
+    network.of_seed(seed),
+    batch_sizes=batch_sizes,
+    precision=precision,
+  )

@@ -1,0 +1,84 @@
+"""Builds the model that a config names, and tells its variables' shapes."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from semgcn_jax.config import ModelConfig
+from semgcn_jax.models.layers import BatchNorm
+from semgcn_jax.models.linear import LinearModel
+from semgcn_jax.models.pose_grammar import Refined
+from semgcn_jax.models.semgcn import SemGCN
+from semgcn_jax.models.st_gcn import STGCN
+from semgcn_jax.skeleton import Skeleton
+
+
+def build(
+  config: ModelConfig,
+  skeleton: Skeleton,
+  axis_name: str | None = None,
+  dtype: Any = None,
+  norm: Callable[..., nn.Module] = BatchNorm,
+) -> Any:
+  """Builds a model.
+
+  Args:
+    config: Names the model and its sizes.
+    skeleton: The joints of input and output.
+    axis_name: The pmap axis that shares training statistics; None outside pmap.
+    dtype: The type of the activations; None takes that of the input.
+    norm: Makes the batch norms.
+
+  Returns:
+    A module that maps joints `[..., J, 2]` (normalised screen) to
+    `[..., J, 3]` (metres), and has `num_predicted`.
+
+  Raises:
+    SettingError: The skeleton lacks what the refinement needs.
+  """
+  if axis_name is not None:
+    norm = functools.partial(norm, axis_name=axis_name, poses=config.norm_poses)
+  fields: dict[str, Any] = {
+    'skeleton': skeleton,
+    'hid_dim': config.hid_dim,
+    'num_layers': config.num_layers,
+    'dropout': config.dropout,
+    'norm': norm,
+    'dtype': dtype,
+  }
+  if config.model == 'semgcn':
+    model = SemGCN(conv=config.conv, non_local=config.non_local, **fields)
+  elif config.model == 'linear':
+    model = LinearModel(**fields)
+  else:
+    model = STGCN(**fields)
+  if not config.refine:
+    return model
+  skeleton.require_sides(f'refine={config.refine}')
+  return Refined(model, skeleton, frozen=config.freeze_init)
+
+
+def abstract_variables(
+  config: ModelConfig, skeleton: Skeleton, num_seeds: int = 1
+) -> dict[str, Any]:
+  """Tells the shapes and types of a model's params and batch_stats.
+
+  With several seeds, those of all are stacked: `[R, ...]`.
+  """
+  model = build(config, skeleton)
+  example = jax.ShapeDtypeStruct((1, skeleton.num_joints, 2), jnp.float32)
+  abstract = jax.eval_shape(model.init, jax.random.PRNGKey(0), example)
+  if num_seeds == 1:
+    return abstract
+  return jax.tree.map(lambda x: x.update(shape=(num_seeds, *x.shape)), abstract)
+
+
+@functools.cache
+def count_parameters(config: ModelConfig, skeleton: Skeleton) -> int:
+  """Counts the parameters of a model."""
+  params = abstract_variables(config, skeleton)['params']
+  return sum(leaf.size for leaf in jax.tree.leaves(params))

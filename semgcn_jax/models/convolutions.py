@@ -1,0 +1,226 @@
+"""Graph convolutions as linen modules over the functions of functional.py.
+
+Notation: J joints, C input channels, D output channels. The joints come first,
+`[J, ..., C]`. Parameters are float32; activations have the type of the input.
+"""
+
+import functools
+
+import chex
+import flax.linen as nn
+import jax.numpy as jnp
+import numpy as np
+
+from semgcn_jax.config import ATTENTION_HEADS
+from semgcn_jax.models.functional import (
+  attend,
+  graph_conv,
+  linear,
+  neighbour_softmax,
+  partition_graph_conv,
+  semantic_adjacency,
+  semantic_graph_conv,
+  spread_edges,
+)
+from semgcn_jax.models.graph import (
+  adjacency_mask,
+  normalized_adjacency,
+  partitions,
+)
+from semgcn_jax.models.layers import Array, add_bias, uniform
+from semgcn_jax.skeleton import Skeleton
+
+# Xavier-uniform with the released gain of 1.414; of several kernels each.
+xavier = nn.initializers.variance_scaling(1.414**2, 'fan_avg', 'uniform')
+
+
+class GraphConv(nn.Module):
+  """Vanilla graph convolution with bias (paper eq. 1).
+
+  Attributes:
+    features: D.
+    skeleton: gives the symmetrically normalised adjacency.
+    train_bias: False where a batch norm follows; see `Linear`.
+  """
+
+  features: int
+  skeleton: Skeleton
+  train_bias: bool = True
+
+  @nn.compact
+  def __call__(self, x: Array) -> Array:
+    """`[J, ..., C]` -> `[J, ..., D]`."""
+    chex.assert_axis_dimension(x, 0, self.skeleton.num_joints)
+    kernel = self.param('kernel', xavier, (x.shape[-1], self.features))
+    bias = self.param('bias', uniform(self.features**-0.5), (self.features,))
+    x = graph_conv(x, kernel, jnp.asarray(normalized_adjacency(self.skeleton)))
+    return add_bias(x, bias, self.train_bias)
+
+
+class SemGraphConv(nn.Module):
+  """Semantic graph convolution (paper eq. 2 and 9), or channel-wise (eq. 3).
+
+  Attributes:
+    features: D.
+    skeleton: gives the mask.
+    channel_wise: one adjacency per output channel.
+    train_bias: False where a batch norm follows; see `Linear`.
+  """
+
+  features: int
+  skeleton: Skeleton
+  channel_wise: bool = False
+  train_bias: bool = True
+
+  @nn.compact
+  def __call__(self, x: Array) -> Array:
+    """`[J, ..., C]` -> `[J, ..., D]`."""
+    chex.assert_axis_dimension(x, 0, self.skeleton.num_joints)
+    channels, features = x.shape[-1], self.features
+    mask = adjacency_mask(self.skeleton)
+    # The released code initialises one [2, C, D] tensor, for which PyTorch
+    # takes the fans C * D and 2 * D; hence these small weights.
+    fans = channels * features + 2 * features
+    kernel = self.param(
+      'kernel', uniform(1.414 * (6 / fans) ** 0.5), (2, channels, features)
+    )
+    edges = (features, mask.sum()) if self.channel_wise else (mask.sum(),)
+    edge_logits = self.param('edge_logits', nn.initializers.ones, edges)
+    fan = channels if self.channel_wise else features
+    bias = self.param('bias', uniform(fan**-0.5), (features,))
+    x = semantic_graph_conv(x, kernel, semantic_adjacency(edge_logits, mask))
+    return add_bias(x, bias, self.train_bias)
+
+
+class GraphAttention(nn.Module):
+  """Graph attention, GAT (arXiv:1710.10903, eq. 1 to 6).
+
+  The weights of a joint's neighbours, itself among them, are computed from the
+  nodes: softmax_j(LeakyReLU(a . [W h_i, W h_j])). What the heads find is
+  concatenated, or, where the features do not divide by the heads, averaged, as
+  in GAT's last layer.
+
+  Attributes:
+    features: D.
+    skeleton: gives the mask.
+    train_bias: False where a batch norm follows; see `Linear`.
+    heads: H; four, as GAT has where it adds residuals.
+  """
+
+  features: int
+  skeleton: Skeleton
+  train_bias: bool = True
+  heads: int = ATTENTION_HEADS
+
+  @nn.compact
+  def __call__(self, x: Array) -> Array:
+    """`[J, ..., C]` -> `[J, ..., D]`."""
+    chex.assert_axis_dimension(x, 0, self.skeleton.num_joints)
+    channels, heads = x.shape[-1], self.heads
+    concatenated = self.features % heads == 0
+    size = self.features // heads if concatenated else self.features
+    kernel = self.param('kernel', xavier, (channels, heads * size))
+    attention = self.param(
+      'attention', uniform((6 / (2 * size + 1)) ** 0.5), (2, heads, size)
+    )
+    bias = self.param('bias', uniform(self.features**-0.5), (self.features,))
+    # a . W h is linear in h: two columns a head.
+    columns = jnp.einsum(
+      'chs,ehs->ceh', kernel.reshape(channels, heads, size), attention
+    ).reshape(channels, -1)
+    nodes = linear(x, jnp.concatenate([kernel, columns], axis=1))
+    nodes, of_i, of_j = jnp.split(
+      nodes, [heads * size, heads * (size + 1)], axis=-1
+    )
+    logits = nn.leaky_relu(of_i[:, None] + of_j[None], 0.2)
+    weights = neighbour_softmax(logits, adjacency_mask(self.skeleton))
+    y = attend(weights, nodes.reshape(*x.shape[:-1], heads, size))
+    if concatenated:
+      y = y.reshape(*x.shape[:-1], self.features)
+    else:
+      y = y.mean(axis=-2)
+    return add_bias(y, bias, self.train_bias)
+
+
+class AttentionalGraphConv(nn.Module):
+  """Graph convolution of aGCN (Graph R-CNN, arXiv:1808.00191, section 3.3).
+
+  The weights of a joint's neighbours are computed from the nodes,
+  softmax_j(w . ReLU(W_a [h_i, h_j])), and its own is one.
+
+  Attributes:
+    features: D.
+    skeleton: gives the mask.
+    train_bias: False where a batch norm follows; see `Linear`.
+    hidden: rows of W_a; so many as give the published 0.16M parameters.
+  """
+
+  features: int
+  skeleton: Skeleton
+  train_bias: bool = True
+  hidden: int = 10
+
+  @nn.compact
+  def __call__(self, x: Array) -> Array:
+    """`[J, ..., C]` -> `[J, ..., D]`."""
+    chex.assert_axis_dimension(x, 0, self.skeleton.num_joints)
+    channels, hidden = x.shape[-1], self.hidden
+    kernel = self.param('kernel', xavier, (channels, self.features))
+    pair = self.param(
+      'pair',
+      uniform((6 / (2 * channels + hidden)) ** 0.5),
+      (2, channels, hidden),
+    )
+    score = self.param('score', uniform((6 / (hidden + 1)) ** 0.5), (hidden,))
+    bias = self.param('bias', uniform(self.features**-0.5), (self.features,))
+    nodes = linear(x, jnp.concatenate([kernel, *pair], axis=1))
+    nodes, of_i, of_j = jnp.split(
+      nodes, [self.features, self.features + hidden], axis=-1
+    )
+    logits = linear(nn.relu(of_i[:, None] + of_j[None]), score[:, None])[..., 0]
+    eye = np.eye(len(x), dtype=bool)
+    mask = adjacency_mask(self.skeleton) & ~eye
+    y = nodes + attend(neighbour_softmax(logits, mask), nodes)
+    return add_bias(y, bias, self.train_bias)
+
+
+class PartitionGraphConv(nn.Module):
+  """Spatial convolution of ST-GCN (arXiv:1801.07455).
+
+  A kernel for each part of the neighbourhood, and one learnable importance of
+  every edge for all channels, without a softmax.
+
+  Attributes:
+    features: D.
+    skeleton: gives the parts.
+    train_bias: False where a batch norm follows; see `Linear`.
+  """
+
+  features: int
+  skeleton: Skeleton
+  train_bias: bool = True
+
+  @nn.compact
+  def __call__(self, x: Array) -> Array:
+    """`[J, ..., C]` -> `[J, ..., D]`."""
+    chex.assert_axis_dimension(x, 0, self.skeleton.num_joints)
+    parts, mask = partitions(self.skeleton), adjacency_mask(self.skeleton)
+    kernel = self.param(
+      'kernel', xavier, (len(parts), x.shape[-1], self.features)
+    )
+    importance = self.param(
+      'edge_importance', nn.initializers.ones, (mask.sum(),)
+    )
+    bias = self.param('bias', uniform(self.features**-0.5), (self.features,))
+    x = partition_graph_conv(x, kernel, parts * spread_edges(importance, mask))
+    return add_bias(x, bias, self.train_bias)
+
+
+# By the setting `conv`.
+CONVOLUTIONS = {
+  'semantic': SemGraphConv,
+  'channel_wise': functools.partial(SemGraphConv, channel_wise=True),
+  'vanilla': GraphConv,
+  'gat': GraphAttention,
+  'agcn': AttentionalGraphConv,
+}

@@ -1,0 +1,235 @@
+"""Layers that are no convolutions: linen modules over functional.py.
+
+Notation: J joints, C input channels, D output channels. The joints come first,
+`[J, ..., C]`. Parameters and statistics are float32; activations have the type
+of the layer's input.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from semgcn_jax.models.functional import (
+  attend,
+  batch_normalize,
+  group_max,
+  linear,
+  non_local_affinity,
+  wide_type,
+)
+from semgcn_jax.skeleton import Skeleton
+
+Array = jax.Array
+Initializer = nn.initializers.Initializer
+
+# torch.nn.init.kaiming_normal_; linen's he_normal truncates the normal.
+kaiming_normal = nn.initializers.variance_scaling(2.0, 'fan_in', 'normal')
+
+
+def uniform(bound: float) -> Initializer:
+  """Uniform in [-bound, bound]."""
+
+  def init(key, shape, dtype=jnp.float32):
+    return jax.random.uniform(key, shape, dtype, -bound, bound)
+
+  return init
+
+
+class Linear(nn.Module):
+  """Linear map of the channels with bias.
+
+  Attributes:
+    features: D.
+    train_bias: False where a batch norm follows. It subtracts the bias again,
+      so the bias has no effect and its exact gradient is zero; what arithmetic
+      leaves of it is rounding noise, which Adam would turn into full steps.
+    bias_init: initial bias.
+  """
+
+  features: int
+  train_bias: bool = True
+  bias_init: Initializer = nn.initializers.zeros
+
+  @nn.compact
+  def __call__(self, x: Array) -> Array:
+    """`[..., C]` -> `[..., D]`."""
+    kernel = self.param('kernel', kaiming_normal, (x.shape[-1], self.features))
+    bias = self.param('bias', self.bias_init, (self.features,))
+    return add_bias(linear(x, kernel), bias, self.train_bias)
+
+
+def add_bias(x: Array, bias: Array, train_bias: bool) -> Array:
+  """Adds `[D]` to `[..., D]`; for train_bias see `Linear`."""
+  bias = bias if train_bias else jax.lax.stop_gradient(bias)
+  return x + bias.astype(x.dtype)
+
+
+class BatchNorm(nn.Module):
+  """Batch norm over all dimensions but the last, with PyTorch's statistics.
+
+  linen's own keeps the biased running variance; PyTorch, and so every published
+  checkpoint, the unbiased one.
+
+  Attributes:
+    axis_name: pmap axis over which training statistics are shared, so that N
+      devices equal one at the same global batch.
+    poses: that are normalised together in training, about; 0: all. A device
+      that has at least so many cuts its share of a larger batch into such
+      parts and shares no statistics (ghost batch norm, arXiv:1705.08741);
+      with fewer on each device, it is all of the batch.
+    momentum: share of the old running statistics.
+    epsilon: added to the variance.
+    scale_init: initial scale.
+    relu: whether a ReLU follows.
+  """
+
+  axis_name: str | None = None
+  poses: int = 0
+  momentum: float = 0.9
+  epsilon: float = 1e-5
+  scale_init: Initializer = nn.initializers.ones
+  relu: bool = False
+
+  @nn.compact
+  def __call__(self, x: Array, *, train: bool) -> Array:
+    """`[..., B, C]` -> `[..., B, C]`."""
+    features = x.shape[-1:]
+    scale = self.param('scale', self.scale_init, features)
+    bias = self.param('bias', nn.initializers.zeros, features)
+    running_mean = self.variable('batch_stats', 'mean', jnp.zeros, features)
+    running_var = self.variable('batch_stats', 'var', jnp.ones, features)
+    if not train:
+      factor = scale * jax.lax.rsqrt(running_var.value + self.epsilon)
+      y = (x.astype(wide_type(x)) - running_mean.value) * factor + bias
+      return (nn.relu(y) if self.relu else y).astype(x.dtype)
+    axis_name = None if self.is_initializing() else self.axis_name
+    devices = 1 if axis_name is None else jax.lax.axis_size(axis_name)
+    count = x.size // x.shape[-1]
+
+    def normalize(x, axis_name=None):
+      return batch_normalize(x, scale, bias, self.epsilon, self.relu, axis_name)
+
+    share = x.shape[-2]
+    if 0 < self.poses <= share and self.poses < devices * share:
+      most = share // self.poses
+      parts = next(n for n in range(most, 0, -1) if share % n == 0)
+      split = x.reshape(*x.shape[:-2], parts, -1, x.shape[-1])
+      y, means, variances = jax.vmap(normalize, -3, (-3, 0, 0))(split)
+      y = y.reshape(x.shape)
+      mean, var = means.mean(axis=0), variances.mean(axis=0)
+      count //= parts
+      if axis_name is not None:
+        mean, var = jax.lax.pmean(jnp.stack([mean, var]), axis_name)
+    else:
+      y, mean, var = normalize(x, axis_name)
+      count *= devices
+    if not self.is_initializing():
+      self._update(running_mean, mean)
+      self._update(running_var, var * (count / max(count - 1, 1)))
+    return y
+
+  def _update(self, running: Any, value: Array) -> None:
+    running.value = self.momentum * running.value + (1 - self.momentum) * value
+
+
+class NonLocal(nn.Module):
+  """Non-local layer over the joints (paper eq. 4 and 10, section A.3).
+
+  Attributes:
+    skeleton: its groups are max-pooled; without groups every joint is kept.
+    norm: makes the batch norm.
+  """
+
+  skeleton: Skeleton
+  norm: Callable[..., nn.Module] = BatchNorm
+
+  @nn.compact
+  def __call__(self, x: Array, *, train: bool) -> Array:
+    """`[J, ..., C]` -> `[J, ..., C]`; the identity when freshly initialised."""
+    channels = x.shape[-1]
+    inner = max(channels // 2, 1)
+    theta, phi, g = (
+      _Weights(inner, name=name)(channels) for name in ('theta', 'phi', 'g')
+    )
+    weight = self.param('affinity', _affinity_init, (2 * inner,))
+    weight_theta, weight_phi = jnp.split(weight, 2)
+    # One product for all. w . theta is linear in x, so it is a column where
+    # theta would be a matrix; zeros fill up to what a matrix unit takes.
+    column = (theta['kernel'] @ weight_theta)[:, None]
+    kernel = jnp.concatenate([phi['kernel'], g['kernel'], column], axis=1)
+    kernel = jnp.pad(kernel, ((0, 0), (0, -kernel.shape[1] % 8)))
+    ends = (inner, 2 * inner, 2 * inner + 1)
+    of_phi, of_g, of_theta, _ = jnp.split(linear(x, kernel), ends, axis=-1)
+    pooled_phi, pooled_g = (
+      group_max(z, self.skeleton.groups) for z in (of_phi, of_g)
+    )
+    # A bias commutes with the max.
+    bias = theta['bias'] @ weight_theta + phi['bias'] @ weight_phi
+    affinity = non_local_affinity(
+      of_theta[..., 0] + bias, jnp.sum(pooled_phi * weight_phi, axis=-1)
+    )
+    y = attend(affinity, pooled_g + g['bias'].astype(x.dtype))
+    y = Linear(channels, train_bias=False, name='out')(y)
+    norm = self.norm(scale_init=nn.initializers.zeros, name='norm')
+    return x + norm(y, train=train)
+
+
+class _Weights(nn.Module):
+  """The parameters of `Linear`."""
+
+  features: int
+
+  @nn.compact
+  def __call__(self, channels: int) -> dict[str, Array]:
+    """`[C, D]` and `[D]`."""
+    kernel = self.param('kernel', kaiming_normal, (channels, self.features))
+    bias = self.param('bias', nn.initializers.zeros, (self.features,))
+    return {'kernel': kernel, 'bias': bias}
+
+
+def _affinity_init(key: Array, shape: tuple[int]) -> Array:
+  """Kaiming-normal over the concatenated channels."""
+  return kaiming_normal(key, (*shape, 1))[:, 0]
+
+
+class GraphConvBlock(nn.Module):
+  """Convolution, batch norm, ReLU, dropout.
+
+  Attributes:
+    conv: makes the graph convolution, given features, train_bias and name.
+    features: D.
+    norm: makes the batch norm, given relu and name.
+    dropout: rate; 0 switches it off.
+  """
+
+  conv: Callable[..., nn.Module]
+  features: int
+  norm: Callable[..., nn.Module] = BatchNorm
+  dropout: float = 0.0
+
+  @nn.compact
+  def __call__(self, x: Array, *, train: bool) -> Array:
+    """`[J, ..., C]` -> `[J, ..., D]`."""
+    x = self.conv(self.features, train_bias=False, name='conv')(x)
+    x = self.norm(relu=True, name='norm')(x, train=train)
+    return nn.Dropout(self.dropout, deterministic=not train)(x)
+
+
+class ResidualBlock(nn.Module):
+  """x + block(block(x)), nothing after the sum; fields of `GraphConvBlock`."""
+
+  conv: Callable[..., nn.Module]
+  features: int
+  norm: Callable[..., nn.Module] = BatchNorm
+  dropout: float = 0.0
+
+  @nn.compact
+  def __call__(self, x: Array, *, train: bool) -> Array:
+    """`[J, ..., D]` -> `[J, ..., D]`."""
+    fields = (self.conv, self.features, self.norm, self.dropout)
+    residual = GraphConvBlock(*fields, name='block1')(x, train=train)
+    residual = GraphConvBlock(*fields, name='block2')(residual, train=train)
+    return x + residual

@@ -1,0 +1,271 @@
+"""The report of `reproduce`: report.md, report.json, and its figures."""
+
+import json
+import pathlib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from semgcn_jax import config as config_lib
+from semgcn_jax.config import Config
+from semgcn_jax.data.h36m import ACTIONS
+from semgcn_jax.errors import SettingError, listed
+from semgcn_jax.evaluation import published
+from semgcn_jax.evaluation.scores import rank
+from semgcn_jax.figures.curves import plot_comparison, plot_parameters
+from semgcn_jax.files import write_text
+from semgcn_jax.models.build import count_parameters
+from semgcn_jax.paper.methods import METHODS, TABLES
+from semgcn_jax.presets import PRESETS
+from semgcn_jax.runs import folder
+from semgcn_jax.skeleton import Skeleton, load_skeleton
+from semgcn_jax.text_tables import markdown_table, plain_table
+
+Rows = dict[str, dict[str, Any]]  # {method: what `summarize_run` returns}.
+
+
+def write(workdir: pathlib.Path, command: str) -> str:
+  """Writes the report of all finished runs in the folder of `reproduce`.
+
+  Args:
+    workdir: The folder. It has the run folders `<preset>/<method>`, and gets
+      report.md, report.json, curves_<preset>.png and parameters_<preset>.png.
+    command: The command line that makes the report.
+
+  Returns:
+    The errors as text, a line per method.
+
+  Raises:
+    SettingError: The folder cannot be written.
+    UserError: The log of a run is damaged.
+  """
+  runs = _gather(workdir)
+  results = {preset: rows for preset, (_, rows) in runs.items()}
+  lines = [
+    '# The methods of the paper, retrained',
+    '',
+    f'    {command}',
+    '',
+    'MPJPE in mm ± standard deviation of the seeds. "Paper" and "released code"'
+    ' are what was published for Human3.6M, from ground-truth 2D (from detected'
+    ' 2D in parentheses); they compare with ours on Human3.6M alone. Seconds:'
+    ' of training all seeds, with compiling, without evaluation.',
+    '',
+  ]
+  for preset, (config, rows) in runs.items():
+    lines.append(f'- `{preset}`: {_describe(config, rows)}')
+  for table in TABLES:
+    names = [method.name for method in METHODS if table in method.tables]
+    if any(name in rows for _, rows in runs.values() for name in names):
+      lines += ['', f'## Table {table}', '', *_table(runs, names)]
+  try:
+    for preset, (config, rows) in runs.items():
+      lines += [
+        '',
+        f'## {preset}',
+        '',
+        *_figures(preset, config, rows, workdir),
+      ]
+      lines += _action_table(rows, config)
+    write_text(workdir / 'report.md', '\n'.join(lines) + '\n')
+    result = {
+      'command': command,
+      'presets': {
+        preset: {'config': _portable(config), 'methods': rows}
+        for preset, (config, rows) in runs.items()
+      },
+    }
+    write_text(workdir / 'report.json', json.dumps(result, indent=2) + '\n')
+  except OSError as error:
+    raise SettingError(
+      f'`workdir={workdir}`: the report cannot be written ({error.strerror})'
+    ) from error
+  return _plain_table(results)
+
+
+def _gather(workdir: pathlib.Path) -> dict[str, tuple[Config, Rows]]:
+  """Collects the finished runs: {preset: (the config of one of them, rows)}."""
+  found = {}
+  for preset in PRESETS:
+    rows, config = {}, None
+    for method in METHODS:
+      path = workdir / preset / method.folder
+      if not folder.holds_run(path):
+        continue
+      own = config_lib.load(path / 'config.json')
+      epochs = own.training.epochs
+      if len(folder.read_log(path)) >= epochs:
+        records = folder.read_records(path, epochs)
+        skeleton = load_skeleton(str(path / 'skeleton.json'))
+        rows[method.name] = summarize_run(own, skeleton, records)
+        config = config or own
+    if config:
+      found[preset] = config, rows
+  return found
+
+
+def summarize_run(
+  config: Config, skeleton: Skeleton, records: list[dict[str, Any]]
+) -> dict[str, Any]:
+  """Summarizes a finished run for the report.
+
+  Args:
+    config: The config of the run.
+    skeleton: The skeleton of its poses.
+    records: The record of every epoch.
+
+  Returns:
+    {'num_params', 'seconds' (of training, without evaluation), 'devices' (it
+    was trained on), 'epoch' (the best), 'mpjpe', 'p_mpjpe' (over all poses),
+    'mpjpe_action', 'p_mpjpe_action' (means over actions), each with '..._sd'
+    (0 of one seed), 'seeds' (MPJPE of each), 'actions' {name: MPJPE}, 'curve'
+    {'train_loss', 'mpjpe', 'mpjpe_sd': one an epoch}}; errors are in mm.
+  """
+  choose_on = config.evaluation.choose_on
+  best = min(records, key=lambda record: rank(record, choose_on))
+  errors = ('mpjpe', 'p_mpjpe', 'mpjpe_action', 'p_mpjpe_action')
+  return {
+    'num_params': count_parameters(config.model, skeleton),
+    'seconds': sum(record['seconds'] for record in records),
+    'devices': _listed_once(r.get('devices', 'unknown') for r in records),
+    'epoch': best['epoch'],
+    **{name: best[name] for name in errors},
+    **{f'{name}_sd': best.get(f'{name}_sd', 0.0) for name in errors},
+    'seeds': [seed['mpjpe'] for seed in best.get('seeds', [best])],
+    'actions': {
+      action: values['mpjpe'] for action, values in best['actions'].items()
+    },
+    'curve': {
+      name: [record.get(name, 0.0) for record in records]
+      for name in ('train_loss', 'mpjpe', 'mpjpe_sd')
+    },
+  }
+
+
+def _figures(
+  preset: str, config: Config, rows: Rows, workdir: pathlib.Path
+) -> list[str]:
+  """Draws the figures of a preset; returns the lines that show them."""
+  lines = []
+  first = [method.name for method in METHODS if 1 in method.tables]
+  curves = {name: rows[name]['curve'] for name in first if name in rows}
+  if curves:
+    path = workdir / f'curves_{preset}.png'
+    plot_comparison(curves, path, config=config.training)
+    lines += [
+      "Training and test error of the methods of Table 1, as in the paper's"
+      ' Fig. 4:',
+      '',
+      f'![curves]({path.name})',
+      '',
+    ]
+  path = workdir / f'parameters_{preset}.png'
+  plot_parameters(rows, path)
+  return [*lines, f'![parameters against error]({path.name})', '']
+
+
+def _plain_table(results: dict[str, Rows]) -> str:
+  """Sets the errors as text, a line per method."""
+  lines = []
+  for name in dict.fromkeys(name for rows in results.values() for name in rows):
+    cells = [_error(rows.get(name), 'mpjpe') for rows in results.values()]
+    lines.append([name, *cells, _both(published.PAPER, name)])
+  return plain_table(['', *results, 'the paper (H36M)'], lines)
+
+
+def _listed_once(names: Iterable[str]) -> str:
+  return listed(dict.fromkeys(names))
+
+
+def _describe(config: Config, rows: Rows) -> str:
+  """Describes the runs of a preset in a line."""
+  training, dataset = config.training, config.data.dataset
+  seeds = 'seeds ' if training.num_seeds > 1 else 'seed '
+  seeds += listed(map(str, training.seeds))
+  epoch = {
+    'last': 'the last',
+    'val': 'the best on the validation subjects',
+    'test': 'the best on the test set',
+  }[config.evaluation.choose_on]
+  mean = 'actions' if dataset == 'h36m' else 'all test poses'
+  epochs = '1 epoch' if training.epochs == 1 else f'{training.epochs} epochs'
+  devices = _listed_once(row['devices'] for row in rows.values())
+  return (
+    f'{dataset}, recipe {config.recipe}, {epochs}, scored after {epoch}, batch'
+    f' {training.batch_size}, precision {training.precision}, {seeds}, on'
+    f' {devices}; means over {mean}'
+  )
+
+
+def _table(
+  runs: dict[str, tuple[Config, Rows]], names: Sequence[str]
+) -> list[str]:
+  """Sets a table of the paper, with our columns."""
+  headings = ['method', 'parameters', 'paper', 'released code']
+  for preset in runs:
+    headings += [f'{preset}: MPJPE', f'{preset}: P-MPJPE', f'{preset}: seconds']
+  lines = []
+  for name in names:
+    rows = [rows.get(name) for _, rows in runs.values()]
+    finished = next((row for row in rows if row), None)
+    if finished is None:
+      continue
+    released = {key: values[0] for key, values in published.RELEASED.items()}
+    cells = [name, f'{finished["num_params"]:,}']
+    cells += [_both(published.PAPER, name), _both(released, name)]
+    for (config, _), row in zip(runs.values(), rows, strict=True):
+      # As published for Human3.6M, means over actions.
+      of = '_action' if config.data.dataset == 'h36m' else ''
+      cells += [_error(row, f'{error}{of}') for error in ('mpjpe', 'p_mpjpe')]
+      cells.append(f'{row["seconds"]:.0f}' if row else '')
+    lines.append(cells)
+  return markdown_table(headings, lines)
+
+
+def _action_table(rows: Rows, config: Config) -> list[str]:
+  """Sets our Table 2, with the published rows on Human3.6M."""
+  names = list(next(iter(rows.values()))['actions'])
+  lines = []
+  if published.is_standard(config.data):
+    others = published.OTHERS | {
+      f'{method}, the paper ({keypoints})': (
+        *errors,
+        published.PAPER[method, keypoints],
+      )
+      for (method, keypoints), errors in published.PER_ACTION.items()
+    }
+    for name, errors in others.items():
+      of_action = dict(zip(ACTIONS, errors[:-1], strict=True))
+      cells = [of_action[action] for action in names] + [errors[-1]]
+      cells = ['' if cell is None else f'{cell:.1f}' for cell in cells]
+      lines.append([name, *cells])
+  for name, row in rows.items():
+    errors = [row['actions'][action] for action in names]
+    cells = [f'{error:.1f}' for error in [*errors, np.mean(errors)]]
+    lines.append([name, *cells])
+  return markdown_table(['MPJPE by action', *names, 'mean'], lines)
+
+
+def _both(table: dict[tuple[str, str], float], name: str) -> str:
+  """Sets errors from ground-truth 2D, and from detected 2D in parentheses."""
+  truth, detected = (table.get((name, k)) for k in ('gt', 'sh_ft_h36m'))
+  if truth is None:
+    return ''
+  return f'{truth:.1f}' + (f' ({detected:.1f})' if detected else '')
+
+
+def _error(row: dict[str, Any] | None, name: str) -> str:
+  if row is None:
+    return ''
+  if len(row['seeds']) == 1:
+    return f'{row[name]:.1f}'
+  return f'{row[name]:.1f} ± {row[name + "_sd"]:.1f}'
+
+
+def _portable(config: Config) -> dict[str, Any]:
+  """Lists the settings without the folders of a machine."""
+  fields = config.flat()
+  for name in ('cameras', 'skeleton'):
+    fields[name] = pathlib.Path(fields[name]).name
+  return {k: v for k, v in fields.items() if k not in ('data_dir', 'init_from')}

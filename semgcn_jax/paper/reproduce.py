@@ -1,0 +1,118 @@
+"""Retrains the methods of the paper's Tables 1 and 3, and compares them."""
+
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+from semgcn_jax import config as config_lib
+from semgcn_jax.config import Config
+from semgcn_jax.errors import SettingError, UserError, choose
+from semgcn_jax.models.build import build
+from semgcn_jax.paper import report
+from semgcn_jax.paper.methods import DIFFERING, METHODS, TABLES, Method, named
+from semgcn_jax.presets import preset
+from semgcn_jax.runs import checkpoints, folder
+from semgcn_jax.skeleton import load_skeleton
+from semgcn_jax.training.loop import train_and_evaluate
+
+
+def reproduce(
+  presets: Sequence[str],
+  tables: Sequence[str],
+  overrides: dict[str, Any],
+  workdir: pathlib.Path,
+  command: str,
+) -> None:
+  """Trains what is not trained yet; writes the report after each method.
+
+  The folder gets the report, see `report.write`, and a run folder
+  `<preset>/<method>` each. A run that is finished is not repeated, one that was
+  stopped goes on.
+
+  Args:
+    presets: The presets to train; each is a column of the report.
+    tables: The tables to train, as strings, see `TABLES`.
+    overrides: Settings for all methods; `freeze_init` (by default True) is for
+      those that refine.
+    workdir: The folder.
+    command: The command line, for the report.
+
+  Raises:
+    SettingError: Settings make no sense, or are not those of the runs that are
+      there.
+    UserError: See `train_and_evaluate`; or it was asked to stop.
+    KeyboardInterrupt: Ctrl-C was pressed; all is saved.
+  """
+  for name in DIFFERING:
+    if name in overrides:
+      raise SettingError(
+        f'`{name}`: is what the methods differ in; leave it out'
+      )
+  for table in tables or ['']:
+    choose('tables', table, dict.fromkeys(map(str, TABLES)))
+  runs = [
+    (name, method, make_config(name, method, overrides, workdir))
+    for name in presets
+    for method in METHODS
+    if {str(table) for table in method.tables} & set(tables)
+  ]
+  for name, method, config in runs:  # Before hours of the others.
+    build(config.model, load_skeleton(config.data.skeleton))
+    is_finished(config, workdir / name / method.folder)
+  for name, method, config in runs:
+    path = workdir / name / method.folder
+    done = is_finished(config, path)
+    print(f'{name}, {method.name}' + (': is finished' if done else ''))
+    if not done:
+      train_and_evaluate(config, path, resume=folder.holds_run(path))
+      if not is_finished(config, path):
+        raise UserError('stopped; the same command goes on')
+      report.write(workdir, command)
+  print(f'\n{report.write(workdir, command)}\n{workdir / "report.md"}')
+
+
+def make_config(
+  name: str, method: Method, overrides: dict[str, Any], workdir: pathlib.Path
+) -> Config:
+  """Makes the config of a method's run under a preset of this name."""
+  if not method.lifter:
+    fields = {'num_seeds': 3} | method.fields | overrides
+    fields.pop('freeze_init', None)
+    return preset(name, **fields)
+  lifter = named(method.lifter)
+  path = workdir / name / method.folder
+  init_from = str(workdir / name / lifter.folder)
+  if folder.holds_run(path):  # Which may have been moved since.
+    init_from = config_lib.load(path / 'config.json').model.init_from
+  return make_config(name, lifter, overrides, workdir).replace(
+    refine='pose_grammar',
+    init_from=init_from,
+    freeze_init=overrides.get('freeze_init', True),
+  )
+
+
+def is_finished(config: Config, path: pathlib.Path) -> bool:
+  """Tells whether a run is in the folder `path`, with all its epochs.
+
+  Raises:
+    SettingError: The folder holds another run.
+    UserError: Its log lacks epochs.
+  """
+  folder.check(config, path, resume=True)
+  if not folder.holds_run(path):
+    return False
+  wanted = config.training.epochs
+  epochs = config_lib.load(path / 'config.json').training.epochs
+  if epochs != wanted:  # What refines it would not follow.
+    raise SettingError(
+      f'`epochs={wanted}`: the run in {path} has {epochs}; name another'
+      ' `workdir`'
+    )
+  if checkpoints.finished_epochs(path) < epochs:
+    return False
+  if len(folder.read_records(path, epochs)) < epochs:
+    raise UserError(
+      f'{path / "metrics.jsonl"}: lacks epochs; restore it, or remove {path} to'
+      ' train it again'
+    )
+  return True

@@ -1,0 +1,83 @@
+"""Named settings: recipes, presets, and the published sizes of the models."""
+
+import pathlib
+from typing import Any
+
+from semgcn_jax.config import Config, load
+from semgcn_jax.errors import choose
+
+# What `recipe` brings along; other settings change it. See docs/recipe.md.
+RECIPES: dict[str, dict[str, Any]] = {
+  # The best epoch is chosen on the test set, as the released code does.
+  'released': {'choose_on': 'test'},
+  'best': {
+    'lr': 5e-3,
+    'lr_batch': 256,
+    'lr_schedule': 'cosine',
+    'warmup_epochs': 1.0,
+    'loss': 'distance',
+    'averaging': 0.999,
+    'norm_poses': 256,
+    'flip': True,
+    'flip_test': True,
+    'virtual_turn': 180.0,
+    'choose_on': 'last',
+  },
+}
+
+_H36M = {'dataset': 'h36m', 'batch_size': 64, 'epochs': 30}
+PRESETS: dict[str, dict[str, Any]] = {
+  # A demonstration without any file, in minutes on a laptop.
+  'synthetic': {'recipe': 'best', 'hid_dim': 64, 'epochs': 12},
+  # Human3.6M as released: from ground-truth 2D, and from the detections of a
+  # stacked hourglass that was fine-tuned on it.
+  'h36m': _H36M,
+  'h36m_sh': _H36M | {'keypoints': 'sh_ft_h36m', 'epochs': 100},
+  # The paper's "Protocol #2": another split, scored after alignment.
+  'h36m_protocol2': _H36M
+  | {
+    'train_subjects': ('S1', 'S5', 'S6', 'S7', 'S8', 'S9'),
+    'test_subjects': ('S11',),
+    'test_downsample': 64,
+  },
+  # The benchmark on the CMU Motion Capture Database.
+  'cmu': {'dataset': 'cmu', 'batch_size': 256, 'epochs': 30},
+  # The same data by a better recipe.
+  'h36m_best': _H36M | {'recipe': 'best', 'batch_size': 256},
+  'cmu_best': {
+    'dataset': 'cmu',
+    'recipe': 'best',
+    'batch_size': 256,
+    'epochs': 50,
+  },
+}
+
+# What `model` brings along; other settings change it.
+PUBLISHED_SIZES: dict[str, dict[str, Any]] = {
+  'semgcn': {'hid_dim': 128, 'num_layers': 4, 'dropout': 0.0},
+  # Martinez et al., as released beside SemGCN.
+  'linear': {'hid_dim': 1024, 'num_layers': 2, 'dropout': 0.5},
+  'st_gcn': {'hid_dim': 128, 'num_layers': 4, 'dropout': 0.0},
+}
+
+# What `init_from` brings along, of the run that it names.
+MODEL_FIELDS = ('model', 'hid_dim', 'num_layers', 'conv', 'non_local')
+
+
+def preset(name: str, **settings: Any) -> Config:
+  """Makes the Config of a preset, with some settings replaced.
+
+  Raises:
+    SettingError: There is no such preset, or a value is out of its range.
+    UserError: The folder that `init_from` names holds no run.
+  """
+  chosen = choose('preset', name, PRESETS)
+  recipe = settings.get('recipe', chosen.get('recipe', Config.recipe))
+  fields = choose('recipe', recipe, RECIPES) | chosen
+  if settings.get('val_subjects'):
+    fields['choose_on'] = 'val'
+  sizes = PUBLISHED_SIZES.get(settings.get('model', ''), {})
+  if settings.get('init_from') and settings.get('refine'):
+    own = load(pathlib.Path(settings['init_from']) / 'config.json').flat()
+    sizes = {name: own[name] for name in (*MODEL_FIELDS, 'dropout')}
+  return Config().replace(preset=name, **fields | sizes | settings)

@@ -1,0 +1,371 @@
+"""Checkpoints of a run, by orbax: the best, and the last few.
+
+Each is a folder `checkpoints/<training step>` of items: `model` (params and
+batch_stats), `averaged` (the same, where a run averages them), `training`
+(step, optimizer and random state) and `progress` (JSON). Orbax renames a
+finished folder into place, so one that exists is whole.
+"""
+
+import dataclasses
+import pathlib
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+from orbax.checkpoint import checkpoint_managers
+
+from semgcn_jax import config as config_lib
+from semgcn_jax.config import Config, TrainingConfig
+from semgcn_jax.errors import UserError, choose
+from semgcn_jax.models.build import abstract_variables
+from semgcn_jax.skeleton import Skeleton, load_skeleton
+
+# What orbax raises for files that are missing or wrong.
+_DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError)
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+  """How far a run has come.
+
+  Attributes:
+    epoch: finished epochs.
+    chunks: finished chunks of the epoch after those.
+    loss_sum: sum of the losses of these chunks' steps.
+    mpjpe: test score of the last finished epoch, mm.
+    score: of that epoch; the lowest is the best.
+    epoch_steps: steps of an epoch, which a cosine rate depends on.
+    seconds: that these chunks took.
+  """
+
+  epoch: int = 0
+  chunks: int = 0
+  loss_sum: float = 0.0
+  mpjpe: float | None = None
+  score: float | None = None
+  epoch_steps: int = 1
+  seconds: float = 0.0
+
+
+def folder(workdir: pathlib.Path) -> pathlib.Path:
+  return workdir.absolute() / 'checkpoints'
+
+
+def exist(workdir: pathlib.Path) -> bool:
+  """Whether the run has a finished checkpoint."""
+  path = folder(workdir)
+  return path.is_dir() and bool(ocp.utils.checkpoint_steps(path))
+
+
+def finished_epochs(workdir: pathlib.Path) -> int:
+  """Epochs of the last checkpoint; 0 where there is none that can be read."""
+  if not exist(workdir):
+    return 0
+  path = folder(workdir)
+  step = max(ocp.utils.checkpoint_steps(path))
+  try:
+    handlers = {'progress': ocp.JsonCheckpointHandler()}
+    with ocp.CheckpointManager(
+      path,
+      options=ocp.CheckpointManagerOptions(read_only=True),
+      item_handlers=handlers,
+    ) as manager:
+      return _read_progress(manager, step).epoch
+  except _DAMAGE:
+    return 0
+
+
+def open_manager(workdir: pathlib.Path, keep: int) -> ocp.CheckpointManager:
+  """A manager that keeps the lowest 'score' and the last `keep`.
+
+  Raises:
+    UserError: what is there cannot be read.
+  """
+  policies = checkpoint_managers
+  best = policies.BestN(
+    get_metric_fn=_score,
+    reverse=True,
+    n=1,
+    keep_checkpoints_without_metrics=False,
+  )
+  try:
+    return ocp.CheckpointManager(
+      folder(workdir),
+      options=ocp.CheckpointManagerOptions(
+        preservation_policy=policies.AnyPreservationPolicy(
+          [policies.LatestN(n=keep), best]
+        ),
+        best_fn=_score,
+        best_mode='min',
+        cleanup_tmp_directories=True,
+      ),
+    )
+  except _DAMAGE as error:
+    raise UserError(
+      f'{folder(workdir)}: damaged ({_first_line(error)}); remove the broken'
+      ' folder in it'
+    ) from error
+
+
+def save(
+  manager: ocp.CheckpointManager, state: Any, progress: Progress
+) -> None:
+  """Starts saving; the manager finishes in the background.
+
+  Args:
+    manager: of the run.
+    state: a `train_step.TrainState`.
+    progress: how far the run has come; at the end of an epoch its score
+      competes for the best.
+  """
+  scored = progress.chunks == 0 and progress.score is not None
+  manager.save(
+    state.num_steps,
+    args=ocp.args.Composite(
+      progress=ocp.args.JsonSave(dataclasses.asdict(progress)),
+      **{
+        name: ocp.args.StandardSave(jax.device_get(tree))
+        for name, tree in _items(state).items()
+      },
+    ),
+    metrics={'score': progress.score} if scored else None,
+  )
+
+
+def restore_state(
+  workdir: pathlib.Path, state: Any, which: str = 'last'
+) -> tuple[Any, Progress]:
+  """Restores a checkpoint to train on.
+
+  Args:
+    workdir: folder of the run.
+    state: a `train_step.TrainState`; gives the shapes and the devices.
+    which: 'best', 'last' or the number of an epoch.
+
+  Returns:
+    The state with restored values, and how far the run had come.
+
+  Raises:
+    UserError: there is no checkpoint, it is damaged, or of another model.
+  """
+  restored, progress = _restore(workdir, which, _items(state))
+  return state.replace(
+    averaged=restored.get('averaged'),
+    **restored['model'],
+    **restored['training'],
+  ), progress
+
+
+def restore_variables(
+  workdir: pathlib.Path,
+  which: str,
+  variables: dict[str, Any],
+  *,
+  averaged: bool = False,
+) -> tuple[dict[str, Any], Progress]:
+  """Restores params and batch_stats.
+
+  Args:
+    workdir: folder of the run.
+    which: 'best', 'last' or the number of an epoch.
+    variables: of the model; shapes suffice.
+    averaged: those averaged over the steps instead of the last.
+
+  Returns:
+    The variables with restored values, and how far the run had come.
+
+  Raises:
+    SettingError: there is no such checkpoint.
+    UserError: there is none at all, it is damaged, or of another model.
+  """
+  item = 'averaged' if averaged else 'model'
+  restored, progress = _restore(workdir, which, {item: variables})
+  return restored[item], progress
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+  """A trained network, as a checkpoint of a run holds it.
+
+  Attributes:
+    config: The config of the run.
+    skeleton: The skeleton of its poses.
+    variables: Its params and batch_stats; those of all seeds, stacked.
+    progress: How far the run had come.
+  """
+
+  config: Config
+  skeleton: Skeleton
+  variables: dict[str, Any]
+  progress: Progress
+
+  def of_seed(self, seed: int | None = None) -> dict[str, Any]:
+    """Takes the variables of one seed; None is the first.
+
+    Raises:
+      SettingError: The run has no such seed.
+    """
+    seed = self.config.training.seed if seed is None else seed
+    return take_seed(self.variables, self.config.training, seed)
+
+
+def take_seed(tree: Any, config: TrainingConfig, seed: int) -> Any:
+  """Takes the arrays of one seed out of those of all, which are stacked.
+
+  Raises:
+    SettingError: The run has no such seed.
+  """
+  index = config.index_of_seed(seed)
+  if config.num_seeds == 1:
+    return tree
+  return jax.tree.map(lambda x: x[index], tree)
+
+
+def restore_network(
+  workdir: pathlib.Path, which: str = 'best', *, averaged: bool = True
+) -> Network:
+  """Restores the network of a run.
+
+  Args:
+    workdir: The folder of the run.
+    which: 'best', 'last' or the number of an epoch.
+    averaged: Whether to take the averaged weights, if the run has some.
+
+  Raises:
+    SettingError: There is no such checkpoint.
+    UserError: There is no run, no checkpoint at all, or it is damaged.
+  """
+  config = config_lib.load(workdir / 'config.json')
+  skeleton = load_skeleton(str(workdir / 'skeleton.json'))
+  training = config.training
+  variables, progress = restore_variables(
+    workdir,
+    which,
+    abstract_variables(config.model, skeleton, training.num_seeds),
+    averaged=averaged and training.averaging > 0,
+  )
+  return Network(config, skeleton, variables, progress)
+
+
+def _restore(
+  workdir: pathlib.Path, which: str, wanted: dict[str, Any]
+) -> tuple[dict[str, Any], Progress]:
+  """Restores items {name: tree}."""
+  if not folder(workdir).is_dir():
+    raise UserError(
+      f'{workdir}: holds no checkpoints; name the folder of a run'
+    )
+  options = ocp.CheckpointManagerOptions(
+    read_only=True, best_fn=_score, best_mode='min'
+  )
+  handlers = {
+    'model': ocp.StandardCheckpointHandler(),
+    'averaged': ocp.StandardCheckpointHandler(),
+    'training': ocp.StandardCheckpointHandler(),
+    'progress': ocp.JsonCheckpointHandler(),
+  }
+  path = folder(workdir)
+  try:
+    with ocp.CheckpointManager(
+      path, options=options, item_handlers=handlers
+    ) as manager:
+      step = _find(manager, workdir, which)
+      path = path / str(step)
+      saved = manager.item_metadata(step)
+      for item, tree in wanted.items():
+        _compare(saved[item].tree, tree, path)
+      arguments = {
+        item: ocp.args.StandardRestore(jax.tree.map(_shape_and_device, tree))
+        for item, tree in wanted.items()
+      }
+      restored = manager.restore(step, args=ocp.args.Composite(**arguments))
+      progress = _read_progress(manager, step)
+  except _DAMAGE as error:
+    raise UserError(
+      f'{path}: damaged ({_first_line(error)}); remove this folder to use'
+      ' another checkpoint'
+    ) from error
+  return restored, progress
+
+
+def _shape_and_device(x: Any) -> jax.ShapeDtypeStruct:
+  sharding = x.sharding or jax.sharding.SingleDeviceSharding(jax.devices()[0])
+  return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding)
+
+
+def _find(
+  manager: ocp.CheckpointManager, workdir: pathlib.Path, which: str
+) -> int:
+  """The training step of a checkpoint."""
+  steps = manager.all_steps()
+  if not steps:
+    raise UserError(
+      f'{folder(workdir)}: holds no finished checkpoint; train on with'
+      f' `workdir={workdir}` and `resume`'
+    )
+  if which == 'last':
+    return max(steps)
+  if which == 'best':
+    # None has a score while the first epoch has not ended.
+    best = manager.best_step()
+    return max(steps) if best is None else best
+  epochs = {}
+  for step in steps:
+    try:
+      progress = _read_progress(manager, step)
+    except _DAMAGE:
+      continue
+    if not progress.chunks:
+      epochs[str(progress.epoch)] = step
+  return choose('which', which, {'best': None, 'last': None} | epochs)
+
+
+def _read_progress(manager: ocp.CheckpointManager, step: int) -> Progress:
+  args = ocp.args.Composite(progress=ocp.args.JsonRestore())
+  return Progress(**manager.restore(step, args=args)['progress'])
+
+
+def _compare(saved: Any, wanted: Any, path: pathlib.Path) -> None:
+  """Raises a UserError that lists every difference in keys and shapes."""
+  saved, wanted = _by_path(saved), _by_path(wanted)
+  problems = [f'{k} is missing' for k in wanted if k not in saved]
+  problems += [f'{k} is not of the model' for k in saved if k not in wanted]
+  problems += [
+    f'{k} has shape {tuple(saved[k].shape)}, not {wanted[k].shape}'
+    for k in wanted
+    if k in saved and tuple(saved[k].shape) != wanted[k].shape
+  ]
+  if problems:
+    shown = '; '.join(problems[:3]) + ('; ...' if len(problems) > 3 else '')
+    raise UserError(
+      f'{path}: of another model than config.json says ({shown}); restore the'
+      ' config.json it was trained with'
+    )
+
+
+def _by_path(tree: Any) -> dict[str, Any]:
+  """{'params/input/conv/bias': leaf, ...}."""
+  return {
+    jax.tree_util.keystr(path, simple=True, separator='/'): leaf
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+  }
+
+
+def _score(metrics: dict[str, float]) -> float:
+  return metrics['score']
+
+
+def _first_line(error: Exception) -> str:
+  return (str(error) or type(error).__name__).splitlines()[0][:200]
+
+
+def _items(state: Any) -> dict[str, Any]:
+  """The trees of a `TrainState`, by the name they are saved under."""
+  training = ('step', 'opt_state', 'rng')
+  items = {
+    'model': {'params': state.params, 'batch_stats': state.batch_stats},
+    'training': {name: getattr(state, name) for name in training},
+  }
+  if state.averaged is not None:
+    items['averaged'] = state.averaged
+  return items

@@ -1,0 +1,179 @@
+"""The folder of a run: config.json, skeleton.json, metrics.jsonl."""
+
+import contextlib
+import json
+import pathlib
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import filelock
+
+from semgcn_jax import config as config_lib
+from semgcn_jax.config import Config
+from semgcn_jax.errors import SettingError, UserError
+from semgcn_jax.files import write_text
+from semgcn_jax.skeleton import Skeleton, load_skeleton, save_skeleton
+
+# Settings that may change when a run is resumed. They change no training step;
+# `epochs` would, with a cosine, and may not change then.
+RESUME_MAY_CHANGE = (
+  *('epochs', 'data_dir', 'keep_checkpoints', 'checkpoint_epochs'),
+  'device_data',
+)
+_LOCK = '.lock'
+# All that is in the folder of a run that was killed before it had a config.
+_BEGUN = re.compile(
+  r'skeleton\.json|\.(skeleton|config)\.json\.\d+\.tmp|\.lock'
+)
+
+
+def holds_run(workdir: pathlib.Path) -> bool:
+  """Tells whether a folder is that of a run."""
+  return (workdir / 'config.json').exists()
+
+
+def check(config: Config, workdir: pathlib.Path, resume: bool) -> None:
+  """Refuses a folder that holds a run, or, to resume, that of another run.
+
+  Raises:
+    SettingError: The folder cannot be used for this run; it is as it was.
+  """
+  try:
+    if not holds_run(workdir):
+      strangers = workdir.exists() and (
+        not workdir.is_dir()
+        or not all(_BEGUN.fullmatch(path.name) for path in workdir.iterdir())
+      )
+      if strangers:
+        raise SettingError(
+          f'`workdir={workdir}`: holds something else than a run; name a new'
+          ' folder'
+        )
+      return
+  except OSError as error:
+    raise _unusable(workdir, error) from error
+  if not resume:
+    raise SettingError(
+      f'`workdir={workdir}`: holds a run; go on with `resume`, or name another'
+      ' folder'
+    )
+  before = config_lib.load(workdir / 'config.json')
+  now = config.flat()
+  for name, value in before.flat().items():
+    if now[name] == value:
+      continue
+    if name == 'epochs' and before.training.lr_schedule != 'staircase':
+      raise SettingError(
+        f'`epochs={now[name]}`: the run in {workdir} has {value}, at whose end'
+        ' its learning rate is zero; name another `workdir` for a longer run'
+      )
+    if name not in RESUME_MAY_CHANGE:
+      raise SettingError(
+        f'`{name}={now[name]}`: the run in {workdir} has {value}; name another'
+        ' `workdir` for a new run'
+      )
+
+
+def find_skeleton(name: str, workdir: pathlib.Path) -> Skeleton:
+  """Loads the skeleton of the run that is there, or else the one named."""
+  path = workdir / 'skeleton.json'
+  return load_skeleton(str(path) if holds_run(workdir) else name)
+
+
+@contextlib.contextmanager
+def claim(
+  config: Config, workdir: pathlib.Path, resume: bool
+) -> Iterator[None]:
+  """Makes the folder and locks it, so that no other process trains in it.
+
+  Raises:
+    SettingError: It cannot be written, or is in use.
+  """
+  lock = filelock.FileLock(workdir / _LOCK)
+  try:
+    workdir.mkdir(parents=True, exist_ok=True)
+    lock.acquire(blocking=False)
+  except filelock.Timeout as error:
+    raise SettingError(
+      f'`workdir={workdir}`: another process trains in it; name another one'
+    ) from error
+  except OSError as error:
+    raise _unusable(workdir, error) from error
+  try:
+    check(config, workdir, resume)  # Again, now that nobody else writes.
+    yield
+  finally:
+    lock.release()
+
+
+def write_config(
+  config: Config, skeleton: Skeleton, workdir: pathlib.Path
+) -> None:
+  """Makes a folder that of a run, or writes the settings of one anew.
+
+  Raises:
+    SettingError: It cannot be written.
+  """
+  try:
+    save_skeleton(skeleton, workdir / 'skeleton.json')
+    config_lib.save(config, workdir / 'config.json')
+  except OSError as error:
+    raise _unusable(workdir, error) from error
+
+
+def read_log(workdir: pathlib.Path) -> list[Any]:
+  """Reads metrics.jsonl, without a line that a crash has cut short."""
+  path = workdir / 'metrics.jsonl'
+  lines = []
+  for line in path.read_text().splitlines() if path.exists() else ():
+    try:
+      lines.append(json.loads(line))
+    except ValueError:
+      break
+  return lines
+
+
+def read_records(workdir: pathlib.Path, epoch: int) -> list[dict[str, Any]]:
+  """Reads the records of metrics.jsonl up to an epoch.
+
+  Later ones are left out: they are of epochs whose checkpoint a crash has
+  prevented.
+
+  Returns:
+    A record for each epoch; fewer, for a run that began elsewhere.
+
+  Raises:
+    UserError: They are not of consecutive epochs up to this one.
+  """
+  try:
+    records = [r for r in read_log(workdir) if r['epoch'] <= epoch]
+    epochs = [r['epoch'] for r in records if isinstance(r['mpjpe'], float)]
+  except (TypeError, KeyError):
+    records, epochs = [], [None]
+  if epochs != list(range(epoch + 1 - len(epochs), epoch + 1)):
+    raise UserError(
+      f'{workdir / "metrics.jsonl"}: does not hold the epochs up to {epoch}, as'
+      ' the last checkpoint does; restore the file, or remove it to go on'
+      ' without its history'
+    )
+  return records
+
+
+def write_records(records: list[dict[str, Any]], workdir: pathlib.Path) -> None:
+  """Writes metrics.jsonl anew."""
+  text = ''.join(json.dumps(record) + '\n' for record in records)
+  write_text(workdir / 'metrics.jsonl', text)
+
+
+def append_record(record: dict[str, Any], workdir: pathlib.Path) -> None:
+  """Adds the record of an epoch to metrics.jsonl."""
+  with open(workdir / 'metrics.jsonl', 'a', encoding='utf-8') as file:
+    file.write(json.dumps(record) + '\n')
+
+
+def _unusable(workdir: pathlib.Path, error: OSError) -> SettingError:
+  return SettingError(
+    f'`workdir={workdir}`: cannot be used ({error.strerror}); name another'
+    ' folder'
+  )

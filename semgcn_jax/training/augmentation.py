@@ -1,0 +1,199 @@
+"""Varies the training poses on the device, within the training step.
+
+A batch is a dict of arrays: `inputs` `[B, J, 2]` (normalised screen) and
+`targets` `[B, J, 3]` (metres, camera frame, root at the origin); for virtual
+cameras also `roots` `[B, 3]` (metres, camera frame) and `cameras` `[B]`, each
+pose's row of `Lenses`.
+"""
+
+from collections.abc import Sequence
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from semgcn_jax.cameras import Camera, normalize_screen, rotate
+from semgcn_jax.config import AugmentationConfig
+from semgcn_jax.data.pairs import Pairs
+from semgcn_jax.skeleton import Skeleton, mirror
+
+Array = jax.Array
+Batch = dict[str, Array]
+
+NOISE_WIDTH = 1000  # Pixels of the image that `noise` is given for.
+
+
+def batch_arrays(
+  train: Pairs, config: AugmentationConfig
+) -> dict[str, np.ndarray]:
+  """Picks the arrays that batches are taken from, of all training poses."""
+  names = ['inputs', 'targets']
+  if config.virtual_cameras:
+    names += ['roots', 'cameras']
+  return {name: getattr(train, name) for name in names}
+
+
+@flax.struct.dataclass
+class Lenses:
+  """The parts of K calibrated cameras that virtual ones need.
+
+  Attributes:
+    up: `[K, 3]`, the world's vertical in the camera frame.
+    focal: `[K, 2]`, normalised screen.
+    center: `[K, 2]`, normalised screen.
+    radial: `[K, 3]`, k1, k2, k3.
+    tangential: `[K, 2]`, p1, p2.
+  """
+
+  up: Array
+  focal: Array
+  center: Array
+  radial: Array
+  tangential: Array
+
+
+def make_lenses(cameras: Sequence[Camera]) -> Lenses:
+  """Stacks what virtual cameras need of cameras, in float32."""
+
+  def stack(function):
+    return np.array([function(camera) for camera in cameras], np.float32)
+
+  def up(camera):
+    w, x, y, z = camera.orientation
+    return rotate((w, -x, -y, -z), np.array((0.0, 0.0, 1.0)))
+
+  return Lenses(
+    up=stack(up),
+    focal=stack(lambda c: np.array(c.focal_length) / c.width * 2),
+    center=stack(lambda c: normalize_screen(np.array(c.center), c)),
+    radial=stack(lambda c: c.radial_distortion),
+    tangential=stack(lambda c: c.tangential_distortion),
+  )
+
+
+def project(points: Array, lenses: Lenses) -> Array:
+  """Projects each pose by a lens of its own, to the normalised screen.
+
+  This is `cameras.project` and `cameras.normalize_screen` in JAX.
+
+  Args:
+    points: `[B, J, 3]`, camera frame, metres, in front of the camera.
+    lenses: The lens of each pose, K = B.
+
+  Returns:
+    `[B, J, 2]`, normalised screen.
+  """
+  xy = jnp.clip(points[..., :2] / points[..., 2:], -1, 1)
+  r2 = jnp.sum(jnp.square(xy), axis=-1, keepdims=True)
+  k1, k2, k3 = jnp.moveaxis(lenses.radial[:, None, :, None], 2, 0)
+  tangential = lenses.tangential[:, None]
+  radial = 1 + r2 * (k1 + r2 * (k2 + r2 * k3))
+  bend = jnp.sum(tangential * xy, axis=-1, keepdims=True)
+  xy = xy * (radial + bend) + tangential * r2
+  return xy * lenses.focal[:, None] + lenses.center[:, None]
+
+
+def turn(vectors: Array, axis: Array, angle: Array) -> Array:
+  """Rotates `[B, J, 3]` about unit axes `[B, 3]` by angles `[B]`, radians."""
+  axis = jnp.broadcast_to(axis[:, None], vectors.shape)
+  cos, sin = jnp.cos(angle)[:, None, None], jnp.sin(angle)[:, None, None]
+  along = jnp.sum(axis * vectors, axis=-1, keepdims=True)
+  return (
+    vectors * cos + jnp.cross(axis, vectors) * sin + axis * along * (1 - cos)
+  )
+
+
+def virtual_cameras(
+  rng: Array, batch: Batch, lenses: Lenses, config: AugmentationConfig
+) -> Batch:
+  """Shows every pose to a random camera near its own.
+
+  The camera circles the pelvis about the world's vertical, z (`virtual_turn`),
+  and up or down about its own x axis (`virtual_pitch`), always facing it as
+  before; in the camera frame the pose turns instead, about its pelvis. Then
+  the camera moves along its own axes (`virtual_shift`) and zooms by 1 / (1 + z)
+  to 1 + z (`virtual_zoom`). All are uniform within their ranges, both signs,
+  the zoom in its logarithm. With ranges of zero the projection of the pose
+  itself comes back.
+
+  Args:
+    rng: The random key.
+    batch: A batch with roots and cameras.
+    lenses: The lenses of all cameras.
+    config: The ranges.
+
+  Returns:
+    The batch with other inputs and targets.
+  """
+  count = len(batch['targets'])
+  lenses = jax.tree.map(lambda x: jnp.asarray(x)[batch['cameras']], lenses)
+  random = jax.random.uniform(rng, (6, count), minval=-1, maxval=1)
+  poses = turn(
+    batch['targets'], lenses.up, random[0] * jnp.deg2rad(config.virtual_turn)
+  )
+  sideways = jnp.zeros((count, 3)).at[:, 0].set(1)
+  poses = turn(poses, sideways, random[1] * jnp.deg2rad(config.virtual_pitch))
+  roots = batch['roots'] + config.virtual_shift * random[2:5].T
+  zoom = jnp.exp(random[5] * jnp.log1p(config.virtual_zoom))[:, None]
+  lenses = lenses.replace(focal=lenses.focal * zoom)
+  inputs = project(poses + roots[:, None], lenses)
+  return batch | {'inputs': inputs, 'targets': poses}
+
+
+def random_flip(rng: Array, batch: Batch, skeleton: Skeleton) -> Batch:
+  """Mirrors every other pose of a batch, at random."""
+  chosen = jax.random.bernoulli(rng, shape=(len(batch['targets']), 1, 1))
+  return batch | {
+    name: jnp.where(chosen, mirror(batch[name], skeleton), batch[name])
+    for name in ('inputs', 'targets')
+  }
+
+
+def corrupt(
+  rng: Array, batch: Batch, skeleton: Skeleton, config: AugmentationConfig
+) -> Batch:
+  """Makes the inputs look like those of a detector.
+
+  Adds Gaussian noise (`noise`), and puts a joint that is missing (`missing`)
+  to its parent; the root is never missing.
+  """
+  inputs = batch['inputs']
+  noise_rng, missing_rng = jax.random.split(rng)
+  scale = config.noise * 2 / NOISE_WIDTH
+  inputs = inputs + scale * jax.random.normal(noise_rng, inputs.shape)
+  parents = np.array(skeleton.parents)
+  parents[skeleton.root] = skeleton.root
+  missing = jax.random.bernoulli(
+    missing_rng, config.missing, (*inputs.shape[:-1], 1)
+  )
+  inputs = jnp.where(missing, inputs[..., parents, :], inputs)
+  return batch | {'inputs': inputs}
+
+
+def augment(
+  rng: Array,
+  batch: Batch,
+  *,
+  config: AugmentationConfig,
+  skeleton: Skeleton,
+  lenses: Lenses | None,
+) -> Batch:
+  """Varies a batch as the config asks: cameras, then flip, then corruption.
+
+  Args:
+    rng: The random key.
+    batch: The batch.
+    config: What to vary.
+    skeleton: The skeleton of the poses.
+    lenses: The lenses of all cameras; needed for virtual cameras.
+  """
+  rngs = jax.random.split(rng, 3)
+  if config.virtual_cameras:
+    assert lenses is not None
+    batch = virtual_cameras(rngs[0], batch, lenses, config)
+  if config.flip:
+    batch = random_flip(rngs[1], batch, skeleton)
+  if config.noise or config.missing:
+    batch = corrupt(rngs[2], batch, skeleton, config)
+  return batch

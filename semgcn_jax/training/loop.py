@@ -1,0 +1,277 @@
+"""Trains a model epoch by epoch, and keeps what it leaves in the run folder."""
+
+import contextlib
+import dataclasses
+import pathlib
+import signal
+import time
+from typing import Any
+
+import jax
+import numpy as np
+
+from semgcn_jax import config as config_lib
+from semgcn_jax.config import Config
+from semgcn_jax.data.datasets import Dataset, load
+from semgcn_jax.data.image_aligned import image_aligned
+from semgcn_jax.errors import SettingError, UserError, listed
+from semgcn_jax.evaluation.scores import make_score, mean_pose_score, rank
+from semgcn_jax.evaluation.tables import print_result
+from semgcn_jax.figures.curves import plot_curves
+from semgcn_jax.models.build import count_parameters
+from semgcn_jax.runs import checkpoints, folder
+from semgcn_jax.runs.checkpoints import Progress
+from semgcn_jax.skeleton import Skeleton
+from semgcn_jax.training import processes
+from semgcn_jax.training.augmentation import batch_arrays
+from semgcn_jax.training.checks import check_poses, check_settings
+from semgcn_jax.training.interrupts import StopRequest
+from semgcn_jax.training.optimizers import peak_rate
+from semgcn_jax.training.progress import ProgressBar
+from semgcn_jax.training.state import TrainState
+from semgcn_jax.training.trainer import ADVICE, Trainer
+from semgcn_jax.training.warm_start import warm_start
+
+_DRAW_SECONDS = 5  # Between two drawings of the curves.
+
+
+def train_and_evaluate(
+  config: Config, workdir: pathlib.Path, *, resume: bool = False
+) -> list[dict[str, Any]]:
+  """Trains a model and scores it on the test split after every epoch.
+
+  The run folder gets config.json, skeleton.json, metrics.jsonl (a line an
+  epoch), curves.png and checkpoints/. SIGTERM and Ctrl-C save and end the run
+  at the next chunk.
+
+  Args:
+    config: The config of the run.
+    workdir: Its folder; new, or with `resume` one that holds the same run.
+    resume: Whether to go on after the last checkpoint, if there is one.
+
+  Returns:
+    The records of metrics.jsonl.
+
+  Raises:
+    UserError: The data is bad, the run damaged, or a number not finite.
+    SettingError: A setting is bad, or the folder in use.
+    KeyboardInterrupt: Ctrl-C was pressed; all is saved.
+  """
+  workdir = pathlib.Path(workdir)
+  writes = processes.is_first()
+  if writes:
+    folder.check(config, workdir, resume)
+  processes.wait('check')
+  skeleton = folder.find_skeleton(config.data.skeleton, workdir)
+  check_settings(config, skeleton)
+  dataset = load(config.data, skeleton)
+  train = dataset.train
+  assert train is not None
+  check_poses(config, train)
+  score = make_score(config, skeleton, train)
+  if config.data.image_aligned:
+    train = image_aligned(train, skeleton)
+  arrays = batch_arrays(train, config.augmentation)
+  trainer = Trainer(config, skeleton, arrays, train.camera_list)
+  if config.model.init_from and not checkpoints.exist(workdir):
+    trainer.state = warm_start(trainer.state, config, skeleton)
+
+  epochs, choose_on = config.training.epochs, config.evaluation.choose_on
+  curves, drawn = workdir / 'curves.png', time.monotonic()
+  claim = folder.claim(config, workdir, resume)
+  with StopRequest() as stop, claim if writes else contextlib.nullcontext():
+    processes.wait('claim')
+    progress, records = _restore(config, workdir, trainer)
+    if writes:
+      folder.write_config(config, skeleton, workdir)
+      folder.write_records(records, workdir)
+    with (
+      checkpoints.open_manager(
+        workdir, config.training.keep_checkpoints
+      ) as manager,
+      _progress_bar(config, trainer, progress, shown=writes) as bar,
+    ):
+      for line in _describe(config, skeleton, dataset, trainer, progress):
+        bar.line(line)
+      saved = progress
+      while progress.epoch < epochs and not processes.any_process(
+        stop.signal is not None
+      ):
+        began, first = time.monotonic(), trainer.state.num_steps
+        progress = trainer.train_epoch(progress, bar, stop)
+        _check_finite(trainer.state, progress)
+        elapsed = time.monotonic() - began
+        progress = dataclasses.replace(
+          progress, seconds=progress.seconds + elapsed
+        )
+        if progress.chunks < len(trainer.bounds):
+          break  # It was asked to stop.
+        result = score(trainer.state.scored, dataset.test)
+        if dataset.val is not None:
+          val = score(trainer.state.scored, dataset.val)
+          result['val_mpjpe'] = val['mpjpe']
+        record = {
+          'epoch': progress.epoch + 1,
+          'train_loss': progress.loss_sum / trainer.steps,
+          'seconds': progress.seconds,
+          'poses_per_second': (trainer.state.num_steps - first)
+          * _poses_a_step(config)
+          / elapsed,
+          'devices': _devices(trainer),
+        } | result
+        progress = Progress(
+          progress.epoch + 1,
+          mpjpe=record['mpjpe'],
+          score=rank(record, choose_on),
+          epoch_steps=trainer.steps,
+        )
+        records.append(record)
+        # The log is never more than one checkpoint ahead.
+        manager.wait_until_finished()
+        if writes:
+          folder.append_record(record, workdir)
+        if _is_due(progress, records, config):
+          checkpoints.save(manager, trainer.state, progress)
+          saved = progress
+        if writes and time.monotonic() - drawn > _DRAW_SECONDS:
+          plot_curves(records, curves, config=config)
+          drawn = time.monotonic()
+        bar.line(epoch_line(record, epochs))
+      if progress != saved:
+        checkpoints.save(manager, trainer.state, progress)
+
+  if writes and records:
+    plot_curves(records, curves, config=config)
+  if writes and progress.epoch < epochs:
+    print(f'stopped and saved in {workdir}; resume it to go on')
+  elif writes and records:
+    print_result(min(records, key=lambda r: rank(r, choose_on)), config)
+  if writes and stop.signal == signal.SIGINT:
+    raise KeyboardInterrupt
+  return records
+
+
+def epoch_line(record: dict[str, Any], epochs: int) -> str:
+  """Describes an epoch of so many in a line."""
+
+  def error(name):
+    spread = f' ± {record[name + "_sd"]:.2f}' if name + '_sd' in record else ''
+    return f'{record[name]:.2f}{spread} mm'
+
+  return (
+    f'epoch {record["epoch"]}/{epochs}  loss {record["train_loss"]:.5f}'
+    f'  MPJPE {error("mpjpe")}  P-MPJPE {error("p_mpjpe")}'
+    f'  {record["poses_per_second"]:,.0f} poses/s'
+  )
+
+
+def _restore(
+  config: Config, workdir: pathlib.Path, trainer: Trainer
+) -> tuple[Progress, list[dict[str, Any]]]:
+  """Puts the last checkpoint of the run, or a fresh start, on the devices.
+
+  Returns:
+    How far the run has come, and its records.
+  """
+  state, progress = trainer.state, Progress()
+  if checkpoints.exist(workdir):
+    state, progress = checkpoints.restore_state(workdir, state)
+  elif folder.holds_run(workdir) and (
+    len(folder.read_log(workdir))
+    > config_lib.load(workdir / 'config.json').training.checkpoint_epochs
+  ):
+    raise UserError(
+      f'{checkpoints.folder(workdir)}: no checkpoint of the epochs that'
+      ' metrics.jsonl holds; restore it, or start anew in another `workdir`'
+    )
+  if progress.epoch > config.training.epochs:
+    raise SettingError(
+      f'`epochs={config.training.epochs}`: {progress.epoch} are done already'
+    )
+  if progress.chunks >= len(trainer.bounds):
+    raise UserError(
+      f'{workdir}: was trained on more poses than there are now; give the same'
+      ' data'
+    )
+  records = folder.read_records(workdir, progress.epoch)
+  trainer.place(state)
+  return dataclasses.replace(progress, epoch_steps=trainer.steps), records
+
+
+def _progress_bar(
+  config: Config, trainer: Trainer, progress: Progress, *, shown: bool
+) -> ProgressBar:
+  done = trainer.steps * progress.epoch
+  if progress.chunks:
+    done += int(trainer.bounds[progress.chunks - 1])
+  total = trainer.steps * config.training.epochs
+  return ProgressBar(total, done, _poses_a_step(config), shown=shown)
+
+
+def _describe(
+  config: Config,
+  skeleton: Skeleton,
+  dataset: Dataset,
+  trainer: Trainer,
+  progress: Progress,
+) -> list[str]:
+  """Describes the run in lines, for its start."""
+  train, training = dataset.train, config.training
+  assert train is not None
+  lines = [
+    f'{config.data.dataset}: {len(train):,} training and'
+    f' {len(dataset.test):,} test pairs; the mean training pose scores'
+    f' {mean_pose_score(train, dataset.test):.1f} mm'
+  ]
+  if dataset.val is not None:
+    chosen = config.evaluation.choose_on == 'val'
+    use = 'choose the best epoch' if chosen else 'are scored'
+    lines.append(
+      f'{len(dataset.val):,} pairs of {listed(config.data.val_subjects)} {use}'
+    )
+  rest = len(train) - trainer.steps * training.batch_size
+  dropped = f', the last {rest} of each shuffle are dropped' if rest else ''
+  seeds = f', {training.num_seeds} seeds' if training.num_seeds > 1 else ''
+  lines.append(
+    f'{config.model.model}: {count_parameters(config.model, skeleton):,}'
+    f' parameters, on {_devices(trainer)}; {trainer.steps} steps of'
+    f' {training.batch_size} poses an epoch{dropped}; learning rate'
+    f' {peak_rate(training):.2g}{seeds}'
+  )
+  arrays = batch_arrays(train, config.augmentation)
+  megabytes = sum(array.nbytes for array in arrays.values()) / 1e6
+  where = 'on each device' if trainer.resident else 'streamed from the host'
+  lines.append(f'training poses: {megabytes:,.0f} MB, {where}')
+  if progress.epoch == training.epochs:
+    lines.append(f'all {progress.epoch} epochs are done')
+  elif trainer.state.num_steps:
+    lines.append(f'going on in epoch {progress.epoch + 1} of {training.epochs}')
+  return lines
+
+
+def _devices(trainer: Trainer) -> str:
+  return f'{jax.device_count()} {trainer.mesh.devices[0].device_kind}'
+
+
+def _poses_a_step(config: Config) -> int:
+  return config.training.batch_size * config.training.num_seeds
+
+
+def _is_due(
+  progress: Progress, records: list[dict[str, Any]], config: Config
+) -> bool:
+  """Tells whether the epoch that has ended gets a checkpoint."""
+  choose_on = config.evaluation.choose_on
+  scores = [rank(record, choose_on) for record in records]
+  best = choose_on != 'last' and progress.score == min(scores)
+  return best or progress.epoch % config.training.checkpoint_epochs == 0
+
+
+def _check_finite(state: TrainState, progress: Progress) -> None:
+  """Raises a UserError before a state that is not finite is saved."""
+  finite = jax.tree.map(lambda x: bool(np.isfinite(x).all()), state.variables)
+  if not all(jax.tree.leaves(jax.device_get(finite))):
+    raise UserError(
+      f'parameters are not finite in epoch {progress.epoch + 1}, after step'
+      f' {state.num_steps} of the run; {ADVICE}'
+    )

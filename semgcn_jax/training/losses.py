@@ -1,0 +1,83 @@
+"""Training losses: a measure of error vectors, over joints or also bones.
+
+The measures take error vectors `[..., 3]` in metres, and return `[...]`.
+"""
+
+from collections.abc import Callable
+
+import chex
+import jax
+import jax.numpy as jnp
+import optax
+
+from semgcn_jax.skeleton import Skeleton, bone_vectors
+
+HUBER_METRES = 0.05  # Where 'huber' goes from squared to straight.
+
+
+def squared(vectors: jax.Array) -> jax.Array:
+  """Averages the squared coordinates, m^2."""
+  return jnp.mean(jnp.square(vectors), axis=-1)
+
+
+def distance(vectors: jax.Array) -> jax.Array:
+  """Takes the length, metres, which is what MPJPE measures."""
+  return optax.safe_norm(vectors, 0.0, axis=-1)
+
+
+def huber(vectors: jax.Array) -> jax.Array:
+  """Takes the length, squared below `HUBER_METRES`, metres (Huber, 1964)."""
+  length = distance(vectors)
+  return optax.huber_loss(length, delta=HUBER_METRES) / HUBER_METRES
+
+
+# By the setting `loss`: the measure, and whether bones count too.
+LOSSES: dict[str, tuple[Callable[[jax.Array], jax.Array], bool]] = {
+  'joints': (squared, False),
+  'joints_bones': (squared, True),
+  'distance': (distance, False),
+  'distance_bones': (distance, True),
+  'huber': (huber, False),
+  'huber_bones': (huber, True),
+}
+
+
+def pose_loss(
+  predicted: jax.Array,
+  target: jax.Array,
+  *,
+  measure: Callable[[jax.Array], jax.Array],
+  bones: bool,
+  skeleton: Skeleton,
+  num_predicted: int,
+) -> jax.Array:
+  """Averages the error over the joints that the model predicts.
+
+  Bones, parent minus child, weigh like the joints (paper eq. 7, 8); the paper's
+  sums are divided by the number of predicted joints.
+
+  Args:
+    predicted: `[..., J, 3]`, metres.
+    target: `[..., J, 3]`, metres.
+    measure: Measures error vectors, `[..., 3]` -> `[...]`.
+    bones: Whether bone vectors count too.
+    skeleton: The skeleton of these J joints.
+    num_predicted: How many joints count in the mean: J, or J - 1 for a model
+      whose root, like the target's, is zero by construction.
+
+  Returns:
+    A scalar in the unit of the measure.
+
+  Raises:
+    AssertionError: The shapes differ, or have another number of joints.
+  """
+  chex.assert_equal_shape([predicted, target])
+  chex.assert_axis_dimension(target, -2, skeleton.num_joints)
+  errors = predicted - target
+  share = num_predicted / skeleton.num_joints
+  total = jnp.mean(measure(errors)) / share
+  if bones:
+    of_bones = measure(bone_vectors(errors, skeleton))
+    count = errors[..., 0].size * share
+    total = total + jnp.sum(of_bones) / count
+  return total

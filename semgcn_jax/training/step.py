@@ -1,0 +1,177 @@
+"""The training step, compiled to run many times in one call."""
+
+import functools
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from semgcn_jax.cameras import Camera
+from semgcn_jax.config import Config
+from semgcn_jax.models.build import build
+from semgcn_jax.models.precision import matmul_precision
+from semgcn_jax.skeleton import Skeleton
+from semgcn_jax.training.augmentation import Batch, augment, make_lenses
+from semgcn_jax.training.losses import LOSSES, pose_loss
+from semgcn_jax.training.state import AXIS, TrainState, pack_state
+
+DROPOUT, SHUFFLE, AUGMENT = range(3)  # What a random key is for.
+AVERAGING_POSES = 256  # The decay of `averaging` is for so many poses.
+
+
+def train_step(
+  state: TrainState,
+  batch: Batch,
+  *,
+  augment_fn: Callable[[jax.Array, Batch], Batch],
+  loss: Callable[[jax.Array, jax.Array], jax.Array],
+  decay: float,
+) -> tuple[TrainState, jax.Array]:
+  """Takes one step; runs under pmap over `AXIS`.
+
+  Args:
+    state: The state, the same on every device.
+    batch: This device's share of the batch, see `augmentation`.
+    augment_fn: Varies the batch, given a random key and the batch.
+    loss: Measures predictions, given those and the targets, `[B, J, 3]` both.
+    decay: The decay of the averaged variables in a step.
+
+  Returns:
+    The new state, and the loss over the whole batch.
+  """
+
+  def key(purpose):
+    rng = jax.random.fold_in(state.rng, purpose)
+    for number in (state.step, jax.lax.axis_index(AXIS)):
+      rng = jax.random.fold_in(rng, number)
+    return rng
+
+  batch = augment_fn(key(AUGMENT), batch)
+
+  def loss_fn(params):
+    predicted, updated = state.apply_fn(
+      state.variables | {'params': params},
+      batch['inputs'],
+      train=True,
+      mutable=['batch_stats'],
+      rngs={'dropout': key(DROPOUT)},
+    )
+    return loss(predicted, batch['targets']), updated['batch_stats']
+
+  grad_fn = jax.value_and_grad(loss_fn, has_aux=True)
+  (value, batch_stats), grads = grad_fn(state.params)
+  value, grads = jax.lax.pmean((value, grads), AXIS)
+  new = state.apply_gradients(grads=grads, batch_stats=batch_stats)
+  if state.averaged is not None:
+    # The decay is min(decay, (1 + t) / (10 + t)): so the start is forgotten.
+    share = jnp.maximum(1 - decay, 9 / (10.0 + state.step))
+    new = new.replace(
+      averaged=optax.incremental_update(new.variables, state.averaged, share)
+    )
+  return new, value
+
+
+def make_train_chunk(
+  config: Config,
+  skeleton: Skeleton,
+  mesh: Mesh,
+  cameras: Sequence[Camera] = (),
+  *,
+  resident: bool = True,
+) -> Callable:
+  """Makes the compiled function of many steps, a chunk.
+
+  Args:
+    config: The config of the run.
+    skeleton: The skeleton of the poses.
+    mesh: The devices of this process.
+    cameras: The cameras of the training poses, for virtual ones.
+    resident: Whether all devices have the same arrays, of all poses, or each
+      those of its own.
+
+  Returns:
+    (state, arrays, order `[D, S, B / D]`) -> (state, losses `[S]`) for D
+    devices and S steps. The arrays are those of a batch, but of N poses: where
+    resident `[N, ...]`, else `[D, N, ...]`. The given state is donated. With R
+    seeds, R > 1, the states are `[R, ...]`, the arrays `[N, ...]` or
+    `[D, R, N, ...]`, the order `[D, R, S, B / D]`, the losses `[R, S]`.
+  """
+  training, augmentation = config.training, config.augmentation
+  measure, bones = LOSSES[training.loss]
+  loss = functools.partial(
+    pose_loss,
+    measure=measure,
+    bones=bones,
+    skeleton=skeleton,
+    num_predicted=build(config.model, skeleton).num_predicted,
+  )
+  step_fn = functools.partial(
+    train_step,
+    augment_fn=functools.partial(
+      augment,
+      config=augmentation,
+      skeleton=skeleton,
+      lenses=make_lenses(cameras) if augmentation.virtual_cameras else None,
+    ),
+    loss=loss,
+    # The same poses count, whatever the batch size.
+    decay=training.averaging ** (training.batch_size / AVERAGING_POSES),
+  )
+
+  def train_chunk(state, arrays, order):
+    def step(packed, rows):
+      return step_fn(packed, {k: array[rows] for k, array in arrays.items()})
+
+    packed, unpack = pack_state(state)
+    with matmul_precision(training.precision):
+      packed, losses = jax.lax.scan(step, packed, order)
+    return unpack(packed), losses
+
+  if training.num_seeds > 1:
+    train_chunk = jax.vmap(train_chunk, (0, None if resident else 0, 0))
+  return jax.pmap(
+    train_chunk,
+    axis_name=AXIS,
+    in_axes=(None, None if resident else 0, 0),
+    out_axes=None,
+    devices=list(mesh.devices) if jax.process_count() == 1 else None,
+    donate_argnums=0,
+  )
+
+
+def chunk_bounds(steps: int, chunk_steps: int) -> np.ndarray:
+  """Cuts steps into chunks of at most two lengths; gives the end of each."""
+  chunks = -(-steps // chunk_steps)
+  return np.cumsum([len(c) for c in np.array_split(np.arange(steps), chunks)])
+
+
+def make_epoch_order(
+  num_poses: int, batch_size: int, bounds: np.ndarray, mesh: Mesh
+) -> Callable:
+  """Makes the compiled shuffle of an epoch, on the devices.
+
+  Returns:
+    (rng, epoch) -> for each chunk the rows `[D, S, B / D]` of its batches, or,
+    of R rngs, `[D, R, S, B / D]`, for the devices of this process. The batches
+    do not depend on the number of devices.
+  """
+  devices, steps = mesh.size * jax.process_count(), int(bounds[-1])
+  first = mesh.size * jax.process_index()
+
+  @functools.partial(
+    jax.jit, out_shardings=NamedSharding(mesh, PartitionSpec(AXIS))
+  )
+  def epoch_order(rng, epoch):
+    def shuffle(rng):
+      rng = jax.random.fold_in(jax.random.fold_in(rng, SHUFFLE), epoch)
+      order = jax.random.permutation(rng, num_poses)
+      order = order[: steps * batch_size].reshape(steps, devices, -1)
+      return order.swapaxes(0, 1)[first : first + mesh.size]
+
+    order = jax.vmap(shuffle, out_axes=1)(rng) if rng.ndim > 1 else shuffle(rng)
+    return jnp.split(order, bounds[:-1], axis=-2)
+
+  return epoch_order

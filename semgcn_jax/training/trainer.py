@@ -1,0 +1,137 @@
+"""The Trainer: what training keeps on the devices, and an epoch of it."""
+
+import dataclasses
+import itertools
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from semgcn_jax.cameras import Camera
+from semgcn_jax.config import Config
+from semgcn_jax.errors import UserError
+from semgcn_jax.runs.checkpoints import Progress
+from semgcn_jax.skeleton import Skeleton
+from semgcn_jax.training import processes
+from semgcn_jax.training.feeding import is_resident, make_feed
+from semgcn_jax.training.interrupts import StopRequest
+from semgcn_jax.training.progress import ProgressBar
+from semgcn_jax.training.state import AXIS, TrainState, create_train_state
+from semgcn_jax.training.step import (
+  chunk_bounds,
+  make_epoch_order,
+  make_train_chunk,
+)
+
+ADVICE = 'earlier checkpoints are kept: lower `lr`, or look into the data'
+
+
+class Trainer:
+  """Trains a state on poses, with all devices of this process.
+
+  Attributes:
+    mesh: The devices.
+    steps: The number of steps of an epoch.
+    bounds: For each chunk of an epoch the step behind its last.
+    resident: Whether all poses stay on every device.
+    feed: Gives the devices the poses of a chunk, see `feeding`.
+    epoch_order: Shuffles an epoch, see `step.make_epoch_order`.
+    train_chunk: Takes the steps of a chunk, see `step.make_train_chunk`.
+    state: The state, fresh and on the host until `place` is called.
+  """
+
+  def __init__(
+    self,
+    config: Config,
+    skeleton: Skeleton,
+    arrays: dict[str, np.ndarray],
+    cameras: Sequence[Camera] = (),
+    *,
+    devices: Sequence[jax.Device] | None = None,
+  ):
+    """Prepares training; nothing is compiled yet.
+
+    Args:
+      config: The config of the run.
+      skeleton: The skeleton of the poses.
+      arrays: The training poses, see `augmentation.batch_arrays`.
+      cameras: Their cameras, for virtual ones.
+      devices: The devices to train on; None takes all of this process.
+    """
+    training, num_poses = config.training, len(arrays['inputs'])
+    self.mesh = Mesh(np.array(devices or jax.local_devices()), (AXIS,))
+    self.steps = num_poses // training.batch_size
+    self.bounds = chunk_bounds(self.steps, training.chunk_steps)
+    self.resident = not processes.any_process(
+      not is_resident(arrays, training, self.mesh)
+    )
+    self.feed = make_feed(arrays, self.mesh, AXIS, resident=self.resident)
+    self.epoch_order = make_epoch_order(
+      num_poses, training.batch_size, self.bounds, self.mesh
+    )
+    self.train_chunk = make_train_chunk(
+      config, skeleton, self.mesh, cameras, resident=self.resident
+    )
+    self.state: TrainState = create_train_state(config, skeleton, self.steps)
+
+  def place(self, state: TrainState) -> None:
+    """Puts a state on the devices, to train on from there."""
+    self.state = jax.device_put(
+      state, NamedSharding(self.mesh, PartitionSpec())
+    )
+
+  def train_epoch(
+    self, progress: Progress, bar: ProgressBar, stop: StopRequest
+  ) -> Progress:
+    """Trains to the end of the epoch, or to a request to stop.
+
+    Args:
+      progress: Where in the epoch to start.
+      bar: Shows each chunk.
+      stop: Is asked after each chunk.
+
+    Returns:
+      How far it has come.
+
+    Raises:
+      UserError: The loss is not finite.
+    """
+
+    def count(losses, start):
+      """Looks at the losses of a chunk, while the devices do the next one."""
+      nonlocal progress
+      losses = np.asarray(losses, np.float64)
+      # The mean of all seeds; one that diverges ends the run.
+      losses = losses.reshape(-1, losses.shape[-1]).mean(axis=0)
+      bad = np.flatnonzero(~np.isfinite(losses))
+      if len(bad):
+        raise UserError(
+          f'the loss is {losses[bad[0]]} in epoch {progress.epoch + 1}, step'
+          f' {start + bad[0] + 1}; {ADVICE}'
+        )
+      progress = dataclasses.replace(
+        progress,
+        chunks=progress.chunks + 1,
+        loss_sum=progress.loss_sum + losses.sum(),
+      )
+      bar.advance(len(losses), progress.epoch + 1, losses.mean())
+
+    orders = self.epoch_order(self.state.rng, progress.epoch)
+    orders = orders[progress.chunks :]
+    start = int(self.bounds[progress.chunks - 1]) if progress.chunks else 0
+    waiting, fed = None, self.feed(orders[0])
+    for order, following in itertools.pairwise([*orders, None]):
+      self.state, losses = self.train_chunk(self.state, *fed)
+      if waiting is not None:
+        count(*waiting)
+      # While the devices are busy with this chunk:
+      if following is not None:
+        fed = self.feed(following)
+      waiting = losses, start
+      start += order.shape[-2]
+      if processes.any_process(stop.signal is not None):
+        break
+    if waiting is not None:
+      count(*waiting)
+    return progress
