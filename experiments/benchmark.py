@@ -1,4 +1,4 @@
-"""Measures training steps and predictions. See --help."""
+"""Measures training steps and predictions; see --help."""
 
 import sys
 

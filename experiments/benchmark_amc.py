@@ -1,4 +1,4 @@
-"""Measures how fast CMU's motion files are read. See --help."""
+"""Measures how fast CMU's motion files are read; see --help."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Converts checkpoints of the released PyTorch code, and back. See --help."""
+"""Converts checkpoints of the released PyTorch code; see --help."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Scores a checkpoint of a run. See --help."""
+"""Scores a checkpoint of a run; see --help."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Makes the files that training reads of downloaded ones. See --help."""
+"""Makes the files that training reads from downloaded ones; see --help."""
 
 import sys
 

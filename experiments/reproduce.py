@@ -1,4 +1,4 @@
-"""Retrains the methods of the paper's tables and compares them. See --help."""
+"""Retrains the methods of the paper's tables and compares them; see --help."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Draws the graph that a run has learned. See --help."""
+"""Draws the graph that a run has learned; see --help."""
 
 import sys
 

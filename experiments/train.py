@@ -1,4 +1,4 @@
-"""Trains a model and scores it after every epoch. See --help."""
+"""Trains a model and scores it after every epoch; see --help."""
 
 import sys
 

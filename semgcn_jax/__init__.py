@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> Any:
   """Imports `load_predictor` when it is first used.
 
-  Commands that compute nothing would otherwise wait for JAX.
+  A command that computes nothing would otherwise wait for JAX to be imported.
+
+  Raises:
+    AttributeError: The module has no attribute of this name.
   """
   if name == 'load_predictor':
     from semgcn_jax.lifting import load_predictor

@@ -1,6 +1,6 @@
-"""Cameras: world -> camera -> pixels -> normalised screen, in NumPy.
+"""Cameras: from the world to the camera, to pixels, to the normalised screen.
 
-Data is prepared in float64, and elementwise: the last bits of a matrix library
+Data is prepared in float64 and elementwise. The last bits of a matrix library
 (scipy's Rotation uses one) differ between machines, and those of prepared data
 must not.
 """
@@ -10,9 +10,11 @@ import functools
 import importlib.resources
 import json
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from semgcn_jax.errors import SettingError, UserError
 
@@ -21,17 +23,17 @@ H36M_SUBJECTS = ('S1', 'S5', 'S6', 'S7', 'S8', 'S9', 'S11')
 
 @dataclasses.dataclass(frozen=True)
 class Camera:
-  """Extrinsics and intrinsics of a calibrated camera.
+  """The extrinsics and intrinsics of a calibrated camera.
 
   Attributes:
     orientation: The camera's quaternion w, x, y, z in the world.
-    translation: Its position in the world, metres.
-    focal_length: Its focal length in x and y, pixels.
-    center: Its principal point x and y, pixels.
+    translation: Its position in the world, in metres.
+    focal_length: Its focal length in x and y, in pixels.
+    center: Its principal point x and y, in pixels.
     radial_distortion: The coefficients k1, k2, k3.
     tangential_distortion: The coefficients p1, p2.
-    width: The width of its image, pixels.
-    height: The height of its image, pixels.
+    width: The width of its image, in pixels.
+    height: The height of its image, in pixels.
   """
 
   orientation: tuple[float, float, float, float]
@@ -46,7 +48,11 @@ class Camera:
 
 @functools.cache
 def h36m_cameras() -> dict[str, tuple[Camera, ...]]:
-  """Reads the four calibrated cameras of each Human3.6M subject."""
+  """Reads the four calibrated cameras of each Human3.6M subject.
+
+  Returns:
+    {subject: its cameras}, in the order of the dataset's views.
+  """
   path = importlib.resources.files('semgcn_jax') / 'h36m_cameras.json'
   calibration = json.loads(path.read_text())
   return {
@@ -75,9 +81,12 @@ def load_cameras(path: str) -> dict[str, tuple[Camera, ...]]:
       others. A camera is an object with the fields of `Camera` (metres,
       pixels, quaternion with w first); the distortion may be left out.
 
+  Returns:
+    {subject: its cameras}, in the order of the file.
+
   Raises:
     SettingError: The file cannot be read.
-    UserError: It does not hold cameras.
+    UserError: The file does not hold cameras.
   """
   try:
     with open(path, encoding='utf-8') as file:
@@ -103,6 +112,7 @@ def load_cameras(path: str) -> dict[str, tuple[Camera, ...]]:
 
 
 def _camera(fields: dict[str, Any]) -> Camera:
+  """Makes the camera that a JSON object describes; a bad field raises."""
   sizes = {
     'orientation': 4,
     'translation': 3,
@@ -114,7 +124,7 @@ def _camera(fields: dict[str, Any]) -> Camera:
   known = {field.name for field in dataclasses.fields(Camera)}
   if set(fields) - known:
     raise ValueError(f'unknown field {sorted(set(fields) - known)[0]}')
-  values = {
+  values: dict[str, Any] = {
     name: tuple(float(x) for x in fields.get(name, (0,) * size))
     for name, size in sizes.items()
     if name in fields or 'distortion' in name
@@ -134,21 +144,23 @@ def _camera(fields: dict[str, Any]) -> Camera:
   return Camera(**values | {'orientation': _unit(values['orientation'])})
 
 
-def _unit(quaternion: list[float]) -> tuple[float, ...]:
+def _unit(quaternion: Sequence[float]) -> tuple[float, float, float, float]:
   """Normalises a quaternion of the calibration, which is in float32."""
   norm = math.sqrt(sum(q * q for q in quaternion))
-  return tuple(q / norm for q in quaternion)
+  w, x, y, z = (q / norm for q in quaternion)
+  return w, x, y, z
 
 
-def rotate(quaternion: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+def rotate(quaternion: ArrayLike, vectors: np.ndarray) -> np.ndarray:
   """Rotates vectors by unit quaternions.
 
   Args:
-    quaternion: `[..., 4]`, w first; broadcast against `vectors`.
-    vectors: `[..., 3]`.
+    quaternion: The quaternions `[..., 4]`, w first; they are broadcast against
+      the vectors.
+    vectors: The vectors `[..., 3]`.
 
   Returns:
-    `[..., 3]`.
+    The rotated vectors, `[..., 3]`.
   """
   quaternion = np.asarray(quaternion, np.float64)
   w, u = quaternion[..., :1], quaternion[..., 1:]
@@ -157,13 +169,13 @@ def rotate(quaternion: np.ndarray, vectors: np.ndarray) -> np.ndarray:
 
 
 def world_to_camera(points: np.ndarray, camera: Camera) -> np.ndarray:
-  """Moves points from the world frame to the camera's, `[..., 3]`, metres."""
+  """Moves points `[..., 3]`, in metres, from the world to the camera frame."""
   w, x, y, z = camera.orientation
   return rotate((w, -x, -y, -z), points - np.array(camera.translation))
 
 
 def camera_to_world(points: np.ndarray, camera: Camera) -> np.ndarray:
-  """Moves points from the camera frame to the world's, `[..., 3]`, metres."""
+  """Moves points `[..., 3]`, in metres, from the camera to the world frame."""
   return rotate(camera.orientation, points) + np.array(camera.translation)
 
 
@@ -171,11 +183,12 @@ def project(points: np.ndarray, camera: Camera) -> np.ndarray:
   """Projects points with Human3.6M's radial and tangential distortion.
 
   Args:
-    points: `[..., 3]`, camera frame, metres, in front of the camera (Z > 0).
+    points: Points `[..., 3]` in the camera frame, in metres, in front of the
+      camera (Z > 0).
     camera: The camera, of which only the intrinsics are used.
 
   Returns:
-    `[..., 2]`, pixels.
+    Their pixels, `[..., 2]`.
   """
   k1, k2, k3 = camera.radial_distortion
   p1, p2 = camera.tangential_distortion
@@ -189,7 +202,7 @@ def project(points: np.ndarray, camera: Camera) -> np.ndarray:
 
 
 def normalize_screen(pixels: np.ndarray, camera: Camera) -> np.ndarray:
-  """Scales pixels `[..., 2]` to the normalised screen, x in [-1, 1]."""
+  """Scales pixels `[..., 2]` to the normalised screen, with x in [-1, 1]."""
   return pixels / camera.width * 2 - _screen_center(camera)
 
 

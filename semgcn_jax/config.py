@@ -1,4 +1,4 @@
-"""Every setting, in groups: what a value may be, and what it does.
+"""Every setting, in groups: what it does, and what its value may be.
 
 `Config` holds five frozen groups. A function takes the group that it needs. The
 names of all fields are unique, so that flags and config.json are flat.
@@ -13,8 +13,10 @@ from typing import Any, Self
 from semgcn_jax.errors import SettingError, UserError, choose, listed
 from semgcn_jax.files import write_text
 
-ATTENTION_HEADS = 4  # Of `conv=gat`, as GAT has where it adds residuals.
-# Names that config.json and the flags once had, and those they have now.
+# The heads of `conv=gat`: as many as GAT (arXiv:1710.10903) has in the layers
+# that it adds residuals to.
+ATTENTION_HEADS = 4
+# The settings that were renamed: {the old name: the new one}.
 RENAMED = {'lifter': 'init_from', 'freeze_lifter': 'freeze_init'}
 
 
@@ -23,8 +25,8 @@ class Range:
   """The values that a number may have.
 
   Attributes:
-    text: What a message says of it.
-    contains: Tells whether a value is within; False for NaN.
+    text: The range in words, for an error message.
+    contains: Tells whether a value is in the range; NaN never is.
   """
 
   text: str
@@ -47,13 +49,16 @@ def _field(
   *,
   choices: tuple[str, ...] = (),
 ) -> Any:
-  """Describes a field.
+  """Describes a field of a group.
 
   Args:
-    default: Its default, which also tells its type.
-    help_text: What --help says of it.
-    within: The range of a number.
-    choices: The values of a word; if empty, any.
+    default: The default, which also tells the type.
+    help_text: The sentences that --help shows.
+    within: The range of a number; None admits any.
+    choices: The values that a word may have; if empty, it may have any.
+
+  Returns:
+    The field for a dataclass.
   """
   metadata = {'help': help_text, 'within': within, 'choices': choices}
   return dataclasses.field(default=default, metadata=metadata)
@@ -74,6 +79,7 @@ class _Group:
 
 
 def _check(field: dataclasses.Field, value: Any) -> None:
+  """Raises a SettingError if a field cannot have this value."""
   kind, within = type(field.default), field.metadata['within']
   if type(value) is not kind and (kind, type(value)) != (float, int):
     raise SettingError(
@@ -87,7 +93,7 @@ def _check(field: dataclasses.Field, value: Any) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class DataConfig(_Group):
-  """Which poses are trained on and scored."""
+  """The poses that are trained on and scored."""
 
   dataset: str = _field(
     'synthetic', 'Use synthetic, h36m, cmu, or a dataset of your own.'
@@ -99,7 +105,7 @@ class DataConfig(_Group):
   cameras: str = _field(
     '', "Read the cameras from this JSON file, not the dataset's own."
   )
-  skeleton: str = _field('h36m', 'Name the skeleton, or a JSON file of one.')
+  skeleton: str = _field('h36m', 'Use the skeleton of this name or JSON file.')
   actions: tuple[str, ...] = _field((), 'Use these actions; if empty, all.')
   train_subjects: tuple[str, ...] = _field(
     (), "Train on these subjects; if empty, on the dataset's own."
@@ -112,7 +118,9 @@ class DataConfig(_Group):
   )
   downsample: int = _field(1, 'Use every n-th frame.', _POSITIVE)
   test_downsample: int = _field(
-    0, 'Test on every n-th frame; 0 does as --downsample.', _NOT_NEGATIVE
+    0,
+    'Test on every n-th frame; 0 takes what --downsample says.',
+    _NOT_NEGATIVE,
   )
   image_aligned: bool = _field(
     False, "Scale the targets to the image, as in the paper's section 5.1."
@@ -141,7 +149,7 @@ class ModelConfig(_Group):
   dropout: float = _field(0.0, 'Drop this share of activations.', _SHARE)
   norm_poses: int = _field(
     0,
-    'Normalise about so many poses together (ghost batch norm); 0 takes the'
+    'Normalise about this many poses together (ghost batch norm); 0 takes the'
     ' whole batch.',
     _NOT_NEGATIVE,
   )
@@ -182,15 +190,17 @@ class ModelConfig(_Group):
 class TrainingConfig(_Group):
   """The loss, the optimizer and the loop."""
 
-  epochs: int = _field(30, 'Pass over the training set so often.', _POSITIVE)
+  epochs: int = _field(
+    30, 'Pass over the training set this many times.', _POSITIVE
+  )
   batch_size: int = _field(
-    64, 'Take so many poses a step, over all devices.', _POSITIVE
+    64, 'Take this many poses a step, over all devices.', _POSITIVE
   )
   lr: float = _field(1e-3, 'Set the highest learning rate of Adam.', _POSITIVE)
   lr_batch: int = _field(
     0,
-    'Scale --lr, which is for this batch size, by the square root of the ratio;'
-    ' 0 does not scale it.',
+    'Take --lr as given for this batch size, and scale it to --batch_size by'
+    ' the square root of their ratio; 0 does not scale it.',
     _NOT_NEGATIVE,
   )
   lr_schedule: str = _field(
@@ -199,15 +209,17 @@ class TrainingConfig(_Group):
     choices=('staircase', 'cosine'),
   )
   lr_decay: int = _field(
-    100_000, 'Go down a step of the staircase after so many steps.', _POSITIVE
+    100_000,
+    'Go down one stair of the staircase every n-th training step.',
+    _POSITIVE,
   )
   lr_gamma: float = _field(
-    0.96, 'Multiply the learning rate by this at each decay.', _POSITIVE
+    0.96, 'Multiply the learning rate by this at each stair.', _POSITIVE
   )
   warmup_epochs: float = _field(
     0.0,
-    'Raise the learning rate linearly over so many epochs, at most half of'
-    ' them.',
+    'First raise the learning rate linearly, over this many epochs, at most'
+    ' half of all.',
     _NOT_NEGATIVE,
   )
   weight_decay: float = _field(
@@ -218,8 +230,8 @@ class TrainingConfig(_Group):
   )
   loss: str = _field(
     'joints',
-    'Train on squared errors (joints), distances, or the Huber loss; with'
-    ' _bones also of the bones (paper eq. 7).',
+    'Train on the squared errors of the joints (joints), their distances, or'
+    ' the Huber loss of those; with _bones, count the bones too (paper eq. 7).',
     choices=(
       *('joints', 'joints_bones', 'distance', 'distance_bones'),
       *('huber', 'huber_bones'),
@@ -227,7 +239,8 @@ class TrainingConfig(_Group):
   )
   averaging: float = _field(
     0.0,
-    'Average the weights with this decay every 256 poses; 0 does not.',
+    'Average the weights over the steps, with this decay per 256 poses; 0'
+    ' does not average.',
     _SHARE,
   )
   seed: int = _field(
@@ -235,7 +248,8 @@ class TrainingConfig(_Group):
   )
   num_seeds: int = _field(
     1,
-    'Train so many independent runs at once, of seed, seed + 1, and so on.',
+    'Train this many independent runs at once, with the seeds --seed,'
+    ' --seed + 1, and so on.',
     _POSITIVE,
   )
   precision: str = _field(
@@ -251,13 +265,13 @@ class TrainingConfig(_Group):
     choices=('auto', 'resident', 'streamed'),
   )
   chunk_steps: int = _field(
-    64, 'Run so many training steps in one compiled call.', _POSITIVE
+    64, 'Run this many training steps in one compiled call.', _POSITIVE
   )
   checkpoint_epochs: int = _field(
     1, 'Save every n-th epoch; the best is saved in any case.', _POSITIVE
   )
   keep_checkpoints: int = _field(
-    3, 'Keep so many last checkpoints beside the best.', _POSITIVE
+    3, 'Keep this many of the last checkpoints, beside the best.', _POSITIVE
   )
 
   @property
@@ -267,6 +281,9 @@ class TrainingConfig(_Group):
 
   def index_of_seed(self, seed: int) -> int:
     """Finds the independent run of a seed.
+
+    Returns:
+      Its index, from 0.
 
     Raises:
       SettingError: There is no such run.
@@ -279,20 +296,20 @@ class TrainingConfig(_Group):
 
 @dataclasses.dataclass(frozen=True)
 class AugmentationConfig(_Group):
-  """How training poses are varied; see training/augmentation.py."""
+  """The ways of varying training poses; see training/augmentation.py."""
 
   flip: bool = _field(False, 'Mirror half of the poses, at random.')
   virtual_turn: float = _field(
     0.0,
-    'Turn the camera about the vertical by up to so many degrees.',
+    'Turn the camera about the vertical by up to this many degrees.',
     _up_to(180),
   )
   virtual_pitch: float = _field(
-    0.0, 'Pitch the camera up or down by up to so many degrees.', _up_to(90)
+    0.0, 'Pitch the camera up or down by up to this many degrees.', _up_to(90)
   )
   virtual_shift: float = _field(
     0.0,
-    'Shift the camera along each axis by up to so many metres.',
+    'Shift the camera along each axis by up to this many metres.',
     _NOT_NEGATIVE,
   )
   virtual_zoom: float = _field(
@@ -300,35 +317,41 @@ class AugmentationConfig(_Group):
   )
   noise: float = _field(
     0.0,
-    'Add noise of this deviation to the 2D, in pixels of an image 1,000 wide.',
+    'Add noise of this standard deviation to the 2D, in pixels of an image that'
+    ' is 1,000 wide.',
     _NOT_NEGATIVE,
   )
   missing: float = _field(
-    0.0, 'Put this share of 2D joints where their parent is.', _SHARE
+    0.0,
+    'Put this share of the 2D joints where their parents are, as if they were'
+    ' not detected.',
+    _SHARE,
   )
 
   @property
   def virtual_cameras(self) -> tuple[str, ...]:
-    """The fields in use by which other cameras than the data's see a pose."""
+    """The settings in use that let other cameras than the data's see a pose."""
     names = ('virtual_turn', 'virtual_pitch', 'virtual_shift', 'virtual_zoom')
     return tuple(name for name in names if getattr(self, name))
 
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationConfig(_Group):
-  """How poses are scored, and which epoch is the best."""
+  """The way of scoring poses, and of choosing the best epoch."""
 
   flip_test: bool = _field(
     False, 'Average each prediction with that for the mirrored pose.'
   )
-  eval_batch_size: int = _field(1024, 'Score so many poses a step.', _POSITIVE)
+  eval_batch_size: int = _field(
+    1024, 'Score this many poses a step.', _POSITIVE
+  )
   scale_calibration: bool = _field(
     False, 'Scale predictions to the canonical bone lengths before scoring.'
   )
   choose_on: str = _field(
     'last',
-    'Call that epoch best which is the last, or has the lowest error on the'
-    ' validation subjects (val) or on the test set (test).',
+    'Take the last epoch as the best (last), or the one with the lowest error'
+    ' on the validation subjects (val) or on the test set (test).',
     choices=('last', 'val', 'test'),
   )
 
@@ -366,7 +389,7 @@ class Config(_Group):
 
   @property
   def calibrates(self) -> bool:
-    """Whether predictions are scaled, as they have no metric scale."""
+    """Whether predictions are scaled, having no metric scale of their own."""
     return self.evaluation.scale_calibration or self.data.image_aligned
 
   def flat(self) -> dict[str, Any]:
@@ -380,7 +403,7 @@ class Config(_Group):
     """Copies the config with some settings, of any group, replaced.
 
     Raises:
-      SettingError: A value is out of its range.
+      SettingError: A value is out of its range, or contradicts another.
       TypeError: There is no such setting.
     """
     changes: dict[str, Any] = {
@@ -399,7 +422,7 @@ class Config(_Group):
     return dataclasses.replace(self, **changes)
 
 
-# The groups of `Config`, and what --help calls them.
+# The groups of `Config`, and the titles that --help gives them.
 GROUPS = {
   'data': 'Data',
   'model': 'Model',
@@ -421,18 +444,18 @@ def fields_by_group() -> dict[str, list[dataclasses.Field]]:
 
 
 def save(config: Config, path: pathlib.Path) -> None:
-  """Writes the config as JSON, one key a setting."""
+  """Writes the config as JSON, with a key for each setting."""
   write_text(path, json.dumps(config.flat(), indent=2) + '\n')
 
 
 def load(path: pathlib.Path) -> Config:
-  """Reads what `save` wrote.
+  """Reads the config that `save` wrote.
 
   Raises:
-    UserError: There is no such file, or it is not a config.
+    UserError: There is no such file, or it does not hold a config.
   """
   try:
-    settings = {
+    settings: dict[str, Any] = {
       RENAMED.get(name, name): tuple(value)
       if isinstance(value, list)
       else value

@@ -1,4 +1,4 @@
-"""The exceptions for what a user can mend.
+"""The exceptions for mistakes that a user can mend.
 
 Their messages name settings (fields of `Config` and arguments of functions) in
 backquotes, such as `epochs=0`. The commands show the same as --epochs=0.
@@ -11,7 +11,7 @@ T = TypeVar('T')
 
 
 class UserError(Exception):
-  """Something that the user gave is wrong.
+  """A mistake in something that the user gave.
 
   The message is one line: it says what is wrong, in which file or setting, and
   the way out. The commands print it without a traceback.
@@ -19,14 +19,22 @@ class UserError(Exception):
 
 
 class SettingError(UserError):
-  """The value of a setting is wrong: a field of `Config`, or an argument."""
+  """A wrong value of a setting: of a field of `Config`, or of an argument."""
 
 
 def choose(setting: str, name: str, table: Mapping[str, T]) -> T:
-  """Returns table[name].
+  """Looks up what the value of a setting stands for.
+
+  Args:
+    setting: The name of the setting, for the message.
+    name: Its value.
+    table: The values that it may have, and what they stand for.
+
+  Returns:
+    The entry of the table.
 
   Raises:
-    SettingError: There is no such name; the message lists those there are.
+    SettingError: The table has no such entry; the message lists those it has.
   """
   if name not in table:
     raise SettingError(f'`{setting}={name}`: choose from {listed(table)}')
@@ -34,5 +42,5 @@ def choose(setting: str, name: str, table: Mapping[str, T]) -> T:
 
 
 def listed(names: Iterable[str]) -> str:
-  """Joins names by commas, for a message."""
+  """Joins names by commas, for a message; 'nothing' if there are none."""
   return ', '.join(names) or 'nothing'

@@ -11,7 +11,7 @@ from semgcn_jax.errors import SettingError
 
 
 def write_text(path: pathlib.Path, text: str) -> None:
-  """Writes a text file; see `replacing`."""
+  """Writes a text file, as a whole or not at all; see `replacing`."""
   with replacing(path) as temporary:
     temporary.write_text(text)
 
@@ -24,7 +24,7 @@ def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
   of its own, and the last one to finish wins.
 
   Raises:
-    OSError: The file cannot be written; `path` is as it was.
+    OSError: The file cannot be written; what was at `path` stays.
   """
   temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
   try:
@@ -35,13 +35,17 @@ def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
 
 
 def check_output(path: pathlib.Path) -> None:
-  """Raises a SettingError where the file `output` cannot be written."""
+  """Checks where the file that the setting `output` names would be written.
+
+  Raises:
+    SettingError: The path is a folder, or lies in none that exists.
+  """
   if path.is_dir() or not path.parent.is_dir():
     raise SettingError(f'`output={path}`: name a file in an existing folder')
 
 
 def write_json(result: dict[str, Any], path: pathlib.Path) -> None:
-  """Writes a result to the file `output`.
+  """Writes a result as JSON to the file that the setting `output` names.
 
   Raises:
     SettingError: The file cannot be written.

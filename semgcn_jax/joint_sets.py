@@ -1,4 +1,4 @@
-"""Joint sets: the joints of other files, and Human3.6M's 16 among them."""
+"""Joint sets: where Human3.6M's 16 joints are among those of other files."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -11,11 +11,12 @@ from semgcn_jax.skeleton import H36M
 
 @dataclasses.dataclass(frozen=True)
 class JointSet:
-  """Tells where Human3.6M's 16 joints are among the joints of another set.
+  """The places of Human3.6M's 16 joints among the joints of another set.
 
   Attributes:
     num_joints: The number of joints of the set.
-    sources: For each joint of `H36M` the indices whose mean stands for it.
+    sources: For each joint of `H36M`, the indices of the joints whose mean
+      stands for it.
   """
 
   num_joints: int
@@ -23,6 +24,7 @@ class JointSet:
 
 
 def _named(joints: str, sources: dict[str, str]) -> JointSet:
+  """Makes a set from its joints' names, and those for each joint of `H36M`."""
   names = joints.split()
   return JointSet(
     num_joints=len(names),
@@ -34,10 +36,11 @@ def _named(joints: str, sources: dict[str, str]) -> JointSet:
 
 
 def _indexed(num_joints: int, indices: Sequence[int]) -> JointSet:
+  """Makes a set that has each joint of `H36M` itself, at these indices."""
   return JointSet(num_joints, tuple((index,) for index in indices))
 
 
-# Limbs are named alike everywhere; the trunk is not.
+# The joints of the limbs have the same names in every set; the trunk's do not.
 _LIMBS = {
   f'{side[0].upper()}{joint.capitalize()}': f'{side}_{joint}'
   for side in ('left', 'right')
@@ -48,17 +51,17 @@ _COCO = """nose left_eye right_eye left_ear right_ear left_shoulder
   right_hip left_knee right_knee left_ankle right_ankle"""
 
 JOINT_SETS = {
-  # The original recordings; 14, Neck/Nose, is among those left out.
+  # The original recordings. Joint 14, Neck/Nose, is among those left out.
   'h36m_32': _indexed(
     32, (0, 1, 2, 3, 6, 7, 8, 12, 13, 15, 17, 18, 19, 25, 26, 27)
   ),
-  # VideoPose3D's, with Neck/Nose as joint 9.
+  # VideoPose3D's joints, of which joint 9, Neck/Nose, is left out.
   'h36m_17': _indexed(
     17, (0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 14, 15, 16)
   ),
   'h36m': _indexed(16, range(16)),
-  # Neither trunk nor top of the head: the mean of hips and shoulders is the
-  # spine, that of eyes and ears the head.
+  # COCO has neither the trunk nor the top of the head: the mean of hips and
+  # shoulders stands for the spine, that of eyes and ears for the head.
   'coco': _named(
     _COCO,
     _LIMBS
@@ -69,7 +72,8 @@ JOINT_SETS = {
       'Head': 'left_eye right_eye left_ear right_ear',
     },
   ),
-  # Its thorax is where Human3.6M has the spine, its neck the thorax.
+  # MPII has its thorax where Human3.6M has the spine, and its upper neck where
+  # Human3.6M has the thorax.
   'mpii': _named(
     """right_ankle right_knee right_hip left_hip left_knee left_ankle pelvis
     thorax upper_neck head_top right_wrist right_elbow right_shoulder
@@ -82,6 +86,7 @@ JOINT_SETS = {
       'Head': 'head_top',
     },
   ),
+  # OpenPose's newer model.
   'body_25': _named(
     """nose neck right_shoulder right_elbow right_wrist left_shoulder
     left_elbow left_wrist mid_hip right_hip right_knee right_ankle left_hip
@@ -95,7 +100,7 @@ JOINT_SETS = {
       'Head': 'left_eye right_eye left_ear right_ear',
     },
   ),
-  # OpenPose's older model.
+  # OpenPose's older model, which lacks the middle of the hips.
   'openpose_18': _named(
     """nose neck right_shoulder right_elbow right_wrist left_shoulder
     left_elbow left_wrist right_hip right_knee right_ankle left_hip left_knee
@@ -108,6 +113,7 @@ JOINT_SETS = {
       'Head': 'left_eye right_eye left_ear right_ear',
     },
   ),
+  # AlphaPose's joints of the body: COCO's, the trunk and the feet.
   'halpe_26': _named(
     f"""{_COCO} head neck hip left_big_toe right_big_toe left_small_toe
     right_small_toe left_heel right_heel""",
@@ -118,17 +124,17 @@ JOINT_SETS = {
 
 
 def to_h36m(positions: np.ndarray, source: str) -> np.ndarray:
-  """Picks Human3.6M's 16 joints, told by their number.
+  """Picks Human3.6M's 16 joints; the number of joints tells which set it is.
 
   Args:
-    positions: `[..., J, D]` with 32, 17 or 16 joints.
+    positions: Positions `[..., J, D]` of J = 32, 17 or 16 joints.
     source: The file that they are from, for the message.
 
   Returns:
-    `[..., 16, D]`.
+    The positions of the 16 joints, `[..., 16, D]`.
 
   Raises:
-    UserError: It is another number of joints.
+    UserError: The positions are of another number of joints.
   """
   joints = positions.shape[-2]
   for name in ('h36m_32', 'h36m_17', 'h36m'):
@@ -143,11 +149,12 @@ def convert_joints(positions: np.ndarray, joint_set: str) -> np.ndarray:
   """Converts the joints of another set to Human3.6M's 16.
 
   Args:
-    positions: `[..., J, D]`.
-    joint_set: A key of `JOINT_SETS`, with J joints.
+    positions: Positions `[..., J, D]` of the joints of the set.
+    joint_set: The key of the set in `JOINT_SETS`.
 
   Returns:
-    `[..., 16, D]`; each joint is one of the set, or the mean of several.
+    Positions `[..., 16, D]`, each of one joint of the set, or the mean of
+    several.
   """
   sources = JOINT_SETS[joint_set].sources
   if all(len(source) == 1 for source in sources):

@@ -6,7 +6,8 @@ from typing import Any
 from semgcn_jax.config import Config, load
 from semgcn_jax.errors import choose
 
-# What `recipe` brings along; other settings change it. See docs/recipe.md.
+# The settings that each `recipe` brings along, where a preset or the user gives
+# no others; see docs/recipe.md.
 RECIPES: dict[str, dict[str, Any]] = {
   # The best epoch is chosen on the test set, as the released code does.
   'released': {'choose_on': 'test'},
@@ -27,7 +28,7 @@ RECIPES: dict[str, dict[str, Any]] = {
 
 _H36M = {'dataset': 'h36m', 'batch_size': 64, 'epochs': 30}
 PRESETS: dict[str, dict[str, Any]] = {
-  # A demonstration without any file, in minutes on a laptop.
+  # A demonstration that needs no files, and takes minutes on a laptop.
   'synthetic': {'recipe': 'best', 'hid_dim': 64, 'epochs': 12},
   # Human3.6M as released: from ground-truth 2D, and from the detections of a
   # stacked hourglass that was fine-tuned on it.
@@ -52,20 +53,24 @@ PRESETS: dict[str, dict[str, Any]] = {
   },
 }
 
-# What `model` brings along; other settings change it.
+# The sizes that each `model` brings along, where the user gives no others.
 PUBLISHED_SIZES: dict[str, dict[str, Any]] = {
   'semgcn': {'hid_dim': 128, 'num_layers': 4, 'dropout': 0.0},
-  # Martinez et al., as released beside SemGCN.
+  # The network of Martinez et al. (arXiv:1705.03098), as released with SemGCN.
   'linear': {'hid_dim': 1024, 'num_layers': 2, 'dropout': 0.5},
   'st_gcn': {'hid_dim': 128, 'num_layers': 4, 'dropout': 0.0},
 }
 
-# What `init_from` brings along, of the run that it names.
+# The settings that `init_from` takes over from the run that it names.
 MODEL_FIELDS = ('model', 'hid_dim', 'num_layers', 'conv', 'non_local')
 
 
 def preset(name: str, **settings: Any) -> Config:
   """Makes the Config of a preset, with some settings replaced.
+
+  Args:
+    name: The name of the preset, a key of `PRESETS`.
+    **settings: The settings to replace, by their names in `Config`.
 
   Raises:
     SettingError: There is no such preset, or a value is out of its range.

@@ -1,4 +1,4 @@
-"""Skeletons: joints, parents, left and right pairs, groups."""
+"""Skeletons: joints, their parents, their left and right, their groups."""
 
 import dataclasses
 import json
@@ -13,15 +13,16 @@ from semgcn_jax.files import write_text
 
 @dataclasses.dataclass(frozen=True)
 class Skeleton:
-  """A tree of joints; immutable and hashable, so that modules can hold it.
+  """A tree of joints, immutable and hashable, so that modules can hold it.
 
   Attributes:
     joints: The name of each joint.
     parents: The index of each joint's parent; -1 for the one root.
-    left: The joints of the left side, paired in order with `right`.
-    right: The joints of the right side.
-    groups: The joints that the non-local layers pool together (paper Fig. 6,
-      right); every joint is in exactly one group. If empty, none are pooled.
+    left: The indices of the joints of the left side.
+    right: The indices of the joints of the right side, in the same order.
+    groups: The indices of the joints that the non-local layers pool together
+      (paper Fig. 6, right). Every joint is in exactly one group; if there are
+      no groups, none are pooled.
 
   Raises:
     UserError: The fields contradict each other, or `parents` has a cycle.
@@ -93,15 +94,17 @@ class Skeleton:
 
   @property
   def num_joints(self) -> int:
+    """The number of joints."""
     return len(self.joints)
 
   @property
   def root(self) -> int:
+    """The index of the joint without a parent."""
     return self.parents.index(-1)
 
   @property
   def bones(self) -> tuple[tuple[int, int], ...]:
-    """The (parent, child) of every bone, ordered by child."""
+    """The pair (parent, child) of every bone, ordered by the child."""
     return tuple(
       (parent, child)
       for child, parent in enumerate(self.parents)
@@ -110,13 +113,20 @@ class Skeleton:
 
   @property
   def mirror_order(self) -> np.ndarray:
-    """`[J]`: for each joint the one that takes its place in a mirror."""
+    """For each joint the one that takes its place in a mirror, `[J]`."""
     order = np.arange(self.num_joints)
     order[list(self.left + self.right)] = self.right + self.left
     return order
 
   def require_sides(self, setting: str) -> None:
-    """Raises a SettingError if there is no left and right to exchange."""
+    """Checks that there are left and right joints to exchange.
+
+    Args:
+      setting: The setting that needs them, for the message.
+
+    Raises:
+      SettingError: The skeleton has no left and right.
+    """
     if not self.left:
       raise SettingError(
         f'`{setting}`: the skeleton has no left and right to exchange; leave'
@@ -165,11 +175,11 @@ def bone_vectors(positions: Any, skeleton: Skeleton) -> Any:
   """Subtracts the child from the parent of every bone (paper eq. 8).
 
   Args:
-    positions: `[..., J, D]`, an array of NumPy or JAX.
+    positions: Positions `[..., J, D]`, an array of NumPy or JAX.
     skeleton: The skeleton of these J joints.
 
   Returns:
-    `[..., J - 1, D]`, an array of the same kind.
+    The vectors of the bones, `[..., J - 1, D]`, an array of the same kind.
   """
   parents, children = zip(*skeleton.bones, strict=True)
   return positions[..., parents, :] - positions[..., children, :]
@@ -178,17 +188,17 @@ def bone_vectors(positions: Any, skeleton: Skeleton) -> Any:
 def mirror(positions: Any, skeleton: Skeleton) -> Any:
   """Mirrors poses in x and exchanges their left and right joints.
 
-  2D is mirrored about the middle of the image, as is usual; an exact mirror
+  2D is mirrored about the middle of the image, as is usual. An exact mirror
   image would be about the principal point (28 pixels away, on average over
   Human3.6M's cameras), which detected 2D does not always come with.
 
   Args:
-    positions: `[..., J, D]`, an array of NumPy or JAX; 2D on the normalised
-      screen, or 3D in the camera frame.
+    positions: Positions `[..., J, D]`, an array of NumPy or JAX: 2D on the
+      normalised screen, or 3D in the camera frame.
     skeleton: The skeleton of these J joints.
 
   Returns:
-    `[..., J, D]`, an array of the same kind.
+    The mirrored poses, `[..., J, D]`, an array of the same kind.
   """
   sign = np.ones(positions.shape[-1], np.float32)
   sign[0] = -1
@@ -228,11 +238,12 @@ def load_skeleton(name: str) -> Skeleton:
 
 
 def save_skeleton(skeleton: Skeleton, path: pathlib.Path) -> None:
-  """Writes what `load_skeleton` reads."""
+  """Writes the JSON file that `load_skeleton` reads."""
   write_text(path, json.dumps(dataclasses.asdict(skeleton)) + '\n')
 
 
 def _to_tuple(value: Any) -> Any:
+  """Replaces lists by tuples, at any depth, so that the result is hashable."""
   if isinstance(value, list):
     return tuple(_to_tuple(item) for item in value)
   return value

@@ -1,4 +1,4 @@
-"""Sets tables as text: for a terminal, and in Markdown."""
+"""Lays out tables as text: for a terminal, and in Markdown."""
 
 import io
 from collections.abc import Sequence
@@ -8,7 +8,15 @@ import rich.table
 
 
 def plain_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-  """Sets a table for a terminal: the first column left, the others right."""
+  """Lays out a table for a terminal.
+
+  Args:
+    headings: The heading of each column.
+    rows: The cells of each row.
+
+  Returns:
+    The table, its first column flush left and the others flush right.
+  """
   table = rich.table.Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
   for number, heading in enumerate(headings):
     side = 'right' if number else 'left'
@@ -27,6 +35,14 @@ def plain_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def markdown_table(
   headings: Sequence[str], rows: Sequence[Sequence[str]]
 ) -> list[str]:
-  """Sets a table in Markdown, a line a row."""
+  """Lays out a table in Markdown.
+
+  Args:
+    headings: The heading of each column.
+    rows: The cells of each row.
+
+  Returns:
+    The lines: the headings, a rule, and one for each row.
+  """
   lines = [headings, ['---'] * len(headings), *rows]
   return [f'| {" | ".join(cells)} |' for cells in lines]

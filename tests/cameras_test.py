@@ -128,7 +128,7 @@ def test_cameras_from_json(tmp_path):
 def test_bad_cameras(tmp_path, change):
   path = tmp_path / 'cameras.json'
   path.write_text(json.dumps({'S1': [CAMERA | change]}))
-  with pytest.raises(UserError, match=r'cameras\.json: not cameras'):
+  with pytest.raises(UserError, match=r'cameras\.json`: not cameras'):
     cameras.load_cameras(str(path))
 
 

@@ -1,30 +1,78 @@
 import dataclasses
+import json
 import re
 
 import pytest
 
 from semgcn_jax import config
 from semgcn_jax.errors import SettingError, UserError
+from semgcn_jax.models.convolutions import CONVOLUTIONS
+from semgcn_jax.presets import PRESETS, PUBLISHED_SIZES, RECIPES, preset
+from semgcn_jax.training.losses import LOSSES
+
+FIELDS = [f for fields in config.fields_by_group().values() for f in fields]
 
 
-def test_every_field_has_a_comment():
-  for field in dataclasses.fields(config.Config):
-    assert field.metadata['help'].endswith('.'), field.name
+def test_every_field_has_a_help_text():
+  for field in FIELDS:
+    text = field.metadata['help']
+    assert text[0].isupper() and text.endswith('.'), field.name
 
 
-@pytest.mark.parametrize('name', config.PRESETS)
+def test_names_are_unique_and_flat():
+  names = [field.name for field in FIELDS]
+  assert len(set(names)) == len(names)
+  assert list(config.Config().flat()) == names
+
+
+def test_choices_are_those_there_are():
+  choices = {field.name: field.metadata['choices'] for field in FIELDS}
+  assert set(choices['conv']) == set(CONVOLUTIONS)
+  assert set(choices['loss']) == set(LOSSES)
+  assert set(choices['recipe']) == set(RECIPES)
+  assert set(choices['model']) == set(PUBLISHED_SIZES)
+
+
+@pytest.mark.parametrize('name', PRESETS)
 def test_presets_are_saved_and_loaded(name, tmp_path):
-  settings = config.preset(name, actions=('Walk', 'Run'))
+  settings = preset(name, actions=('Walk', 'Run'))
   config.save(settings, tmp_path / 'config.json')
   assert config.load(tmp_path / 'config.json') == settings
   assert [p.name for p in tmp_path.iterdir()] == ['config.json']
+  saved = json.loads((tmp_path / 'config.json').read_text())
+  assert set(saved) == {field.name for field in FIELDS}
+
+
+def test_the_names_of_before_are_understood(tmp_path):
+  path = tmp_path / 'config.json'
+  saved = config.Config().replace(refine='pose_grammar').flat()
+  del saved['init_from'], saved['freeze_init']
+  saved |= {'lifter': 'runs/other', 'freeze_lifter': True}
+  path.write_text(json.dumps(saved))
+  model = config.load(path).model
+  assert (model.init_from, model.freeze_init) == ('runs/other', True)
+
+
+def test_replacing_settings_of_any_group():
+  before = config.Config()
+  after = before.replace(lr=0.5, hid_dim=8, preset='cmu')
+  changed = {
+    name for name, value in before.flat().items() if after.flat()[name] != value
+  }
+  assert changed == {'lr', 'hid_dim', 'preset'}
+  assert (after.training.lr, after.model.hid_dim) == (0.5, 8)
+  with pytest.raises(TypeError, match='no setting colour'):
+    before.replace(colour='red')
+  with pytest.raises(dataclasses.FrozenInstanceError):
+    before.training.lr = 1.0
 
 
 def test_released_settings():
-  h36m = config.preset('h36m')
-  assert (h36m.batch_size, h36m.epochs, h36m.lr) == (64, 30, 1e-3)
-  assert (h36m.lr_decay, h36m.lr_gamma, h36m.max_norm) == (100_000, 0.96, 1)
-  assert (h36m.hid_dim, h36m.num_layers, h36m.dropout) == (128, 4, 0)
+  h36m = preset('h36m').flat()
+  expected = {'batch_size': 64, 'epochs': 30, 'lr': 1e-3, 'dropout': 0.0}
+  expected |= {'lr_decay': 100_000, 'lr_gamma': 0.96, 'max_norm': 1.0}
+  expected |= {'hid_dim': 128, 'num_layers': 4}
+  assert {name: h36m[name] for name in expected} == expected
 
 
 @pytest.mark.parametrize(
@@ -53,45 +101,65 @@ def test_released_settings():
     ('lr_schedule', 'steps'),
     ('choose_on', 'luck'),
     ('recipe', 'secret'),
+    ('model', 'resnet'),
+    ('conv', 'resnet'),
+    ('loss', 'l9'),
+    ('refine', 'much'),
+    ('norm_poses', 1),
   ],
 )
-def test_values_out_of_range_name_the_flag(field, value):
-  with pytest.raises(SettingError, match=re.escape(f'--{field}={value}: ')):
-    config.preset('synthetic', **{field: value})
+def test_values_out_of_range_name_the_setting(field, value):
+  with pytest.raises(SettingError, match=re.escape(f'`{field}={value}`: ')):
+    preset('synthetic', **{field: value})
 
 
-def test_a_recipe_gives_way_to_presets_and_flags():
-  best = config.RECIPES['best']
+@pytest.mark.parametrize(
+  ('settings', 'message'),
+  [
+    ({'conv': 'gat', 'hid_dim': 6}, '`hid_dim=6`: must be a multiple of the 4'),
+    ({'freeze_init': True}, '`freeze_init`: needs `init_from`'),
+    ({'init_from': 'a'}, '`init_from=a`: needs `refine`'),
+    ({'choose_on': 'val'}, '`choose_on=val`: needs `val_subjects`'),
+  ],
+)
+def test_settings_that_contradict_each_other(settings, message):
+  with pytest.raises(SettingError, match=message):
+    preset('cmu', **settings)
+
+
+def test_a_frozen_start_is_not_decayed():
+  settings = config.Config().replace(
+    refine='pose_grammar', init_from='a', freeze_init=True
+  )
+  with pytest.raises(SettingError, match='use `weight_decay=0`'):
+    settings.replace(weight_decay=0.1)
+
+
+def test_a_recipe_gives_way_to_presets_and_settings():
   for settings in (
-    config.preset('cmu_best'),
-    config.preset('cmu', recipe='best'),
-    config.preset('h36m_best'),
+    preset('cmu_best'),
+    preset('cmu', recipe='best'),
+    preset('h36m_best'),
   ):
-    for name, value in best.items():
-      assert getattr(settings, name) == value, name
-  assert config.preset('cmu_best', lr=0.1).lr == 0.1
-  released = config.preset('cmu_best', recipe='released', epochs=30)
-  same = dataclasses.replace(released, preset='cmu')
-  assert same == config.preset('cmu')
+    for name, value in RECIPES['best'].items():
+      assert settings.flat()[name] == value, name
+  assert preset('cmu_best', lr=0.1).training.lr == 0.1
+  released = preset('cmu_best', recipe='released', epochs=30)
+  assert released.replace(preset='cmu') == preset('cmu')
   # The test set is looked at only by name.
-  assert config.preset('cmu').choose_on == 'test'
-  assert config.preset('cmu_best').choose_on == 'last'
-  held = config.preset('cmu', val_subjects=('S1',))
-  assert held.choose_on == 'val'
-  with pytest.raises(
-    SettingError, match='--choose_on=val: needs --val_subjects'
-  ):
-    config.preset('cmu', choose_on='val')
+  assert preset('cmu').evaluation.choose_on == 'test'
+  assert preset('cmu_best').evaluation.choose_on == 'last'
+  assert preset('cmu', val_subjects=('S1',)).evaluation.choose_on == 'val'
   # A run can be scored on other 2D than it was trained on.
-  scored = dataclasses.replace(config.preset('cmu_best'), keypoints='sh')
-  assert scored.virtual_cameras == ('virtual_turn',)
+  scored = preset('cmu_best').replace(keypoints='sh')
+  assert scored.augmentation.virtual_cameras == ('virtual_turn',)
 
 
 def test_unknown_preset_lists_the_presets():
   with pytest.raises(
-    SettingError, match='--preset=x: choose from synthetic, h36m'
+    SettingError, match='`preset=x`: choose from synthetic, h36m'
   ):
-    config.preset('x')
+    preset('x')
 
 
 @pytest.mark.parametrize('text', ['', '[]', '{"color": 1}', '{"epochs": 0}'])

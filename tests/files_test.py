@@ -1,9 +1,11 @@
+import json
 import subprocess
 import sys
 
 import pytest
 
-from semgcn_jax.files import replacing, write_text
+from semgcn_jax.errors import SettingError
+from semgcn_jax.files import replacing, write_json, write_text
 
 
 def test_a_file_is_replaced_when_all_went_well(tmp_path):
@@ -46,3 +48,13 @@ for _ in range(500):
       assert path.read_text() in ('a' * 100, 'b' * 100)
   assert [writer.returncode for writer in writers] == [0, 0]
   assert list(tmp_path.iterdir()) == [path]
+
+
+def test_json(tmp_path):
+  path = tmp_path / 'result.json'
+  write_json({'mpjpe': 1.5}, path)
+  assert json.loads(path.read_text()) == {'mpjpe': 1.5}
+  for wrong in (tmp_path / 'missing' / 'result.json', tmp_path):
+    with pytest.raises(SettingError, match='`output=.*existing folder'):
+      write_json({}, wrong)
+  assert [p.name for p in tmp_path.iterdir()] == ['result.json']

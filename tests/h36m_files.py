@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import scipy.io
 
-from semgcn_jax.config import preset
+from semgcn_jax.config import DataConfig
 from semgcn_jax.data import synthetic
 
 # Human3.6M's 16 joints among the 32, and MPII's 16 among those 16.
@@ -21,7 +21,7 @@ MPII = [6, 2, 1, 0, 3, 4, 5, 7, 8, 9, 13, 14, 15, 12, 11, 10]
 @functools.cache
 def motion(subject='S1', action='Walking 1'):
   """Human motion, `[T, 16, 3]`, metres."""
-  return synthetic.read(preset('synthetic')).poses_3d[subject][action]
+  return synthetic.read(DataConfig()).poses_3d[subject][action]
 
 
 def millimetres(poses):

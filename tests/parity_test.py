@@ -11,19 +11,16 @@ import optax
 import pytest
 from jax.sharding import Mesh
 
-from semgcn_jax import (
-  cameras,
-  config,
-  convolutions,
-  layers,
-  metrics,
-  models,
-  train_step,
-)
+from semgcn_jax import cameras, presets
+from semgcn_jax.evaluation import metrics
 from semgcn_jax.interchange.torch_names import entries, infer_model
-from semgcn_jax.interchange.torch_runs import to_state_dict, to_variables
+from semgcn_jax.interchange.torch_states import to_state_dict, to_variables
+from semgcn_jax.models import convolutions, layers
+from semgcn_jax.models.build import build
 from semgcn_jax.models.graph import adjacency_mask
 from semgcn_jax.skeleton import H36M
+from semgcn_jax.training import state as state_lib
+from semgcn_jax.training import step
 from semgcn_jax.training.losses import LOSSES, pose_loss
 
 TESTDATA = pathlib.Path(__file__).parent / 'testdata'
@@ -114,12 +111,12 @@ def trained(name):
   """Twelve steps from the released code's start, on its batches."""
   data = load(name)
   start = below(data, 'init/')
-  settings = config.preset('h36m', **infer_model(start) | {'dropout': 0.0})
-  state = train_step.create_train_state(settings, H36M)
-  state = state.replace(**to_variables(start, settings, state.variables))
+  settings = presets.preset('h36m', **infer_model(start) | {'dropout': 0.0})
+  state = state_lib.create_train_state(settings, H36M)
+  state = state.replace(**to_variables(start, settings.model, state.variables))
   variables = jax.device_get(state.variables)
-  mesh = Mesh(np.array(jax.devices()[:1]), (train_step.AXIS,))
-  chunk = train_step.make_train_chunk(settings, H36M, mesh)
+  mesh = Mesh(np.array(jax.devices()[:1]), (state_lib.AXIS,))
+  chunk = step.make_train_chunk(settings, H36M, mesh)
   order = np.arange(12 * 32, dtype=np.int32).reshape(1, 12, 32)
   arrays = {
     'inputs': data['x'].reshape(-1, 16, 2),
@@ -145,7 +142,7 @@ def cancelled_bias(key):
 @pytest.mark.parametrize('name', MODELS)
 def test_forward_passes(name):
   data, settings, variables, _, _ = trained(name)
-  model = models.build(settings, H36M)
+  model = build(settings.model, H36M)
   close = functools.partial(np.testing.assert_allclose, rtol=0, atol=1e-5)
   close(model.apply(variables, data['x'][0]), data['eval_out'])
   out, _ = model.apply(
@@ -157,7 +154,7 @@ def test_forward_passes(name):
 @pytest.mark.parametrize('name', MODELS)
 def test_first_gradients(name):
   data, settings, variables, _, _ = trained(name)
-  model = models.build(settings, H36M)
+  model = build(settings.model, H36M)
 
   def loss_fn(params):
     out, _ = model.apply(
@@ -171,14 +168,16 @@ def test_first_gradients(name):
     )
 
   grads = jax.jit(jax.grad(loss_fn))(variables['params'])
-  ours = to_state_dict(variables | {'params': grads}, settings)
+  ours = to_state_dict(variables | {'params': grads}, settings.model)
   expected = below(data, 'grad/')
   silent = {cancelled_bias(k) for k in ours if k.endswith('running_mean')}
   norm = np.sqrt(
     sum(np.sum(g.astype(np.float64) ** 2) for g in expected.values())
   )
   np.testing.assert_allclose(norm, data['grad_norm'][0], rtol=1e-6)
-  assert set(expected) == {e.torch for e in entries(settings) if e.is_param}
+  assert set(expected) == {
+    e.torch for e in entries(settings.model) if e.is_param
+  }
   for key, grad in expected.items():
     if key in silent:
       # Zero in exact arithmetic, and ours; theirs is rounding noise.
@@ -198,7 +197,7 @@ def test_twelve_losses(name):
 @pytest.mark.parametrize('name', MODELS)
 def test_twelve_gradient_norms(name):
   data, settings, variables, _, _ = trained(name)
-  model = models.build(settings, H36M)
+  model = build(settings.model, H36M)
   params, stats = variables['params'], variables['batch_stats']
   first = (
     layers.Linear(params['input']['linear']['bias'].size)
@@ -251,7 +250,7 @@ def test_after_twelve_steps(name):
   """
   data, settings, variables, state, _ = trained(name)
   before, expected = below(data, 'init/'), below(data, 'final/')
-  ours = to_state_dict(state.variables, settings)
+  ours = to_state_dict(state.variables, settings.model)
   # In step k, a bias has taken k - 1 steps of at most the learning rate.
   drift = sum(0.1 * 0.9 ** (12 - k) * (k - 1) * 1e-3 for k in range(1, 13))
   mixed = dict(ours)
@@ -267,8 +266,8 @@ def test_after_twelve_steps(name):
       np.testing.assert_allclose(value, expected[key], rtol=2e-5)
     else:
       np.testing.assert_allclose(value, expected[key], rtol=1e-4, atol=2e-4)
-  model = models.build(settings, H36M)
-  final = to_variables(mixed, settings, variables)
+  model = build(settings.model, H36M)
+  final = to_variables(mixed, settings.model, variables)
   np.testing.assert_allclose(
     model.apply(final, data['x'][0]), data['final_eval_out'], rtol=0, atol=1e-4
   )

@@ -9,8 +9,8 @@ from semgcn_jax.skeleton import (
   Skeleton,
   bone_vectors,
   load_skeleton,
+  mirror,
   save_skeleton,
-  to_h36m,
 )
 
 
@@ -60,17 +60,6 @@ def test_bone_vectors_are_parent_minus_child():
     )
 
 
-def test_joint_sets_agree_on_the_16_joints():
-  original = np.random.default_rng(0).normal(size=(4, 32, 3))
-  # VideoPose3D's 17 of the 32.
-  kept = [0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27]
-  expected = original[:, [j for j in kept if j != 14]]
-  for positions in (original, original[:, kept], expected):
-    np.testing.assert_array_equal(to_h36m(positions, 'f'), expected)
-  with pytest.raises(UserError, match='f: 20 joints'):
-    to_h36m(original[:, :20], 'f')
-
-
 def test_skeleton_from_json(tmp_path):
   path = tmp_path / 'chain.json'
   fields = {'joints': ['a', 'b'], 'parents': [-1, 0], 'groups': [[0, 1]]}
@@ -91,3 +80,24 @@ def test_skeleton_from_json(tmp_path):
   assert load_skeleton(str(path)) == H36M
   with pytest.raises(SettingError, match='neither a file nor one of h36m'):
     load_skeleton('spider')
+
+
+def test_mirrors_exchange_the_sides():
+  pose = np.random.default_rng(0).normal(size=(2, 16, 3)).astype(np.float32)
+  mirrored = mirror(pose, H36M)
+  for joint in range(16):
+    other = joint
+    if joint in H36M.left:
+      other = H36M.right[H36M.left.index(joint)]
+    if joint in H36M.right:
+      other = H36M.left[H36M.right.index(joint)]
+    np.testing.assert_array_equal(mirrored[:, joint, 0], -pose[:, other, 0])
+    np.testing.assert_array_equal(mirrored[:, joint, 1:], pose[:, other, 1:])
+  np.testing.assert_array_equal(mirror(mirrored, H36M), pose)
+
+
+def test_a_skeleton_without_sides_cannot_be_mirrored():
+  chain = Skeleton(joints=('a', 'b'), parents=(-1, 0))
+  with pytest.raises(SettingError, match='`flip`: the skeleton has no left'):
+    chain.require_sides('flip')
+  H36M.require_sides('flip')

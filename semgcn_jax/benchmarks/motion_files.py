@@ -3,12 +3,21 @@
 import pathlib
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
 
 from semgcn_jax.prepare.asf import bone_ends, read_amc, read_asf
 
 
 def repeated(text: str, size: int) -> str:
-  """Repeats the frames of an .amc, numbered on, to so many bytes."""
+  """Makes a long .amc motion by repeating the frames of one.
+
+  Args:
+    text: The text of the .amc file.
+    size: The size that the frames must reach, in bytes.
+
+  Returns:
+    The text of the long motion, with its frames numbered from 1.
+  """
   head, _, body = text.partition('\n1\n')
   frames = [
     '\n'.join(frame) for frame in _frames(f'1\n{body}'.rstrip('\n').split('\n'))
@@ -22,7 +31,8 @@ def repeated(text: str, size: int) -> str:
   return '\n'.join(parts) + '\n'
 
 
-def _frames(lines):
+def _frames(lines: Sequence[str]) -> Iterator[list[str]]:
+  """Gives the lines of each frame, without its number."""
   frame = []
   for line in lines[1:]:
     if line.isdigit():
@@ -36,7 +46,12 @@ def _frames(lines):
 def measure_reading(
   asf_path: pathlib.Path, amc_path: pathlib.Path, megabytes: int
 ) -> str:
-  """Times the reading of a motion, repeated to so many megabytes.
+  """Times the reading of a motion, which is repeated to make it long.
+
+  Args:
+    asf_path: The .asf file of the skeleton.
+    amc_path: The .amc file of the motion.
+    megabytes: The size to repeat the motion to, in megabytes.
 
   Returns:
     A line with the speeds.

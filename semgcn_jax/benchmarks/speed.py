@@ -28,12 +28,13 @@ CAMERAS = h36m_cameras()['S1']  # For virtual cameras.
 
 @dataclasses.dataclass(frozen=True)
 class Ceilings:
-  """What the device reaches at most, measured.
+  """The measured ceilings: the speeds that the device reaches at most.
 
   Attributes:
-    flops: per second, of a large matrix product in each precision.
-    bytes: per second, read and written by a large copy.
-    call_ms: of the smallest call, with its dispatch and the wait for it.
+    flops: {precision: FLOP per second} of a large matrix product.
+    bytes: The bytes per second that a large copy reads and writes.
+    call_ms: The milliseconds of the smallest call, with its dispatch and the
+      wait for it.
   """
 
   flops: dict[str, float]
@@ -43,22 +44,23 @@ class Ceilings:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-  """One measurement.
+  """A measurement.
 
   Attributes:
-    what: 'train' or 'forward'.
-    batch_size: poses a step, over all devices.
-    precision: of matrix products.
-    devices: how many.
-    seeds: independent runs in one program.
-    step_ms: median time of a step or call.
-    poses_per_second: that it makes, of all seeds.
-    compile_s: tracing, compiling and the first call.
-    memory_mb: of one device: arguments, results and temporaries.
-    flops: of a step on one device, as the compiler counts them.
-    bytes: accessed by a step on one device, likewise.
-    flops_share: of the measured ceiling.
-    bytes_share: of the measured ceiling; above one where caches serve.
+    what: The kind of step: 'train' or 'forward'.
+    batch_size: The number of poses a step, over all devices.
+    precision: The precision of matrix products, as the setting calls it.
+    devices: The number of devices.
+    seeds: The number of independent runs in one program.
+    step_ms: The median time of a step or call, in milliseconds.
+    poses_per_second: The number of poses per second, of all seeds.
+    compile_s: The seconds of tracing, compiling and the first call.
+    memory_mb: The megabytes of arguments, results and temporaries on a device.
+    flops: The FLOP of a step on one device, as the compiler counts them.
+    bytes: The bytes that a step accesses on one device, likewise.
+    flops_share: The share of the measured ceiling of FLOP per second.
+    bytes_share: The share of the measured ceiling of bytes per second; it is
+      above one where caches serve.
   """
 
   what: str
@@ -77,7 +79,12 @@ class Row:
 
 
 def measure_ceilings(precisions: Sequence[str], repeats: int) -> Ceilings:
-  """Times a matrix product and a copy that fill the device."""
+  """Times a matrix product and a copy that fill the device, and a small call.
+
+  Args:
+    precisions: The precisions of the matrix product.
+    repeats: The number of calls to take the median of.
+  """
   on_cpu = jax.local_devices()[0].platform == 'cpu'
   size, length = (1024, 2**24) if on_cpu else (8192, 2**28)
   random = jax.jit(jax.random.normal, static_argnums=1)
@@ -91,7 +98,7 @@ def measure_ceilings(precisions: Sequence[str], repeats: int) -> Ceilings:
       product = jax.jit(jnp.matmul)
       seconds = _median(lambda f=product, x=operand: [f(x, x)], repeats)
     flops[precision] = 2 * size**3 / seconds
-  # Not the identity, which would copy nothing.
+  # The copy also negates: for the identity, nothing would be copied.
   copy = jax.jit(jnp.negative)
   seconds = _median(lambda: [copy(vector)], repeats)
   one = jnp.ones(1)
@@ -100,7 +107,7 @@ def measure_ceilings(precisions: Sequence[str], repeats: int) -> Ceilings:
 
 
 def _median(call: Callable[[], list[jax.Array]], repeats: int) -> float:
-  """Seconds of a call, after calls that warm up caches and clocks."""
+  """Takes the median seconds of a call, after warming up caches and clocks."""
 
   def wait():
     for array in call():
@@ -130,12 +137,13 @@ def measure_training(
   """Times chunks of training steps, as `train_and_evaluate` runs them.
 
   Args:
-    config: The config of a run; its batch size, precision and chunk count.
+    config: The config of a run, which also gives the batch size, the precision,
+      the number of seeds and the steps of a chunk.
     skeleton: The skeleton of the poses.
-    ceilings: What the device reaches at most.
-    devices: How many devices to spread every batch over.
-    num_poses: How many random poses lie on the devices.
-    repeats: How many chunks to time.
+    ceilings: The measured ceilings of the device.
+    devices: The number of devices to spread every batch over.
+    num_poses: The number of random poses that lie on every device.
+    repeats: The number of chunks to take the median of.
   """
   training = config.training
   seeds = (training.num_seeds,) if training.num_seeds > 1 else ()
@@ -166,7 +174,8 @@ def measure_training(
     state, losses = compiled(state, arrays, order)
     jax.block_until_ready(losses)
     seconds.append((time.perf_counter() - start) / training.chunk_steps)
-  # The compiler counts the loop over the steps once.
+  # The compiler counts the body of the loop over the steps once, so its counts
+  # are those of one step.
   return _row(
     'train', config, devices, seconds, compile_s, [compiled], ceilings
   )
@@ -179,7 +188,14 @@ def measure_forward(
   *,
   repeats: int,
 ) -> Row:
-  """Times predictions of one batch on one device, from its memory."""
+  """Times predictions of one batch, from and to the memory of one device.
+
+  Args:
+    config: The config of a run, which also gives the batch size and precision.
+    skeleton: The skeleton of the poses.
+    ceilings: The measured ceilings of the device.
+    repeats: The number of medians of ten calls to take the median of.
+  """
   batch_size = config.training.batch_size
   shape = (batch_size, skeleton.num_joints, 2)
   inputs = jax.random.normal(jax.random.PRNGKey(0), shape)
@@ -204,7 +220,7 @@ def measure_forward(
 
   jax.block_until_ready(forward())
   compile_s = time.perf_counter() - start
-  # The dispatch counts too: one call is what a user waits for.
+  # Calls are timed one by one, with their dispatch, as a user waits for one.
   seconds = [_median(forward, 10) for _ in range(repeats)]
   config = config.replace(num_seeds=1)
   return _row('forward', config, 1, seconds, compile_s, programs, ceilings)
@@ -213,9 +229,14 @@ def measure_forward(
 def measure_epoch(config: Config, skeleton: Skeleton, num_poses: int) -> str:
   """Times the second of two epochs on random poses, as training runs them.
 
+  Args:
+    config: The config of a run.
+    skeleton: The skeleton of the poses.
+    num_poses: The number of training poses.
+
   Returns:
-    A line with the seconds, and the most memory of a device and of the host
-    that this process has used so far, and of the host before.
+    A line with the seconds, the most memory of a device and of the host that
+    this process has used so far, and that of the host before.
   """
   before = _host_gigabytes()
   training = config.training
@@ -239,17 +260,23 @@ def measure_epoch(config: Config, skeleton: Skeleton, num_poses: int) -> str:
 
 
 def _host_gigabytes() -> float:
-  """The most memory that this process has used."""
+  """Reads the most memory that this process has used, in gigabytes."""
   return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
 def random_arrays(
   config: AugmentationConfig, skeleton: Skeleton, num_poses: int
 ) -> dict[str, np.ndarray]:
-  """Makes random poses, as `augmentation.batch_arrays` picks real ones."""
+  """Makes arrays of random poses, like those of `augmentation.batch_arrays`.
+
+  Args:
+    config: The augmentation; for virtual cameras it needs two more arrays.
+    skeleton: The skeleton of the poses.
+    num_poses: The number of poses.
+  """
   rng = np.random.default_rng(0)
   joints = (num_poses, skeleton.num_joints)
-  arrays = {
+  arrays: dict[str, np.ndarray] = {
     'inputs': rng.standard_normal((*joints, 2), np.float32),
     'targets': rng.standard_normal((*joints, 3), np.float32),
   }
@@ -302,7 +329,7 @@ def _row(
 
 
 def format_rows(rows: Sequence[Row]) -> str:
-  """Sets rows as a table."""
+  """Lays out measurements as a table."""
   headings = [
     *('', 'batch', 'precision', 'devices', 'seeds', 'ms', 'poses/s'),
     *('compile s', 'MB', 'GFLOP', 'GB', '% FLOP/s', '% GB/s'),

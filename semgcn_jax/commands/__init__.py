@@ -1,1 +1,1 @@
-"""The commands, a file each: flags -> Config -> one call of the library."""
+"""The commands, one in each file: flags in, and one call of the library."""

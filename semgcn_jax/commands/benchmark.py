@@ -33,24 +33,28 @@ def define_flags(values: flags.FlagValues) -> None:
       'Time predictions with these batch sizes.',
     ),
     ('precisions', ['highest'], 'Time these values of --precision.'),
-    ('devices', [], 'Train on so many devices each; if empty, on all.'),
-    ('seeds', ['1'], 'Train so many seeds in one program each.'),
+    ('devices', [], 'Time training on these numbers of devices; if empty, all.'),
+    ('seeds', ['1'], 'Time training of these numbers of seeds in one program.'),
     (
       'epoch_batch_sizes',
       [],
-      'Time an epoch of --num_poses with these batch sizes.',
+      'Time an epoch of --num_poses poses with these batch sizes.',
     ),
   ):
     flags.DEFINE_list(name, default, text, flag_values=values)
   flags.DEFINE_integer(
     'num_poses',
     100_000,
-    'Put so many random training poses on the device.',
+    'Put this many random training poses on the device.',
     1,
     flag_values=values,
   )
   flags.DEFINE_integer(
-    'repeats', 10, 'Take the median of so many.', 1, flag_values=values
+    'repeats',
+    10,
+    'Take the median of this many measurements.',
+    1,
+    flag_values=values,
   )
   flags.DEFINE_string(
     'output', None, 'Write the rows to this JSON file.', flag_values=values
@@ -58,7 +62,11 @@ def define_flags(values: flags.FlagValues) -> None:
 
 
 def benchmark(values: flags.FlagValues) -> None:
-  """Measures what the flags ask for."""
+  """Measures what the flags ask for, and prints it as it comes.
+
+  Raises:
+    SettingError: A flag is wrong; nothing is measured.
+  """
   use_compilation_cache(values)
   if 'num_seeds' in config_flags(values):
     raise SettingError('`num_seeds`: use `seeds`')
@@ -152,9 +160,9 @@ def benchmark(values: flags.FlagValues) -> None:
 def _numbers(
   values: flags.FlagValues, name: str, highest: int = 2**31 - 1
 ) -> list[int]:
-  """Reads a flag that is a list of whole numbers."""
+  """Reads a flag that is a list of whole numbers, from 1 to the highest."""
   try:
-    numbers = [int(number) for number in values[name].value]
+    numbers = [int(number) for number in values[name].value or ()]
   except ValueError as error:
     raise SettingError(f'`{name}`: give whole numbers') from error
   for number in numbers:
@@ -164,5 +172,5 @@ def _numbers(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-  """Runs the command; returns its exit status."""
+  """Runs the command, and returns its exit status."""
   return run(__doc__, define_flags, benchmark, argv)

@@ -20,7 +20,7 @@ def define_flags(values: flags.FlagValues) -> None:
   flags.DEFINE_integer(
     'megabytes',
     50,
-    'Repeat the motion to so many megabytes.',
+    'Repeat the motion to this many megabytes.',
     flag_values=values,
   )
   flags.mark_flags_as_required(['asf', 'amc'], flag_values=values)
@@ -33,5 +33,5 @@ def benchmark_amc(values: flags.FlagValues) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-  """Runs the command; returns its exit status."""
+  """Runs the command, and returns its exit status."""
   return run(__doc__, define_flags, benchmark_amc, argv)

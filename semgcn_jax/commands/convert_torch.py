@@ -1,4 +1,4 @@
-"""Converts checkpoints of the released PyTorch code to runs, and back."""
+"""Converts checkpoints of the released PyTorch code to runs, or the reverse."""
 
 import pathlib
 from collections.abc import Sequence
@@ -19,7 +19,10 @@ def define_flags(values: flags.FlagValues) -> None:
   define_config_flags(values)
   define_which_flags(values)
   flags.DEFINE_string(
-    'input', None, 'Convert this checkpoint or run folder.', flag_values=values
+    'input',
+    None,
+    'Convert this checkpoint, or with --to_torch this run folder.',
+    flag_values=values,
   )
   flags.DEFINE_string(
     'output',
@@ -28,7 +31,7 @@ def define_flags(values: flags.FlagValues) -> None:
     flag_values=values,
   )
   flags.DEFINE_bool(
-    'to_torch', False, 'Convert a run to PyTorch.', flag_values=values
+    'to_torch', False, 'Convert a run to a checkpoint.', flag_values=values
   )
   flags.mark_flags_as_required(['input', 'output'], flag_values=values)
 
@@ -43,5 +46,5 @@ def convert(values: flags.FlagValues) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-  """Runs the command; returns its exit status."""
+  """Runs the command, and returns its exit status."""
   return run(__doc__, define_flags, convert, argv)

@@ -32,7 +32,7 @@ def define_flags(values: flags.FlagValues) -> None:
     'weights',
     'averaged',
     ['averaged', 'raw'],
-    'Take the averaged weights or the raw ones, of a run that has both.',
+    'Take the averaged or the raw weights of a run that has both.',
     flag_values=values,
   )
   flags.DEFINE_string(
@@ -58,5 +58,5 @@ def evaluate(values: flags.FlagValues) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-  """Runs the command; returns its exit status."""
+  """Runs the command, and returns its exit status."""
   return run(__doc__, define_flags, evaluate, argv)

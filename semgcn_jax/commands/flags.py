@@ -1,4 +1,4 @@
-"""The flags of the commands: those of the Config, and what --help shows."""
+"""The flags of the commands: those of `Config`, others, and their --help."""
 
 import dataclasses
 import os
@@ -21,11 +21,11 @@ _DEFINE = {
 
 
 class UsageError(Exception):
-  """The command line cannot be understood; the message is one line."""
+  """A command line that cannot be understood; the message is one line."""
 
 
 def define_config_flags(values: flags.FlagValues, *names: str) -> None:
-  """Defines a flag for each named setting; without names, for all."""
+  """Defines a flag for each of the named settings; without names, for all."""
   for fields in fields_by_group().values():
     for field in fields:
       if not names or field.name in names:
@@ -34,6 +34,7 @@ def define_config_flags(values: flags.FlagValues, *names: str) -> None:
 
 
 def _help(field: dataclasses.Field) -> str:
+  """Makes the help of a setting, which ends with its choices."""
   choices = [choice for choice in field.metadata['choices'] if choice]
   return field.metadata['help'] + (
     f' One of {", ".join(choices)}.' if choices else ''
@@ -53,10 +54,10 @@ def config_flags(values: flags.FlagValues) -> dict[str, Any]:
 
 
 def config_from_flags(values: flags.FlagValues) -> Config:
-  """Makes the config of the preset, with the given flags in its place.
+  """Makes the config that the flags describe: a preset, and other settings.
 
   Raises:
-    UserError: A value is out of its range.
+    UserError: A setting is wrong, or the run that one names is damaged.
   """
   given = config_flags(values)
   return preset(given.pop('preset', Config.preset), **given)
@@ -68,13 +69,14 @@ def define_cache_flag(values: flags.FlagValues) -> None:
   flags.DEFINE_string(
     'compilation_cache',
     os.path.join(home, 'semgcn_jax'),
-    'Keep compiled programs in this folder, for a faster start; empty: do not.',
+    'Keep compiled programs in this folder, for a faster start; if empty, keep'
+    ' none.',
     flag_values=values,
   )
 
 
 def define_process_flags(values: flags.FlagValues) -> None:
-  """Defines the flags for `running.join_processes`."""
+  """Defines the flags of several processes, for `running.join_processes`."""
   flags.DEFINE_bool(
     'distributed',
     False,
@@ -89,7 +91,11 @@ def define_process_flags(values: flags.FlagValues) -> None:
     flag_values=values,
   )
   flags.DEFINE_integer(
-    'num_processes', None, 'Say how many processes.', 1, flag_values=values
+    'num_processes',
+    None,
+    'Say how many processes there are.',
+    1,
+    flag_values=values,
   )
   flags.DEFINE_integer(
     'process_id',
@@ -117,10 +123,14 @@ def define_which_flags(values: flags.FlagValues) -> None:
 
 
 def parse(values: flags.FlagValues, argv: Sequence[str]) -> None:
-  """Parses a command line; argv[0] is the program.
+  """Parses a command line.
+
+  Args:
+    values: The flags of the command, which get their values.
+    argv: The command line, of which argv[0] is the program.
 
   Raises:
-    UsageError: It cannot be understood.
+    UsageError: The command line cannot be understood.
   """
   flags.DEFINE_bool(
     'help', False, 'Show this help.', short_name='h', flag_values=values
@@ -143,9 +153,14 @@ def parse(values: flags.FlagValues, argv: Sequence[str]) -> None:
 def format_help(
   values: flags.FlagValues, description: str, program: str
 ) -> str:
-  """Describes a command and its flags, by group.
+  """Makes the text of --help: a command and its flags, by group.
 
-  The default of a setting is that of the chosen preset.
+  The default that it shows of a setting is that of the chosen preset.
+
+  Args:
+    values: The flags of the command, after parsing.
+    description: The sentences about the command.
+    program: The program, as it is called.
   """
   groups, own = {}, set(values)
   try:

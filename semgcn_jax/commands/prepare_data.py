@@ -1,7 +1,7 @@
-"""Makes the files that training reads from those that one can download.
+"""Makes the files that training reads from files that can be downloaded.
 
-With --verify it checks files instead: what they hold, and whether training can
-use them.
+With --verify it checks files instead: it says what they hold, and whether
+training can use them.
 """
 
 import pathlib
@@ -38,13 +38,16 @@ def define_flags(values: flags.FlagValues) -> None:
     flag_values=values,
   )
   flags.DEFINE_float(
-    'fps', 10, 'Keep so many frames per second of CMU.', flag_values=values
+    'fps',
+    10,
+    'Keep this many frames per second of CMU clips.',
+    flag_values=values,
   )
   flags.DEFINE_string(
     'rates',
     None,
-    'Read the frames per second of CMU clips that do not have 120 from this CSV'
-    ' file.',
+    'Read from this CSV file the frames per second of those CMU clips that do'
+    ' not have 120.',
     flag_values=values,
   )
   flags.DEFINE_enum(
@@ -66,25 +69,31 @@ def define_flags(values: flags.FlagValues) -> None:
   flags.DEFINE_string(
     'joint_set',
     '',
-    'Say which joints were detected; if empty, their number tells.',
+    'Say which set of joints was detected; if empty, their number tells.',
     flag_values=values,
   )
   flags.DEFINE_string(
     'cameras',
     '',
-    'Check a dataset of your own by the cameras in this JSON file.',
+    'With --verify, check your own dataset with the cameras of this JSON file.',
     flag_values=values,
   )
   flags.DEFINE_string(
     'skeleton',
     'h36m',
-    'Check a dataset of your own by this skeleton, a name or a JSON file.',
+    'With --verify, check your own dataset with the skeleton of this name or'
+    ' JSON file.',
     flag_values=values,
   )
 
 
 def prepare_data(values: flags.FlagValues) -> None:
-  """Makes or checks files, as the flags say."""
+  """Makes or checks files, as the flags say.
+
+  Raises:
+    SettingError: A flag is wrong.
+    UserError: A file is damaged or not usable.
+  """
   if bool(values.source) == bool(values.verify):
     raise SettingError('give `source` to make files, or `verify` to check some')
   if values.verify:
@@ -107,5 +116,5 @@ def prepare_data(values: flags.FlagValues) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-  """Runs the command; returns its exit status."""
+  """Runs the command, and returns its exit status."""
   return run(__doc__, define_flags, prepare_data, argv)

@@ -21,7 +21,7 @@ from semgcn_jax.commands.running import (
 from semgcn_jax.config import Config
 from semgcn_jax.paper.reproduce import reproduce
 
-# Flags that tell of a machine, not of the result.
+# Flags that belong to a machine: the report's command line leaves them out.
 _FOLDERS = ('workdir', 'data_dir', 'compilation_cache', 'cameras', 'skeleton')
 
 
@@ -44,7 +44,12 @@ def define_flags(values: flags.FlagValues) -> None:
 
 
 def retrain(values: flags.FlagValues, program: str) -> None:
-  """Retrains the methods that the flags choose."""
+  """Retrains the methods that the flags choose.
+
+  Args:
+    values: The flags; --preset may list several presets, with commas.
+    program: The program, as argv[0] names it.
+  """
   use_compilation_cache(values)
   overrides = config_flags(values)
   presets = overrides.pop('preset', Config.preset).split(',')
@@ -63,7 +68,7 @@ def retrain(values: flags.FlagValues, program: str) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-  """Runs the command; returns its exit status."""
+  """Runs the command, and returns its exit status."""
   argv = sys.argv if argv is None else argv
   command = functools.partial(retrain, program=argv[0])
   return run(__doc__, define_flags, command, argv)

@@ -1,4 +1,7 @@
-"""Runs a command: flags in, exit status out, a user's mistake in one line."""
+"""Runs a command, from its flags to its exit status.
+
+A mistake of the user ends it with a message of one line, not with a traceback.
+"""
 
 import contextlib
 import logging
@@ -26,10 +29,11 @@ def run(
   """Runs a command.
 
   Args:
-    description: What --help says first.
+    description: The sentences that --help begins with.
     define_flags: Defines the flags of the command.
     command: Does the work, given the flags.
-    argv: The command line, argv[0] the program; None takes that of the process.
+    argv: The command line, of which argv[0] is the program; None takes that of
+      the process.
 
   Returns:
     The exit status: 0, 1 for a mistake in a file, 2 for one in a flag, 130
@@ -64,8 +68,12 @@ def program_name(program: str) -> str:
 def with_dashes(message: str, values: flags.FlagValues) -> str:
   """Spells the settings that a message names as flags.
 
-  The library writes `epochs=0`, in backquotes. The user of a command reads
+  The library writes `epochs=0`, in backquotes; the user of a command reads
   --epochs=0.
+
+  Args:
+    message: The message.
+    values: The flags of the command; what is not among them stays.
   """
 
   def spell(match):
@@ -77,7 +85,10 @@ def with_dashes(message: str, values: flags.FlagValues) -> str:
 def use_compilation_cache(values: flags.FlagValues) -> None:
   """Keeps compiled programs for the next start, as --compilation_cache says.
 
-  JAX's own variable JAX_COMPILATION_CACHE_DIR comes first.
+  If JAX's own variable JAX_COMPILATION_CACHE_DIR is set, that counts instead.
+
+  Raises:
+    SettingError: The folder was given, and cannot be made.
   """
   folder = values.compilation_cache
   if not folder or 'JAX_COMPILATION_CACHE_DIR' in os.environ:
@@ -86,18 +97,23 @@ def use_compilation_cache(values: flags.FlagValues) -> None:
     os.makedirs(folder, exist_ok=True)
   except OSError as error:
     if values['compilation_cache'].using_default_value:
-      return  # It is only for speed.
+      return  # The cache only saves time, so a command works without it.
     raise SettingError(
       f'`compilation_cache={folder}`: {error.strerror}; name another folder'
     ) from error
-  import jax  # Commands that compile nothing do not wait for it.
+  # The import is here, as commands that compile nothing need not wait for it.
+  import jax
 
   jax.config.update('jax_compilation_cache_dir', folder)
   jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)
 
 
 def join_processes(values: flags.FlagValues) -> None:
-  """Makes this one of several processes, if the flags say so."""
+  """Makes this process one of several, if the flags say so.
+
+  Raises:
+    SettingError: The flags contradict each other, or some are missing.
+  """
   by_hand = values.coordinator, values.num_processes, values.process_id
   if any(value is not None for value in by_hand):
     if None in by_hand:
@@ -112,17 +128,19 @@ def join_processes(values: flags.FlagValues) -> None:
       )
   elif not values.distributed:
     return
-  from semgcn_jax.training import processes  # Commands without jax are faster.
+  # The import is here, as commands that need no JAX start faster without it.
+  from semgcn_jax.training import processes
 
   processes.join(*by_hand)
 
 
 @contextlib.contextmanager
 def _prepared() -> Iterator[None]:
-  """Sets what a command needs of its process, and puts it back after."""
+  """Sets what a command needs of its process, and restores it at the end."""
   # JAX would take most of a GPU at once, and up to 2 GB of the host for that.
   os.environ.setdefault('XLA_PYTHON_CLIENT_PREALLOCATE', 'false')
-  # jax and orbax tell every step; what matters reaches the user otherwise.
+  # JAX and Orbax log every step through absl. What matters, this package says
+  # itself: as exceptions, and as notes by its own logger.
   absl_logger, own_logger = (
     logging.getLogger(name) for name in ('absl', 'semgcn_jax')
   )
@@ -133,7 +151,7 @@ def _prepared() -> Iterator[None]:
   absl_logger.setLevel(logging.ERROR)
   sys.unraisablehook = _quiet_hook
   in_main = threading.current_thread() is threading.main_thread()
-  # A terminated command cleans up as an interrupted one does.
+  # A command that is terminated cleans up as one that is interrupted does.
   previous = (
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if in_main
@@ -150,18 +168,21 @@ def _prepared() -> Iterator[None]:
 
 
 def _quiet_hook(unraisable: Any) -> None:
-  """Silences the reads that go on when one array of a checkpoint is damaged."""
+  """Hides the errors of reads that go on after a checkpoint proved damaged."""
   if str(unraisable.exc_value) != 'Event loop is closed':
     sys.__unraisablehook__(unraisable)
 
 
 def _fail(program: str, message: str, status: int) -> int:
-  """Prints a line of error; returns the status, or ends a process of many."""
+  """Prints an error in one line, and returns the exit status.
+
+  A process of several ends here and now.
+  """
   sys.stdout.flush()
   print(f'{program}: {message}', file=sys.stderr)
   jax = sys.modules.get('jax')
   if jax is not None and jax.distributed.is_initialized():
-    # An orderly end would wait for the others, who wait for this process.
+    # An orderly end would wait for the others, which wait for this process.
     sys.stderr.flush()
     os._exit(status)
   return status

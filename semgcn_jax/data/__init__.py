@@ -1,1 +1,1 @@
-"""Datasets and files of poses: arrays in, pairs of 2D and 3D out."""
+"""Datasets: files of poses, read and made into pairs of 2D and 3D."""

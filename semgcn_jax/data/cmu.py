@@ -1,14 +1,14 @@
 """The benchmark on the CMU Graphics Lab Motion Capture Database.
 
 Every pose is seen by the four calibrated cameras of a Human3.6M subject, so
-that one benchmark on free data serves all models.
+that all models can be compared on data that is free.
 """
 
 import pathlib
 
 import numpy as np
 
-from semgcn_jax.cameras import H36M_SUBJECTS, h36m_cameras
+from semgcn_jax.cameras import H36M_SUBJECTS, Camera, h36m_cameras
 from semgcn_jax.config import DataConfig
 from semgcn_jax.data.h36m import read_h36m_keypoints
 from semgcn_jax.data.npz import read_poses_3d
@@ -16,14 +16,18 @@ from semgcn_jax.data.pairs import Source
 from semgcn_jax.errors import UserError
 
 TEST_SUBJECTS = ('S13', 'S35', 'S49', 'S135')
-MAX_OFFSET = 1.5  # Metres of the pelvis from the middle of its track.
+MAX_OFFSET = 1.5  # Metres that a pelvis may be away from its track's middle.
 
 
 def read(config: DataConfig) -> Source:
-  """Reads data_3d_cmu.npz: 16 joints, metres, z up, subjects S<CMU number>.
+  """Reads data_3d_cmu.npz and data_2d_cmu_<keypoints>.npz.
+
+  The poses have Human3.6M's 16 joints, in metres, z up; a subject is called S
+  and its number in the database. If the ground-truth 2D has no file, it is
+  projected from the 3D.
 
   Raises:
-    UserError: see `npz.read_poses_3d`.
+    UserError: A file is missing, damaged, or not in this layout.
   """
   path = pathlib.Path(config.data_dir) / 'data_3d_cmu.npz'
   poses_3d = {
@@ -44,11 +48,13 @@ def center(poses: np.ndarray) -> np.ndarray:
   """Keeps a clip in view: its pelvis stays within 1.5 m of the origin in x, y.
 
   Args:
-    poses: `[T, J, 3]`, metres, world frame, joint 0 the pelvis.
+    poses: Poses `[T, J, 3]` in the world frame, in metres; joint 0 is the
+      pelvis.
 
   Returns:
-    `[T, J, 3]` float64: the pelvis track minus its mean x and y, and offsets
-    longer than 1.5 m shortened to that; the other joints move along.
+    The moved poses, `[T, J, 3]` float64. The pelvis's track loses its mean x
+    and y, and what is then farther than 1.5 m from the origin is moved to that
+    distance; the other joints move along.
   """
   poses = poses.astype(np.float64)
   track = poses[:, :1, :2]
@@ -60,7 +66,8 @@ def center(poses: np.ndarray) -> np.ndarray:
   return moved
 
 
-def _cameras(subject: str, path: pathlib.Path):
+def _cameras(subject: str, path: pathlib.Path) -> tuple[Camera, ...]:
+  """Gives a subject the cameras of a Human3.6M subject, by its number."""
   try:
     number = int(subject.removeprefix('S'))
   except ValueError as error:

@@ -1,4 +1,4 @@
-"""A dataset of your own: any skeleton, any cameras, files like the others'."""
+"""A dataset of your own, with any skeleton and cameras, in the usual files."""
 
 import pathlib
 
@@ -15,7 +15,7 @@ def read(config: DataConfig) -> Source:
   `cameras`, and the split that of `train_subjects` and `test_subjects`.
 
   Raises:
-    SettingError: There is no such dataset, or no cameras are given.
+    SettingError: There is no such dataset, or its cameras are not given.
     UserError: A file is missing, damaged, or not in this layout.
   """
   path = pathlib.Path(config.data_dir) / f'data_3d_{config.dataset}.npz'

@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+from collections.abc import Sequence
 
 from semgcn_jax.cameras import load_cameras
 from semgcn_jax.config import DataConfig
@@ -15,12 +16,13 @@ DATASETS = {'synthetic': synthetic.read, 'h36m': h36m.read, 'cmu': cmu.read}
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-  """The splits of a dataset, targets in metres.
+  """The splits of a dataset, with targets in metres.
 
   Attributes:
     test: The pairs that are scored.
-    train: The pairs to train on; None if not asked for.
-    val: The pairs that choose the best epoch, if some are taken from `train`.
+    train: The pairs to train on; None if they were not asked for.
+    val: The pairs that choose the best epoch; None if no subjects are kept
+      aside for that.
   """
 
   test: Pairs
@@ -86,7 +88,7 @@ def load(
       ' either for training or for testing, once'
     )
 
-  def pairs(subjects, downsample):
+  def pairs(subjects: Sequence[str], downsample: int) -> Pairs:
     return make_pairs(
       source,
       skeleton,

@@ -1,4 +1,4 @@
-"""Human3.6M (Ionescu et al., PAMI 2014)."""
+"""The dataset Human3.6M (Ionescu et al., PAMI 2014)."""
 
 import pathlib
 
@@ -23,14 +23,14 @@ ACTIONS = (
 
 
 def is_corrupt(subject: str, action: str) -> bool:
-  """Tells whether a recording is the corrupt one, which is left out."""
+  """Tells whether this is the one corrupt recording, which is left out."""
   return (subject, action) == ('S11', 'Directions')
 
 
 def read(config: DataConfig) -> Source:
   """Reads data_3d_h36m.npz and data_2d_h36m_<keypoints>.npz.
 
-  Both may hold 32, 17 or 16 joints. Without a file of ground-truth 2D, it is
+  Both may hold 32, 17 or 16 joints. If the ground-truth 2D has no file, it is
   projected from the 3D.
 
   Raises:
@@ -58,9 +58,16 @@ def read(config: DataConfig) -> Source:
 def read_h36m_keypoints(config: DataConfig, dataset: str) -> Poses2D | None:
   """Reads the 2D of a dataset that has Human3.6M's joints.
 
+  Args:
+    config: The config, which names the folder and the keypoints.
+    dataset: The name of the dataset.
+
   Returns:
-    {subject: {action: [one [T, 16, 2] array of pixels per camera]}}; None to
-    project the 3D, see `npz.read_keypoints`.
+    {subject: {action: [one [T, 16, 2] array of pixels per camera]}}; None if
+    the 3D is to be projected instead, see `npz.read_keypoints`.
+
+  Raises:
+    UserError: The file is missing, damaged, or not in this layout.
   """
   poses, path = read_keypoints(config, dataset), keypoints_path(config, dataset)
   return poses and {

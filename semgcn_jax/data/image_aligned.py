@@ -1,6 +1,6 @@
-"""Targets scaled to the image, and the canonical size of a skeleton.
+"""Targets that are scaled to the image, and the canonical size of a skeleton.
 
-The paper's section 5.1, after Zhou et al. (arXiv:1704.02447).
+Both follow the paper's section 5.1, after Zhou et al. (arXiv:1704.02447).
 """
 
 import dataclasses
@@ -12,17 +12,25 @@ from semgcn_jax.skeleton import Skeleton, bone_vectors
 
 
 def bone_length_sum(positions: np.ndarray, skeleton: Skeleton) -> np.ndarray:
-  """Sums the bone lengths of poses `[..., J, D]`: `[...]`, in their unit."""
+  """Sums the bone lengths of each pose.
+
+  Args:
+    positions: Poses `[..., J, D]` in any unit.
+    skeleton: The skeleton of these J joints.
+
+  Returns:
+    The sums `[...]`, in the same unit.
+  """
   return np.linalg.norm(bone_vectors(positions, skeleton), axis=-1).sum(axis=-1)
 
 
 def canonical_length(train: Pairs, skeleton: Skeleton) -> float:
-  """Averages the sum of bone lengths over the training poses, metres."""
+  """Averages the sum of bone lengths over the training poses, in metres."""
   return float(bone_length_sum(train.targets, skeleton).mean(dtype=np.float64))
 
 
 def center_inputs(pairs: Pairs, skeleton: Skeleton) -> Pairs:
-  """Moves the root of every input to the origin."""
+  """Moves the root of every 2D input to the origin."""
   inputs = pairs.inputs - pairs.inputs[:, skeleton.root, None]
   return dataclasses.replace(pairs, inputs=inputs)
 
@@ -30,8 +38,13 @@ def center_inputs(pairs: Pairs, skeleton: Skeleton) -> Pairs:
 def image_aligned(pairs: Pairs, skeleton: Skeleton) -> Pairs:
   """Scales each target so that its x and y coincide with the input.
 
+  Args:
+    pairs: The pairs, with targets in metres.
+    skeleton: The skeleton of their joints.
+
   Returns:
-    Pairs with centred inputs and targets in units of the normalised screen.
+    The pairs with centred inputs, and targets in units of the normalised
+    screen.
   """
   pairs = center_inputs(pairs, skeleton)
   scale = bone_length_sum(pairs.inputs, skeleton) / bone_length_sum(

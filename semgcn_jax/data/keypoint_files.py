@@ -1,7 +1,7 @@
-"""Reads the 2D poses that detectors write, to Human3.6M's 16 joints.
+"""Reads the 2D poses that detectors write, as Human3.6M's 16 joints.
 
-Read are keypoints in COCO's format (results or annotations), OpenPose's,
-AlphaPose's and MMPose's.
+It knows the files of COCO (results and annotations), OpenPose, AlphaPose and
+MMPose.
 """
 
 import json
@@ -16,8 +16,8 @@ from semgcn_jax.errors import UserError, listed
 from semgcn_jax.joint_sets import JOINT_SETS
 from semgcn_jax.skeleton import H36M
 
-# The joint set by the number of keypoints, where the setting `joint_set` does
-# not name one. Sets of the whole body begin with the joints of the body.
+# {number of keypoints: joint set}, for when the setting `joint_set` names none.
+# The sets of the whole body, of 133 and 136, begin with the body's joints.
 BY_COUNT = {
   16: 'mpii',
   17: 'coco',
@@ -29,28 +29,30 @@ BY_COUNT = {
   136: 'halpe_26',
 }
 # The share of a view's frames that must have a person. With fewer, the numbers
-# in the file are probably no frames.
+# in the file probably do not count frames.
 MIN_DETECTED = 0.2
 
 
 def read_view(paths: Sequence[pathlib.Path], joint_set: str = '') -> np.ndarray:
   """Reads one camera's detections of one person.
 
-  Of several people in a frame the one with the highest sum of confidences is
-  taken. Joints that are not there are interpolated over time, confidence 0.
+  Of several people in a frame, the one with the highest sum of confidences is
+  taken. Joints that were not detected are interpolated over time, and keep
+  confidence 0.
 
   Args:
-    paths: One file for all frames, or one for each.
-    joint_set: A key of `JOINT_SETS`; '' tells it by the number of joints.
+    paths: One file for all frames, or one for each frame.
+    joint_set: The key of the joints in `JOINT_SETS`; '' lets their number tell.
 
   Returns:
-    `[T, 16, 3]` float32: pixels x and y, and confidence.
+    The poses, `[T, 16, 3]` float32: pixels x and y, and confidence.
 
   Raises:
-    UserError: These are no such files, or too few frames have a person.
+    UserError: A file is no such file, or damaged; or too few frames have a
+      person.
   """
   frames: dict[int, np.ndarray] = {}
-  names: dict[int, str] = {}  # Those of frames without a person too.
+  names: dict[int, str] = {}  # Frames without a person have a name here too.
   for path in paths:
     for name, people in _read(path):
       frame = _number(name, path)
@@ -65,8 +67,8 @@ def read_view(paths: Sequence[pathlib.Path], joint_set: str = '') -> np.ndarray:
           frames[frame] = person
   if not frames:
     raise UserError(f'{paths[0]}: no person in any frame')
-  # Frames count from 0 or 1. Where those without a person are not named, a
-  # view may seem to begin late; AlphaPose counts from '0.jpg'.
+  # Frames count from 0 or 1. A view may seem to begin later, since some files
+  # do not name frames without a person. AlphaPose counts from '0.jpg'.
   first = min(names)
   if first == 1 and names[1] in ('1.jpg', '1.png'):
     first = 0
@@ -97,15 +99,16 @@ def read_view(paths: Sequence[pathlib.Path], joint_set: str = '') -> np.ndarray:
 
 
 def to_16(detected: np.ndarray, joint_set: str) -> np.ndarray:
-  """Converts detections to Human3.6M's joints.
+  """Converts detections to Human3.6M's 16 joints.
 
   Args:
-    detected: `[T, J, 3]`, x, y, confidence; confidence 0 is not detected.
-    joint_set: A key of `JOINT_SETS`.
+    detected: Detections `[T, J, 3]`: pixels x and y, and confidence, which is
+      0 where a joint was not detected.
+    joint_set: The key of these J joints in `JOINT_SETS`.
 
   Returns:
-    `[T, 16, 3]`. A joint that several stand for is the mean of those detected;
-    its confidence is the mean of all.
+    Detections `[T, 16, 3]`. Where several joints stand for one, it is the mean
+    of those that were detected; its confidence is the mean of all.
   """
   result = np.zeros((len(detected), 16, 3))
   for joint, source in enumerate(JOINT_SETS[joint_set].sources):
@@ -118,14 +121,17 @@ def to_16(detected: np.ndarray, joint_set: str) -> np.ndarray:
 
 
 def interpolate(detected: np.ndarray, source: str) -> np.ndarray:
-  """Fills joints of confidence 0 linearly between the frames around.
+  """Interpolates joints of confidence 0 linearly between the frames around.
 
   Args:
-    detected: `[T, J, 3]`, x, y, confidence.
-    source: The file that it is from, for the message.
+    detected: Detections `[T, 16, 3]`: pixels x and y, and confidence.
+    source: The file that they are from, for the message.
+
+  Returns:
+    The detections, of which all x and y are filled in.
 
   Raises:
-    UserError: A joint is in no frame.
+    UserError: A joint is not detected in any frame.
   """
   result, frames = detected.copy(), np.arange(len(detected))
   for joint in range(detected.shape[1]):
@@ -143,7 +149,7 @@ def interpolate(detected: np.ndarray, source: str) -> np.ndarray:
 
 
 def _read(path: pathlib.Path) -> Iterator[tuple[str, list[np.ndarray]]]:
-  """Reads the name of every frame in a file, and `[J, 3]` of each person."""
+  """Reads the name of every frame, and each person's joints `[J, 3]` in it."""
   try:
     for name, people in _frames(json.loads(path.read_bytes()), path):
       people = [
@@ -167,33 +173,33 @@ def _read(path: pathlib.Path) -> Iterator[tuple[str, list[np.ndarray]]]:
 def _frames(
   content: Any, path: pathlib.Path
 ) -> Iterator[tuple[str, list[Any]]]:
-  """Finds the name of every frame, and the keypoints of each person."""
+  """Finds the name of every frame, and each person's keypoints in it."""
   match content:
-    case {'people': people}:  # OpenPose, AlphaPose's 'open': a frame.
+    case {'people': people}:  # A frame of OpenPose, or of AlphaPose's 'open'.
       yield path.name, [person['pose_keypoints_2d'] for person in people]
-    case {'bodies': people}:  # AlphaPose's 'cmu': a frame.
+    case {'bodies': people}:  # A frame of AlphaPose's 'cmu'.
       yield path.name, [person['joints'] for person in people]
-    case {'instance_info': frames}:  # MMPose's demos: a video.
+    case {'instance_info': frames}:  # A video of MMPose's demos.
       yield from _frames(frames, path)
-    case [{'frame_id': _, 'instances': _}, *_]:  # MMPose's inferencer: a video.
+    case [{'frame_id': _, 'instances': _}, *_]:  # A video of its inferencer.
       for frame in content:
         people = [_with_scores(person) for person in frame['instances']]
         yield str(int(frame['frame_id'])), people
-    case [{'keypoint_scores': _}, *_] | []:  # MMPose: a frame.
+    case [{'keypoint_scores': _}, *_] | []:  # A frame of MMPose.
       yield path.name, [_with_scores(person) for person in content]
-    case {'annotations': people, 'images': images}:  # COCO annotations.
+    case {'annotations': people, 'images': images}:  # Annotations of COCO.
       names = {image['id']: image['file_name'] for image in images}
       yield from ((name, []) for name in names.values())
       for person in people:
-        if 'keypoints' in person:  # Not in those of crowds.
+        if 'keypoints' in person:  # The annotation of a crowd has none.
           yield names[person['image_id']], [person['keypoints']]
-    case [{'image_id': _}, *_]:  # COCO results, AlphaPose.
+    case [{'image_id': _}, *_]:  # Results of COCO, or a video of AlphaPose.
       for person in content:
         yield str(person['image_id']), [person['keypoints']]
     case dict() if content and all(
       isinstance(frame, dict) and ('people' in frame or 'bodies' in frame)
       for frame in content.values()
-    ):  # AlphaPose's 'open' and 'cmu': all frames.
+    ):  # A video of AlphaPose's 'open' or 'cmu'.
       for name, frame in content.items():
         yield from _frames(frame, pathlib.Path(name))
     case _:
@@ -201,7 +207,7 @@ def _frames(
 
 
 def _number(name: str, path: pathlib.Path) -> int:
-  """Takes the number of 'video_000000000012_keypoints.json', which is 12."""
+  """Takes the last number of a name, 12 in 'video_0000012_keypoints.json'."""
   stem = pathlib.PurePath(name).stem if not name.isdigit() else name
   digits = re.findall(r'\d+', stem)
   if not digits or name.startswith('-') or len(digits[-1]) > 18:
@@ -209,7 +215,8 @@ def _number(name: str, path: pathlib.Path) -> int:
   return int(digits[-1])
 
 
-def _with_scores(person: dict) -> Any:
+def _with_scores(person: dict[str, Any]) -> np.ndarray:
+  """Joins the keypoints that MMPose writes with their scores, `[J, 3]`."""
   points = np.asarray(person['keypoints'], np.float64)[:, :2]
   scores = np.asarray(person['keypoint_scores'], np.float64)
   return np.concatenate([points, scores[:, None]], axis=1)

@@ -1,11 +1,15 @@
-"""Files in VideoPose3D's layout: npz archives of pickled dicts, read safely."""
+"""Files in VideoPose3D's layout: npz archives of pickled dicts, read safely.
+
+Nothing that a file holds is run: NumPy's own reader would run any function that
+a pickle names.
+"""
 
 import math
 import pathlib
 import pickle
 import re
 import zipfile
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -14,17 +18,21 @@ from semgcn_jax.errors import UserError
 from semgcn_jax.files import replacing
 from semgcn_jax.skeleton import Skeleton
 
-# {subject: {action: [T, J, 3]}} and {subject: {action: [one [T, J, 2] each]}}.
+# {subject: {action: [T, J, 3]}}, and the same with a list of [T, J, 2], one for
+# each camera.
 Poses3D = dict[str, dict[str, np.ndarray]]
 Poses2D = dict[str, dict[str, list[np.ndarray]]]
 
 
 def read_poses_3d(path: pathlib.Path) -> Poses3D:
-  """Reads `positions_3d`: {subject: {action: [T, J, 3]}}, metres, world frame.
+  """Reads the 3D poses of a file, which are under its key `positions_3d`.
+
+  Returns:
+    {subject: {action: [T, J, 3] float32}}, in metres, in the world frame.
 
   Raises:
-    UserError: no such file, cut off, not in this layout, or it holds anything
-      but arrays, dicts, lists, strings and numbers; none of it is run.
+    UserError: The file is missing, cut off, not in this layout, or holds
+      anything but arrays, dicts, lists, strings and numbers.
   """
   return {
     subject: {
@@ -36,11 +44,14 @@ def read_poses_3d(path: pathlib.Path) -> Poses3D:
 
 
 def read_poses_2d(path: pathlib.Path) -> Poses2D:
-  """Reads `positions_2d`: {subject: {action: [one [T, J, 2] per camera]}},
-  pixels. A third column, as of confidences, is left out.
+  """Reads the 2D poses of a file, which are under its key `positions_2d`.
+
+  Returns:
+    {subject: {action: [one [T, J, 2] float32 per camera]}}, in pixels. A third
+    column, as of confidences, is left out.
 
   Raises:
-    UserError: as `read_poses_3d`.
+    UserError: The file cannot be read, as with `read_poses_3d`.
   """
   poses = {}
   for subject, actions in _read_dicts(path, 'positions_2d').items():
@@ -56,7 +67,7 @@ def read_poses_2d(path: pathlib.Path) -> Poses2D:
 
 
 def keypoints_path(config: DataConfig, dataset: str) -> pathlib.Path:
-  """Names the file of a dataset's 2D, data_2d_<dataset>_<keypoints>.npz."""
+  """Makes the path of a dataset's 2D, data_2d_<dataset>_<keypoints>.npz."""
   name = f'data_2d_{dataset}_{config.keypoints}.npz'
   return pathlib.Path(config.data_dir) / name
 
@@ -64,9 +75,16 @@ def keypoints_path(config: DataConfig, dataset: str) -> pathlib.Path:
 def read_keypoints(config: DataConfig, dataset: str) -> Poses2D | None:
   """Reads data_2d_<dataset>_<keypoints>.npz; see `read_poses_2d`.
 
+  Args:
+    config: The config, which names the folder and the keypoints.
+    dataset: The name of the dataset.
+
   Returns:
-    The poses; None where the file of ground-truth 2D is missing, which is then
-    projected from the 3D.
+    The poses; None if the ground-truth 2D has no file, as it can be projected
+    from the 3D.
+
+  Raises:
+    UserError: The file of detections is missing, or a file is damaged.
   """
   path = keypoints_path(config, dataset)
   if config.keypoints == 'gt' and not path.exists():
@@ -75,19 +93,26 @@ def read_keypoints(config: DataConfig, dataset: str) -> Poses2D | None:
 
 
 def write_poses_3d(poses: Poses3D, path: pathlib.Path) -> None:
-  """Writes what `read_poses_3d` reads; see `_write`."""
+  """Writes a file that `read_poses_3d` reads.
+
+  Raises:
+    UserError: The file cannot be written; what was there stays.
+  """
   _write(path, positions_3d=poses)
 
 
 def write_poses_2d(
   poses: Poses2D, skeleton: Skeleton, path: pathlib.Path
 ) -> None:
-  """Writes what `read_poses_2d` reads, and metadata; see `_write`.
+  """Writes a file that `read_poses_2d` reads, with VideoPose3D's metadata.
 
   Args:
-    poses: the poses.
-    skeleton: of their joints.
-    path: the file.
+    poses: The poses to write.
+    skeleton: The skeleton of their joints.
+    path: The file to write.
+
+  Raises:
+    UserError: The file cannot be written; what was there stays.
   """
   metadata = {
     'num_joints': skeleton.num_joints,
@@ -97,12 +122,14 @@ def write_poses_2d(
 
 
 def _write(path: pathlib.Path, **objects: dict) -> None:
-  """Writes dicts to an npz archive.
+  """Writes dicts to an npz archive, as a whole or not at all.
 
   Raises:
-    UserError: it cannot be written; nothing is left under the final name.
+    UserError: The archive cannot be written; what was there stays.
   """
-  arrays = {k: np.array(value, dtype=object) for k, value in objects.items()}
+  arrays: dict[str, Any] = {
+    key: np.array(value, dtype=object) for key, value in objects.items()
+  }
   try:
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary, open(temporary, 'wb') as file:
@@ -114,6 +141,7 @@ def _write(path: pathlib.Path, **objects: dict) -> None:
 
 
 def _read_dicts(path: pathlib.Path, key: str) -> dict[str, dict[str, Any]]:
+  """Reads {subject: {action: poses}}, of which the poses are still to check."""
   subjects = _read(path, key)
   for name, value in ((key, subjects), *_items(subjects)):
     if not isinstance(value, dict) or not value:
@@ -129,6 +157,7 @@ def _items(value: Any) -> list[tuple[Any, Any]]:
 
 
 def _array(value: Any, columns: tuple[int, ...], where: str) -> np.ndarray:
+  """Checks that a value is an array of poses, and makes it float32."""
   if (
     not isinstance(value, np.ndarray)
     or value.dtype.kind not in 'iuf'
@@ -140,7 +169,7 @@ def _array(value: Any, columns: tuple[int, ...], where: str) -> np.ndarray:
 
 
 def _read(path: pathlib.Path, key: str) -> Any:
-  """The object under `key` of an npz archive."""
+  """Reads the object under a key of an npz archive."""
   try:
     with zipfile.ZipFile(path) as archive:
       with archive.open(f'{key}.npy') as file:
@@ -162,6 +191,7 @@ def _read(path: pathlib.Path, key: str) -> Any:
 
 
 def _read_npy(file: Any) -> Any:
+  """Reads the one object that an npy file holds as a pickle."""
   version = np.lib.format.read_magic(file)
   read_header = {
     (1, 0): np.lib.format.read_array_header_1_0,
@@ -172,20 +202,24 @@ def _read_npy(file: Any) -> Any:
   shape, _, dtype = read_header[version](file)
   if not dtype.hasobject or shape != ():
     raise ValueError('not a pickled dict')
-  # latin1 reads what Python 2 wrote.
+  # Python 2 pickled text and arrays as bytes, which latin1 keeps as they are.
   return _finished(_Unpickler(file, encoding='latin1').load())
 
 
 class _Refused(Exception):
-  """The pickle asks for something that no file of poses needs."""
+  """A pickle's request for something that no file of poses needs."""
 
 
 # NumPy's own functions would let a pickle make arrays of any type over any
-# bytes, which is enough to crash or to run code. These stand in for them.
+# bytes, which is enough to crash or to run code. The following classes and
+# functions stand in for them.
 
 
 class _Dtype:
-  """Numbers, strings, or objects; only the byte order can be set."""
+  """A stand-in for `numpy.dtype`: numbers, strings or objects.
+
+  A pickle can set nothing of it but the byte order.
+  """
 
   def __init__(self, code: str, *flags: Any):
     del flags
@@ -199,11 +233,11 @@ class _Dtype:
 
 
 class _Array:
-  """An array whose content comes with __setstate__."""
+  """A stand-in for `numpy.ndarray`, whose content comes with __setstate__."""
 
   def __init__(self, *arguments: Any):
     del arguments
-    self.value = None
+    self.value: Any = None
 
   def __setstate__(self, state: tuple) -> None:
     _, shape, stub, fortran, data = state
@@ -217,8 +251,12 @@ class _Array:
 
 
 def _from_bytes(
-  data: bytes, stub: _Dtype, shape: tuple[int, ...], order: str = 'C'
+  data: bytes,
+  stub: _Dtype,
+  shape: tuple[int, ...],
+  order: Literal['C', 'F'] = 'C',
 ) -> np.ndarray:
+  """Makes an array of bytes, which must be exactly as many as it needs."""
   if stub.dtype.hasobject:
     raise _Refused('it holds an array of objects')
   if math.prod(shape) * stub.dtype.itemsize != len(data):
@@ -226,19 +264,21 @@ def _from_bytes(
   return np.frombuffer(data, stub.dtype).reshape(shape, order=order)
 
 
-def _from_buffer(data, stub, shape, order) -> _Array:
+def _from_buffer(data: Any, stub: _Dtype, shape: Any, order: Any) -> _Array:
+  """Stands in for NumPy's `_frombuffer`, which protocol 5 needs."""
   array = _Array()
   array.value = _from_bytes(bytes(data), stub, shape, order)
   return array
 
 
 def _scalar(stub: _Dtype, data: bytes | str) -> Any:
+  """Stands in for NumPy's `scalar`, and makes a number of Python's own."""
   data = data.encode('latin1') if isinstance(data, str) else data
   return _from_bytes(data, stub, ()).item()
 
 
 def _latin1_bytes(text: str, encoding: str) -> bytes:
-  """How protocol 2 spells bytes; _codecs.encode without its other codecs."""
+  """Makes bytes as protocol 2 spells them: by `_codecs.encode`, of latin1."""
   if encoding != 'latin1':
     raise _Refused(f'it asks for the codec {encoding!r:.40}')
   return text.encode('latin1')
@@ -249,7 +289,7 @@ _SAFE = {
   ('numpy', 'dtype'): _Dtype,
   ('_codecs', 'encode'): _latin1_bytes,
 }
-# NumPy 1 and 2 name the same functions differently.
+# NumPy 1 and 2 have the same functions in modules of different names.
 for _module in ('numpy.core', 'numpy._core'):
   _SAFE[f'{_module}.multiarray', '_reconstruct'] = _Array
   _SAFE[f'{_module}.multiarray', 'scalar'] = _scalar
@@ -257,9 +297,10 @@ for _module in ('numpy.core', 'numpy._core'):
 
 
 class _Unpickler(pickle.Unpickler):
-  """Admits arrays, dicts, lists, strings and numbers."""
+  """An unpickler that admits arrays, dicts, lists, strings and numbers."""
 
   def find_class(self, module: str, name: str) -> Any:
+    """Finds what stands in for a function, or refuses to call it."""
     try:
       return _SAFE[module, name]
     except KeyError:
@@ -269,7 +310,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _finished(value: Any) -> Any:
-  """Replaces the stand-ins by their arrays."""
+  """Replaces the stand-ins in a value, at any depth, by their arrays."""
   if isinstance(value, _Array):
     return _finished(value.value)
   if isinstance(value, dict):

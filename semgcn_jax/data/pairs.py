@@ -1,4 +1,4 @@
-"""Pairs of 2D input and 3D target from poses and cameras."""
+"""Pairs of 2D input and 3D target, made from poses and cameras."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,16 +18,16 @@ from semgcn_jax.skeleton import Skeleton
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-  """What a dataset's file holds, and how it is split.
+  """The content of a dataset's files, and its standard split.
 
   Attributes:
-    name: the file, for messages.
-    poses_3d: {subject: {action: [T, J, 3]}}, metres, world frame.
-    poses_2d: {subject: {action: [[T, J, 2] per camera]}}, pixels; None: the
-      projections of `poses_3d`.
-    cameras: {subject: its cameras}, '*' for all others.
-    train_subjects: the standard split.
-    test_subjects: the standard split.
+    name: The name of the file of 3D poses, for messages.
+    poses_3d: {subject: {action: [T, J, 3]}}, in metres, in the world frame.
+    poses_2d: {subject: {action: [one [T, J, 2] per camera]}}, in pixels; None
+      stands for the projections of `poses_3d`.
+    cameras: {subject: its cameras}; '*' stands for all other subjects.
+    train_subjects: The training subjects of the standard split, if it has one.
+    test_subjects: The test subjects of the standard split, if it has one.
   """
 
   name: str
@@ -38,22 +38,26 @@ class Source:
   test_subjects: tuple[str, ...]
 
   def cameras_of(self, subject: str) -> Sequence[Camera] | None:
+    """Finds the cameras of a subject; None if it has none."""
     return self.cameras.get(subject, self.cameras.get('*'))
 
 
 @dataclasses.dataclass(frozen=True)
 class Pairs:
-  """Network inputs and targets.
+  """Pairs of a network's input and target.
 
   Attributes:
-    inputs: `[N, J, 2]` float32, normalised screen.
-    targets: `[N, J, 3]` float32, metres, camera frame, root at the origin.
-    roots: `[N, 3]` float32, where the root is, metres, camera frame.
-    cameras: `[N]` int32, index into `camera_list`.
-    actions: `[N]` int32, index into `action_names`.
-    action_names: sorted.
-    camera_list: every camera that sees a pose.
-    num_cut: views that were cut because their 2D had another length.
+    inputs: The 2D, `[N, J, 2]` float32, on the normalised screen.
+    targets: The 3D, `[N, J, 3]` float32, in metres, in the camera frame moved
+      so that the root is its origin.
+    roots: The place of each root, `[N, 3]` float32, in metres, in the camera
+      frame.
+    cameras: The index of each pair's camera in `camera_list`, `[N]` int32.
+    actions: The index of each pair's action in `action_names`, `[N]` int32.
+    action_names: The names of the actions, sorted.
+    camera_list: Every camera that sees a pose.
+    num_cut: The number of views that were cut because their 2D and 3D had not
+      the same length.
   """
 
   inputs: np.ndarray
@@ -70,7 +74,7 @@ class Pairs:
 
 
 def action_name(action: str) -> str:
-  """'Walking 1' -> 'Walking'."""
+  """Takes the name of an action from that of a clip: Walking of 'Walking 1'."""
   return action.split(' ')[0]
 
 
@@ -82,19 +86,23 @@ def make_pairs(
   actions: Sequence[str],
   downsample: int,
 ) -> Pairs:
-  """Every chosen pose as seen by every camera.
+  """Pairs every chosen pose with what each of its cameras sees of it.
 
   Args:
-    source: the poses.
-    skeleton: of the poses.
-    subjects: subjects to use.
-    actions: names to use; empty: all.
-    downsample: use every n-th frame.
+    source: The poses and their cameras.
+    skeleton: The skeleton of the poses.
+    subjects: The subjects to take.
+    actions: The names of the actions to take; if empty, all are taken.
+    downsample: The step from a frame that is taken to the next.
+
+  Returns:
+    The pairs, ordered by subject, clip, camera and frame.
 
   Raises:
-    SettingError: a subject or action that the source lacks.
-    UserError: a clip without frames; poses that are not numbers, do not fit
-      the skeleton, or lie behind a camera; 2D of other poses than the 3D.
+    SettingError: The source lacks a subject or an action.
+    UserError: A clip has no frames, poses are not numbers, do not fit the
+      skeleton or lie behind a camera, or the 2D is not of the same clips and
+      cameras as the 3D.
   """
   for subject in subjects:
     if subject not in source.poses_3d:
@@ -139,7 +147,8 @@ def make_pairs(
   action_names = tuple(sorted({name for name, _ in names}))
   camera_list = tuple(dict.fromkeys(cameras))
 
-  def for_each_pose(indices):
+  def for_each_pose(indices: Sequence[int]) -> np.ndarray:
+    """Repeats the index of a view for each of its poses."""
     counts = [count for _, count in names]
     return np.repeat(np.array(indices, np.int32), counts)
 
@@ -158,7 +167,15 @@ def make_pairs(
 def _views(
   source: Source, subject: str, action: str, where: str
 ) -> Iterator[tuple[Camera, np.ndarray, np.ndarray]]:
-  """(camera, [T, J, 3] camera frame, [T', J, 2] pixels) of every camera."""
+  """Gives each camera of a clip, with the clip's poses in 3D and 2D.
+
+  Yields:
+    The camera, the poses `[T, J, 3]` in its frame in metres, and the pixels
+    `[T', J, 2]` that it sees, of which there may be more or fewer.
+
+  Raises:
+    UserError: The clip has no cameras, or lacks 2D; or it is behind a camera.
+  """
   cameras = source.cameras_of(subject)
   if cameras is None:
     raise UserError(
@@ -188,6 +205,7 @@ def _views(
 
 
 def _check(poses: np.ndarray, skeleton: Skeleton, where: str) -> None:
+  """Raises a UserError if poses do not fit a skeleton or are not numbers."""
   if poses.shape[1] != skeleton.num_joints:
     raise UserError(
       f'{where} has {poses.shape[1]} joints, the skeleton'

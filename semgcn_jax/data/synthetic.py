@@ -1,9 +1,10 @@
-"""A made dataset: people who move, seen by the Human3.6M cameras.
+"""A dataset that is computed: people who move, seen by Human3.6M's cameras.
 
-Forward kinematics of joint angles within anatomical limits along smooth paths.
-The bits are the same on every machine: random numbers are raw PCG64 output, and
-everything else is elementwise +, -, *, / and square roots, which IEEE 754
-rounds alike everywhere; sines come from a polynomial, not from a library.
+Their joint angles follow smooth random paths within anatomical limits; forward
+kinematics turns them into positions. The bits are the same on every machine:
+random numbers are made of PCG64's raw output, and everything else is
+elementwise +, -, *, / and square roots, which IEEE 754 rounds alike everywhere.
+Sines come from a polynomial, as those of libraries differ.
 """
 
 import dataclasses
@@ -19,12 +20,14 @@ from semgcn_jax.skeleton import H36M
 
 RATE = 10  # Frames per second.
 FRAMES = 25  # Per clip.
+# The number of clips of each family, for every subject.
 CLIPS = {'S1': 4, 'S5': 4, 'S6': 4, 'S7': 4, 'S8': 4, 'S9': 3, 'S11': 2}
 TRAIN_SUBJECTS = ('S1', 'S5', 'S6', 'S7', 'S8')
 TEST_SUBJECTS = ('S9', 'S11')
 
-# A person in the neutral pose, arms hanging: x right, y forward, z up, metres.
-# Offset of each joint from its parent, in the joint order of `H36M`.
+# The offset of each joint from its parent, in the joint order of `H36M`, of a
+# person in the neutral pose, with hanging arms: x right, y forward, z up, in
+# metres.
 OFFSETS = np.array(
   [
     (0.0, 0.0, 0.0),  # Pelvis
@@ -46,9 +49,10 @@ OFFSETS = np.array(
   ]
 )
 
-# Limits in degrees: {bone: (flexion, abduction, twist)}, each (low, high). The
-# bone is named after the joint at its end, without the side. Flexion moves
-# forward, abduction away from the body (upwards for the shoulder).
+# The limits of the angles in degrees: {bone: (flexion, abduction, twist)}, each
+# of them (low, high). A bone is named after the joint at its end, without the
+# side. Flexion moves it forward, abduction away from the body (upwards for the
+# shoulder).
 LIMITS = {
   'Pelvis': ((-15, 50), (-15, 15), (0, 0)),
   'Hip': ((0, 0), (0, 0), (0, 0)),
@@ -61,21 +65,23 @@ LIMITS = {
   'Elbow': ((-50, 170), (-10, 120), (-60, 60)),
   'Wrist': ((0, 145), (0, 0), (0, 0)),
 }
-_UPRIGHT = ('Pelvis', 'Spine', 'Thorax', 'Head')  # Bend forwards about -x.
+# The bones that point up, and so bend forwards by a turn about -x.
+_UPRIGHT = ('Pelvis', 'Spine', 'Thorax', 'Head')
 
 
 @dataclasses.dataclass(frozen=True)
 class Family:
-  """A kind of motion. Angles in degrees, (right, left) for paired bones.
+  """A kind of motion, with angles in degrees.
 
   Attributes:
-    pose: {bone: ((flexion, abduction, twist) right, the same left)}, the middle
-      of the motion; one triple for bones of the middle.
-    swing: {bone: (flexion amplitude, phase right, phase left)}, phases in
-      cycles.
-    rate: cycles per second of the swing.
-    speed: of walking, metres per second.
-    wander: size of the slow random motion of every angle, degrees.
+    pose: The pose in the middle of the motion: {bone: (flexion, abduction,
+      twist)}, or a pair of such triples, right and left, for a bone that the
+      body has twice.
+    swing: The bones that swing: {bone: (amplitude of the flexion, phase on the
+      right, phase on the left)}, with phases in cycles.
+    rate: The cycles of the swing per second.
+    speed: The speed of walking, in metres per second.
+    wander: The size of the slow random motion of every angle.
   """
 
   pose: dict = dataclasses.field(default_factory=dict)
@@ -85,7 +91,7 @@ class Family:
   wander: float = 12.0
 
 
-_DOWN = (5, 5, 0)
+_DOWN = (5, 5, 0)  # The angles of an arm that hangs.
 FAMILIES = {
   'Walking': Family(
     pose={'Knee': ((8, 2, 0),) * 2, 'Ankle': ((-25, 0, 0),) * 2},
@@ -202,10 +208,10 @@ FAMILIES = {
 
 
 def read(config: DataConfig) -> Source:
-  """The dataset; it has one form, whatever the config's seed.
+  """Makes the dataset, which is the same whatever the seed of a run.
 
   Raises:
-    SettingError: other keypoints than 'gt'.
+    SettingError: The keypoints are others than 'gt'.
   """
   choose('keypoints', config.keypoints, {'gt': None})
   return Source(
@@ -219,7 +225,15 @@ def read(config: DataConfig) -> Source:
 
 
 def generate(seed: int) -> Poses3D:
-  """Makes the poses: {subject: {'<family> <clip>': [25, 16, 3]}}, metres."""
+  """Makes the poses of all subjects.
+
+  Args:
+    seed: The seed of the random numbers.
+
+  Returns:
+    {subject: {'<family> <clip>': [25, 16, 3] float32}}, in metres, in the world
+    frame, z up.
+  """
   random = _Random(seed)
   poses = {}
   for subject, clips in CLIPS.items():
@@ -233,19 +247,20 @@ def generate(seed: int) -> Poses3D:
 
 
 class _Random:
-  """Uniform numbers whose bits no NumPy release or machine changes."""
+  """A source of random numbers that no NumPy release or machine changes."""
 
   def __init__(self, seed: int):
     self._bits = np.random.PCG64(seed)
 
   def uniform(self, low, high, *shape: int) -> np.ndarray:
+    """Draws an array of this shape, uniformly from low to high."""
     raw = self._bits.random_raw(int(np.prod(shape, dtype=int)))
     unit = (raw >> np.uint64(11)).astype(np.float64) * 2.0**-53
     return low + unit.reshape(shape) * (np.asarray(high) - low)
 
 
 def _sin_cos(degrees: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-  """Sine and cosine by their Taylor series, to 1e-13."""
+  """Computes sine and cosine by their Taylor series, to 1e-13."""
   x = (degrees - 360 * np.rint(degrees / 360)) * (3.141592653589793 / 180)
   square = x * x
   sin, cos = np.ones_like(x), np.ones_like(x)
@@ -256,7 +271,7 @@ def _sin_cos(degrees: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _body(random: _Random) -> np.ndarray:
-  """`[16, 3]` offsets of a person: own height, own symmetric proportions."""
+  """Makes the offsets `[16, 3]` of a person of random size and proportions."""
   factors = random.uniform(0.92, 1.08, H36M.num_joints)
   for left, right in zip(H36M.left, H36M.right, strict=True):
     factors[left] = factors[right]
@@ -264,9 +279,9 @@ def _body(random: _Random) -> np.ndarray:
 
 
 def _clip(family: Family, offsets: np.ndarray, random: _Random) -> np.ndarray:
-  """`[T, 16, 3]` float32, metres, world frame, z up."""
+  """Makes a clip `[T, 16, 3]` float32, in metres, in the world frame, z up."""
   time = np.arange(FRAMES) / RATE
-  mirrored = random.uniform(0, 1) < 0.5
+  mirrored = bool(random.uniform(0, 1) < 0.5)
   angles = _angles(family, time, mirrored, random)
   heading = random.uniform(0, 360) + random.uniform(-25, 25) * time
   heading = heading + _smooth(time, random, 20.0)
@@ -282,7 +297,7 @@ def _clip(family: Family, offsets: np.ndarray, random: _Random) -> np.ndarray:
 
 
 def _smooth(time: np.ndarray, random: _Random, size, *shape) -> np.ndarray:
-  """Slow random paths `[T, *shape]` around zero, of about the given size."""
+  """Makes slow random paths `[T, *shape]` around zero, of about this size."""
   frequency = random.uniform(0.05, 0.5, 3, *shape)
   phase = random.uniform(0, 1, 3, *shape)
   weight = random.uniform(0.3, 1, 3, *shape)
@@ -296,7 +311,17 @@ def _smooth(time: np.ndarray, random: _Random, size, *shape) -> np.ndarray:
 def _angles(
   family: Family, time: np.ndarray, mirrored: bool, random: _Random
 ) -> np.ndarray:
-  """`[T, 16, 3]` flexion, abduction, twist of every bone, within the limits."""
+  """Makes the angles of every bone along a clip, within the limits.
+
+  Args:
+    family: The kind of motion.
+    time: The time of each frame, `[T]`, in seconds.
+    mirrored: Whether left and right are exchanged.
+    random: The source of random numbers.
+
+  Returns:
+    Flexion, abduction and twist of the bones, `[T, 16, 3]`, in degrees.
+  """
   bones = [joint.lstrip('LR') for joint in H36M.joints]
   side = np.array([j in H36M.left for j in range(H36M.num_joints)]) ^ mirrored
   limits = np.array([LIMITS[bone] for bone in bones], np.float64)
@@ -316,15 +341,16 @@ def _angles(
 def _forward_kinematics(
   angles: np.ndarray, heading: np.ndarray, offsets: np.ndarray
 ) -> np.ndarray:
-  """Joint positions relative to the pelvis.
+  """Computes the positions of the joints relative to the pelvis.
 
   Args:
-    angles: `[T, 16, 3]`, degrees; how each bone is turned against its parent.
-    heading: `[T]`, degrees about the vertical.
-    offsets: `[16, 3]`, metres.
+    angles: The turn of each bone against its parent, `[T, 16, 3]`: flexion,
+      abduction and twist, in degrees.
+    heading: The turn of the person about the vertical, `[T]`, in degrees.
+    offsets: The offset of each joint from its parent, `[16, 3]`, in metres.
 
   Returns:
-    `[T, 16, 3]`, metres, z up.
+    The positions `[T, 16, 3]`, in metres, z up.
   """
   sign = np.ones((H36M.num_joints, 3))
   for j, joint in enumerate(H36M.joints):
@@ -347,7 +373,7 @@ def _forward_kinematics(
 
 
 def _from_euler(degrees: np.ndarray) -> np.ndarray:
-  """x, then y, then z rotation `[..., 3]` -> quaternions `[..., 4]`."""
+  """Makes quaternions `[..., 4]` of turns `[..., 3]` about x, then y, z."""
   sin, cos = _sin_cos(degrees / 2)
   x, y, z = np.zeros((3, *degrees.shape[:-1], 4))
   for axis, quaternion in enumerate((x, y, z)):
@@ -357,7 +383,7 @@ def _from_euler(degrees: np.ndarray) -> np.ndarray:
 
 
 def _multiply(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-  """Product of quaternions `[..., 4]`, w first."""
+  """Multiplies quaternions `[..., 4]`, w first."""
   w, x, y, z = (a[..., i] for i in range(4))
   s, p, q, r = (b[..., i] for i in range(4))
   return np.stack(

@@ -25,7 +25,7 @@ def evaluate_run(
     which: 'best', 'last' or the number of an epoch.
     overrides: Settings that replace those of the run's config.
     averaged: Whether to take the averaged weights, if the run has some.
-    seed: The only seed to score, of a run that has several; None scores all.
+    seed: The only seed to score, for a run that has several; None scores all.
 
   Returns:
     What `scores.evaluate` returns, with 'epoch' and 'num_params'.
@@ -42,7 +42,8 @@ def evaluate_run(
   skeleton, train = network.skeleton, None
   test = load(config.data, skeleton, train=False).test
   if config.calibrates:
-    # Of the poses that the run was trained on, wherever they lie now.
+    # The scale is that of the poses that the run was trained on, wherever they
+    # lie now.
     own = network.config.replace(data_dir=config.data.data_dir)
     train = load(own.data, skeleton).train
   score = make_score(config, skeleton, train, num_seeds=num_seeds)

@@ -1,4 +1,4 @@
-"""Pose errors, per pose, so that every average is taken over exact counts.
+"""Errors of each pose by itself, so that averages are over exact counts.
 
 All functions take predictions and targets `[..., J, 3]` in metres, both with
 the root joint at the origin unless said otherwise, and return `[...]`. They
@@ -11,22 +11,25 @@ import jax.numpy as jnp
 
 Array = jax.Array
 
-_TINY = 1e-30  # Keeps the scale of a prediction that is one point finite.
+_TINY = 1e-30  # This keeps the scale of a prediction that is one point finite.
 
 
 def joint_errors(predicted: Array, target: Array) -> Array:
-  """Euclidean distance of every joint, `[..., J]`, metres."""
+  """Measures the distance of every joint, `[..., J]`, metres."""
   chex.assert_equal_shape([predicted, target])
   return jnp.linalg.norm(predicted - target, axis=-1)
 
 
 def mpjpe(predicted: Array, target: Array) -> Array:
-  """Mean per joint position error, metres (Protocol 1)."""
+  """Computes MPJPE, the mean per joint position error, metres (Protocol 1)."""
   return joint_errors(predicted, target).mean(axis=-1)
 
 
 def n_mpjpe(predicted: Array, target: Array) -> Array:
-  """MPJPE after the best scaling of each prediction (arXiv:1804.01110)."""
+  """Computes the MPJPE after the best scaling of each prediction, metres.
+
+  This is the N-MPJPE of arXiv:1804.01110.
+  """
   chex.assert_equal_shape([predicted, target])
   scale = jnp.sum(predicted * target, axis=(-2, -1), keepdims=True)
   size = jnp.sum(jnp.square(predicted), axis=(-2, -1), keepdims=True)
@@ -35,7 +38,7 @@ def n_mpjpe(predicted: Array, target: Array) -> Array:
 
 
 def p_mpjpe(predicted: Array, target: Array) -> Array:
-  """MPJPE after rigid alignment with scale, no reflection (Protocol 2)."""
+  """Computes the MPJPE after `procrustes_align`, metres (Protocol 2)."""
   return mpjpe(procrustes_align(predicted, target), target)
 
 
@@ -43,11 +46,11 @@ def procrustes_align(predicted: Array, target: Array) -> Array:
   """Moves each prediction onto its target by the best similarity transform.
 
   Args:
-    predicted: `[..., J, 3]`, anywhere.
-    target: `[..., J, 3]`.
+    predicted: The predictions, `[..., J, 3]`, the root anywhere.
+    target: The targets, `[..., J, 3]`, the root anywhere.
 
   Returns:
-    `[..., J, 3]`: scaled, rotated (never mirrored) and shifted predictions
+    The predictions, `[..., J, 3]`, scaled, rotated (never mirrored) and shifted
     (Umeyama, 1991).
   """
   chex.assert_equal_shape([predicted, target])
@@ -65,13 +68,13 @@ def procrustes_align(predicted: Array, target: Array) -> Array:
 
 
 def pck(predicted: Array, target: Array, threshold: float = 0.15) -> Array:
-  """Percentage of joints closer than the threshold in metres."""
+  """Computes the percentage of joints closer than the threshold, metres."""
   closer = joint_errors(predicted, target) < threshold
   return 100 * closer.mean(axis=-1)
 
 
 def auc(predicted: Array, target: Array) -> Array:
-  """Mean PCK over the thresholds 0, 5, ..., 150 mm (arXiv:1611.09813)."""
+  """Averages PCK over the thresholds 0, 5, ..., 150 mm (arXiv:1611.09813)."""
   thresholds = jnp.linspace(0, 0.15, 31)
   closer = joint_errors(predicted, target)[..., None] < thresholds
   return 100 * closer.mean(axis=(-2, -1))

@@ -1,13 +1,14 @@
 """Published results on Human3.6M, printed beside ours.
 
-The paper: arXiv:1904.03345, tables 1 to 3, MPJPE in mm. The released code: the
-table of its README, mean over actions, Protocol 1 and Protocol 2 in mm.
+Those of the paper, arXiv:1904.03345, are from its Tables 1 to 3: MPJPE in mm.
+Those of the released code are from the table of its README: means over actions,
+by Protocol 1 and Protocol 2, in mm.
 """
 
 from semgcn_jax.config import DataConfig, ModelConfig
 from semgcn_jax.data.h36m import ACTIONS
 
-# {(row, keypoints): MPJPE of each action}, the paper's Table 2.
+# From the paper's Table 2: {(row, keypoints): the MPJPE of each action}.
 PER_ACTION = {
   ('SemGCN', 'gt'): (
     *(37.8, 49.4, 37.6, 40.9, 45.1, 41.4, 40.1, 48.3),
@@ -19,8 +20,8 @@ PER_ACTION = {
   ),
 }
 
-# {method: MPJPE of each action, then their mean}, the other methods in Table 2.
-# None stands for what is not legible in the copy of the paper at hand.
+# From the paper's Table 2, other methods: {method: the MPJPE of each action,
+# then their mean}. What is not legible in the copy of the paper at hand is None.
 OTHERS = {
   'Ionescu et al., PAMI 2016': (
     *(132.7, 183.6, 132.3, None, 162.1, 205.9, 150.6, 171.3),
@@ -80,7 +81,7 @@ OTHERS = {
   ),
 }
 
-# {(row, keypoints): mean MPJPE}, the paper's Tables 1 and 3.
+# From the paper's Tables 1 and 3: {(row, keypoints): the mean MPJPE}.
 PAPER = {
   ('SemGCN', 'gt'): 43.8,
   ('SemGCN', 'sh_ft_h36m'): 60.8,
@@ -98,7 +99,7 @@ PAPER = {
   ('SemGCN w/ pose grammar', 'sh_ft_h36m'): 59.8,
 }
 
-# {(row, keypoints): (Protocol 1, Protocol 2)}, the released code.
+# From the released code: {(row, keypoints): (Protocol 1, Protocol 2)}.
 RELEASED = {
   ('SemGCN', 'gt'): (40.78, 31.46),
   ('SemGCN', 'sh_ft_h36m'): (61.24, 47.71),
@@ -109,7 +110,7 @@ RELEASED = {
 
 
 def row(config: ModelConfig) -> str:
-  """Names a model as the paper's Tables 1 and 3 do; '' for others."""
+  """Names a model as the paper's Tables 1 and 3 do; '' if they do not."""
   name = {
     'semgcn': {
       ('semantic', True): 'SemGCN',
@@ -139,8 +140,8 @@ def references(
   """Finds what was published for a model on Human3.6M's standard split.
 
   Returns:
-    {action, or 'mean of actions': the paper's MPJPE in mm}, and a line on the
-    released code; both are empty where nothing was published.
+    The paper's MPJPE in mm of each action and of the 'mean of actions', and a
+    line on the released code; either is empty where nothing was published.
   """
   if not is_standard(data):
     return {}, ''

@@ -17,7 +17,8 @@ from semgcn_jax.models.build import build
 from semgcn_jax.models.predict import predict
 from semgcn_jax.skeleton import Skeleton, bone_vectors
 
-# The scores of a pose, and their headings. The first three are millimetres.
+# The scores of a pose, and their headings. The first three are in millimetres,
+# the others in percent.
 HEADINGS = {
   'mpjpe': 'MPJPE',
   'p_mpjpe': 'P-MPJPE',
@@ -44,7 +45,7 @@ def make_score(
     num_seeds: How many seeds the variables are of; None takes the run's.
 
   Returns:
-    (variables, pairs) -> what `evaluate` returns.
+    A function (variables, pairs) -> what `evaluate` returns.
 
   Raises:
     SettingError: Mirrored poses are asked for and the skeleton has no sides.
@@ -96,11 +97,11 @@ def evaluate(
   canonical_length: float | None = None,
   num_seeds: int = 1,
 ) -> dict[str, Any]:
-  """Scores a model on every pose exactly once, in float32 'highest'.
+  """Scores a model on every pose exactly once, in full float32 precision.
 
   Args:
-    model: Maps `[..., J, 2]` to `[..., J, 3]`.
-    variables: Its params and batch_stats.
+    model: The model, which maps `[..., J, 2]` to `[..., J, 3]`.
+    variables: The params and batch_stats of the model.
     pairs: The inputs, and the targets in metres.
     skeleton: The skeleton of the poses.
     batch_size: How many poses to take a step.
@@ -108,15 +109,17 @@ def evaluate(
     canonical_length: The sum of bone lengths, in metres, that every prediction
       is scaled to (the paper's section 5.2, after arXiv:1704.02447); None does
       not scale.
-    num_seeds: With several, the variables are those of all, stacked.
+    num_seeds: How many seeds the variables are of; those of several are
+      stacked.
 
   Returns:
-    {'mpjpe', 'p_mpjpe', 'n_mpjpe' (mm), 'pck_150', 'auc' (percent), over all
-    poses; 'mpjpe_action', 'p_mpjpe_action' (means over actions); 'num_poses';
-    'actions': {name: the same and 'num_poses'}}; of several seeds, what
-    `summarize` makes of theirs.
+    A dict of the means over all poses, 'mpjpe', 'p_mpjpe', 'n_mpjpe' (mm),
+    'pck_150', 'auc' (percent); of the means over actions, 'mpjpe_action' and
+    'p_mpjpe_action' (mm); of 'num_poses'; and of 'actions': {name: the means
+    over its poses, and 'num_poses'}. For several seeds it is what `summarize`
+    makes of theirs.
   """
-  # On one device, not the same on each that the state is on.
+  # One device scores; all that the state is on would only do the same.
   variables = jax.device_put(variables, jax.local_devices()[0])
   batch_size = min(batch_size, len(pairs))
   errors = []
@@ -145,7 +148,7 @@ def evaluate(
 
 
 def _averages(errors: dict[str, np.ndarray], pairs: Pairs) -> dict[str, Any]:
-  """Averages the scores `[N]` of every pose, to what `evaluate` returns."""
+  """Averages the scores of every pose, `[N]`, to what `evaluate` returns."""
   result = {name: float(values.mean()) for name, values in errors.items()}
   actions = {}
   for index, action in enumerate(pairs.action_names):
@@ -159,8 +162,8 @@ def _averages(errors: dict[str, np.ndarray], pairs: Pairs) -> dict[str, Any]:
   return result | {'num_poses': len(pairs), 'actions': actions}
 
 
-# Two programs, so that the second, which takes longer to compile, serves for
-# every model.
+# There are two programs, so that the second, which takes longer to compile,
+# serves for every model.
 @functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
 def _predict(
   model: nn.Module,
@@ -170,10 +173,12 @@ def _predict(
   variables: dict[str, Any],
   inputs: jax.Array,
 ) -> jax.Array:
-  """Predicts the poses `[B, J, 2]` by R seeds: `[R, B, J, 3]`."""
+  """Predicts poses, `[R, B, J, 3]`, from inputs `[B, J, 2]` by R seeds."""
 
   def predict_seed(variables):
-    network = functools.partial(model.apply, variables, train=False)
+    def network(inputs) -> Any:
+      return model.apply(variables, inputs, train=False)
+
     return predict(network, inputs, skeleton, flip_test=flip_test)
 
   if num_seeds == 1:
@@ -188,7 +193,7 @@ def _pose_errors(
   targets: jax.Array,
   canonical_length: float | None,
 ) -> dict[str, jax.Array]:
-  """Scores predictions `[R, B, J, 3]` of targets `[B, J, 3]`: `[R, B]` each."""
+  """Scores predictions `[R, B, J, 3]` of targets `[B, J, 3]`, `[R, B]` each."""
   targets = jnp.broadcast_to(targets, predicted.shape)
   if canonical_length is not None:
     predicted = calibrate_scale(predicted, canonical_length, skeleton)
@@ -205,9 +210,9 @@ def summarize(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
   """Summarizes the results of independent seeds on the same poses.
 
   Returns:
-    The means, with `mpjpe_sd`, `p_mpjpe_sd`, `mpjpe_action_sd`,
-    `p_mpjpe_action_sd` (mm, with n - 1) and `seeds` (a list of the overall
-    scores of each). A single result comes back as it is.
+    The means; the standard deviations `mpjpe_sd`, `p_mpjpe_sd`,
+    `mpjpe_action_sd` and `p_mpjpe_action_sd` (mm, with n - 1); and `seeds`, a
+    list of the overall scores of each. A single result comes back as it is.
   """
   if len(results) == 1:
     return results[0]
@@ -228,12 +233,12 @@ def calibrate_scale(
   """Scales poses so that their bone lengths sum to `canonical_length`.
 
   Args:
-    predicted: `[..., J, 3]`, the root at the origin.
+    predicted: The poses, `[..., J, 3]`, the root at the origin.
     canonical_length: The wanted sum, metres.
     skeleton: The skeleton of the poses.
 
   Returns:
-    `[..., J, 3]`, metres.
+    The scaled poses, `[..., J, 3]`, metres.
   """
   lengths = jnp.linalg.norm(bone_vectors(predicted, skeleton), axis=-1)
   scale = canonical_length / lengths.sum(axis=-1)
@@ -241,6 +246,6 @@ def calibrate_scale(
 
 
 def mean_pose_score(train: Pairs, test: Pairs) -> float:
-  """Scores the mean training pose as every prediction: its MPJPE, mm."""
+  """Returns the MPJPE of the mean training pose on the test poses, mm."""
   mean = train.targets.mean(axis=0, dtype=np.float64)
   return 1000 * float(np.linalg.norm(test.targets - mean, axis=-1).mean())

@@ -1,4 +1,4 @@
-"""Prints scores as a table, a line per action."""
+"""Prints scores as a table, with a line for each action."""
 
 from typing import Any
 
@@ -11,11 +11,11 @@ from semgcn_jax.text_tables import plain_table
 def format_table(
   result: dict[str, Any], published: dict[str, float] | None = None
 ) -> str:
-  """Sets a result as text.
+  """Formats a result as the text of a table.
 
   Args:
-    result: What `evaluate` returns.
-    published: {action: MPJPE in mm} to print beside.
+    result: The result, as `scores.evaluate` returns it.
+    published: The published MPJPE in mm of each action, to print beside it.
   """
   rows = []
 

@@ -1,4 +1,4 @@
-"""Curves of training, and comparisons of methods."""
+"""Drawings of training curves, and of comparisons of methods."""
 
 import itertools
 import pathlib
@@ -20,7 +20,7 @@ def plot_curves(
 
   Args:
     records: The lines of metrics.jsonl.
-    path: The PNG to write.
+    path: The PNG file to write.
     config: The config of the run.
   """
   figure = new_figure(9, 3.6)
@@ -69,8 +69,9 @@ def plot_comparison(
   """Draws training loss and test error of several methods (paper Fig. 4).
 
   Args:
-    curves: {method: {'train_loss', 'mpjpe' (mm), 'mpjpe_sd': one an epoch}}.
-    path: The PNG to write.
+    curves: For each method 'train_loss', and 'mpjpe' and 'mpjpe_sd' in mm, with
+      one value per epoch.
+    path: The PNG file to write.
     config: The training settings of the runs.
   """
   figure = new_figure(10, 4)
@@ -101,8 +102,8 @@ def plot_parameters(
   """Draws the error of each method against its number of parameters.
 
   Args:
-    rows: {method: {'num_params', 'mpjpe', 'mpjpe_sd' (mm)}}.
-    path: The PNG to write.
+    rows: For each method 'num_params', and 'mpjpe' and 'mpjpe_sd' in mm.
+    path: The PNG file to write.
   """
   figure = new_figure(8, 4.5)
   axes = figure.subplots()

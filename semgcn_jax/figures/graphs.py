@@ -14,9 +14,9 @@ def plot_adjacencies(
   """Draws learned adjacencies as heat maps (paper Fig. 7).
 
   Args:
-    adjacencies: {layer: `[J, J]`}; zeros are left white.
-    path: The PNG to write.
-    skeleton: Names the joints.
+    adjacencies: The adjacency of each layer, `[J, J]`; zeros are left white.
+    path: The PNG file to write.
+    skeleton: The skeleton of these J joints.
   """
   columns = min(len(adjacencies), 5)
   rows = -(-len(adjacencies) // columns)
@@ -49,8 +49,8 @@ def plot_joint_weights(
   """Draws the weight of each joint on the skeleton (paper Fig. 8).
 
   Args:
-    weights: `[J]`.
-    path: The PNG to write.
+    weights: The weights, `[J]`.
+    path: The PNG file to write.
     skeleton: The skeleton of these J joints.
   """
   figure = new_figure(6, 6)
@@ -83,7 +83,8 @@ def plot_joint_weights(
   save(figure, path)
 
 
-# The joints of a person with Human3.6M's skeleton, seen from the front.
+# These are the places (x, y) of the joints of a person who is seen from the
+# front, with Human3.6M's skeleton. Those of the left side are mirrored.
 _H36M_PLACES = {
   'Pelvis': (0, 0),
   'RHip': (-0.9, -0.3),
@@ -101,7 +102,7 @@ _H36M_PLACES = {
 def joint_places(skeleton: Skeleton) -> np.ndarray:
   """Places the joints of a drawing, `[J, 2]`.
 
-  Human3.6M's skeleton becomes a person, any other a tree around its root.
+  Human3.6M's skeleton becomes a person, and any other a tree around its root.
   """
   if skeleton.joints == H36M.joints:
     places = _H36M_PLACES | {
@@ -119,7 +120,7 @@ def joint_places(skeleton: Skeleton) -> np.ndarray:
     return sum(map(leaves, children[joint])) or 1
 
   def place(joint, radius, start, end):
-    """Puts a joint, and what hangs on it between two angles."""
+    """Places a joint, and all that hang on it, between two angles."""
     angle = (start + end) / 2
     places[joint] = radius * np.cos(angle), radius * np.sin(angle)
     share = (end - start) / leaves(joint)

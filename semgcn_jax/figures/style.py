@@ -10,19 +10,19 @@ from semgcn_jax.files import replacing
 
 
 def new_figure(width: float, height: float) -> Figure:
-  """Makes an empty figure of this size, inches."""
+  """Makes an empty figure of this size in inches."""
   figure = Figure(figsize=(width, height), layout='constrained')
   FigureCanvasAgg(figure)
   return figure
 
 
 def tidy(axes: Axes) -> None:
-  """Draws a faint grid, and no frame above and to the right."""
+  """Draws a faint grid, and removes the frame above and to the right."""
   axes.grid(alpha=0.3)
   axes.spines[['top', 'right']].set_visible(False)
 
 
 def save(figure: Figure, path: pathlib.Path) -> None:
-  """Writes a figure as PNG; see `files.replacing`."""
+  """Writes a figure as PNG, all at once; see `files.replacing`."""
   with replacing(path) as temporary:
     figure.savefig(temporary, format='png', dpi=120)

@@ -1,1 +1,1 @@
-"""Formats of other programs: checkpoints of the released PyTorch code."""
+"""The formats of other programs: checkpoints of the released PyTorch code."""

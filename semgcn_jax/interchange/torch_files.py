@@ -17,9 +17,10 @@ from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.files import replacing
 
 
-def _torch():
+def _torch() -> Any:
+  """Imports PyTorch, which is an optional extra of this package."""
   try:
-    import torch
+    import torch  # pyright: ignore[reportMissingImports]
   except ImportError as error:
     raise UserError(
       'PyTorch is not installed; pip install -e ".[torch]"'
@@ -31,13 +32,14 @@ def read(path: pathlib.Path) -> dict[str, Any]:
   """Reads a published checkpoint; nothing in it is run.
 
   Returns:
-    Its dict with NumPy arrays for tensors, without any `module.` prefix.
+    The checkpoint's dict, with NumPy arrays for tensors, and without the prefix
+    `module.` of the keys, where they have it.
 
   Raises:
-    UserError: There is no such file, it is damaged, or no such checkpoint.
+    UserError: The file is missing, damaged, or not a published checkpoint.
   """
   torch = _torch()
-  # Old files hold the error as a NumPy scalar, by either of its names.
+  # Old files hold the error as a NumPy scalar, under either of these names.
   scalar = np.float64(0).__reduce__()[0]
   names = ('numpy.core.multiarray.scalar', 'numpy._core.multiarray.scalar')
   safe = [(scalar, name) for name in names]
@@ -70,14 +72,18 @@ def read(path: pathlib.Path) -> dict[str, Any]:
 
 
 def _map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:
-  """Maps the leaves of dicts, in their order, which jax.tree.map would sort."""
+  """Maps the leaves of nested dicts; jax.tree.map would sort their keys."""
   if isinstance(tree, dict):
     return {k: _map_leaves(function, item) for k, item in tree.items()}
   return function(tree)
 
 
 def write(checkpoint: dict[str, Any], path: pathlib.Path) -> None:
-  """Writes what `export_checkpoint` returns in the published file format.
+  """Writes a checkpoint in the published file format.
+
+  Args:
+    checkpoint: What `torch_states.export_checkpoint` returns.
+    path: The file to write.
 
   Raises:
     SettingError: The file cannot be written; nothing is left of it.
@@ -89,7 +95,7 @@ def write(checkpoint: dict[str, Any], path: pathlib.Path) -> None:
     return _map_leaves(lambda x: torch.from_numpy(np.array(x)), arrays)
 
   moments = checkpoint['optimizer']['state']
-  # The installed PyTorch knows what else it wants in a group.
+  # The installed PyTorch adds what else it wants in a group of parameters.
   adam = torch.optim.Adam(
     [torch.nn.Parameter(torch.zeros(1)) for _ in moments], lr=checkpoint['lr']
   )

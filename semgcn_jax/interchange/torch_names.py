@@ -1,4 +1,4 @@
-"""Names: where the tensors of the released code live in our variables."""
+"""The names of tensors: in the released code, and in our variables."""
 
 import dataclasses
 import re
@@ -13,14 +13,15 @@ from semgcn_jax.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-  """Tells where one tensor of the released code lives in our variables.
+  """A tensor of the released code, and where it is in our variables.
 
   Attributes:
     torch: Its key in the state_dict.
     path: Its path in the variables, from 'params' or 'batch_stats'.
     transposed: Whether PyTorch keeps it as [out, in], as it does linear maps.
-    before: How many dimensions of size one PyTorch has in front.
-    after: How many it has behind, for linear maps written as convolutions.
+    before: The number of dimensions of size one that PyTorch has in front.
+    after: The number of those that it has behind, as linear maps that are
+      written as convolutions have.
   """
 
   torch: str
@@ -30,7 +31,7 @@ class Entry:
   after: int = 0
 
   def torch_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Tells the shape in the state_dict of a variable of the given shape."""
+    """Computes the shape that a variable of this shape has in PyTorch."""
     shape = shape[::-1] if self.transposed else shape
     return (1,) * self.before + shape + (1,) * self.after
 
@@ -46,15 +47,21 @@ class Entry:
 
   @property
   def is_param(self) -> bool:
+    """Whether the optimizer trains it: batch statistics are not trained."""
     return self.path[0] == 'params'
 
 
 def entries(config: ModelConfig) -> list[Entry]:
-  """Lists every tensor of a model, in the order of PyTorch's state_dict."""
+  """Lists every tensor of a model, in the order of PyTorch's state_dict.
+
+  Args:
+    config: The model, one of those that were released.
+  """
   return {'semgcn': _semgcn, 'linear': _linear}[config.model](config)
 
 
 def _norm(torch: str, *path: str) -> list[Entry]:
+  """Lists the tensors of a batch norm; `torch` begins their keys."""
   return [
     Entry(f'{torch}.weight', ('params', *path, 'scale')),
     Entry(f'{torch}.bias', ('params', *path, 'bias')),
@@ -64,6 +71,7 @@ def _norm(torch: str, *path: str) -> list[Entry]:
 
 
 def _dense(torch: str, *path: str, after: int = 0) -> list[Entry]:
+  """Lists the tensors of a linear map; `torch` begins their keys."""
   path = ('params', *path)
   return [
     Entry(f'{torch}.weight', (*path, 'kernel'), transposed=True, after=after),
@@ -72,6 +80,7 @@ def _dense(torch: str, *path: str, after: int = 0) -> list[Entry]:
 
 
 def _semgcn(config: ModelConfig) -> list[Entry]:
+  """Lists the tensors of SemGCN."""
   one = 0 if config.conv == 'channel_wise' else 1
 
   def conv(torch, *path):
@@ -118,6 +127,8 @@ def _semgcn(config: ModelConfig) -> list[Entry]:
 
 
 def _linear(config: ModelConfig) -> list[Entry]:
+  """Lists the tensors of the fully connected network."""
+
   def block(prefix, k, name):
     return [
       *_dense(f'{prefix}w{k}', name, 'linear'),
@@ -135,15 +146,19 @@ def _linear(config: ModelConfig) -> list[Entry]:
 def infer_model(state_dict: Mapping[str, np.ndarray]) -> dict[str, Any]:
   """Infers the settings of the model that a state_dict is of.
 
+  Returns:
+    {setting: value}, such as the model and its width.
+
   Raises:
-    UserError: It is of no model that we know.
+    UserError: The state_dict is of no model of the released code.
   """
 
   def count(pattern):
     return len([key for key in state_dict if re.fullmatch(pattern, key)])
 
   if 'gconv_input.0.gconv.W' in state_dict:
-    # Shared logits are one row; channel-wise ones a row per output coordinate.
+    # Logits that channels share are one row; channel-wise logits are a row for
+    # each coordinate of the output.
     rows = state_dict.get('gconv_output.e', np.zeros((1, 0))).shape[:1]
     fields = {
       'model': 'semgcn',
@@ -167,6 +182,7 @@ def infer_model(state_dict: Mapping[str, np.ndarray]) -> dict[str, Any]:
 
 
 def _last(x: np.ndarray) -> int:
+  """Gives the last dimension of an array; 0 for a scalar, which has none."""
   return x.shape[-1] if x.ndim else 0
 
 

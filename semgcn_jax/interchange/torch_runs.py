@@ -1,4 +1,4 @@
-"""Makes run folders of the released code's checkpoints, and back."""
+"""Makes run folders of the released code's checkpoints, and the reverse."""
 
 import os
 import pathlib
@@ -6,6 +6,8 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 from semgcn_jax import config as config_lib
 from semgcn_jax.config import Config
@@ -33,13 +35,15 @@ def import_run(
   """Makes a run folder of a published checkpoint.
 
   Args:
-    path: The checkpoint.
-    output: A new folder.
-    settings: Settings of the run; the model's are inferred.
+    path: The file of the checkpoint.
+    output: The folder to make, which must not exist.
+    settings: The settings of the run; those of the model are inferred.
 
   Raises:
-    UserError: The checkpoint is bad; nothing is written.
-    SettingError: A setting is bad, or the folder exists.
+    UserError: The checkpoint is damaged, or of no model that was released;
+      nothing is written.
+    SettingError: A setting contradicts the checkpoint, or the folder exists or
+      cannot be written.
   """
   if os.path.lexists(output):
     raise SettingError(f'`output={output}`: exists; name a new folder')
@@ -77,7 +81,7 @@ def import_run(
 def _make_config(
   checkpoint: Mapping[str, Any], settings: dict[str, Any]
 ) -> Config:
-  """Takes the preset of the dataset; infers the model and learning rate."""
+  """Makes the config of the run, inferring the model and the learning rate."""
   inferred = infer_model(checkpoint['state_dict'])
   for name, value in inferred.items():
     if settings.get(name, value) != value:
@@ -101,7 +105,7 @@ def _make_config(
     return config
   lr = number(checkpoint, 'lr', 1e-30, 1e9)
   step = number(checkpoint, 'step', 0, 2**31 - 2)
-  # As many decays as there were in the last step.
+  # The checkpoint has the rate of its last step: these decays are undone.
   lr /= training.lr_gamma ** min(step // training.lr_decay, 1000)
   return config.replace(lr=lr)
 
@@ -116,14 +120,15 @@ def export_run(
 
   Args:
     workdir: The folder of the run.
-    which: 'best', 'last' or the number of an epoch.
-    output: A new file.
-    seed: The seed to write, which a run of several needs.
+    which: The checkpoint: 'best', 'last' or the number of an epoch.
+    output: The file to write, which must not exist.
+    seed: The seed to write, which must be given if the run has several.
 
   Raises:
     UserError: There is no such run or checkpoint, or the model was never
       released.
-    SettingError: The file exists or cannot be written; or no seed is given.
+    SettingError: The file exists or cannot be written, or the seed is missing
+      or not one of the run's.
   """
   if os.path.lexists(output):
     raise SettingError(f'`output={output}`: exists; name a new file')
@@ -148,11 +153,11 @@ def export_run(
       f'`only_seed`: name one of the seeds of {workdir}, {seeds}'
     )
   seed = training.seed if seed is None else seed
-  training.index_of_seed(seed)  # Before the work.
+  training.index_of_seed(seed)  # A wrong seed ends it before the long work.
   state, progress = checkpoints.restore_state(workdir, state, which)
   state = checkpoints.take_seed(state, training, seed)
   schedule = learning_rate(training, progress.epoch_steps)
-  lr = float(schedule(max(int(state.step) - 1, 0)))
+  lr = float(np.asarray(schedule(max(int(state.step) - 1, 0))))
   checkpoint = export_checkpoint(state, progress, model, lr)
   torch_files.write(checkpoint, output)
   print(f'{workdir}, epoch {progress.epoch} -> {output}')

@@ -1,12 +1,12 @@
-"""Converts the contents of the released code's checkpoints, there and back."""
+"""Converts the contents of the released code's checkpoints, both ways."""
 
 from collections.abc import Mapping
 from typing import Any
 
-import flax
 import jax
 import numpy as np
 import optax
+from flax import traverse_util
 
 from semgcn_jax.config import Config, ModelConfig
 from semgcn_jax.errors import UserError
@@ -23,15 +23,18 @@ def to_variables(
   """Converts a state_dict to params and batch_stats.
 
   Args:
-    state_dict: {key: array} as published; `num_batches_tracked` is not needed.
-    config: The model.
-    template: The variables of that model, for the shapes.
+    state_dict: {key: array}, as published; `num_batches_tracked` is not needed.
+    config: The model that it is of.
+    template: The variables of that model, of which the shapes are taken.
+
+  Returns:
+    The variables, {'params': ..., 'batch_stats': ...}.
 
   Raises:
     UserError: Some tensors are missing, extra, misshapen or impossible; the
       message lists them all.
   """
-  shapes = flax.traverse_util.flatten_dict(template)
+  shapes: dict[tuple[str, ...], Any] = traverse_util.flatten_dict(template)
   wanted = {
     entry.torch: entry.torch_shape(shapes[entry.path].shape)
     for entry in entries(config)
@@ -60,14 +63,14 @@ def to_variables(
     entry.path: entry.to_ours(state_dict[entry.torch])
     for entry in entries(config)
   }
-  return flax.traverse_util.unflatten_dict(flat)
+  return traverse_util.unflatten_dict(flat)
 
 
 def to_state_dict(
   variables: Mapping[str, Any], config: ModelConfig
 ) -> dict[str, np.ndarray]:
   """Converts params and batch_stats to a state_dict, in PyTorch's order."""
-  flat = flax.traverse_util.flatten_dict(variables)
+  flat = traverse_util.flatten_dict(variables)
   return {
     entry.torch: entry.to_torch(np.asarray(flat[entry.path]))
     for entry in entries(config)
@@ -77,7 +80,7 @@ def to_state_dict(
 def import_checkpoint(
   checkpoint: Mapping[str, Any], config: Config, state: TrainState
 ) -> tuple[TrainState, Progress]:
-  """Converts a published checkpoint to a state to train on.
+  """Converts a published checkpoint to a state that training can go on with.
 
   Args:
     checkpoint: What `torch_files.read` returns.
@@ -85,11 +88,12 @@ def import_checkpoint(
     state: A fresh state of its model.
 
   Returns:
-    The state with params, batch_stats and step, and where the checkpoint has
-    them Adam's moments; and how far the run had come.
+    The state, with the checkpoint's params, batch_stats and step, and Adam's
+    moments if it has them; and how far the run had come.
 
   Raises:
-    UserError: See `to_variables`; or the optimizer does not fit.
+    UserError: The tensors or the optimizer do not fit the model, or a number
+      is impossible; see `to_variables`.
   """
   variables = to_variables(
     checkpoint['state_dict'], config.model, state.variables
@@ -123,13 +127,16 @@ def import_checkpoint(
 def number(
   fields: Mapping[str, Any], name: str, low: float, high: float
 ) -> float:
-  """Takes a field that must be a number from low to high.
+  """Takes a field of a checkpoint that must be a number.
 
-  Returns:
-    The number; low where the field is missing.
+  Args:
+    fields: The fields, {name: value}.
+    name: The name of the field.
+    low: The lowest value that it may have, and its value if it is missing.
+    high: The highest value that it may have.
 
   Raises:
-    UserError: It is something else.
+    UserError: The field is something else.
   """
   value = fields.get(name, low)
   try:
@@ -144,7 +151,7 @@ def number(
 def _adam_state(
   checkpoint: Mapping[str, Any], config: ModelConfig
 ) -> dict[str, Any]:
-  """Converts Adam's moments to count, mu and nu of optax.ScaleByAdamState."""
+  """Converts Adam's moments to the fields of optax.ScaleByAdamState."""
   advice = 'remove the optimizer from the checkpoint to start it afresh'
   params = [entry for entry in entries(config) if entry.is_param]
   try:
@@ -173,22 +180,24 @@ def _adam_state(
     )
   return {
     'count': np.int32(counts.pop()),
-    'mu': flax.traverse_util.unflatten_dict(flat['exp_avg']),
-    'nu': flax.traverse_util.unflatten_dict(flat['exp_avg_sq']),
+    'mu': traverse_util.unflatten_dict(flat['exp_avg']),
+    'nu': traverse_util.unflatten_dict(flat['exp_avg_sq']),
   }
 
 
 def export_checkpoint(
   state: TrainState, progress: Progress, config: ModelConfig, lr: float
 ) -> dict[str, Any]:
-  """Converts a state to the published structure, NumPy arrays for tensors.
+  """Converts a state to a checkpoint of the published structure.
 
   Args:
-    state: The state, of which the averaged variables are taken, where it has
-      some.
+    state: The state; if it has averaged variables, those are taken.
     progress: How far the run has come.
-    config: The model.
-    lr: The learning rate at the state's step.
+    config: The model of the state.
+    lr: The learning rate of the last step.
+
+  Returns:
+    The checkpoint, with NumPy arrays for tensors.
   """
   step = int(state.step)
   state_dict = {}
@@ -202,9 +211,7 @@ def export_checkpoint(
     for part in jax.tree.leaves(state.opt_state, is_leaf=_is_adam)
     if _is_adam(part)
   )
-  mu, nu = (
-    flax.traverse_util.flatten_dict(tree) for tree in (adam.mu, adam.nu)
-  )
+  mu, nu = (traverse_util.flatten_dict(tree) for tree in (adam.mu, adam.nu))
   params = [entry for entry in entries(config) if entry.is_param]
   return {
     'epoch': progress.epoch,

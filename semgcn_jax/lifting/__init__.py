@@ -1,4 +1,4 @@
-"""Lifting of keypoints in your own program, by a trained network."""
+"""Lifting of 2D keypoints to 3D poses in your own program."""
 
 from semgcn_jax.lifting.predictor import load_predictor, make_predictor
 

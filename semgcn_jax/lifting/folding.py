@@ -8,25 +8,26 @@ import jax.numpy as jnp
 
 from semgcn_jax.models.layers import BatchNorm
 
-# The layers that may stand before a batch norm.
+# The names of the layers that may stand before a batch norm.
 _NORMALIZED = ('conv', 'out', 'linear')
 
 
 class FoldedNorm(nn.Module):
-  """Stands for a batch norm after `fold`: applies its ReLU.
+  """What is left of a batch norm after `fold`: its ReLU.
 
-  Behind graph attention, whose kernel has another use, it also applies the
-  norm's `factor` and `shift`.
+  Behind graph attention, whose kernel has another use, the `factor` and the
+  `shift` of the norm are left, too.
 
   Attributes:
     relu: Whether a ReLU follows.
-    scale_init: Is there only because `BatchNorm` has it.
+    scale_init: A field without use, which is there because `BatchNorm` has it.
   """
 
   relu: bool = False
   scale_init: Any = None
 
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+    """Applies what is left of the norm: `[..., C]` -> `[..., C]`."""
     del train
     if self.has_variable('params', 'factor'):
       factor, shift = (
@@ -39,8 +40,8 @@ class FoldedNorm(nn.Module):
 def fold(variables: dict[str, Any]) -> dict[str, Any]:
   """Puts every batch norm, with its running statistics, into the layer before.
 
-  y = s (W x + b - mean) + beta is one layer with kernel s W and bias
-  s (b - mean) + beta, for s = scale / sqrt(var + epsilon).
+  For s = scale / sqrt(var + epsilon), y = s (W x + b - mean) + beta is a single
+  layer with the kernel s W and the bias s (b - mean) + beta.
 
   Args:
     variables: The params and batch_stats of a model.
@@ -62,7 +63,8 @@ def fold(variables: dict[str, Any]) -> dict[str, Any]:
       layer, of_norm = folded[name], stats['norm']
       deviation = jnp.sqrt(of_norm['var'] + BatchNorm.epsilon)
       factor = norm['scale'] / deviation
-      if 'attention' in layer:  # Which is of the nodes behind the kernel.
+      # The attention is computed from what the kernel makes of the nodes.
+      if 'attention' in layer:
         shift = norm['bias'] - of_norm['mean'] * factor
         folded['norm'] = {'factor': factor, 'shift': shift}
         return folded

@@ -20,7 +20,7 @@ from semgcn_jax.runs.checkpoints import restore_network
 from semgcn_jax.skeleton import Skeleton
 
 BATCH_SIZES = (1, 16, 256, 4096)
-_CPU_BATCH_SIZE = 256  # The most on a CPU, whose caches hold no more.
+_CPU_BATCH_SIZE = 256  # The largest on a CPU, whose caches hold no more.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Predictor:
 
   Attributes:
     skeleton: The skeleton of its J joints.
-    compiled: {batch size N: the program `[N, J, 2]` -> `[N, J, 3]`}.
+    compiled: For each batch size N the program `[N, J, 2]` -> `[N, J, 3]`.
   """
 
   skeleton: Skeleton
@@ -39,27 +39,29 @@ class Predictor:
     """Predicts poses.
 
     Args:
-      inputs: Joints `[N, J, 2]`, normalised screen.
+      inputs: The 2D joints, `[N, J, 2]`, normalised screen.
 
     Returns:
-      `[N, J, 3]`, metres, the root at the origin; NaN for a pose of which a
-      joint is not finite.
+      The poses, `[N, J, 3]`, metres, with the root at the origin. A pose is NaN
+      if one of its 2D joints is not finite.
 
     Raises:
-      ValueError: The input has another shape.
+      ValueError: The inputs have another shape.
     """
     inputs = np.asarray(inputs, np.float32)
     joints = self.skeleton.num_joints
     if inputs.ndim != 3 or inputs.shape[1:] != (joints, 2):
-      raise ValueError(f'joints of shape {inputs.shape}: give [N, {joints}, 2]')
+      raise ValueError(
+        f'the inputs have the shape {inputs.shape}; give [N, {joints}, 2]'
+      )
     if not len(inputs):
       return np.zeros((0, joints, 3), np.float32)
-    finite = np.isfinite(inputs).all(axis=(1, 2))
+    finite = np.all(np.isfinite(inputs), axis=(1, 2))
     inputs = np.where(finite[:, None, None], inputs, 0)
     parts, start = [], 0
     for size in split(len(inputs), self.compiled):
       part = inputs[start : start + size]
-      if len(part) < size:  # The last.
+      if len(part) < size:  # Only the last part can be.
         part = np.pad(part, ((0, size - len(part)), (0, 0), (0, 0)))
       parts.append(self.compiled[size](part))
       start += size
@@ -78,15 +80,15 @@ def make_predictor(
 ) -> Predictor:
   """Compiles a network for a few batch sizes.
 
-  The parameters are constants of the programs, so that all that depends on
-  them alone is computed once.
+  The parameters are constants of the programs, so that what depends on them
+  alone is computed only once.
 
   Args:
-    config: The config of the run; its model and `flip_test` count.
+    config: The config of the run, of which the model and `flip_test` are used.
     skeleton: The skeleton of the poses.
     variables: The params and batch_stats of the network.
-    batch_sizes: The sizes to compile for, on a CPU up to 256. Other batches are
-      cut or filled up, see `split`.
+    batch_sizes: The sizes to compile for, each at most 256 on a CPU. Other
+      batches are cut or filled up, see `split`.
     precision: How exactly to compute, a value of the setting `precision`.
 
   Raises:
@@ -94,10 +96,10 @@ def make_predictor(
     SettingError: There is no such precision.
     ValueError: A batch size is not above 0.
   """
-  TrainingConfig(precision=precision)  # Checks it.
+  TrainingConfig(precision=precision)  # This checks the value.
   sizes = set(batch_sizes)
   if not sizes or min(sizes) < 1:
-    raise ValueError(f'batch_sizes {batch_sizes}: give some above 0')
+    raise ValueError(f'`batch_sizes={batch_sizes}`: give one or more above 0')
   if jax.default_backend() == 'cpu':
     sizes = {min(size, _CPU_BATCH_SIZE) for size in sizes}
   if config.calibrates:
@@ -127,12 +129,15 @@ def make_predictor(
 def split(poses: int, sizes: Iterable[int]) -> list[int]:
   """Cuts a batch into parts of given sizes, so that little is computed in vain.
 
-  Only the last part may be larger than what is left for it: less than four
-  times as large, unless there is no smaller size.
+  Only the last part may be larger than what is left for it, and it is less than
+  four times as large, unless there is no smaller size.
 
   Args:
     poses: The size of the batch, at least 1.
     sizes: The sizes to choose from.
+
+  Returns:
+    The size of each part.
   """
   sizes, parts = sorted(sizes), []
   while poses > 0:
@@ -161,7 +166,7 @@ def load_predictor(
   Args:
     workdir: The folder of the run.
     which: 'best', 'last' or the number of an epoch.
-    seed: The seed to take, of a run with several; None takes the first.
+    seed: The seed to take from a run with several; None takes the first.
     averaged: Whether to take the averaged weights, if the run has some.
     batch_sizes: See `make_predictor`.
     precision: See `make_predictor`.

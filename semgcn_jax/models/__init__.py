@@ -1,6 +1,6 @@
-"""The networks: 2D joints in, 3D joints out.
+"""The networks, which map 2D joints to 3D joints.
 
-`functional` holds their arithmetic, `layers` and `convolutions` the modules
-made of it, and a file each the models; `build` makes the one that a config
-names.
+`functional` holds their arithmetic, and `layers` and `convolutions` the modules
+that are made of it. Each model has a file of its own. `build` makes the model
+that a config names.
 """

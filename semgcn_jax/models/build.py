@@ -27,15 +27,17 @@ def build(
   """Builds a model.
 
   Args:
-    config: Names the model and its sizes.
-    skeleton: The joints of input and output.
-    axis_name: The pmap axis that shares training statistics; None outside pmap.
+    config: The settings of the model.
+    skeleton: The skeleton of the joints.
+    axis_name: The pmap axis over which training statistics are shared; None
+      outside pmap.
     dtype: The type of the activations; None takes that of the input.
     norm: Makes the batch norms.
 
   Returns:
     A module that maps joints `[..., J, 2]` (normalised screen) to
-    `[..., J, 3]` (metres), and has `num_predicted`.
+    `[..., J, 3]` (metres). Its `num_predicted` tells how many joints it
+    predicts.
 
   Raises:
     SettingError: The skeleton lacks what the refinement needs.
@@ -67,7 +69,7 @@ def abstract_variables(
 ) -> dict[str, Any]:
   """Tells the shapes and types of a model's params and batch_stats.
 
-  With several seeds, those of all are stacked: `[R, ...]`.
+  The variables of R seeds, R > 1, are stacked: `[R, ...]`.
   """
   model = build(config, skeleton)
   example = jax.ShapeDtypeStruct((1, skeleton.num_joints, 2), jnp.float32)
@@ -79,6 +81,6 @@ def abstract_variables(
 
 @functools.cache
 def count_parameters(config: ModelConfig, skeleton: Skeleton) -> int:
-  """Counts the parameters of a model."""
+  """Counts the parameters of a model of one seed."""
   params = abstract_variables(config, skeleton)['params']
   return sum(leaf.size for leaf in jax.tree.leaves(params))

@@ -1,4 +1,4 @@
-"""Graph convolutions as linen modules over the functions of functional.py.
+"""Graph convolutions, as linen modules over the functions of functional.py.
 
 Notation: J joints, C input channels, D output channels. The joints come first,
 `[J, ..., C]`. Parameters are float32; activations have the type of the input.
@@ -30,17 +30,18 @@ from semgcn_jax.models.graph import (
 from semgcn_jax.models.layers import Array, add_bias, uniform
 from semgcn_jax.skeleton import Skeleton
 
-# Xavier-uniform with the released gain of 1.414; of several kernels each.
+# This is Xavier-uniform, with the gain of 1.414 of the released code. For K
+# kernels, `[K, C, D]`, the fans are K C and K D.
 xavier = nn.initializers.variance_scaling(1.414**2, 'fan_avg', 'uniform')
 
 
 class GraphConv(nn.Module):
-  """Vanilla graph convolution with bias (paper eq. 1).
+  """The vanilla graph convolution, with a bias (paper eq. 1).
 
   Attributes:
-    features: D.
-    skeleton: gives the symmetrically normalised adjacency.
-    train_bias: False where a batch norm follows; see `Linear`.
+    features: The number of output channels, D.
+    skeleton: The skeleton, whose adjacency is normalised symmetrically.
+    train_bias: Whether the bias is trained; see `Linear`.
   """
 
   features: int
@@ -49,7 +50,7 @@ class GraphConv(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
-    """`[J, ..., C]` -> `[J, ..., D]`."""
+    """Convolves nodes: `[J, ..., C]` -> `[J, ..., D]`."""
     chex.assert_axis_dimension(x, 0, self.skeleton.num_joints)
     kernel = self.param('kernel', xavier, (x.shape[-1], self.features))
     bias = self.param('bias', uniform(self.features**-0.5), (self.features,))
@@ -58,13 +59,14 @@ class GraphConv(nn.Module):
 
 
 class SemGraphConv(nn.Module):
-  """Semantic graph convolution (paper eq. 2 and 9), or channel-wise (eq. 3).
+  """The semantic graph convolution (paper eq. 2 and 9).
 
   Attributes:
-    features: D.
-    skeleton: gives the mask.
-    channel_wise: one adjacency per output channel.
-    train_bias: False where a batch norm follows; see `Linear`.
+    features: The number of output channels, D.
+    skeleton: The skeleton, whose bones are the edges.
+    channel_wise: Whether each output channel has an adjacency of its own
+      (paper eq. 3).
+    train_bias: Whether the bias is trained; see `Linear`.
   """
 
   features: int
@@ -74,7 +76,7 @@ class SemGraphConv(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
-    """`[J, ..., C]` -> `[J, ..., D]`."""
+    """Convolves nodes: `[J, ..., C]` -> `[J, ..., D]`."""
     chex.assert_axis_dimension(x, 0, self.skeleton.num_joints)
     channels, features = x.shape[-1], self.features
     mask = adjacency_mask(self.skeleton)
@@ -93,18 +95,18 @@ class SemGraphConv(nn.Module):
 
 
 class GraphAttention(nn.Module):
-  """Graph attention, GAT (arXiv:1710.10903, eq. 1 to 6).
+  """The graph attention of GAT (arXiv:1710.10903, eq. 1 to 6).
 
   The weights of a joint's neighbours, itself among them, are computed from the
-  nodes: softmax_j(LeakyReLU(a . [W h_i, W h_j])). What the heads find is
-  concatenated, or, where the features do not divide by the heads, averaged, as
-  in GAT's last layer.
+  nodes: softmax_j(LeakyReLU(a . [W h_i, W h_j])). The outputs of the heads are
+  concatenated. Where the features do not divide by the heads, they are averaged
+  instead, as in GAT's last layer.
 
   Attributes:
-    features: D.
-    skeleton: gives the mask.
-    train_bias: False where a batch norm follows; see `Linear`.
-    heads: H; four, as GAT has where it adds residuals.
+    features: The number of output channels, D.
+    skeleton: The skeleton, whose bones are the edges.
+    train_bias: Whether the bias is trained; see `Linear`.
+    heads: The number of heads; GAT has four where it adds residuals.
   """
 
   features: int
@@ -114,7 +116,7 @@ class GraphAttention(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
-    """`[J, ..., C]` -> `[J, ..., D]`."""
+    """Convolves nodes: `[J, ..., C]` -> `[J, ..., D]`."""
     chex.assert_axis_dimension(x, 0, self.skeleton.num_joints)
     channels, heads = x.shape[-1], self.heads
     concatenated = self.features % heads == 0
@@ -124,7 +126,7 @@ class GraphAttention(nn.Module):
       'attention', uniform((6 / (2 * size + 1)) ** 0.5), (2, heads, size)
     )
     bias = self.param('bias', uniform(self.features**-0.5), (self.features,))
-    # a . W h is linear in h: two columns a head.
+    # As a . W h is linear in h, it takes only two more columns for each head.
     columns = jnp.einsum(
       'chs,ehs->ceh', kernel.reshape(channels, heads, size), attention
     ).reshape(channels, -1)
@@ -143,16 +145,17 @@ class GraphAttention(nn.Module):
 
 
 class AttentionalGraphConv(nn.Module):
-  """Graph convolution of aGCN (Graph R-CNN, arXiv:1808.00191, section 3.3).
+  """The graph convolution of aGCN (Graph R-CNN, arXiv:1808.00191, section 3.3).
 
-  The weights of a joint's neighbours are computed from the nodes,
-  softmax_j(w . ReLU(W_a [h_i, h_j])), and its own is one.
+  The weights of a joint's neighbours are computed from the nodes:
+  softmax_j(w . ReLU(W_a [h_i, h_j])). The weight of the joint itself is one.
 
   Attributes:
-    features: D.
-    skeleton: gives the mask.
-    train_bias: False where a batch norm follows; see `Linear`.
-    hidden: rows of W_a; so many as give the published 0.16M parameters.
+    features: The number of output channels, D.
+    skeleton: The skeleton, whose bones are the edges.
+    train_bias: Whether the bias is trained; see `Linear`.
+    hidden: The number of rows of W_a; with ten, the network has the published
+      0.16M parameters.
   """
 
   features: int
@@ -162,7 +165,7 @@ class AttentionalGraphConv(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
-    """`[J, ..., C]` -> `[J, ..., D]`."""
+    """Convolves nodes: `[J, ..., C]` -> `[J, ..., D]`."""
     chex.assert_axis_dimension(x, 0, self.skeleton.num_joints)
     channels, hidden = x.shape[-1], self.hidden
     kernel = self.param('kernel', xavier, (channels, self.features))
@@ -185,15 +188,15 @@ class AttentionalGraphConv(nn.Module):
 
 
 class PartitionGraphConv(nn.Module):
-  """Spatial convolution of ST-GCN (arXiv:1801.07455).
+  """The spatial convolution of ST-GCN (arXiv:1801.07455).
 
-  A kernel for each part of the neighbourhood, and one learnable importance of
-  every edge for all channels, without a softmax.
+  Each part of the neighbourhood has a kernel of its own. Every edge has one
+  learnable importance for all channels, without a softmax.
 
   Attributes:
-    features: D.
-    skeleton: gives the parts.
-    train_bias: False where a batch norm follows; see `Linear`.
+    features: The number of output channels, D.
+    skeleton: The skeleton, whose neighbourhoods are cut into parts.
+    train_bias: Whether the bias is trained; see `Linear`.
   """
 
   features: int
@@ -202,7 +205,7 @@ class PartitionGraphConv(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
-    """`[J, ..., C]` -> `[J, ..., D]`."""
+    """Convolves nodes: `[J, ..., C]` -> `[J, ..., D]`."""
     chex.assert_axis_dimension(x, 0, self.skeleton.num_joints)
     parts, mask = partitions(self.skeleton), adjacency_mask(self.skeleton)
     kernel = self.param(
@@ -216,7 +219,7 @@ class PartitionGraphConv(nn.Module):
     return add_bias(x, bias, self.train_bias)
 
 
-# By the setting `conv`.
+# The convolution that each value of the setting `conv` names.
 CONVOLUTIONS = {
   'semantic': SemGraphConv,
   'channel_wise': functools.partial(SemGraphConv, channel_wise=True),

@@ -1,16 +1,17 @@
 """The arithmetic of the layers: pure functions with written-out gradients.
 
 Notation: J joints, C input channels, D output channels. The joints come first,
-`[J, ..., C]`: to mix them is one matrix product over all that follows, and to
-map the channels is one over all that precedes, so nothing is ever transposed.
-Where autodiff would transpose, the gradient is written out, for reverse mode.
+`[J, ..., C]`. So mixing the joints is one matrix product over all the
+dimensions that follow, mapping the channels is one over all that precede, and
+nothing is ever transposed. Where autodiff would transpose, the gradient is
+written out, for reverse mode only.
 
-Parameters, statistics and what is summed over a batch are float32; activations
-have the type of the layer's input.
+Parameters, statistics and sums over a batch are float32; activations have the
+type of the layer's input.
 """
 
 import functools
-from typing import Any
+from typing import Any, cast
 
 import flax.linen as nn
 import jax
@@ -25,11 +26,11 @@ def linear(x: Array, kernel: Array) -> Array:
   """Maps the channels, X W.
 
   Args:
-    x: `[..., C]`.
-    kernel: `[C, D]`.
+    x: The nodes, `[..., C]`.
+    kernel: The weights, `[C, D]`.
 
   Returns:
-    `[..., D]`.
+    The mapped nodes, `[..., D]`.
   """
   return x @ kernel.astype(x.dtype)
 
@@ -44,7 +45,7 @@ def _linear_bwd(residuals: tuple[Array, Array], dy: Array) -> tuple[Array, ...]:
 
 
 def wide_type(x: Array) -> Any:
-  """The type for sums over a batch: float32, or that of x if wider."""
+  """Returns the type for sums over a batch: float32, or that of x if wider."""
   return jnp.promote_types(x.dtype, jnp.float32)
 
 
@@ -56,13 +57,13 @@ def mix(adjacency: Array, x: Array) -> Array:
   """Mixes the joints, A X.
 
   Args:
-    adjacency: `[J, J]`.
-    x: `[J, ..., C]`.
+    adjacency: The weights, `[J, J]`.
+    x: The nodes, `[J, ..., C]`.
 
   Returns:
-    `[J, ..., C]`.
+    The mixed nodes, `[J, ..., C]`.
   """
-  # Of two matrices, so that no compiler thinks of transposing x.
+  # With x as a matrix, no compiler thinks of transposing it.
   mixed = adjacency.astype(x.dtype) @ x.reshape(len(x), -1)
   return mixed.reshape(-1, *x.shape[1:])
 
@@ -76,37 +77,39 @@ mix.defvjp(lambda *args: (mix(*args), args), _mix_bwd)
 
 
 def _dot_joints(x: Array, y: Array) -> Array:
-  """Every joint of `[J, ...]` times every one of `[J, ...]`: `[J, J]`."""
+  """Returns the dot products of all joints of x with all of y, `[J, J]`."""
   x, y = (z.reshape(len(z), -1) for z in (x, y))
   return jnp.einsum('ir,jr->ij', x, y, preferred_element_type=wide_type(x))
 
 
 @jax.jit
 def graph_conv(x: Array, kernel: Array, adjacency: Array) -> Array:
-  """Graph convolution A X W (paper eq. 1).
+  """Convolves nodes over a graph, A X W (paper eq. 1).
 
   Args:
-    x: `[J, ..., C]`.
-    kernel: `[C, D]`.
-    adjacency: `[J, J]`.
+    x: The nodes, `[J, ..., C]`.
+    kernel: The weights, `[C, D]`.
+    adjacency: The adjacency, `[J, J]`.
 
   Returns:
-    `[J, ..., D]`.
+    The convolved nodes, `[J, ..., D]`.
   """
-  if x.shape[-1] < kernel.shape[-1]:  # Mixes where there are fewer channels.
+  # The joints are mixed where there are fewer channels.
+  if x.shape[-1] < kernel.shape[-1]:
     return linear(mix(adjacency, x), kernel)
   return mix(adjacency, linear(x, kernel))
 
 
 def semantic_adjacency(edge_logits: Array, mask: np.ndarray) -> Array:
-  """Softmax over each row of the masked logits (paper eq. 2 and 3).
+  """Applies a softmax to each row of the masked logits (paper eq. 2 and 3).
 
   Args:
-    edge_logits: `[..., E]`, one per nonzero of `mask`, row-major.
-    mask: `[J, J]` bool, no empty row.
+    edge_logits: The logits of the edges, `[..., E]`: one for each nonzero of
+      `mask`, row by row.
+    mask: The edges, `[J, J]` bool; no row is empty.
 
   Returns:
-    `[..., J, J]`; rows sum to one and vanish off the mask.
+    The adjacency, `[..., J, J]`; its rows sum to one and vanish off the mask.
   """
   logits = spread_edges(edge_logits, mask)
   return jax.nn.softmax(jnp.where(mask, logits, -jnp.inf))
@@ -116,20 +119,23 @@ def spread_edges(values: Array, mask: np.ndarray) -> Array:
   """Puts the values of the edges where they are in an adjacency.
 
   Args:
-    values: `[..., E]`, one per nonzero of `mask`, row-major.
-    mask: `[J, J]` bool.
+    values: The values of the edges, `[..., E]`: one for each nonzero of `mask`,
+      row by row.
+    mask: The edges, `[J, J]` bool.
 
   Returns:
-    `[..., J, J]`; anything off the mask, and no gradient from there.
+    The adjacency, `[..., J, J]`. Off the mask its values are arbitrary, and no
+    gradient comes from there.
   """
   rows, columns = np.nonzero(mask)
-  edges = np.cumsum(mask).reshape(mask.shape) - 1  # Any, off the mask.
+  # Off the mask these indices are arbitrary.
+  edges = np.cumsum(mask).reshape(mask.shape) - 1
 
   @jax.custom_vjp
   def spread(values):
     return values[..., edges]
 
-  # Autodiff would scatter.
+  # Autodiff would scatter the gradient; this picks it.
   spread.defvjp(
     lambda values: (spread(values), None),
     lambda _, dvalues: (dvalues[..., rows, columns],),
@@ -139,15 +145,16 @@ def spread_edges(values: Array, mask: np.ndarray) -> Array:
 
 @jax.jit
 def semantic_graph_conv(x: Array, kernel: Array, adjacency: Array) -> Array:
-  """(A * I) X W0 + (A * (1 - I)) X W1 (paper eq. 9 with eq. 2 or 3).
+  """Computes (A * I) X W0 + (A * (1 - I)) X W1 (paper eq. 9 with eq. 2 or 3).
 
   Args:
-    x: `[J, ..., C]`.
-    kernel: `[2, C, D]`, for the node itself and for its neighbours.
-    adjacency: `[J, J]` for all channels, or channel-wise `[D, J, J]`.
+    x: The nodes, `[J, ..., C]`.
+    kernel: The weights for the node itself and for its neighbours, `[2, C, D]`.
+    adjacency: The adjacency, `[J, J]` for all channels, or channel-wise
+      `[D, J, J]`.
 
   Returns:
-    `[J, ..., D]`.
+    The convolved nodes, `[J, ..., D]`.
   """
   if adjacency.ndim == 2:
     return _semantic_graph_conv(x, kernel, adjacency)
@@ -178,7 +185,7 @@ def _semantic_graph_conv_bwd(residuals, dy):
   dx1, dkernel1 = _linear_bwd(
     (x, kernel[1]), mix(_off_diagonal(adjacency).T, dy)
   )
-  # In two steps, which keep a GPU busier than one.
+  # Two sums, one after the other, keep a GPU busier than a single one.
   diagonal = jnp.sum((dy * itself).astype(wide_type(x)), axis=-1)
   diagonal = diagonal.reshape(len(x), -1).sum(axis=1)
   dadjacency = _off_diagonal(_dot_joints(dy, neighbours)) + jnp.diag(diagonal)
@@ -193,41 +200,48 @@ def _off_diagonal(adjacency: Array) -> Array:
 
 
 def _diagonal(adjacency: Array, like: Array) -> Array:
-  """`[J, J]` -> `[J, 1, ..., 1]`, as many dimensions as `like`, of its type."""
+  """Takes the diagonal of `[J, J]`, to multiply `like` by.
+
+  Returns:
+    `[J, 1, ..., 1]`, with the number of dimensions and the type of `like`.
+  """
   eye = np.eye(len(adjacency), dtype=np.float32)
-  diagonal = jnp.sum(adjacency * eye, axis=1)  # jnp.diagonal gathers.
+  # This sum stands for jnp.diagonal, which gathers.
+  diagonal = jnp.sum(adjacency * eye, axis=1)
   return diagonal.reshape(-1, *[1] * (like.ndim - 1)).astype(like.dtype)
 
 
 @jax.jit
 def partition_graph_conv(x: Array, kernels: Array, adjacencies: Array) -> Array:
-  """A graph convolution for each part of the neighbourhood, summed.
+  """Sums a graph convolution for each part of the neighbourhood.
 
-  The spatial half of ST-GCN's unit (arXiv:1801.07455, section 3.6).
+  This is the spatial half of ST-GCN's unit (arXiv:1801.07455, section 3.6).
 
   Args:
-    x: `[J, ..., C]`.
-    kernels: `[K, C, D]`.
-    adjacencies: `[K, J, J]`.
+    x: The nodes, `[J, ..., C]`.
+    kernels: The weights of the K parts, `[K, C, D]`.
+    adjacencies: The adjacencies of the K parts, `[K, J, J]`.
 
   Returns:
-    `[J, ..., D]`.
+    The convolved nodes, `[J, ..., D]`.
   """
-  return sum(
+  convolved = (
     graph_conv(x, kernel, adjacency)
     for kernel, adjacency in zip(kernels, adjacencies, strict=True)
   )
+  return cast(Array, sum(convolved))
 
 
 def neighbour_softmax(logits: Array, mask: np.ndarray) -> Array:
-  """Softmax over the joints that the mask allows, of each joint and pose.
+  """Applies a softmax over the neighbours of each joint in each pose.
 
   Args:
-    logits: `[J, J, ...]`; the second are the neighbours.
-    mask: `[J, J]` bool, no empty row.
+    logits: The logits, `[J, J, ...]`; the second dimension is that of the
+      neighbours.
+    mask: The neighbours of each joint, `[J, J]` bool; no row is empty.
 
   Returns:
-    `[J, J, ...]`, of the type of the logits; zero off the mask.
+    The weights, `[J, J, ...]`, of the type of the logits; zero off the mask.
   """
   mask = mask.reshape(*mask.shape, *[1] * (logits.ndim - 2))
   wide = logits.astype(wide_type(logits))
@@ -238,14 +252,14 @@ def neighbour_softmax(logits: Array, mask: np.ndarray) -> Array:
 
 @jax.jit
 def non_local_affinity(theta: Array, phi: Array) -> Array:
-  """f_ij = ReLU(w . [theta_i, phi_j]) / N (paper eq. 10 and 4).
+  """Computes f_ij = ReLU(w . [theta_i, phi_j]) / N (paper eq. 10 and 4).
 
   Args:
-    theta: `[J, ...]`, the first half of w times theta.
-    phi: `[N, ...]`, its second half times phi of the pooled nodes.
+    theta: The first half of w times theta, `[J, ...]`.
+    phi: The second half of w times phi of the N pooled nodes, `[N, ...]`.
 
   Returns:
-    `[J, N, ...]`.
+    The affinity of each pooled node to each joint, `[J, N, ...]`.
   """
   return nn.relu(theta[:, None] + phi[None]) / len(phi)
 
@@ -255,14 +269,14 @@ def attend(affinity: Array, nodes: Array) -> Array:
   """Sums the nodes, weighted by their affinity to each joint (paper eq. 4).
 
   Args:
-    affinity: `[J, N, ...]`.
-    nodes: `[N, ..., C]`.
+    affinity: The weights, `[J, N, ...]`.
+    nodes: The nodes, `[N, ..., C]`.
 
   Returns:
-    `[J, ..., C]`.
+    The weighted sum for each joint, `[J, ..., C]`.
   """
   # Each pose has a small product of its own. A GPU is faster without a matrix
-  # unit than with the transpositions this would take.
+  # unit than with the transpositions that a matrix unit would need.
   return jax.lax.platform_dependent(
     affinity.astype(nodes.dtype),
     nodes,
@@ -289,19 +303,19 @@ attend.defvjp(lambda *args: (attend(*args), args), _attend_bwd)
 
 
 def group_max(x: Array, groups: tuple[tuple[int, ...], ...]) -> Array:
-  """Max over the joints of each group; without groups, x as it is.
+  """Takes the maximum over each group of joints; without groups, returns x.
 
   Args:
-    x: `[J, ...]`.
-    groups: joints of each group, of any sizes; every joint is in one.
+    x: The nodes, `[J, ...]`.
+    groups: The joints of each of N groups, of any sizes; every joint is in one.
 
   Returns:
-    `[N, ...]`, N groups.
+    The pooled nodes, `[N, ...]`.
   """
   if not groups:
     return x
   size = max(map(len, groups))
-  # A shorter group repeats its first joint, which leaves the max as it is.
+  # A shorter group repeats its first joint, which does not change its maximum.
   members = np.array([g + g[:1] * (size - len(g)) for g in groups]).T
   flat = members.ravel().tolist()
   place = np.array([flat.index(joint) for joint in range(len(x))])
@@ -311,7 +325,7 @@ def group_max(x: Array, groups: tuple[tuple[int, ...], ...]) -> Array:
     return functools.reduce(jnp.maximum, [x[row] for row in members])
 
   def pool_vjp(x, dy):
-    """The first of the highest gets the gradient, as in PyTorch."""
+    """Gives the gradient to the first of the highest, as PyTorch does."""
     highest, grads = pool(x), []
     for row in members:
       won = x[row] == highest
@@ -335,16 +349,16 @@ def batch_normalize(
   """Normalises by the statistics of the batch.
 
   Args:
-    x: `[..., C]`.
-    scale: `[C]`.
-    bias: `[C]`.
-    epsilon: added to the variance.
-    relu: whether a ReLU follows.
-    axis_name: pmap axis over which the batch is spread.
+    x: The activations, `[..., C]`.
+    scale: The scale of each channel, `[C]`.
+    bias: The bias of each channel, `[C]`.
+    epsilon: A number that is added to the variance.
+    relu: Whether a ReLU follows.
+    axis_name: The pmap axis over which the batch is spread; None outside pmap.
 
   Returns:
-    The normalised `[..., C]`; the mean and the biased variance, `[C]`, which
-    have no gradient.
+    The normalised activations, `[..., C]`; and the mean and the biased variance
+    of each channel, `[C]`, which have no gradient.
   """
   fields = (epsilon, relu, axis_name)
   return _batch_normalize_fwd(x, scale, bias, *fields)[0]
@@ -379,18 +393,18 @@ batch_normalize.defvjp(_batch_normalize_fwd, _batch_normalize_bwd)
 
 
 def _mean_and_variance(x: Array, axis_name: str | None) -> tuple[Array, Array]:
-  """Of `[..., C]`, biased: `[C]`; in one pass over x."""
+  """Computes the mean and the biased variance, `[C]`, in one pass over x."""
   x = x.astype(wide_type(x))
-  # Any element is closer to the mean than zero may be: little cancels, unless
-  # it is an outlier among millions.
+  # Any element is closer to the mean than zero may be. With one subtracted,
+  # little of the variance cancels, unless it is an outlier among millions.
   center = x.reshape(-1, x.shape[-1])[0]
   mean = _mean_over_rows(x - center)
   var = _mean_over_rows(jnp.square(x - center)) - jnp.square(mean)
   var = jnp.maximum(var, 0)
   mean = mean + center
   if axis_name is not None:
-    # Every device fills a row of a sum, for which XLA has a kernel on GPUs; for
-    # all_gather it has none.
+    # Every device fills its row of a sum, as XLA has a kernel for sums on GPUs,
+    # and none for all_gather.
     rows = jnp.arange(jax.lax.axis_size(axis_name))[:, None, None]
     own = rows == jax.lax.axis_index(axis_name)
     every = jnp.where(own, jnp.stack([mean, var]), 0)
@@ -401,8 +415,8 @@ def _mean_and_variance(x: Array, axis_name: str | None) -> tuple[Array, Array]:
 
 
 def _mean_over_rows(x: Array) -> Array:
-  """`[..., C]` -> `[C]`."""
-  # The means of every joint first: one sum over all rows would leave most of a
-  # GPU idle.
+  """Averages over all dimensions but the last: `[..., C]` -> `[C]`."""
+  # The means of every joint come first, as one sum over all rows would leave
+  # most of a GPU idle.
   means = jnp.mean(x, axis=tuple(range(1, x.ndim - 1))) if x.ndim > 2 else x
   return jnp.mean(means, axis=0)

@@ -1,4 +1,4 @@
-"""Adjacency of a skeleton: masks and normalisations, in NumPy."""
+"""The adjacency of a skeleton: masks and normalisations, in NumPy."""
 
 import numpy as np
 
@@ -6,10 +6,10 @@ from semgcn_jax.skeleton import Skeleton
 
 
 def adjacency_mask(skeleton: Skeleton) -> np.ndarray:
-  """Bones in both directions, and every joint with itself.
+  """Marks the bones in both directions, and every joint with itself.
 
   Returns:
-    `[J, J]` bool, symmetric, with J + 2 * (J - 1) entries set.
+    The mask, `[J, J]` bool, symmetric, with J + 2 * (J - 1) entries set.
   """
   mask = np.eye(skeleton.num_joints, dtype=bool)
   for parent, child in skeleton.bones:
@@ -18,11 +18,13 @@ def adjacency_mask(skeleton: Skeleton) -> np.ndarray:
 
 
 def normalized_adjacency(skeleton: Skeleton) -> np.ndarray:
-  """D^-1/2 A D^-1/2 of the mask with self loops (paper eq. 1; Kipf & Welling,
-  arXiv:1609.02907).
+  """Normalises the adjacency of a skeleton, D^-1/2 A D^-1/2 (paper eq. 1).
+
+  A is `adjacency_mask`, which has self loops, and D holds its degrees (Kipf &
+  Welling, arXiv:1609.02907).
 
   Returns:
-    `[J, J]` float32, symmetric.
+    The adjacency, `[J, J]` float32, symmetric.
   """
   mask = adjacency_mask(skeleton).astype(np.float64)
   scale = 1 / np.sqrt(mask.sum(axis=1))
@@ -30,14 +32,15 @@ def normalized_adjacency(skeleton: Skeleton) -> np.ndarray:
 
 
 def partitions(skeleton: Skeleton) -> np.ndarray:
-  """ST-GCN's spatial configuration of the neighbourhood: the joint itself, the
-  neighbour closer to the root, those farther away (arXiv:1801.07455).
+  """Cuts neighbourhoods into the parts of ST-GCN (arXiv:1801.07455).
 
-  The weights of a joint sum to one over all parts, D^-1 A, as in its authors'
-  code; the paper has the roots of the degrees on both sides.
+  In its spatial configuration these are the joint itself, the neighbour closer
+  to the root, and the neighbours farther away. The weights of a joint sum to
+  one over all parts, D^-1 A, as in the code of its authors; their paper has the
+  roots of the degrees on both sides instead.
 
   Returns:
-    `[3, J, J]` float32.
+    The adjacency of each part, `[3, J, J]` float32.
   """
   mask = adjacency_mask(skeleton)
   parts = np.zeros((3, *mask.shape), np.float32)

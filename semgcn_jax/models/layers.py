@@ -1,4 +1,4 @@
-"""Layers that are no convolutions: linen modules over functional.py.
+"""Layers other than convolutions, as linen modules over functional.py.
 
 Notation: J joints, C input channels, D output channels. The joints come first,
 `[J, ..., C]`. Parameters and statistics are float32; activations have the type
@@ -25,12 +25,13 @@ from semgcn_jax.skeleton import Skeleton
 Array = jax.Array
 Initializer = nn.initializers.Initializer
 
-# torch.nn.init.kaiming_normal_; linen's he_normal truncates the normal.
+# This is torch.nn.init.kaiming_normal_; linen's he_normal truncates the normal
+# distribution.
 kaiming_normal = nn.initializers.variance_scaling(2.0, 'fan_in', 'normal')
 
 
 def uniform(bound: float) -> Initializer:
-  """Uniform in [-bound, bound]."""
+  """Makes an initializer that is uniform in [-bound, bound]."""
 
   def init(key, shape, dtype=jnp.float32):
     return jax.random.uniform(key, shape, dtype, -bound, bound)
@@ -39,14 +40,15 @@ def uniform(bound: float) -> Initializer:
 
 
 class Linear(nn.Module):
-  """Linear map of the channels with bias.
+  """A linear map of the channels, with a bias.
 
   Attributes:
-    features: D.
-    train_bias: False where a batch norm follows. It subtracts the bias again,
-      so the bias has no effect and its exact gradient is zero; what arithmetic
-      leaves of it is rounding noise, which Adam would turn into full steps.
-    bias_init: initial bias.
+    features: The number of output channels, D.
+    train_bias: Whether the bias is trained; False where a batch norm follows.
+      The norm subtracts the bias again, so that the bias has no effect, and a
+      gradient of zero. Rounding turns this zero into noise, of which Adam would
+      make full steps.
+    bias_init: Makes the initial bias.
   """
 
   features: int
@@ -55,35 +57,36 @@ class Linear(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
-    """`[..., C]` -> `[..., D]`."""
+    """Maps the channels: `[..., C]` -> `[..., D]`."""
     kernel = self.param('kernel', kaiming_normal, (x.shape[-1], self.features))
     bias = self.param('bias', self.bias_init, (self.features,))
     return add_bias(linear(x, kernel), bias, self.train_bias)
 
 
 def add_bias(x: Array, bias: Array, train_bias: bool) -> Array:
-  """Adds `[D]` to `[..., D]`; for train_bias see `Linear`."""
+  """Adds a bias `[D]` to `[..., D]`; for `train_bias` see `Linear`."""
   bias = bias if train_bias else jax.lax.stop_gradient(bias)
   return x + bias.astype(x.dtype)
 
 
 class BatchNorm(nn.Module):
-  """Batch norm over all dimensions but the last, with PyTorch's statistics.
+  """A batch norm over all dimensions but the last, with PyTorch's statistics.
 
-  linen's own keeps the biased running variance; PyTorch, and so every published
-  checkpoint, the unbiased one.
+  linen's own batch norm keeps the biased running variance. PyTorch, and so
+  every published checkpoint, keeps the unbiased one.
 
   Attributes:
-    axis_name: pmap axis over which training statistics are shared, so that N
-      devices equal one at the same global batch.
-    poses: that are normalised together in training, about; 0: all. A device
-      that has at least so many cuts its share of a larger batch into such
-      parts and shares no statistics (ghost batch norm, arXiv:1705.08741);
-      with fewer on each device, it is all of the batch.
-    momentum: share of the old running statistics.
-    epsilon: added to the variance.
-    scale_init: initial scale.
-    relu: whether a ReLU follows.
+    axis_name: The pmap axis over which training statistics are shared, so that
+      N devices equal one at the same global batch; None shares none.
+    poses: About how many poses are normalised together in training; 0 takes the
+      whole batch. A device that has at least so many cuts its share of a larger
+      batch into such parts, and normalises them by statistics of their own
+      (ghost batch norm, arXiv:1705.08741). Where each device has fewer, the
+      whole batch is normalised together.
+    momentum: The share of the old running statistics in the new ones.
+    epsilon: A number that is added to the variance.
+    scale_init: Makes the initial scale.
+    relu: Whether a ReLU follows.
   """
 
   axis_name: str | None = None
@@ -95,7 +98,7 @@ class BatchNorm(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array, *, train: bool) -> Array:
-    """`[..., B, C]` -> `[..., B, C]`."""
+    """Normalises `[..., B, C]`, of B poses."""
     features = x.shape[-1:]
     scale = self.param('scale', self.scale_init, features)
     bias = self.param('bias', nn.initializers.zeros, features)
@@ -109,7 +112,7 @@ class BatchNorm(nn.Module):
     devices = 1 if axis_name is None else jax.lax.axis_size(axis_name)
     count = x.size // x.shape[-1]
 
-    def normalize(x, axis_name=None):
+    def normalize(x, axis_name=None) -> Any:
       return batch_normalize(x, scale, bias, self.epsilon, self.relu, axis_name)
 
     share = x.shape[-2]
@@ -136,11 +139,14 @@ class BatchNorm(nn.Module):
 
 
 class NonLocal(nn.Module):
-  """Non-local layer over the joints (paper eq. 4 and 10, section A.3).
+  """The non-local layer over the joints (paper eq. 4 and 10, section A.3).
+
+  Freshly initialised, it is the identity.
 
   Attributes:
-    skeleton: its groups are max-pooled; without groups every joint is kept.
-    norm: makes the batch norm.
+    skeleton: The skeleton, whose groups of joints are max-pooled; without
+      groups every joint is kept.
+    norm: Makes the batch norm.
   """
 
   skeleton: Skeleton
@@ -148,7 +154,7 @@ class NonLocal(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array, *, train: bool) -> Array:
-    """`[J, ..., C]` -> `[J, ..., C]`; the identity when freshly initialised."""
+    """Adds the non-local responses to x: `[J, ..., C]` -> `[J, ..., C]`."""
     channels = x.shape[-1]
     inner = max(channels // 2, 1)
     theta, phi, g = (
@@ -156,8 +162,9 @@ class NonLocal(nn.Module):
     )
     weight = self.param('affinity', _affinity_init, (2 * inner,))
     weight_theta, weight_phi = jnp.split(weight, 2)
-    # One product for all. w . theta is linear in x, so it is a column where
-    # theta would be a matrix; zeros fill up to what a matrix unit takes.
+    # One product computes them all. As w . theta is linear in x, it takes one
+    # column where theta would take a matrix. Zeros fill the columns up to a
+    # multiple of 8, which a matrix unit takes.
     column = (theta['kernel'] @ weight_theta)[:, None]
     kernel = jnp.concatenate([phi['kernel'], g['kernel'], column], axis=1)
     kernel = jnp.pad(kernel, ((0, 0), (0, -kernel.shape[1] % 8)))
@@ -166,7 +173,7 @@ class NonLocal(nn.Module):
     pooled_phi, pooled_g = (
       group_max(z, self.skeleton.groups) for z in (of_phi, of_g)
     )
-    # A bias commutes with the max.
+    # A bias commutes with the maximum, so it is added after the pooling.
     bias = theta['bias'] @ weight_theta + phi['bias'] @ weight_phi
     affinity = non_local_affinity(
       of_theta[..., 0] + bias, jnp.sum(pooled_phi * weight_phi, axis=-1)
@@ -178,31 +185,31 @@ class NonLocal(nn.Module):
 
 
 class _Weights(nn.Module):
-  """The parameters of `Linear`."""
+  """The parameters of a `Linear`, without its product."""
 
   features: int
 
   @nn.compact
   def __call__(self, channels: int) -> dict[str, Array]:
-    """`[C, D]` and `[D]`."""
+    """Returns the kernel, `[C, D]`, and the bias, `[D]`."""
     kernel = self.param('kernel', kaiming_normal, (channels, self.features))
     bias = self.param('bias', nn.initializers.zeros, (self.features,))
     return {'kernel': kernel, 'bias': bias}
 
 
 def _affinity_init(key: Array, shape: tuple[int]) -> Array:
-  """Kaiming-normal over the concatenated channels."""
+  """Draws w of paper eq. 10, Kaiming-normal over the concatenated channels."""
   return kaiming_normal(key, (*shape, 1))[:, 0]
 
 
 class GraphConvBlock(nn.Module):
-  """Convolution, batch norm, ReLU, dropout.
+  """A graph convolution, then a batch norm, a ReLU and dropout.
 
   Attributes:
-    conv: makes the graph convolution, given features, train_bias and name.
-    features: D.
-    norm: makes the batch norm, given relu and name.
-    dropout: rate; 0 switches it off.
+    conv: Makes the graph convolution, given features, train_bias and name.
+    features: The number of output channels, D.
+    norm: Makes the batch norm, given relu and name.
+    dropout: The rate of dropout; 0 switches it off.
   """
 
   conv: Callable[..., nn.Module]
@@ -212,14 +219,17 @@ class GraphConvBlock(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array, *, train: bool) -> Array:
-    """`[J, ..., C]` -> `[J, ..., D]`."""
+    """Convolves nodes: `[J, ..., C]` -> `[J, ..., D]`."""
     x = self.conv(self.features, train_bias=False, name='conv')(x)
     x = self.norm(relu=True, name='norm')(x, train=train)
     return nn.Dropout(self.dropout, deterministic=not train)(x)
 
 
 class ResidualBlock(nn.Module):
-  """x + block(block(x)), nothing after the sum; fields of `GraphConvBlock`."""
+  """The residual block x + block(block(x)), with nothing after the sum.
+
+  It has the fields of `GraphConvBlock`.
+  """
 
   conv: Callable[..., nn.Module]
   features: int
@@ -228,7 +238,7 @@ class ResidualBlock(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array, *, train: bool) -> Array:
-    """`[J, ..., D]` -> `[J, ..., D]`."""
+    """Adds the output of two blocks to x: `[J, ..., D]` -> `[J, ..., D]`."""
     fields = (self.conv, self.features, self.norm, self.dropout)
     residual = GraphConvBlock(*fields, name='block1')(x, train=train)
     residual = GraphConvBlock(*fields, name='block2')(residual, train=train)

@@ -12,7 +12,10 @@ from semgcn_jax.skeleton import Skeleton
 
 
 class LinearBlock(nn.Module):
-  """Linear map, batch norm, ReLU, dropout; fields as of `GraphConvBlock`."""
+  """A linear map, then a batch norm, a ReLU and dropout.
+
+  It has the fields of `GraphConvBlock`, except `conv`.
+  """
 
   features: int
   norm: Callable[..., nn.Module] = BatchNorm
@@ -20,26 +23,26 @@ class LinearBlock(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-    """`[..., C]` -> `[..., D]`."""
+    """Maps the channels: `[..., C]` -> `[..., D]`."""
     x = Linear(self.features, train_bias=False, name='linear')(x)
     x = self.norm(relu=True, name='norm')(x, train=train)
     return nn.Dropout(self.dropout, deterministic=not train)(x)
 
 
 class LinearModel(nn.Module):
-  """2D joints -> 3D joints, all joints at once.
+  """The fully connected network, which maps all joints at once.
 
-  Predicts every joint but the root, which is zero.
+  It predicts every joint but the root, which is zero.
 
   Attributes:
-    skeleton: gives the number of joints and the root.
-    hid_dim: channels of the hidden layers.
-    num_layers: number of residual stages.
-    dropout: rate behind every ReLU.
-    out_dim: coordinates per joint.
-    norm: makes the batch norms.
-    dtype: of the activations; None: that of the input, which predictions have
-      always.
+    skeleton: The skeleton of the poses.
+    hid_dim: The number of channels of the hidden layers.
+    num_layers: The number of residual stages.
+    dropout: The rate of dropout behind every ReLU.
+    out_dim: The number of coordinates of a predicted joint.
+    norm: Makes the batch norms.
+    dtype: The type of the activations; None takes that of the input.
+      Predictions always have the type of the input.
   """
 
   skeleton: Skeleton
@@ -52,12 +55,12 @@ class LinearModel(nn.Module):
 
   @property
   def num_predicted(self) -> int:
-    """Joints that the model predicts."""
+    """The number of joints that the model predicts."""
     return self.skeleton.num_joints - 1
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
-    """Joints `[..., J, 2]`, normalised screen -> `[..., J, 3]`, metres."""
+    """Predicts `[..., J, 3]`, metres, from `[..., J, 2]`, normalised screen."""
     fields = (self.hid_dim, self.norm, self.dropout)
     leading = x.shape[:-2]
     wide = x.dtype

@@ -1,7 +1,10 @@
-"""Pose grammar, a refinement of any lifter's poses (Fang et al., AAAI 2018,
-arXiv:1710.06513)."""
+"""The pose grammar, which refines the poses of any lifter.
+
+It is that of Fang et al., AAAI 2018 (arXiv:1710.06513).
+"""
 
 import itertools
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -11,10 +14,10 @@ from semgcn_jax.skeleton import Skeleton
 
 
 def kinematic_chains(skeleton: Skeleton) -> tuple[tuple[int, ...], ...]:
-  """The trunk, then every limb of the left, each followed by its mirror image.
+  """Lists the trunk, then every left limb, each before its mirror image.
 
-  Of Human3.6M's skeleton the spine with the head, both legs, both arms. A limb
-  is what hangs together of the joints of the left side.
+  A limb is a set of joints of the left side that hang together. Human3.6M's
+  skeleton has the spine with the head, both legs and both arms.
 
   Returns:
     The joints of each chain, from the root outward.
@@ -28,7 +31,7 @@ def kinematic_chains(skeleton: Skeleton) -> tuple[tuple[int, ...], ...]:
   mirrored = dict(zip(skeleton.left, skeleton.right, strict=True))
   sides = skeleton.left + skeleton.right
   trunk = tuple(joint for joint in outward if joint not in sides)
-  limbs: dict[int, list[int]] = {}  # By the joint that each begins with.
+  limbs: dict[int, list[int]] = {}  # The key is the first joint of the limb.
   begins = {}
   for joint in outward:
     if joint in mirrored:
@@ -42,14 +45,14 @@ def kinematic_chains(skeleton: Skeleton) -> tuple[tuple[int, ...], ...]:
 
 
 def relations(skeleton: Skeleton) -> tuple[tuple[int, int], ...]:
-  """Pairs of chains: symmetry, a limb with its mirror image; and motor
-  coordination, a limb with the mirror image of another.
+  """Lists the pairs of limbs that the upper level of the grammar looks at.
 
-  Of Human3.6M's skeleton both legs, both arms, left leg with right arm, left
-  arm with right leg.
+  Symmetry pairs a limb with its mirror image, and motor coordination pairs a
+  limb with the mirror image of another. Human3.6M's skeleton has both legs,
+  both arms, left leg with right arm, and left arm with right leg.
 
   Returns:
-    Indices into `kinematic_chains`.
+    Pairs of indices into `kinematic_chains`.
   """
   chains = kinematic_chains(skeleton)
   left = [n for n, chain in enumerate(chains) if chain[0] in skeleton.left]
@@ -61,17 +64,18 @@ def relations(skeleton: Skeleton) -> tuple[tuple[int, int], ...]:
 
 
 class PoseGrammar(nn.Module):
-  """Corrects a pose by what its chains, and pairs of chains, know of it.
+  """A network that corrects a pose along its chains and its pairs of limbs.
 
   The lower level is a bidirectional recurrent network along each kinematic
-  chain; the upper level one over each pair of limbs, whose inputs are the
-  states of the lower. All of them correct their joints, and a joint that is in
-  several is moved by the mean. Freshly initialised, it is the identity: Fang et
-  al. predict poses here, not corrections.
+  chain. The upper level is one over each pair of limbs, whose inputs are the
+  states of the lower level. Each of these networks corrects its joints, and a
+  joint of several networks is moved by the mean of their corrections. Freshly
+  initialised, the grammar is the identity. Fang et al. do not predict
+  corrections here, but poses.
 
   Attributes:
-    skeleton: has left and right.
-    hid_dim: units of each recurrent network and direction.
+    skeleton: The skeleton, which has a left and a right side.
+    hid_dim: The number of units of each recurrent network in each direction.
   """
 
   skeleton: Skeleton
@@ -82,11 +86,11 @@ class PoseGrammar(nn.Module):
     """Refines poses.
 
     Args:
-      joints: `[..., J, 2]`, normalised screen.
-      lifted: `[..., J, 3]`, metres.
+      joints: The 2D joints, `[..., J, 2]`, normalised screen.
+      lifted: The poses that a lifter predicts, `[..., J, 3]`, metres.
 
     Returns:
-      `[..., J, 3]`, metres.
+      The refined poses, `[..., J, 3]`, metres.
     """
     chains = kinematic_chains(self.skeleton)
     corrections = [[] for _ in range(self.skeleton.num_joints)]
@@ -112,10 +116,15 @@ class PoseGrammar(nn.Module):
     means = [sum(each) / len(each) for each in corrections]
     return lifted + jnp.stack(means, axis=-2)
 
-  def _recur(self, steps: jax.Array, name: str) -> jax.Array:
-    """`[..., T, C]` -> the states of both directions, `[..., T, 2 H]`."""
-    # Not the orthogonal default: with few steps it makes no difference, and two
-    # factorisations at once can wait for each other forever on two CPU cores.
+  def _recur(self, steps: jax.Array, name: str) -> Any:
+    """Runs a network along T steps `[..., T, C]`, in both directions.
+
+    Returns:
+      The states of both directions, `[..., T, 2 H]`, for H units.
+    """
+    # linen's default is orthogonal. With few steps it makes no difference, and
+    # its factorisations, two at once, can wait for each other forever on two
+    # CPU cores.
     init = nn.initializers.lecun_normal()
 
     def recurrence(way):
@@ -132,7 +141,7 @@ class PoseGrammar(nn.Module):
 
 
 def _flatten(limb: jax.Array, longest: int) -> jax.Array:
-  """`[..., T, C]` -> `[..., longest C]`, zeros behind a shorter one."""
+  """Flattens `[..., T, C]` to `[..., longest * C]`, filled up by zeros."""
   missing = longest - limb.shape[-2]
   limb = jnp.pad(limb, [(0, 0)] * (limb.ndim - 2) + [(0, missing), (0, 0)])
   return limb.reshape(*limb.shape[:-2], -1)
@@ -142,9 +151,9 @@ class Refined(nn.Module):
   """A lifter with the pose grammar on top.
 
   Attributes:
-    lifter: 2D joints -> 3D joints.
-    skeleton: of the poses.
-    frozen: the lifter is as it is, its batch norms too.
+    lifter: The model that maps 2D joints to 3D joints.
+    skeleton: The skeleton of the poses.
+    frozen: Whether the lifter stays as it is, its batch norms too.
   """
 
   lifter: nn.Module
@@ -153,12 +162,12 @@ class Refined(nn.Module):
 
   @property
   def num_predicted(self) -> int:
-    """Joints that the model predicts."""
+    """The number of joints that the model predicts."""
     return self.skeleton.num_joints
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
-    """Joints `[..., J, 2]`, normalised screen -> `[..., J, 3]`, metres."""
+    """Predicts `[..., J, 3]`, metres, from `[..., J, 2]`, normalised screen."""
     lifted = self.lifter(x, train=train and not self.frozen)
     if self.frozen:
       lifted = jax.lax.stop_gradient(lifted)

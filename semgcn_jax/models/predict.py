@@ -19,16 +19,16 @@ def predict(
 
   Args:
     network: Maps `[B, ..., J, 2]` to `[B, ..., J, 3]`, the root anywhere.
-    inputs: `[B, ..., J, 2]`, normalised screen.
+    inputs: The 2D joints, `[B, ..., J, 2]`, normalised screen.
     skeleton: The skeleton of the joints.
-    flip_test: Averages with the prediction for the mirrored input, mirrored
-      back.
+    flip_test: Whether to average with the prediction for the mirrored input,
+      mirrored back.
 
   Returns:
-    `[B, ..., J, 3]`, metres.
+    The poses, `[B, ..., J, 3]`, metres.
   """
   if flip_test:
-    # In one batch: half the program to compile.
+    # With both in one batch, there is half the program to compile.
     both = network(jnp.concatenate([inputs, mirror(inputs, skeleton)]))
     predicted, mirrored = jnp.split(both, 2)
     predicted = (predicted + mirror(mirrored, skeleton)) / 2

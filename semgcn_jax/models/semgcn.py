@@ -19,25 +19,25 @@ from semgcn_jax.skeleton import Skeleton
 
 
 class SemGCN(nn.Module):
-  """2D joints -> 3D joints.
+  """The network of the paper, of graph convolutions and non-local layers.
 
-  The rows of the paper's Table 1: ResGCN is `conv='vanilla',
-  non_local=False`; "w/o SemGConv" is `conv='vanilla'`; "w/o Non-Local" is
-  `non_local=False`; SemGCN is the default. Of its Table 3, aGCN is
-  `conv='agcn', non_local=False`, and GAT `conv='gat', non_local=False,
-  hid_dim=136`.
+  The default is SemGCN in the paper's Table 1. Of its other rows, ResGCN is
+  `conv='vanilla', non_local=False`; "w/o SemGConv" is `conv='vanilla'`; and
+  "w/o Non-Local" is `non_local=False`. Of Table 3, aGCN is `conv='agcn',
+  non_local=False`, and GAT is `conv='gat', non_local=False, hid_dim=136`.
 
   Attributes:
-    skeleton: the graph.
-    hid_dim: channels of the hidden layers.
-    num_layers: number of residual blocks.
-    conv: a key of `CONVOLUTIONS`; 'channel_wise' is paper eq. 3.
-    non_local: a non-local layer after the first block and each residual block.
-    dropout: rate behind every ReLU.
-    out_dim: coordinates per joint.
-    norm: makes the batch norms.
-    dtype: of the activations; None: that of the input, which predictions have
-      always.
+    skeleton: The skeleton, which is the graph.
+    hid_dim: The number of channels of the hidden layers.
+    num_layers: The number of residual blocks.
+    conv: The graph convolution, a key of `CONVOLUTIONS`.
+    non_local: Whether a non-local layer follows the first block and each
+      residual block.
+    dropout: The rate of dropout behind every ReLU.
+    out_dim: The number of coordinates of a predicted joint.
+    norm: Makes the batch norms.
+    dtype: The type of the activations; None takes that of the input.
+      Predictions always have the type of the input.
   """
 
   skeleton: Skeleton
@@ -52,12 +52,12 @@ class SemGCN(nn.Module):
 
   @property
   def num_predicted(self) -> int:
-    """Joints that the model predicts."""
+    """The number of joints that the model predicts."""
     return self.skeleton.num_joints
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
-    """Joints `[..., J, 2]`, normalised screen -> `[..., J, 3]`, metres."""
+    """Predicts `[..., J, 3]`, metres, from `[..., J, 2]`, normalised screen."""
     conv = functools.partial(CONVOLUTIONS[self.conv], skeleton=self.skeleton)
     fields = (conv, self.hid_dim, self.norm, self.dropout)
 

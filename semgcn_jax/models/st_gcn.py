@@ -1,4 +1,4 @@
-"""ST-GCN with the time dimension one (arXiv:1801.07455; paper, Table 3)."""
+"""ST-GCN for single frames (arXiv:1801.07455; the paper's Table 3)."""
 
 import functools
 from collections.abc import Callable
@@ -14,10 +14,11 @@ from semgcn_jax.skeleton import Skeleton
 
 
 class SpatialTemporalBlock(nn.Module):
-  """Spatial convolution, then the temporal one of a single frame, which is a
-  linear map of the channels; each with its batch norm, around a residual.
+  """A unit of ST-GCN: a spatial and a temporal convolution, and a residual.
 
-  Fields as of `GraphConvBlock`.
+  For a single frame the temporal convolution is a linear map of the channels.
+  Each of the two has a batch norm. The block has the fields of
+  `GraphConvBlock`.
   """
 
   conv: Callable[..., nn.Module]
@@ -27,7 +28,7 @@ class SpatialTemporalBlock(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-    """`[J, ..., D]` -> `[J, ..., D]`."""
+    """Applies the unit to nodes: `[J, ..., D]` -> `[J, ..., D]`."""
     fields = (self.conv, self.features, self.norm)
     y = GraphConvBlock(*fields, name='spatial')(x, train=train)
     y = Linear(self.features, train_bias=False, name='linear')(y)
@@ -37,21 +38,22 @@ class SpatialTemporalBlock(nn.Module):
 
 
 class STGCN(nn.Module):
-  """2D joints -> 3D joints, with ST-GCN's units in the place of ours.
+  """A network like SemGCN, with the units of ST-GCN in the place of its own.
 
-  Its authors classify whole sequences; here the last layer is a convolution
-  to the coordinates, as in SemGCN. Its first is a spatial convolution alone,
-  and the inputs, which are on the normalised screen, get no batch norm.
+  The authors of ST-GCN classify whole sequences. Here the last layer is a
+  convolution to the coordinates, as in SemGCN. The first layer is a spatial
+  convolution alone, and the inputs, which are on the normalised screen, get no
+  batch norm.
 
   Attributes:
-    skeleton: the graph.
-    hid_dim: channels of the hidden layers.
-    num_layers: number of blocks.
-    dropout: rate behind every block.
-    out_dim: coordinates per joint.
-    norm: makes the batch norms.
-    dtype: of the activations; None: that of the input, which predictions have
-      always.
+    skeleton: The skeleton, which is the graph.
+    hid_dim: The number of channels of the hidden layers.
+    num_layers: The number of blocks.
+    dropout: The rate of dropout in the first layer and in every block.
+    out_dim: The number of coordinates of a predicted joint.
+    norm: Makes the batch norms.
+    dtype: The type of the activations; None takes that of the input.
+      Predictions always have the type of the input.
   """
 
   skeleton: Skeleton
@@ -64,12 +66,12 @@ class STGCN(nn.Module):
 
   @property
   def num_predicted(self) -> int:
-    """Joints that the model predicts."""
+    """The number of joints that the model predicts."""
     return self.skeleton.num_joints
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
-    """Joints `[..., J, 2]`, normalised screen -> `[..., J, 3]`, metres."""
+    """Predicts `[..., J, 3]`, metres, from `[..., J, 2]`, normalised screen."""
     conv = functools.partial(PartitionGraphConv, skeleton=self.skeleton)
     fields = (conv, self.hid_dim, self.norm, self.dropout)
     wide = x.dtype

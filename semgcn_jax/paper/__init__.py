@@ -1,1 +1,1 @@
-"""The paper's tables and figures: its methods, retrained and compared."""
+"""The paper's tables and figures: retrains its methods and compares them."""

@@ -19,12 +19,12 @@ def learned_adjacencies(
 ) -> dict[str, np.ndarray]:
   """Collects the adjacency that each graph convolution has learned.
 
-  For channel-wise convolutions it is the mean over the channels; for ST-GCN's
+  Of a channel-wise convolution it is the mean over the channels; of ST-GCN's,
   the sum of its parts, weighted by the importance of the edges.
 
   Args:
     params: The params of a model.
-    skeleton: Its graph.
+    skeleton: The skeleton of its J joints.
 
   Returns:
     {layer: `[J, J]`}, from the input to the output; empty for a model whose
@@ -45,7 +45,10 @@ def learned_adjacencies(
 
 
 def _place(layer: str) -> tuple[int, int, str]:
-  """Orders layers as data flows: 'residual2/block1' before 'residual10/...'."""
+  """Makes a key that sorts layers as data flows through them.
+
+  By it, 'residual2/block1' comes before 'residual10/block1'.
+  """
   block, _, rest = layer.partition('/')
   end = {'input': 0, 'output': 2}.get(block, 1)
   number = block.lstrip('abcdefghijklmnopqrstuvwxyz_')
@@ -55,19 +58,20 @@ def _place(layer: str) -> tuple[int, int, str]:
 def joint_weights(
   adjacencies: dict[str, np.ndarray], skeleton: Skeleton
 ) -> np.ndarray:
-  """Averages over the layers what each joint gives itself, the diagonal.
+  """Averages over the layers the weight that each joint has for itself.
 
-  This is how the paper's Fig. 8 is read here: there too, joints far from the
-  centre of the skeleton give themselves more. They have fewer neighbours to
-  share with, and begin so, at one over the number of entries in their row. The
-  paper leaves out the first and the last layer.
+  These weights, the diagonals, are what the paper's Fig. 8 is taken to show:
+  there too, joints far from the centre of the skeleton have higher ones. They
+  have fewer neighbours to share with: even before training, each weight is one
+  over the number of entries in its row. The paper leaves out the first and the
+  last layer.
 
   Args:
     adjacencies: What `learned_adjacencies` returns.
-    skeleton: The skeleton of these J joints.
+    skeleton: The skeleton of the J joints.
 
   Returns:
-    `[J]`.
+    The weight of each joint, `[J]`.
   """
   every = np.stack(list(adjacencies.values()))
   joints = np.arange(skeleton.num_joints)
@@ -85,12 +89,12 @@ def show_learned(
 
   Args:
     workdir: The folder of the run.
-    which: 'best', 'last' or the number of an epoch.
-    output_dir: Gets the figures.
+    which: The checkpoint: 'best', 'last' or the number of an epoch.
+    output_dir: The folder that gets the figures.
     seed: The seed to take, of a run with several; None takes the first.
 
   Raises:
-    UserError: There is no run, no checkpoint, or no learned adjacency.
+    UserError: There is no such run or checkpoint, or it learns no adjacency.
     SettingError: There is no such seed, or the folder cannot be written.
   """
   network = restore_network(workdir, which)

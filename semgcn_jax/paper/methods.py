@@ -6,13 +6,13 @@ from typing import Any
 
 @dataclasses.dataclass(frozen=True)
 class Method:
-  """A row of the tables.
+  """A method: a row of the paper's tables.
 
   Attributes:
-    name: Its name, as in `evaluation.published`.
-    tables: The tables of the paper where it is.
+    name: The name of the method, as in `evaluation.published`.
+    tables: The numbers of the tables that it is in.
     fields: The settings that make it.
-    lifter: The method whose poses it refines; '' for none.
+    lifter: The name of the method whose poses it refines; '' for none.
   """
 
   name: str
@@ -38,7 +38,7 @@ METHODS = (
   Method('SemGCN w/o non-local', (1,), _SEMGCN | {'non_local': False}),
   Method('SemGCN', (1, 3), _SEMGCN),
   Method('aGCN', (3,), _RESGCN | {'conv': 'agcn'}),
-  # As wide as it takes for the published number of parameters.
+  # Its width is the one that gives the published number of parameters.
   Method('GAT', (3,), _RESGCN | {'conv': 'gat', 'hid_dim': 136}),
   Method('ST-GCN', (3,), {'model': 'st_gcn'}),
   Method('FC', (3,), {'model': 'linear'}),
@@ -46,10 +46,10 @@ METHODS = (
   Method('SemGCN w/ pose grammar', (3,), {}, lifter='SemGCN'),
 )
 TABLES = (1, 3)
-# The settings that the methods differ in.
+# The settings that the methods differ in, which the user cannot give.
 DIFFERING = ('model', 'conv', 'non_local', 'refine', 'init_from')
 
 
 def named(name: str) -> Method:
-  """Finds the method of this name, which there is."""
+  """Finds the method of this name, which must exist."""
   return next(method for method in METHODS if method.name == name)

@@ -22,19 +22,20 @@ from semgcn_jax.runs import folder
 from semgcn_jax.skeleton import Skeleton, load_skeleton
 from semgcn_jax.text_tables import markdown_table, plain_table
 
-Rows = dict[str, dict[str, Any]]  # {method: what `summarize_run` returns}.
+# {name of the method: what `summarize_run` returns for its run}.
+Rows = dict[str, dict[str, Any]]
 
 
 def write(workdir: pathlib.Path, command: str) -> str:
-  """Writes the report of all finished runs in the folder of `reproduce`.
+  """Writes the report of all finished runs in a folder.
 
   Args:
-    workdir: The folder. It has the run folders `<preset>/<method>`, and gets
+    workdir: The folder, which has the run folders `<preset>/<method>`. It gets
       report.md, report.json, curves_<preset>.png and parameters_<preset>.png.
     command: The command line that makes the report.
 
   Returns:
-    The errors as text, a line per method.
+    The errors as text, with a line for each method.
 
   Raises:
     SettingError: The folder cannot be written.
@@ -85,7 +86,11 @@ def write(workdir: pathlib.Path, command: str) -> str:
 
 
 def _gather(workdir: pathlib.Path) -> dict[str, tuple[Config, Rows]]:
-  """Collects the finished runs: {preset: (the config of one of them, rows)}."""
+  """Collects the finished runs of a folder.
+
+  Returns:
+    {preset: (the config of one of its runs, the rows of all)}.
+  """
   found = {}
   for preset in PRESETS:
     rows, config = {}, None
@@ -113,14 +118,20 @@ def summarize_run(
   Args:
     config: The config of the run.
     skeleton: The skeleton of its poses.
-    records: The record of every epoch.
+    records: The record of every epoch, from metrics.jsonl.
 
   Returns:
-    {'num_params', 'seconds' (of training, without evaluation), 'devices' (it
-    was trained on), 'epoch' (the best), 'mpjpe', 'p_mpjpe' (over all poses),
-    'mpjpe_action', 'p_mpjpe_action' (means over actions), each with '..._sd'
-    (0 of one seed), 'seeds' (MPJPE of each), 'actions' {name: MPJPE}, 'curve'
-    {'train_loss', 'mpjpe', 'mpjpe_sd': one an epoch}}; errors are in mm.
+    A row with these keys; errors are in millimetres, and of the best epoch.
+      num_params: The number of parameters.
+      seconds: The seconds of training, without evaluation.
+      devices: The devices that it was trained on, in words.
+      epoch: The number of the best epoch.
+      mpjpe, p_mpjpe: The means over all poses.
+      mpjpe_action, p_mpjpe_action: The means over the actions.
+      mpjpe_sd and so on: The deviation of each of these four over the seeds.
+      seeds: The MPJPE of each seed.
+      actions: {action: MPJPE}.
+      curve: {'train_loss', 'mpjpe', 'mpjpe_sd': the values of all epochs}.
   """
   choose_on = config.evaluation.choose_on
   best = min(records, key=lambda record: rank(record, choose_on))
@@ -146,7 +157,7 @@ def summarize_run(
 def _figures(
   preset: str, config: Config, rows: Rows, workdir: pathlib.Path
 ) -> list[str]:
-  """Draws the figures of a preset; returns the lines that show them."""
+  """Draws the figures of a preset, and makes the lines that show them."""
   lines = []
   first = [method.name for method in METHODS if 1 in method.tables]
   curves = {name: rows[name]['curve'] for name in first if name in rows}
@@ -166,7 +177,7 @@ def _figures(
 
 
 def _plain_table(results: dict[str, Rows]) -> str:
-  """Sets the errors as text, a line per method."""
+  """Lays out the errors as text, with a line for each method."""
   lines = []
   for name in dict.fromkeys(name for rows in results.values() for name in rows):
     cells = [_error(rows.get(name), 'mpjpe') for rows in results.values()]
@@ -175,6 +186,7 @@ def _plain_table(results: dict[str, Rows]) -> str:
 
 
 def _listed_once(names: Iterable[str]) -> str:
+  """Lists names, each of them once."""
   return listed(dict.fromkeys(names))
 
 
@@ -201,7 +213,7 @@ def _describe(config: Config, rows: Rows) -> str:
 def _table(
   runs: dict[str, tuple[Config, Rows]], names: Sequence[str]
 ) -> list[str]:
-  """Sets a table of the paper, with our columns."""
+  """Lays out a table of the paper, with columns of ours."""
   headings = ['method', 'parameters', 'paper', 'released code']
   for preset in runs:
     headings += [f'{preset}: MPJPE', f'{preset}: P-MPJPE', f'{preset}: seconds']
@@ -215,7 +227,7 @@ def _table(
     cells = [name, f'{finished["num_params"]:,}']
     cells += [_both(published.PAPER, name), _both(released, name)]
     for (config, _), row in zip(runs.values(), rows, strict=True):
-      # As published for Human3.6M, means over actions.
+      # On Human3.6M, published errors are means over the actions.
       of = '_action' if config.data.dataset == 'h36m' else ''
       cells += [_error(row, f'{error}{of}') for error in ('mpjpe', 'p_mpjpe')]
       cells.append(f'{row["seconds"]:.0f}' if row else '')
@@ -224,7 +236,7 @@ def _table(
 
 
 def _action_table(rows: Rows, config: Config) -> list[str]:
-  """Sets our Table 2, with the published rows on Human3.6M."""
+  """Lays out our Table 2, with the published rows if it is of Human3.6M."""
   names = list(next(iter(rows.values()))['actions'])
   lines = []
   if published.is_standard(config.data):
@@ -248,7 +260,7 @@ def _action_table(rows: Rows, config: Config) -> list[str]:
 
 
 def _both(table: dict[tuple[str, str], float], name: str) -> str:
-  """Sets errors from ground-truth 2D, and from detected 2D in parentheses."""
+  """Spells errors: from ground-truth 2D, then from detected, in parentheses."""
   truth, detected = (table.get((name, k)) for k in ('gt', 'sh_ft_h36m'))
   if truth is None:
     return ''
@@ -256,6 +268,7 @@ def _both(table: dict[tuple[str, str], float], name: str) -> str:
 
 
 def _error(row: dict[str, Any] | None, name: str) -> str:
+  """Spells an error of a row, with its deviation if there are several seeds."""
   if row is None:
     return ''
   if len(row['seeds']) == 1:
@@ -264,7 +277,7 @@ def _error(row: dict[str, Any] | None, name: str) -> str:
 
 
 def _portable(config: Config) -> dict[str, Any]:
-  """Lists the settings without the folders of a machine."""
+  """Lists the settings without the folders of this machine."""
   fields = config.flat()
   for name in ('cameras', 'skeleton'):
     fields[name] = pathlib.Path(fields[name]).name

@@ -23,24 +23,23 @@ def reproduce(
   workdir: pathlib.Path,
   command: str,
 ) -> None:
-  """Trains what is not trained yet; writes the report after each method.
+  """Trains the methods, and writes the report after each of them.
 
-  The folder gets the report, see `report.write`, and a run folder
-  `<preset>/<method>` each. A run that is finished is not repeated, one that was
-  stopped goes on.
+  Each method has a run folder, `<preset>/<method>`. A run that is finished is
+  not repeated, and one that was stopped goes on.
 
   Args:
-    presets: The presets to train; each is a column of the report.
-    tables: The tables to train, as strings, see `TABLES`.
-    overrides: Settings for all methods; `freeze_init` (by default True) is for
-      those that refine.
-    workdir: The folder.
+    presets: The presets to train with, each of which makes columns of the
+      report.
+    tables: The numbers of the tables to train, as strings; see `TABLES`.
+    overrides: The settings for all methods; `freeze_init` (by default True) is
+      for those that refine.
+    workdir: The folder that gets the runs and the report; see `report.write`.
     command: The command line, for the report.
 
   Raises:
-    SettingError: Settings make no sense, or are not those of the runs that are
-      there.
-    UserError: See `train_and_evaluate`; or it was asked to stop.
+    SettingError: A setting is wrong, or not that of a run that is there.
+    UserError: Training failed, see `train_and_evaluate`, or was asked to stop.
     KeyboardInterrupt: Ctrl-C was pressed; all is saved.
   """
   for name in DIFFERING:
@@ -56,7 +55,8 @@ def reproduce(
     for method in METHODS
     if {str(table) for table in method.tables} & set(tables)
   ]
-  for name, method, config in runs:  # Before hours of the others.
+  # All are checked first, as a mistake would otherwise show hours later.
+  for name, method, config in runs:
     build(config.model, load_skeleton(config.data.skeleton))
     is_finished(config, workdir / name / method.folder)
   for name, method, config in runs:
@@ -74,7 +74,17 @@ def reproduce(
 def make_config(
   name: str, method: Method, overrides: dict[str, Any], workdir: pathlib.Path
 ) -> Config:
-  """Makes the config of a method's run under a preset of this name."""
+  """Makes the config of a method's run.
+
+  Args:
+    name: The name of the preset.
+    method: The method.
+    overrides: The settings for all methods.
+    workdir: The folder of all runs.
+
+  Raises:
+    SettingError: There is no such preset, or a setting is wrong.
+  """
   if not method.lifter:
     fields = {'num_seeds': 3} | method.fields | overrides
     fields.pop('freeze_init', None)
@@ -82,7 +92,8 @@ def make_config(
   lifter = named(method.lifter)
   path = workdir / name / method.folder
   init_from = str(workdir / name / lifter.folder)
-  if folder.holds_run(path):  # Which may have been moved since.
+  # The folders may have been moved since a run was started with the old path.
+  if folder.holds_run(path):
     init_from = config_lib.load(path / 'config.json').model.init_from
   return make_config(name, lifter, overrides, workdir).replace(
     refine='pose_grammar',
@@ -92,18 +103,19 @@ def make_config(
 
 
 def is_finished(config: Config, path: pathlib.Path) -> bool:
-  """Tells whether a run is in the folder `path`, with all its epochs.
+  """Tells whether a folder holds a run of this config, with all its epochs.
 
   Raises:
     SettingError: The folder holds another run.
-    UserError: Its log lacks epochs.
+    UserError: The log of the run lacks epochs.
   """
   folder.check(config, path, resume=True)
   if not folder.holds_run(path):
     return False
   wanted = config.training.epochs
   epochs = config_lib.load(path / 'config.json').training.epochs
-  if epochs != wanted:  # What refines it would not follow.
+  # Methods that refine this run would not notice that it has other epochs.
+  if epochs != wanted:
     raise SettingError(
       f'`epochs={wanted}`: the run in {path} has {epochs}; name another'
       ' `workdir`'

@@ -1,1 +1,1 @@
-"""Conversion of downloaded files to those that training reads, and checks."""
+"""Preparation of data: converts downloaded files for training, and checks."""

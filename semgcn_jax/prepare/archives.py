@@ -1,10 +1,11 @@
-"""Unpacks what a conversion needs from archives, safely and streaming."""
+"""Unpacks what a conversion needs from archives, safely and as a stream."""
 
 import bz2
 import contextlib
 import dataclasses
 import functools
 import gzip
+import io
 import lzma
 import pathlib
 import shutil
@@ -12,7 +13,7 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from typing import IO
 
 import rich.console
@@ -21,14 +22,15 @@ import rich.progress
 from semgcn_jax.errors import UserError
 
 SUFFIXES = ('.zip', '.tar', '.tgz', '.tar.gz', '.tar.bz2', '.tar.xz')
-# No file that we read is as large, nor compresses as well: text by about five,
-# recordings hardly.
+# No file that we read is as large, or compresses as well: text shrinks to about
+# a fifth, recordings hardly at all.
 MAX_MEMBER = 2**30  # Bytes.
 MAX_RATIO = 100
 MIN_TOTAL = 2**26  # Bytes that an archive of any size may hold.
 
 
 def is_archive(path: pathlib.Path) -> bool:
+  """Tells whether there is a file here that is named as an archive is."""
   return path.is_file() and path.name.lower().endswith(SUFFIXES)
 
 
@@ -37,15 +39,16 @@ def unpack(
 ) -> None:
   """Unpacks the members that are wanted, under their names.
 
+  Nothing is ever written outside of the folder.
+
   Args:
-    path: a zip or tar archive, the latter plain or compressed.
-    wanted: tells by a member's name.
-    folder: to unpack into.
+    path: The archive: zip, or tar, plain or compressed.
+    wanted: Tells by its name whether a member is wanted.
+    folder: The folder to unpack into.
 
   Raises:
-    UserError: a damaged archive; a member that is a link or lies outside of
-      the archive; more data than such an archive can hold. Nothing is written
-      outside of `folder`.
+    UserError: The archive is damaged, has a member that is a link or lies
+      outside of the archive, or holds more data than such an archive can.
   """
   budget = max(MIN_TOTAL, MAX_RATIO * path.stat().st_size)
   members = _zip_members if zipfile.is_zipfile(path) else _tar_members
@@ -53,6 +56,8 @@ def unpack(
   try:
     with contextlib.closing(members(path, budget)) as found:
       for member in found:
+        # These checks do more than tarfile's data filter: they also bound the
+        # size, and serve zip archives with the same rules.
         _check_name(path, member.name)
         if not member.is_plain:
           raise UserError(
@@ -66,12 +71,12 @@ def unpack(
           continue
         target = folder / member.name
         target.parent.mkdir(parents=True, exist_ok=True)
-        # Both readers stop at the size, whatever the data would become.
+        # Both readers stop at the member's size, even if more would follow.
         with member.open() as source, open(target, 'wb') as file:
           shutil.copyfileobj(source, file)
   except (
-    # RuntimeError: encrypted; NotImplementedError: an unknown compression;
-    # ValueError: a header that contradicts itself.
+    # A RuntimeError means that a member is encrypted, a NotImplementedError an
+    # unknown compression, a ValueError a header that contradicts itself.
     *(zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError),
     *(lzma.LZMAError, NotImplementedError, RuntimeError, ValueError),
   ) as error:
@@ -80,18 +85,20 @@ def unpack(
       ' or move it away'
     ) from error
   except OSError as error:
-    # A damaged compressed stream is an OSError without a number.
+    # A damaged compressed stream raises an OSError without a number.
     reason = error.strerror or f'{error}; copy it again'
     raise UserError(f'{path}: cannot be unpacked: {reason}') from error
 
 
 def _bomb(path: pathlib.Path) -> UserError:
+  """Makes the error of an archive that would unpack to too much."""
   return UserError(
     f'{path}: refused, it would unpack to more than such an archive can hold'
   )
 
 
 def _check_name(path: pathlib.Path, name: str) -> None:
+  """Raises a UserError if a member would be written outside of the folder."""
   parts = pathlib.PurePosixPath(name.replace('\\', '/')).parts
   if '..' in parts or name[:1] in ('/', '\\') or ':' in ''.join(parts[:1]):
     raise UserError(
@@ -101,17 +108,28 @@ def _check_name(path: pathlib.Path, name: str) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Member:
-  """What an archive says of a member; `open` gives its data."""
+  """A member of an archive, as its header describes it.
+
+  Attributes:
+    name: The path of the member in the archive.
+    size: The size of its data, in bytes.
+    is_folder: Whether it is a folder.
+    is_plain: Whether it is a file or folder, not a link or device.
+    open: Opens a file's data for reading.
+  """
 
   name: str
   size: int
   is_folder: bool
-  is_plain: bool  # A file or folder.
+  is_plain: bool
   open: Callable[[], IO[bytes]]
 
 
-def _zip_members(path: pathlib.Path, budget: int) -> Iterator[Member]:
-  del budget  # Sizes are known beforehand.
+def _zip_members(
+  path: pathlib.Path, budget: int
+) -> Generator[Member, None, None]:
+  """Gives the members of a zip archive."""
+  del budget  # A zip archive tells the sizes before anything is unpacked.
   with zipfile.ZipFile(path) as archive:
     for info in _shown(archive.infolist(), path):
       kind = stat.S_IFMT(info.external_attr >> 16)
@@ -124,34 +142,45 @@ def _zip_members(path: pathlib.Path, budget: int) -> Iterator[Member]:
       )
 
 
-def _tar_members(path: pathlib.Path, budget: int) -> Iterator[Member]:
-  # 'r|' reads once from the start to the end, as a stream must be.
-  with (
-    _decompressed(path) as file,
-    tarfile.open(fileobj=_Limited(file, path, budget), mode='r|') as tar,
-  ):
-    for info in _shown(tar, path):
-      yield Member(
-        name=info.name,
-        size=info.size,
-        is_folder=info.isdir(),
-        is_plain=info.isfile() or info.isdir(),
-        open=functools.partial(tar.extractfile, info),
-      )
-    # To the end, where checksums are; tarfile misses a cut between members.
-    while tar.fileobj.fileobj.read(2**20):
-      pass
-    if file.tell() < tar.offset + tarfile.BLOCKSIZE:
-      raise tarfile.ReadError('it ends too early')
+def _tar_members(
+  path: pathlib.Path, budget: int
+) -> Generator[Member, None, None]:
+  """Gives the members of a tar archive, each of them to be read at once."""
+  with _decompressed(path) as file:
+    limited = _Limited(file, path, budget)
+    # 'r|' reads once from the start to the end, as a stream must be.
+    with tarfile.open(fileobj=limited, mode='r|') as tar:
+      for info in _shown(tar, path):
+        yield Member(
+          name=info.name,
+          size=info.size,
+          is_folder=info.isdir(),
+          is_plain=info.isfile() or info.isdir(),
+          open=functools.partial(_open_tar_member, tar, info),
+        )
+      # The rest is read too: checksums come at the end of a compressed stream,
+      # and tarfile does not notice a file that is cut off between members.
+      while limited.read(2**20):
+        pass
+      if file.tell() < tar.offset + tarfile.BLOCKSIZE:
+        raise tarfile.ReadError('it ends too early')
 
 
-class _Limited:
-  """A stream that refuses to give more than so many bytes, headers included."""
+def _open_tar_member(tar: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
+  """Opens a member, which must be a file."""
+  file = tar.extractfile(info)
+  assert file is not None
+  return file
 
-  def __init__(self, file: IO[bytes], path: pathlib.Path, budget: int):
+
+class _Limited(io.RawIOBase):
+  """A stream that refuses to give more than its budget, headers included."""
+
+  def __init__(self, file: io.BufferedIOBase, path: pathlib.Path, budget: int):
     self._file, self._path, self._left = file, path, budget + 2**20
 
-  def read(self, size: int) -> bytes:
+  def read(self, size: int = -1) -> bytes:
+    """Reads at most so many bytes; raises a UserError beyond the budget."""
     data = self._file.read(size)
     self._left -= len(data)
     if self._left < 0:
@@ -159,7 +188,8 @@ class _Limited:
     return data
 
 
-def _decompressed(path: pathlib.Path) -> IO[bytes]:
+def _decompressed(path: pathlib.Path) -> io.BufferedIOBase:
+  """Opens a file, decompressing what gzip, bzip2 or xz has compressed."""
   with open(path, 'rb') as file:
     start = file.read(6)
   for magic, opener in (
@@ -172,7 +202,7 @@ def _decompressed(path: pathlib.Path) -> IO[bytes]:
 
 
 def _shown(members: Iterable, path: pathlib.Path) -> Iterable:
-  """A bar to a person, a line to a file."""
+  """Shows a bar in a terminal, or prints a line, while members are unpacked."""
   console = rich.console.Console(highlight=False, soft_wrap=True)
   if not console.is_terminal:
     console.print(f'unpacking {path}', markup=False)

@@ -1,4 +1,4 @@
-"""Acclaim motion capture: skeletons (.asf) and motions (.amc)."""
+"""Motion capture in Acclaim's format: skeletons (.asf) and motions (.amc)."""
 
 import dataclasses
 import pathlib
@@ -17,10 +17,11 @@ class Bone:
   """A bone of an .asf file.
 
   Attributes:
-    parent: name of the parent bone, 'root' at the start.
-    offset: `[3]`, from its start to its end in the neutral pose, file units.
-    axis: `[3, 3]`, rotation of the bone's own axis frame.
-    channels: which of rx, ry, rz a motion gives, in its order.
+    parent: The name of the parent bone, or 'root'.
+    offset: The vector from its start to its end in the neutral pose, `[3]`, in
+      the file's unit.
+    axis: The rotation of the bone's own axes, `[3, 3]`.
+    channels: Those of rx, ry and rz that a motion gives, in its order.
   """
 
   parent: str
@@ -31,12 +32,12 @@ class Bone:
 
 @dataclasses.dataclass(frozen=True)
 class Asf:
-  """An .asf file.
+  """The skeleton of an .asf file.
 
   Attributes:
-    path: the file, for messages.
-    bones: {name: Bone}, parents first, without the root.
-    metres: length of the file's unit.
+    path: The path of the file, for messages.
+    bones: {name: bone}, with parents first and without the root.
+    metres: The length of the file's unit, in metres.
   """
 
   path: pathlib.Path
@@ -45,7 +46,7 @@ class Asf:
 
   @property
   def channels(self) -> dict[str, tuple[str, ...]]:
-    """Channels of the root and of every bone that has some."""
+    """The channels of the root, and of every bone that has some."""
     moving = {n: b.channels for n, b in self.bones.items() if b.channels}
     return {'root': ROOT_CHANNELS} | moving
 
@@ -54,7 +55,8 @@ def read_asf(path: pathlib.Path) -> Asf:
   """Reads a skeleton.
 
   Raises:
-    UserError: not an .asf file, cut off, or of a form that CMU does not use.
+    UserError: The file cannot be read, is cut off, is no .asf file, or has a
+      form that CMU does not use.
   """
   try:
     return _parse_asf(path, path.read_text(encoding='latin1'))
@@ -67,6 +69,7 @@ def read_asf(path: pathlib.Path) -> Asf:
 
 
 def _parse_asf(path: pathlib.Path, text: str) -> Asf:
+  """Parses the text of an .asf file; a ValueError or the like says why not."""
   sections = {}
   for part in text.split('\n:')[1:]:
     name, _, body = part.partition('\n')
@@ -100,11 +103,12 @@ def _parse_asf(path: pathlib.Path, text: str) -> Asf:
     if not ready:
       raise ValueError(f'its hierarchy does not reach {", ".join(left)}')
     bones |= {name: left.pop(name) for name in ready}
-  # The unit is 1 / length inches.
+  # The field gives the number of units in an inch, which is 0.0254 metres.
   return Asf(path, bones, 0.0254 / float(units['length']))
 
 
 def _bone(fields: dict[str, list[str]], parents: dict[str, str]) -> Bone:
+  """Makes a bone of the fields that describe it, {key: the words after it}."""
   name = fields['name'][0]
   *angles, order = fields['axis']
   if order != 'XYZ':
@@ -128,10 +132,10 @@ def rotation(degrees: np.ndarray) -> np.ndarray:
   """Makes rotations about the fixed x, then y, then z axis.
 
   Args:
-    degrees: `[3]` or `[T, 3]`.
+    degrees: The angles about x, y and z, `[3]` or `[T, 3]`.
 
   Returns:
-    `[3, 3]` or `[T, 3, 3]`.
+    The rotation matrices, `[3, 3]` or `[T, 3, 3]`.
   """
   return Rotation.from_euler('xyz', degrees, degrees=True).as_matrix()
 
@@ -140,16 +144,16 @@ def read_amc(path: pathlib.Path, asf: Asf) -> dict[str, np.ndarray]:
   """Reads a motion.
 
   Args:
-    path: the .amc file.
-    asf: its skeleton.
+    path: The .amc file.
+    asf: The skeleton that moves.
 
   Returns:
-    {'root' or bone: `[T, channels]` float64}, degrees; the root's first three
-    are its position in file units.
+    {'root' or bone: `[T, channels]` float64}, in degrees; the root's first
+    three channels are its position, in the file's unit.
 
   Raises:
-    UserError: names the line that is cut off, not a number, or of another
-      skeleton.
+    UserError: The file cannot be read; or a line is cut off, holds no number,
+      or is of another skeleton, which the message names.
   """
   try:
     data = path.read_bytes()
@@ -163,7 +167,7 @@ def read_amc(path: pathlib.Path, asf: Asf) -> dict[str, np.ndarray]:
   try:
     if rest:
       raise ValueError
-    # Every frame has the same tokens: its number, then names and numbers.
+    # Every frame has the same tokens: its number, then names and values.
     if list(map(int, tokens[::size])) != list(range(1, frames + 1)):
       raise ValueError
     motion = {}
@@ -176,12 +180,18 @@ def read_amc(path: pathlib.Path, asf: Asf) -> dict[str, np.ndarray]:
         raise ValueError
     return motion
   except ValueError:
-    # Slower, but says which line is wrong, and takes what is only unusual.
+    # This is slower, but says which line is wrong, and reads a file that is
+    # only unusual.
     return _read_amc_by_lines(path, data, asf)
 
 
 def _layout(tokens: Sequence[bytes], asf: Asf) -> list[tuple[str, int, int]]:
-  """(bone, first, last + 1) of the numbers in the first frame's tokens."""
+  """Finds where the tokens of the first frame hold each bone's values.
+
+  Returns:
+    A (bone, first, last + 1) for each bone; empty if the frame does not name
+    exactly the bones of the skeleton.
+  """
   layout, place = [], 1
   channels = asf.channels
   while place < len(tokens) and tokens[place] != b'2':
@@ -197,6 +207,7 @@ def _layout(tokens: Sequence[bytes], asf: Asf) -> list[tuple[str, int, int]]:
 def _read_amc_by_lines(
   path: pathlib.Path, data: bytes, asf: Asf
 ) -> dict[str, np.ndarray]:
+  """Reads a motion line by line; see `read_amc`."""
   channels, frames, last = asf.channels, [], 0
   for number, line in enumerate(data.decode('latin1').splitlines(), start=1):
     where = f'{path}:{number}'
@@ -243,6 +254,7 @@ def _check_frame(
   channels: dict[str, tuple[str, ...]],
   where: str,
 ) -> None:
+  """Raises a UserError if the last frame so far lacks a bone."""
   missing = [name for name in channels if frames and name not in frames[-1]]
   if missing:
     raise UserError(
@@ -252,14 +264,14 @@ def _check_frame(
 
 
 def bone_ends(asf: Asf, motion: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-  """Forward kinematics.
+  """Computes where the bones end, by forward kinematics.
 
   Args:
-    asf: the skeleton.
-    motion: of `read_amc`, T frames.
+    asf: The skeleton.
+    motion: The motion that `read_amc` returns, of T frames.
 
   Returns:
-    {'root' or bone: where it ends, `[T, 3]`}, metres, y up.
+    {'root' or bone: where it ends, `[T, 3]`}, in metres, y up.
   """
   root = motion['root']
   ends = {'root': root[:, :3] * asf.metres}

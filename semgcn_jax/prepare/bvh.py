@@ -1,7 +1,8 @@
-"""Biovision motion (.bvh): a hierarchy of joints, and their angles."""
+"""Motion capture in Biovision's format (.bvh): joints and their angles."""
 
 import dataclasses
 import pathlib
+from collections.abc import Iterator
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -18,9 +19,9 @@ class Joint:
   """A joint of a .bvh file.
 
   Attributes:
-    parent: name of the parent joint, None for the root.
-    offset: `[3]` from the parent, in its frame, file units.
-    channels: what a frame gives for it, in order.
+    parent: The name of the parent joint; None for the root.
+    offset: The x, y, z of its place in the parent's frame, in the file's unit.
+    channels: The positions and rotations that a frame gives for it, in order.
   """
 
   parent: str | None
@@ -30,12 +31,13 @@ class Joint:
 
 @dataclasses.dataclass(frozen=True)
 class Bvh:
-  """A .bvh file.
+  """The content of a .bvh file.
 
   Attributes:
-    joints: {name: Joint}, parents first; an end site is '<parent> End'.
-    motion: `[T, channels]` float64, degrees and file units.
-    frame_time: seconds.
+    joints: {name: joint}, with parents first; an end site is '<parent> End'.
+    motion: The values of all channels, `[T, channels]` float64, in degrees and
+      the file's unit.
+    frame_time: The time from a frame to the next, in seconds.
   """
 
   joints: dict[str, Joint]
@@ -47,7 +49,8 @@ def read_bvh(path: pathlib.Path) -> Bvh:
   """Reads a .bvh file.
 
   Raises:
-    UserError: not such a file, cut off, or a line with a bad number.
+    UserError: The file cannot be read, is cut off, is no .bvh file, or has a
+      bad number in a line, which the message names.
   """
   try:
     text = path.read_text(encoding='latin1')
@@ -66,7 +69,7 @@ def read_bvh(path: pathlib.Path) -> Bvh:
     raise UserError(
       f'{path}: cut off, or not a .bvh motion ({error or "it ends"})'
     ) from error
-  first = head.count('\n') + 4  # Number of the first frame's line.
+  first = head.count('\n') + 4  # The number of the first frame's line.
   size = sum(len(joint.channels) for joint in joints.values())
   rows = [line for line in lines if line.strip()]
   if len(rows) != count:
@@ -76,7 +79,8 @@ def read_bvh(path: pathlib.Path) -> Bvh:
   return Bvh(joints, _numbers(path, first, rows, size), frame_time)
 
 
-def _hierarchy(tokens) -> dict[str, Joint]:
+def _hierarchy(tokens: Iterator[str]) -> dict[str, Joint]:
+  """Parses the joints; a ValueError or the like says why it cannot."""
   if next(tokens) != 'HIERARCHY':
     raise ValueError('no HIERARCHY')
   joints: dict[str, Joint] = {}
@@ -100,7 +104,8 @@ def _hierarchy(tokens) -> dict[str, Joint]:
     parents.append(name)
 
 
-def _joint(tokens, parent: str | None, name: str) -> Joint:
+def _joint(tokens: Iterator[str], parent: str | None, name: str) -> Joint:
+  """Parses the offset and channels of a joint."""
   if next(tokens) != 'OFFSET':
     raise ValueError(f'{name} has no OFFSET')
   offset = tuple([float(next(tokens)) for _ in range(3)])
@@ -119,6 +124,7 @@ def _joint(tokens, parent: str | None, name: str) -> Joint:
 def _numbers(
   path: pathlib.Path, first: int, rows: list[str], size: int
 ) -> np.ndarray:
+  """Parses the lines of the frames, of which the first has this number."""
   motion = np.empty((len(rows), size))
   for index, row in enumerate(rows):
     try:
@@ -135,14 +141,14 @@ def _numbers(
 
 
 def joint_positions(bvh: Bvh, frames: slice) -> dict[str, np.ndarray]:
-  """Forward kinematics by the file's own hierarchy.
+  """Computes the positions of the joints, by forward kinematics.
 
   Args:
-    bvh: the file.
-    frames: which to compute, T of them.
+    bvh: The content of the file.
+    frames: The slice of T frames to compute.
 
   Returns:
-    {joint: `[T, 3]`}, file units.
+    {joint: `[T, 3]`}, in the file's unit.
   """
   motion = bvh.motion[frames]
   positions, turns, column = {}, {}, 0
@@ -154,10 +160,10 @@ def joint_positions(bvh: Bvh, frames: slice) -> dict[str, np.ndarray]:
       if kind == 'position':
         offset[:, axis] += motion[:, column]
       else:
-        angles = Rotation.from_euler(
-          'xyz'[axis], motion[:, column], degrees=True
+        about = Rotation.from_euler(
+          'xyz'[axis], motion[:, column, None], degrees=True
         )
-        turn = turn @ angles.as_matrix()
+        turn = turn @ about.as_matrix()
       column += 1
     if joint.parent is None:
       positions[name], turns[name] = offset, turn

@@ -1,4 +1,4 @@
-"""What a conversion consists of: clips, and the files that they go into."""
+"""The parts of a conversion: clips, and the files that they go into."""
 
 import concurrent.futures
 import dataclasses
@@ -7,6 +7,7 @@ import pathlib
 import re
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import rich.console
@@ -19,14 +20,14 @@ from semgcn_jax.text_tables import plain_table
 
 @dataclasses.dataclass(frozen=True)
 class Clip:
-  """One recording, or one camera's view of it; any process can read it.
+  """A recording, or one camera's view of it, which any process can read.
 
   Attributes:
-    subject: 'S9'.
-    action: 'Walking 1'.
-    read: gives its poses: `[T, J, 3]` in metres; of a view `[T, J, 2]` in
+    subject: The name of the subject, such as 'S9'.
+    action: The name of the recording, such as 'Walking 1'.
+    read: Reads its poses: `[T, J, 3]` in metres; of a view `[T, J, 2]` in
       pixels, or `[T, J, 3]` with confidences.
-    camera: index of the view, None for 3D.
+    camera: The index of the view's camera; None for 3D.
   """
 
   subject: str
@@ -37,13 +38,13 @@ class Clip:
 
 @dataclasses.dataclass(frozen=True)
 class Product:
-  """A file to write, data_3d_<dataset>.npz or data_2d_<dataset>_<keypoints>.
+  """A file to write, of 3D or of 2D.
 
   Attributes:
-    dataset: its name.
-    clips: what goes in, in this order.
-    keypoints: name of the 2D, None for 3D.
-    notes: what the user should know, such as missing recordings.
+    dataset: The name of the dataset.
+    clips: The clips that go into the file, in this order.
+    keypoints: The name of the 2D; None for 3D.
+    notes: Lines that the user should read, such as of missing recordings.
   """
 
   dataset: str
@@ -53,18 +54,29 @@ class Product:
 
   @property
   def file(self) -> str:
+    """Its name: data_3d_<dataset>.npz or data_2d_<dataset>_<keypoints>.npz."""
     if self.keypoints is None:
       return f'data_3d_{self.dataset}.npz'
     return f'data_2d_{self.dataset}_{self.keypoints}.npz'
 
 
-UNPACKED = '.unpacked-'  # Starts the names of folders of unpacked archives.
+UNPACKED = '.unpacked-'  # How the name of a folder of unpacked files begins.
 
 
 def find_files(
   folders: Sequence[pathlib.Path], pattern: re.Pattern
 ) -> Iterator[tuple[pathlib.Path, re.Match]]:
-  """Files at any depth whose path, from the folder's own name on, matches."""
+  """Finds files at any depth by their paths.
+
+  Args:
+    folders: The folders to look in.
+    pattern: Matches the whole path of a file, with '/', from the name of the
+      folder on.
+
+  Yields:
+    The path of each file, and its match. What another conversion has unpacked
+    is left out.
+  """
   for folder in folders:
     folder = folder.absolute()
     for path in sorted(folder.rglob('*')):
@@ -78,22 +90,23 @@ def find_files(
 
 
 def read_all(clips: Sequence[Clip]) -> list[np.ndarray]:
-  """The poses of every clip, by as many processes as cores.
+  """Reads the poses of every clip, with as many processes as there are cores.
 
   Raises:
-    UserError: that of the first clip that cannot be read.
+    UserError: A clip cannot be read, or a process was killed.
   """
   console = rich.console.Console(highlight=False)
   if not console.is_terminal:
     console.print(f'converting {len(clips):,} clips')
-  # Most of the time goes into parsing text, which holds Python's lock. Spawned:
-  # a fork of a program that runs threads, as JAX does, can hang.
+  # These are processes, as most of the time goes into parsing text, which holds
+  # Python's lock. They are spawned, as a fork of a program that runs threads,
+  # as JAX does, can hang.
   with concurrent.futures.ProcessPoolExecutor(
     mp_context=multiprocessing.get_context('spawn')
   ) as pool:
     try:
-      # The processes, which start here, leave Ctrl-C to this one. Blocked, not
-      # ignored: one that comes meanwhile counts.
+      # The processes, which start here, leave Ctrl-C to this one. It is blocked
+      # while they start, not ignored, so that it is not lost meanwhile.
       mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
       results = pool.map(_read, clips, chunksize=4)
       signal.pthread_sigmask(signal.SIG_SETMASK, mask)
@@ -116,18 +129,24 @@ def read_all(clips: Sequence[Clip]) -> list[np.ndarray]:
 
 
 def _read(clip: Clip) -> np.ndarray:
+  """Reads a clip: a function that other processes can be sent."""
   return clip.read()
 
 
 def gather(
   product: Product, arrays: Sequence[np.ndarray]
-) -> tuple[Poses3D | Poses2D, tuple[str, ...]]:
-  """The dict to write, {subject: {action: poses or list of views}}.
+) -> tuple[dict[str, dict[str, Any]], tuple[str, ...]]:
+  """Gathers the poses of a file's clips.
+
+  Args:
+    product: The file.
+    arrays: The poses of each of its clips.
 
   Returns:
-    The dict, and notes about actions left out since a view of them is missing.
+    The dict to write, {subject: {action: poses, or a list of views}}, and notes
+    about actions that are left out as a view of them is missing.
   """
-  poses = {}
+  poses: dict[str, dict[str, Any]] = {}
   for clip, array in zip(product.clips, arrays, strict=True):
     actions = poses.setdefault(clip.subject, {})
     if clip.camera is None:
@@ -136,7 +155,7 @@ def gather(
       actions.setdefault(clip.action, {})[clip.camera] = array
   if product.keypoints is None:
     return poses, ()
-  cameras = range(1 + max(clip.camera for clip in product.clips))
+  cameras = range(1 + max(clip.camera or 0 for clip in product.clips))
   notes = [
     f'{subject} {action!r} lacks the view of camera'
     f' {listed(str(c) for c in cameras if c not in views)}; left out'
@@ -157,7 +176,13 @@ def gather(
 def summarize(
   product: Product, poses: Poses3D | Poses2D, path: pathlib.Path
 ) -> str:
-  """Sets a table of the subjects, actions, frames and cameras of a file."""
+  """Lays out a table of a file's subjects, actions, frames and cameras.
+
+  Args:
+    product: The file.
+    poses: Its poses, which `gather` returns.
+    path: The path that it was written to.
+  """
   is_3d = product.keypoints is None
   views = {
     subject: {a: [poses] if is_3d else poses for a, poses in actions.items()}
@@ -167,7 +192,10 @@ def summarize(
     subject: (len(actions), sum(len(of[0]) for of in actions.values()))
     for subject, actions in views.items()
   }
-  counts['all'] = tuple(map(sum, zip(*counts.values(), strict=True)))
+  counts['all'] = (
+    sum(actions for actions, _ in counts.values()),
+    sum(frames for _, frames in counts.values()),
+  )
   cameras = sorted({len(of) for a in views.values() for of in a.values()})
   seen = '-' if is_3d else listed(map(str, cameras))
   table = plain_table(

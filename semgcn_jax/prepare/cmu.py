@@ -14,9 +14,9 @@ from semgcn_jax.prepare.asf import bone_ends, read_amc, read_asf
 from semgcn_jax.prepare.bvh import Bvh, joint_positions, read_bvh
 from semgcn_jax.prepare.clips import Clip, Product, find_files
 
-NATIVE_FPS = 120.0
+NATIVE_FPS = 120.0  # The rate of clips that no table of rates names.
 
-# Where each joint of `skeleton.H36M` is: the mean of these bones' ends.
+# Each joint of `skeleton.H36M` is at the mean of the ends of these bones.
 JOINTS = {
   'Pelvis': ('lhipjoint', 'rhipjoint'),
   'RHip': ('rhipjoint',),
@@ -30,7 +30,7 @@ JOINTS = {
   'Head': ('head',),
   'LShoulder': ('lclavicle',),
   'LElbow': ('lhumerus',),
-  # The radius is only two thirds of the forearm.
+  # The bone before, the radius, ends at two thirds of the forearm.
   'LWrist': ('lwrist',),
   'RShoulder': ('rclavicle',),
   'RElbow': ('rhumerus',),
@@ -39,10 +39,10 @@ JOINTS = {
 
 
 # The same for the .bvh conversion of the database (B. Hahne, cgspeed.com),
-# whose joints stand where the bones of the .asf start. It gives 'Neck' and
-# the 'FingerBase's no offset. So the thorax bone (12 cm) is missing: the thorax
-# is at its lower end, head and arms are lower by it; and the wrist is the end
-# of the radius, at two thirds of the forearm.
+# whose joints stand where the bones of the .asf start. It gives 'Neck' and the
+# two 'FingerBase' no offset. So the thorax bone (12 cm) is missing: the thorax
+# is at that bone's lower end, and head and arms are 12 cm lower. The wrist is
+# at the end of the radius, at two thirds of the forearm.
 BVH_JOINTS = {
   'Pelvis': ('LeftUpLeg', 'RightUpLeg'),
   'RHip': ('RightUpLeg',),
@@ -61,7 +61,7 @@ BVH_JOINTS = {
   'RElbow': ('RightForeArm',),
   'RWrist': ('RightFingerBase',),
 }
-BVH_METRES = 0.0254 / 0.45  # Its unit, the same as of every .asf.
+BVH_METRES = 0.0254 / 0.45  # The unit of its files, the same as of every .asf.
 
 _FILE = re.compile(r'(?:.*/)?(?:\d+/\d+\.asf|\d+/\d+_\d+\.amc|\d+_\d+\.bvh)')
 
@@ -70,15 +70,16 @@ def read_clip(path: pathlib.Path, asf: pathlib.Path, stride: int) -> np.ndarray:
   """Reads an .amc motion as poses.
 
   Args:
-    path: the .amc file.
-    asf: file of its skeleton.
-    stride: keep every stride-th frame, from the first.
+    path: The .amc file.
+    asf: The .asf file of its skeleton.
+    stride: The step from a frame that is kept to the next.
 
   Returns:
-    `[T, 16, 3]` float32, metres, z up, joints as `skeleton.H36M`.
+    The poses, `[T, 16, 3]` float32, in metres, z up, with the joints of
+    `skeleton.H36M`.
 
   Raises:
-    UserError: see `read_asf` and `read_amc`.
+    UserError: A file cannot be read, see `read_asf` and `read_amc`.
   """
   skeleton = read_asf(asf)
   motion = read_amc(path, skeleton)
@@ -94,17 +95,18 @@ def read_bvh_clip(
   The T-pose that the conversion puts before a motion is left out.
 
   Args:
-    path: the .bvh file.
-    fps: frames per second to keep.
-    stride: keep every stride-th frame, from the first; None: as the file's
-      own rate says.
+    path: The .bvh file.
+    fps: The frames per second to keep.
+    stride: The step from a frame that is kept to the next; None computes it
+      from the file's own rate.
 
   Returns:
-    `[T, 16, 3]` float32, metres, z up, joints as `skeleton.H36M`.
+    The poses, `[T, 16, 3]` float32, in metres, z up, with the joints of
+    `skeleton.H36M`.
 
   Raises:
-    UserError: see `read_bvh`; a joint is missing.
-    SettingError: a rate that is not a multiple of fps.
+    UserError: The file cannot be read, see `read_bvh`, or lacks a joint.
+    SettingError: The file's rate is not a multiple of `fps`.
   """
   bvh = read_bvh(path)
   missing = {joint for joints in BVH_JOINTS.values() for joint in joints}
@@ -120,7 +122,7 @@ def read_bvh_clip(
 
 
 def _starts_with_t_pose(bvh: Bvh) -> bool:
-  """Whether the first frame is no part of the motion: the pose leaps."""
+  """Tells whether the first frame is a T-pose: the next leaps away from it."""
   if len(bvh.motion) < 3:
     return False
   ends = joint_positions(bvh, slice(3))
@@ -133,7 +135,15 @@ def _starts_with_t_pose(bvh: Bvh) -> bool:
 def _poses(
   ends: dict[str, np.ndarray], joints: dict[str, tuple[str, ...]]
 ) -> np.ndarray:
-  """Joints as means of named points `[T, 3]`, metres, y up -> z up."""
+  """Makes poses of named points, turning y up to z up.
+
+  Args:
+    ends: The points, {name: `[T, 3]`}, in metres.
+    joints: For each joint, the names of the points whose mean it is.
+
+  Returns:
+    The poses, `[T, joints, 3]` float32, in metres.
+  """
   means = [
     sum(ends[name] for name in names) / len(names) for names in joints.values()
   ]
@@ -142,7 +152,7 @@ def _poses(
 
 
 def wanted(name: str) -> bool:
-  """Whether a file of this name, its path with '/', is read."""
+  """Tells whether a file of this name, its path with '/', is read."""
   return bool(_FILE.fullmatch(name))
 
 
@@ -153,21 +163,24 @@ def find(
   benchmark: bool,
   rates: dict[str, float],
 ) -> Iterator[Product]:
-  """The motions NN/NN_MM.amc with NN/NN.asf, or NN_MM.bvh, in folders.
+  """Finds motions: NN/NN_MM.amc with their NN/NN.asf, or NN_MM.bvh.
 
   Args:
-    folders: to look in, at any depth.
-    fps: frames per second to keep.
-    benchmark: only the clips of the benchmark.
-    rates: {clip: frames per second} where it is not the usual.
+    folders: The folders to look in, at any depth.
+    fps: The frames per second to keep.
+    benchmark: Whether to take only the clips of the benchmark.
+    rates: {clip: its frames per second}, where they are not the usual 120.
+
+  Yields:
+    The file of 3D, if there are motions.
 
   Raises:
-    UserError: no motion of the benchmark, a missing skeleton.
-    SettingError: a rate that is not a multiple of fps.
+    UserError: No motion is of the benchmark, or a skeleton is missing.
+    SettingError: The rate of a clip is not a multiple of `fps`.
   """
   motions: dict[str, pathlib.Path] = {}
   for path, _ in find_files(folders, _FILE):
-    # The original where a clip is there in both forms.
+    # Where a clip is there in both forms, the original is taken.
     if path.suffix == '.amc':
       motions[path.stem] = path
     elif path.suffix == '.bvh':
@@ -180,17 +193,15 @@ def find(
     if benchmark and name not in categories:
       continue
     path, number = motions[name], name.partition('_')[0]
-    asf = path.with_name(f'{number}.asf')
-    if path.suffix == '.amc' and not asf.exists():
-      raise UserError(f'{path}: has no skeleton {asf.name} beside it')
-    stride = None
-    if path.suffix == '.amc' or name in rates:
+    if path.suffix == '.amc':
+      asf = path.with_name(f'{number}.asf')
+      if not asf.exists():
+        raise UserError(f'{path}: has no skeleton {asf.name} beside it')
       stride = _stride(name, rates.get(name, NATIVE_FPS), fps)
-    read = (
-      functools.partial(read_clip, path, asf, stride)
-      if path.suffix == '.amc'
-      else functools.partial(read_bvh_clip, path, fps, stride)
-    )
+      read = functools.partial(read_clip, path, asf, stride)
+    else:
+      stride = _stride(name, rates[name], fps) if name in rates else None
+      read = functools.partial(read_bvh_clip, path, fps, stride)
     action = f'{categories.get(name, "Other")} {name}'
     clips.append(Clip(f'S{int(number)}', action, read))
   if not clips:
@@ -202,6 +213,7 @@ def find(
 
 
 def _stride(name: str, rate: float, fps: float) -> int:
+  """Computes the step between the frames that are kept of a clip."""
   stride = round(rate / fps)
   if stride < 1 or abs(stride * fps - rate) > 1e-3 * rate:
     raise SettingError(
@@ -212,7 +224,7 @@ def _stride(name: str, rate: float, fps: float) -> int:
 
 
 def read_categories() -> dict[str, str]:
-  """{clip: category} of the benchmark's clips."""
+  """Reads the category of each clip of the benchmark, {clip: category}."""
   table = importlib.resources.files('semgcn_jax.prepare') / 'cmu_clips.csv'
   return {
     row['clip']: row['category']
@@ -221,10 +233,17 @@ def read_categories() -> dict[str, str]:
 
 
 def read_rates(path: pathlib.Path) -> dict[str, float]:
-  """{clip: frames per second} of a CSV of two columns.
+  """Reads the frame rates of clips from a CSV file of two columns.
+
+  Args:
+    path: The file: a clip and its frames per second in each row, with or
+      without a row of headings.
+
+  Returns:
+    {clip: its frames per second}.
 
   Raises:
-    UserError: no such file, or not such a table.
+    UserError: The file cannot be read, or is not such a table.
   """
   try:
     text = path.read_text(encoding='utf-8-sig')

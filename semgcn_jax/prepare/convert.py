@@ -1,4 +1,4 @@
-"""Converts what one can download to the files that training reads."""
+"""Converts files that can be downloaded to those that training reads."""
 
 import dataclasses
 import pathlib
@@ -14,7 +14,17 @@ from semgcn_jax.skeleton import H36M
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """What a conversion can be told; --help of prepare_data explains it."""
+  """The options of a conversion.
+
+  Attributes:
+    fps: The frames per second to keep of CMU's motions.
+    benchmark: Whether to convert only the CMU clips of the benchmark.
+    rates: The CSV file of the CMU clips that do not have 120 frames per second.
+    dataset: The dataset that detections are of.
+    keypoints: The name to give to detections.
+    joint_set: The joints that were detected; '' lets their number tell.
+    overwrite: Whether to replace files that exist.
+  """
 
   fps: float = 10.0
   benchmark: bool = True
@@ -32,11 +42,11 @@ def prepare(
 
   Args:
     source: An archive, or a folder of files and archives.
-    output_dir: Gets the files.
-    options: The rest.
+    output_dir: The folder that gets the files.
+    options: The options of the conversion.
 
   Returns:
-    The files.
+    The paths of the files.
 
   Raises:
     SettingError: A file exists already, or nothing is recognised.
@@ -50,7 +60,8 @@ def prepare(
   rates = cmu.read_rates(options.rates) if options.rates else {}
   try:
     output_dir.mkdir(parents=True, exist_ok=True)
-    # There, not in the system's own place: there is room for the result.
+    # Archives are unpacked there, not in the system's folder for such files:
+    # where the result is to go, there is probably room.
     unpacked = tempfile.TemporaryDirectory(dir=output_dir, prefix=UNPACKED)
   except OSError as error:
     raise SettingError(
@@ -80,7 +91,7 @@ def prepare(
       path = output_dir / product.file
       if path.exists() and not options.overwrite:
         raise SettingError(f'{path}: exists; replace it with `overwrite`')
-    # All of it, so that nothing is written of a source that is damaged.
+    # All clips are read first: of a damaged source, nothing is written.
     converted = [gather(p, read_all(p.clips)) for p in products]
   for product, (poses, notes) in zip(products, converted, strict=True):
     path = output_dir / product.file
@@ -97,13 +108,22 @@ def prepare(
 
 
 def _wanted(name: str) -> bool:
+  """Tells whether any of the formats reads a file of this name."""
   return any(format.wanted(name) for format in (h36m, cmu, detectors))
 
 
 def _unpack(
   source: pathlib.Path, temporary: pathlib.Path
 ) -> Sequence[pathlib.Path]:
-  """Lists the folders to look in: the source, and its archives, unpacked."""
+  """Unpacks the archives of a source.
+
+  Returns:
+    The folders to look in: the source, if it is one, and one for each archive.
+
+  Raises:
+    SettingError: The source is neither a folder nor an archive.
+    UserError: An archive cannot be unpacked.
+  """
   if source.is_file() and not archives.is_archive(source):
     raise SettingError(
       f'`source={source}`: neither a folder nor an archive'
@@ -112,7 +132,7 @@ def _unpack(
   found = [source] if source.is_file() else sorted(source.rglob('*'))
   folders = [source] if source.is_dir() else []
   for archive in filter(archives.is_archive, found):
-    # Under a number: two archives may hold files of the same name.
+    # Each has a numbered folder, as two may hold files of the same name.
     folder = temporary / str(len(folders)) / archive.name.partition('.')[0]
     archives.unpack(archive, _wanted, folder)
     folders.append(folder)

@@ -1,7 +1,8 @@
-"""Finds the output of 2D detectors: a JSON file or a folder of them per view.
+"""Finds the output of 2D detectors: for each view a JSON file, or a folder.
 
-A view is `<subject>/<action>.<camera>.json`, or a folder of that name with one
-file per frame or one for all. `data.keypoint_files` reads them.
+The file is `<subject>/<action>.<camera>.json`; the folder, of that name without
+.json, has a JSON file for each frame or one for all. `data.keypoint_files`
+reads them.
 """
 
 import functools
@@ -34,13 +35,16 @@ def find(
 
   Args:
     folders: The folders to look in, at any depth.
-    dataset: The dataset that they belong to.
-    keypoints: The name to give them.
-    joint_set: A key of `JOINT_SETS`; '' tells it by the number of joints.
+    dataset: The dataset that the detections are of.
+    keypoints: The name to give to the detections.
+    joint_set: The key of the joints in `JOINT_SETS`; '' lets their number tell.
+
+  Yields:
+    The file of 2D, if there are detections.
 
   Raises:
-    SettingError: There is no name, or no such joint set.
-    UserError: The dataset lacks a camera.
+    SettingError: No proper name is given, or there is no such joint set.
+    UserError: The name of a file does not name a camera.
   """
   files: dict[tuple[str, str, str], list[pathlib.Path]] = {}
   for path, match in find_files(folders, _VIEW):
@@ -68,6 +72,7 @@ def find(
 
 
 def _camera(name: str, path: pathlib.Path) -> int:
+  """Finds the index of a camera, which Human3.6M's name or a number gives."""
   if name in h36m.CAMERAS:
     return h36m.CAMERAS.index(name)
   if int(name) > 99:

@@ -1,15 +1,16 @@
-"""Human3.6M: the original recordings, their copies, and hourglass detections.
+"""Human3.6M: its recordings, copies of them, and stacked hourglass detections.
 
-The three sources of the 3D hold the same numbers, millimetres in the world
-frame, 32 joints: `.cdf` of the dataset's own site, `.cdf.mat` as MATLAB saves
-those, and `.h5` of the h36m.zip made by Martinez et al. (arXiv:1705.03098),
-which also holds the detections of a stacked hourglass.
+Three kinds of files hold the same 3D, of 32 joints, in millimetres, in the
+world frame: the `.cdf` of the dataset's own site, the `.cdf.mat` that MATLAB
+makes of them, and the `.h5` in the h36m.zip of Martinez et al.
+(arXiv:1705.03098), which also holds the detections of a stacked hourglass.
 """
 
 import functools
 import pathlib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Any
 
 import cdflib
 import h5py
@@ -39,16 +40,27 @@ _DETECTION = re.compile(
 
 
 def wanted(name: str) -> bool:
-  """Whether a file of this name, its path with '/', is read."""
+  """Tells whether a file of this name, its path with '/', is read."""
   return bool(_RECORDING.fullmatch(name) or _DETECTION.fullmatch(name))
 
 
 def find(folders: Sequence[pathlib.Path]) -> Iterator[Product]:
-  """What can be made of the files there: 3D, its projection, detections."""
-  recordings, detections = {}, {'sh_pt_mpii': [], 'sh_ft_h36m': []}
+  """Finds recordings and detections in folders.
+
+  Args:
+    folders: The folders to look in, at any depth.
+
+  Yields:
+    The files that can be made: of the 3D, of its projection, of detections.
+
+  Raises:
+    UserError: The name of a file of detections does not name a camera.
+  """
+  recordings: dict[tuple[str, str], dict[str, pathlib.Path]] = {}
+  detections: dict[str, list[Clip]] = {'sh_pt_mpii': [], 'sh_ft_h36m': []}
   for path, match in find_files(folders, _RECORDING):
     subject, action, kind = match.groups()
-    # Without MATLAB's copy or another archive's, where there are several.
+    # The same recording may come in several kinds, and in several archives.
     known = recordings.setdefault((subject, canonical(action)), {})
     known.setdefault(kind, path)
   for path, match in find_files(folders, _DETECTION):
@@ -90,20 +102,20 @@ def find(folders: Sequence[pathlib.Path]) -> Iterator[Product]:
 
 
 def canonical(action: str) -> str:
-  """'TakingPhoto_1' -> 'Photo 1', as the field names actions."""
+  """Spells a recording's action as is usual: 'TakingPhoto_1' as 'Photo 1'."""
   action = action.replace('_', ' ') if action[:1] != '_' else action
   action = action.replace('TakingPhoto', 'Photo')
   return action.replace('WalkingDog', 'WalkDog')
 
 
 def read_recording(path: pathlib.Path) -> np.ndarray:
-  """Reads a .cdf, .cdf.mat or .h5.
+  """Reads the 3D of a recording from a .cdf, .cdf.mat or .h5 file.
 
   Returns:
-    `[T, 32, 3]` float32, metres, world frame.
+    The poses, `[T, 32, 3]` float32, in metres, in the world frame.
 
   Raises:
-    UserError: not such a file, or damaged.
+    UserError: The file is damaged, or is no such file.
   """
   poses = _read(path, _READERS[path.suffix])
   if poses.ndim != 2 or poses.shape[1] != 96 or not len(poses):
@@ -115,7 +127,20 @@ def read_recording(path: pathlib.Path) -> np.ndarray:
 
 
 def read_view(path: pathlib.Path, subject: str, camera: int) -> np.ndarray:
-  """What a camera of the subject sees, `[T, 16, 2]` float32 pixels."""
+  """Projects a recording to one of the subject's cameras.
+
+  Args:
+    path: The file of the recording.
+    subject: The subject, who must be one of Human3.6M's.
+    camera: The index of the camera.
+
+  Returns:
+    The pixels that the camera sees, `[T, 16, 2]` float32, with the joints of
+    `skeleton.H36M`.
+
+  Raises:
+    UserError: The file is damaged, or the subject has no cameras.
+  """
   cameras = h36m_cameras()
   if subject not in cameras:
     raise UserError(
@@ -128,13 +153,13 @@ def read_view(path: pathlib.Path, subject: str, camera: int) -> np.ndarray:
 
 
 def read_detections(path: pathlib.Path) -> np.ndarray:
-  """Stacked hourglass detections.
+  """Reads the detections of a stacked hourglass from an .h5 file.
 
   Returns:
-    `[T, 16, 2]` float32, pixels, joints as `skeleton.H36M`.
+    The pixels, `[T, 16, 2]` float32, with the joints of `skeleton.H36M`.
 
   Raises:
-    UserError: not such a file, or damaged.
+    UserError: The file is damaged, or is no such file.
   """
   poses = _read(path, lambda path: _read_h5(path, 'poses'))
   if poses.ndim != 3 or poses.shape[1:] != (16, 2) or not len(poses):
@@ -144,7 +169,7 @@ def read_detections(path: pathlib.Path) -> np.ndarray:
 
 def _read_cdf(path: pathlib.Path) -> np.ndarray:
   poses = np.asarray(cdflib.CDF(path)['Pose'])
-  return poses[0] if poses.ndim == 3 else poses  # One record holds all.
+  return poses[0] if poses.ndim == 3 else poses  # One record holds all frames.
 
 
 def _read_mat(path: pathlib.Path) -> np.ndarray:
@@ -153,7 +178,8 @@ def _read_mat(path: pathlib.Path) -> np.ndarray:
 
 def _read_h5(path: pathlib.Path, name: str) -> np.ndarray:
   with h5py.File(path) as file:
-    return file[name][:]
+    data: Any = file[name]
+    return data[:]
 
 
 _READERS: dict[str, Callable[[pathlib.Path], np.ndarray]] = {
@@ -163,10 +189,13 @@ _READERS: dict[str, Callable[[pathlib.Path], np.ndarray]] = {
 }
 
 
-def _read(path: pathlib.Path, reader: Callable) -> np.ndarray:
+def _read(
+  path: pathlib.Path, reader: Callable[[pathlib.Path], np.ndarray]
+) -> np.ndarray:
+  """Reads an array of finite numbers; raises a UserError if it is damaged."""
   try:
     poses = np.asarray(reader(path), np.float64)
-  except Exception as error:  # Each library raises its own on damage.
+  except Exception as error:  # Each library has its own errors for damage.
     reason = ' '.join(str(error).split())[:100] or type(error).__name__
     raise UserError(
       f'{path}: cut off, or not a file of Human3.6M ({reason}); copy it again'
@@ -180,22 +209,32 @@ def _shape(array: np.ndarray) -> str:
   return f'an array {list(array.shape)}'
 
 
-def _order(item) -> tuple[int, str]:
+def _order(item: tuple[tuple[str, str], Any]) -> tuple[int, str]:
+  """Orders recordings by the subject's number, then by the action."""
   (subject, action), _ = item
   return int(subject[1:]), action
 
 
 def _first(kinds: dict[str, pathlib.Path]) -> pathlib.Path:
+  """Picks the most original of the files of a recording."""
   return next(kinds[k] for k in ('cdf', 'cdf.mat', 'h5') if k in kinds)
 
 
 def _is_sound(subject: str, action: str) -> bool:
-  """Tells corrupt recordings, and '_ALL' of some archives, calibration."""
+  """Tells whether a recording is to be used.
+
+  The corrupt one is not, nor are those called '_ALL', which some archives hold
+  and which are for calibration.
+  """
   return not action.startswith('_ALL') and not is_corrupt(subject, action)
 
 
-def _missing(clips) -> tuple[str, ...]:
-  """Each subject has two recordings of every action."""
+def _missing(clips: Collection[tuple[str, str]]) -> tuple[str, ...]:
+  """Makes notes of what is missing: each subject has every action twice.
+
+  Args:
+    clips: The (subject, action) of each recording that is there.
+  """
   notes = []
   for subject in (*TRAIN_SUBJECTS, *TEST_SUBJECTS):
     there = [action.split(' ')[0] for s, action in clips if s == subject]
@@ -203,7 +242,7 @@ def _missing(clips) -> tuple[str, ...]:
     missing = [
       f'{action} ({2 - there.count(action)})'
       for action in ACTIONS
-      # What is corrupt is left out and need not be there.
+      # The corrupt recording is left out anyway, and need not be there.
       if there.count(action) < 2 - is_corrupt(subject, action)
     ]
     if not there:

@@ -1,4 +1,4 @@
-"""Says of a folder's files whether training can use them, and why not."""
+"""Checks whether training can use the files of a folder, and says why not."""
 
 import dataclasses
 import pathlib
@@ -21,14 +21,17 @@ from semgcn_jax.errors import SettingError, UserError, listed
 from semgcn_jax.joint_sets import to_h36m
 from semgcn_jax.skeleton import H36M, Skeleton, load_skeleton
 
-# Of each clip at most so many frames are looked at for what concerns all.
+# The most frames of a clip that are looked at for what its frames have in
+# common, such as their unit.
 SAMPLE = 100
-# Mean distance of 2D from the projection, as a share of the person's size.
-# Detections differ by a few percent.
+# The highest mean distance of the 2D from the projected 3D, as a share of the
+# person's size. Detections differ by a few percent.
 MAX_MISFIT = 0.15
-# Another reading of the 2D is reported if it fits so much better.
+# Another reading of the 2D, such as with its joints exchanged, is reported if
+# its distance is below this share of that as it stands.
 BETTER = 0.6
 
+# {unit: its metres}.
 _UNITS = {'metres': 1.0, 'centimetres': 0.01, 'millimetres': 0.001}
 
 
@@ -38,13 +41,14 @@ def verify(
   """Prints what each file holds, and what is wrong with it.
 
   Args:
-    folder: of data_3d_<dataset>.npz and data_2d_<dataset>_<keypoints>.npz.
-    cameras: JSON file of the cameras of a dataset of one's own.
-    skeleton: name or JSON file of its skeleton.
+    folder: The folder of data_3d_<dataset>.npz and
+      data_2d_<dataset>_<keypoints>.npz.
+    cameras: The JSON file of the cameras of your own dataset.
+    skeleton: The name or JSON file of the skeleton of your own dataset.
 
   Raises:
-    SettingError: no files there.
-    UserError: a file is not usable; raised after all were looked at.
+    SettingError: The folder has no such files.
+    UserError: A file is not usable; all are looked at before.
   """
   datasets = [
     path.stem.removeprefix('data_3d_')
@@ -82,8 +86,12 @@ def verify(
     raise UserError(f'{folder}: not usable as they are: {listed(flawed)}')
 
 
-def _report(path: pathlib.Path, check: Callable, config: DataConfig) -> bool:
-  """Prints what a check finds; whether the file is usable."""
+def _report(
+  path: pathlib.Path,
+  check: Callable[[pathlib.Path, DataConfig], tuple[str, list[str]]],
+  config: DataConfig,
+) -> bool:
+  """Prints what a check finds, and tells whether the file is usable."""
   try:
     description, problems = check(path, config)
   except UserError as error:
@@ -95,10 +103,17 @@ def _report(path: pathlib.Path, check: Callable, config: DataConfig) -> bool:
 
 
 def check_3d(path: pathlib.Path, config: DataConfig) -> tuple[str, list[str]]:
-  """What a file of 3D poses holds, and its problems.
+  """Checks a file of 3D poses.
+
+  Args:
+    path: The file.
+    config: The config of the file's dataset.
+
+  Returns:
+    A description of what the file holds, and the problems that it has.
 
   Raises:
-    UserError: it cannot be read.
+    UserError: The file cannot be read.
   """
   skeleton = load_skeleton(config.skeleton)
   poses = read_poses_3d(path)
@@ -122,7 +137,7 @@ def check_3d(path: pathlib.Path, config: DataConfig) -> tuple[str, list[str]]:
   if not len(sizes):
     return description, problems
   size = np.median(sizes)
-  # People are 0.4 to 4 m tall; of anything else only this is sure.
+  # People are 0.4 to 4 m tall; about anything else, less is certain.
   low, high = (0.4, 4) if skeleton is H36M else (0, 10)
   unit = next((u for u, m in _UNITS.items() if low < size * m < high), None)
   description += f', {unit or "of unknown unit"}'
@@ -135,7 +150,7 @@ def check_3d(path: pathlib.Path, config: DataConfig) -> tuple[str, list[str]]:
 
 
 def _check_human(clips: Sequence[tuple[str, str, np.ndarray]]) -> list[str]:
-  """Up, and left and right, of poses with Human3.6M's joints."""
+  """Checks what is up, and what left and right, with Human3.6M's joints."""
   joint = {name: index for index, name in enumerate(H36M.joints)}
   ups, sides = [], []
   for *_, clip in clips:
@@ -172,14 +187,15 @@ def _check_human(clips: Sequence[tuple[str, str, np.ndarray]]) -> list[str]:
 
 
 def _side(clip: np.ndarray, joint: dict[str, int]) -> float:
-  """Above 0 if the left hip is on the left, given that knees bend forwards.
+  """Measures whether left is left, given that knees bend forwards.
 
   Args:
-    clip: `[T, 16, 3]`.
-    joint: {name: index}.
+    clip: The poses, `[T, 16, 3]`.
+    joint: {name: index} of the joints.
 
   Returns:
-    The sum over frames; a straight leg counts little.
+    A sum over the frames, to which a straight leg adds little: above 0 if the
+    left hip is on the left, below 0 if it is on the right.
   """
   left = clip[:, joint['LHip']] - clip[:, joint['RHip']]
   up = clip[:, joint['Thorax']] - clip[:, joint['Pelvis']]
@@ -199,10 +215,17 @@ def _side(clip: np.ndarray, joint: dict[str, int]) -> float:
 
 
 def check_2d(path: pathlib.Path, config: DataConfig) -> tuple[str, list[str]]:
-  """What a file of 2D poses holds, and its problems, also beside the 3D.
+  """Checks a file of 2D poses, by itself and against the 3D.
+
+  Args:
+    path: The file.
+    config: The config of the file's dataset, which names the keypoints.
+
+  Returns:
+    A description of what the file holds, and the problems that it has.
 
   Raises:
-    UserError: one of the two cannot be read.
+    UserError: The file, or that of the 3D, cannot be read.
   """
   poses = read_poses_2d(path)
   views = [
@@ -229,7 +252,7 @@ def check_2d(path: pathlib.Path, config: DataConfig) -> tuple[str, list[str]]:
     return f'{description}; not compared with the 3D (no `cameras`)', problems
   source = read(config)
   skeleton = load_skeleton(config.skeleton)
-  for poses in (source.poses_3d, source.poses_2d):
+  for poses in (source.poses_3d, source.poses_2d or {}):
     for where, array in _arrays(poses):
       if array.shape[1] != skeleton.num_joints:
         problems.append(
@@ -238,11 +261,10 @@ def check_2d(path: pathlib.Path, config: DataConfig) -> tuple[str, list[str]]:
         )
         return description, problems
   problems += _without_partner(source)
-  # First of each subject: what concerns one of many hides in the mean.
+  # Each subject is checked alone: a problem of one of many hides in the mean.
   found = {}
-  for subject in source.poses_3d:
-    poses = {subject: source.poses_3d[subject]}
-    of_one = dataclasses.replace(source, poses_3d=poses)
+  for subject, actions in source.poses_3d.items():
+    of_one = dataclasses.replace(source, poses_3d={subject: actions})
     if of_subject := list(_check_fit(of_one, skeleton)):
       found[subject] = of_subject
   if len(found) == len(source.poses_3d):
@@ -253,6 +275,7 @@ def check_2d(path: pathlib.Path, config: DataConfig) -> tuple[str, list[str]]:
 
 
 def _arrays(poses: Poses3D | Poses2D) -> Iterator[tuple[str, np.ndarray]]:
+  """Gives every array of poses, after the name of its clip."""
   for subject, actions in poses.items():
     for action, value in actions.items():
       for array in value if isinstance(value, list) else [value]:
@@ -260,10 +283,10 @@ def _arrays(poses: Poses3D | Poses2D) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _without_partner(source: Source) -> Iterator[str]:
-  """Clips that the 2D lacks, views of other lengths."""
+  """Finds clips that the 2D lacks, and views that have another length."""
   lacking, differ = [], []
   for subject, actions in source.poses_3d.items():
-    there = source.poses_2d.get(subject, {})
+    there = (source.poses_2d or {}).get(subject, {})
     lacking += [
       f'{subject} {action!r}' for action in actions if action not in there
     ]
@@ -280,14 +303,14 @@ def _without_partner(source: Source) -> Iterator[str]:
 
 
 def _check_fit(source: Source, skeleton: Skeleton) -> Iterator[str]:
-  """Compares the 2D with the projected 3D, as a whole and view by view."""
+  """Compares the 2D with the projected 3D, and explains where it differs."""
   sides = skeleton.mirror_order
   costs, exchanged, by_camera = [], [], []
   for where, views, projections in _compared(source):
-    # [C, C, J, J]: every view against every camera's projection.
+    # Every view is compared with every camera's projection: [C, C, J, J].
     cost = np.array([[_distances(v, p) for p in projections] for v in views])
     if not np.isfinite(cost).all():
-      continue  # Reported before.
+      continue  # The caller has reported what is not a number.
     by_camera.append(_fit(cost))
     for camera in range(len(views)):
       costs.append(cost[camera, camera])
@@ -325,11 +348,16 @@ def _check_fit(source: Source, skeleton: Skeleton) -> Iterator[str]:
 def _compared(
   source: Source,
 ) -> Iterator[tuple[str, list[np.ndarray], list[np.ndarray]]]:
-  """(where, sampled views, sampled projections of every camera) of clips."""
+  """Gives the clips that have a view of each of their cameras.
+
+  Yields:
+    The name of the clip; of some of its frames, the view of each camera and the
+    projection to each camera, `[T, J, 2]` in pixels.
+  """
   for subject, actions in source.poses_3d.items():
     calibrated = source.cameras_of(subject)
     for action, poses in actions.items():
-      views = source.poses_2d.get(subject, {}).get(action)
+      views = (source.poses_2d or {}).get(subject, {}).get(action)
       if not views or not calibrated or len(views) != len(calibrated):
         continue
       frames = min(len(poses), *map(len, views))
@@ -342,14 +370,14 @@ def _compared(
 
 
 def _distances(view: np.ndarray, projection: np.ndarray) -> np.ndarray:
-  """Mean distance of every joint of the 2D from every projected joint.
+  """Averages the distance of every joint of the 2D from every projected joint.
 
   Args:
-    view: `[T, J, 2]`.
-    projection: `[T, J, 2]`.
+    view: The 2D, `[T, J, 2]`, in pixels.
+    projection: The projected 3D, `[T, J, 2]`, in pixels.
 
   Returns:
-    `[J, J]`, as a share of the person's size.
+    The mean distances `[J, J]`, as shares of the person's size.
   """
   distance = np.linalg.norm(view[:, :, None] - projection[:, None], axis=-1)
   size = np.maximum(_size(projection), 1e-9)
@@ -357,11 +385,19 @@ def _distances(view: np.ndarray, projection: np.ndarray) -> np.ndarray:
 
 
 def _fit(cost: np.ndarray) -> np.ndarray:
-  """Mean distance `[...]` where joint i is joint i, of costs `[..., J, J]`."""
+  """Averages the distance of each joint from itself.
+
+  Args:
+    cost: Distances `[..., J, J]` of every joint from every joint.
+
+  Returns:
+    The mean distances `[...]`.
+  """
   return np.diagonal(cost, axis1=-2, axis2=-1).mean(axis=-1)
 
 
 def _not_numbers(clips: Sequence[tuple[str, np.ndarray]]) -> Iterator[str]:
+  """Finds clips that have frames with what is not a number, or no frames."""
   bad = [
     f'{where} ({count:,} frames)'
     for where, clip in clips
@@ -375,21 +411,23 @@ def _not_numbers(clips: Sequence[tuple[str, np.ndarray]]) -> Iterator[str]:
 
 
 def _size(poses: np.ndarray) -> np.ndarray:
-  """Longest side of the box around each `[T, J, D]` pose, `[T]`."""
+  """Measures the longest side `[T]` of the box around each of `[T, J, D]`."""
   return np.ptp(poses, axis=1).max(axis=-1)
 
 
 def _rows(frames: int) -> np.ndarray:
+  """Picks at most `SAMPLE` frames, evenly, out of this many."""
   rows = np.linspace(0, max(frames - 1, 0), min(frames, SAMPLE))
   return np.unique(rows.astype(int))
 
 
 def _sample(clip: np.ndarray) -> np.ndarray:
-  """Some frames, float64, without those that hold what is not a number."""
+  """Picks some frames in float64, without those with what is not a number."""
   clip = clip[_rows(len(clip))].astype(np.float64)
   return clip[np.isfinite(clip).all(axis=(1, 2))]
 
 
 def _some(names: Sequence[str]) -> str:
+  """Lists five names at most, and says how many more there are."""
   more = f' and {len(names) - 5} more' if len(names) > 5 else ''
   return listed(names[:5]) + more

@@ -1,9 +1,9 @@
-"""Checkpoints of a run, by orbax: the best, and the last few.
+"""The checkpoints of a run, kept by orbax: the best, and the last few.
 
 Each is a folder `checkpoints/<training step>` of items: `model` (params and
 batch_stats), `averaged` (the same, where a run averages them), `training`
 (step, optimizer and random state) and `progress` (JSON). Orbax renames a
-finished folder into place, so one that exists is whole.
+finished folder into place, so a folder that exists is whole.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ from semgcn_jax.errors import UserError, choose
 from semgcn_jax.models.build import abstract_variables
 from semgcn_jax.skeleton import Skeleton, load_skeleton
 
-# What orbax raises for files that are missing or wrong.
+# These are what orbax raises for files that are missing or wrong.
 _DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError)
 
 
@@ -29,13 +29,14 @@ class Progress:
   """How far a run has come.
 
   Attributes:
-    epoch: finished epochs.
-    chunks: finished chunks of the epoch after those.
-    loss_sum: sum of the losses of these chunks' steps.
-    mpjpe: test score of the last finished epoch, mm.
-    score: of that epoch; the lowest is the best.
-    epoch_steps: steps of an epoch, which a cosine rate depends on.
-    seconds: that these chunks took.
+    epoch: The number of finished epochs.
+    chunks: The number of finished chunks of the epoch after those.
+    loss_sum: The sum of the losses of the steps of these chunks.
+    mpjpe: The test MPJPE of the last finished epoch, mm; None before.
+    score: What ranks that epoch, the lowest being the best; None before.
+    epoch_steps: The number of steps of an epoch, which a cosine rate depends
+      on.
+    seconds: How many seconds these chunks took.
   """
 
   epoch: int = 0
@@ -48,17 +49,18 @@ class Progress:
 
 
 def folder(workdir: pathlib.Path) -> pathlib.Path:
+  """Returns the absolute path of the folder of a run's checkpoints."""
   return workdir.absolute() / 'checkpoints'
 
 
 def exist(workdir: pathlib.Path) -> bool:
-  """Whether the run has a finished checkpoint."""
+  """Tells whether the run has a finished checkpoint."""
   path = folder(workdir)
   return path.is_dir() and bool(ocp.utils.checkpoint_steps(path))
 
 
 def finished_epochs(workdir: pathlib.Path) -> int:
-  """Epochs of the last checkpoint; 0 where there is none that can be read."""
+  """Counts the epochs of the last checkpoint; 0 if none can be read."""
   if not exist(workdir):
     return 0
   path = folder(workdir)
@@ -76,10 +78,10 @@ def finished_epochs(workdir: pathlib.Path) -> int:
 
 
 def open_manager(workdir: pathlib.Path, keep: int) -> ocp.CheckpointManager:
-  """A manager that keeps the lowest 'score' and the last `keep`.
+  """Opens a manager that keeps the lowest 'score' and the last `keep`.
 
   Raises:
-    UserError: what is there cannot be read.
+    UserError: The checkpoints that are there cannot be read.
   """
   policies = checkpoint_managers
   best = policies.BestN(
@@ -102,7 +104,7 @@ def open_manager(workdir: pathlib.Path, keep: int) -> ocp.CheckpointManager:
     )
   except _DAMAGE as error:
     raise UserError(
-      f'{folder(workdir)}: damaged ({_first_line(error)}); remove the broken'
+      f'{folder(workdir)}: is damaged ({_first_line(error)}); remove the broken'
       ' folder in it'
     ) from error
 
@@ -110,12 +112,12 @@ def open_manager(workdir: pathlib.Path, keep: int) -> ocp.CheckpointManager:
 def save(
   manager: ocp.CheckpointManager, state: Any, progress: Progress
 ) -> None:
-  """Starts saving; the manager finishes in the background.
+  """Starts to save a checkpoint; the manager finishes in the background.
 
   Args:
-    manager: of the run.
-    state: a `train_step.TrainState`.
-    progress: how far the run has come; at the end of an epoch its score
+    manager: The manager of the run.
+    state: The `training.state.TrainState` to save.
+    progress: How far the run has come; at the end of an epoch its score
       competes for the best.
   """
   scored = progress.chunks == 0 and progress.score is not None
@@ -135,18 +137,20 @@ def save(
 def restore_state(
   workdir: pathlib.Path, state: Any, which: str = 'last'
 ) -> tuple[Any, Progress]:
-  """Restores a checkpoint to train on.
+  """Restores a checkpoint, to go on training from there.
 
   Args:
-    workdir: folder of the run.
-    state: a `train_step.TrainState`; gives the shapes and the devices.
+    workdir: The folder of the run.
+    state: A `training.state.TrainState` of the wanted shapes, on the wanted
+      devices.
     which: 'best', 'last' or the number of an epoch.
 
   Returns:
     The state with restored values, and how far the run had come.
 
   Raises:
-    UserError: there is no checkpoint, it is damaged, or of another model.
+    SettingError: There is no such checkpoint.
+    UserError: There is none at all, it is damaged, or of another model.
   """
   restored, progress = _restore(workdir, which, _items(state))
   return state.replace(
@@ -166,17 +170,17 @@ def restore_variables(
   """Restores params and batch_stats.
 
   Args:
-    workdir: folder of the run.
+    workdir: The folder of the run.
     which: 'best', 'last' or the number of an epoch.
-    variables: of the model; shapes suffice.
-    averaged: those averaged over the steps instead of the last.
+    variables: The variables of the model, of which the shapes suffice.
+    averaged: Whether to take those averaged over the steps, not the last ones.
 
   Returns:
     The variables with restored values, and how far the run had come.
 
   Raises:
-    SettingError: there is no such checkpoint.
-    UserError: there is none at all, it is damaged, or of another model.
+    SettingError: There is no such checkpoint.
+    UserError: There is none at all, it is damaged, or of another model.
   """
   item = 'averaged' if averaged else 'model'
   restored, progress = _restore(workdir, which, {item: variables})
@@ -189,8 +193,8 @@ class Network:
 
   Attributes:
     config: The config of the run.
-    skeleton: The skeleton of its poses.
-    variables: Its params and batch_stats; those of all seeds, stacked.
+    skeleton: The skeleton of the poses.
+    variables: The params and batch_stats; those of several seeds are stacked.
     progress: How far the run had come.
   """
 
@@ -210,7 +214,9 @@ class Network:
 
 
 def take_seed(tree: Any, config: TrainingConfig, seed: int) -> Any:
-  """Takes the arrays of one seed out of those of all, which are stacked.
+  """Takes the arrays of one seed out of those of all seeds.
+
+  Those of several seeds are stacked, `[R, ...]`.
 
   Raises:
     SettingError: The run has no such seed.
@@ -250,7 +256,7 @@ def restore_network(
 def _restore(
   workdir: pathlib.Path, which: str, wanted: dict[str, Any]
 ) -> tuple[dict[str, Any], Progress]:
-  """Restores items {name: tree}."""
+  """Restores the items {name: tree} of a checkpoint."""
   if not folder(workdir).is_dir():
     raise UserError(
       f'{workdir}: holds no checkpoints; name the folder of a run'
@@ -282,7 +288,7 @@ def _restore(
       progress = _read_progress(manager, step)
   except _DAMAGE as error:
     raise UserError(
-      f'{path}: damaged ({_first_line(error)}); remove this folder to use'
+      f'{path}: is damaged ({_first_line(error)}); remove this folder to use'
       ' another checkpoint'
     ) from error
   return restored, progress
@@ -296,7 +302,7 @@ def _shape_and_device(x: Any) -> jax.ShapeDtypeStruct:
 def _find(
   manager: ocp.CheckpointManager, workdir: pathlib.Path, which: str
 ) -> int:
-  """The training step of a checkpoint."""
+  """Finds the training step of a checkpoint."""
   steps = manager.all_steps()
   if not steps:
     raise UserError(
@@ -306,18 +312,19 @@ def _find(
   if which == 'last':
     return max(steps)
   if which == 'best':
-    # None has a score while the first epoch has not ended.
+    # No checkpoint has a score while the first epoch has not ended.
     best = manager.best_step()
     return max(steps) if best is None else best
-  epochs = {}
+  # The first two have been dealt with, but a message lists them.
+  choices: dict[str, Any] = {'best': None, 'last': None}
   for step in steps:
     try:
       progress = _read_progress(manager, step)
     except _DAMAGE:
       continue
     if not progress.chunks:
-      epochs[str(progress.epoch)] = step
-  return choose('which', which, {'best': None, 'last': None} | epochs)
+      choices[str(progress.epoch)] = step
+  return choose('which', which, choices)
 
 
 def _read_progress(manager: ocp.CheckpointManager, step: int) -> Progress:
@@ -338,13 +345,13 @@ def _compare(saved: Any, wanted: Any, path: pathlib.Path) -> None:
   if problems:
     shown = '; '.join(problems[:3]) + ('; ...' if len(problems) > 3 else '')
     raise UserError(
-      f'{path}: of another model than config.json says ({shown}); restore the'
-      ' config.json it was trained with'
+      f'{path}: is of another model than config.json says ({shown}); restore'
+      ' the config.json that it was trained with'
     )
 
 
 def _by_path(tree: Any) -> dict[str, Any]:
-  """{'params/input/conv/bias': leaf, ...}."""
+  """Lists the leaves by path: {'params/input/conv/bias': leaf, ...}."""
   return {
     jax.tree_util.keystr(path, simple=True, separator='/'): leaf
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
@@ -360,7 +367,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _items(state: Any) -> dict[str, Any]:
-  """The trees of a `TrainState`, by the name they are saved under."""
+  """Lists the trees of a `TrainState` by the names they are saved under."""
   training = ('step', 'opt_state', 'rng')
   items = {
     'model': {'params': state.params, 'batch_stats': state.batch_stats},

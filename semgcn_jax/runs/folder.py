@@ -15,14 +15,14 @@ from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.files import write_text
 from semgcn_jax.skeleton import Skeleton, load_skeleton, save_skeleton
 
-# Settings that may change when a run is resumed. They change no training step;
-# `epochs` would, with a cosine, and may not change then.
+# These settings may change when a run is resumed, as they change no training
+# step. With a cosine `epochs` would, so then it may not change.
 RESUME_MAY_CHANGE = (
   *('epochs', 'data_dir', 'keep_checkpoints', 'checkpoint_epochs'),
   'device_data',
 )
 _LOCK = '.lock'
-# All that is in the folder of a run that was killed before it had a config.
+# These are the files of a run that was killed before it had a config.
 _BEGUN = re.compile(
   r'skeleton\.json|\.(skeleton|config)\.json\.\d+\.tmp|\.lock'
 )
@@ -36,8 +36,10 @@ def holds_run(workdir: pathlib.Path) -> bool:
 def check(config: Config, workdir: pathlib.Path, resume: bool) -> None:
   """Refuses a folder that holds a run, or, to resume, that of another run.
 
+  The folder is not changed.
+
   Raises:
-    SettingError: The folder cannot be used for this run; it is as it was.
+    SettingError: The folder cannot be used for this run.
   """
   try:
     if not holds_run(workdir):
@@ -88,7 +90,7 @@ def claim(
   """Makes the folder and locks it, so that no other process trains in it.
 
   Raises:
-    SettingError: It cannot be written, or is in use.
+    SettingError: The folder cannot be written, or is in use.
   """
   lock = filelock.FileLock(workdir / _LOCK)
   try:
@@ -101,7 +103,8 @@ def claim(
   except OSError as error:
     raise _unusable(workdir, error) from error
   try:
-    check(config, workdir, resume)  # Again, now that nobody else writes.
+    # It is checked again, now that nobody else writes.
+    check(config, workdir, resume)
     yield
   finally:
     lock.release()
@@ -110,10 +113,10 @@ def claim(
 def write_config(
   config: Config, skeleton: Skeleton, workdir: pathlib.Path
 ) -> None:
-  """Makes a folder that of a run, or writes the settings of one anew.
+  """Writes the config and the skeleton, which make a folder that of a run.
 
   Raises:
-    SettingError: It cannot be written.
+    SettingError: The folder cannot be written.
   """
   try:
     save_skeleton(skeleton, workdir / 'skeleton.json')
@@ -137,14 +140,14 @@ def read_log(workdir: pathlib.Path) -> list[Any]:
 def read_records(workdir: pathlib.Path, epoch: int) -> list[dict[str, Any]]:
   """Reads the records of metrics.jsonl up to an epoch.
 
-  Later ones are left out: they are of epochs whose checkpoint a crash has
-  prevented.
+  Later ones are left out, as a crash has prevented the checkpoints of their
+  epochs.
 
   Returns:
-    A record for each epoch; fewer, for a run that began elsewhere.
+    A record for each epoch; only for the last ones, if the run began elsewhere.
 
   Raises:
-    UserError: They are not of consecutive epochs up to this one.
+    UserError: The records are not of consecutive epochs up to this one.
   """
   try:
     records = [r for r in read_log(workdir) if r['epoch'] <= epoch]

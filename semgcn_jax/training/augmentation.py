@@ -6,7 +6,9 @@ cameras also `roots` `[B, 3]` (metres, camera frame) and `cameras` `[B]`, each
 pose's row of `Lenses`.
 """
 
+import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import flax.struct
 import jax
@@ -21,13 +23,13 @@ from semgcn_jax.skeleton import Skeleton, mirror
 Array = jax.Array
 Batch = dict[str, Array]
 
-NOISE_WIDTH = 1000  # Pixels of the image that `noise` is given for.
+NOISE_WIDTH = 1000  # The width in pixels of the image that `noise` is for.
 
 
 def batch_arrays(
   train: Pairs, config: AugmentationConfig
 ) -> dict[str, np.ndarray]:
-  """Picks the arrays that batches are taken from, of all training poses."""
+  """Picks the arrays of all training poses that batches are taken from."""
   names = ['inputs', 'targets']
   if config.virtual_cameras:
     names += ['roots', 'cameras']
@@ -54,9 +56,9 @@ class Lenses:
 
 
 def make_lenses(cameras: Sequence[Camera]) -> Lenses:
-  """Stacks what virtual cameras need of cameras, in float32."""
+  """Stacks the parts of cameras that virtual ones need, in float32."""
 
-  def stack(function):
+  def stack(function) -> Any:
     return np.array([function(camera) for camera in cameras], np.float32)
 
   def up(camera):
@@ -73,16 +75,17 @@ def make_lenses(cameras: Sequence[Camera]) -> Lenses:
 
 
 def project(points: Array, lenses: Lenses) -> Array:
-  """Projects each pose by a lens of its own, to the normalised screen.
+  """Projects each pose through a lens of its own, to the normalised screen.
 
   This is `cameras.project` and `cameras.normalize_screen` in JAX.
 
   Args:
-    points: `[B, J, 3]`, camera frame, metres, in front of the camera.
-    lenses: The lens of each pose, K = B.
+    points: The joints, `[B, J, 3]`, camera frame, metres; they lie in front of
+      the camera.
+    lenses: The lens of each pose, so that K = B.
 
   Returns:
-    `[B, J, 2]`, normalised screen.
+    The projected joints, `[B, J, 2]`, normalised screen.
   """
   xy = jnp.clip(points[..., :2] / points[..., 2:], -1, 1)
   r2 = jnp.sum(jnp.square(xy), axis=-1, keepdims=True)
@@ -95,7 +98,7 @@ def project(points: Array, lenses: Lenses) -> Array:
 
 
 def turn(vectors: Array, axis: Array, angle: Array) -> Array:
-  """Rotates `[B, J, 3]` about unit axes `[B, 3]` by angles `[B]`, radians."""
+  """Rotates `[B, J, 3]` about unit axes `[B, 3]` by angles `[B]` in radians."""
   axis = jnp.broadcast_to(axis[:, None], vectors.shape)
   cos, sin = jnp.cos(angle)[:, None, None], jnp.sin(angle)[:, None, None]
   along = jnp.sum(axis * vectors, axis=-1, keepdims=True)
@@ -110,18 +113,18 @@ def virtual_cameras(
   """Shows every pose to a random camera near its own.
 
   The camera circles the pelvis about the world's vertical, z (`virtual_turn`),
-  and up or down about its own x axis (`virtual_pitch`), always facing it as
-  before; in the camera frame the pose turns instead, about its pelvis. Then
-  the camera moves along its own axes (`virtual_shift`) and zooms by 1 / (1 + z)
-  to 1 + z (`virtual_zoom`). All are uniform within their ranges, both signs,
-  the zoom in its logarithm. With ranges of zero the projection of the pose
-  itself comes back.
+  and up or down about its own x axis (`virtual_pitch`). It always faces the
+  pelvis as before, so in the camera frame it is the pose that turns, about its
+  pelvis. Then the camera moves along its own axes (`virtual_shift`) and zooms
+  by 1 / (1 + z) to 1 + z, for a `virtual_zoom` of z. All are uniform within
+  their ranges, in both directions; the zoom is uniform in its logarithm. With
+  ranges of zero the projection of the pose itself comes back.
 
   Args:
     rng: The random key.
     batch: A batch with roots and cameras.
     lenses: The lenses of all cameras.
-    config: The ranges.
+    config: The ranges of the changes.
 
   Returns:
     The batch with other inputs and targets.
@@ -136,13 +139,13 @@ def virtual_cameras(
   poses = turn(poses, sideways, random[1] * jnp.deg2rad(config.virtual_pitch))
   roots = batch['roots'] + config.virtual_shift * random[2:5].T
   zoom = jnp.exp(random[5] * jnp.log1p(config.virtual_zoom))[:, None]
-  lenses = lenses.replace(focal=lenses.focal * zoom)
+  lenses = dataclasses.replace(lenses, focal=lenses.focal * zoom)
   inputs = project(poses + roots[:, None], lenses)
   return batch | {'inputs': inputs, 'targets': poses}
 
 
 def random_flip(rng: Array, batch: Batch, skeleton: Skeleton) -> Batch:
-  """Mirrors every other pose of a batch, at random."""
+  """Mirrors each pose of a batch with a probability of one half."""
   chosen = jax.random.bernoulli(rng, shape=(len(batch['targets']), 1, 1))
   return batch | {
     name: jnp.where(chosen, mirror(batch[name], skeleton), batch[name])
@@ -155,8 +158,8 @@ def corrupt(
 ) -> Batch:
   """Makes the inputs look like those of a detector.
 
-  Adds Gaussian noise (`noise`), and puts a joint that is missing (`missing`)
-  to its parent; the root is never missing.
+  It adds Gaussian noise (`noise`), and puts a joint that is missing (`missing`)
+  where its parent is. The root is never missing.
   """
   inputs = batch['inputs']
   noise_rng, missing_rng = jax.random.split(rng)
@@ -184,9 +187,12 @@ def augment(
   Args:
     rng: The random key.
     batch: The batch.
-    config: What to vary.
+    config: The settings that say what to vary.
     skeleton: The skeleton of the poses.
-    lenses: The lenses of all cameras; needed for virtual cameras.
+    lenses: The lenses of all cameras; None suffices without virtual cameras.
+
+  Returns:
+    The varied batch.
   """
   rngs = jax.random.split(rng, 3)
   if config.virtual_cameras:

@@ -7,7 +7,7 @@ from semgcn_jax.data.pairs import Pairs
 from semgcn_jax.errors import SettingError
 from semgcn_jax.skeleton import Skeleton
 
-NEAREST = 1.0  # Metres that a virtual camera must be from a pelvis, at least.
+NEAREST = 1.0  # The least distance of a virtual camera to a pelvis, metres.
 
 
 def check_settings(config: Config, skeleton: Skeleton) -> None:

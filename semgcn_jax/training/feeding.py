@@ -10,9 +10,10 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from semgcn_jax.config import TrainingConfig
 from semgcn_jax.training.augmentation import Batch
 
-RESIDENT_SHARE = 0.5  # Of a device's memory that the poses may take.
+RESIDENT_SHARE = 0.5  # The share of a device's memory that poses may take.
 
-# Rows `[D, S, B / D]` of `make_epoch_order` -> the arrays, and rows in them.
+# A function from the rows `[D, S, B / D]` that `step.make_epoch_order` gives to
+# the arrays of a batch, and rows in these arrays.
 Feed = Callable[[jax.Array], tuple[Batch, jax.Array]]
 
 
@@ -30,17 +31,20 @@ def is_resident(
 def make_feed(
   arrays: dict[str, np.ndarray], mesh: Mesh, axis: str, *, resident: bool
 ) -> Feed:
-  """Makes what gives the devices of this process the poses of a chunk of steps.
+  """Makes the function that brings the poses of a chunk to the devices.
 
   Streamed poses are gathered on the host while the devices train on the chunk
   before, so there are never more than two chunks on a device. The batches are
   the same either way.
 
   Args:
-    arrays: The arrays of a batch, but of all poses.
+    arrays: The training poses, see `augmentation.batch_arrays`.
     mesh: The devices of this process.
-    axis: The axis of the mesh.
+    axis: The name of the axis of the mesh.
     resident: Whether all poses stay on every device.
+
+  Returns:
+    The function, see `Feed`.
   """
   if resident:
     placed = jax.device_put(arrays, NamedSharding(mesh, PartitionSpec()))

@@ -5,11 +5,13 @@ import threading
 
 
 class StopRequest:
-  """Context manager that turns SIGTERM and the first Ctrl-C into a flag.
+  """A context manager that turns SIGTERM and the first Ctrl-C into a flag.
+
+  After the first signal the handlers that were there before are back, so that a
+  second signal acts at once.
 
   Attributes:
-    signal: the signal that came, or None. The handlers that were there before
-      are back after the first signal, so that a second one acts at once.
+    signal: The number of the signal that came, or None.
   """
 
   def __init__(self):

@@ -32,7 +32,7 @@ from semgcn_jax.training.state import TrainState
 from semgcn_jax.training.trainer import ADVICE, Trainer
 from semgcn_jax.training.warm_start import warm_start
 
-_DRAW_SECONDS = 5  # Between two drawings of the curves.
+_DRAW_SECONDS = 5  # The least time between two drawings of the curves.
 
 
 def train_and_evaluate(
@@ -40,7 +40,7 @@ def train_and_evaluate(
 ) -> list[dict[str, Any]]:
   """Trains a model and scores it on the test split after every epoch.
 
-  The run folder gets config.json, skeleton.json, metrics.jsonl (a line an
+  The run folder gets config.json, skeleton.json, metrics.jsonl (a line per
   epoch), curves.png and checkpoints/. SIGTERM and Ctrl-C save and end the run
   at the next chunk.
 
@@ -152,7 +152,7 @@ def train_and_evaluate(
 
 
 def epoch_line(record: dict[str, Any], epochs: int) -> str:
-  """Describes an epoch of so many in a line."""
+  """Describes an epoch, one of so many, in a line."""
 
   def error(name):
     spread = f' ± {record[name + "_sd"]:.2f}' if name + '_sd' in record else ''
@@ -181,7 +181,7 @@ def _restore(
     > config_lib.load(workdir / 'config.json').training.checkpoint_epochs
   ):
     raise UserError(
-      f'{checkpoints.folder(workdir)}: no checkpoint of the epochs that'
+      f'{checkpoints.folder(workdir)}: has no checkpoint of the epochs that'
       ' metrics.jsonl holds; restore it, or start anew in another `workdir`'
     )
   if progress.epoch > config.training.epochs:

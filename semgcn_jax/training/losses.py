@@ -12,26 +12,29 @@ import optax
 
 from semgcn_jax.skeleton import Skeleton, bone_vectors
 
-HUBER_METRES = 0.05  # Where 'huber' goes from squared to straight.
+HUBER_METRES = 0.05  # The length at which 'huber' turns linear.
 
 
 def squared(vectors: jax.Array) -> jax.Array:
-  """Averages the squared coordinates, m^2."""
+  """Averages the squared coordinates, in m^2."""
   return jnp.mean(jnp.square(vectors), axis=-1)
 
 
 def distance(vectors: jax.Array) -> jax.Array:
-  """Takes the length, metres, which is what MPJPE measures."""
+  """Takes the length, in metres, which is what MPJPE measures."""
   return optax.safe_norm(vectors, 0.0, axis=-1)
 
 
 def huber(vectors: jax.Array) -> jax.Array:
-  """Takes the length, squared below `HUBER_METRES`, metres (Huber, 1964)."""
+  """Takes the Huber loss of the length, in metres (Huber, 1964).
+
+  It is quadratic below `HUBER_METRES`, and linear above.
+  """
   length = distance(vectors)
   return optax.huber_loss(length, delta=HUBER_METRES) / HUBER_METRES
 
 
-# By the setting `loss`: the measure, and whether bones count too.
+# For each value of the setting `loss` its measure, and whether bones count too.
 LOSSES: dict[str, tuple[Callable[[jax.Array], jax.Array], bool]] = {
   'joints': (squared, False),
   'joints_bones': (squared, True),
@@ -53,12 +56,12 @@ def pose_loss(
 ) -> jax.Array:
   """Averages the error over the joints that the model predicts.
 
-  Bones, parent minus child, weigh like the joints (paper eq. 7, 8); the paper's
-  sums are divided by the number of predicted joints.
+  Bones, parent minus child, weigh like the joints (paper eq. 7 and 8). The sums
+  of the paper are divided by the number of predicted joints.
 
   Args:
-    predicted: `[..., J, 3]`, metres.
-    target: `[..., J, 3]`, metres.
+    predicted: The predicted poses, `[..., J, 3]`, metres.
+    target: The true poses, `[..., J, 3]`, metres.
     measure: Measures error vectors, `[..., 3]` -> `[...]`.
     bones: Whether bone vectors count too.
     skeleton: The skeleton of these J joints.

@@ -13,20 +13,19 @@ from semgcn_jax.training.packing import is_kernel
 def learning_rate(
   config: TrainingConfig, epoch_steps: int = 1
 ) -> optax.Schedule:
-  """Makes the learning rate of every step.
+  """Makes the schedule of the learning rate.
 
-  The released staircase is lr * gamma^floor(t / decay) in the t-th step, t from
-  1. A cosine falls to zero at the end of the last epoch (arXiv:1608.03983,
-  without restarts). Either is multiplied by a linear warm-up. For Adam the rate
-  grows with the root of the batch size (arXiv:2205.10287, of which the betas
-  stay as they are).
+  The staircase, which is that of the released code, is lr * gamma^floor(t /
+  decay) in the t-th step, with t from 1. The cosine falls to zero at the end of
+  the last epoch (arXiv:1608.03983, without restarts). Either is multiplied by a
+  linear warm-up.
 
   Args:
-    config: of the run.
-    epoch_steps: steps of an epoch.
+    config: The training settings of the run.
+    epoch_steps: The number of steps of an epoch.
 
   Returns:
-    The number of steps before -> the rate.
+    A function from the number of steps done before to the learning rate.
   """
   lr = peak_rate(config)
   warmup = min(config.warmup_epochs, config.epochs / 2) * epoch_steps
@@ -37,7 +36,7 @@ def learning_rate(
 
   def schedule(count):
     if config.lr_schedule == 'cosine':
-      # optax's cosine differs from this one in the last bit.
+      # The cosine of optax would differ from this one in the last bit.
       rate = lr * 0.5 * (1 + jnp.cos(jnp.pi * jnp.minimum(count / total, 1)))
     else:
       rate = staircase(count + 1)
@@ -47,7 +46,11 @@ def learning_rate(
 
 
 def peak_rate(config: TrainingConfig) -> float:
-  """Scales the highest learning rate to the batch size."""
+  """Scales the highest learning rate to the batch size, if `lr_batch` is set.
+
+  For Adam the rate grows with the square root of the batch size
+  (arXiv:2205.10287, except that the betas stay as they are).
+  """
   if not config.lr_batch:
     return config.lr
   return config.lr * (config.batch_size / config.lr_batch) ** 0.5
@@ -56,7 +59,14 @@ def peak_rate(config: TrainingConfig) -> float:
 def make_optimizer(
   config: TrainingConfig, epoch_steps: int = 1
 ) -> optax.GradientTransformation:
-  """Makes Adam, or AdamW on kernels alone, after clipping of the gradient."""
+  """Makes the optimizer: Adam, or with weight decay AdamW, after clipping.
+
+  Only kernels decay.
+
+  Args:
+    config: The training settings of the run.
+    epoch_steps: The number of steps of an epoch.
+  """
   rate = learning_rate(config, epoch_steps)
   tx = optax.adam(rate)
   if config.weight_decay:

@@ -12,24 +12,25 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-# {'kernel': what weight decay is for, 'rest': the others}.
+# Weight decay is for the arrays under 'kernel', not for those under 'rest'.
 Vectors = dict[str, jax.Array]
 
 
 def is_kernel(path: tuple[Any, ...]) -> bool:
+  """Tells whether a path in a tree of parameters is that of a kernel."""
   return path[-1].key == 'kernel'
 
 
 def packing(
   like: Any,
 ) -> tuple[Callable[[Any], Vectors], Callable[[Vectors], Any]]:
-  """How to pack a tree of arrays of one type, and to unpack it.
+  """Makes the functions that pack and unpack trees of arrays of one type.
 
   Args:
-    like: a tree of dicts; gives names and shapes.
+    like: A tree of dicts, which has the names and the shapes of all others.
 
   Returns:
-    Tree -> vectors, and vectors -> tree.
+    A function from a tree to its vectors, and one from vectors to their tree.
   """
   paths_and_leaves, structure = jax.tree_util.tree_flatten_with_path(like)
   shapes = [leaf.shape for _, leaf in paths_and_leaves]
@@ -46,7 +47,7 @@ def packing(
     }
 
   def unpack(vectors):
-    leaves = [None] * len(shapes)
+    leaves: list[Any] = [None] * len(shapes)
     for name, indices in members.items():
       sizes = [int(np.prod(shapes[index])) for index in indices]
       parts = jnp.split(vectors[name], np.cumsum(sizes)[:-1])
@@ -58,8 +59,18 @@ def packing(
 
 
 def map_like(function: Callable[[Any], Any], tree: Any, like: Any) -> Any:
-  """Applies a function to every part of a tree that has the structure of
-  `like`, as the moments of an optimizer have that of the parameters."""
+  """Applies a function to every part of a tree that is structured like another.
+
+  The moments of an optimizer, for example, are structured like the parameters.
+
+  Args:
+    function: A function of such a part.
+    tree: The tree that has such parts.
+    like: The tree that they are structured like.
+
+  Returns:
+    The tree with each part replaced by what the function makes of it.
+  """
   structure = jax.tree.structure(like)
 
   def matches(part):

@@ -1,7 +1,8 @@
-"""Runs of several processes, on one host or many; all run the same program.
+"""What a run of several processes needs, on one host or many.
 
-Every process trains its share of each batch and holds the whole state. The
-first one alone writes logs, figures and the lines of metrics.jsonl.
+All processes run the same program. Each trains on its share of each batch and
+holds the whole state. The first one alone writes logs, figures and the lines of
+metrics.jsonl.
 """
 
 import contextlib
@@ -13,7 +14,7 @@ from jax.experimental import multihost_utils
 
 from semgcn_jax.errors import SettingError, UserError
 
-HEARTBEAT_SECONDS = 30  # After which a silent process counts as dead.
+HEARTBEAT_SECONDS = 30  # A process that is silent for so long counts as dead.
 
 
 def join(
@@ -22,19 +23,19 @@ def join(
   process_id: int | None,
   timeout: int = 300,
 ) -> None:
-  """Waits for the other processes; before anything else of JAX.
+  """Joins the other processes; comes before any other use of JAX.
 
   Args:
-    coordinator: host:port of the first process; None: as the environment says
-      (SLURM, Kubernetes, Open MPI and what else JAX detects).
-    num_processes: of the run; None: likewise.
-    process_id: from 0; None: likewise.
-    timeout: seconds to wait for the others.
+    coordinator: The host:port of the first process; None takes what the
+      environment says (SLURM, Kubernetes, Open MPI and what else JAX detects).
+    num_processes: The number of processes of the run; None does likewise.
+    process_id: The number of this process, from 0; None does likewise.
+    timeout: How many seconds to wait for the others.
 
   Raises:
-    SettingError: nothing says who they are, or they did not come.
+    SettingError: Nothing says who the others are, or they did not come.
   """
-  if jax.config.jax_platforms == 'cpu':
+  if jax.config.jax_platforms == 'cpu':  # pyright: ignore[reportAttributeAccessIssue]
     jax.config.update('jax_cpu_collectives_implementation', 'gloo')
   try:
     jax.distributed.initialize(
@@ -53,18 +54,18 @@ def join(
 
 
 def is_first() -> bool:
-  """Whether this process writes for all."""
+  """Tells whether this process is the one that writes for all."""
   return jax.process_index() == 0
 
 
 def wait(name: str) -> None:
-  """Waits until all processes are here."""
+  """Waits until all processes have come to the point of this name."""
   if jax.process_count() > 1:
     multihost_utils.sync_global_devices(name)
 
 
 def any_process(flag: bool) -> bool:
-  """Whether the flag is set in any process; a meeting point of all."""
+  """Tells whether the flag is set in any process; waits for all of them."""
   if jax.process_count() == 1:
     return flag
   return bool(np.any(multihost_utils.process_allgather(np.array(flag))))
@@ -72,10 +73,10 @@ def any_process(flag: bool) -> bool:
 
 @contextlib.contextmanager
 def ending_together() -> Iterator[None]:
-  """Says what it means when an exchange with another process fails.
+  """Says what it means that an exchange with another process fails.
 
   Raises:
-    UserError: another process has ended.
+    UserError: Another process has ended.
   """
   try:
     yield

@@ -1,26 +1,27 @@
-"""Shows how training goes: a bar to a person, plain lines to a file."""
+"""Shows how training goes, by a bar on a terminal or plain lines in a file."""
 
 import time
 
 import rich.console
 import rich.progress
 
-LINE_SECONDS = 30  # Between two plain lines within an epoch.
+LINE_SECONDS = 30  # The least time between two plain lines within an epoch.
 
 
 class ProgressBar:
-  """Context manager over the steps of a run.
-
-  Args:
-    total: steps of the whole run.
-    done: steps taken before.
-    batch_size: poses per step.
-    shown: False where another process shows it.
-  """
+  """A context manager that shows the progress of a run."""
 
   def __init__(
     self, total: int, done: int, batch_size: int, *, shown: bool = True
   ):
+    """Prepares the bar; it is shown within the `with` block.
+
+    Args:
+      total: The number of steps of the whole run.
+      done: The number of steps that were taken before.
+      batch_size: The number of poses of a step.
+      shown: Whether to show anything; False where another process does.
+    """
     self._console = rich.console.Console(
       highlight=False, soft_wrap=True, quiet=not shown
     )
@@ -37,7 +38,8 @@ class ProgressBar:
     self._task = self._bar.add_task('compiling', total=total, completed=done)
     self._total, self._done, self._batch_size = total, done, batch_size
     self._last_line = time.monotonic()
-    self._start = None  # (time, steps) behind the first chunk, which compiles.
+    # The time and the steps after the first chunk, which compiles.
+    self._start: tuple[float, int] | None = None
 
   def __enter__(self):
     self._bar.start()
@@ -47,7 +49,7 @@ class ProgressBar:
     self._bar.stop()
 
   def advance(self, steps: int, epoch: int, loss: float) -> None:
-    """Counts steps; loss is their mean."""
+    """Counts steps of an epoch, whose mean loss is given."""
     now = time.monotonic()
     self._done += steps
     if self._start is None:

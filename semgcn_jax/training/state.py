@@ -14,15 +14,16 @@ from semgcn_jax.skeleton import Skeleton
 from semgcn_jax.training.optimizers import make_optimizer
 from semgcn_jax.training.packing import map_like, packing
 
-AXIS = 'batch'  # The pmap axis of the devices.
+AXIS = 'batch'  # The name of the pmap axis of the devices.
 
 
 class TrainState(train_state.TrainState):
-  """Params, optimizer and step, with batch statistics and a random key.
+  """The params, optimizer and step, with batch statistics and a random key.
 
   Attributes:
     batch_stats: The running statistics.
-    rng: `[2]` uint32. It never changes: all randomness is folded in from it.
+    rng: The random key, `[2]` uint32. It never changes: all other keys are made
+      of it by folding numbers in.
     averaged: The params and batch_stats, averaged over the steps; None without
       averaging.
   """
@@ -33,12 +34,13 @@ class TrainState(train_state.TrainState):
 
   @property
   def variables(self) -> dict[str, Any]:
+    """The params and batch_stats, as a linen module takes them."""
     return {'params': self.params, 'batch_stats': self.batch_stats}
 
   @property
   def num_steps(self) -> int:
     """The number of steps done, the same for every seed."""
-    return int(self.step.ravel()[0])
+    return int(jnp.ravel(self.step)[0])
 
   @property
   def scored(self) -> dict[str, Any]:
@@ -57,8 +59,8 @@ def create_train_state(
     epoch_steps: The number of steps of an epoch.
 
   Returns:
-    The state, on the host, which compiles this sooner than a GPU; with several
-    seeds, the states of all, stacked.
+    The state. It is on the host, which compiles this sooner than a GPU. The
+    states of several seeds are stacked.
   """
   training = config.training
   model = build(
@@ -89,11 +91,11 @@ def create_train_state(
     return jax.jit(jax.vmap(create))(np.array(training.seeds))
 
 
-def _host() -> jax.Device | None:
-  """Finds the CPU as a device; None, the default device, if there is none."""
+def _host() -> Any:
+  """Finds the CPU as a device; None, for the default one, if there is none."""
   try:
     return jax.local_devices(backend='cpu')[0]
-  except RuntimeError:  # JAX_PLATFORMS leaves it out.
+  except RuntimeError:  # JAX_PLATFORMS may leave the CPU out.
     return None
 
 
@@ -103,8 +105,8 @@ def pack_state(
   """Packs the small arrays of a state into a few long vectors.
 
   Returns:
-    The packed state, which `train_step` takes like any other, and the function
-    that unpacks such a state.
+    The packed state, which `step.train_step` takes like any other, and the
+    function that unpacks such a state.
   """
   pack_params, unpack_params = packing(state.params)
   pack_stats, unpack_stats = packing(state.batch_stats)

@@ -19,7 +19,7 @@ from semgcn_jax.training.losses import LOSSES, pose_loss
 from semgcn_jax.training.state import AXIS, TrainState, pack_state
 
 DROPOUT, SHUFFLE, AUGMENT = range(3)  # What a random key is for.
-AVERAGING_POSES = 256  # The decay of `averaging` is for so many poses.
+AVERAGING_POSES = 256  # The setting `averaging` is a decay per so many poses.
 
 
 def train_step(
@@ -66,7 +66,8 @@ def train_step(
   value, grads = jax.lax.pmean((value, grads), AXIS)
   new = state.apply_gradients(grads=grads, batch_stats=batch_stats)
   if state.averaged is not None:
-    # The decay is min(decay, (1 + t) / (10 + t)): so the start is forgotten.
+    # The decay is min(decay, (1 + t) / (10 + t)), so that the average soon
+    # forgets its start.
     share = jnp.maximum(1 - decay, 9 / (10.0 + state.step))
     new = new.replace(
       averaged=optax.incremental_update(new.variables, state.averaged, share)
@@ -82,22 +83,23 @@ def make_train_chunk(
   *,
   resident: bool = True,
 ) -> Callable:
-  """Makes the compiled function of many steps, a chunk.
+  """Makes the compiled function that takes the steps of a chunk.
 
   Args:
     config: The config of the run.
     skeleton: The skeleton of the poses.
     mesh: The devices of this process.
     cameras: The cameras of the training poses, for virtual ones.
-    resident: Whether all devices have the same arrays, of all poses, or each
-      those of its own.
+    resident: Whether every device has the arrays of all poses, or only those of
+      its own.
 
   Returns:
-    (state, arrays, order `[D, S, B / D]`) -> (state, losses `[S]`) for D
-    devices and S steps. The arrays are those of a batch, but of N poses: where
-    resident `[N, ...]`, else `[D, N, ...]`. The given state is donated. With R
-    seeds, R > 1, the states are `[R, ...]`, the arrays `[N, ...]` or
-    `[D, R, N, ...]`, the order `[D, R, S, B / D]`, the losses `[R, S]`.
+    A function (state, arrays, order `[D, S, B / D]`) -> (state, losses `[S]`)
+    for D devices and S steps. The arrays are those of a batch, but of N poses:
+    `[N, ...]` where they are resident, otherwise `[D, N, ...]`. The given state
+    is donated. For R seeds, R > 1, the states are `[R, ...]`, the arrays
+    `[N, ...]` or `[D, R, N, ...]`, the order is `[D, R, S, B / D]`, and the
+    losses are `[R, S]`.
   """
   training, augmentation = config.training, config.augmentation
   measure, bones = LOSSES[training.loss]
@@ -117,7 +119,7 @@ def make_train_chunk(
       lenses=make_lenses(cameras) if augmentation.virtual_cameras else None,
     ),
     loss=loss,
-    # The same poses count, whatever the batch size.
+    # Whatever the batch size, the average reaches back over as many poses.
     decay=training.averaging ** (training.batch_size / AVERAGING_POSES),
   )
 
@@ -143,7 +145,11 @@ def make_train_chunk(
 
 
 def chunk_bounds(steps: int, chunk_steps: int) -> np.ndarray:
-  """Cuts steps into chunks of at most two lengths; gives the end of each."""
+  """Cuts the steps of an epoch into chunks of at most two lengths.
+
+  Returns:
+    For each chunk the step behind its last.
+  """
   chunks = -(-steps // chunk_steps)
   return np.cumsum([len(c) for c in np.array_split(np.arange(steps), chunks)])
 
@@ -151,12 +157,18 @@ def chunk_bounds(steps: int, chunk_steps: int) -> np.ndarray:
 def make_epoch_order(
   num_poses: int, batch_size: int, bounds: np.ndarray, mesh: Mesh
 ) -> Callable:
-  """Makes the compiled shuffle of an epoch, on the devices.
+  """Makes the compiled function that shuffles an epoch, on the devices.
+
+  Args:
+    num_poses: The number of training poses.
+    batch_size: The number of poses of a step, over all devices.
+    bounds: The chunks of an epoch, see `chunk_bounds`.
+    mesh: The devices of this process.
 
   Returns:
-    (rng, epoch) -> for each chunk the rows `[D, S, B / D]` of its batches, or,
-    of R rngs, `[D, R, S, B / D]`, for the devices of this process. The batches
-    do not depend on the number of devices.
+    A function (rng, epoch) -> for each chunk the rows `[D, S, B / D]` of its
+    batches, for the D devices of this process; for R rngs, the rows
+    `[D, R, S, B / D]`. The batches do not depend on the number of devices.
   """
   devices, steps = mesh.size * jax.process_count(), int(bounds[-1])
   first = mesh.size * jax.process_index()

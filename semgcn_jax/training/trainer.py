@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -48,7 +49,7 @@ class Trainer:
     arrays: dict[str, np.ndarray],
     cameras: Sequence[Camera] = (),
     *,
-    devices: Sequence[jax.Device] | None = None,
+    devices: Sequence[Any] | None = None,
   ):
     """Prepares training; nothing is compiled yet.
 
@@ -57,7 +58,7 @@ class Trainer:
       skeleton: The skeleton of the poses.
       arrays: The training poses, see `augmentation.batch_arrays`.
       cameras: Their cameras, for virtual ones.
-      devices: The devices to train on; None takes all of this process.
+      devices: The JAX devices to train on; None takes all of this process.
     """
     training, num_poses = config.training, len(arrays['inputs'])
     self.mesh = Mesh(np.array(devices or jax.local_devices()), (AXIS,))
@@ -87,12 +88,12 @@ class Trainer:
     """Trains to the end of the epoch, or to a request to stop.
 
     Args:
-      progress: Where in the epoch to start.
-      bar: Shows each chunk.
-      stop: Is asked after each chunk.
+      progress: How far the run has come, which is where to start.
+      bar: The bar that shows each chunk.
+      stop: The request to stop, which is looked at after each chunk.
 
     Returns:
-      How far it has come.
+      How far the run has come then.
 
     Raises:
       UserError: The loss is not finite.
@@ -102,7 +103,7 @@ class Trainer:
       """Looks at the losses of a chunk, while the devices do the next one."""
       nonlocal progress
       losses = np.asarray(losses, np.float64)
-      # The mean of all seeds; one that diverges ends the run.
+      # This is the mean of all seeds, so one seed that diverges ends the run.
       losses = losses.reshape(-1, losses.shape[-1]).mean(axis=0)
       bad = np.flatnonzero(~np.isfinite(losses))
       if len(bad):
@@ -125,10 +126,11 @@ class Trainer:
       self.state, losses = self.train_chunk(self.state, *fed)
       if waiting is not None:
         count(*waiting)
-      # While the devices are busy with this chunk:
+      # The next poses are brought while the devices are busy with this chunk.
       if following is not None:
         fed = self.feed(following)
       waiting = losses, start
+      assert order is not None  # Only the last `following` is.
       start += order.shape[-2]
       if processes.any_process(stop.signal is not None):
         break

@@ -1,0 +1,102 @@
+import dataclasses
+
+import flax.linen as nn
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from semgcn_jax.cameras import h36m_cameras
+from semgcn_jax.data.pairs import Pairs
+from semgcn_jax.evaluation.scores import (
+  calibrate_scale,
+  evaluate,
+  mean_pose_score,
+)
+from semgcn_jax.skeleton import H36M
+
+
+class Lift(nn.Module):
+  """Copies x and y, and takes depth from a parameter."""
+
+  @nn.compact
+  def __call__(self, x, *, train):
+    depth = self.param('depth', nn.initializers.ones, ())
+    return jnp.concatenate([x, depth * x[..., :1] + 3], axis=-1)
+
+
+def make_pairs(count, seed=0):
+  rng = np.random.default_rng(seed)
+  targets = rng.normal(0, 0.3, (count, 16, 3)).astype(np.float32)
+  return Pairs(
+    inputs=rng.normal(0, 0.3, (count, 16, 2)).astype(np.float32),
+    targets=targets - targets[:, :1],
+    roots=targets[:, 0],
+    cameras=np.zeros(count, np.int32),
+    actions=(np.arange(count) % 3 // 2).astype(np.int32),  # 2 to 1.
+    action_names=('Run', 'Walk'),
+    camera_list=h36m_cameras()['S1'][:1],
+  )
+
+
+VARIABLES = {'params': {'depth': jnp.float32(0.5)}}
+
+
+@pytest.mark.parametrize('batch_size', [1, 7, 50, 64])
+def test_every_pose_counts_once(batch_size):
+  pairs = make_pairs(50)
+  result = evaluate(Lift(), VARIABLES, pairs, H36M, batch_size=batch_size)
+  errors = []
+  for x, target in zip(pairs.inputs, pairs.targets, strict=True):
+    predicted = np.concatenate([x, 0.5 * x[:, :1] + 3], axis=-1)
+    predicted = predicted - predicted[0]
+    errors.append(1000 * np.linalg.norm(predicted - target, axis=-1).mean())
+  errors = np.array(errors)
+  np.testing.assert_allclose(result['mpjpe'], errors.mean(), rtol=1e-5)
+  run, walk = errors[pairs.actions == 0], errors[pairs.actions == 1]
+  assert result['num_poses'] == 50
+  assert result['actions']['Run']['num_poses'] == len(run) == 34
+  np.testing.assert_allclose(
+    result['actions']['Walk']['mpjpe'], walk.mean(), rtol=1e-5
+  )
+  np.testing.assert_allclose(
+    result['mpjpe_action'], (run.mean() + walk.mean()) / 2, rtol=1e-5
+  )
+  assert result['p_mpjpe'] < result['n_mpjpe'] <= result['mpjpe']
+  assert set(result) == {
+    *('mpjpe', 'p_mpjpe', 'n_mpjpe', 'pck_150', 'auc'),
+    *('mpjpe_action', 'p_mpjpe_action', 'num_poses', 'actions'),
+  }
+
+
+def test_scale_calibration():
+  pose = np.random.default_rng(0).normal(size=(2, 3, 16, 3))
+  scaled = np.asarray(calibrate_scale(pose, 4.3, H36M))
+  for one in scaled.reshape(-1, 16, 3):
+    lengths = [np.linalg.norm(one[p] - one[c]) for p, c in H36M.bones]
+    np.testing.assert_allclose(sum(lengths), 4.3, rtol=1e-5)
+  pairs = make_pairs(10)
+  results = [
+    evaluate(
+      Lift(),
+      {'params': {'depth': jnp.float32(0.5)}},
+      dataclasses.replace(pairs, inputs=size * pairs.inputs),
+      H36M,
+      batch_size=4,
+      canonical_length=4.3,
+    )['mpjpe']
+    for size in (1, 2)
+  ]
+  np.testing.assert_allclose(*results, rtol=1e-4)
+
+
+def test_mean_pose_score_by_loops():
+  train, test = make_pairs(20), make_pairs(5, seed=1)
+  mean = sum(train.targets.astype(np.float64)) / 20
+  errors = [
+    np.linalg.norm(pose[j] - mean[j])
+    for pose in test.targets
+    for j in range(16)
+  ]
+  np.testing.assert_allclose(
+    mean_pose_score(train, test), 1000 * np.mean(errors), rtol=1e-6
+  )

@@ -1,0 +1,102 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from by_loops import random, softmax_by_loops
+from skeletons import CHAIN, HAND
+
+from semgcn_jax.models import functional
+from semgcn_jax.models.graph import adjacency_mask
+from semgcn_jax.skeleton import H36M
+
+SKELETONS = [H36M, HAND, CHAIN]
+
+
+@pytest.mark.parametrize('skeleton', SKELETONS)
+@pytest.mark.parametrize('leading', [(), (7,)])
+def test_adjacency_rows_sum_to_one_and_vanish_off_the_mask(skeleton, leading):
+  mask = adjacency_mask(skeleton)
+  logits = random(*leading, mask.sum())
+  adjacency = np.asarray(
+    functional.semantic_adjacency(jnp.asarray(logits), mask)
+  )
+  np.testing.assert_allclose(adjacency.sum(axis=-1), 1, rtol=1e-6)
+  assert (adjacency[..., ~mask] == 0).all()
+  for index in np.ndindex(*leading):
+    np.testing.assert_allclose(
+      adjacency[index], softmax_by_loops(logits[index], mask), atol=1e-6
+    )
+
+
+def test_the_gradient_of_batch_norm():
+  """Against autodiff of the formula, with and without ReLU."""
+  x = random(3, 5, 2) * 2 + 1
+  scale, bias, weights = random(2, seed=1), random(2, seed=2), random(3, 5, 2)
+
+  for relu in (False, True):
+
+    def plain(x, scale, bias, relu=relu):
+      y = (x - x.mean((0, 1))) / jnp.sqrt(x.var((0, 1)) + 1e-5) * scale + bias
+      return jnp.sum(weights * (jnp.maximum(y, 0) if relu else y))
+
+    def ours(x, scale, bias, relu=relu):
+      y, _, _ = functional.batch_normalize(x, scale, bias, 1e-5, relu, None)
+      return jnp.sum(weights * y)
+
+    for a, b in zip(
+      jax.grad(ours, (0, 1, 2))(x, scale, bias),
+      jax.grad(plain, (0, 1, 2))(x, scale, bias),
+      strict=True,
+    ):
+      np.testing.assert_allclose(a, b, atol=2e-5)
+
+
+def test_the_variance_survives_a_large_mean():
+  x = 1000 + random(16, 64, 3)
+  _, mean, var = functional.batch_normalize(
+    x, jnp.ones(3), jnp.zeros(3), 1e-5, False, None
+  )
+  np.testing.assert_allclose(mean, x.astype(float).mean((0, 1)), rtol=1e-6)
+  np.testing.assert_allclose(var, x.astype(float).var((0, 1)), rtol=1e-4)
+
+
+def test_written_gradients_are_those_of_autodiff():
+  x, kernel, mixing = random(5, 4, 3), random(2, 3, 3), random(5, 5)
+  pool = tuple((j,) for j in range(3)) + ((3, 4),)
+  cases = {
+    'linear': (functional.linear, lambda x, w: x @ w, (x, kernel[0])),
+    'mix': (functional.mix, lambda a, x: jnp.einsum('ij,jbc->ibc', a, x),
+            (mixing, x)),
+    'conv': (
+      functional.semantic_graph_conv,
+      lambda x, w, a: jnp.einsum('ij,jbc->ibc', a * jnp.eye(5), x @ w[0])
+      + jnp.einsum('ij,jbc->ibc', a * (1 - jnp.eye(5)), x @ w[1]),
+      (x, kernel, mixing),
+    ),
+    'attend': (
+      functional.attend,
+      lambda f, x: jnp.einsum('jnb,nbc->jbc', f, x),
+      (random(5, 4, 4), random(4, 4, 3)),
+    ),
+    'group_max': (
+      lambda x: functional.group_max(x, pool),
+      lambda x: jnp.stack([x[0], x[1], x[2], jnp.maximum(x[3], x[4])]),
+      (x,),
+    ),
+  }  # fmt: skip
+  for name, (ours, plain, arguments) in cases.items():
+    every = tuple(range(len(arguments)))
+    for a, b in zip(
+      jax.grad(lambda *args, f=ours: jnp.sum(f(*args) ** 2), every)(*arguments),
+      jax.grad(lambda *args, f=plain: jnp.sum(f(*args) ** 2), every)(
+        *arguments
+      ),
+      strict=True,
+    ):
+      np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4, err_msg=name)
+
+
+def test_of_equal_joints_the_first_gets_the_gradient():
+  x = jnp.ones((4, 1, 1))
+  grad = jax.grad(lambda x: functional.group_max(x, ((2, 0, 1), (3,))).sum())(x)
+  np.testing.assert_array_equal(grad.ravel(), [0, 0, 1, 1])

@@ -1,0 +1,195 @@
+import json
+import signal
+
+import numpy as np
+import pytest
+from command_line import fails, run, start
+
+from semgcn_jax import config
+from semgcn_jax.data.h36m import ACTIONS
+from semgcn_jax.errors import SettingError
+from semgcn_jax.evaluation import published
+from semgcn_jax.models.build import count_parameters
+from semgcn_jax.paper import report
+from semgcn_jax.paper.methods import METHODS
+from semgcn_jax.paper.reproduce import make_config, reproduce
+from semgcn_jax.skeleton import H36M, save_skeleton
+
+TINY = (
+  *('--recipe=released', '--hid_dim=4', '--num_layers=1', '--epochs=2'),
+  *('--downsample=72', '--batch_size=400', '--eval_batch_size=256'),
+  *('--num_seeds=2', '--preset=synthetic'),
+)
+TABLE_1 = [method.name for method in METHODS if 1 in method.tables]
+
+
+def test_methods_are_the_papers(tmp_path):
+  millions = {}
+  for method in METHODS:
+    settings = make_config('cmu_best', method, {}, tmp_path)
+    assert published.row(settings.model) == method.name
+    assert (method.name, 'gt') in published.PAPER
+    assert settings.training.num_seeds == 3
+    assert settings.model.freeze_init == bool(method.lifter)
+    total = count_parameters(settings.model, H36M)
+    millions[method.name] = f'{total / 1e6:.2f}'
+  expected = {
+    'ResGCN': '0.14',
+    'SemGCN w/o semantic convolution': '0.30',
+    'SemGCN w/o non-local': '0.27',
+    'SemGCN': '0.43',
+    'aGCN': '0.16',
+    'GAT': '0.16',
+    'ST-GCN': '0.27',
+    'FC': '4.29',
+  }
+  assert {name: millions[name] for name in expected} == expected
+
+
+def test_a_killed_command_goes_on_and_repeats_nothing(tmp_path):
+  flags = (*TINY, '--tables=1', f'--workdir={tmp_path}')
+  process = start('reproduce', *flags)
+  for line in process.stdout:
+    if line.startswith('synthetic, SemGCN w/o non-local'):
+      break  # Two methods are finished.
+  process.kill()
+  process.communicate()
+  assert process.returncode == -signal.SIGKILL
+  done = tmp_path / 'synthetic' / 'resgcn' / 'metrics.jsonl'
+  before = done.stat().st_mtime_ns, done.read_text()
+  code, out, err = run('reproduce', *flags)
+  assert (code, err) == (0, '')
+  assert (done.stat().st_mtime_ns, done.read_text()) == before
+  lines = out.splitlines()
+  for name in TABLE_1[:2]:
+    assert f'synthetic, {name}: is finished' in lines
+  for name in TABLE_1[2:]:
+    assert f'synthetic, {name}' in lines
+  result = json.loads((tmp_path / 'report.json').read_text())
+  methods = result['presets']['synthetic']['methods']
+  assert list(methods) == TABLE_1
+  text = (tmp_path / 'report.md').read_text()
+  for name, row in methods.items():
+    folder = {m.name: m for m in METHODS}[name].folder
+    log = (tmp_path / 'synthetic' / folder / 'metrics.jsonl').read_text()
+    records = [json.loads(line) for line in log.splitlines()]
+    best = min(records, key=lambda record: record['mpjpe'])
+    seeds = [seed['mpjpe'] for seed in best['seeds']]
+    assert row['seeds'] == seeds
+    np.testing.assert_allclose(row['mpjpe'], np.mean(seeds))
+    np.testing.assert_allclose(row['mpjpe_sd'], np.std(seeds, ddof=1))
+    assert {record['devices'] for record in records} == {row['devices']}
+    assert f', on {row["devices"]};' in text
+    assert row['curve']['mpjpe'] == [record['mpjpe'] for record in records]
+    assert f'| {name} | {row["num_params"]:,} |' in text
+    assert f'{row["mpjpe"]:.1f} ± {row["mpjpe_sd"]:.1f}' in text
+  for name in ('curves_synthetic.png', 'parameters_synthetic.png'):
+    assert name in text and (tmp_path / name).stat().st_size > 10_000
+  for flag, message in (
+    ('--hid_dim=8', '--hid_dim=8: the run in'),
+    ('--epochs=3', '--epochs=3: the run in'),
+  ):
+    fails(*('reproduce', *flags, flag), status=2, message=message)
+    assert json.loads((done.parent / 'config.json').read_text())['epochs'] == 2
+  assert (tmp_path / 'report.md').read_text() == text
+  done.write_text('')
+  fails('reproduce', *flags, status=1, message='metrics.jsonl: lacks epochs')
+
+
+def test_a_stopped_command_says_so(tmp_path):
+  flags = (*TINY[:-2], '--tables=3', f'--workdir={tmp_path}')
+  process = start('reproduce', *flags, '--epochs=200')
+  for line in process.stdout:
+    if line.startswith('epoch 2/200'):
+      break
+  process.send_signal(signal.SIGTERM)
+  _, err = process.communicate(timeout=300)
+  assert process.returncode == 1
+  assert 'stopped; the same command goes on' in err
+
+
+@pytest.mark.parametrize(
+  ('tables', 'fields', 'message'),
+  [
+    (['1'], {'conv': 'gat'}, '`conv`: is what the methods differ in'),
+    (['1'], {'epochs': 0}, '`epochs=0`'),
+    (['3'], {'hid_dim': 6}, '`hid_dim=6`: must be a multiple of'),
+    (['2'], {}, '`tables=2`: choose from 1, 3'),
+    ([], {}, '`tables=`: choose from 1, 3'),
+  ],
+)
+def test_bad_flags(tmp_path, tables, fields, message):
+  with pytest.raises(SettingError, match=message):
+    reproduce(['cmu'], tables, fields, tmp_path / 'new', '')
+  assert not (tmp_path / 'new').exists()
+
+
+def test_an_unknown_preset(tmp_path):
+  with pytest.raises(SettingError, match='`preset=mine`: choose from'):
+    reproduce(['cmu', 'mine'], ['1'], {}, tmp_path, '')
+
+
+def finished_run(workdir, preset, name, actions, **fields):
+  """A run folder with all that the report reads."""
+  method = next(method for method in METHODS if method.name == name)
+  folder = workdir / preset / method.folder
+  folder.mkdir(parents=True)
+  settings = make_config(preset, method, {'epochs': 2, **fields}, workdir)
+  config.save(settings, folder / 'config.json')
+  save_skeleton(H36M, folder / 'skeleton.json')
+  records = []
+  for epoch in (1, 2):
+    errors = {'mpjpe': 60.0 - epoch, 'p_mpjpe': 40.0 - epoch}
+    errors |= {f'{key}_action': value - 5 for key, value in errors.items()}
+    record = {'epoch': epoch, 'train_loss': 1.0, 'seconds': 3.0, **errors}
+    record |= {f'{key}_sd': 1.5 for key in errors}
+    record['seeds'] = [{'mpjpe': 1.0}, {'mpjpe': 2.0}]
+    record['actions'] = {
+      action: {'mpjpe': float(number)} for number, action in enumerate(actions)
+    }
+    records.append(json.dumps(record))
+  (folder / 'metrics.jsonl').write_text('\n'.join(records) + '\n')
+  return folder
+
+
+def test_the_report_is_of_all_finished_runs(tmp_path):
+  actions = ACTIONS
+  finished_run(tmp_path, 'h36m', 'SemGCN', actions)
+  finished_run(tmp_path, 'h36m', 'ResGCN', actions)
+  finished_run(tmp_path, 'cmu', 'SemGCN', ['Walk'], cameras='/home/me/c.json')
+  begun = finished_run(tmp_path, 'cmu', 'FC', ['Walk']) / 'metrics.jsonl'
+  begun.write_text(begun.read_text().splitlines()[0] + '\n')
+  table = report.write(tmp_path, 'the command')
+  text = (tmp_path / 'report.md').read_text()
+  # Human3.6M: means over actions, 53, beside what was published.
+  ours = '| SemGCN | 434,703 | 43.8 (60.8) | 40.8 (61.2) | 53.0 ± 1.5'
+  assert text.count(ours) == 2  # In both tables.
+  assert '58.0 ± 1.5' in text  # The other dataset: over all poses.
+  assert '| ResGCN |' in text and '| FC |' not in text
+  assert 'ResGCN' in table and '94.4' in table
+  written = text + (tmp_path / 'report.json').read_text()
+  assert '/home/me' not in written and str(tmp_path) not in written
+  heads, martinez = (
+    next(line for line in text.splitlines() if line.startswith(start))
+    for start in ('| MPJPE by action | Directions', '| Martinez')
+  )
+  by_name = {
+    head.strip(): cell.strip()
+    for head, cell in zip(heads.split('|'), martinez.split('|'), strict=True)
+  }
+  assert (by_name['Directions'], by_name['WalkTogether']) == ('51.8', '52.4')
+  assert (by_name['Eating'], by_name['mean']) == ('', '62.9')
+  assert '| SemGCN, the paper (gt) | 37.8 |' in text
+
+
+def test_another_split_is_not_beside_the_published_rows(tmp_path):
+  finished_run(tmp_path, 'h36m', 'SemGCN', ACTIONS, test_subjects=('S9',))
+  report.write(tmp_path, 'the command')
+  assert 'Martinez' not in (tmp_path / 'report.md').read_text()
+
+
+def test_a_report_that_cannot_be_written(tmp_path):
+  finished_run(tmp_path, 'cmu', 'SemGCN', ['Walk'])
+  (tmp_path / 'report.md').mkdir()
+  with pytest.raises(SettingError, match='`workdir=.*cannot be written'):
+    report.write(tmp_path, 'the command')

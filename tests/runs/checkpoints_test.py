@@ -1,0 +1,155 @@
+import pathlib
+import shutil
+
+import jax
+import numpy as np
+import pytest
+
+from semgcn_jax import presets
+from semgcn_jax.errors import SettingError, UserError
+from semgcn_jax.runs import checkpoints
+from semgcn_jax.skeleton import H36M
+from semgcn_jax.training import state as state_lib
+
+TINY = presets.preset('synthetic', hid_dim=4, num_layers=1)
+
+
+@pytest.fixture(scope='module')
+def saved(tmp_path_factory):
+  """A run with epochs 1..5, scores 5 3 4 6 7, and a stop in epoch 6."""
+  workdir = tmp_path_factory.mktemp('run')
+  state = state_lib.create_train_state(TINY, H36M)
+  with checkpoints.open_manager(workdir, keep=3) as manager:
+    for epoch, mpjpe in enumerate((5.0, 3.0, 4.0, 6.0, 7.0), start=1):
+      progress = checkpoints.Progress(epoch, score=mpjpe)
+      checkpoints.save(manager, at(state, epoch), progress)
+    progress = checkpoints.Progress(5, 2, loss_sum=0.1 + 0.2, score=7.0)
+    checkpoints.save(manager, at(state, 6), progress)
+  return workdir
+
+
+def at(state, epoch):
+  """The state with its epoch as step, and in every parameter."""
+  params = jax.tree.map(lambda p: p * 0 + epoch, state.params)
+  return state.replace(step=state.step * 0 + 10 * epoch, params=params)
+
+
+def restore(workdir, which, settings=TINY):
+  variables = state_lib.create_train_state(settings, H36M).variables
+  return checkpoints.restore_variables(workdir, which, variables)
+
+
+def test_best_and_last_few_are_kept(saved):
+  folders = {p.name for p in checkpoints.folder(saved).iterdir()}
+  assert folders == {'20', '40', '50', '60'}
+
+
+@pytest.mark.parametrize(
+  'which, epoch', [('best', 2), ('last', 6), ('4', 4), ('5', 5)]
+)
+def test_which(saved, which, epoch):
+  variables, progress = restore(saved, which)
+  for leaf in jax.tree.leaves(variables['params']):
+    assert (leaf == epoch).all()
+  assert progress.epoch == min(epoch, 5)
+
+
+def test_everything_comes_back(saved):
+  fresh = state_lib.create_train_state(TINY.replace(seed=1), H36M)
+  state, progress = checkpoints.restore_state(saved, fresh)
+  expected = at(state_lib.create_train_state(TINY, H36M), 6)
+  assert progress == checkpoints.Progress(5, 2, 0.1 + 0.2, score=7.0)
+  for name in ('step', 'rng', 'opt_state', 'params', 'batch_stats'):
+    jax.tree.map(
+      np.testing.assert_array_equal,
+      getattr(state, name),
+      getattr(expected, name),
+    )
+
+
+def test_a_missing_epoch_lists_those_there_are(saved):
+  with pytest.raises(
+    SettingError, match='`which=3`: choose from best, last, 2, 4'
+  ):
+    restore(saved, '3')
+
+
+def test_another_model_is_described(saved):
+  wide = TINY.replace(hid_dim=8)
+  with pytest.raises(UserError, match=r'of another model .*has shape'):
+    restore(saved, 'best', wide)
+  deep = TINY.replace(num_layers=2)
+  with pytest.raises(UserError, match=r'residual1.* is missing'):
+    restore(saved, 'best', deep)
+  shallow = TINY.replace(non_local=False)
+  with pytest.raises(UserError, match=r'non_local.* is not of the model'):
+    restore(saved, 'best', shallow)
+
+
+def test_no_checkpoints(tmp_path):
+  with pytest.raises(UserError, match='no checkpoints; name the folder'):
+    restore(tmp_path, 'best')
+  checkpoints.folder(tmp_path).mkdir()
+  assert not checkpoints.exist(tmp_path)
+  with pytest.raises(UserError, match='holds no finished checkpoint'):
+    restore(tmp_path, 'best')
+
+
+def test_an_unfinished_save_is_not_seen(saved, tmp_path):
+  shutil.copytree(saved, tmp_path, dirs_exist_ok=True)
+  last = checkpoints.folder(tmp_path) / '60'
+  last.rename(last.with_name('60.orbax-checkpoint-tmp-1'))
+  assert restore(tmp_path, 'last')[1].epoch == 5
+
+
+def damage(path: pathlib.Path, how: str) -> None:
+  if how == 'emptied':
+    shutil.rmtree(path)
+    path.mkdir()
+  elif how == 'without metadata':
+    (path / 'model' / '_METADATA').unlink()
+  elif how == 'without model':
+    shutil.rmtree(path / 'model')
+  elif how == 'bad metadata':
+    (path / 'model' / '_METADATA').write_text('{')
+  elif how == 'without progress':
+    shutil.rmtree(path / 'progress')
+  elif how == 'without data':
+    shutil.rmtree(path / 'model' / 'd')
+  elif how == 'cut data':
+    for file in (path / 'model').glob('**/d/*'):
+      file.write_bytes(file.read_bytes()[:100])
+
+
+@pytest.mark.parametrize(
+  'how',
+  [
+    *('emptied', 'without metadata', 'without model', 'bad metadata'),
+    *('without progress', 'without data', 'cut data'),
+  ],
+)
+def test_damage_is_one_line(saved, tmp_path, how):
+  shutil.copytree(saved, tmp_path, dirs_exist_ok=True)
+  damage(checkpoints.folder(tmp_path) / '60', how)
+  with pytest.raises(UserError, match='checkpoints') as caught:
+    restore(tmp_path, 'last')
+  assert '\n' not in str(caught.value)
+
+
+def test_damage_elsewhere_leaves_the_rest_readable(saved, tmp_path):
+  shutil.copytree(saved, tmp_path, dirs_exist_ok=True)
+  folder = checkpoints.folder(tmp_path)
+  (folder / '40' / 'progress' / 'metadata').write_text('{')
+  shutil.rmtree(folder / '50' / 'progress')
+  assert restore(tmp_path, '2')[1].epoch == 2
+
+
+def test_damaged_scores_are_one_line(saved, tmp_path):
+  shutil.copytree(saved, tmp_path, dirs_exist_ok=True)
+  (checkpoints.folder(tmp_path) / '20' / 'metrics' / 'metrics').write_text('{')
+  for action in (
+    lambda: restore(tmp_path, 'best'),
+    lambda: checkpoints.open_manager(tmp_path, 3),
+  ):
+    with pytest.raises(UserError, match='damaged'):
+      action()

@@ -1,0 +1,117 @@
+"""Several processes of one run, as users start them, on the CPU."""
+
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+from conftest import ROOT
+
+from semgcn_jax import config
+from semgcn_jax.models.build import abstract_variables
+from semgcn_jax.runs import checkpoints
+from semgcn_jax.skeleton import H36M
+
+TINY = (
+  *('--hid_dim=4', '--num_layers=1', '--downsample=16', '--batch_size=8'),
+  *('--chunk_steps=16', '--keep_checkpoints=100'),
+)
+
+
+def start(workdir, *flags, devices=1):
+  """A training process with so many simulated devices."""
+  env = os.environ | {
+    'JAX_PLATFORMS': 'cpu',
+    'XLA_FLAGS': f'--xla_force_host_platform_device_count={devices}',
+  }
+  command = [sys.executable, str(ROOT / 'experiments/train.py')]
+  return subprocess.Popen(
+    [*command, *TINY, f'--workdir={workdir}', *flags],
+    env=env,
+    text=True,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+  )
+
+
+def start_two(workdir, *flags):
+  with socket.socket() as free:
+    free.bind(('localhost', 0))
+    port = free.getsockname()[1]
+  return [
+    start(
+      workdir,
+      *flags,
+      f'--coordinator=localhost:{port}',
+      '--num_processes=2',
+      f'--process_id={index}',
+    )
+    for index in range(2)
+  ]
+
+
+def finish(process, seconds=100):
+  try:
+    out, err = process.communicate(timeout=seconds)
+  finally:
+    process.kill()
+  return process.returncode, out, err
+
+
+def variables(workdir: pathlib.Path):
+  settings = config.load(workdir / 'config.json')
+  abstract = abstract_variables(settings.model, H36M)
+  return checkpoints.restore_variables(workdir, 'last', abstract)[0]
+
+
+def test_two_processes_survive_a_death_and_equal_one(tmp_path):
+  two, one = tmp_path / 'two', tmp_path / 'one'
+  # The noise is drawn by device, the same in either case.
+  flags = ('--lr_schedule=staircase', '--noise=2')
+  first, second = start_two(two, '--epochs=300', *flags)
+  metrics = two / 'metrics.jsonl'
+  deadline = time.monotonic() + 100
+  # The log is at most one epoch ahead of the checkpoints.
+  while not metrics.exists() or metrics.read_text().count('\n') < 2:
+    assert first.poll() is None and time.monotonic() < deadline
+    time.sleep(0.1)
+  second.send_signal(signal.SIGKILL)
+  code, out, err = finish(first, 60)
+  # In an exchange of its own, or in one of JAX or orbax, which abort.
+  words = {
+    1: 'another process of the run has ended',
+    -signal.SIGABRT: 'another task died',
+  }
+  assert words[code] in err
+  assert 'on 2 cpu' in out
+  _, other_out, _ = finish(second)
+  assert 'epoch' not in other_out  # The first process speaks for both.
+  epochs = f'--epochs={metrics.read_text().count(chr(10)) + 1}'
+  pair = start_two(two, epochs, *flags, '--resume')
+  (code, out, err), (other_code, _, _) = map(finish, pair)
+  assert code == other_code == 0, err
+  assert 'going on in epoch' in out
+  code, _, err = finish(start(one, epochs, *flags, devices=2))
+  assert code == 0, err
+  assert len((one / 'metrics.jsonl').read_text().splitlines()) == len(
+    metrics.read_text().splitlines()
+  )
+  for a, b in zip(
+    *(jax.tree.leaves(variables(w)) for w in (two, one)), strict=True
+  ):
+    np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_bad_flags(tmp_path):
+  code, _, err = finish(start(tmp_path / 'run', '--num_processes=2'))
+  assert code == 2
+  assert 'give all three' in err
+  given = ('--coordinator=localhost:1', '--num_processes=2', '--process_id=2')
+  code, _, err = finish(start(tmp_path / 'run', *given))
+  assert code == 2
+  assert '--process_id=2: must be below --num_processes, 2' in err
