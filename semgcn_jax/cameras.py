@@ -141,7 +141,8 @@ def _camera(fields: dict[str, Any]) -> Camera:
   norm = math.hypot(*values['orientation'])
   if abs(norm - 1) > 1e-3:
     raise ValueError('orientation must be a unit quaternion')
-  return Camera(**values | {'orientation': _unit(values['orientation'])})
+  values['orientation'] = _unit(values['orientation'])
+  return Camera(**values)
 
 
 def _unit(quaternion: Sequence[float]) -> tuple[float, float, float, float]:

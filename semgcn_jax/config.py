@@ -455,11 +455,12 @@ def load(path: pathlib.Path) -> Config:
     UserError: There is no such file, or it does not hold a config.
   """
   try:
-    settings: dict[str, Any] = {
+    saved: dict[str, Any] = json.loads(path.read_text())
+    settings = {
       RENAMED.get(name, name): tuple(value)
       if isinstance(value, list)
       else value
-      for name, value in json.loads(path.read_text()).items()
+      for name, value in saved.items()
     }
     return Config().replace(**settings)
   except OSError as error:

@@ -23,7 +23,7 @@ from semgcn_jax.training.interrupts import StopRequest
 from semgcn_jax.training.progress import ProgressBar
 from semgcn_jax.training.trainer import Trainer
 
-CAMERAS = h36m_cameras()['S1']  # For virtual cameras.
+CAMERAS = h36m_cameras()['S1']  # The cameras that virtual ones start from.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,7 +162,8 @@ def measure_training(
     size=(devices, *seeds, training.chunk_steps, share),
     dtype=np.int32,
   )
-  arrays, order = trainer.feed(order)
+  # These rows are NumPy's, which serve as well as those of `epoch_order`.
+  arrays, order = trainer.feed(order)  # pyright: ignore[reportArgumentType]
   start = time.perf_counter()
   compiled = trainer.train_chunk.lower(trainer.state, arrays, order).compile()
   state, losses = compiled(trainer.state, arrays, order)

@@ -33,8 +33,8 @@ def define_flags(values: flags.FlagValues) -> None:
       'Time predictions with these batch sizes.',
     ),
     ('precisions', ['highest'], 'Time these values of --precision.'),
-    ('devices', [], 'Time training on these numbers of devices; if empty, all.'),
-    ('seeds', ['1'], 'Time training of these numbers of seeds in one program.'),
+    ('devices', [], 'Train on these numbers of devices; if empty, on all.'),
+    ('seeds', ['1'], 'Train these numbers of seeds in one program.'),
     (
       'epoch_batch_sizes',
       [],

@@ -48,7 +48,7 @@ def read_view(paths: Sequence[pathlib.Path], joint_set: str = '') -> np.ndarray:
     The poses, `[T, 16, 3]` float32: pixels x and y, and confidence.
 
   Raises:
-    UserError: A file is no such file, or damaged; or too few frames have a
+    UserError: A file is damaged or of no known form, or too few frames have a
       person.
   """
   frames: dict[int, np.ndarray] = {}

@@ -141,11 +141,11 @@ def _write(path: pathlib.Path, **objects: dict) -> None:
 
 
 def _read_dicts(path: pathlib.Path, key: str) -> dict[str, dict[str, Any]]:
-  """Reads {subject: {action: poses}}, of which the poses are still to check."""
+  """Reads {subject: {action: poses}}, whose poses are not checked yet."""
   subjects = _read(path, key)
   for name, value in ((key, subjects), *_items(subjects)):
     if not isinstance(value, dict) or not value:
-      raise UserError(f'{path}: {name} is not a filled dict; see the README')
+      raise UserError(f'{path}: {name} is not a filled dict; see docs/data.md')
   return {
     str(subject): {str(action): poses for action, poses in actions.items()}
     for subject, actions in subjects.items()
@@ -180,7 +180,7 @@ def _read(path: pathlib.Path, key: str) -> Any:
       ' says how to get it)'
     ) from error
   except KeyError as error:
-    raise UserError(f'{path}: holds no {key}; see the README') from error
+    raise UserError(f'{path}: holds no {key}; see docs/data.md') from error
   except _Refused as error:
     raise UserError(f'{path}: refused, {error}') from error
   except Exception as error:  # A damaged file can raise anything.
@@ -256,7 +256,7 @@ def _from_bytes(
   shape: tuple[int, ...],
   order: Literal['C', 'F'] = 'C',
 ) -> np.ndarray:
-  """Makes an array of bytes, which must be exactly as many as it needs."""
+  """Makes an array from its bytes, of which there must be exactly enough."""
   if stub.dtype.hasobject:
     raise _Refused('it holds an array of objects')
   if math.prod(shape) * stub.dtype.itemsize != len(data):
@@ -278,7 +278,7 @@ def _scalar(stub: _Dtype, data: bytes | str) -> Any:
 
 
 def _latin1_bytes(text: str, encoding: str) -> bytes:
-  """Makes bytes as protocol 2 spells them: by `_codecs.encode`, of latin1."""
+  """Stands in for `_codecs.encode`, by which protocol 2 spells bytes."""
   if encoding != 'latin1':
     raise _Refused(f'it asks for the codec {encoding!r:.40}')
   return text.encode('latin1')

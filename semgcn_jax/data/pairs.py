@@ -56,8 +56,8 @@ class Pairs:
     actions: The index of each pair's action in `action_names`, `[N]` int32.
     action_names: The names of the actions, sorted.
     camera_list: Every camera that sees a pose.
-    num_cut: The number of views that were cut because their 2D and 3D had not
-      the same length.
+    num_cut: The number of views that were cut because their 2D and 3D differed
+      in length.
   """
 
   inputs: np.ndarray
@@ -74,7 +74,7 @@ class Pairs:
 
 
 def action_name(action: str) -> str:
-  """Takes the name of an action from that of a clip: Walking of 'Walking 1'."""
+  """Takes the action from the name of a clip: 'Walking' of 'Walking 1'."""
   return action.split(' ')[0]
 
 
@@ -100,8 +100,8 @@ def make_pairs(
 
   Raises:
     SettingError: The source lacks a subject or an action.
-    UserError: A clip has no frames, poses are not numbers, do not fit the
-      skeleton or lie behind a camera, or the 2D is not of the same clips and
+    UserError: A clip has no frames; poses are not numbers, do not fit the
+      skeleton or lie behind a camera; or the 2D is not of the same clips and
       cameras as the 3D.
   """
   for subject in subjects:

@@ -21,7 +21,7 @@ PER_ACTION = {
 }
 
 # From the paper's Table 2, other methods: {method: the MPJPE of each action,
-# then their mean}. What is not legible in the copy of the paper at hand is None.
+# then their mean}. None means not legible in the copy of the paper at hand.
 OTHERS = {
   'Ionescu et al., PAMI 2016': (
     *(132.7, 183.6, 132.3, None, 162.1, 205.9, 150.6, 171.3),
