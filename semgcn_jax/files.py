@@ -34,14 +34,10 @@ def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
     temporary.unlink(missing_ok=True)
 
 
-def check_output(path: pathlib.Path) -> None:
-  """Checks where the file that the setting `output` names would be written.
-
-  Raises:
-    SettingError: The path is a folder, or lies in none that exists.
-  """
+def check_output(path: pathlib.Path, setting: str = 'output') -> None:
+  """Raises a SettingError where the file that a setting names has no folder."""
   if path.is_dir() or not path.parent.is_dir():
-    raise SettingError(f'`output={path}`: name a file in an existing folder')
+    raise SettingError(f'`{setting}={path}`: name a file in an existing folder')
 
 
 def write_json(result: dict[str, Any], path: pathlib.Path) -> None:

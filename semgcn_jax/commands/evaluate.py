@@ -13,6 +13,7 @@ from semgcn_jax.commands.flags import (
 )
 from semgcn_jax.commands.running import run, use_compilation_cache
 from semgcn_jax.evaluation.evaluate import evaluate_run
+from semgcn_jax.figures.poses import draw_run
 from semgcn_jax.files import check_output, write_json
 
 
@@ -38,14 +39,22 @@ def define_flags(values: flags.FlagValues) -> None:
   flags.DEFINE_string(
     'output', None, 'Write the scores to this JSON file.', flag_values=values
   )
+  flags.DEFINE_string(
+    'figure',
+    None,
+    'Draw test poses to this PNG file: their 2D, and their predicted and true'
+    ' 3D.',
+    flag_values=values,
+  )
   flags.mark_flag_as_required('checkpoint', flag_values=values)
 
 
 def evaluate(values: flags.FlagValues) -> None:
   """Scores the checkpoint that the flags name."""
   use_compilation_cache(values)
-  if values.output:
-    check_output(pathlib.Path(values.output))
+  for name in ('output', 'figure'):
+    if path := values[name].value:
+      check_output(pathlib.Path(path), name)
   result = evaluate_run(
     pathlib.Path(values.checkpoint),
     values.which,
@@ -55,6 +64,14 @@ def evaluate(values: flags.FlagValues) -> None:
   )
   if values.output:
     write_json(result, pathlib.Path(values.output))
+  if values.figure:
+    draw_run(
+      pathlib.Path(values.checkpoint),
+      values.which,
+      pathlib.Path(values.figure),
+      config_flags(values),
+      seed=values.only_seed,
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -79,7 +79,7 @@ def with_dashes(message: str, values: flags.FlagValues) -> str:
   def spell(match):
     return f'--{match[1]}{match[2]}' if match[1] in values else match[0]
 
-  return re.sub(r'`(\w+)(=[^`]*)?`', spell, message)
+  return re.sub(r'`(\w+)((?:=[^`]*)?)`', spell, message)
 
 
 def use_compilation_cache(values: flags.FlagValues) -> None:

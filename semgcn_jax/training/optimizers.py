@@ -30,16 +30,13 @@ def learning_rate(
   lr = peak_rate(config)
   warmup = min(config.warmup_epochs, config.epochs / 2) * epoch_steps
   total = config.epochs * epoch_steps
-  staircase = optax.exponential_decay(
-    lr, config.lr_decay, config.lr_gamma, staircase=True
-  )
 
+  # optax's own schedules differ from these in the last bit.
   def schedule(count):
     if config.lr_schedule == 'cosine':
-      # The cosine of optax would differ from this one in the last bit.
       rate = lr * 0.5 * (1 + jnp.cos(jnp.pi * jnp.minimum(count / total, 1)))
     else:
-      rate = staircase(count + 1)
+      rate = lr * config.lr_gamma ** ((count + 1) // config.lr_decay)
     return rate * jnp.minimum(1, (count + 1) / warmup) if warmup else rate
 
   return schedule

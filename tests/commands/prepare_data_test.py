@@ -1,4 +1,4 @@
-"""Preparing data by the commands that the README names."""
+"""Preparing data by its command, as docs/data.md says."""
 
 import os
 import re
@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 import pytest
-from asf_test import AMC, ASF
+from asf_files import AMC, ASF
 from command_line import fails, run, start
 from conftest import ROOT
 from h36m_files import millimetres, recording, write_h5, zip_of
@@ -16,11 +16,10 @@ from semgcn_jax.data.npz import read_poses_3d
 from semgcn_jax.prepare import cmu
 
 
-def test_the_readmes_own_dataset(tmp_path, monkeypatch):
+def test_a_dataset_of_your_own(tmp_path, monkeypatch):
   """Its snippet and its commands, with a tiny network."""
-  section = (
-    (ROOT / 'docs' / 'data.md').read_text().partition('## Your own data')[2]
-  )
+  text = (ROOT / 'docs' / 'data.md').read_text()
+  section = text.partition('## Your own data')[2]
   monkeypatch.chdir(tmp_path)
   exec(re.search(r'```python\n(.*?)```', section, re.DOTALL)[1], {})
   commands = re.findall(

@@ -79,6 +79,21 @@ def test_evaluate_with_other_settings(trained, tmp_path):
   np.testing.assert_allclose(*(w['n_mpjpe'] for w in walking), rtol=1e-5)
 
 
+def test_evaluate_draws_poses(trained, tmp_path):
+  workdir, _, _ = trained
+  figure = tmp_path / 'poses.png'
+  code, _, err = run(
+    'evaluate', f'--checkpoint={workdir}', f'--figure={figure}'
+  )
+  assert (code, err) == (0, '')
+  assert figure.read_bytes()[:4] == b'\x89PNG'
+  fails(
+    *('evaluate', f'--checkpoint={workdir}', f'--figure={tmp_path / "no/a"}'),
+    status=2,
+    message='no/a: name a file in an existing folder',
+  )
+
+
 def test_help_lists_the_flags():
   _, out, _ = run('train', '--help')
   for flag in ('--epochs=12', '--non_local=true', '--workdir=', '--hid_dim=64'):
