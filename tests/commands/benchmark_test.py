@@ -11,6 +11,7 @@ TINY = (
 )
 
 
+@pytest.mark.slow
 def test_rows_add_up(tmp_path):
   output = tmp_path / 'benchmark.json'
   code, out, err = run(
@@ -58,6 +59,7 @@ def test_bad_flags():
   )
 
 
+@pytest.mark.slow
 def test_devices_seeds_precisions_and_epochs(tmp_path):
   output = tmp_path / 'benchmark.json'
   code, out, err = run(

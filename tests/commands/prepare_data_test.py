@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import time
 
 import numpy as np
 import pytest
@@ -16,6 +15,7 @@ from semgcn_jax.data.npz import read_poses_3d
 from semgcn_jax.prepare import cmu
 
 
+@pytest.mark.slow
 def test_a_dataset_of_your_own(tmp_path, monkeypatch):
   """Its snippet and its commands, with a tiny network."""
   text = (ROOT / 'docs' / 'data.md').read_text()
@@ -98,6 +98,7 @@ def test_cmu_by_command(tmp_path):
   assert [p.name for p in out.iterdir()] == ['data_3d_cmu.npz']
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_leaves_nothing(tmp_path, number):
   cmu_tree(tmp_path / 'subjects', megabytes=12)
@@ -108,7 +109,6 @@ def test_an_interrupt_leaves_nothing(tmp_path, number):
   )
   assert process.stdout.readline().startswith('unpacking')
   assert process.stdout.readline() == 'converting 4 clips\n'
-  time.sleep(0.3)
   # A terminal sends Ctrl-C to every process of the command.
   send = os.killpg if number == signal.SIGINT else os.kill
   send(process.pid, number)
@@ -118,6 +118,7 @@ def test_an_interrupt_leaves_nothing(tmp_path, number):
   assert not list(out.iterdir()), rest
 
 
+@pytest.mark.slow
 def test_no_disk_space(tmp_path):
   """A limit on the size of files stands for a full disk."""
   rng = np.random.default_rng(0)

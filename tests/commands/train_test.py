@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import jax
 import numpy as np
@@ -154,6 +153,7 @@ def test_bad_data(tmp_path):
   check('data_3d_h36m.npz: cut off or not an npz file')
 
 
+@pytest.mark.slow
 def test_compiled_programs_are_kept(trained, tmp_path):
   flags = (
     f'--checkpoint={trained[0]}',
@@ -253,6 +253,7 @@ def test_bad_checkpoints(trained, tmp_path):
   )
 
 
+@pytest.mark.slow
 def test_killed_and_terminated_runs_end_with_the_same_bits(trained, tmp_path):
   """kill -9 in the second epoch, SIGTERM in the third, then to the end."""
   workdir = tmp_path / 'run'
@@ -287,6 +288,7 @@ def test_killed_and_terminated_runs_end_with_the_same_bits(trained, tmp_path):
   jax.tree.map(np.testing.assert_array_equal, *states)
 
 
+@pytest.mark.slow
 def test_to_torch_and_back(trained, tmp_path):
   pytest.importorskip('torch', reason='needs the torch extra')
   workdir, _, _ = trained
@@ -341,6 +343,5 @@ def test_to_torch_and_back(trained, tmp_path):
 def wait_for_epoch(process, epoch):
   for line in process.stdout:
     if line.startswith(f'epoch {epoch}/'):
-      time.sleep(0.2)
       return
   raise AssertionError(process.stderr.read())

@@ -1,3 +1,4 @@
+import functools
 import os
 import pickle
 import sys
@@ -26,10 +27,15 @@ KINDS = {
 }
 
 
+@functools.cache
+def fresh_state(settings, epoch_steps=1):
+  return state_lib.create_train_state(settings, H36M, epoch_steps)
+
+
 def make_state(kind):
   """A state in which every array differs from its initial value."""
   settings = presets.preset('h36m', **KINDS[kind])
-  state = state_lib.create_train_state(settings, H36M)
+  state = fresh_state(settings)
   rng = np.random.default_rng(0)
   state = jax.tree.map(
     lambda x: (
@@ -74,7 +80,7 @@ def test_there_and_back_is_bit_identical(tmp_path, kind):
     assert getattr(restored.model, field) == getattr(settings.model, field)
   assert restored.data.dataset == 'cmu'
   assert restored.training.lr == settings.training.lr
-  fresh = state_lib.create_train_state(restored, H36M)
+  fresh = fresh_state(restored)
   ours, progress = checkpoints.restore_state(run, fresh)
   assert progress == checkpoints.Progress(epoch=3, mpjpe=41.5, score=41.5)
   same(ours.variables, state.variables)
@@ -132,7 +138,7 @@ def test_a_prefix_and_old_fields_are_understood(tmp_path):
   ours, progress = torch_states.import_checkpoint(
     torch_files.read(path),
     settings,
-    state_lib.create_train_state(settings, H36M),
+    fresh_state(settings),
   )
   assert progress.mpjpe == 40.5
   same(ours.variables, state.variables)
@@ -174,7 +180,7 @@ def test_files_of_python_2(tmp_path):
   ours, _ = torch_states.import_checkpoint(
     torch_files.read(path),
     settings,
-    state_lib.create_train_state(settings, H36M),
+    fresh_state(settings),
   )
   same(ours.variables, state.variables)
 
@@ -195,7 +201,7 @@ def test_cuda_storages_are_read_on_a_cpu(tmp_path):
 def test_without_an_optimizer_adam_starts_afresh(tmp_path):
   path = tmp_path / 'a.pth.tar'
   settings, state = write(path, change=lambda c: c.pop('optimizer'))
-  fresh = state_lib.create_train_state(settings, H36M)
+  fresh = fresh_state(settings)
   ours, _ = torch_states.import_checkpoint(
     torch_files.read(path), settings, fresh
   )
@@ -214,7 +220,7 @@ def test_the_learning_rate_is_that_of_the_step(tmp_path):
   settings = config.load(run / 'config.json')
   assert settings.data.dataset == 'h36m'
   np.testing.assert_allclose(settings.training.lr, 1e-3)
-  rate = optimizers.learning_rate(settings)(250_000)
+  rate = optimizers.learning_rate(settings.training)(250_000)
   np.testing.assert_allclose(rate, 1e-3 * 0.96**2)
 
 
@@ -300,6 +306,7 @@ def test_flags_that_contradict_the_file(tmp_path):
     assert not run.exists()
 
 
+@pytest.mark.slow
 def test_a_best_run_there_and_back(tmp_path):
   """Its averaged weights go, with the rate of the cosine at its step."""
   settings = presets.preset(
@@ -309,7 +316,7 @@ def test_a_best_run_there_and_back(tmp_path):
   run.mkdir()
   config.save(settings, run / 'config.json')
   save_skeleton(H36M, run / 'skeleton.json')
-  state = state_lib.create_train_state(settings, H36M, 20)
+  state = fresh_state(settings, 20)
   state = state.replace(
     step=np.int32(35),  # In the second epoch.
     averaged=jax.tree.map(lambda x: x + 1, state.variables),
@@ -325,7 +332,7 @@ def test_a_best_run_there_and_back(tmp_path):
   torch_runs.import_run(tmp_path / 'a.pth.tar', tmp_path / 'b', fields)
   back = config.load(tmp_path / 'b' / 'config.json')
   assert back.training.lr == settings.training.lr
-  fresh = state_lib.create_train_state(back, H36M, 20)
+  fresh = fresh_state(back, 20)
   ours, progress = checkpoints.restore_state(tmp_path / 'b', fresh)
   jax.tree.map(
     np.testing.assert_array_equal, ours.scored, jax.device_get(state.averaged)
@@ -336,6 +343,7 @@ def test_a_best_run_there_and_back(tmp_path):
   assert config.load(tmp_path / 'c' / 'config.json').training.averaging == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('step', [1, 99_998, 99_999, 100_000, 100_001])
 def test_the_learning_rate_survives_there_and_back(tmp_path, step):
   settings, state = make_state('semgcn')
@@ -430,13 +438,14 @@ def test_without_torch_there_is_a_hint(tmp_path, monkeypatch):
     torch_files.read(tmp_path / 'a.pth.tar')
 
 
+@pytest.mark.slow
 def test_the_published_full_size_checkpoint(shared):
   parity = shared / 'parity'
   checkpoint = torch_files.read(parity / 'ckpt_semgcn_nonlocal_cmu.pth.tar')
   settings = presets.preset('cmu', **infer_model(checkpoint['state_dict']))
   assert settings == presets.preset('cmu')
   state, progress = torch_states.import_checkpoint(
-    checkpoint, settings, state_lib.create_train_state(settings, H36M)
+    checkpoint, settings, fresh_state(settings)
   )
   assert progress.epoch == 30 and state.step == 11_820
   expected = np.load(parity / 'ckpt_semgcn_nonlocal_cmu_predictions.npz')

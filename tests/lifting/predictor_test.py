@@ -18,6 +18,7 @@ from semgcn_jax.skeleton import H36M
 SIZES = {'hid_dim': 16, 'num_layers': 1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   'settings',
   [
@@ -58,6 +59,7 @@ def test_predictor_equals_the_network(settings):
   assert 1e-4 < error < 0.05
 
 
+@pytest.mark.slow
 def test_a_cpu_gets_smaller_batches():
   settings = presets.preset('h36m', **SIZES)
   inputs = np.random.default_rng(0).normal(size=(600, 16, 2)).astype(np.float32)
@@ -154,6 +156,7 @@ def test_bad_input_to_a_predictor():
     make(settings.replace(image_aligned=True))
 
 
+@pytest.mark.slow
 def test_a_run_of_two_seeds_from_training_to_predictions(tmp_path):
   """With --only_seed in the commands, and its weights elsewhere."""
   workdir = tmp_path / 'run'

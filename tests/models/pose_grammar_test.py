@@ -66,6 +66,7 @@ def bidirectional_by_loops(params, name, steps):
   return [np.concatenate(pair) for pair in zip(*states, strict=True)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('skeleton', [H36M, CRAB])
 def test_pose_grammar_by_loops(skeleton):
   count = skeleton.num_joints
@@ -111,6 +112,7 @@ def test_pose_grammar_by_loops(skeleton):
   )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('frozen', [False, True])
 def test_gradients_of_lifter_and_refinement(frozen):
   settings = presets.preset(

@@ -85,6 +85,7 @@ def test_figures(tmp_path, skeleton):
     assert min(image.shape[:2]) > 300 and np.ptp(image) > 0.5
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path):
   settings = TINY.replace(epochs=1, num_seeds=2, batch_size=400)
   train_and_evaluate(settings, tmp_path / 'run')

@@ -46,6 +46,7 @@ def test_methods_are_the_papers(tmp_path):
   assert {name: millions[name] for name in expected} == expected
 
 
+@pytest.mark.slow
 def test_a_killed_command_goes_on_and_repeats_nothing(tmp_path):
   flags = (*TINY, '--tables=1', f'--workdir={tmp_path}')
   process = start('reproduce', *flags)
@@ -96,6 +97,7 @@ def test_a_killed_command_goes_on_and_repeats_nothing(tmp_path):
   fails('reproduce', *flags, status=1, message='metrics.jsonl: lacks epochs')
 
 
+@pytest.mark.slow
 def test_a_stopped_command_says_so(tmp_path):
   flags = (*TINY[:-2], '--tables=3', f'--workdir={tmp_path}')
   process = start('reproduce', *flags, '--epochs=200')

@@ -93,6 +93,7 @@ def test_every_source_gives_the_same_arrays(tmp_path, kind, capsys):
   assert 'S11 4 28 4' in ' '.join(out.split())
 
 
+@pytest.mark.slow
 def test_archives_of_every_kind(tmp_path):
   data = {}
   for kind in WRITERS:
@@ -183,6 +184,7 @@ def test_canonical_names():
   assert len(ACTIONS) == 15
 
 
+@pytest.mark.slow
 def test_damage_and_wrong_files(tmp_path):
   good = millimetres(motion())
   place = recording(tmp_path, 'cdf', 'S1', 'Eating')

@@ -7,6 +7,7 @@ import pytest
 
 from semgcn_jax import presets
 from semgcn_jax.errors import SettingError, UserError
+from semgcn_jax.models.build import abstract_variables
 from semgcn_jax.runs import checkpoints
 from semgcn_jax.skeleton import H36M
 from semgcn_jax.training import state as state_lib
@@ -35,7 +36,7 @@ def at(state, epoch):
 
 
 def restore(workdir, which, settings=TINY):
-  variables = state_lib.create_train_state(settings, H36M).variables
+  variables = abstract_variables(settings.model, H36M)
   return checkpoints.restore_variables(workdir, which, variables)
 
 
@@ -74,6 +75,7 @@ def test_a_missing_epoch_lists_those_there_are(saved):
     restore(saved, '3')
 
 
+@pytest.mark.slow
 def test_another_model_is_described(saved):
   wide = TINY.replace(hid_dim=8)
   with pytest.raises(UserError, match=r'of another model .*has shape'):

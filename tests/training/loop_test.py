@@ -22,6 +22,7 @@ from semgcn_jax.training import loop, optimizers
 from semgcn_jax.training import state as state_lib
 
 
+@pytest.mark.slow
 def test_everything_on_trains_resumes_and_keeps_both_kinds(tmp_path):
   settings = BEST.replace(val_subjects=('S5',), choose_on='val', lr=0.02)
   whole = loop.train_and_evaluate(settings, tmp_path / 'whole')
@@ -128,6 +129,7 @@ def test_train_resume_and_stop_are_bit_identical(tmp_path, monkeypatch):
   }
 
 
+@pytest.mark.slow
 def test_a_crash_between_log_and_checkpoint_is_healed(tmp_path):
   loop.train_and_evaluate(TINY.replace(epochs=1), tmp_path / 'run')
   log = tmp_path / 'run' / 'metrics.jsonl'
@@ -153,6 +155,7 @@ def test_ctrl_c_saves_too(tmp_path, monkeypatch):
   assert checkpoints.exist(tmp_path / 'run')
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
   loop.train_and_evaluate(TINY.replace(epochs=1), tmp_path / 'run')
   state = state_lib.create_train_state(TINY, H36M)
@@ -188,6 +191,7 @@ def test_parameters_that_are_not_finite_are_not_saved(tmp_path):
   assert not (tmp_path / 'run' / 'metrics.jsonl').read_text()
 
 
+@pytest.mark.slow
 def test_a_damaged_history_is_not_written_over(tmp_path):
   run = tmp_path / 'run'
   loop.train_and_evaluate(TINY, run)
@@ -248,6 +252,7 @@ def test_refusals(tmp_path):
   assert (tmp_path / 'file').read_text() == 'mine'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('choose_on', ['last', 'test'])
 def test_fewer_checkpoints(tmp_path, choose_on):
   settings = TINY.replace(

@@ -57,6 +57,7 @@ def relative(a, b):
   return np.linalg.norm(flat[0] - flat[1]) / np.linalg.norm(flat[1])
 
 
+@pytest.mark.slow
 def test_four_devices_equal_one():
   settings = TINY.replace(hid_dim=8, downsample=8, batch_size=64)
   four, one = (run_steps(settings, n, jnp.float32)[0] for n in (4, 1))
@@ -68,6 +69,7 @@ def test_four_devices_equal_one():
     np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_step_is_clipped_adam_on_the_mean_squared_error():
   settings = TINY.replace(batch_size=8)
   (variables, losses) = run_steps(settings, 1, jnp.float32, steps=3)
@@ -110,6 +112,7 @@ def test_a_step_is_clipped_adam_on_the_mean_squared_error():
   assert relative(variables['batch_stats'], stats) < 1e-5
 
 
+@pytest.mark.slow
 def test_each_seed_equals_its_own_run():
   settings = TINY.replace(
     hid_dim=8, downsample=8, batch_size=16, averaging=0.99, noise=1.0
@@ -128,6 +131,7 @@ def test_each_seed_equals_its_own_run():
   assert spread > 1e-3  # Or it would be one seed, three times.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('num_seeds', [1, 2])
 def test_streamed_poses_make_the_same_steps(num_seeds):
   settings = TINY.replace(batch_size=8, num_seeds=num_seeds)
@@ -138,6 +142,7 @@ def test_streamed_poses_make_the_same_steps(num_seeds):
   jax.tree.map(np.testing.assert_array_equal, resident, streamed)
 
 
+@pytest.mark.slow
 def test_statistics_of_parts_do_not_depend_on_the_devices():
   settings = TINY.replace(hid_dim=8, downsample=8, batch_size=64, norm_poses=16)
   with jax.enable_x64(True):
@@ -164,6 +169,7 @@ def step_by_step(settings, steps):
   return states
 
 
+@pytest.mark.slow
 def test_averages_by_their_recursion():
   states = step_by_step(BEST, 8)
   average = states[0].variables

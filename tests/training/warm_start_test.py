@@ -9,7 +9,7 @@ from by_loops import random
 from command_line import fails, run, start
 from tiny import TINY
 
-from semgcn_jax import presets
+from semgcn_jax import config, presets
 from semgcn_jax.errors import SettingError
 from semgcn_jax.evaluation.evaluate import evaluate_run
 from semgcn_jax.lifting.predictor import load_predictor
@@ -37,6 +37,7 @@ def lifter(tmp_path_factory):
   return workdir
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('frozen', [True, False])
 def test_a_refined_run(lifter, tmp_path, frozen):
   settings = SHORT.replace(
@@ -69,6 +70,7 @@ def test_a_refined_run(lifter, tmp_path, frozen):
   )
 
 
+@pytest.mark.slow
 def test_every_seed_starts_with_the_lifter(lifter):
   settings = SHORT.replace(
     refine='pose_grammar', init_from=str(lifter), num_seeds=2
@@ -87,11 +89,15 @@ def test_every_seed_starts_with_the_lifter(lifter):
         )
 
 
-def test_sizes_come_with_the_lifter(lifter):
-  settings = presets.preset('cmu', refine='pose_grammar', init_from=str(lifter))
+def test_sizes_come_with_the_lifter(tmp_path):
+  config.save(SHORT, tmp_path / 'config.json')
+  settings = presets.preset(
+    'cmu', refine='pose_grammar', init_from=str(tmp_path)
+  )
   assert (settings.model.hid_dim, settings.model.num_layers) == (4, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ('fields', 'message'),
   [
@@ -109,6 +115,7 @@ def test_a_lifter_of_another_model(lifter, tmp_path, fields, message):
   assert not (tmp_path / 'run').exists()
 
 
+@pytest.mark.slow
 def test_two_seeds_on_one_device_then_without_the_other_run(
   lifter, tmp_path, monkeypatch
 ):
