@@ -11,6 +11,7 @@ import jax
 import numpy as np
 import pytest
 from command_line import fails, run, start
+from hostile import Hostile
 from tiny import TINY_FLAGS
 
 from semgcn_jax import config
@@ -119,14 +120,6 @@ def test_bad_flags(flag, message, tmp_path):
     'train', flag, f'--workdir={tmp_path / "run"}', status=2, message=message
   )
   assert not (tmp_path / 'run').exists()
-
-
-class Hostile:
-  def __init__(self, path):
-    self.path = path
-
-  def __reduce__(self):
-    return os.mkdir, (self.path,)
 
 
 def test_bad_data(tmp_path):

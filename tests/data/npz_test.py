@@ -1,5 +1,4 @@
 import io
-import os
 import pickle
 import subprocess
 import sys
@@ -7,6 +6,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from hostile import Hostile
 
 from semgcn_jax.data import npz
 from semgcn_jax.errors import UserError
@@ -47,14 +47,6 @@ def test_reads_every_pickle_protocol(tmp_path, protocol):
   value = {'S1': {'Walk 1': np.ones((2, 16, 3)), 'Run': np.zeros((1, 16, 3))}}
   write_pickle(path, 'positions_3d', value, protocol)
   assert npz.read_poses_3d(path)['S1']['Walk 1'].sum() == 96
-
-
-class Hostile:
-  def __init__(self, path):
-    self.path = path
-
-  def __reduce__(self):
-    return os.mkdir, (self.path,)
 
 
 class Reduce:

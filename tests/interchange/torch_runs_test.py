@@ -1,11 +1,11 @@
 import functools
-import os
 import pickle
 import sys
 
 import jax
 import numpy as np
 import pytest
+from hostile import Hostile
 
 from semgcn_jax import config, presets
 from semgcn_jax.errors import SettingError, UserError
@@ -360,14 +360,6 @@ def test_the_learning_rate_survives_there_and_back(tmp_path, step):
   back = config.load(tmp_path / 'b' / 'config.json')
   rates = [optimizers.learning_rate(s.training)(step) for s in (settings, back)]
   np.testing.assert_allclose(*rates, rtol=1e-5)
-
-
-class Hostile:
-  def __init__(self, path):
-    self.path = path
-
-  def __reduce__(self):
-    return os.mkdir, (self.path,)
 
 
 def test_bad_checkpoints_write_nothing(tmp_path):
