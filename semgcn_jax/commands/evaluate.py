@@ -1,4 +1,7 @@
-"""Scores a checkpoint of a run and prints the errors of every action."""
+"""Scores a checkpoint of a run and prints the errors of every action.
+
+Settings that are not given are those of the run.
+"""
 
 import pathlib
 from collections.abc import Sequence

@@ -155,21 +155,25 @@ def format_help(
 ) -> str:
   """Makes the text of --help: a command and its flags, by group.
 
-  The default that it shows of a setting is that of the chosen preset.
+  The default that it shows of a setting is that of the chosen preset. Commands
+  without presets take settings that are not given from a run.
 
   Args:
     values: The flags of the command, after parsing.
     description: The sentences about the command.
     program: The program, as it is called.
   """
-  groups, own = {}, set(values)
-  try:
-    defaults = config_from_flags(values).flat()
-  except (UserError, flags.Error):
-    defaults = Config().flat()
+  groups, own, defaults = {}, set(values), {}
+  if 'preset' in values:
+    try:
+      defaults = config_from_flags(values).flat()
+    except UserError:  # The command itself will say what is wrong.
+      defaults = Config().flat()
   for title, fields in fields_by_group().items():
     names = [field.name for field in fields if field.name in own]
-    groups[title] = [(name, defaults[name]) for name in names]
+    # A flag of this name with a default is the command's own.
+    names = [name for name in names if values[name].default is None]
+    groups[title] = [(name, defaults.get(name)) for name in names]
     own -= set(names)
   own -= {'h', 'help'}
   groups['This command'] = [
@@ -187,7 +191,7 @@ def format_help(
 
 def _spelled(flag: flags.Flag, default: Any) -> str:
   """Spells a flag with its default, such as --epochs=30."""
-  if flag.boolean:
+  if flag.boolean and default is not None:
     default = 'true' if default else 'false'
   elif isinstance(default, list | tuple):
     default = ','.join(map(str, default))

@@ -98,6 +98,18 @@ def test_help_lists_the_flags():
   _, out, _ = run('train', '--help')
   for flag in ('--epochs=12', '--non_local=true', '--workdir=', '--hid_dim=64'):
     assert flag in out
+  _, out, _ = run('train', '--help', '--preset=cmu')
+  assert '--epochs=30' in out and '--dataset=cmu' in out
+  groups = [line[:-1] for line in out.splitlines() if line.endswith(':')]
+  assert groups[:3] == ['Presets', 'Data', 'Model']
+
+
+def test_help_of_commands_without_presets():
+  status, out, err = run('evaluate', '-h')  # Its --checkpoint is required.
+  assert (status, err) == (0, '')
+  assert '--flip_test=\n' in out and '--checkpoint=\n' in out
+  _, out, _ = run('prepare_data', '--help')
+  assert '--dataset=h36m\n' in out and 'Data:' not in out
 
 
 @pytest.mark.parametrize(
