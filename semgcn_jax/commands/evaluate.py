@@ -58,23 +58,25 @@ def evaluate(values: flags.FlagValues) -> None:
   for name in ('output', 'figure'):
     if path := values[name].value:
       check_output(pathlib.Path(path), name)
-  result = evaluate_run(
-    pathlib.Path(values.checkpoint),
-    values.which,
-    config_flags(values),
-    averaged=values.weights == 'averaged',
-    seed=values.only_seed,
-  )
-  if values.output:
-    write_json(result, pathlib.Path(values.output))
+  averaged = values.weights == 'averaged'
   if values.figure:
     draw_run(
       pathlib.Path(values.checkpoint),
       values.which,
       pathlib.Path(values.figure),
       config_flags(values),
+      averaged=averaged,
       seed=values.only_seed,
     )
+  result = evaluate_run(
+    pathlib.Path(values.checkpoint),
+    values.which,
+    config_flags(values),
+    averaged=averaged,
+    seed=values.only_seed,
+  )
+  if values.output:
+    write_json(result, pathlib.Path(values.output))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

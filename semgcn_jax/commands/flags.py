@@ -143,7 +143,7 @@ def parse(values: flags.FlagValues, argv: Sequence[str]) -> None:
       values['help'].value = True
       return
     name = getattr(error, 'flagname', '').removeprefix('no')
-    if name in RENAMED:
+    if name in RENAMED and RENAMED[name] in values:
       raise UsageError(f'--{name}: is now called --{RENAMED[name]}') from error
     raise UsageError(' '.join(str(error).split())) from error
   if rest[1:]:

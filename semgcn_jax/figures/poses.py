@@ -26,6 +26,7 @@ def draw_run(
   path: pathlib.Path,
   overrides: dict[str, Any],
   *,
+  averaged: bool = True,
   seed: int | None = None,
 ) -> None:
   """Draws the test pose of median error of a few actions.
@@ -35,6 +36,7 @@ def draw_run(
     which: 'best', 'last' or the number of an epoch.
     path: The PNG `figure` to write.
     overrides: Settings that replace those of the run's config.
+    averaged: Whether to take the averaged weights, if the run has some.
     seed: The seed to take, of a run with several; None takes the first.
 
   Raises:
@@ -42,7 +44,7 @@ def draw_run(
       run have no scale of their own.
     SettingError: There is no such seed, or the file cannot be written.
   """
-  network = restore_network(workdir, which)
+  network = restore_network(workdir, which, averaged=averaged)
   config, skeleton = network.config.replace(**overrides), network.skeleton
   test = load(config.data, skeleton, train=False).test
   variables = network.of_seed(seed)

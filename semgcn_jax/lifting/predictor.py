@@ -104,8 +104,8 @@ def make_predictor(
     sizes = {min(size, _CPU_BATCH_SIZE) for size in sizes}
   if config.calibrates:
     raise UserError(
-      'predictions of runs with `image_aligned` or `scale_calibration` need the'
-      ' training poses for their scale; score these runs by evaluate.py'
+      'predictions of a run with `image_aligned` or `scale_calibration` have no'
+      ' scale of their own: they can be scored, but neither made nor drawn'
     )
   folded = jax.device_get(fold(variables))
   dtype = jnp.bfloat16 if precision == 'bfloat16' else jnp.float32

@@ -5,7 +5,6 @@ import pathlib
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from semgcn_jax.errors import UserError
 
@@ -135,9 +134,19 @@ def rotation(degrees: np.ndarray) -> np.ndarray:
     degrees: The angles about x, y and z, `[3]` or `[T, 3]`.
 
   Returns:
-    The rotation matrices, `[3, 3]` or `[T, 3, 3]`.
+    The rotation matrices, `[..., 3, 3]`.
   """
-  return Rotation.from_euler('xyz', degrees, degrees=True).as_matrix()
+  # scipy's Rotation differs from this in the last bits, and between machines.
+  angles = np.deg2rad(degrees)
+  (cx, cy, cz), (sx, sy, sz) = (
+    np.moveaxis(f(angles), -1, 0) for f in (np.cos, np.sin)
+  )
+  rows = (
+    (cy * cz, sx * sy * cz - cx * sz, cx * sy * cz + sx * sz),
+    (cy * sz, sx * sy * sz + cx * cz, cx * sy * sz - sx * cz),
+    (-sy, sx * cy, cx * cy),
+  )
+  return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
 
 
 def read_amc(path: pathlib.Path, asf: Asf) -> dict[str, np.ndarray]:

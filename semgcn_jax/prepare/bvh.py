@@ -5,9 +5,9 @@ import pathlib
 from collections.abc import Iterator
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from semgcn_jax.errors import UserError
+from semgcn_jax.prepare.asf import rotation
 
 _CHANNELS = tuple(
   f'{axis}{kind}' for kind in ('position', 'rotation') for axis in 'XYZ'
@@ -160,10 +160,7 @@ def joint_positions(bvh: Bvh, frames: slice) -> dict[str, np.ndarray]:
       if kind == 'position':
         offset[:, axis] += motion[:, column]
       else:
-        about = Rotation.from_euler(
-          'xyz'[axis], motion[:, column, None], degrees=True
-        )
-        turn = turn @ about.as_matrix()
+        turn = turn @ _about(axis, motion[:, column])
       column += 1
     if joint.parent is None:
       positions[name], turns[name] = offset, turn
@@ -173,3 +170,10 @@ def joint_positions(bvh: Bvh, frames: slice) -> dict[str, np.ndarray]:
       positions[name] = positions[joint.parent] + moved
       turns[name] = parent @ turn
   return positions
+
+
+def _about(axis: int, degrees: np.ndarray) -> np.ndarray:
+  """Makes rotations about x, y or z, `[T, 3, 3]`; see `asf.rotation`."""
+  angles = np.zeros((len(degrees), 3))
+  angles[:, axis] = degrees
+  return rotation(angles)

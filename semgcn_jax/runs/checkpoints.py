@@ -306,8 +306,8 @@ def _find(
   steps = manager.all_steps()
   if not steps:
     raise UserError(
-      f'{folder(workdir)}: holds no finished checkpoint; train on with'
-      f' `workdir={workdir}` and `resume`'
+      f'{folder(workdir)}: holds no finished checkpoint; resume the training of'
+      f' {workdir} to make one'
     )
   if which == 'last':
     return max(steps)

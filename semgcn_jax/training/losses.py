@@ -8,7 +8,6 @@ from collections.abc import Callable
 import chex
 import jax
 import jax.numpy as jnp
-import optax
 
 from semgcn_jax.skeleton import Skeleton, bone_vectors
 
@@ -21,20 +20,26 @@ def squared(vectors: jax.Array) -> jax.Array:
 
 
 def distance(vectors: jax.Array) -> jax.Array:
-  """Takes the length, in metres, which is what MPJPE measures."""
-  return optax.safe_norm(vectors, 0.0, axis=-1)
+  """Takes the length, metres, which is what MPJPE measures.
+
+  Its gradient at zero is zero.
+  """
+  # optax's safe_norm and huber_loss differ from these in the last bit.
+  squares = jnp.sum(jnp.square(vectors), axis=-1)
+  is_zero = squares == 0
+  return jnp.where(is_zero, 0, jnp.sqrt(jnp.where(is_zero, 1, squares)))
 
 
 def huber(vectors: jax.Array) -> jax.Array:
-  """Takes the Huber loss of the length, in metres (Huber, 1964).
+  """Takes the length, squared below `HUBER_METRES`, metres (Huber, 1964).
 
-  It is quadratic below `HUBER_METRES`, and linear above.
+  It is smooth at that length, and divided by it.
   """
   length = distance(vectors)
-  return optax.huber_loss(length, delta=HUBER_METRES) / HUBER_METRES
+  near = jnp.square(length) / (2 * HUBER_METRES)
+  return jnp.where(length < HUBER_METRES, near, length - HUBER_METRES / 2)
 
 
-# For each value of the setting `loss` its measure, and whether bones count too.
 LOSSES: dict[str, tuple[Callable[[jax.Array], jax.Array], bool]] = {
   'joints': (squared, False),
   'joints_bones': (squared, True),

@@ -152,7 +152,7 @@ def test_bad_input_to_a_predictor():
       make(batch_sizes=sizes)
   with pytest.raises(SettingError, match='precision'):
     make(precision='fp16')
-  with pytest.raises(UserError, match='evaluate.py'):
+  with pytest.raises(UserError, match='no scale of their own'):
     make(settings.replace(image_aligned=True))
 
 

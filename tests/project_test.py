@@ -1,0 +1,51 @@
+"""What the project's own files say of each other."""
+
+import importlib
+import re
+import runpy
+import sys
+import tomllib
+
+import pytest
+from conftest import ROOT
+
+import semgcn_jax
+
+PROJECT = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']
+SCRIPTS = sorted((ROOT / 'experiments').glob('*.py'))
+
+
+def test_every_command_is_installed_and_a_script():
+  modules = set()
+  for name, entry in PROJECT['scripts'].items():
+    module, function = entry.split(':')
+    assert callable(getattr(importlib.import_module(module), function))
+    modules.add(module.rpartition('.')[2])
+    assert name == f'semgcn-{module.rpartition(".")[2].replace("_", "-")}'
+  assert modules == {script.stem for script in SCRIPTS}
+
+
+@pytest.mark.parametrize('script', SCRIPTS, ids=lambda path: path.stem)
+def test_scripts_run(script, monkeypatch, capsys):
+  monkeypatch.setattr(sys, 'argv', [str(script), '--help'])
+  with pytest.raises(SystemExit) as ended:
+    runpy.run_path(str(script), run_name='__main__')
+  assert not ended.value.code
+  usage = f'Usage: python experiments/{script.name} [--flag=value ...]'
+  assert usage in capsys.readouterr().out
+
+
+def test_the_version_is_cited():
+  citation = (ROOT / 'CITATION.cff').read_text()
+  assert f'version: {semgcn_jax.__version__}\n' in citation
+
+
+def test_links_of_the_documents_resolve():
+  for path in [*ROOT.glob('*.md'), *(ROOT / 'docs').glob('*.md')]:
+    for link in re.findall(r'\]\(([^)#]+)[^)]*\)', path.read_text()):
+      if '://' not in link:
+        assert (path.parent / link).exists(), f'{path.name}: {link}'
+
+
+def test_the_readme_is_short():
+  assert len((ROOT / 'README.md').read_bytes()) <= 8192
