@@ -290,7 +290,9 @@ class TrainingConfig(_Group):
     """
     if seed not in self.seeds:
       seeds = listed(map(str, self.seeds))
-      raise SettingError(f'there is no seed {seed}: the run has {seeds}')
+      raise SettingError(
+        f'there is no seed {seed}: the run has {seeds}; take one of these'
+      )
     return self.seeds.index(seed)
 
 

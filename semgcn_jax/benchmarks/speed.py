@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from semgcn_jax.cameras import h36m_cameras
-from semgcn_jax.config import AugmentationConfig, Config
+from semgcn_jax.config import AugmentationConfig, Config, TrainingConfig
 from semgcn_jax.lifting.predictor import make_predictor, split
 from semgcn_jax.models.build import build
 from semgcn_jax.models.precision import matmul_precision
@@ -156,7 +156,6 @@ def measure_training(
     CAMERAS,
     devices=jax.local_devices()[:devices],
   )
-  trainer.place(trainer.state)
   order = np.random.default_rng(0).integers(
     num_poses,
     size=(devices, *seeds, training.chunk_steps, share),
@@ -178,7 +177,7 @@ def measure_training(
   # The compiler counts the body of the loop over the steps once, so its counts
   # are those of one step.
   return _row(
-    'train', config, devices, seconds, compile_s, [compiled], ceilings
+    'train', training, devices, seconds, compile_s, [compiled], ceilings
   )
 
 
@@ -223,8 +222,8 @@ def measure_forward(
   compile_s = time.perf_counter() - start
   # Calls are timed one by one, with their dispatch, as a user waits for one.
   seconds = [_median(forward, 10) for _ in range(repeats)]
-  config = config.replace(num_seeds=1)
-  return _row('forward', config, 1, seconds, compile_s, programs, ceilings)
+  training = config.replace(num_seeds=1).training
+  return _row('forward', training, 1, seconds, compile_s, programs, ceilings)
 
 
 def measure_epoch(config: Config, skeleton: Skeleton, num_poses: int) -> str:
@@ -243,7 +242,6 @@ def measure_epoch(config: Config, skeleton: Skeleton, num_poses: int) -> str:
   training = config.training
   arrays = random_arrays(config.augmentation, skeleton, num_poses)
   trainer = Trainer(config, skeleton, arrays, CAMERAS)
-  trainer.place(trainer.state)
   steps, batch_size = trainer.steps, training.batch_size
   quiet = ProgressBar(2 * steps, 0, batch_size, shown=False)
   seconds = 0.0
@@ -289,7 +287,7 @@ def random_arrays(
 
 def _row(
   what: str,
-  config: Config,
+  training: TrainingConfig,
   devices: int,
   seconds: Sequence[float],
   compile_s: float,
@@ -297,7 +295,7 @@ def _row(
   ceilings: Ceilings,
 ) -> Row:
   """Makes the row of a step that calls these compiled programs."""
-  training, step = config.training, statistics.median(seconds)
+  step = statistics.median(seconds)
   flops = accessed = used = 0
   for program in programs:
     cost = program.cost_analysis()

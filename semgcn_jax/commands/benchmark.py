@@ -8,7 +8,7 @@ import jax
 from absl import flags
 
 from semgcn_jax.benchmarks import speed
-from semgcn_jax.commands.flags import (
+from semgcn_jax.commands.parsing import (
   config_flags,
   config_from_flags,
   define_cache_flag,

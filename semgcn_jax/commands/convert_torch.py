@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from semgcn_jax.commands.flags import (
+from semgcn_jax.commands.parsing import (
   config_flags,
   define_config_flags,
   define_which_flags,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from semgcn_jax.commands.flags import (
+from semgcn_jax.commands.parsing import (
   config_flags,
   define_cache_flag,
   define_config_flags,

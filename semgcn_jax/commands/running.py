@@ -16,7 +16,7 @@ from typing import Any
 
 from absl import flags
 
-from semgcn_jax.commands.flags import UsageError, format_help, parse
+from semgcn_jax.commands.parsing import UsageError, format_help, parse
 from semgcn_jax.errors import SettingError, UserError
 
 
@@ -53,7 +53,7 @@ def run(
     return _fail(argv[0], str(error), 2)
   except UserError as error:
     status = 2 if isinstance(error, SettingError) else 1
-    return _fail(argv[0], with_dashes(str(error), values), status)
+    return _fail(argv[0], with_dashes(str(error)), status)
   except KeyboardInterrupt:
     return _fail(argv[0], 'interrupted', 130)
   return 0
@@ -65,21 +65,13 @@ def program_name(program: str) -> str:
   return f'python experiments/{name}' if name.endswith('.py') else name
 
 
-def with_dashes(message: str, values: flags.FlagValues) -> str:
+def with_dashes(message: str) -> str:
   """Spells the settings that a message names as flags.
 
   The library writes `epochs=0`, in backquotes; the user of a command reads
   --epochs=0.
-
-  Args:
-    message: The message.
-    values: The flags of the command; what is not among them stays.
   """
-
-  def spell(match):
-    return f'--{match[1]}{match[2]}' if match[1] in values else match[0]
-
-  return re.sub(r'`(\w+)((?:=[^`]*)?)`', spell, message)
+  return re.sub(r'`(\w+(?:=[^`]*)?)`', r'--\1', message)
 
 
 def use_compilation_cache(values: flags.FlagValues) -> None:
@@ -160,7 +152,7 @@ def _prepared() -> Iterator[None]:
   try:
     yield
   finally:
-    if in_main:
+    if previous is not None:
       signal.signal(signal.SIGTERM, previous)
     sys.unraisablehook = hook
     absl_logger.setLevel(level)

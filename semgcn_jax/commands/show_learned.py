@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from semgcn_jax.commands.flags import define_which_flags
+from semgcn_jax.commands.parsing import define_which_flags
 from semgcn_jax.commands.running import run
 from semgcn_jax.paper.learned_graph import show_learned
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from semgcn_jax import config as config_lib
-from semgcn_jax.commands.flags import (
+from semgcn_jax.commands.parsing import (
   config_flags,
   config_from_flags,
   define_cache_flag,
@@ -18,6 +18,7 @@ from semgcn_jax.commands.running import (
   run,
   use_compilation_cache,
 )
+from semgcn_jax.errors import SettingError
 from semgcn_jax.runs.folder import holds_run
 from semgcn_jax.training import processes
 from semgcn_jax.training.loop import train_and_evaluate
@@ -40,11 +41,18 @@ def define_flags(values: flags.FlagValues) -> None:
 
 
 def train(values: flags.FlagValues) -> None:
-  """Trains the run that the flags describe."""
+  """Trains the run that the flags describe.
+
+  Raises:
+    SettingError: A flag is wrong.
+    UserError: A file is damaged or not usable.
+  """
   join_processes(values)
   use_compilation_cache(values)
   given = config_flags(values)
   name = given.get('preset', config_lib.Config.preset)
+  if values.workdir == '':
+    raise SettingError('`workdir`: is empty; name a folder')
   workdir = pathlib.Path(values.workdir or f'runs/{name}')
   if values.resume and holds_run(workdir):
     config = config_lib.load(workdir / 'config.json').replace(**given)

@@ -122,7 +122,7 @@ def row(config: ModelConfig) -> str:
     }.get((config.conv, config.non_local), ''),
     'linear': 'FC',
     'st_gcn': 'ST-GCN',
-  }[config.model]
+  }.get(config.model, '')
   return f'{name} w/ pose grammar' if config.refine and name else name
 
 

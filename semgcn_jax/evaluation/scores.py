@@ -14,7 +14,7 @@ from semgcn_jax.data.image_aligned import canonical_length, center_inputs
 from semgcn_jax.data.pairs import Pairs
 from semgcn_jax.evaluation import metrics
 from semgcn_jax.models.build import build
-from semgcn_jax.models.predict import predict
+from semgcn_jax.models.root_relative import predict
 from semgcn_jax.skeleton import Skeleton, bone_vectors
 
 # The scores of a pose, and their headings. The first three are in millimetres,
@@ -28,13 +28,17 @@ HEADINGS = {
 }
 
 
+# Scores variables on pairs, and returns what `evaluate` returns.
+Score = Callable[[dict[str, Any], Pairs], dict[str, Any]]
+
+
 def make_score(
   config: Config,
   skeleton: Skeleton,
   train: Pairs | None = None,
   *,
   num_seeds: int | None = None,
-) -> Callable[[dict[str, Any], Pairs], dict[str, Any]]:
+) -> Score:
   """Makes the function that scores variables on pairs, as the config says.
 
   Args:
@@ -45,7 +49,7 @@ def make_score(
     num_seeds: How many seeds the variables are of; None takes the run's.
 
   Returns:
-    A function (variables, pairs) -> what `evaluate` returns.
+    The function.
 
   Raises:
     SettingError: Mirrored poses are asked for and the skeleton has no sides.

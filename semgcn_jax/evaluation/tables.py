@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from semgcn_jax.config import Config
+from semgcn_jax.config import DataConfig, ModelConfig
 from semgcn_jax.evaluation.published import references
 from semgcn_jax.evaluation.scores import HEADINGS
 from semgcn_jax.text_tables import plain_table
@@ -38,10 +38,12 @@ def format_table(
   return plain_table(headings + ['published'] * bool(published), rows)
 
 
-def print_result(result: dict[str, Any], config: Config) -> None:
-  """Prints the table of an epoch, beside what was published for its config."""
-  published, released = references(config.data, config.model)
-  print(f'\nepoch {result["epoch"]}, errors in mm:')
+def print_result(
+  result: dict[str, Any], data: DataConfig, model: ModelConfig
+) -> None:
+  """Prints the table of an epoch, beside what was published for its model."""
+  published, released = references(data, model)
+  print(f'\nepoch {result["epoch"]}, errors in mm, PCK and AUC in percent:')
   print(format_table(result, published))
   if released:
     print(released)

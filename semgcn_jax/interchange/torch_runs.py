@@ -54,7 +54,9 @@ def import_run(
     template = abstract_variables(config.model, skeleton)
     to_variables(checkpoint['state_dict'], config.model, template)
     state = create_train_state(config, skeleton)
-    state, progress = import_checkpoint(checkpoint, config, state)
+    state, progress = import_checkpoint(
+      checkpoint, config.model, config.evaluation.choose_on, state
+    )
   except UserError as error:
     raise type(error)(f'{path}: {error}') from error
   try:

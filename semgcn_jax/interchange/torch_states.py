@@ -8,7 +8,7 @@ import numpy as np
 import optax
 from flax import traverse_util
 
-from semgcn_jax.config import Config, ModelConfig
+from semgcn_jax.config import ModelConfig
 from semgcn_jax.errors import UserError
 from semgcn_jax.interchange.torch_names import entries
 from semgcn_jax.runs.checkpoints import Progress
@@ -78,14 +78,18 @@ def to_state_dict(
 
 
 def import_checkpoint(
-  checkpoint: Mapping[str, Any], config: Config, state: TrainState
+  checkpoint: Mapping[str, Any],
+  model: ModelConfig,
+  choose_on: str,
+  state: TrainState,
 ) -> tuple[TrainState, Progress]:
   """Converts a published checkpoint to a state that training can go on with.
 
   Args:
     checkpoint: What `torch_files.read` returns.
-    config: The config of the run.
-    state: A fresh state of its model.
+    model: The model that it is of.
+    choose_on: What the run chooses its best epoch on.
+    state: A fresh state of the model.
 
   Returns:
     The state, with the checkpoint's params, batch_stats and step, and Adam's
@@ -95,15 +99,13 @@ def import_checkpoint(
     UserError: The tensors or the optimizer do not fit the model, or a number
       is impossible; see `to_variables`.
   """
-  variables = to_variables(
-    checkpoint['state_dict'], config.model, state.variables
-  )
+  variables = to_variables(checkpoint['state_dict'], model, state.variables)
   step = np.int32(number(checkpoint, 'step', 0, 2**31 - 2))
   changes: dict[Any, dict[str, Any]] = {
     optax.ScaleByScheduleState: {'count': step}
   }
   if checkpoint.get('optimizer'):
-    changes[optax.ScaleByAdamState] = _adam_state(checkpoint, config.model)
+    changes[optax.ScaleByAdamState] = _adam_state(checkpoint, model)
   state = state.replace(
     step=step,
     params=variables['params'],
@@ -119,7 +121,6 @@ def import_checkpoint(
   if checkpoint.get('error') is not None:
     error = number(checkpoint, 'error', 0, 1e9)
   epoch = int(number(checkpoint, 'epoch', 0, 2**31 - 2))
-  choose_on = config.evaluation.choose_on
   score = {'test': error, 'last': -epoch}.get(choose_on)
   return state, Progress(epoch=epoch, mpjpe=error, score=score)
 

@@ -15,7 +15,7 @@ from semgcn_jax.errors import UserError
 from semgcn_jax.lifting.folding import FoldedNorm, fold
 from semgcn_jax.models.build import build
 from semgcn_jax.models.precision import matmul_precision
-from semgcn_jax.models.predict import predict
+from semgcn_jax.models.root_relative import predict
 from semgcn_jax.runs.checkpoints import restore_network
 from semgcn_jax.skeleton import Skeleton
 

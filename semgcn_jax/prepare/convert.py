@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from semgcn_jax.data.npz import write_poses_2d, write_poses_3d
 from semgcn_jax.errors import SettingError, UserError, listed
-from semgcn_jax.prepare import archives, cmu, detectors, h36m
+from semgcn_jax.prepare import archives, cmu, h36m, keypoint_clips
 from semgcn_jax.prepare.clips import UNPACKED, gather, read_all, summarize
 from semgcn_jax.skeleton import H36M
 
@@ -75,7 +75,7 @@ def prepare(
       *cmu.find(
         folders, fps=options.fps, benchmark=options.benchmark, rates=rates
       ),
-      *detectors.find(
+      *keypoint_clips.find(
         folders,
         dataset=options.dataset,
         keypoints=options.keypoints,
@@ -109,7 +109,7 @@ def prepare(
 
 def _wanted(name: str) -> bool:
   """Tells whether any of the formats reads a file of this name."""
-  return any(format.wanted(name) for format in (h36m, cmu, detectors))
+  return any(format.wanted(name) for format in (h36m, cmu, keypoint_clips))
 
 
 def _unpack(

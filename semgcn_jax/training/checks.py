@@ -2,7 +2,7 @@
 
 import jax
 
-from semgcn_jax.config import Config
+from semgcn_jax.config import AugmentationConfig, Config, TrainingConfig
 from semgcn_jax.data.pairs import Pairs
 from semgcn_jax.errors import SettingError
 from semgcn_jax.skeleton import Skeleton
@@ -34,22 +34,24 @@ def check_settings(config: Config, skeleton: Skeleton) -> None:
     )
 
 
-def check_poses(config: Config, train: Pairs) -> None:
+def check_poses(
+  training: TrainingConfig, augmentation: AugmentationConfig, train: Pairs
+) -> None:
   """Checks the settings against the training poses.
 
   Raises:
     SettingError: There are too few poses for a batch, or virtual cameras would
       come too close to one.
   """
-  batch_size = config.training.batch_size
+  batch_size = training.batch_size
   if len(train) < batch_size:
     raise SettingError(
       f'`batch_size={batch_size}`: there are {len(train)} training poses; use a'
       ' smaller batch'
     )
-  shift = config.augmentation.virtual_shift
+  shift = augmentation.virtual_shift
   nearest = train.roots[:, 2].min()
-  if config.augmentation.virtual_cameras and nearest - shift < NEAREST:
+  if augmentation.virtual_cameras and nearest - shift < NEAREST:
     raise SettingError(
       f'`virtual_shift={shift:g}`: the nearest pose is {nearest:.2f} m from its'
       f' camera, and {NEAREST} m must be left'

@@ -3,6 +3,8 @@
 import signal
 import threading
 
+from semgcn_jax.training import processes
+
 
 class StopRequest:
   """A context manager that turns SIGTERM and the first Ctrl-C into a flag.
@@ -27,6 +29,10 @@ class StopRequest:
   def __exit__(self, *error):
     while self._previous:
       signal.signal(*self._previous.popitem())
+
+  def anywhere(self) -> bool:
+    """Tells whether a signal came to any process; waits for all of them."""
+    return processes.any_process(self.signal is not None)
 
   def _handle(self, number, frame):
     del frame

@@ -8,14 +8,18 @@ import time
 from typing import Any
 
 import jax
-import numpy as np
 
 from semgcn_jax import config as config_lib
-from semgcn_jax.config import Config
+from semgcn_jax.config import Config, TrainingConfig
 from semgcn_jax.data.datasets import Dataset, load
 from semgcn_jax.data.image_aligned import image_aligned
 from semgcn_jax.errors import SettingError, UserError, listed
-from semgcn_jax.evaluation.scores import make_score, mean_pose_score, rank
+from semgcn_jax.evaluation.scores import (
+  Score,
+  make_score,
+  mean_pose_score,
+  rank,
+)
 from semgcn_jax.evaluation.tables import print_result
 from semgcn_jax.figures.curves import plot_curves
 from semgcn_jax.models.build import count_parameters
@@ -28,8 +32,7 @@ from semgcn_jax.training.checks import check_poses, check_settings
 from semgcn_jax.training.interrupts import StopRequest
 from semgcn_jax.training.optimizers import peak_rate
 from semgcn_jax.training.progress import ProgressBar
-from semgcn_jax.training.state import TrainState
-from semgcn_jax.training.trainer import ADVICE, Trainer
+from semgcn_jax.training.trainer import Trainer
 from semgcn_jax.training.warm_start import warm_start
 
 _DRAW_SECONDS = 5  # The least time between two drawings of the curves.
@@ -65,19 +68,12 @@ def train_and_evaluate(
   skeleton = folder.find_skeleton(config.data.skeleton, workdir)
   check_settings(config, skeleton)
   dataset = load(config.data, skeleton)
-  train = dataset.train
-  assert train is not None
-  check_poses(config, train)
-  score = make_score(config, skeleton, train)
-  if config.data.image_aligned:
-    train = image_aligned(train, skeleton)
-  arrays = batch_arrays(train, config.augmentation)
-  trainer = Trainer(config, skeleton, arrays, train.camera_list)
+  score = make_score(config, skeleton, dataset.train)
+  trainer = _make_trainer(config, skeleton, dataset)
   if config.model.init_from and not checkpoints.exist(workdir):
-    trainer.state = warm_start(trainer.state, config, skeleton)
+    trainer.place(warm_start(trainer.state, config, skeleton))
 
-  epochs, choose_on = config.training.epochs, config.evaluation.choose_on
-  curves, drawn = workdir / 'curves.png', time.monotonic()
+  training = config.training
   claim = folder.claim(config, workdir, resume)
   with StopRequest() as stop, claim if writes else contextlib.nullcontext():
     processes.wait('claim')
@@ -85,44 +81,23 @@ def train_and_evaluate(
     if writes:
       folder.write_config(config, skeleton, workdir)
       folder.write_records(records, workdir)
+    drawn = time.monotonic()
     with (
-      checkpoints.open_manager(
-        workdir, config.training.keep_checkpoints
-      ) as manager,
-      _progress_bar(config, trainer, progress, shown=writes) as bar,
+      checkpoints.open_manager(workdir, training.keep_checkpoints) as manager,
+      _progress_bar(training, trainer, progress, shown=writes) as bar,
     ):
       for line in _describe(config, skeleton, dataset, trainer, progress):
         bar.line(line)
       saved = progress
-      while progress.epoch < epochs and not processes.any_process(
-        stop.signal is not None
-      ):
-        began, first = time.monotonic(), trainer.state.num_steps
+      while progress.epoch < training.epochs and not stop.anywhere():
         progress = trainer.train_epoch(progress, bar, stop)
-        _check_finite(trainer.state, progress)
-        elapsed = time.monotonic() - began
-        progress = dataclasses.replace(
-          progress, seconds=progress.seconds + elapsed
-        )
         if progress.chunks < len(trainer.bounds):
           break  # It was asked to stop.
-        result = score(trainer.state.scored, dataset.test)
-        if dataset.val is not None:
-          val = score(trainer.state.scored, dataset.val)
-          result['val_mpjpe'] = val['mpjpe']
-        record = {
-          'epoch': progress.epoch + 1,
-          'train_loss': progress.loss_sum / trainer.steps,
-          'seconds': progress.seconds,
-          'poses_per_second': (trainer.state.num_steps - first)
-          * _poses_a_step(config)
-          / elapsed,
-          'devices': _devices(trainer),
-        } | result
+        record = _record(training, dataset, trainer, progress, score)
         progress = Progress(
           progress.epoch + 1,
           mpjpe=record['mpjpe'],
-          score=rank(record, choose_on),
+          score=rank(record, config.evaluation.choose_on),
           epoch_steps=trainer.steps,
         )
         records.append(record)
@@ -130,25 +105,73 @@ def train_and_evaluate(
         manager.wait_until_finished()
         if writes:
           folder.append_record(record, workdir)
-        if _is_due(progress, records, config):
+        if _is_due(config, progress, records):
           checkpoints.save(manager, trainer.state, progress)
           saved = progress
         if writes and time.monotonic() - drawn > _DRAW_SECONDS:
-          plot_curves(records, curves, config=config)
+          plot_curves(records, workdir / 'curves.png', config=config)
           drawn = time.monotonic()
-        bar.line(epoch_line(record, epochs))
+        bar.line(epoch_line(record, training.epochs))
       if progress != saved:
         checkpoints.save(manager, trainer.state, progress)
 
-  if writes and records:
-    plot_curves(records, curves, config=config)
-  if writes and progress.epoch < epochs:
-    print(f'stopped and saved in {workdir}; resume it to go on')
-  elif writes and records:
-    print_result(min(records, key=lambda r: rank(r, choose_on)), config)
-  if writes and stop.signal == signal.SIGINT:
-    raise KeyboardInterrupt
+  if writes:
+    _finish(config, workdir, progress, records)
+    if stop.signal == signal.SIGINT:
+      raise KeyboardInterrupt
   return records
+
+
+def _make_trainer(
+  config: Config, skeleton: Skeleton, dataset: Dataset
+) -> Trainer:
+  """Makes the Trainer of the training poses, with a fresh state."""
+  train = dataset.train
+  assert train is not None
+  check_poses(config.training, config.augmentation, train)
+  if config.data.image_aligned:
+    train = image_aligned(train, skeleton)
+  arrays = batch_arrays(train, config.augmentation)
+  return Trainer(config, skeleton, arrays, train.camera_list)
+
+
+def _record(
+  training: TrainingConfig,
+  dataset: Dataset,
+  trainer: Trainer,
+  progress: Progress,
+  score: Score,
+) -> dict[str, Any]:
+  """Makes the record of an epoch that has ended, with its scores."""
+  result = score(trainer.state.scored, dataset.test)
+  if dataset.val is not None:
+    val = score(trainer.state.scored, dataset.val)
+    result['val_mpjpe'] = val['mpjpe']
+  poses = trainer.steps * training.batch_size * training.num_seeds
+  return {
+    'epoch': progress.epoch + 1,
+    'train_loss': progress.loss_sum / trainer.steps,
+    'seconds': progress.seconds,
+    'poses_per_second': poses / progress.seconds,
+    'devices': _devices(trainer),
+  } | result
+
+
+def _finish(
+  config: Config,
+  workdir: pathlib.Path,
+  progress: Progress,
+  records: list[dict[str, Any]],
+) -> None:
+  """Draws the curves and prints the best scores, or how to go on."""
+  if records:
+    plot_curves(records, workdir / 'curves.png', config=config)
+  if progress.epoch < config.training.epochs:
+    print(f'stopped and saved in {workdir}; resume it to go on')
+  elif records:
+    choose_on = config.evaluation.choose_on
+    best = min(records, key=lambda record: rank(record, choose_on))
+    print_result(best, config.data, config.model)
 
 
 def epoch_line(record: dict[str, Any], epochs: int) -> str:
@@ -173,9 +196,10 @@ def _restore(
   Returns:
     How far the run has come, and its records.
   """
-  state, progress = trainer.state, Progress()
+  progress = Progress()
   if checkpoints.exist(workdir):
-    state, progress = checkpoints.restore_state(workdir, state)
+    state, progress = checkpoints.restore_state(workdir, trainer.state)
+    trainer.place(state)
   elif folder.holds_run(workdir) and (
     len(folder.read_log(workdir))
     > config_lib.load(workdir / 'config.json').training.checkpoint_epochs
@@ -194,18 +218,18 @@ def _restore(
       ' data'
     )
   records = folder.read_records(workdir, progress.epoch)
-  trainer.place(state)
   return dataclasses.replace(progress, epoch_steps=trainer.steps), records
 
 
 def _progress_bar(
-  config: Config, trainer: Trainer, progress: Progress, *, shown: bool
+  training: TrainingConfig, trainer: Trainer, progress: Progress, *, shown: bool
 ) -> ProgressBar:
   done = trainer.steps * progress.epoch
   if progress.chunks:
     done += int(trainer.bounds[progress.chunks - 1])
-  total = trainer.steps * config.training.epochs
-  return ProgressBar(total, done, _poses_a_step(config), shown=shown)
+  total = trainer.steps * training.epochs
+  poses_a_step = training.batch_size * training.num_seeds
+  return ProgressBar(total, done, poses_a_step, shown=shown)
 
 
 def _describe(
@@ -238,8 +262,7 @@ def _describe(
     f' {training.batch_size} poses an epoch{dropped}; learning rate'
     f' {peak_rate(training):.2g}{seeds}'
   )
-  arrays = batch_arrays(train, config.augmentation)
-  megabytes = sum(array.nbytes for array in arrays.values()) / 1e6
+  megabytes = trainer.poses_bytes / 1e6
   where = 'on each device' if trainer.resident else 'streamed from the host'
   lines.append(f'training poses: {megabytes:,.0f} MB, {where}')
   if progress.epoch == training.epochs:
@@ -253,25 +276,11 @@ def _devices(trainer: Trainer) -> str:
   return f'{jax.device_count()} {trainer.mesh.devices[0].device_kind}'
 
 
-def _poses_a_step(config: Config) -> int:
-  return config.training.batch_size * config.training.num_seeds
-
-
 def _is_due(
-  progress: Progress, records: list[dict[str, Any]], config: Config
+  config: Config, progress: Progress, records: list[dict[str, Any]]
 ) -> bool:
   """Tells whether the epoch that has ended gets a checkpoint."""
   choose_on = config.evaluation.choose_on
   scores = [rank(record, choose_on) for record in records]
   best = choose_on != 'last' and progress.score == min(scores)
   return best or progress.epoch % config.training.checkpoint_epochs == 0
-
-
-def _check_finite(state: TrainState, progress: Progress) -> None:
-  """Raises a UserError before a state that is not finite is saved."""
-  finite = jax.tree.map(lambda x: bool(np.isfinite(x).all()), state.variables)
-  if not all(jax.tree.leaves(jax.device_get(finite))):
-    raise UserError(
-      f'parameters are not finite in epoch {progress.epoch + 1}, after step'
-      f' {state.num_steps} of the run; {ADVICE}'
-    )

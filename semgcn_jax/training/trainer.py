@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,11 +26,11 @@ from semgcn_jax.training.step import (
   make_train_chunk,
 )
 
-ADVICE = 'earlier checkpoints are kept: lower `lr`, or look into the data'
+_ADVICE = 'earlier checkpoints are kept: lower `lr`, or look into the data'
 
 
 class Trainer:
-  """Trains a state on poses, with all devices of this process.
+  """Trains a state on poses, on the devices of this process.
 
   Attributes:
     mesh: The devices.
@@ -39,7 +40,8 @@ class Trainer:
     feed: Gives the devices the poses of a chunk, see `feeding`.
     epoch_order: Shuffles an epoch, see `step.make_epoch_order`.
     train_chunk: Takes the steps of a chunk, see `step.make_train_chunk`.
-    state: The state, fresh and on the host until `place` is called.
+    poses_bytes: The size of the training poses.
+    state: The state, on the devices.
   """
 
   def __init__(
@@ -51,7 +53,7 @@ class Trainer:
     *,
     devices: Sequence[Any] | None = None,
   ):
-    """Prepares training; nothing is compiled yet.
+    """Prepares training with a fresh state; the step is not compiled yet.
 
     Args:
       config: The config of the run.
@@ -67,6 +69,7 @@ class Trainer:
     self.resident = not processes.any_process(
       not is_resident(arrays, training, self.mesh)
     )
+    self.poses_bytes = sum(array.nbytes for array in arrays.values())
     self.feed = make_feed(arrays, self.mesh, AXIS, resident=self.resident)
     self.epoch_order = make_epoch_order(
       num_poses, training.batch_size, self.bounds, self.mesh
@@ -74,11 +77,11 @@ class Trainer:
     self.train_chunk = make_train_chunk(
       config, skeleton, self.mesh, cameras, resident=self.resident
     )
-    self.state: TrainState = create_train_state(config, skeleton, self.steps)
+    self.place(create_train_state(config, skeleton, self.steps))
 
   def place(self, state: TrainState) -> None:
     """Puts a state on the devices, to train on from there."""
-    self.state = jax.device_put(
+    self.state: TrainState = jax.device_put(
       state, NamedSharding(self.mesh, PartitionSpec())
     )
 
@@ -93,11 +96,12 @@ class Trainer:
       stop: The request to stop, which is looked at after each chunk.
 
     Returns:
-      How far the run has come then.
+      How far the run has come then, with the seconds that it took.
 
     Raises:
-      UserError: The loss is not finite.
+      UserError: The loss or a parameter is not finite.
     """
+    began = time.monotonic()
 
     def count(losses, start):
       """Looks at the losses of a chunk, while the devices do the next one."""
@@ -109,7 +113,7 @@ class Trainer:
       if len(bad):
         raise UserError(
           f'the loss is {losses[bad[0]]} in epoch {progress.epoch + 1}, step'
-          f' {start + bad[0] + 1}; {ADVICE}'
+          f' {start + bad[0] + 1}; {_ADVICE}'
         )
       progress = dataclasses.replace(
         progress,
@@ -132,8 +136,22 @@ class Trainer:
       waiting = losses, start
       assert order is not None  # Only the last `following` is.
       start += order.shape[-2]
-      if processes.any_process(stop.signal is not None):
+      if stop.anywhere():
         break
     if waiting is not None:
       count(*waiting)
-    return progress
+    self._check_finite(progress.epoch)
+    return dataclasses.replace(
+      progress, seconds=progress.seconds + time.monotonic() - began
+    )
+
+  def _check_finite(self, epoch: int) -> None:
+    """Raises a UserError before a state that is not finite is saved."""
+    finite = jax.tree.map(
+      lambda x: bool(np.isfinite(x).all()), self.state.variables
+    )
+    if not all(jax.tree.leaves(jax.device_get(finite))):
+      raise UserError(
+        f'parameters are not finite in epoch {epoch + 1}, after step'
+        f' {self.state.num_steps} of the run; {_ADVICE}'
+      )

@@ -134,6 +134,15 @@ def test_bad_flags(flag, message, tmp_path):
   assert not (tmp_path / 'run').exists()
 
 
+def test_an_empty_workdir_is_refused():
+  fails('train', '--workdir=', status=2, message='--workdir: is empty')
+
+
+def test_help_names_the_presets():
+  _, out, _ = run('train', '--help')
+  assert 'One of synthetic, h36m, h36m_sh' in out
+
+
 def test_bad_data(tmp_path):
   path, workdir = tmp_path / 'data_3d_h36m.npz', tmp_path / 'run'
 

@@ -137,7 +137,8 @@ def test_a_prefix_and_old_fields_are_understood(tmp_path):
   settings, state = write(path, change=change)
   ours, progress = torch_states.import_checkpoint(
     torch_files.read(path),
-    settings,
+    settings.model,
+    settings.evaluation.choose_on,
     fresh_state(settings),
   )
   assert progress.mpjpe == 40.5
@@ -179,7 +180,8 @@ def test_files_of_python_2(tmp_path):
   assert b'U\x05epoch' in path.read_bytes()
   ours, _ = torch_states.import_checkpoint(
     torch_files.read(path),
-    settings,
+    settings.model,
+    settings.evaluation.choose_on,
     fresh_state(settings),
   )
   same(ours.variables, state.variables)
@@ -203,7 +205,10 @@ def test_without_an_optimizer_adam_starts_afresh(tmp_path):
   settings, state = write(path, change=lambda c: c.pop('optimizer'))
   fresh = fresh_state(settings)
   ours, _ = torch_states.import_checkpoint(
-    torch_files.read(path), settings, fresh
+    torch_files.read(path),
+    settings.model,
+    settings.evaluation.choose_on,
+    fresh,
   )
   same(ours.params, state.params)
   counts = [int(x) for x in jax.tree.leaves(ours.opt_state) if x.ndim == 0]
@@ -437,7 +442,10 @@ def test_the_published_full_size_checkpoint(shared):
   settings = presets.preset('cmu', **infer_model(checkpoint['state_dict']))
   assert settings == presets.preset('cmu')
   state, progress = torch_states.import_checkpoint(
-    checkpoint, settings, fresh_state(settings)
+    checkpoint,
+    settings.model,
+    settings.evaluation.choose_on,
+    fresh_state(settings),
   )
   assert progress.epoch == 30 and state.step == 11_820
   expected = np.load(parity / 'ckpt_semgcn_nonlocal_cmu_predictions.npz')

@@ -12,7 +12,7 @@ from semgcn_jax.data import datasets
 from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.lifting import folding, predictor
 from semgcn_jax.models.build import build
-from semgcn_jax.models.predict import predict
+from semgcn_jax.models.root_relative import predict
 from semgcn_jax.skeleton import H36M
 
 SIZES = {'hid_dim': 16, 'num_layers': 1}

@@ -14,7 +14,7 @@ from detections import (
   write,
 )
 
-from semgcn_jax.data import keypoint_files
+from semgcn_jax.data import detector_formats
 from semgcn_jax.errors import UserError
 from semgcn_jax.joint_sets import JOINT_SETS
 
@@ -23,7 +23,7 @@ from semgcn_jax.joint_sets import JOINT_SETS
 def test_every_form_of_one_file(tmp_path, form):
   person = people(12, 17)
   path = write(tmp_path / 'a.json', form(person))
-  view = keypoint_files.read_view([path])
+  view = detector_formats.read_view([path])
   assert view.dtype == np.float32
   np.testing.assert_allclose(view, coco(person), rtol=1e-5)
 
@@ -34,7 +34,7 @@ def test_a_file_per_frame(tmp_path):
     write(tmp_path / f'walk2_{i:012d}_keypoints.json', openpose(p[None]))
     for i, p in enumerate(person)
   ]
-  view = keypoint_files.read_view(files)
+  view = detector_formats.read_view(files)
   np.testing.assert_allclose(view[:, 0], person[:, 8], rtol=1e-5)
   np.testing.assert_allclose(view[:, 8], person[:, 1], rtol=1e-5)
   np.testing.assert_allclose(view[:, 15], person[:, 4], rtol=1e-5)
@@ -45,7 +45,7 @@ def test_a_file_per_frame(tmp_path):
     write(tmp_path / f'{i}.json', frame['instances'])
     for i, frame in enumerate(frames)
   ]
-  view = keypoint_files.read_view(files)
+  view = detector_formats.read_view(files)
   np.testing.assert_allclose(view, coco(people(5, 17)), rtol=1e-5)
 
 
@@ -55,7 +55,7 @@ def test_the_surest_person_is_taken(tmp_path):
   for i in range(3):
     both = np.stack([other[i], person[i]])
     write(tmp_path / f'{i}.json', openpose(both))
-  view = keypoint_files.read_view(sorted(tmp_path.iterdir()))
+  view = detector_formats.read_view(sorted(tmp_path.iterdir()))
   np.testing.assert_allclose(view[:, 0], person[:, 8], rtol=1e-5)
 
 
@@ -68,7 +68,7 @@ def test_missing_joints_and_frames_are_interpolated(tmp_path):
   entries[7] = openpose(person[:0])
   for i, entry in enumerate(entries):
     write(tmp_path / f'{i}.json', entry)
-  view = keypoint_files.read_view(sorted(tmp_path.iterdir()))
+  view = detector_formats.read_view(sorted(tmp_path.iterdir()))
   wrist = person[:, 4]
   third = (wrist[6, :2] - wrist[3, :2]) / 3
   np.testing.assert_allclose(view[4, 15, :2], wrist[3, :2] + third, rtol=1e-5)
@@ -90,7 +90,7 @@ def test_frames_count_from_0_or_1(tmp_path, first):
   entries = as_coco(person)
   for entry, frame in zip(entries, kept, strict=False):
     entry['image_id'] = frame + first
-  view = keypoint_files.read_view([write(tmp_path / 'a.json', entries)])
+  view = detector_formats.read_view([write(tmp_path / 'a.json', entries)])
   assert len(view) == 29
   np.testing.assert_allclose(view[5], coco(person)[3], rtol=1e-5)
 
@@ -102,7 +102,7 @@ def test_frames_without_a_person_count(tmp_path):
   for i in range(10):
     entry = openpose(person[i][None] if 2 <= i < 8 else person[:0])
     files.append(write(tmp_path / f'v_{i:012d}_keypoints.json', entry))
-  view = keypoint_files.read_view(files)
+  view = detector_formats.read_view(files)
   assert len(view) == 10
   np.testing.assert_allclose(view[2:8, 0], person[2:8, 8], rtol=1e-5)
   np.testing.assert_array_equal(view[1, 0, :2], view[2, 0, :2])
@@ -110,16 +110,16 @@ def test_frames_without_a_person_count(tmp_path):
     frames = as_mmpose(people(6, 17))['instance_info']
     frames = [{**f, 'frame_id': i + first} for i, f in enumerate(frames)]
     frames[0]['instances'] = frames[5]['instances'] = []
-    view = keypoint_files.read_view([write(tmp_path / 'a.json', frames)])
+    view = detector_formats.read_view([write(tmp_path / 'a.json', frames)])
     assert len(view) == 6
     np.testing.assert_allclose(view[1], coco(people(6, 17))[1], rtol=1e-5)
   annotations = as_annotations(people(6, 17))
   del annotations['annotations'][0]
   annotations['annotations'].append({'image_id': 100, 'iscrowd': 1})
-  view = keypoint_files.read_view([write(tmp_path / 'a.json', annotations)])
+  view = detector_formats.read_view([write(tmp_path / 'a.json', annotations)])
   assert len(view) == 6
   # AlphaPose says nothing of frame 0, but counts from it.
-  view = keypoint_files.read_view(
+  view = detector_formats.read_view(
     [write(tmp_path / 'a.json', as_alphapose(people(6, 17))[1:])]
   )
   assert len(view) == 6
@@ -131,7 +131,7 @@ def test_bad_detections(tmp_path):
   def fails(content, match, joint_set=''):
     write(path, content)
     with pytest.raises(UserError, match=match) as caught:
-      keypoint_files.read_view([path], joint_set)
+      detector_formats.read_view([path], joint_set)
     assert 'Walk.0.json' in str(caught.value)
 
   good = as_coco(people(4, 17))
@@ -163,7 +163,7 @@ def test_bad_detections(tmp_path):
   fails(as_coco(missing), 'LWrist is not detected in any frame')
   path.write_text(json.dumps(good)[:-40])
   with pytest.raises(UserError, match='cut off, or not keypoints'):
-    keypoint_files.read_view([path])
+    detector_formats.read_view([path])
 
 
 @pytest.mark.parametrize('name', ['mpii', 'halpe_26', 'h36m_17', 'openpose_18'])
@@ -171,9 +171,9 @@ def test_joint_sets_by_name_and_number(tmp_path, name):
   size = JOINT_SETS[name].num_joints
   person = people(3, size)
   path = write(tmp_path / 'a.json', as_coco(person))
-  view = keypoint_files.read_view([path], name)
+  view = detector_formats.read_view([path], name)
   for joint, sources in enumerate(JOINT_SETS[name].sources):
     expected = person[:, list(sources)].mean(axis=1)
     np.testing.assert_allclose(view[:, joint], expected, rtol=1e-5)
   if name != 'h36m_17':  # Whose number is that of COCO.
-    np.testing.assert_array_equal(keypoint_files.read_view([path]), view)
+    np.testing.assert_array_equal(detector_formats.read_view([path]), view)

@@ -9,7 +9,7 @@ from absl import flags
 
 from semgcn_jax.config import RENAMED, Config, fields_by_group
 from semgcn_jax.errors import UserError
-from semgcn_jax.presets import preset
+from semgcn_jax.presets import PRESETS, preset
 
 _DEFINE = {
   bool: flags.DEFINE_bool,
@@ -35,7 +35,8 @@ def define_config_flags(values: flags.FlagValues, *names: str) -> None:
 
 def _help(field: dataclasses.Field) -> str:
   """Makes the help of a setting, which ends with its choices."""
-  choices = [choice for choice in field.metadata['choices'] if choice]
+  choices = PRESETS if field.name == 'preset' else field.metadata['choices']
+  choices = [choice for choice in choices if choice]
   return field.metadata['help'] + (
     f' One of {", ".join(choices)}.' if choices else ''
   )
@@ -185,7 +186,8 @@ def format_help(
       lines += ['', f'{title}:']
     for name, default in entries:
       lines.append(f'  {_spelled(values[name], default)}')
-      lines.append(f'      {values[name].help}')
+      # absl begins the help of an enum by its choices, which the help says.
+      lines.append(f'      {values[name].help.split(">: ")[-1]}')
   return '\n'.join(lines)
 
 
