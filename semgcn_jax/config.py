@@ -88,7 +88,8 @@ def _check(field: dataclasses.Field, value: Any) -> None:
   if within is not None and not within.contains(value):
     raise SettingError(f'`{field.name}={value}`: must be {within.text}')
   if field.metadata['choices']:
-    choose(field.name, value, dict.fromkeys(field.metadata['choices']))
+    for word in value if kind is tuple else (value,):
+      choose(field.name, word, dict.fromkeys(field.metadata['choices']))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,6 +159,33 @@ class ModelConfig(_Group):
     'Refine what the model lifts, by a pose grammar.',
     choices=('', 'pose_grammar'),
   )
+  input_joints: tuple[str, ...] = _field(
+    (),
+    'Lift the keypoints of these joint sets, seen by any camera; if empty, the'
+    " 2D of the dataset's own cameras.",
+    choices=(
+      *('h36m', 'coco', 'mpii', 'body_25', 'openpose_18', 'halpe_26'),
+      'mediapipe',
+    ),
+  )
+  input_coordinates: str = _field(
+    'ray',
+    'With --input_joints, turn and scale the 2D to the person (ray), or leave'
+    ' it on the screen.',
+    choices=('ray', 'screen'),
+  )
+  input_confidence: bool = _field(
+    True, 'With --input_joints, show the network how sure the detector is.'
+  )
+  input_fov: float = _field(
+    55.0,
+    "With --input_joints, assume this field of view of an image's longer side,"
+    ' in degrees, where it is not known.',
+    Range('from 10 to 150', lambda x: 10 <= x <= 150),
+  )
+  expected_error: bool = _field(
+    False, 'Let the network also predict the error of each joint.'
+  )
   init_from: str = _field(
     '', 'Start with the weights of the run in this folder; needs --refine.'
   )
@@ -184,6 +212,13 @@ class ModelConfig(_Group):
       )
     if self.freeze_init and not self.init_from:
       raise SettingError('`freeze_init`: needs `init_from`')
+    if self.input_joints and self.refine:
+      raise SettingError('`input_joints`: cannot be combined with `refine`')
+
+  @property
+  def input_channels(self) -> int:
+    """The number of channels of the network's input, see filming/inputs.py."""
+    return 8 + len(self.input_joints) if self.input_joints else 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -338,6 +373,112 @@ class AugmentationConfig(_Group):
 
 
 @dataclasses.dataclass(frozen=True)
+class FilmingConfig(_Group):
+  """The random bodies, cameras and detectors that `input_joints` trains on."""
+
+  body_scale: float = _field(
+    0.05, 'Make bodies taller or shorter by up to this share.', _up_to(1)
+  )
+  bone_scale: float = _field(
+    0.05, 'Make each bone longer or shorter by up to this share.', _up_to(1)
+  )
+  limb_turn: float = _field(
+    10.0,
+    'Turn limbs and head at each joint, in half of the poses, by angles of this'
+    ' standard deviation in degrees.',
+    _up_to(90),
+  )
+  film_tilt: float = _field(
+    6.0,
+    'Let cameras look down by this many degrees, on average.',
+    Range('from -60 to 60', lambda x: -60 <= x <= 60),
+  )
+  film_pitch: float = _field(
+    14.0,
+    'Let them look up and down from there, with this standard deviation in'
+    ' degrees.',
+    _up_to(60),
+  )
+  film_roll: float = _field(
+    4.0, 'Roll cameras, with this standard deviation in degrees.', _up_to(60)
+  )
+  film_fov_low: float = _field(
+    30.0,
+    'Give the longer side of an image at least this field of view, in degrees.',
+    Range('from 5 to 150', lambda x: 5 <= x <= 150),
+  )
+  film_fov_high: float = _field(
+    85.0,
+    'Give it at most this field of view.',
+    Range('from 5 to 150', lambda x: 5 <= x <= 150),
+  )
+  film_aspect: float = _field(
+    1.8,
+    'Let one side of an image be up to so many times as long as the other.',
+    Range('from 1 to 10', lambda x: 1 <= x <= 10),
+  )
+  film_size_low: float = _field(
+    0.35, 'Let a person fill at least this share of the image.', _up_to(1)
+  )
+  film_size_high: float = _field(
+    1.0, 'Let a person fill at most this share of the image.', _up_to(1)
+  )
+  film_crop: float = _field(
+    0.1, 'Let this share of the images cut a person off.', _up_to(1)
+  )
+  film_off_axis: float = _field(
+    0.1,
+    'Let this share of the images be cut from larger ones, so that their middle'
+    ' is not the optical axis.',
+    _up_to(1),
+  )
+  known_focal: float = _field(
+    0.25, 'Tell the network the focal length of this share.', _up_to(1)
+  )
+  mark_offset: float = _field(
+    0.018,
+    'Mark points beside the joints, by offsets of this standard deviation along'
+    ' each axis, in metres.',
+    _up_to(0.2),
+  )
+  clean: float = _field(
+    0.25, 'Find the points of this share of the poses exactly.', _up_to(1)
+  )
+  detector_noise: float = _field(
+    0.015,
+    'Add noise of this standard deviation along each axis to the points, as a'
+    ' share of the size of the person in the image.',
+    _up_to(0.2),
+  )
+  outliers: float = _field(
+    0.02, 'Let this share of the points be six times as far off.', _up_to(1)
+  )
+  swaps: float = _field(
+    0.01, 'Exchange left and right of this share of the pairs.', _up_to(1)
+  )
+  gaps: float = _field(0.03, 'Do not find this share of the points.', _up_to(1))
+  limb_gaps: float = _field(
+    0.1, 'Do not find one limb, or the face, of this share.', _up_to(1)
+  )
+  lower_gaps: float = _field(
+    0.05,
+    'Find neither hips, knees nor ankles of this share of the poses.',
+    _up_to(1),
+  )
+
+  def __post_init__(self):
+    super().__post_init__()
+    for low, high in (
+      ('film_fov_low', 'film_fov_high'),
+      ('film_size_low', 'film_size_high'),
+    ):
+      if getattr(self, low) > getattr(self, high):
+        raise SettingError(f'`{low}={getattr(self, low)}`: is above `{high}`')
+    if self.film_size_low <= 0:
+      raise SettingError('`film_size_low=0`: must be above 0')
+
+
+@dataclasses.dataclass(frozen=True)
 class EvaluationConfig(_Group):
   """The way of scoring poses, and of choosing the best epoch."""
 
@@ -371,12 +512,13 @@ class Config(_Group):
     'released',
     'Train as the authors released it, or by the best recipe; brings its'
     ' settings along (docs/recipe.md).',
-    choices=('released', 'best'),
+    choices=('released', 'best', 'wild'),
   )
   data: DataConfig = DataConfig()
   model: ModelConfig = ModelConfig()
   training: TrainingConfig = TrainingConfig()
   augmentation: AugmentationConfig = AugmentationConfig()
+  filming: FilmingConfig = FilmingConfig()
   evaluation: EvaluationConfig = EvaluationConfig()
 
   def __post_init__(self):
@@ -386,8 +528,26 @@ class Config(_Group):
         '`freeze_init`: `weight_decay` would still change the weights; use'
         ' `weight_decay=0`'
       )
+    if self.model.input_joints:
+      self._check_filming()
     if self.evaluation.choose_on == 'val' and not self.data.val_subjects:
       raise SettingError('`choose_on=val`: needs `val_subjects`')
+
+  def _check_filming(self) -> None:
+    """Raises a SettingError for what filmed poses cannot be combined with."""
+    taken = {
+      'skeleton': self.data.skeleton != 'h36m',
+      'keypoints': self.data.keypoints != 'gt',
+      'noise': self.augmentation.noise,
+      'missing': self.augmentation.missing,
+      'flip_test': self.evaluation.flip_test,
+      'scale_calibration': self.calibrates,
+    } | dict.fromkeys(self.augmentation.virtual_cameras, True)
+    for name, is_set in taken.items():
+      if is_set:
+        raise SettingError(
+          f'`{name}`: cannot be combined with `input_joints`; leave it out'
+        )
 
   @property
   def calibrates(self) -> bool:
@@ -430,6 +590,7 @@ GROUPS = {
   'model': 'Model',
   'training': 'Training',
   'augmentation': 'Augmentation of the training poses',
+  'filming': 'Random bodies, cameras and detectors, with --input_joints',
   'evaluation': 'Evaluation',
 }
 

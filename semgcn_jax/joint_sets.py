@@ -14,20 +14,25 @@ class JointSet:
   """The places of Human3.6M's 16 joints among the joints of another set.
 
   Attributes:
-    num_joints: The number of joints of the set.
+    names: The names of the joints of the set.
     sources: For each joint of `H36M`, the indices of the joints whose mean
       stands for it.
   """
 
-  num_joints: int
+  names: tuple[str, ...]
   sources: tuple[tuple[int, ...], ...]
+
+  @property
+  def num_joints(self) -> int:
+    """The number of joints of the set."""
+    return len(self.names)
 
 
 def _named(joints: str, sources: dict[str, str]) -> JointSet:
   """Makes a set from its joints' names, and those for each joint of `H36M`."""
   names = joints.split()
   return JointSet(
-    num_joints=len(names),
+    names=tuple(names),
     sources=tuple(
       tuple(names.index(name) for name in sources[joint].split())
       for joint in H36M.joints
@@ -37,7 +42,10 @@ def _named(joints: str, sources: dict[str, str]) -> JointSet:
 
 def _indexed(num_joints: int, indices: Sequence[int]) -> JointSet:
   """Makes a set that has each joint of `H36M` itself, at these indices."""
-  return JointSet(num_joints, tuple((index,) for index in indices))
+  names = [f'joint {index}' for index in range(num_joints)]
+  for index, joint in zip(indices, H36M.joints, strict=True):
+    names[index] = joint
+  return JointSet(tuple(names), tuple((index,) for index in indices))
 
 
 # The joints of the limbs have the same names in every set; the trunk's do not.
@@ -49,6 +57,14 @@ _LIMBS = {
 _COCO = """nose left_eye right_eye left_ear right_ear left_shoulder
   right_shoulder left_elbow right_elbow left_wrist right_wrist left_hip
   right_hip left_knee right_knee left_ankle right_ankle"""
+# COCO has neither the trunk nor the top of the head: the mean of hips and
+# shoulders stands for the spine, that of eyes and ears for the head.
+_COCO_TRUNK = {
+  'Pelvis': 'left_hip right_hip',
+  'Spine': 'left_hip right_hip left_shoulder right_shoulder',
+  'Thorax': 'left_shoulder right_shoulder',
+  'Head': 'left_eye right_eye left_ear right_ear',
+}
 
 JOINT_SETS = {
   # The original recordings. Joint 14, Neck/Nose, is among those left out.
@@ -60,18 +76,7 @@ JOINT_SETS = {
     17, (0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 14, 15, 16)
   ),
   'h36m': _indexed(16, range(16)),
-  # COCO has neither the trunk nor the top of the head: the mean of hips and
-  # shoulders stands for the spine, that of eyes and ears for the head.
-  'coco': _named(
-    _COCO,
-    _LIMBS
-    | {
-      'Pelvis': 'left_hip right_hip',
-      'Spine': 'left_hip right_hip left_shoulder right_shoulder',
-      'Thorax': 'left_shoulder right_shoulder',
-      'Head': 'left_eye right_eye left_ear right_ear',
-    },
-  ),
+  'coco': _named(_COCO, _LIMBS | _COCO_TRUNK),
   # MPII has its thorax where Human3.6M has the spine, and its upper neck where
   # Human3.6M has the thorax.
   'mpii': _named(
@@ -119,6 +124,16 @@ JOINT_SETS = {
     right_small_toe left_heel right_heel""",
     _LIMBS
     | {'Pelvis': 'hip', 'Spine': 'hip neck', 'Thorax': 'neck', 'Head': 'head'},
+  ),
+  # The landmarks of MediaPipe's pose detector.
+  'mediapipe': _named(
+    """nose left_eye_inner left_eye left_eye_outer right_eye_inner right_eye
+    right_eye_outer left_ear right_ear mouth_left mouth_right left_shoulder
+    right_shoulder left_elbow right_elbow left_wrist right_wrist left_pinky
+    right_pinky left_index right_index left_thumb right_thumb left_hip
+    right_hip left_knee right_knee left_ankle right_ankle left_heel right_heel
+    left_foot_index right_foot_index""",
+    _LIMBS | _COCO_TRUNK,
   ),
 }
 

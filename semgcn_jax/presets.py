@@ -24,6 +24,22 @@ RECIPES: dict[str, dict[str, Any]] = {
     'virtual_turn': 180.0,
     'choose_on': 'last',
   },
+  # Any camera and any detector; see docs/wild.md.
+  'wild': {
+    'input_joints': (
+      *('h36m', 'coco', 'mpii', 'body_25', 'openpose_18', 'halpe_26'),
+      'mediapipe',
+    ),
+    'expected_error': True,
+    'lr': 5e-3,
+    'lr_batch': 1024,
+    'lr_schedule': 'cosine',
+    'warmup_epochs': 4.0,
+    'loss': 'distance',
+    'averaging': 0.999,
+    'flip': True,
+    'choose_on': 'last',
+  },
 }
 
 _H36M = {'dataset': 'h36m', 'batch_size': 64, 'epochs': 30}
@@ -50,6 +66,13 @@ PRESETS: dict[str, dict[str, Any]] = {
     'recipe': 'best',
     'batch_size': 256,
     'epochs': 50,
+  },
+  'cmu_wild': {
+    'dataset': 'cmu',
+    'recipe': 'wild',
+    'batch_size': 1024,
+    'epochs': 200,
+    'test_downsample': 4,
   },
 }
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from semgcn_jax.cameras import h36m_cameras
-from semgcn_jax.config import AugmentationConfig, Config, TrainingConfig
+from semgcn_jax.config import Config, TrainingConfig
 from semgcn_jax.lifting.predictor import make_predictor, split
 from semgcn_jax.models.build import build
 from semgcn_jax.models.precision import matmul_precision
@@ -152,7 +152,7 @@ def measure_training(
   trainer = Trainer(
     config.replace(device_data='resident'),
     skeleton,
-    random_arrays(config.augmentation, skeleton, num_poses),
+    random_arrays(config, skeleton, num_poses),
     CAMERAS,
     devices=jax.local_devices()[:devices],
   )
@@ -240,7 +240,7 @@ def measure_epoch(config: Config, skeleton: Skeleton, num_poses: int) -> str:
   """
   before = _host_gigabytes()
   training = config.training
-  arrays = random_arrays(config.augmentation, skeleton, num_poses)
+  arrays = random_arrays(config, skeleton, num_poses)
   trainer = Trainer(config, skeleton, arrays, CAMERAS)
   steps, batch_size = trainer.steps, training.batch_size
   quiet = ProgressBar(2 * steps, 0, batch_size, shown=False)
@@ -264,12 +264,12 @@ def _host_gigabytes() -> float:
 
 
 def random_arrays(
-  config: AugmentationConfig, skeleton: Skeleton, num_poses: int
+  config: Config, skeleton: Skeleton, num_poses: int
 ) -> dict[str, np.ndarray]:
   """Makes arrays of random poses, like those of `augmentation.batch_arrays`.
 
   Args:
-    config: The augmentation; for virtual cameras it needs two more arrays.
+    config: The config, whose augmentation says which arrays there are.
     skeleton: The skeleton of the poses.
     num_poses: The number of poses.
   """
@@ -279,10 +279,12 @@ def random_arrays(
     'inputs': rng.standard_normal((*joints, 2), np.float32),
     'targets': rng.standard_normal((*joints, 3), np.float32),
   }
-  if config.virtual_cameras:
+  if config.augmentation.virtual_cameras:
     arrays['roots'] = np.full((num_poses, 3), 5, np.float32)
     arrays['cameras'] = rng.integers(4, size=num_poses, dtype=np.int32)
-  return arrays
+  return (
+    arrays if not config.model.input_joints else {'targets': arrays['targets']}
+  )
 
 
 def _row(

@@ -13,6 +13,7 @@ from semgcn_jax.config import Config
 from semgcn_jax.data.image_aligned import canonical_length, center_inputs
 from semgcn_jax.data.pairs import Pairs
 from semgcn_jax.evaluation import metrics
+from semgcn_jax.filming.film import film_pairs
 from semgcn_jax.models.build import build
 from semgcn_jax.models.root_relative import predict
 from semgcn_jax.skeleton import Skeleton, bone_vectors
@@ -65,6 +66,8 @@ def make_score(
   def score(variables, pairs):
     if config.data.image_aligned:
       pairs = center_inputs(pairs, skeleton)
+    if config.model.input_joints:
+      pairs = film_pairs(pairs, skeleton, config.model, config.filming)
     return evaluate(
       model,
       variables,

@@ -35,9 +35,10 @@ def build(
     norm: Makes the batch norms.
 
   Returns:
-    A module that maps joints `[..., J, 2]` (normalised screen) to
-    `[..., J, 3]` (metres). Its `num_predicted` tells how many joints it
-    predicts.
+    A module that maps joints `[..., J, 2]` (normalised screen), or what
+    `filming.inputs` makes of keypoints, `[..., J, C]`, to `[..., J, 3]`
+    (metres); with `expected_error` to `[..., J, 4]`, see `root_relative`. Its
+    `num_predicted` tells how many joints it predicts.
 
   Raises:
     SettingError: The skeleton lacks what the refinement needs.
@@ -49,6 +50,7 @@ def build(
     'hid_dim': config.hid_dim,
     'num_layers': config.num_layers,
     'dropout': config.dropout,
+    'out_dim': 4 if config.expected_error else 3,
     'norm': norm,
     'dtype': dtype,
   }
@@ -72,7 +74,8 @@ def abstract_variables(
   The variables of R seeds, R > 1, are stacked: `[R, ...]`.
   """
   model = build(config, skeleton)
-  example = jax.ShapeDtypeStruct((1, skeleton.num_joints, 2), jnp.float32)
+  shape = (1, skeleton.num_joints, config.input_channels)
+  example = jax.ShapeDtypeStruct(shape, jnp.float32)
   abstract = jax.eval_shape(model.init, jax.random.PRNGKey(0), example)
   if num_seeds == 1:
     return abstract

@@ -34,4 +34,22 @@ def predict(
     predicted = (predicted + mirror(mirrored, skeleton)) / 2
   else:
     predicted = network(inputs)
-  return predicted - predicted[..., skeleton.root, None, :]
+  return root_relative(predicted, skeleton)
+
+
+def root_relative(predicted: jax.Array, skeleton: Skeleton) -> jax.Array:
+  """Takes the poses of what a network predicts, `[..., J, 3]`, re-rooted."""
+  poses = predicted[..., :3]
+  return poses - poses[..., skeleton.root, None, :]
+
+
+def expected_error(predicted: jax.Array) -> jax.Array:
+  """Takes the error that a network expects of each joint.
+
+  Args:
+    predicted: What a model with `expected_error` predicts, `[..., J, 4]`.
+
+  Returns:
+    The errors, `[..., J]`, metres.
+  """
+  return jax.nn.softplus(predicted[..., 3]) / 10

@@ -3,11 +3,13 @@
 A batch is a dict of arrays: `inputs` `[B, J, 2]` (normalised screen) and
 `targets` `[B, J, 3]` (metres, camera frame, root at the origin); for virtual
 cameras also `roots` `[B, 3]` (metres, camera frame) and `cameras` `[B]`, each
-pose's row of `Lenses`.
+pose's row of `Lenses`. Of poses that are to be filmed (`input_joints`) there
+are only `targets`, upright, until they are.
 """
 
 import dataclasses
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import flax.struct
@@ -16,8 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from semgcn_jax.cameras import Camera, normalize_screen, rotate
-from semgcn_jax.config import AugmentationConfig
+from semgcn_jax.config import AugmentationConfig, Config
 from semgcn_jax.data.pairs import Pairs
+from semgcn_jax.filming.film import film, level_poses
 from semgcn_jax.skeleton import Skeleton, mirror
 
 Array = jax.Array
@@ -26,12 +29,12 @@ Batch = dict[str, Array]
 NOISE_WIDTH = 1000  # The width in pixels of the image that `noise` is for.
 
 
-def batch_arrays(
-  train: Pairs, config: AugmentationConfig
-) -> dict[str, np.ndarray]:
+def batch_arrays(train: Pairs, config: Config) -> dict[str, np.ndarray]:
   """Picks the arrays of all training poses that batches are taken from."""
+  if config.model.input_joints:
+    return {'targets': level_poses(train)}
   names = ['inputs', 'targets']
-  if config.virtual_cameras:
+  if config.augmentation.virtual_cameras:
     names += ['roots', 'cameras']
   return {name: getattr(train, name) for name in names}
 
@@ -150,6 +153,7 @@ def random_flip(rng: Array, batch: Batch, skeleton: Skeleton) -> Batch:
   return batch | {
     name: jnp.where(chosen, mirror(batch[name], skeleton), batch[name])
     for name in ('inputs', 'targets')
+    if name in batch
   }
 
 
@@ -172,6 +176,40 @@ def corrupt(
   )
   inputs = jnp.where(missing, inputs[..., parents, :], inputs)
   return batch | {'inputs': inputs}
+
+
+def make_augment(
+  config: Config, skeleton: Skeleton, cameras: Sequence[Camera]
+) -> Callable[[Array, Batch], Batch]:
+  """Makes the function that varies a batch, given a random key and the batch.
+
+  Args:
+    config: The config of the run.
+    skeleton: The skeleton of the poses.
+    cameras: The cameras of the poses, for virtual ones.
+  """
+  if config.model.input_joints:
+    return functools.partial(film_batch, config=config, skeleton=skeleton)
+  virtual = config.augmentation.virtual_cameras
+  return functools.partial(
+    augment,
+    config=config.augmentation,
+    skeleton=skeleton,
+    lenses=make_lenses(cameras) if virtual else None,
+  )
+
+
+def film_batch(
+  rng: Array, batch: Batch, *, config: Config, skeleton: Skeleton
+) -> Batch:
+  """Films a batch of level poses, of which half are mirrored with `flip`."""
+  flip_rng, film_rng = jax.random.split(rng)
+  if config.augmentation.flip:
+    batch = random_flip(flip_rng, batch, skeleton)
+  inputs, targets = film(
+    film_rng, batch['targets'], skeleton, config.model, config.filming
+  )
+  return {'inputs': inputs, 'targets': targets}
 
 
 def augment(

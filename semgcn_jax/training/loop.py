@@ -131,7 +131,7 @@ def _make_trainer(
   check_poses(config.training, config.augmentation, train)
   if config.data.image_aligned:
     train = image_aligned(train, skeleton)
-  arrays = batch_arrays(train, config.augmentation)
+  arrays = batch_arrays(train, config)
   return Trainer(config, skeleton, arrays, train.camera_list)
 
 

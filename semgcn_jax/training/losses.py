@@ -9,6 +9,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from semgcn_jax.models.root_relative import expected_error, root_relative
 from semgcn_jax.skeleton import Skeleton, bone_vectors
 
 HUBER_METRES = 0.05  # The length at which 'huber' turns linear.
@@ -65,7 +66,8 @@ def pose_loss(
   of the paper are divided by the number of predicted joints.
 
   Args:
-    predicted: The predicted poses, `[..., J, 3]`, metres.
+    predicted: The predicted poses, `[..., J, 3]`, metres; or `[..., J, 4]`
+      with what `root_relative.expected_error` takes, which counts too.
     target: The true poses, `[..., J, 3]`, metres.
     measure: Measures error vectors, `[..., 3]` -> `[...]`.
     bones: Whether bone vectors count too.
@@ -79,13 +81,18 @@ def pose_loss(
   Raises:
     AssertionError: The shapes differ, or have another number of joints.
   """
-  chex.assert_equal_shape([predicted, target])
+  chex.assert_equal_shape([predicted[..., :3], target])
   chex.assert_axis_dimension(target, -2, skeleton.num_joints)
-  errors = predicted - target
+  errors = predicted[..., :3] - target
   share = num_predicted / skeleton.num_joints
   total = jnp.mean(measure(errors)) / share
   if bones:
     of_bones = measure(bone_vectors(errors, skeleton))
     count = errors[..., 0].size * share
     total = total + jnp.sum(of_bones) / count
+  if predicted.shape[-1] == 4:
+    # The least squares of the mean; the poses do not change for it.
+    actual = jax.lax.stop_gradient(distance(root_relative(errors, skeleton)))
+    missed = expected_error(predicted) - actual
+    total = total + jnp.mean(jnp.square(missed))
   return total

@@ -69,7 +69,7 @@ def create_train_state(
     axis_name=AXIS,
     dtype=jnp.bfloat16 if training.precision == 'bfloat16' else None,
   )
-  example = jnp.zeros((1, skeleton.num_joints, 2))
+  example = jnp.zeros((1, skeleton.num_joints, config.model.input_channels))
   tx = make_optimizer(training, epoch_steps)
 
   def create(seed):

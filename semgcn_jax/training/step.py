@@ -14,7 +14,7 @@ from semgcn_jax.config import Config
 from semgcn_jax.models.build import build
 from semgcn_jax.models.precision import matmul_precision
 from semgcn_jax.skeleton import Skeleton
-from semgcn_jax.training.augmentation import Batch, augment, make_lenses
+from semgcn_jax.training.augmentation import Batch, make_augment
 from semgcn_jax.training.losses import LOSSES, pose_loss
 from semgcn_jax.training.state import AXIS, TrainState, pack_state
 
@@ -101,7 +101,7 @@ def make_train_chunk(
     `[N, ...]` or `[D, R, N, ...]`, the order is `[D, R, S, B / D]`, and the
     losses are `[R, S]`.
   """
-  training, augmentation = config.training, config.augmentation
+  training = config.training
   measure, bones = LOSSES[training.loss]
   loss = functools.partial(
     pose_loss,
@@ -112,12 +112,7 @@ def make_train_chunk(
   )
   step_fn = functools.partial(
     train_step,
-    augment_fn=functools.partial(
-      augment,
-      config=augmentation,
-      skeleton=skeleton,
-      lenses=make_lenses(cameras) if augmentation.virtual_cameras else None,
-    ),
+    augment_fn=make_augment(config, skeleton, cameras),
     loss=loss,
     # Whatever the batch size, the average reaches back over as many poses.
     decay=training.averaging ** (training.batch_size / AVERAGING_POSES),

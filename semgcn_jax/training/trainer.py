@@ -62,7 +62,7 @@ class Trainer:
       cameras: Their cameras, for virtual ones.
       devices: The JAX devices to train on; None takes all of this process.
     """
-    training, num_poses = config.training, len(arrays['inputs'])
+    training, num_poses = config.training, len(arrays['targets'])
     self.mesh = Mesh(np.array(devices or jax.local_devices()), (AXIS,))
     self.steps = num_poses // training.batch_size
     self.bounds = chunk_bounds(self.steps, training.chunk_steps)

@@ -10,7 +10,6 @@ import sys
 import jax
 import numpy as np
 import pytest
-from conftest import ROOT
 
 from semgcn_jax import config
 from semgcn_jax.models.build import abstract_variables
@@ -22,6 +21,15 @@ TINY = (
   *('--chunk_steps=16', '--keep_checkpoints=100'),
 )
 
+# The command, with less patience for a process that has died.
+_PROGRAM = """
+import sys
+from semgcn_jax.commands import train
+from semgcn_jax.training import processes
+processes.HEARTBEAT_SECONDS = 10
+sys.exit(train.main())
+"""
+
 
 def start(workdir, *flags, devices=1):
   """A training process with so many simulated devices."""
@@ -29,7 +37,7 @@ def start(workdir, *flags, devices=1):
     'JAX_PLATFORMS': 'cpu',
     'XLA_FLAGS': f'--xla_force_host_platform_device_count={devices}',
   }
-  command = [sys.executable, str(ROOT / 'experiments/train.py')]
+  command = [sys.executable, '-c', _PROGRAM]
   return subprocess.Popen(
     [*command, *TINY, f'--workdir={workdir}', *flags],
     env=env,

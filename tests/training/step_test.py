@@ -20,7 +20,7 @@ from semgcn_jax.training.trainer import Trainer
 def make_trainer(settings, num_devices, dtype=jnp.float32):
   """A Trainer of the settings' poses, its state and poses of another type."""
   train = datasets.load(settings.data, H36M).train
-  arrays = batch_arrays(train, settings.augmentation)
+  arrays = batch_arrays(train, settings)
   arrays = {
     name: array.astype(dtype) if array.dtype == np.float32 else array
     for name, array in arrays.items()
