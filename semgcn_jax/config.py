@@ -376,6 +376,12 @@ class AugmentationConfig(_Group):
 class FilmingConfig(_Group):
   """The random bodies, cameras and detectors that `input_joints` trains on."""
 
+  mix_limbs: float = _field(
+    0.0,
+    'Take limbs from another pose in this share of the poses, the legs and the'
+    ' arms each for themselves.',
+    _up_to(1),
+  )
   body_scale: float = _field(
     0.05, 'Make bodies taller or shorter by up to this share.', _up_to(1)
   )

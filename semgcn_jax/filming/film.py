@@ -90,7 +90,7 @@ def film_pairs(
   """Films pairs once and for all, to score on, always by the same cameras."""
   poses = level_poses(pairs)
   plain = dataclasses.replace(
-    config, body_scale=0.0, bone_scale=0.0, limb_turn=0.0
+    config, mix_limbs=0.0, body_scale=0.0, bone_scale=0.0, limb_turn=0.0
   )
   size = min(_SCORED_POSES, len(poses))
   inputs, targets = [], []

@@ -88,7 +88,7 @@ def film(
   arrays = {name: np.concatenate(part) for name, part in parts.items()}
   try:
     with replacing(output) as temporary, open(temporary, 'wb') as file:
-      np.savez_compressed(file, allow_pickle=False, **arrays)
+      np.savez_compressed(file, **arrays)
   except OSError as error:
     raise SettingError(f'`output={output}`: {error.strerror}') from error
   frames = sum(map(len, parts['frame']))
