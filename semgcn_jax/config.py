@@ -389,7 +389,7 @@ class FilmingConfig(_Group):
     0.05, 'Make each bone longer or shorter by up to this share.', _up_to(1)
   )
   limb_turn: float = _field(
-    10.0,
+    20.0,
     'Turn limbs and head at each joint, in half of the poses, by angles of this'
     ' standard deviation in degrees.',
     _up_to(90),
@@ -448,7 +448,7 @@ class FilmingConfig(_Group):
     _up_to(0.2),
   )
   clean: float = _field(
-    0.25, 'Find the points of this share of the poses exactly.', _up_to(1)
+    0.2, 'Find the points of this share of the poses exactly.', _up_to(1)
   )
   detector_noise: float = _field(
     0.015,
@@ -467,7 +467,7 @@ class FilmingConfig(_Group):
     0.1, 'Do not find one limb, or the face, of this share.', _up_to(1)
   )
   lower_gaps: float = _field(
-    0.05,
+    0.08,
     'Find neither hips, knees nor ankles of this share of the poses.',
     _up_to(1),
   )

@@ -37,6 +37,8 @@ RECIPES: dict[str, dict[str, Any]] = {
     'warmup_epochs': 4.0,
     'loss': 'distance',
     'averaging': 0.999,
+    'norm_poses': 256,
+    'weight_decay': 0.1,
     'flip': True,
     'choose_on': 'last',
   },
