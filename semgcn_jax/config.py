@@ -187,7 +187,9 @@ class ModelConfig(_Group):
     False, 'Let the network also predict the error of each joint.'
   )
   init_from: str = _field(
-    '', 'Start with the weights of the run in this folder; needs --refine.'
+    '',
+    'Start with the weights of the run in this folder, or of this name in the'
+    ' box; needs --refine or --input_joints.',
   )
   freeze_init: bool = _field(
     False, 'Keep the weights of --init_from, and train the refinement alone.'
@@ -205,13 +207,13 @@ class ModelConfig(_Group):
         f'`hid_dim={self.hid_dim}`: must be a multiple of the'
         f' {heads} heads of `conv=gat`'
       )
-    if self.init_from and not self.refine:
+    if self.init_from and not (self.refine or self.input_joints):
       raise SettingError(
-        f'`init_from={self.init_from}`: needs `refine`; a run is continued by'
-        ' `resume`'
+        f'`init_from={self.init_from}`: needs `refine` or `input_joints`; a run'
+        ' is continued by `resume`'
       )
-    if self.freeze_init and not self.init_from:
-      raise SettingError('`freeze_init`: needs `init_from`')
+    if self.freeze_init and not (self.init_from and self.refine):
+      raise SettingError('`freeze_init`: needs `init_from` and `refine`')
     if self.input_joints and self.refine:
       raise SettingError('`input_joints`: cannot be combined with `refine`')
 
@@ -546,7 +548,6 @@ class Config(_Group):
       'keypoints': self.data.keypoints != 'gt',
       'noise': self.augmentation.noise,
       'missing': self.augmentation.missing,
-      'flip_test': self.evaluation.flip_test,
       'scale_calibration': self.calibrates,
     } | dict.fromkeys(self.augmentation.virtual_cameras, True)
     for name, is_set in taken.items():

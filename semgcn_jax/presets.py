@@ -1,8 +1,8 @@
 """Named settings: recipes, presets, and the published sizes of the models."""
 
-import pathlib
 from typing import Any
 
+from semgcn_jax import weights
 from semgcn_jax.config import Config, load
 from semgcn_jax.errors import choose
 
@@ -40,6 +40,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     'norm_poses': 256,
     'weight_decay': 0.1,
     'flip': True,
+    'flip_test': True,
     'choose_on': 'last',
   },
 }
@@ -73,7 +74,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     'dataset': 'cmu',
     'recipe': 'wild',
     'batch_size': 1024,
-    'epochs': 200,
+    'epochs': 943,
     'test_downsample': 4,
   },
 }
@@ -87,7 +88,10 @@ PUBLISHED_SIZES: dict[str, dict[str, Any]] = {
 }
 
 # The settings that `init_from` takes over from the run that it names.
-MODEL_FIELDS = ('model', 'hid_dim', 'num_layers', 'conv', 'non_local')
+MODEL_FIELDS = (
+  *('model', 'hid_dim', 'num_layers', 'conv', 'non_local', 'input_joints'),
+  *('input_coordinates', 'input_confidence', 'input_fov', 'expected_error'),
+)
 
 
 def preset(name: str, **settings: Any) -> Config:
@@ -107,7 +111,8 @@ def preset(name: str, **settings: Any) -> Config:
   if settings.get('val_subjects'):
     fields['choose_on'] = 'val'
   sizes = PUBLISHED_SIZES.get(settings.get('model', ''), {})
-  if settings.get('init_from') and settings.get('refine'):
-    own = load(pathlib.Path(settings['init_from']) / 'config.json').flat()
+  goes_on = settings.get('refine') or (fields | settings).get('input_joints')
+  if settings.get('init_from') and goes_on:
+    own = load(weights.find(settings['init_from']) / 'config.json').flat()
     sizes = {name: own[name] for name in (*MODEL_FIELDS, 'dropout')}
   return Config().replace(preset=name, **fields | sizes | settings)

@@ -11,6 +11,7 @@ from absl import flags
 from semgcn_jax.commands.parsing import (
   config_flags,
   define_cache_flag,
+  define_checkpoint_flag,
   define_config_flags,
   define_which_flags,
 )
@@ -29,9 +30,7 @@ def define_flags(values: flags.FlagValues) -> None:
   )
   define_cache_flag(values)
   define_which_flags(values)
-  flags.DEFINE_string(
-    'checkpoint', None, 'Score the run in this folder.', flag_values=values
-  )
+  define_checkpoint_flag(values, 'Score', default=None)
   flags.DEFINE_enum(
     'weights',
     'averaged',

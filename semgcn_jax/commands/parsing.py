@@ -7,6 +7,7 @@ from typing import Any
 
 from absl import flags
 
+from semgcn_jax import weights
 from semgcn_jax.config import RENAMED, Config, fields_by_group
 from semgcn_jax.errors import UserError
 from semgcn_jax.presets import PRESETS, preset
@@ -103,6 +104,19 @@ def define_process_flags(values: flags.FlagValues) -> None:
     None,
     'Say which of the processes this is, from 0.',
     0,
+    flag_values=values,
+  )
+
+
+def define_checkpoint_flag(
+  values: flags.FlagValues, verb: str, default: str | None
+) -> None:
+  """Defines --checkpoint, the name of weights in the box or a run's folder."""
+  flags.DEFINE_string(
+    'checkpoint',
+    default,
+    f'{verb} the run in this folder, or the weights in the box of this name:'
+    f' {", ".join(weights.names())}. A folder of the same name is ./<name>.',
     flag_values=values,
   )
 

@@ -5,7 +5,10 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from semgcn_jax.commands.parsing import define_which_flags
+from semgcn_jax.commands.parsing import (
+  define_checkpoint_flag,
+  define_which_flags,
+)
 from semgcn_jax.commands.running import run
 from semgcn_jax.paper.learned_graph import show_learned
 
@@ -13,12 +16,7 @@ from semgcn_jax.paper.learned_graph import show_learned
 def define_flags(values: flags.FlagValues) -> None:
   """Defines the flags of the command."""
   define_which_flags(values)
-  flags.DEFINE_string(
-    'checkpoint',
-    None,
-    'Draw the graph of the run in this folder.',
-    flag_values=values,
-  )
+  define_checkpoint_flag(values, 'Draw the graph of', default=None)
   flags.DEFINE_string(
     'output_dir',
     None,

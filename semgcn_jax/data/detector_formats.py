@@ -4,6 +4,7 @@ It knows the files of COCO (results and annotations), OpenPose, AlphaPose and
 MMPose.
 """
 
+import dataclasses
 import json
 import pathlib
 import re
@@ -25,6 +26,7 @@ BY_COUNT = {
   25: 'body_25',
   26: 'halpe_26',
   32: 'h36m_32',
+  33: 'mediapipe',
   133: 'coco',
   136: 'halpe_26',
 }
@@ -63,8 +65,8 @@ def read_view(paths: Sequence[pathlib.Path], joint_set: str = '') -> np.ndarray:
         )
       for person in people:
         best = frames.get(frame)
-        if best is None or person[:, 2].sum() > best[:, 2].sum():
-          frames[frame] = person
+        if best is None or person.keypoints[:, 2].sum() > best[:, 2].sum():
+          frames[frame] = person.keypoints
   if not frames:
     raise UserError(f'{paths[0]}: no person in any frame')
   # Frames count from 0 or 1. A view may seem to begin later, since some files
@@ -148,14 +150,150 @@ def interpolate(detected: np.ndarray, source: str) -> np.ndarray:
   return result
 
 
-def _read(path: pathlib.Path) -> Iterator[tuple[str, list[np.ndarray]]]:
-  """Reads the name of every frame, and each person's joints `[J, 3]` in it."""
+@dataclasses.dataclass(frozen=True)
+class Person:
+  """A person in a frame.
+
+  Attributes:
+    keypoints: Pixels x and y, and confidence, `[J, 3]`.
+    track: The number of the person in the clip, if the file tells it.
+  """
+
+  keypoints: np.ndarray
+  track: int | None = None
+
+
+def read_people(
+  paths: Sequence[pathlib.Path],
+) -> tuple[dict[int, list[Person]], tuple[int, int] | None]:
+  """Reads everybody whom a detector has found in a clip.
+
+  Args:
+    paths: One file for all frames, or one for each frame: JSON of COCO,
+      OpenPose, AlphaPose or MMPose, or arrays (npy, npz), see `read_array`.
+
+  Returns:
+    {number of a frame: its people}, and the width and height of the images in
+    pixels, if a file tells them.
+
+  Raises:
+    UserError: A file is damaged or of no known form, or two frames have the
+      same number.
+  """
+  frames: dict[int, list[Person]] = {}
+  names: dict[int, str] = {}
+  size = None
+  for path in paths:
+    if path.suffix in ('.npy', '.npz'):
+      people, size = read_array(path)
+      return dict(enumerate(people)), size
+    for name, people in _read(path):
+      frame = _number(name, path)
+      if names.setdefault(frame, name) != name:
+        raise UserError(
+          f'{path}: {names[frame]} and {name} are both frame {frame}; the last'
+          ' number of a name must count the frames'
+        )
+      frames.setdefault(frame, []).extend(people)
+    size = size or _image_size(path)
+  return dict(sorted(frames.items())), size
+
+
+def read_array(
+  path: pathlib.Path,
+) -> tuple[list[list[Person]], tuple[int, int] | None]:
+  """Reads keypoints from an array, as MediaPipe's and YOLO's users save them.
+
+  Args:
+    path: An npy, or an npz with the array `keypoints` (or only one array), and
+      with `image_size` (width, height), if that is to be told. The array is
+      `[T, J, D]`, or `[T, P, J, D]` for up to P people in a frame, where D is 2
+      (x, y), 3 (and confidence) or 4 (MediaPipe's x, y, z and visibility). NaN,
+      and the confidence 0, are not found. MediaPipe's landmarks are shares of
+      the image, which then must be told.
+
+  Returns:
+    For each frame its people, and the size of the images, if it is told.
+
+  Raises:
+    UserError: The file is damaged, or its array has another shape.
+  """
   try:
-    for name, people in _frames(json.loads(path.read_bytes()), path):
+    loaded = np.load(path, allow_pickle=False)
+    size = None
+    if isinstance(loaded, np.ndarray):
+      array = loaded
+    else:
+      with loaded:
+        names = [name for name in loaded.files if name != 'image_size']
+        name = 'keypoints' if 'keypoints' in names else names[0]
+        if name != 'keypoints' and len(names) > 1:
+          raise ValueError(f'no array keypoints among {listed(names)}')
+        array = loaded[name]
+        if 'image_size' in loaded.files:
+          width, height = loaded['image_size'].ravel()[:2]
+          size = int(width), int(height)
+    if array.dtype.kind not in 'fiu':
+      raise ValueError(f'of type {array.dtype}')
+  except OSError as error:
+    raise UserError(f'{path}: {error.strerror or "not an array"}') from error
+  except Exception as error:
+    raise UserError(
+      f'{path}: not an array of keypoints ({type(error).__name__}: {error});'
+      ' give [T, J, 3]'
+    ) from error
+  if array.ndim == 3:
+    array = array[:, None]
+  if array.ndim != 4 or array.shape[-1] not in (2, 3, 4):
+    raise UserError(
+      f'{path}: an array of the shape {array.shape}; give [T, J, 2], [T, J, 3]'
+      ' or [T, P, J, 3]'
+    )
+  array = array.astype(np.float64)
+  if array.shape[-1] == 2:
+    array = np.concatenate([array, np.ones_like(array[..., :1])], axis=-1)
+  elif array.shape[-1] == 4:
+    array = array[..., [0, 1, 3]]
+    if size is not None and np.nanmax(np.abs(array[..., :2]), initial=0) < 8:
+      array[..., :2] *= size
+  array[~np.isfinite(array).all(axis=-1)] = 0
+  people = [
+    [
+      Person(person, number if array.shape[1] == 1 else None)
+      for number, person in enumerate(frame)
+      if (person[:, 2] > 0).any()
+    ]
+    for frame in array
+  ]
+  return people, size
+
+
+def _image_size(path: pathlib.Path) -> tuple[int, int] | None:
+  """Reads the size of the images where COCO's annotations tell one for all."""
+  content = json.loads(path.read_bytes())
+  if not isinstance(content, dict):
+    return None
+  sizes = {
+    (image.get('width'), image.get('height'))
+    for image in content.get('images', ())
+    if isinstance(image, dict)
+  }
+  if len(sizes) != 1:
+    return None
+  ((width, height),) = sizes
+  whole = isinstance(width, int) and isinstance(height, int)
+  return (width, height) if whole and width > 0 and height > 0 else None
+
+
+def _read(path: pathlib.Path) -> Iterator[tuple[str, list[Person]]]:
+  """Reads the name of every frame, and the people in it."""
+  try:
+    for name, found in _frames(json.loads(path.read_bytes()), path):
       people = [
-        np.asarray(keypoints, np.float64).reshape(-1, 3) for keypoints in people
+        Person(np.asarray(keypoints, np.float64).reshape(-1, 3), track)
+        for keypoints, track in found
       ]
-      if not all(np.isfinite(person).all() for person in people):
+      if not all(np.isfinite(person.keypoints).all() for person in people):
         raise ValueError('a keypoint is not a number')
       yield name, people
   except OSError as error:
@@ -173,29 +311,41 @@ def _read(path: pathlib.Path) -> Iterator[tuple[str, list[np.ndarray]]]:
 def _frames(
   content: Any, path: pathlib.Path
 ) -> Iterator[tuple[str, list[Any]]]:
-  """Finds the name of every frame, and each person's keypoints in it."""
+  """Finds the name of every frame, and each person's keypoints and track."""
   match content:
     case {'people': people}:  # A frame of OpenPose, or of AlphaPose's 'open'.
-      yield path.name, [person['pose_keypoints_2d'] for person in people]
+      yield (
+        path.name,
+        [(person['pose_keypoints_2d'], _track(person)) for person in people],
+      )
     case {'bodies': people}:  # A frame of AlphaPose's 'cmu'.
-      yield path.name, [person['joints'] for person in people]
+      yield path.name, [(person['joints'], _track(person)) for person in people]
     case {'instance_info': frames}:  # A video of MMPose's demos.
       yield from _frames(frames, path)
     case [{'frame_id': _, 'instances': _}, *_]:  # A video of its inferencer.
       for frame in content:
-        people = [_with_scores(person) for person in frame['instances']]
+        people = [
+          (_with_scores(person), _track(person))
+          for person in frame['instances']
+        ]
         yield str(int(frame['frame_id'])), people
     case [{'keypoint_scores': _}, *_] | []:  # A frame of MMPose.
-      yield path.name, [_with_scores(person) for person in content]
+      yield (
+        path.name,
+        [(_with_scores(person), _track(person)) for person in content],
+      )
     case {'annotations': people, 'images': images}:  # Annotations of COCO.
       names = {image['id']: image['file_name'] for image in images}
       yield from ((name, []) for name in names.values())
       for person in people:
         if 'keypoints' in person:  # The annotation of a crowd has none.
-          yield names[person['image_id']], [person['keypoints']]
+          yield (
+            names[person['image_id']],
+            [(person['keypoints'], _track(person))],
+          )
     case [{'image_id': _}, *_]:  # Results of COCO, or a video of AlphaPose.
       for person in content:
-        yield str(person['image_id']), [person['keypoints']]
+        yield str(person['image_id']), [(person['keypoints'], _track(person))]
     case dict() if content and all(
       isinstance(frame, dict) and ('people' in frame or 'bodies' in frame)
       for frame in content.values()
@@ -213,6 +363,17 @@ def _number(name: str, path: pathlib.Path) -> int:
   if not digits or name.startswith('-') or len(digits[-1]) > 18:
     raise UserError(f'{path}: frame {name:.40} has no number')
   return int(digits[-1])
+
+
+def _track(person: dict[str, Any]) -> int | None:
+  """Takes the number that a tracker has given to a person."""
+  for name in ('track_id', 'person_id', 'idx'):
+    value = person.get(name)
+    while isinstance(value, list) and value:
+      value = value[0]
+    if isinstance(value, int | float) and value >= 0:
+      return int(value)
+  return None
 
 
 def _with_scores(person: dict[str, Any]) -> np.ndarray:

@@ -14,9 +14,10 @@ from semgcn_jax.data.image_aligned import canonical_length, center_inputs
 from semgcn_jax.data.pairs import Pairs
 from semgcn_jax.evaluation import metrics
 from semgcn_jax.filming.film import film_pairs
+from semgcn_jax.filming.inputs import mirror_inputs
 from semgcn_jax.models.build import build
 from semgcn_jax.models.root_relative import predict
-from semgcn_jax.skeleton import Skeleton, bone_vectors
+from semgcn_jax.skeleton import Skeleton, bone_vectors, mirror
 
 # The scores of a pose, and their headings. The first three are in millimetres,
 # the others in percent.
@@ -186,7 +187,14 @@ def _predict(
     def network(inputs) -> Any:
       return model.apply(variables, inputs, train=False)
 
-    return predict(network, inputs, skeleton, flip_test=flip_test)
+    predicted = predict(
+      network,
+      inputs,
+      skeleton,
+      flip_test=flip_test,
+      mirror_inputs=mirror if inputs.shape[-1] == 2 else mirror_inputs,
+    )
+    return predicted[..., :3]
 
   if num_seeds == 1:
     return predict_seed(variables)[None]

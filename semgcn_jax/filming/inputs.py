@@ -13,6 +13,7 @@ import numpy as np
 from semgcn_jax.config import ModelConfig
 from semgcn_jax.filming.rotations import rotate, to_axis
 from semgcn_jax.joint_sets import JOINT_SETS
+from semgcn_jax.skeleton import Skeleton
 
 Array = jax.Array
 
@@ -150,3 +151,10 @@ def make_inputs(
   )
   shared = jnp.broadcast_to(shared[:, None], (*xy.shape[:2], shared.shape[-1]))
   return jnp.concatenate([xy, weight, confidence, shared], axis=-1), rotation
+
+
+def mirror_inputs(inputs: Array, skeleton: Skeleton) -> Array:
+  """Mirrors what `make_inputs` makes, `[..., 16, C]`, and swaps the sides."""
+  sign = np.ones(inputs.shape[-1], np.float32)
+  sign[[0, 4]] = -1  # The x of each joint, and of the ray.
+  return inputs[..., skeleton.mirror_order, :] * sign

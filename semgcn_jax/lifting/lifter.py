@@ -17,6 +17,7 @@ from semgcn_jax.errors import UserError, choose, listed
 from semgcn_jax.filming.inputs import (
   derive_joints,
   make_inputs,
+  mirror_inputs,
   point_names,
   source_table,
 )
@@ -27,9 +28,9 @@ from semgcn_jax.lifting.bounds import bound
 from semgcn_jax.lifting.folding import FoldedNorm, fold
 from semgcn_jax.lifting.predictor import split
 from semgcn_jax.models.build import build
-from semgcn_jax.models.root_relative import expected_error, root_relative
+from semgcn_jax.models.root_relative import expected_error, predict
 from semgcn_jax.runs.checkpoints import Network, restore_network
-from semgcn_jax.skeleton import H36M, bone_vectors
+from semgcn_jax.skeleton import H36M, bone_vectors, mirror
 
 MIN_KEYPOINTS = 4  # With fewer a pose is NaN.
 _BATCH_SIZES = (1, 16, 256)
@@ -91,7 +92,7 @@ class Lifter:
         another skeleton than Human3.6M's.
       SettingError: There is no such checkpoint or seed.
     """
-    network = restore_network(pathlib.Path(checkpoint), which)
+    network = restore_network(checkpoint, which)
     return cls.of(network, seed, str(checkpoint))
 
   @classmethod
@@ -113,7 +114,9 @@ class Lifter:
       )
     variables = jax.device_get(network.of_seed(seed))
     model = network.config.model
-    return cls(model, jax.jit(_make_program(model, variables)))
+    flip_test = network.config.evaluation.flip_test
+    program = _make_program(model, variables, flip_test=flip_test)
+    return cls(model, jax.jit(program))
 
   @property
   def joint_sets(self) -> tuple[str, ...]:
@@ -297,7 +300,7 @@ def _joint_sets(model: ModelConfig) -> tuple[str, ...]:
 
 
 def _make_program(
-  model: ModelConfig, variables: dict[str, Any]
+  model: ModelConfig, variables: dict[str, Any], *, flip_test: bool
 ) -> Callable[..., tuple[jax.Array, jax.Array]]:
   """Makes the function of a batch that lifts it.
 
@@ -334,8 +337,14 @@ def _make_program(
         half = image_size[:, None, :1] / 2
         inputs = (keypoints[..., :2] - image_size[:, None] / 2) / half
         rotation = None
-      predicted = network(inputs)
-      poses = root_relative(predicted, H36M)
+      predicted = predict(
+        network,
+        inputs,
+        H36M,
+        flip_test=flip_test,
+        mirror_inputs=mirror_inputs if model.input_joints else mirror,
+      )
+      poses = predicted[..., :3]
       if rotation is not None:
         poses = rotate(rotation.swapaxes(1, 2), poses)
       errors = (

@@ -175,7 +175,7 @@ def load_predictor(
     UserError: There is no run or checkpoint, or it is damaged.
     SettingError: There is no such checkpoint or seed.
   """
-  network = restore_network(pathlib.Path(workdir), which, averaged=averaged)
+  network = restore_network(workdir, which, averaged=averaged)
   return make_predictor(
     network.config,
     network.skeleton,

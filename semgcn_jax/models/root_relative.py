@@ -14,6 +14,7 @@ def predict(
   skeleton: Skeleton,
   *,
   flip_test: bool = False,
+  mirror_inputs: Callable[[jax.Array, Skeleton], jax.Array] = mirror,
 ) -> jax.Array:
   """Predicts poses with the root at the origin.
 
@@ -23,13 +24,16 @@ def predict(
     skeleton: The skeleton of the joints.
     flip_test: Whether to average with the prediction for the mirrored input,
       mirrored back.
+    mirror_inputs: Mirrors inputs; those that `filming.inputs` makes need a
+      function of their own.
 
   Returns:
-    The poses, `[B, ..., J, 3]`, metres.
+    The poses, `[B, ..., J, 3]`, metres; with what follows them, where the
+    network predicts more.
   """
   if flip_test:
     # With both in one batch, there is half the program to compile.
-    both = network(jnp.concatenate([inputs, mirror(inputs, skeleton)]))
+    both = network(jnp.concatenate([inputs, mirror_inputs(inputs, skeleton)]))
     predicted, mirrored = jnp.split(both, 2)
     predicted = (predicted + mirror(mirrored, skeleton)) / 2
   else:
@@ -38,9 +42,16 @@ def predict(
 
 
 def root_relative(predicted: jax.Array, skeleton: Skeleton) -> jax.Array:
-  """Takes the poses of what a network predicts, `[..., J, 3]`, re-rooted."""
-  poses = predicted[..., :3]
-  return poses - poses[..., skeleton.root, None, :]
+  """Moves the roots of poses to the origin.
+
+  Args:
+    predicted: The poses, `[..., J, 3]`, metres, or `[..., J, D]` with more
+      behind them, which stays.
+    skeleton: The skeleton of the poses.
+  """
+  root = predicted[..., skeleton.root, None, :3]
+  more = predicted.shape[-1] - 3
+  return predicted - jnp.pad(root, [(0, 0)] * (root.ndim - 1) + [(0, more)])
 
 
 def expected_error(predicted: jax.Array) -> jax.Array:

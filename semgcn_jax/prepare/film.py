@@ -70,7 +70,7 @@ def film(
       where = f'{path}: {subject} {action!r}'
       if clip.shape[1:] != (H36M.num_joints, 3) or not np.isfinite(clip).all():
         raise UserError(
-          f'{where} is not of 16 joints in 3D, all of them finite; mend the file'
+          f'{where} does not hold 16 joints in 3D, all finite; mend the file'
         )
       lengths = np.random.default_rng([seed, number])
       for sequence in _cut(lengths, np.asarray(clip, float)):

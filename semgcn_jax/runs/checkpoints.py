@@ -15,9 +15,11 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
 from semgcn_jax import config as config_lib
+from semgcn_jax import weights
 from semgcn_jax.config import Config, TrainingConfig
-from semgcn_jax.errors import UserError, choose
+from semgcn_jax.errors import SettingError, UserError, choose, listed
 from semgcn_jax.models.build import abstract_variables
+from semgcn_jax.runs.weights import FILE, read_weights
 from semgcn_jax.skeleton import Skeleton, load_skeleton
 
 # These are what orbax raises for files that are missing or wrong.
@@ -228,12 +230,15 @@ def take_seed(tree: Any, config: TrainingConfig, seed: int) -> Any:
 
 
 def restore_network(
-  workdir: pathlib.Path, which: str = 'best', *, averaged: bool = True
+  checkpoint: str | pathlib.Path,
+  which: str = 'best',
+  *,
+  averaged: bool = True,
 ) -> Network:
-  """Restores the network of a run.
+  """Restores the network of a run, or weights in the box.
 
   Args:
-    workdir: The folder of the run.
+    checkpoint: The name of weights in the box, or the folder of a run.
     which: 'best', 'last' or the number of an epoch.
     averaged: Whether to take the averaged weights, if the run has some.
 
@@ -241,9 +246,21 @@ def restore_network(
     SettingError: There is no such checkpoint.
     UserError: There is no run, no checkpoint at all, or it is damaged.
   """
+  workdir = weights.find(checkpoint)
+  if not workdir.is_dir():
+    raise UserError(
+      f'{workdir}: is neither the folder of a run nor in the box, which has'
+      f' {listed(weights.names())}'
+    )
   config = config_lib.load(workdir / 'config.json')
   skeleton = load_skeleton(str(workdir / 'skeleton.json'))
   training = config.training
+  if (workdir / FILE).exists():
+    if which not in ('best', 'last'):
+      raise SettingError(f'`which={which}`: {workdir} has one epoch alone')
+    abstract = abstract_variables(config.model, skeleton)
+    variables, epoch = read_weights(workdir, abstract)
+    return Network(config, skeleton, variables, Progress(epoch))
   variables, progress = restore_variables(
     workdir,
     which,

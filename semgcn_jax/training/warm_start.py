@@ -1,6 +1,4 @@
-"""Starts a run that refines with the weights of the run that lifts."""
-
-import pathlib
+"""Starts a run with the weights of another: to refine them, or to go on."""
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +17,7 @@ def warm_start(
   """Puts the best weights of the run `init_from` into a fresh state.
 
   Args:
-    state: A state of `models.pose_grammar.Refined`.
+    state: A state of the same model, or of a refinement of it.
     config: The config of the new run.
     skeleton: The skeleton of its poses.
 
@@ -31,7 +29,7 @@ def warm_start(
     UserError: There is no such run or checkpoint, or it is damaged.
     SettingError: It is of another model, or of another number of seeds.
   """
-  workdir = pathlib.Path(config.model.init_from)
+  workdir = config.model.init_from
   network = restore_network(workdir)
   if network.config.model.refine:
     raise SettingError(
@@ -58,14 +56,16 @@ def warm_start(
       lambda x: jnp.broadcast_to(x, (num_seeds, *x.shape)), variables
     )
 
-  def with_lifter(tree):
+  def started(tree):
+    copied = jax.tree.map(jnp.copy, variables)
+    if not config.model.refine:
+      return copied
     return {
-      name: part | {'lifter': jax.tree.map(jnp.copy, variables[name])}
-      for name, part in tree.items()
+      name: part | {'lifter': copied[name]} for name, part in tree.items()
     }
 
   averaged = state.averaged
   return state.replace(
-    **with_lifter(state.variables),
-    averaged=None if averaged is None else with_lifter(averaged),
+    **started(state.variables),
+    averaged=None if averaged is None else started(averaged),
   )

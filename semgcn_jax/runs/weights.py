@@ -1,0 +1,93 @@
+"""Reads and writes weights as one small file, beside config and skeleton.
+
+Such a folder, with weights.npz in the place of checkpoints/, serves wherever
+the folder of a run does, but cannot be resumed.
+"""
+
+import pathlib
+from typing import Any
+
+import jax
+import numpy as np
+from flax import traverse_util
+
+from semgcn_jax import config as config_lib
+from semgcn_jax.config import Config
+from semgcn_jax.errors import SettingError, UserError
+from semgcn_jax.files import replacing
+from semgcn_jax.skeleton import Skeleton, save_skeleton
+
+FILE = 'weights.npz'
+
+
+def save_weights(
+  folder: pathlib.Path,
+  config: Config,
+  skeleton: Skeleton,
+  variables: dict[str, Any],
+  epoch: int,
+) -> None:
+  """Writes the weights of one seed to a new folder.
+
+  They are written in float32: float16 moves a pose by 0.1 mm on average, but
+  single ones by more than a millimetre.
+
+  Args:
+    folder: The folder, which must not exist.
+    config: The config of the run.
+    skeleton: The skeleton of the poses.
+    variables: The params and batch_stats.
+    epoch: The epoch that they are of.
+
+  Raises:
+    SettingError: The folder exists, or cannot be written.
+  """
+  flat: dict[str, Any] = traverse_util.flatten_dict(
+    jax.device_get(variables), sep='/'
+  )
+  arrays = {name: array.astype(np.float32) for name, array in flat.items()}
+  try:
+    folder.mkdir(parents=True)
+    with replacing(folder / FILE) as temporary, open(temporary, 'wb') as file:
+      np.savez_compressed(file, epoch=np.int32(epoch), **arrays)
+    save_skeleton(skeleton, folder / 'skeleton.json')
+    config_lib.save(config, folder / 'config.json')
+  except OSError as error:
+    raise SettingError(f'`output={folder}`: {error.strerror}') from error
+
+
+def read_weights(
+  folder: pathlib.Path, abstract: dict[str, Any]
+) -> tuple[dict[str, Any], int]:
+  """Reads what `save_weights` wrote.
+
+  Args:
+    folder: The folder.
+    abstract: The shapes of the params and batch_stats.
+
+  Returns:
+    The params and batch_stats in float32, and the epoch that they are of.
+
+  Raises:
+    UserError: The file is damaged, or of another model.
+  """
+  path = folder / FILE
+  wanted: dict[str, Any] = traverse_util.flatten_dict(abstract, sep='/')
+  try:
+    with np.load(path, allow_pickle=False) as file:
+      epoch = int(file['epoch'])
+      if set(file.files) != {'epoch', *wanted}:
+        raise ValueError('the layers differ')
+      arrays = {name: file[name] for name in wanted}
+  except Exception as error:
+    raise UserError(
+      f'{path}: is damaged, or of another model ({error}); restore the file'
+    ) from error
+  for name, array in arrays.items():
+    if array.shape != wanted[name].shape or array.dtype.kind != 'f':
+      raise UserError(f'{path}: {name} is {array.dtype} {array.shape}')
+    if not np.isfinite(array).all():
+      raise UserError(f'{path}: {name} is not finite; restore the file')
+  return traverse_util.unflatten_dict(
+    {name: array.astype(np.float32) for name, array in arrays.items()}, sep='/'
+  ), epoch
