@@ -209,8 +209,7 @@ def read_array(
       with `image_size` (width, height), if that is to be told. The array is
       `[T, J, D]`, or `[T, P, J, D]` for up to P people in a frame, where D is 2
       (x, y), 3 (and confidence) or 4 (MediaPipe's x, y, z and visibility). NaN,
-      and the confidence 0, are not found. MediaPipe's landmarks are shares of
-      the image, which then must be told.
+      and the confidence 0, are not found.
 
   Returns:
     For each frame its people, and the size of the images, if it is told.
@@ -254,8 +253,6 @@ def read_array(
     array = np.concatenate([array, np.ones_like(array[..., :1])], axis=-1)
   elif array.shape[-1] == 4:
     array = array[..., [0, 1, 3]]
-    if size is not None and np.nanmax(np.abs(array[..., :2]), initial=0) < 8:
-      array[..., :2] *= size
   array[~np.isfinite(array).all(axis=-1)] = 0
   people = [
     [
@@ -281,8 +278,9 @@ def _image_size(path: pathlib.Path) -> tuple[int, int] | None:
   if len(sizes) != 1:
     return None
   ((width, height),) = sizes
-  whole = isinstance(width, int) and isinstance(height, int)
-  return (width, height) if whole and width > 0 and height > 0 else None
+  if isinstance(width, int) and isinstance(height, int):
+    return (width, height) if width > 0 and height > 0 else None
+  return None
 
 
 def _read(path: pathlib.Path) -> Iterator[tuple[str, list[Person]]]:

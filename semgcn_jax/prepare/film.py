@@ -5,6 +5,7 @@ The file that it makes is a test for lifters: see `evaluation.wild`.
 
 import pathlib
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -85,7 +86,9 @@ def film(
         number += 1
   if not parts:
     raise UserError(f'{path}: no clip has {FRAMES[0]} frames; film others')
-  arrays = {name: np.concatenate(part) for name, part in parts.items()}
+  arrays: dict[str, Any] = {
+    name: np.concatenate(part) for name, part in parts.items()
+  }
   try:
     with replacing(output) as temporary, open(temporary, 'wb') as file:
       np.savez_compressed(file, **arrays)

@@ -1,0 +1,65 @@
+"""Smooths poses over time."""
+
+import numpy as np
+from scipy.signal import butter, sosfiltfilt
+
+METHODS = ('none', 'one_euro', 'butterworth')
+# What One Euro adds to the cut-off in Hz for each metre per second.
+_ONE_EURO_BETA = 1.0
+_SPEED_CUTOFF = 1.0  # The cut-off of the speed that it looks at, Hz.
+
+
+def smooth(
+  poses: np.ndarray,
+  frames: np.ndarray,
+  method: str,
+  *,
+  fps: float,
+  cutoff: float,
+) -> np.ndarray:
+  """Smooths the poses of one person.
+
+  Frames that follow each other are smoothed together; a gap, and a pose that is
+  NaN, separate.
+
+  Args:
+    poses: The poses, `[T, J, 3]`, metres.
+    frames: The number of the frame of each, ascending, `[T]`.
+    method: 'none'; 'one_euro', which looks back alone (Casiez et al., CHI
+      2012); or 'butterworth', of order 4, which looks both ways.
+    fps: The frames per second.
+    cutoff: The cut-off frequency in Hz, below half of `fps`; of One Euro it is
+      that of a body at rest.
+
+  Returns:
+    The smoothed poses, `[T, J, 3]`.
+  """
+  if method == 'none' or not len(poses):
+    return poses
+  result = poses.copy()
+  known = np.asarray(np.isfinite(poses).all(axis=(1, 2)))
+  breaks = (np.diff(frames) != 1) | (known[1:] != known[:-1])
+  for rows in np.split(np.arange(len(poses)), np.flatnonzero(breaks) + 1):
+    if not known[rows[0]]:
+      continue
+    run = poses[rows]
+    if method == 'one_euro':
+      result[rows] = _one_euro(run, fps, cutoff)
+    elif len(rows) > 9:  # Fewer cannot be padded for the filter.
+      filters = butter(2, cutoff, fs=fps, output='sos')
+      result[rows] = sosfiltfilt(filters, run, axis=0, padlen=9)
+  return result
+
+
+def _one_euro(values: np.ndarray, fps: float, cutoff: float) -> np.ndarray:
+  def share(cutoff):
+    step = 2 * np.pi * cutoff / fps
+    return step / (step + 1)
+
+  result, speed = values.copy(), np.zeros_like(values[0])
+  for row in range(1, len(values)):
+    moved = (values[row] - result[row - 1]) * fps
+    speed = speed + share(_SPEED_CUTOFF) * (moved - speed)
+    weight = share(cutoff + _ONE_EURO_BETA * np.abs(speed))
+    result[row] = result[row - 1] + weight * (values[row] - result[row - 1])
+  return result

@@ -1,0 +1,100 @@
+"""Tells the people of a clip apart: whose keypoints are whose, over time."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from semgcn_jax.data.detector_formats import Person
+
+LEAST_OKS = 0.2  # Keypoints that are less alike are of different people.
+MOST_GAP = 15  # A person who was not seen for more frames is a new one.
+# How far the keypoints of a person spread, over the person's size, from frame
+# to frame and from annotator to annotator (the mean of COCO's constants).
+_SPREAD = 0.15
+
+
+@dataclasses.dataclass(frozen=True)
+class Track:
+  """A person in the frames of a clip.
+
+  Attributes:
+    name: The name of the person, such as '1'.
+    frames: The numbers of the frames, ascending, `[T]`.
+    keypoints: The keypoints, `[T, J, 3]`.
+  """
+
+  name: str
+  frames: np.ndarray
+  keypoints: np.ndarray
+
+
+def track(frames: Mapping[int, Sequence[Person]]) -> list[Track]:
+  """Joins the people of all frames to tracks.
+
+  Where the file numbers the people, its numbers count. Otherwise the people of
+  a frame are matched with those before by the similarity of their keypoints
+  (OKS), so that the sum of all similarities is highest.
+
+  Args:
+    frames: {number of a frame: its people}.
+
+  Returns:
+    The tracks, ordered by their first frame.
+  """
+  parts: dict[str, list[tuple[int, np.ndarray]]] = {}
+  matched = 0
+  for frame in sorted(frames):
+    people = [p for p in frames[frame] if (p.keypoints[:, 2] > 0).any()]
+    unnamed = []
+    for person in people:
+      name = None if person.track is None else str(person.track)
+      if name is None or (parts.get(name) and parts[name][-1][0] == frame):
+        unnamed.append(person)
+      else:
+        parts.setdefault(name, []).append((frame, person.keypoints))
+    last = {
+      name: part[-1]
+      for name, part in parts.items()
+      if frame - MOST_GAP <= part[-1][0] < frame
+    }
+    names = list(last)
+    likeness = np.array(
+      [[oks(last[n][1], p.keypoints) for n in names] for p in unnamed]
+    ).reshape(len(unnamed), len(names))
+    rows, columns = linear_sum_assignment(-likeness)
+    found = {
+      row: names[column]
+      for row, column in zip(rows, columns, strict=True)
+      if likeness[row, column] >= LEAST_OKS
+    }
+    for row, person in enumerate(unnamed):
+      name = found.get(row)
+      while name is None or (row not in found and name in parts):
+        matched += 1
+        name = str(matched)
+      parts.setdefault(name, []).append((frame, person.keypoints))
+  return [
+    Track(
+      name,
+      np.array([frame for frame, _ in part]),
+      np.stack([keypoints for _, keypoints in part]),
+    )
+    for name, part in parts.items()
+  ]
+
+
+def oks(first: np.ndarray, second: np.ndarray) -> float:
+  """Measures how alike the keypoints `[J, 3]` of two people are, from 0 to 1.
+
+  This is COCO's object keypoint similarity, with one constant for all
+  keypoints, over those that both have.
+  """
+  both = (first[:, 2] > 0) & (second[:, 2] > 0)
+  if not both.any():
+    return 0.0
+  xy = first[first[:, 2] > 0, :2]
+  size = max(float((xy.max(axis=0) - xy.min(axis=0)).max()), 1.0)
+  off = np.linalg.norm(first[both, :2] - second[both, :2], axis=-1) / size
+  return float(np.exp(-np.square(off / _SPREAD) / 2).mean())
