@@ -197,7 +197,7 @@ def measure_forward(
     repeats: The number of medians of ten calls to take the median of.
   """
   batch_size = config.training.batch_size
-  shape = (batch_size, skeleton.num_joints, 2)
+  shape = (batch_size, skeleton.num_joints, config.model.input_channels)
   inputs = jax.random.normal(jax.random.PRNGKey(0), shape)
   model = build(config.model, skeleton)
   variables = jax.jit(model.init)(jax.random.PRNGKey(1), inputs[:1])

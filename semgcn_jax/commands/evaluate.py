@@ -5,6 +5,7 @@ Settings that are not given are those of the run.
 
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 from absl import flags
 
@@ -16,9 +17,13 @@ from semgcn_jax.commands.parsing import (
   define_which_flags,
 )
 from semgcn_jax.commands.running import run, use_compilation_cache
+from semgcn_jax.errors import SettingError
 from semgcn_jax.evaluation.evaluate import evaluate_run
+from semgcn_jax.evaluation.wild import format_wild, read_wild, score_wild
 from semgcn_jax.figures.poses import draw_run
 from semgcn_jax.files import check_output, write_json
+from semgcn_jax.lifting.lifter import Lifter
+from semgcn_jax.runs.checkpoints import restore_network
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -48,6 +53,19 @@ def define_flags(values: flags.FlagValues) -> None:
     ' 3D.',
     flag_values=values,
   )
+  flags.DEFINE_string(
+    'wild',
+    None,
+    'Score on the keypoints of unknown cameras in this npz, which'
+    ' prepare_data.py --film makes, not on the dataset of the run.',
+    flag_values=values,
+  )
+  flags.DEFINE_bool(
+    'use_focal',
+    False,
+    'With --wild, tell the network the focal lengths.',
+    flag_values=values,
+  )
   flags.mark_flag_as_required('checkpoint', flag_values=values)
 
 
@@ -58,9 +76,14 @@ def evaluate(values: flags.FlagValues) -> None:
     if path := values[name].value:
       check_output(pathlib.Path(path), name)
   averaged = values.weights == 'averaged'
+  if values.wild:
+    result = evaluate_wild(values, averaged)
+    if values.output:
+      write_json(result, pathlib.Path(values.output))
+    return
   if values.figure:
     draw_run(
-      pathlib.Path(values.checkpoint),
+      values.checkpoint,
       values.which,
       pathlib.Path(values.figure),
       config_flags(values),
@@ -68,7 +91,7 @@ def evaluate(values: flags.FlagValues) -> None:
       seed=values.only_seed,
     )
   result = evaluate_run(
-    pathlib.Path(values.checkpoint),
+    values.checkpoint,
     values.which,
     config_flags(values),
     averaged=averaged,
@@ -76,6 +99,23 @@ def evaluate(values: flags.FlagValues) -> None:
   )
   if values.output:
     write_json(result, pathlib.Path(values.output))
+
+
+def evaluate_wild(values: flags.FlagValues, averaged: bool) -> dict[str, Any]:
+  """Scores the checkpoint on keypoints of unknown cameras.
+
+  Raises:
+    SettingError: A flag has no meaning for them.
+  """
+  given = [*config_flags(values), *(['figure'] if values.figure else [])]
+  if given:
+    raise SettingError(f'`{given[0]}`: has no meaning with `wild`')
+  arrays = read_wild(pathlib.Path(values.wild))
+  network = restore_network(values.checkpoint, values.which, averaged=averaged)
+  lifter = Lifter.of(network, values.only_seed, values.checkpoint)
+  result = score_wild(lifter, arrays, use_focal=values.use_focal)
+  print(format_wild(result))
+  return result
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,7 +1,7 @@
 """Makes the files that training reads from files that can be downloaded.
 
 With --verify it checks files instead: it says what they hold, and whether
-training can use them.
+training can use them. With --film it films poses by unknown cameras.
 """
 
 import pathlib
@@ -12,6 +12,7 @@ from absl import flags
 from semgcn_jax.commands.running import run
 from semgcn_jax.errors import SettingError
 from semgcn_jax.prepare.convert import Options, prepare
+from semgcn_jax.prepare.film import film
 from semgcn_jax.prepare.verify import verify
 
 
@@ -36,6 +37,25 @@ def define_flags(values: flags.FlagValues) -> None:
     None,
     'Check the files in this folder, and make none.',
     flag_values=values,
+  )
+  flags.DEFINE_string(
+    'film',
+    None,
+    'Film the poses of this data_3d_*.npz by unknown cameras, as the keypoints'
+    " of a detector, and write them to --output, for evaluate.py's --wild.",
+    flag_values=values,
+  )
+  flags.DEFINE_string(
+    'output', None, 'With --film, write this npz.', flag_values=values
+  )
+  flags.DEFINE_list(
+    'subjects',
+    [],
+    'With --film, film these subjects; if empty, all.',
+    flag_values=values,
+  )
+  flags.DEFINE_integer(
+    'seed', 0, 'With --film, seed the cameras.', 0, flag_values=values
   )
   flags.DEFINE_float(
     'fps',
@@ -94,8 +114,24 @@ def prepare_data(values: flags.FlagValues) -> None:
     SettingError: A flag is wrong.
     UserError: A file is damaged or not usable.
   """
-  if bool(values.source) == bool(values.verify):
-    raise SettingError('give `source` to make files, or `verify` to check some')
+  if sum(map(bool, (values.source, values.verify, values.film))) != 1:
+    raise SettingError(
+      'give `source` to make files, `verify` to check some, or `film` to film'
+      ' some'
+    )
+  if values.film:
+    if not values.output:
+      raise SettingError('`output`: name the npz to write')
+    output = pathlib.Path(values.output)
+    if output.exists() and not values.overwrite:
+      raise SettingError(f'`output={output}`: exists; give `overwrite`')
+    film(
+      pathlib.Path(values.film),
+      output,
+      subjects=values.subjects,
+      seed=values.seed,
+    )
+    return
   if values.verify:
     verify(
       pathlib.Path(values.verify),

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 
 from absl import flags
 
+from semgcn_jax import weights
 from semgcn_jax.commands.parsing import (
   define_checkpoint_flag,
   define_which_flags,
 )
 from semgcn_jax.commands.running import run
+from semgcn_jax.errors import SettingError
 from semgcn_jax.paper.learned_graph import show_learned
 
 
@@ -28,11 +30,12 @@ def define_flags(values: flags.FlagValues) -> None:
 
 def show(values: flags.FlagValues) -> None:
   """Draws the graph of the run that the flags name."""
-  checkpoint = pathlib.Path(values.checkpoint)
+  if values.output_dir is None and values.checkpoint in weights.names():
+    raise SettingError('`output_dir`: name a folder for the figures')
   show_learned(
-    checkpoint,
+    values.checkpoint,
     values.which,
-    pathlib.Path(values.output_dir or checkpoint),
+    pathlib.Path(values.output_dir or values.checkpoint),
     seed=values.only_seed,
   )
 

@@ -11,7 +11,7 @@ from semgcn_jax.runs.checkpoints import restore_network
 
 
 def evaluate_run(
-  workdir: pathlib.Path,
+  checkpoint: str | pathlib.Path,
   which: str,
   overrides: dict[str, Any],
   *,
@@ -21,7 +21,7 @@ def evaluate_run(
   """Scores a checkpoint of a run, and prints the table.
 
   Args:
-    workdir: The folder of the run.
+    checkpoint: The folder of the run, or the name of weights in the box.
     which: 'best', 'last' or the number of an epoch.
     overrides: Settings that replace those of the run's config.
     averaged: Whether to take the averaged weights, if the run has some.
@@ -34,7 +34,7 @@ def evaluate_run(
     UserError: There is no run, no checkpoint, or no data.
     SettingError: The run has no such seed.
   """
-  network = restore_network(workdir, which, averaged=averaged)
+  network = restore_network(checkpoint, which, averaged=averaged)
   config = network.config.replace(**overrides)
   variables, num_seeds = network.variables, None
   if seed is not None:

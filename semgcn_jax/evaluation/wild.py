@@ -1,14 +1,17 @@
 """Scores a lifter on keypoints that unknown cameras and a detector have made.
 
-The file is an npz of N frames, as `prepare_data.py --film` makes it:
+The file is an npz of N frames, as `prepare.film` makes it:
 
-  clean, noisy: keypoints, `[N, J, 3]`, pixels and confidence, 0 if not found
+  clean, noisy: COCO's keypoints, `[N, 17, 3]`, pixels and confidence, 0 if not
+    found
   size: the width and height of each image, `[N, 2]`, pixels
   targets: the poses, `[N, 16, 3]`, metres, camera frame, pelvis at the origin
-  focal, root: the focal length, `[N]`, pixels, and the pelvis, `[N, 3]`, metres
-  sequence, frame, subject: where a frame is from, `[N]`
+  focal: the focal length of each camera, `[N]`, pixels
+  action, pitch: the name of what is done, `[N]`, and how far the camera looks
+    down, `[N]`, degrees; both may be missing
 """
 
+import dataclasses
 import pathlib
 from typing import Any
 
@@ -16,11 +19,52 @@ import numpy as np
 
 from semgcn_jax.errors import UserError
 from semgcn_jax.evaluation import metrics
+from semgcn_jax.joint_sets import JOINT_SETS
 from semgcn_jax.lifting.lifter import MIN_KEYPOINTS, Lifter
+from semgcn_jax.skeleton import H36M
 from semgcn_jax.text_tables import plain_table
 
-SCORES = ('mpjpe', 'n_mpjpe', 'p_mpjpe')
+KINDS = ('clean', 'noisy')
+SCORES = {'mpjpe': 'MPJPE', 'n_mpjpe': 'N-MPJPE', 'p_mpjpe': 'P-MPJPE'}
+_SHAPES = {
+  'clean': (17, 3),
+  'noisy': (17, 3),
+  'size': (2,),
+  'targets': (16, 3),
+  'focal': (),
+}
 _BATCH = 4096  # How many poses are compared in a call.
+_UPPER = [
+  H36M.joints.index(name)
+  for name in (
+    *('Thorax', 'Head', 'LShoulder', 'LElbow', 'LWrist'),
+    *('RShoulder', 'RElbow', 'RWrist'),
+  )
+]
+_LOWER = [
+  number
+  for number, name in enumerate(JOINT_SETS['coco'].names)
+  if name.endswith(('hip', 'knee', 'ankle'))
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class Scored:
+  """The frames of one kind of keypoints, lifted and compared.
+
+  Attributes:
+    kept: Which frames have four keypoints, and so are scored, `[N]`.
+    errors: {score: its value for each of these K frames in mm, `[K]`}.
+    poses: The lifted poses, `[K, 16, 3]`, metres.
+    expected: The error that the network expects of each joint, `[K, 16]`, mm.
+    actual: The error of each joint, `[K, 16]`, mm.
+  """
+
+  kept: np.ndarray
+  errors: dict[str, np.ndarray]
+  poses: np.ndarray
+  expected: np.ndarray
+  actual: np.ndarray
 
 
 def read_wild(path: pathlib.Path) -> dict[str, np.ndarray]:
@@ -29,34 +73,21 @@ def read_wild(path: pathlib.Path) -> dict[str, np.ndarray]:
   Raises:
     UserError: The file is missing or damaged, or lacks an array.
   """
-  shapes = {
-    'clean': (None, None, 3),
-    'noisy': (None, None, 3),
-    'size': (None, 2),
-    'targets': (None, 16, 3),
-    'root': (None, 3),
-    'focal': (None,),
-  }
   try:
     with np.load(path, allow_pickle=False) as file:
-      arrays = {name: file[name] for name in shapes}
-  except OSError as error:
-    raise UserError(
-      f'{path}: {error.strerror or "not an npz file"}; make it by `film`'
-    ) from error
+      names = [*_SHAPES, *{'action', 'pitch'}.intersection(file.files)]
+      arrays = {name: file[name] for name in names}
+  except FileNotFoundError as error:
+    raise UserError(f'{path}: {error.strerror}; make it by `film`') from error
   except Exception as error:
     raise UserError(
-      f'{path}: not keypoints to score ({type(error).__name__}: {error}); make'
-      ' it by `film`'
+      f'{path}: does not hold keypoints to score ({type(error).__name__}:'
+      f' {error}); make it by `film`'
     ) from error
   count = len(arrays['targets'])
-  for name, shape in shapes.items():
-    array = arrays[name]
-    fits = array.ndim == len(shape) and all(
-      wanted in (None, there)
-      for wanted, there in zip(shape[1:], array.shape[1:], strict=True)
-    )
-    if not fits or len(array) != count or array.dtype.kind not in 'fiu':
+  for name, array in arrays.items():
+    fits = len(array) == count and array.shape[1:] == _SHAPES.get(name, ())
+    if not fits or array.dtype.kind not in ('U' if name == 'action' else 'fiu'):
       raise UserError(
         f'{path}: {name} is {array.dtype} of shape {array.shape}; make the file'
         ' again by `film`'
@@ -65,91 +96,176 @@ def read_wild(path: pathlib.Path) -> dict[str, np.ndarray]:
 
 
 def score_wild(
-  lifter: Lifter,
-  arrays: dict[str, np.ndarray],
-  *,
-  joints: str = 'coco',
-  use_focal: bool = False,
+  lifter: Lifter, arrays: dict[str, np.ndarray], *, use_focal: bool = False
 ) -> dict[str, Any]:
   """Scores a lifter, each frame by itself.
 
   Args:
     lifter: The lifter.
     arrays: The arrays of a file, see `read_wild`.
-    joints: The joint set of the keypoints.
     use_focal: Whether to tell the lifter the focal lengths.
 
   Returns:
-    For 'clean' and 'noisy' a dict of the means in mm, 'mpjpe', 'n_mpjpe' and
-    'p_mpjpe', of 'expected' (the mean of the expected errors), 'num_poses', and
-    'left_out', the frames with fewer than four keypoints.
+    {'clean' and 'noisy': the means in mm, 'mpjpe', 'n_mpjpe', 'p_mpjpe' and
+    'expected' (of the expected errors), 'correlation' (of the expected and the
+    actual errors of joints), 'num_poses', 'left_out' (the frames with fewer
+    than four keypoints)}, and 'noisy' parts: {'parts': {heading: {label: the
+    mean MPJPE and the number of poses}}}, and 'upper', 'upper_hidden': the mean
+    error in mm of the upper joints, measured from the thorax, with all clean
+    keypoints and without hips, knees and ankles.
   """
-  result = {}
-  for kind in ('clean', 'noisy'):
-    errors, lifted, kept = frame_errors(
-      lifter, arrays, kind, joints=joints, use_focal=use_focal
-    )
+  result: dict[str, Any] = {}
+  scored = {
+    kind: score_frames(lifter, arrays, arrays[kind], use_focal=use_focal)
+    for kind in KINDS
+  }
+  for kind, frames in scored.items():
     result[kind] = {
-      name: float(values.mean()) for name, values in errors.items()
+      name: float(values.mean()) for name, values in frames.errors.items()
     } | {
-      'expected': float(1000 * lifted.errors[kept].mean()),
-      'num_poses': int(kept.sum()),
-      'left_out': int((~kept).sum()),
+      'expected': float(frames.expected.mean()),
+      'correlation': float(
+        np.corrcoef(
+          frames.expected[:, 1:].ravel(), frames.actual[:, 1:].ravel()
+        )[0, 1]
+      ),
+      'num_poses': int(frames.kept.sum()),
+      'left_out': int((~frames.kept).sum()),
     }
+  frames = scored['noisy']
+  result['parts'] = {
+    heading: {
+      label: {
+        'mpjpe': float(frames.errors['mpjpe'][rows].mean()),
+        'num_poses': int(rows.sum()),
+      }
+      for label, rows in groups.items()
+      if rows.any()
+    }
+    for heading, groups in _groups(arrays, frames.kept).items()
+  }
+  hidden = arrays['clean'].copy()
+  hidden[:, _LOWER] = 0
+  hidden = score_frames(lifter, arrays, hidden, use_focal=use_focal)
+  both = scored['clean'].kept & hidden.kept
+  for name, frames in (('upper', scored['clean']), ('upper_hidden', hidden)):
+    poses = frames.poses[both[frames.kept]]
+    result[name] = _upper_error(poses, arrays['targets'][both])
   return result
 
 
-def frame_errors(
+def score_frames(
   lifter: Lifter,
   arrays: dict[str, np.ndarray],
-  kind: str,
+  keypoints: np.ndarray,
   *,
-  joints: str = 'coco',
   use_focal: bool = False,
-) -> tuple[dict[str, np.ndarray], Any, np.ndarray]:
-  """Measures the errors of every frame that has four keypoints.
-
-  Returns:
-    {score: the errors of the K frames in mm, `[K]`}, what the lifter returned,
-    and which of the frames are scored, `[N]`.
-  """
-  keypoints = arrays[kind]
+) -> Scored:
+  """Lifts keypoints, `[N, 17, 3]`, and compares with the targets."""
   kept = (keypoints[..., 2] > 0).sum(axis=-1) >= MIN_KEYPOINTS
   lifted = lifter.lift(
-    keypoints,
-    arrays['size'],
-    joints,
-    focal_length=arrays['focal'] if use_focal else None,
+    keypoints[kept],
+    arrays['size'][kept],
+    'coco',
+    focal_length=arrays['focal'][kept] if use_focal else None,
     check=False,
   )
-  parts = {name: [] for name in SCORES}
-  poses, targets = lifted.poses[kept], arrays['targets'][kept]
+  poses, targets = lifted.poses, arrays['targets'][kept]
+  parts: dict[str, list[np.ndarray]] = {name: [] for name in SCORES}
   for start in range(0, len(poses), _BATCH):
+    # The last batch is filled up from the front to keep one compiled shape.
     rows = np.arange(start, start + _BATCH) % len(poses)
     for name in SCORES:
       errors = getattr(metrics, name)(poses[rows], targets[rows])
       parts[name].append(1000 * np.asarray(errors)[: len(poses) - start])
-  return {n: np.concatenate(p) for n, p in parts.items()}, lifted, kept
+  return Scored(
+    kept,
+    {name: np.concatenate(part) for name, part in parts.items()},
+    poses,
+    1000 * lifted.errors,
+    1000 * np.linalg.norm(poses - targets, axis=-1),
+  )
+
+
+def _upper_error(poses: np.ndarray, targets: np.ndarray) -> float:
+  """Measures the upper joints from the thorax, the first of them, in mm."""
+  first, second = poses[:, _UPPER], targets[:, _UPPER]
+  first, second = first - first[:, :1], second - second[:, :1]
+  return float(1000 * np.linalg.norm(first - second, axis=-1)[:, 1:].mean())
+
+
+def _groups(
+  arrays: dict[str, np.ndarray], kept: np.ndarray
+) -> dict[str, dict[str, np.ndarray]]:
+  """Groups the frames that are scored, {heading: {label: rows `[K]`}}."""
+  arrays = {name: array[kept] for name, array in arrays.items()}
+  size = arrays['size'].astype(float)
+  found = arrays['noisy'][..., 2] > 0
+  xy = np.where(found[..., None], arrays['noisy'][..., :2], np.nan)
+  low, high = np.nanmin(xy, axis=1), np.nanmax(xy, axis=1)
+  filled = ((high - low) / size).max(axis=-1)
+  off = np.abs((low + high) / size - 1).max(axis=-1)
+  field = 2 * np.degrees(np.arctan(size.max(axis=-1) / 2 / arrays['focal']))
+  missing = (~found).sum(axis=-1)
+
+  def ranges(values, bounds, unit):
+    bounds = [-np.inf, *bounds, np.inf]
+    groups = {}
+    for first, last in zip(bounds[:-1], bounds[1:], strict=True):
+      label = f'{first:g} to {last:g}{unit}'
+      if first == -np.inf:
+        label = f'under {last:g}{unit}'
+      if last == np.inf:
+        label = f'{first:g}{unit} and more'
+      groups[label] = (values >= first) & (values < last)
+    return groups
+
+  groups = {}
+  if 'action' in arrays:
+    groups['action'] = {
+      str(name): arrays['action'] == name
+      for name in np.unique(arrays['action'])
+    }
+  if 'pitch' in arrays:
+    groups['the camera looks down by'] = ranges(
+      arrays['pitch'], (-5, 5, 15, 25), ' degrees'
+    )
+  groups['the person fills'] = ranges(100 * filled, (50, 65, 80), '%')
+  groups['from the middle to the edge of the image'] = ranges(
+    100 * off, (10, 25, 40), '%'
+  )
+  groups['field of view'] = ranges(field, (45, 55, 65), ' degrees')
+  groups['keypoints not found'] = {
+    str(n) if n < 4 else '4 and more': missing == n if n < 4 else missing >= 4
+    for n in range(5)
+  }
+  return groups
 
 
 def format_wild(result: dict[str, Any]) -> str:
-  """Formats what `score_wild` returns as the text of a table."""
+  """Formats what `score_wild` returns as text."""
   rows = [
     [
       kind,
-      *(f'{scores[name]:.1f}' for name in (*SCORES, 'expected')),
-      str(scores['num_poses']),
-      str(scores['left_out']),
+      *(f'{result[kind][name]:.1f}' for name in (*SCORES, 'expected')),
+      f'{result[kind]["num_poses"]:,}',
+      str(result[kind]['left_out']),
     ]
-    for kind, scores in result.items()
+    for kind in KINDS
   ]
-  headings = [
+  headings = ['mm', *SCORES.values(), 'expected', 'poses', 'left out']
+  lines = [plain_table(headings, rows)]
+  for heading, groups in result['parts'].items():
+    rows = [
+      [label, f'{group["mpjpe"]:.1f}', f'{group["num_poses"]:,}']
+      for label, group in groups.items()
+    ]
+    lines += ['', plain_table([f'noisy: {heading}', 'MPJPE', 'poses'], rows)]
+  more = 100 * (result['upper_hidden'] / result['upper'] - 1)
+  lines += [
     '',
-    'MPJPE',
-    'N-MPJPE',
-    'P-MPJPE',
-    'expected',
-    'poses',
-    'left out',
+    f'clean: the upper joints are {result["upper"]:.1f} mm off, measured from'
+    f' the thorax; without hips, knees and ankles {result["upper_hidden"]:.1f}'
+    f' mm ({more:+.1f}%)',
   ]
-  return plain_table(headings, rows)
+  return '\n'.join(lines)

@@ -9,6 +9,7 @@ import numpy as np
 from semgcn_jax.data.datasets import load
 from semgcn_jax.errors import SettingError
 from semgcn_jax.figures.style import new_figure, save
+from semgcn_jax.filming.film import film_pairs
 from semgcn_jax.lifting.predictor import make_predictor
 from semgcn_jax.runs.checkpoints import restore_network
 from semgcn_jax.skeleton import Skeleton
@@ -21,7 +22,7 @@ _TURN = 60
 
 
 def draw_run(
-  workdir: pathlib.Path,
+  checkpoint: str | pathlib.Path,
   which: str,
   path: pathlib.Path,
   overrides: dict[str, Any],
@@ -32,7 +33,7 @@ def draw_run(
   """Draws the test pose of median error of a few actions.
 
   Args:
-    workdir: The folder of the run.
+    checkpoint: The folder of the run, or the name of weights in the box.
     which: 'best', 'last' or the number of an epoch.
     path: The PNG `figure` to write.
     overrides: Settings that replace those of the run's config.
@@ -44,9 +45,11 @@ def draw_run(
       run have no scale of their own.
     SettingError: There is no such seed, or the file cannot be written.
   """
-  network = restore_network(workdir, which, averaged=averaged)
+  network = restore_network(checkpoint, which, averaged=averaged)
   config, skeleton = network.config.replace(**overrides), network.skeleton
   test = load(config.data, skeleton, train=False).test
+  if config.model.input_joints:
+    test = film_pairs(test, skeleton, config.model, config.filming)
   variables = network.of_seed(seed)
   predictor = make_predictor(config, skeleton, variables, batch_sizes=(256,))
   predicted = predictor(test.inputs)

@@ -12,12 +12,13 @@ import numpy as np
 
 from semgcn_jax.config import Config, TrainingConfig
 from semgcn_jax.errors import UserError
+from semgcn_jax.filming.inputs import mirror_inputs
 from semgcn_jax.lifting.folding import FoldedNorm, fold
 from semgcn_jax.models.build import build
 from semgcn_jax.models.precision import matmul_precision
 from semgcn_jax.models.root_relative import predict
 from semgcn_jax.runs.checkpoints import restore_network
-from semgcn_jax.skeleton import Skeleton
+from semgcn_jax.skeleton import Skeleton, mirror
 
 BATCH_SIZES = (1, 16, 256, 4096)
 _CPU_BATCH_SIZE = 256  # The largest on a CPU, whose caches hold no more.
@@ -29,17 +30,21 @@ class Predictor:
 
   Attributes:
     skeleton: The skeleton of its J joints.
-    compiled: For each batch size N the program `[N, J, 2]` -> `[N, J, 3]`.
+    compiled: For each batch size N the program `[N, J, C]` -> `[N, J, 3]`.
+    channels: C, which is 2 but for networks of `input_joints`; the inputs of
+      those are what `filming.inputs` makes.
   """
 
   skeleton: Skeleton
   compiled: dict[int, Any]
+  channels: int = 2
 
   def __call__(self, inputs: np.ndarray) -> np.ndarray:
     """Predicts poses.
 
     Args:
-      inputs: The 2D joints, `[N, J, 2]`, normalised screen.
+      inputs: The 2D joints, `[N, J, 2]`, normalised screen; in general
+        `[N, J, C]`.
 
     Returns:
       The poses, `[N, J, 3]`, metres, with the root at the origin. A pose is NaN
@@ -49,10 +54,11 @@ class Predictor:
       ValueError: The inputs have another shape.
     """
     inputs = np.asarray(inputs, np.float32)
-    joints = self.skeleton.num_joints
-    if inputs.ndim != 3 or inputs.shape[1:] != (joints, 2):
+    joints, channels = self.skeleton.num_joints, self.channels
+    if inputs.ndim != 3 or inputs.shape[1:] != (joints, channels):
       raise ValueError(
-        f'the inputs have the shape {inputs.shape}; give [N, {joints}, 2]'
+        f'the inputs have the shape {inputs.shape}; give'
+        f' [N, {joints}, {channels}]'
       )
     if not len(inputs):
       return np.zeros((0, joints, 3), np.float32)
@@ -112,18 +118,28 @@ def make_predictor(
   model = build(config.model, skeleton, norm=FoldedNorm, dtype=dtype)
   network = functools.partial(model.apply, folded)
   flip_test = config.evaluation.flip_test
+  channels = config.model.input_channels
 
   def forward(inputs):
     with matmul_precision(precision):
-      return predict(network, inputs, skeleton, flip_test=flip_test)
+      predicted = predict(
+        network,
+        inputs,
+        skeleton,
+        flip_test=flip_test,
+        mirror_inputs=mirror_inputs if config.model.input_joints else mirror,
+      )
+      return predicted[..., :3]
 
   compiled = {
     size: jax.jit(forward)
-    .lower(jax.ShapeDtypeStruct((size, skeleton.num_joints, 2), jnp.float32))
+    .lower(
+      jax.ShapeDtypeStruct((size, skeleton.num_joints, channels), jnp.float32)
+    )
     .compile()
     for size in sorted(sizes)
   }
-  return Predictor(skeleton, compiled)
+  return Predictor(skeleton, compiled, channels)
 
 
 def split(poses: int, sizes: Iterable[int]) -> list[int]:

@@ -79,7 +79,7 @@ def joint_weights(
 
 
 def show_learned(
-  workdir: pathlib.Path,
+  checkpoint: str | pathlib.Path,
   which: str,
   output_dir: pathlib.Path,
   *,
@@ -88,7 +88,7 @@ def show_learned(
   """Draws adjacencies.png and joint_weights.png of a checkpoint.
 
   Args:
-    workdir: The folder of the run.
+    checkpoint: The folder of the run, or the name of weights in the box.
     which: The checkpoint: 'best', 'last' or the number of an epoch.
     output_dir: The folder that gets the figures.
     seed: The seed to take, of a run with several; None takes the first.
@@ -97,13 +97,13 @@ def show_learned(
     UserError: There is no such run or checkpoint, or it learns no adjacency.
     SettingError: There is no such seed, or the folder cannot be written.
   """
-  network = restore_network(workdir, which)
+  network = restore_network(checkpoint, which)
   skeleton = network.skeleton
   params = network.of_seed(seed)['params']
   adjacencies = learned_adjacencies(params, skeleton)
   if not adjacencies:
     raise UserError(
-      f'{workdir}: its network learns no adjacency; name a run with'
+      f'{checkpoint}: its network learns no adjacency; name a run with'
       ' `conv=semantic` or `conv=channel_wise`, or `model=st_gcn`'
     )
   weights = joint_weights(adjacencies, skeleton)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from semgcn_jax.data.npz import read_poses_3d
+from semgcn_jax.data.pairs import action_name
 from semgcn_jax.errors import SettingError, UserError, listed
 from semgcn_jax.files import check_output, replacing
 from semgcn_jax.joint_sets import JOINT_SETS
@@ -81,6 +82,7 @@ def film(
         filmed['sequence'] = np.full(frames, number, np.int32)
         filmed['frame'] = np.arange(frames, dtype=np.int32)
         filmed['subject'] = np.full(frames, subject)
+        filmed['action'] = np.full(frames, action_name(action))
         for name, array in filmed.items():
           parts.setdefault(name, []).append(array)
         number += 1
@@ -161,6 +163,7 @@ def _film_sequence(
     'targets': (seen - track[:, None]).astype(np.float32),
     'root': (track + root).astype(np.float32),
     'focal': np.full(frames, focal, np.float32),
+    'pitch': np.full(frames, pitch, np.float32),
   }
 
 
