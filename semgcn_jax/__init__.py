@@ -3,22 +3,22 @@
 from typing import TYPE_CHECKING, Any
 
 __version__ = '0.1.0'
-__all__ = ['__version__', 'load_predictor']
+__all__ = ['Lifter', '__version__', 'load_predictor']
 
 if TYPE_CHECKING:
-  from semgcn_jax.lifting import load_predictor
+  from semgcn_jax.lifting import Lifter, load_predictor
 
 
 def __getattr__(name: str) -> Any:
-  """Imports `load_predictor` when it is first used.
+  """Imports `Lifter` and `load_predictor` when they are first used.
 
   A command that computes nothing would otherwise wait for JAX to be imported.
 
   Raises:
     AttributeError: The module has no attribute of this name.
   """
-  if name == 'load_predictor':
-    from semgcn_jax.lifting import load_predictor
+  if name in ('Lifter', 'load_predictor'):
+    from semgcn_jax import lifting
 
-    return load_predictor
+    return getattr(lifting, name)
   raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -19,7 +19,7 @@ from semgcn_jax.lifting.smoothing import smooth
 from semgcn_jax.lifting.tracking import track
 from semgcn_jax.skeleton import H36M
 
-# The version of the written files; docs/using.md describes them.
+# The version of the written files; docs/lifting.md describes them.
 FORMAT, VERSION = 'semgcn_jax poses', 1
 ENDINGS = ('.json', '.npz', '.csv')
 

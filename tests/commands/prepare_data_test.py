@@ -93,7 +93,7 @@ def test_cmu_by_command(tmp_path):
     status=2,
     message='cannot be used (Not a directory); name another folder',
   )
-  fails('prepare_data', status=2, message='give --source to make files, or')
+  fails('prepare_data', status=2, message='give --source to make files,')
   assert (out / 'data_3d_cmu.npz').read_bytes() == before
   assert [p.name for p in out.iterdir()] == ['data_3d_cmu.npz']
 

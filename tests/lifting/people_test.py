@@ -1,0 +1,231 @@
+"""Clips of people: told apart, smoothed, and written."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from command_line import fails, run
+from detections import write
+from filmed import film_level, standing
+
+from semgcn_jax.data.detector_formats import Person, read_people
+from semgcn_jax.errors import UserError
+from semgcn_jax.lifting.smoothing import smooth
+from semgcn_jax.lifting.tracking import oks, track
+
+SIZE = (1280, 720)
+
+
+def keypoints_of(count=12, name='coco'):
+  keypoints = film_level(standing(count), SIZE).keypoints(name)
+  return np.concatenate(
+    [keypoints, np.full((*keypoints.shape[:2], 1), 0.9)], -1
+  )
+
+
+def results(people):
+  """COCO's results of people `[T, J, 3]`, in the same frames."""
+  return [
+    {'image_id': frame, 'keypoints': person[frame].ravel().tolist()}
+    for frame in range(len(people[0]))
+    for person in people
+  ]
+
+
+def test_oks_is_one_for_the_same_and_falls_with_distance():
+  [person] = keypoints_of(1)
+  far = person + (500, 0, 0)
+  near = person + (5, 0, 0)
+  assert oks(person, person) == pytest.approx(1)
+  assert oks(person, far) < 0.01 < 0.9 < oks(person, near) < 1
+  assert oks(person, person * (1, 1, 0)) == 0
+
+
+def test_people_who_cross_are_kept_apart():
+  person = keypoints_of(1)[0]
+  frames = {
+    t: [
+      Person(person + (shift, 0, 0))
+      for shift in ((-300 + 30 * t), (300 + 5 * t))[:: 1 if t % 2 else -1]
+    ]
+    for t in range(8)
+  }
+  tracks = track(frames)
+  assert [t.name for t in tracks] == ['1', '2']
+  for found in tracks:
+    steps = np.diff(found.keypoints[:, 0, 0])
+    assert len({round(float(step), 3) for step in steps}) == 1
+
+
+def test_numbers_of_the_file_count():
+  person = keypoints_of(1)[0]
+  frames = {t: [Person(person, 7), Person(person, 3)] for t in range(3)}
+  assert [t.name for t in track(frames)] == ['7', '3']
+
+
+def test_a_long_absence_makes_a_new_person():
+  person = keypoints_of(1)[0]
+  assert len(track({0: [Person(person)], 5: [Person(person)]})) == 1
+  assert len(track({0: [Person(person)], 50: [Person(person)]})) == 2
+
+
+@pytest.mark.parametrize('method', ['one_euro', 'butterworth'])
+def test_smoothing_takes_noise_away_and_keeps_gaps(method):
+  rng = np.random.default_rng(0)
+  time = np.arange(90) / 30
+  path = np.sin(2 * np.pi * 0.5 * time)[:, None, None] * np.ones((1, 16, 3))
+  noisy = path + rng.normal(0, 0.02, path.shape)
+  noisy[40] = np.nan
+  frames = np.arange(90)
+  result = smooth(noisy, frames, method, fps=30, cutoff=3)
+  rest = np.arange(90) != 40
+  assert np.isnan(result[40]).all() and np.isfinite(result[rest]).all()
+
+  def jerk(values):
+    return np.abs(np.diff(values[41:], 2, axis=0)).mean()
+
+  assert jerk(result) < 0.6 * jerk(noisy)
+  assert np.abs(result[rest] - path[rest]).mean() < 0.05
+  np.testing.assert_array_equal(
+    smooth(noisy, frames, 'none', fps=30, cutoff=3), noisy
+  )
+
+
+@pytest.fixture(scope='module')
+def clip(tmp_path_factory):
+  keypoints = keypoints_of()
+  path = tmp_path_factory.mktemp('clip') / 'walk.json'
+  return write(path, results([keypoints, keypoints + (250, 0, 0)]))
+
+
+def predict(clip, output, *flags):
+  return run(
+    'predict', f'--keypoints={clip}', '--image_size=1280x720',
+    f'--output={output}', '--compilation_cache=', *flags,
+  )  # fmt: skip
+
+
+def test_all_formats_hold_the_same(clip, tmp_path):
+  for ending in ('json', 'npz', 'csv'):
+    code, out, err = predict(clip, tmp_path / f'out.{ending}')
+    assert (code, err) == (0, ''), err
+    assert '24 poses, of 2 people in 1 clips' in out
+  content = json.loads((tmp_path / 'out.json').read_text())
+  assert content['format'] == 'semgcn_jax poses' and content['version'] == 1
+  first = np.array(content['people'][0]['poses'])
+  assert content['people'][1]['person'] == '2' and first.shape == (12, 16, 3)
+  with np.load(tmp_path / 'out.npz', allow_pickle=False) as arrays:
+    np.testing.assert_allclose(arrays['poses'][:12], first, atol=1e-4)
+    assert arrays['person'].tolist() == ['1'] * 12 + ['2'] * 12
+    assert json.loads(str(arrays['header']))['checkpoint'] == 'cmu'
+  lines = (tmp_path / 'out.csv').read_text().splitlines()
+  rows = list(csv.DictReader(lines[1:]))
+  assert len(rows) == 2 * 12 * 16 and lines[0].startswith('# {')
+  x = [float(row['x']) for row in rows[:16]]
+  np.testing.assert_allclose(x, first[0, :, 0], atol=1e-4)
+
+
+def test_nothing_is_overwritten(clip, tmp_path):
+  output = tmp_path / 'out.json'
+  output.write_text('mine')
+  fails(
+    'predict', f'--keypoints={clip}', '--image_size=1280x720',
+    f'--output={output}', status=2, message='exists; give --overwrite',
+  )  # fmt: skip
+  assert output.read_text() == 'mine'
+  code, _, err = predict(clip, output, '--overwrite', '--smooth=butterworth')
+  assert code == 0, err
+  assert json.loads(output.read_text())['smooth'] == 'butterworth'
+
+
+@pytest.mark.parametrize(
+  'flags, message',
+  [
+    (('--image_size=large',), '--image_size=large: give width and height'),
+    (('--output=out.txt',), 'must end with .json, .npz, .csv'),
+    (('--smooth=much',), '--smooth=much: choose from none'),
+    (('--joint_set=spider',), '--joint_set=spider: choose from'),
+    (('--smooth=one_euro', '--cutoff=20'), 'below half of --fps'),
+    (('--fps=0',), '--fps=0.0: must be above 0'),
+    (('--keypoints=nowhere',), 'nowhere: no such file or folder'),
+    (('--checkpoint=nobody',), 'in the box, which has cmu'),
+    (('--joint_set=body_25',), '17 joints a person, but --joint_set=body_25'),
+    (('--field_of_view=200',), '--field_of_view: must be from 1 to 179'),
+    (('--image_size=64x48',), 'far outside of its image of 64 x 48'),
+  ],
+)
+def test_bad_flags(clip, tmp_path, flags, message):
+  given = [
+    f'--keypoints={clip}', '--image_size=1280x720',
+    f'--output={tmp_path / "out.json"}', '--compilation_cache=',
+  ]  # fmt: skip
+  code, _, err = run('predict', *given, *flags)
+  assert code in (1, 2) and len(err.strip().splitlines()) == 1, err
+  assert message in err
+  assert not (tmp_path / 'out.json').exists()
+
+
+def test_arrays_of_mediapipe_and_yolo(tmp_path):
+  landmarks = keypoints_of(name='mediapipe')
+  shares = landmarks / (*SIZE, 1)
+  with_depth = np.insert(shares, 2, 0.1, axis=-1)
+  np.save(tmp_path / 'pose.npy', np.float32(with_depth))
+  np.savez(tmp_path / 'pixels.npz', keypoints=landmarks, image_size=SIZE)
+  yolo = np.stack([keypoints_of(), keypoints_of() + (250, 0, 0)], axis=1)
+  np.save(tmp_path / 'yolo.npy', np.float32(yolo))
+  for name in ('pose.npy', 'pixels.npz', 'yolo.npy'):
+    code, out, err = predict(tmp_path / name, tmp_path / f'{name}.npz')
+    assert (code, err) == (0, ''), err
+  poses = [
+    np.load(tmp_path / f'{name}.npz')['poses']
+    for name in ('pose.npy', 'pixels.npz', 'yolo.npy')
+  ]
+  np.testing.assert_allclose(poses[0], poses[1], atol=1e-3)
+  assert len(poses[2]) == 24
+
+
+@pytest.mark.parametrize(
+  'array',
+  [
+    np.zeros(3),
+    np.zeros((2, 17, 7)),
+    np.array(['a', 'b']),
+    np.array([{'a': 1}], object),
+  ],
+)
+def test_wrong_arrays_are_refused(tmp_path, array):
+  path = tmp_path / 'a.npy'
+  np.save(path, array, allow_pickle=True)
+  with pytest.raises(UserError, match='a.npy: '):
+    read_people([path])
+
+
+def test_damaged_arrays_are_refused(tmp_path):
+  path = tmp_path / 'a.npz'
+  np.savez(path, keypoints=np.zeros((4, 17, 3)))
+  content = path.read_bytes()
+  for end in (0, 10, len(content) // 2):
+    path.write_bytes(content[:end])
+    with pytest.raises(UserError, match='a.npz: '):
+      read_people([path])
+
+
+def test_annotations_tell_the_size_and_the_tracks(tmp_path):
+  person = keypoints_of(2)
+  path = write(
+    tmp_path / 'a.json',
+    {
+      'images': [
+        {'id': n, 'file_name': f'{n}.jpg', 'width': 1280, 'height': 720}
+        for n in range(2)
+      ],
+      'annotations': [
+        {'image_id': n, 'keypoints': p.ravel().tolist(), 'track_id': 5}
+        for n, p in enumerate(person)
+      ],
+    },
+  )
+  frames, size = read_people([path])
+  assert size == SIZE and [*frames] == [0, 1]
+  assert frames[0][0].track == 5

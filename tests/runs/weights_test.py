@@ -1,0 +1,82 @@
+"""Weights as one file, and in the box."""
+
+import shutil
+
+import jax
+import numpy as np
+import pytest
+from command_line import fails, run
+from tiny import TINY
+
+from semgcn_jax import weights
+from semgcn_jax.errors import SettingError, UserError
+from semgcn_jax.models.build import count_parameters
+from semgcn_jax.runs.checkpoints import restore_network
+from semgcn_jax.training.loop import train_and_evaluate
+
+
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory):
+  workdir = tmp_path_factory.mktemp('weights') / 'run'
+  train_and_evaluate(TINY.replace(epochs=1, num_seeds=2, seed=4), workdir)
+  return workdir
+
+
+def test_exported_weights_are_those_of_the_run(trained, tmp_path):
+  output = tmp_path / 'small'
+  code, out, err = run(
+    'export', f'--checkpoint={trained}', f'--output={output}', '--only_seed=5'
+  )
+  assert (code, err) == (0, ''), err
+  assert sorted(path.name for path in output.iterdir()) == [
+    *('config.json', 'skeleton.json', 'weights.npz'),
+  ]
+  run_, small = restore_network(trained), restore_network(output)
+  assert small.config.training.seeds == range(5, 6)
+  for a, b in zip(
+    jax.tree.leaves(run_.of_seed(5)), jax.tree.leaves(small.of_seed()),
+    strict=True,
+  ):  # fmt: skip
+    np.testing.assert_array_equal(a, b)
+  fails(
+    'export', f'--checkpoint={trained}', f'--output={output}',
+    status=2, message='File exists',
+  )  # fmt: skip
+
+
+def test_damaged_weights_are_refused(trained, tmp_path):
+  folder = tmp_path / 'cmu'
+  shutil.copytree(weights.find('cmu'), folder)
+  path = folder / 'weights.npz'
+  content = path.read_bytes()
+  for end in (0, 100, len(content) // 2, len(content) - 30):
+    path.write_bytes(content[:end])
+    with pytest.raises(UserError, match='weights.npz: is damaged'):
+      restore_network(folder)
+  arrays = dict(np.load(weights.find('cmu') / 'weights.npz'))
+  name = next(name for name in arrays if name.startswith('params'))
+  for bad in (
+    arrays[name][:-1],
+    arrays[name] * np.nan,
+    arrays[name].astype(int),
+  ):
+    np.savez(path, **arrays | {name: bad})
+    with pytest.raises(UserError, match='weights.npz: '):
+      restore_network(folder)
+  np.savez(path, **arrays | {'more': 1})
+  with pytest.raises(UserError, match='of another model'):
+    restore_network(folder)
+  np.savez(path, **arrays | {name: np.array([{}], object)})
+  with pytest.raises(UserError, match='weights.npz: '):
+    restore_network(folder)
+  with pytest.raises(SettingError, match='has one epoch alone'):
+    restore_network('cmu', '3')
+
+
+def test_the_box():
+  network = restore_network('cmu')
+  model = network.config.model
+  assert count_parameters(model, network.skeleton) <= 1_500_000
+  folder = weights.find('cmu')
+  assert sum(path.stat().st_size for path in folder.iterdir()) < 4e6
+  assert weights.find('./cmu') != folder
