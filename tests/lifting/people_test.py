@@ -1,13 +1,14 @@
 """Clips of people: told apart, smoothed, and written."""
 
 import csv
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 from command_line import fails, run
 from detections import write
-from filmed import film_level, standing
+from filmed import film_level, moving
 
 from semgcn_jax.data.detector_formats import Person, read_people
 from semgcn_jax.errors import UserError
@@ -18,10 +19,11 @@ SIZE = (1280, 720)
 
 
 def keypoints_of(count=12, name='coco'):
-  keypoints = film_level(standing(count), SIZE).keypoints(name)
-  return np.concatenate(
-    [keypoints, np.full((*keypoints.shape[:2], 1), 0.9)], -1
-  )
+  filmed = film_level(moving(count), SIZE)
+  filmed = dataclasses.replace(filmed, roots=filmed.roots * 0 + (0, 0, 6))
+  keypoints = filmed.keypoints(name)
+  sure = np.full_like(keypoints[..., :1], 0.9)
+  return np.concatenate([keypoints, sure], axis=-1)
 
 
 def results(people):
@@ -74,7 +76,9 @@ def test_a_long_absence_makes_a_new_person():
 def test_smoothing_takes_noise_away_and_keeps_gaps(method):
   rng = np.random.default_rng(0)
   time = np.arange(90) / 30
-  path = np.sin(2 * np.pi * 0.5 * time)[:, None, None] * np.ones((1, 16, 3))
+  path = (
+    0.3 * np.sin(2 * np.pi * 0.5 * time)[:, None, None] * np.ones((1, 16, 3))
+  )
   noisy = path + rng.normal(0, 0.02, path.shape)
   noisy[40] = np.nan
   frames = np.arange(90)

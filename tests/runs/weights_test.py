@@ -55,11 +55,8 @@ def test_damaged_weights_are_refused(trained, tmp_path):
       restore_network(folder)
   arrays = dict(np.load(weights.find('cmu') / 'weights.npz'))
   name = next(name for name in arrays if name.startswith('params'))
-  for bad in (
-    arrays[name][:-1],
-    arrays[name] * np.nan,
-    arrays[name].astype(int),
-  ):
+  whole = arrays[name]
+  for bad in (whole[:-1], whole * np.nan, whole.astype(int)):
     np.savez(path, **arrays | {name: bad})
     with pytest.raises(UserError, match='weights.npz: '):
       restore_network(folder)
