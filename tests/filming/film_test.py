@@ -290,6 +290,7 @@ def test_mirrored_inputs_are_those_of_the_mirrored_people(poses):
   np.testing.assert_allclose(mirror_inputs(inputs, H36M), wanted, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_film_is_random_by_its_key_alone(poses):
   config = FilmingConfig()
   make = jax.jit(lambda key: film(key, poses, H36M, MODEL, config))

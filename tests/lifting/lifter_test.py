@@ -210,6 +210,7 @@ def test_a_million_hostile_keypoints(lifter):
     within_bounds(poses[np.isfinite(poses).all(axis=(1, 2))])
 
 
+@pytest.mark.slow
 def test_a_run_of_another_recipe_warns(caplog, tmp_path):
   from tiny import TINY
 

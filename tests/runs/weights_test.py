@@ -22,6 +22,7 @@ def trained(tmp_path_factory):
   return workdir
 
 
+@pytest.mark.slow
 def test_exported_weights_are_those_of_the_run(trained, tmp_path):
   output = tmp_path / 'small'
   code, out, err = run(

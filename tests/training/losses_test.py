@@ -70,3 +70,25 @@ def test_a_root_that_is_not_predicted_does_not_count():
 def test_shapes_must_agree(name):
   with pytest.raises(AssertionError):
     loss_of(name, np.zeros((5, 16, 3)), np.zeros((5, 1, 3)))
+
+
+@pytest.mark.parametrize('name', ['distance', 'joints'])
+def test_the_expected_error_is_fitted_and_leaves_the_poses_alone(name):
+  rng = np.random.default_rng(0)
+  poses, target = rng.normal(0, 0.05, (2, 5, 16, 3)).astype(np.float32)
+  raw = rng.normal(0, 1, (5, 16, 1)).astype(np.float32)
+  predicted = np.concatenate([poses, raw], axis=-1)
+  missed = []
+  for pose, true, row in zip(poses, target, raw[..., 0], strict=True):
+    for joint in range(16):
+      actual = np.linalg.norm((pose[joint] - pose[0]) - (true[joint] - true[0]))
+      expected = np.log1p(np.exp(row[joint])) / 10
+      missed.append((expected - actual) ** 2)
+  plain = loss_of(name, poses, target)
+  np.testing.assert_allclose(
+    loss_of(name, predicted, target), plain + np.mean(missed), rtol=1e-5
+  )
+  slopes = jax.grad(lambda p: loss_of(name, p, target))
+  np.testing.assert_allclose(
+    slopes(predicted)[..., :3], slopes(poses), rtol=1e-5, atol=1e-9
+  )
