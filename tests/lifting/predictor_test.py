@@ -85,6 +85,7 @@ def test_a_pose_with_a_nan_is_nan_and_no_other():
   np.testing.assert_array_equal(poses, expected)
 
 
+@pytest.mark.slow
 def test_folding_behind_attention_with_a_scale_of_zero():
   settings = presets.preset('h36m', **SIZES, conv='gat')
   model = build(settings.model, H36M)
@@ -133,6 +134,7 @@ def test_batches_are_cut_with_little_waste(poses, parts):
   assert predictor.split(3, (4,)) == [4]
 
 
+@pytest.mark.slow
 def test_bad_input_to_a_predictor():
   settings = presets.preset('h36m', **SIZES)
   variables = build(settings.model, H36M).init(

@@ -67,6 +67,7 @@ def test_another_number_of_joints_is_refused():
       model.init(jax.random.key(0), jnp.zeros((2, 16, 2)))
 
 
+@pytest.mark.slow
 def test_dropout_acts_in_training_only():
   model = SemGCN(CHAIN, hid_dim=8, num_layers=1, dropout=0.5)
   x = jax.random.normal(jax.random.key(0), (3, 5, 2))

@@ -45,7 +45,7 @@ def test_exported_weights_are_those_of_the_run(trained, tmp_path):
   )  # fmt: skip
 
 
-def test_damaged_weights_are_refused(trained, tmp_path):
+def test_damaged_weights_are_refused(tmp_path):
   folder = tmp_path / 'cmu'
   shutil.copytree(weights.find('cmu'), folder)
   path = folder / 'weights.npz'

@@ -178,6 +178,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
   jax.tree.map(np.testing.assert_array_equal, restored.params, state.params)
 
 
+@pytest.mark.slow
 def test_parameters_that_are_not_finite_are_not_saved(tmp_path):
   # One step an epoch, so that the loss is still finite.
   wild = TINY.replace(batch_size=800)
