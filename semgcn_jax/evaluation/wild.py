@@ -20,7 +20,8 @@ import numpy as np
 from semgcn_jax.errors import UserError
 from semgcn_jax.evaluation import metrics
 from semgcn_jax.joint_sets import JOINT_SETS
-from semgcn_jax.lifting.lifter import MIN_KEYPOINTS, Lifter
+from semgcn_jax.lifting.arguments import MIN_KEYPOINTS
+from semgcn_jax.lifting.lifter import Lifter
 from semgcn_jax.skeleton import H36M
 from semgcn_jax.text_tables import plain_table
 

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import logging
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Self
 
 import jax
@@ -24,6 +24,13 @@ from semgcn_jax.filming.inputs import (
 from semgcn_jax.filming.points import NAMES
 from semgcn_jax.filming.rotations import rotate
 from semgcn_jax.joint_sets import JOINT_SETS
+from semgcn_jax.lifting.arguments import (
+  MIN_KEYPOINTS,
+  check_pixels,
+  focal_lengths,
+  for_each,
+  read_keypoints,
+)
 from semgcn_jax.lifting.bounds import bound
 from semgcn_jax.lifting.folding import FoldedNorm, fold
 from semgcn_jax.lifting.predictor import split
@@ -32,7 +39,6 @@ from semgcn_jax.models.root_relative import expected_error, predict
 from semgcn_jax.runs.checkpoints import Network, restore_network
 from semgcn_jax.skeleton import H36M, bone_vectors, mirror
 
-MIN_KEYPOINTS = 4  # With fewer a pose is NaN.
 _BATCH_SIZES = (1, 16, 256)
 # The bones that make up a standing person's height, by their child: the mean of
 # both legs, and the trunk. What is below the ankles is missing, in metres.
@@ -173,17 +179,17 @@ class Lifter:
       raise UserError(
         f'`joints={joints}`: this network lifts {listed(self.joint_sets)}'
       )
-    found = _keypoints(keypoints, joints, named.num_joints, min_confidence)
+    found = read_keypoints(keypoints, joints, named.num_joints, min_confidence)
     leading = found.shape[:-2]
     found = found.reshape(-1, *found.shape[-2:])
-    size = _for_each(image_size, 'image_size', leading, 2)
+    size = for_each(image_size, 'image_size', leading, 2)
     if not (np.isfinite(size) & (size > 0)).all():
       raise UserError('`image_size`: give width and height in pixels, above 0')
     if check:
-      _check_pixels(found, size, joints)
-    focal = _focal(focal_length, field_of_view, size, leading)
+      check_pixels(found, size, joints)
+    focal = focal_lengths(focal_length, field_of_view, size, leading)
     middle = (
-      size / 2 if center is None else _for_each(center, 'center', leading, 2)
+      size / 2 if center is None else for_each(center, 'center', leading, 2)
     )
     if not np.isfinite(middle).all():
       raise UserError('`center`: must be finite numbers')
@@ -250,7 +256,7 @@ class Lifter:
       raise UserError('give `focal_length` or `field_of_view`, one of the two')
     poses = np.asarray(pose, float)
     named = choose('joints', joints, JOINT_SETS)
-    found = _keypoints(keypoints, joints, named.num_joints, 0.0)
+    found = read_keypoints(keypoints, joints, named.num_joints, 0.0)
     leading = found.shape[:-2]
     if poses.shape != (*leading, 16, 3):
       raise UserError(
@@ -258,10 +264,10 @@ class Lifter:
       )
     poses = poses.reshape(-1, 16, 3)
     found = found.reshape(-1, *found.shape[-2:])
-    size = _for_each(image_size, 'image_size', leading, 2)
-    focal = _focal(focal_length, field_of_view, size, leading)
+    size = for_each(image_size, 'image_size', leading, 2)
+    focal = focal_lengths(focal_length, field_of_view, size, leading)
     middle = (
-      size / 2 if center is None else _for_each(center, 'center', leading, 2)
+      size / 2 if center is None else for_each(center, 'center', leading, 2)
     )
     names = point_names(joints)
     table = source_table([joints], names)
@@ -355,121 +361,6 @@ def _make_program(
       return bound(poses), errors
 
   return program
-
-
-def _keypoints(
-  keypoints: ArrayLike, joints: str, count: int, min_confidence: float
-) -> np.ndarray:
-  """Reads keypoints as `[..., J, 3]` float32, 0 where not found."""
-  try:
-    array = np.asarray(keypoints, np.float32)
-  except (TypeError, ValueError) as error:
-    raise UserError(f'`keypoints`: are not an array ({error})') from error
-  if array.ndim < 2 or array.shape[-1] not in (2, 3):
-    raise UserError(
-      f'`keypoints`: have the shape {array.shape}; give [..., {count}, 2] or'
-      f' [..., {count}, 3]'
-    )
-  if array.shape[-2] != count:
-    fitting = [
-      k for k, s in JOINT_SETS.items() if len(s.names) == array.shape[-2]
-    ]
-    advice = (
-      f'{array.shape[-2]} are those of {listed(fitting)}'
-      if fitting
-      else f'no joint set has {array.shape[-2]}'
-    )
-    raise UserError(
-      f'`keypoints`: have {array.shape[-2]} joints, but `joints={joints}` has'
-      f' {count}; {advice}'
-    )
-  if array.shape[-1] == 2:
-    array = np.concatenate([array, np.ones_like(array[..., :1])], axis=-1)
-  confidence = array[..., 2]
-  highest = np.nanmax(confidence, initial=0)
-  if highest > 1.01 or np.nanmin(confidence, initial=0) < -1e-6:
-    worst = highest if highest > 1.01 else np.nanmin(confidence)
-    raise UserError(
-      f'`keypoints`: have the confidence {worst:g}; it must be from 0 to 1'
-    )
-  found = np.isfinite(array).all(axis=-1) & (confidence > 0)
-  found &= confidence >= min_confidence
-  return np.where(found[..., None], np.clip(array, -1e7, 1e7), 0)
-
-
-def _check_pixels(found: np.ndarray, size: np.ndarray, joints: str) -> None:
-  """Raises a UserError for what is probably a mistake of the caller."""
-  seen = found[..., 2] > 0
-  if not seen.any():
-    return
-  xy = found[..., :2]
-  if seen.sum() >= MIN_KEYPOINTS and np.abs(xy[seen]).max() <= 2:
-    raise UserError(
-      f'`keypoints`: all lie within {np.abs(xy[seen]).max():.2f} of 0, as'
-      ' normalised coordinates do; give pixels'
-    )
-  width = size.max(axis=-1)[:, None]
-  beyond = np.maximum(-xy, xy - size[:, None]).max(axis=-1) / width
-  beyond = np.where(seen, beyond, 0)
-  if beyond.max() > 1:
-    pose, joint = np.unravel_index(beyond.argmax(), beyond.shape)
-    raise UserError(
-      f'`keypoints`: pose {pose} has {JOINT_SETS[joints].names[joint]} at'
-      f' {xy[pose, joint, 0]:g}, {xy[pose, joint, 1]:g}, far outside of its'
-      f' image of {size[pose, 0]:g} x {size[pose, 1]:g} pixels'
-    )
-  named = JOINT_SETS[joints]
-  heights = []
-  for joint in ('Thorax', 'LAnkle', 'RAnkle'):
-    source = list(named.sources[H36M.joints.index(joint)])
-    there = seen[:, source].all(axis=-1)
-    y = np.where(there, xy[:, source, 1].mean(axis=-1), np.nan)
-    heights.append(y)
-  above = np.concatenate([ankle - heights[0] for ankle in heights[1:]])
-  above = above[np.isfinite(above)]
-  if len(above) >= 10 and (above < 0).mean() > 0.9:
-    raise UserError(
-      f'`keypoints`: {(above < 0).sum()} of {len(above)} ankles are above the'
-      ' shoulders; y must point down'
-    )
-
-
-def _for_each(
-  values: ArrayLike, name: str, leading: Sequence[int], size: int = 0
-) -> np.ndarray:
-  """Repeats an argument for each pose, `[N]` or `[N, size]` float32."""
-  last = (size,) if size else ()
-  try:
-    array = np.asarray(values, np.float32)
-    array = np.broadcast_to(array, (*leading, *last))
-  except (TypeError, ValueError) as error:
-    wanted = f'{size} numbers' if size else 'a number'
-    raise UserError(
-      f'`{name}`: give {wanted}, or as many for each pose'
-    ) from error
-  return array.reshape(-1, *last).astype(np.float32)
-
-
-def _focal(
-  focal_length: ArrayLike | None,
-  field_of_view: ArrayLike | None,
-  size: np.ndarray,
-  leading: Sequence[int],
-) -> np.ndarray:
-  """Takes the focal length of each pose in pixels, 0 where it is not known."""
-  if focal_length is not None and field_of_view is not None:
-    raise UserError('give `focal_length` or `field_of_view`, not both')
-  if focal_length is not None:
-    focal = _for_each(focal_length, 'focal_length', leading)
-    if not (np.isfinite(focal) & (focal > 0)).all():
-      raise UserError('`focal_length`: must be above 0, in pixels')
-    return focal
-  if field_of_view is not None:
-    degrees = _for_each(field_of_view, 'field_of_view', leading)
-    if not ((degrees > 1) & (degrees < 179)).all():
-      raise UserError('`field_of_view`: must be from 1 to 179 degrees')
-    return size.max(axis=-1) / (2 * np.tan(np.radians(degrees) / 2))
-  return np.zeros(len(size), np.float32)
 
 
 def _scale(poses: np.ndarray, height: float) -> np.ndarray:

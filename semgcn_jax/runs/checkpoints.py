@@ -6,8 +6,11 @@ batch_stats), `averaged` (the same, where a run averages them), `training`
 finished folder into place, so a folder that exists is whole.
 """
 
+import contextlib
 import dataclasses
+import logging
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -50,6 +53,18 @@ class Progress:
   seconds: float = 0.0
 
 
+@contextlib.contextmanager
+def _without_notes() -> Iterator[None]:
+  """Keeps orbax from telling that a checkpoint is only read."""
+  logger = logging.getLogger('absl')
+  level = logger.level
+  logger.setLevel(logging.ERROR)
+  try:
+    yield
+  finally:
+    logger.setLevel(level)
+
+
 def folder(workdir: pathlib.Path) -> pathlib.Path:
   """Returns the absolute path of the folder of a run's checkpoints."""
   return workdir.absolute() / 'checkpoints'
@@ -61,6 +76,7 @@ def exist(workdir: pathlib.Path) -> bool:
   return path.is_dir() and bool(ocp.utils.checkpoint_steps(path))
 
 
+@_without_notes()
 def finished_epochs(workdir: pathlib.Path) -> int:
   """Counts the epochs of the last checkpoint; 0 if none can be read."""
   if not exist(workdir):
@@ -270,6 +286,7 @@ def restore_network(
   return Network(config, skeleton, variables, progress)
 
 
+@_without_notes()
 def _restore(
   workdir: pathlib.Path, which: str, wanted: dict[str, Any]
 ) -> tuple[dict[str, Any], Progress]:

@@ -10,7 +10,7 @@ from semgcn_jax.errors import UserError
 from semgcn_jax.filming.points import NAMES, mark
 from semgcn_jax.joint_sets import JOINT_SETS
 from semgcn_jax.lifting import bounds
-from semgcn_jax.lifting.lifter import MIN_KEYPOINTS
+from semgcn_jax.lifting.arguments import MIN_KEYPOINTS
 from semgcn_jax.skeleton import H36M, bone_vectors
 
 SIZE = (1280, 720)
