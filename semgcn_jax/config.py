@@ -214,6 +214,8 @@ class ModelConfig(_Group):
       )
     if self.freeze_init and not (self.init_from and self.refine):
       raise SettingError('`freeze_init`: needs `init_from` and `refine`')
+    if len({*self.input_joints}) < len(self.input_joints):
+      raise SettingError('`input_joints`: names a joint set twice')
     if self.input_joints and self.refine:
       raise SettingError('`input_joints`: cannot be combined with `refine`')
 
@@ -548,7 +550,8 @@ class Config(_Group):
       'keypoints': self.data.keypoints != 'gt',
       'noise': self.augmentation.noise,
       'missing': self.augmentation.missing,
-      'scale_calibration': self.calibrates,
+      'image_aligned': self.data.image_aligned,
+      'scale_calibration': self.evaluation.scale_calibration,
     } | dict.fromkeys(self.augmentation.virtual_cameras, True)
     for name, is_set in taken.items():
       if is_set:

@@ -4,7 +4,7 @@ from typing import Any
 
 from semgcn_jax import weights
 from semgcn_jax.config import Config, load
-from semgcn_jax.errors import choose
+from semgcn_jax.errors import SettingError, choose, listed
 
 # The settings that each `recipe` brings along, where a preset or the user gives
 # no others; see docs/recipe.md.
@@ -113,6 +113,12 @@ def preset(name: str, **settings: Any) -> Config:
   sizes = PUBLISHED_SIZES.get(settings.get('model', ''), {})
   goes_on = settings.get('refine') or (fields | settings).get('input_joints')
   if settings.get('init_from') and goes_on:
-    own = load(weights.find(settings['init_from']) / 'config.json').flat()
+    source = weights.find(settings['init_from'])
+    if not source.is_dir():
+      raise SettingError(
+        f'`init_from={source}`: is neither the folder of a run nor in the box,'
+        f' which has {listed(weights.names())}'
+      )
+    own = load(source / 'config.json').flat()
     sizes = {name: own[name] for name in (*MODEL_FIELDS, 'dropout')}
   return Config().replace(preset=name, **fields | sizes | settings)

@@ -9,8 +9,9 @@ import re
 import time
 from collections.abc import Sequence
 
+import numpy as np
+import rich.progress
 from absl import flags
-from rich.progress import track as progress
 
 from semgcn_jax.commands.parsing import (
   define_cache_flag,
@@ -18,7 +19,7 @@ from semgcn_jax.commands.parsing import (
   define_which_flags,
 )
 from semgcn_jax.commands.running import run, use_compilation_cache
-from semgcn_jax.errors import SettingError, choose, listed
+from semgcn_jax.errors import SettingError, UserError, choose, listed
 from semgcn_jax.files import check_output
 from semgcn_jax.joint_sets import JOINT_SETS
 from semgcn_jax.lifting import people
@@ -82,7 +83,7 @@ def define_flags(values: flags.FlagValues) -> None:
   flags.mark_flags_as_required(['keypoints', 'output'], flag_values=values)
 
 
-def predict(values: flags.FlagValues) -> None:
+def lift(values: flags.FlagValues) -> None:
   """Lifts what the flags name.
 
   Raises:
@@ -101,18 +102,20 @@ def predict(values: flags.FlagValues) -> None:
   choose('smooth', values.smooth, dict.fromkeys(METHODS))
   if values.joint_set:
     choose('joint_set', values.joint_set, JOINT_SETS)
-  if not values.fps > 0:
-    raise SettingError(f'`fps={values.fps}`: must be above 0')
+  if not 0 < values.fps < 1e6:
+    raise SettingError(f'`fps={values.fps}`: must be above 0, below 1e6')
   if not 0 < values.cutoff < values.fps / 2:
     raise SettingError(
       f'`cutoff={values.cutoff}`: must be above 0 and below half of `fps`'
     )
   image_size = _read_size(values.image_size)
+  if not values.keypoints:
+    raise SettingError('`keypoints`: is empty; name a file or a folder')
   clips = people.find_clips(pathlib.Path(values.keypoints))
   use_compilation_cache(values)
   lifter = Lifter.load(values.checkpoint, values.which, seed=values.only_seed)
   found = []
-  for name, paths in progress(
+  for name, paths in rich.progress.track(
     clips.items(), 'lifting', transient=True, disable=len(clips) == 1
   ):
     found += people.lift_clip(
@@ -129,20 +132,14 @@ def predict(values: flags.FlagValues) -> None:
       fps=values.fps,
       cutoff=values.cutoff,
     )
-  people.write_poses(
-    found,
-    output,
-    {
-      'checkpoint': values.checkpoint,
-      'fps': values.fps,
-      'smooth': values.smooth,
-    },
-  )
+  if not found:
+    raise UserError(f'{values.keypoints}: no person in any frame')
+  told = ('checkpoint', 'fps', 'smooth', 'cutoff', 'joint_set', 'height')
+  told += ('min_confidence', 'focal_length', 'field_of_view')
+  details = {name: values[name].value for name in told}
+  people.write_poses(found, output, details)
   poses = sum(len(person.frames) for person in found)
-  missing = sum(
-    int((person.poses[:, 0, 0] != person.poses[:, 0, 0]).sum())
-    for person in found
-  )
+  missing = sum(int(np.isnan(p.poses[:, 0, 0]).sum()) for p in found)
   few = f', of which {missing} have too few keypoints' if missing else ''
   print(
     f'{output}: {poses:,} poses{few}, of {len(found)} people in {len(clips)}'
@@ -164,4 +161,4 @@ def _read_size(text: str) -> tuple[int, int] | None:
 
 def main(argv: Sequence[str] | None = None) -> int:
   """Runs the command, and returns its exit status."""
-  return run(__doc__, define_flags, predict, argv)
+  return run(__doc__, define_flags, lift, argv)

@@ -1,4 +1,4 @@
-"""Reads the 2D poses that detectors write, as Human3.6M's 16 joints.
+"""Reads the 2D poses that detectors write.
 
 It knows the files of COCO (results and annotations), OpenPose, AlphaPose and
 MMPose.
@@ -188,7 +188,8 @@ def read_people(
       people, size = read_array(path)
       return dict(enumerate(people)), size
     for name, people in _read(path):
-      frame = _number(name, path)
+      alone = len(paths) == 1 and name == path.name
+      frame = 0 if alone else _number(name, path)
       if names.setdefault(frame, name) != name:
         raise UserError(
           f'{path}: {names[frame]} and {name} are both frame {frame}; the last'
@@ -225,6 +226,8 @@ def read_array(
     else:
       with loaded:
         names = [name for name in loaded.files if name != 'image_size']
+        if not names:
+          raise ValueError('no array')
         name = 'keypoints' if 'keypoints' in names else names[0]
         if name != 'keypoints' and len(names) > 1:
           raise ValueError(f'no array keypoints among {listed(names)}')
@@ -243,17 +246,24 @@ def read_array(
     ) from error
   if array.ndim == 3:
     array = array[:, None]
-  if array.ndim != 4 or array.shape[-1] not in (2, 3, 4):
+  if array.ndim != 4 or array.shape[-1] not in (2, 3, 4) or not array.size:
     raise UserError(
       f'{path}: an array of the shape {array.shape}; give [T, J, 2], [T, J, 3]'
       ' or [T, P, J, 3]'
     )
   array = array.astype(np.float64)
+  if array.shape[-2:] == (33, 3) and np.nanmin(array[..., 2]) < 0:
+    raise UserError(
+      f'{path}: the third column is below 0, so it is z; give the visibility'
+      ' in its place, or all four columns of MediaPipe'
+    )
   if array.shape[-1] == 2:
     array = np.concatenate([array, np.ones_like(array[..., :1])], axis=-1)
   elif array.shape[-1] == 4:
     array = array[..., [0, 1, 3]]
   array[~np.isfinite(array).all(axis=-1)] = 0
+  # YOLO puts what it has not found at 0, 0, whatever the confidence.
+  array[(array[..., :2] == 0).all(axis=-1)] = 0
   people = [
     [
       Person(person, number if array.shape[1] == 1 else None)
@@ -270,17 +280,16 @@ def _image_size(path: pathlib.Path) -> tuple[int, int] | None:
   content = json.loads(path.read_bytes())
   if not isinstance(content, dict):
     return None
-  sizes = {
-    (image.get('width'), image.get('height'))
-    for image in content.get('images', ())
-    if isinstance(image, dict)
-  }
-  if len(sizes) != 1:
+  images = content.get('images')
+  sizes = set()
+  for image in images if isinstance(images, list) else ():
+    width, height = image.get('width'), image.get('height')
+    if not (isinstance(width, int) and isinstance(height, int)):
+      return None
+    sizes.add((width, height))
+  if len(sizes) != 1 or min(size := sizes.pop()) <= 0:
     return None
-  ((width, height),) = sizes
-  if isinstance(width, int) and isinstance(height, int):
-    return (width, height) if width > 0 and height > 0 else None
-  return None
+  return size
 
 
 def _read(path: pathlib.Path) -> Iterator[tuple[str, list[Person]]]:
@@ -339,7 +348,7 @@ def _frames(
         if 'keypoints' in person:  # The annotation of a crowd has none.
           yield (
             names[person['image_id']],
-            [(person['keypoints'], _track(person))],
+            [(_annotated(person['keypoints']), _track(person))],
           )
     case [{'image_id': _}, *_]:  # Results of COCO, or a video of AlphaPose.
       for person in content:
@@ -361,6 +370,13 @@ def _number(name: str, path: pathlib.Path) -> int:
   if not digits or name.startswith('-') or len(digits[-1]) > 18:
     raise UserError(f'{path}: frame {name:.40} has no number')
   return int(digits[-1])
+
+
+def _annotated(keypoints: Sequence[float]) -> np.ndarray:
+  """Takes COCO's flag of a keypoint, 1 hidden and 2 visible, as confidence."""
+  points = np.asarray(keypoints, np.float64).reshape(-1, 3)
+  points[:, 2] = np.minimum(points[:, 2], 1)
+  return points
 
 
 def _track(person: dict[str, Any]) -> int | None:

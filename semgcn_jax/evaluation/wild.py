@@ -85,14 +85,26 @@ def read_wild(path: pathlib.Path) -> dict[str, np.ndarray]:
       f'{path}: does not hold keypoints to score ({type(error).__name__}:'
       f' {error}); make it by `film`'
     ) from error
-  count = len(arrays['targets'])
+  count = arrays['targets'].shape[:1]
   for name, array in arrays.items():
-    fits = len(array) == count and array.shape[1:] == _SHAPES.get(name, ())
+    fits = array.shape == (*count, *_SHAPES.get(name, ())) and array.ndim
     if not fits or array.dtype.kind not in ('U' if name == 'action' else 'fiu'):
       raise UserError(
         f'{path}: {name} is {array.dtype} of shape {array.shape}; make the file'
         ' again by `film`'
       )
+  numbers = [a for name, a in arrays.items() if name != 'action']
+  confidence = np.stack([arrays[kind][..., 2] for kind in KINDS])
+  if (
+    not all(np.isfinite(array).all() for array in numbers)
+    or min(arrays['size'].min(initial=1), arrays['focal'].min(initial=1)) <= 0
+    or confidence.min(initial=0) < 0
+    or confidence.max(initial=0) > 1
+    or np.abs(arrays['targets']).max(initial=0) > 100
+  ):
+    raise UserError(
+      f'{path}: has numbers that cannot be; make the file again by `film`'
+    )
   return arrays
 
 
@@ -164,6 +176,8 @@ def score_frames(
 ) -> Scored:
   """Lifts keypoints, `[N, 17, 3]`, and compares with the targets."""
   kept = (keypoints[..., 2] > 0).sum(axis=-1) >= MIN_KEYPOINTS
+  if not kept.any():
+    raise UserError('no frame has four keypoints; give another file to `wild`')
   lifted = lifter.lift(
     keypoints[kept],
     arrays['size'][kept],

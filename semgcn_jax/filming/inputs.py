@@ -84,6 +84,21 @@ def derive_joints(points: Array, sources: Array) -> Array:
   return jnp.concatenate([xy, confidence[..., None]], axis=-1)
 
 
+def filled(keypoints: Array) -> Array:
+  """Puts joints that were not found where the others are, on average.
+
+  Args:
+    keypoints: Keypoints `[..., 16, 3]`.
+
+  Returns:
+    Pixels `[..., 16, 2]`, for a network that knows of no gaps.
+  """
+  found = keypoints[..., 2:] > 0
+  count = jnp.maximum(found.sum(axis=-2, keepdims=True), 1)
+  middle = (keypoints[..., :2] * found).sum(axis=-2, keepdims=True) / count
+  return jnp.where(found, keypoints[..., :2], middle)
+
+
 def make_inputs(
   keypoints: Array,
   joint_set: Array,

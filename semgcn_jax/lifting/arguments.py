@@ -1,15 +1,73 @@
 """Reads the arguments of a lifter, and refuses what cannot be right."""
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from semgcn_jax.errors import UserError, listed
+from semgcn_jax.errors import SettingError, UserError, choose, listed
 from semgcn_jax.joint_sets import JOINT_SETS
 from semgcn_jax.skeleton import H36M
 
 MIN_KEYPOINTS = 4  # With fewer a pose is NaN.
+
+
+@dataclasses.dataclass(frozen=True)
+class Arguments:
+  """The arguments of a lifter, in arrays of N poses.
+
+  Attributes:
+    keypoints: Pixels and confidence, `[N, J, 3]`, zeros where not found.
+    image_size: The width and height of each image, `[N, 2]`, pixels.
+    focal: The focal lengths, `[N]`, pixels, 0 where they are not known.
+    center: The principal points, `[N, 2]`, pixels.
+    leading: The shape of the poses, as they were given.
+  """
+
+  keypoints: np.ndarray
+  image_size: np.ndarray
+  focal: np.ndarray
+  center: np.ndarray
+  leading: tuple[int, ...]
+
+
+def read_arguments(
+  keypoints: ArrayLike,
+  image_size: ArrayLike,
+  joints: str,
+  *,
+  min_confidence: float,
+  field_of_view: ArrayLike | None,
+  focal_length: ArrayLike | None,
+  center: ArrayLike | None,
+) -> Arguments:
+  """Reads the arguments of `Lifter.lift`, which says what they are.
+
+  Raises:
+    UserError: The keypoints cannot be those of the joint set.
+    SettingError: Another argument is out of its range, or does not fit.
+  """
+  if not isinstance(joints, str):
+    raise SettingError(f'`joints={joints}`: give the name of a joint set')
+  count = choose('joints', joints, JOINT_SETS).num_joints
+  found = read_keypoints(keypoints, joints, count, min_confidence)
+  leading = found.shape[:-2]
+  size = for_each(image_size, 'image_size', leading, 2)
+  if not (np.isfinite(size) & (size > 0)).all():
+    raise SettingError('`image_size`: give width and height in pixels, above 0')
+  middle = size / 2
+  if center is not None:
+    middle = for_each(center, 'center', leading, 2)
+  if not np.isfinite(middle).all():
+    raise SettingError('`center`: must be finite numbers')
+  return Arguments(
+    found.reshape(-1, *found.shape[-2:]),
+    size,
+    focal_lengths(focal_length, field_of_view, size, leading),
+    middle,
+    leading,
+  )
 
 
 def read_keypoints(
@@ -28,6 +86,7 @@ def read_keypoints(
 
   Raises:
     UserError: They are no such array, or a confidence is not from 0 to 1.
+    SettingError: `min_confidence` is not.
   """
   try:
     array = np.asarray(keypoints, np.float32)
@@ -53,6 +112,14 @@ def read_keypoints(
     )
   if array.shape[-1] == 2:
     array = np.concatenate([array, np.ones_like(array[..., :1])], axis=-1)
+  try:
+    is_share = 0 <= min_confidence <= 1
+  except TypeError:
+    is_share = False
+  if not is_share:
+    raise SettingError(
+      f'`min_confidence={min_confidence}`: must be from 0 to 1'
+    )
   confidence = array[..., 2]
   highest = np.nanmax(confidence, initial=0)
   if highest > 1.01 or np.nanmin(confidence, initial=0) < -1e-6:
@@ -81,10 +148,15 @@ def check_pixels(found: np.ndarray, size: np.ndarray, joints: str) -> None:
   if not seen.any():
     return
   xy = found[..., :2]
-  if seen.sum() >= MIN_KEYPOINTS and np.abs(xy[seen]).max() <= 2:
+  farthest = np.where(seen[..., None], np.abs(xy), 0).max(axis=(1, 2))
+  small = (seen.sum(axis=-1) >= MIN_KEYPOINTS) & (farthest <= 2)
+  if small.any():
+    pose = int(small.argmax())
+    joint = int(seen[pose].argmax())
     raise UserError(
-      f'`keypoints`: all lie within {np.abs(xy[seen]).max():.2f} of 0, as'
-      ' normalised coordinates do; give pixels'
+      f'`keypoints`: pose {pose} has {JOINT_SETS[joints].names[joint]} at'
+      f' {xy[pose, joint, 0]:.3g}, {xy[pose, joint, 1]:.3g} and no keypoint'
+      ' beyond 2, so they seem to be normalised; give pixels'
     )
   width = size.max(axis=-1)[:, None]
   beyond = np.maximum(-xy, xy - size[:, None]).max(axis=-1) / width
@@ -106,9 +178,11 @@ def check_pixels(found: np.ndarray, size: np.ndarray, joints: str) -> None:
   above = np.concatenate([ankle - heights[0] for ankle in heights[1:]])
   above = above[np.isfinite(above)]
   if len(above) >= 10 and (above < 0).mean() > 0.9:
+    pose = int((np.nan_to_num(heights[1] - heights[0]) < 0).argmax())
     raise UserError(
       f'`keypoints`: {(above < 0).sum()} of {len(above)} ankles are above the'
-      ' shoulders; y must point down'
+      f' shoulders (in pose {pose}, left_ankle at y ='
+      f' {heights[1][pose]:.0f}); y must point down'
     )
 
 
@@ -127,15 +201,17 @@ def for_each(
     The values, `[N]` or `[N, size]` float32.
 
   Raises:
-    UserError: The values do not fit the poses.
+    SettingError: The values do not fit the poses.
   """
   last = (size,) if size else ()
   try:
     array = np.asarray(values, np.float32)
+    if array.shape[array.ndim - len(last) :] != last:
+      raise ValueError(array.shape)
     array = np.broadcast_to(array, (*leading, *last))
   except (TypeError, ValueError) as error:
     wanted = f'{size} numbers' if size else 'a number'
-    raise UserError(
+    raise SettingError(
       f'`{name}`: give {wanted}, or as many for each pose'
     ) from error
   return array.reshape(-1, *last).astype(np.float32)
@@ -159,18 +235,18 @@ def focal_lengths(
     The focal lengths in pixels, `[N]`, 0 where they are not known.
 
   Raises:
-    UserError: Both are given, or one is out of its range.
+    SettingError: Both are given, or one is out of its range.
   """
   if focal_length is not None and field_of_view is not None:
-    raise UserError('give `focal_length` or `field_of_view`, not both')
+    raise SettingError('give `focal_length` or `field_of_view`, not both')
   if focal_length is not None:
     focal = for_each(focal_length, 'focal_length', leading)
     if not (np.isfinite(focal) & (focal > 0)).all():
-      raise UserError('`focal_length`: must be above 0, in pixels')
+      raise SettingError('`focal_length`: must be above 0, in pixels')
     return focal
   if field_of_view is not None:
     degrees = for_each(field_of_view, 'field_of_view', leading)
-    if not ((degrees > 1) & (degrees < 179)).all():
-      raise UserError('`field_of_view`: must be from 1 to 179 degrees')
+    if not ((degrees >= 1) & (degrees <= 179)).all():
+      raise SettingError('`field_of_view`: must be from 1 to 179 degrees')
     return size.max(axis=-1) / (2 * np.tan(np.radians(degrees) / 2))
   return np.zeros(len(size), np.float32)

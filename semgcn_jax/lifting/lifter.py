@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from semgcn_jax.config import ModelConfig
-from semgcn_jax.errors import UserError, choose, listed
+from semgcn_jax.errors import SettingError, UserError, listed
 from semgcn_jax.filming.inputs import (
   derive_joints,
+  filled,
   make_inputs,
   mirror_inputs,
   point_names,
@@ -27,24 +28,18 @@ from semgcn_jax.joint_sets import JOINT_SETS
 from semgcn_jax.lifting.arguments import (
   MIN_KEYPOINTS,
   check_pixels,
-  focal_lengths,
-  for_each,
-  read_keypoints,
+  read_arguments,
 )
 from semgcn_jax.lifting.bounds import bound
 from semgcn_jax.lifting.folding import FoldedNorm, fold
+from semgcn_jax.lifting.placing import height_factors, place_poses
 from semgcn_jax.lifting.predictor import split
 from semgcn_jax.models.build import build
 from semgcn_jax.models.root_relative import expected_error, predict
 from semgcn_jax.runs.checkpoints import Network, restore_network
-from semgcn_jax.skeleton import H36M, bone_vectors, mirror
+from semgcn_jax.skeleton import H36M, mirror
 
 _BATCH_SIZES = (1, 16, 256)
-# The bones that make up a standing person's height, by their child: the mean of
-# both legs, and the trunk. What is below the ankles is missing, in metres.
-_UPRIGHT = {'RKnee': 0.5, 'RAnkle': 0.5, 'LKnee': 0.5, 'LAnkle': 0.5}
-_UPRIGHT |= {'Spine': 1.0, 'Thorax': 1.0, 'Head': 1.0}
-_BELOW_ANKLES = 0.08
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,7 +125,11 @@ class Lifter:
     return _joint_sets(self.model)
 
   def __call__(
-    self, keypoints: ArrayLike, image_size: ArrayLike, **options: Any
+    self,
+    keypoints: ArrayLike,
+    image_size: ArrayLike,
+    joints: str = 'coco',
+    **options: Any,
   ) -> np.ndarray:
     """Lifts keypoints to poses; see `lift` for the arguments.
 
@@ -138,7 +137,7 @@ class Lifter:
       The poses, `[..., 16, 3]`, metres, the pelvis at the origin, in the camera
       frame (x right, y down, z forward).
     """
-    return self.lift(keypoints, image_size, **options).poses
+    return self.lift(keypoints, image_size, joints, **options).poses
 
   def lift(
     self,
@@ -172,42 +171,44 @@ class Lifter:
         coordinates that are not pixels or far outside of the image.
 
     Raises:
-      UserError: The keypoints or another argument cannot be what is asked for.
+      UserError: The keypoints cannot be what is asked for.
+      SettingError: Another argument cannot.
     """
-    named = choose('joints', joints, JOINT_SETS)
-    if joints not in self.joint_sets:
-      raise UserError(
+    if joints in JOINT_SETS and joints not in self.joint_sets:
+      raise SettingError(
         f'`joints={joints}`: this network lifts {listed(self.joint_sets)}'
       )
-    found = read_keypoints(keypoints, joints, named.num_joints, min_confidence)
-    leading = found.shape[:-2]
-    found = found.reshape(-1, *found.shape[-2:])
-    size = for_each(image_size, 'image_size', leading, 2)
-    if not (np.isfinite(size) & (size > 0)).all():
-      raise UserError('`image_size`: give width and height in pixels, above 0')
-    if check:
-      check_pixels(found, size, joints)
-    focal = focal_lengths(focal_length, field_of_view, size, leading)
-    middle = (
-      size / 2 if center is None else for_each(center, 'center', leading, 2)
+    given = read_arguments(
+      keypoints,
+      image_size,
+      joints,
+      min_confidence=min_confidence,
+      field_of_view=field_of_view,
+      focal_length=focal_length,
+      center=center,
     )
-    if not np.isfinite(middle).all():
-      raise UserError('`center`: must be finite numbers')
-    points = np.zeros((len(found), len(NAMES), 3), np.float32)
+    if check:
+      check_pixels(given.keypoints, given.image_size, joints)
+    count = len(given.keypoints)
+    points = np.zeros((count, len(NAMES), 3), np.float32)
     for index, name in enumerate(point_names(joints)):
       if name in NAMES:
-        points[:, NAMES.index(name)] = found[:, index]
-    number = self.joint_sets.index(joints)
+        points[:, NAMES.index(name)] = given.keypoints[:, index]
+    number = np.full(count, self.joint_sets.index(joints), np.int32)
     poses, errors = self._run(
-      points, np.full(len(points), number, np.int32), size, focal, middle
+      points, number, given.image_size, given.focal, given.center
     )
-    missing = (found[..., 2] > 0).sum(axis=-1) < MIN_KEYPOINTS
+    found = given.keypoints[..., 2] > 0
+    used = sorted({i for source in JOINT_SETS[joints].sources for i in source})
+    missing = found.sum(axis=-1) < MIN_KEYPOINTS
+    missing |= ~found[:, used].any(axis=-1)
     if height is not None:
-      poses = _scale(poses, height)
+      factors = height_factors(poses, height)
+      poses, errors = poses * factors[:, None, None], errors * factors[:, None]
     poses[missing], errors[missing] = np.nan, np.nan
     return Lifted(
-      poses.reshape(*leading, *poses.shape[1:]),
-      errors.reshape(*leading, *errors.shape[1:]),
+      poses.reshape(*given.leading, *poses.shape[1:]),
+      errors.reshape(*given.leading, *errors.shape[1:]),
       int(missing.sum()),
     )
 
@@ -234,67 +235,53 @@ class Lifter:
     image_size: ArrayLike,
     joints: str = 'coco',
     *,
+    min_confidence: float = 0.0,
     field_of_view: ArrayLike | None = None,
     focal_length: ArrayLike | None = None,
     center: ArrayLike | None = None,
   ) -> np.ndarray:
-    """Finds where the pelvis of a pose is, by least squares in the image.
+    """Finds where the pelvis of a pose is; see `placing.place_poses`.
 
     Args:
       pose: The poses, `[..., 16, 3]`, metres, as `lift` returns them.
-      keypoints: The keypoints that they were lifted from, and the other
-        arguments of `lift`; the camera must be known.
+      keypoints: The keypoints that they were lifted from; the other arguments
+        are those of `lift`, too. The lens must be known.
 
     Returns:
       The places of the pelvis in the camera frame, `[..., 3]`, metres; NaN
-      where the pose is.
+      where they cannot be known.
 
     Raises:
-      UserError: The lens is not known, or the shapes do not fit.
+      UserError: The keypoints or the poses cannot be what is asked for.
+      SettingError: Another argument cannot, or the lens is not known.
     """
-    if (focal_length is None) == (field_of_view is None):
-      raise UserError('give `focal_length` or `field_of_view`, one of the two')
-    poses = np.asarray(pose, float)
-    named = choose('joints', joints, JOINT_SETS)
-    found = read_keypoints(keypoints, joints, named.num_joints, 0.0)
-    leading = found.shape[:-2]
-    if poses.shape != (*leading, 16, 3):
+    if focal_length is None and field_of_view is None:
+      raise SettingError('give `focal_length` or `field_of_view`, one of both')
+    given = read_arguments(
+      keypoints,
+      image_size,
+      joints,
+      min_confidence=min_confidence,
+      field_of_view=field_of_view,
+      focal_length=focal_length,
+      center=center,
+    )
+    try:
+      poses = np.asarray(pose, float)
+    except (TypeError, ValueError) as error:
+      raise UserError(f'`pose`: is not an array ({error})') from error
+    if poses.shape != (*given.leading, 16, 3):
       raise UserError(
-        f'`pose`: has the shape {poses.shape}, not {(*leading, 16, 3)}'
+        f'`pose`: has the shape {poses.shape}, not {(*given.leading, 16, 3)}'
       )
-    poses = poses.reshape(-1, 16, 3)
-    found = found.reshape(-1, *found.shape[-2:])
-    size = for_each(image_size, 'image_size', leading, 2)
-    focal = focal_lengths(focal_length, field_of_view, size, leading)
-    middle = (
-      size / 2 if center is None else for_each(center, 'center', leading, 2)
+    table = source_table([joints], point_names(joints))
+    seen = np.asarray(
+      derive_joints(jnp.asarray(given.keypoints), jnp.asarray(table))
     )
-    names = point_names(joints)
-    table = source_table([joints], names)
-    joined = np.asarray(
-      derive_joints(jnp.asarray(found, jnp.float32), jnp.asarray(table))
+    places = place_poses(
+      poses.reshape(-1, 16, 3), seen, given.focal, given.center
     )
-    # (x + X) / (z + Z) = u for each joint is linear in X, Y and Z.
-    u = (joined[..., :2] - middle[:, None]) / focal[:, None, None]
-    weight = np.sqrt(joined[..., 2])
-    zero, one = np.zeros_like(u[..., 0]), np.ones_like(u[..., 0])
-    left = np.concatenate(
-      [
-        np.stack([one, zero, -u[..., 0]], axis=-1),
-        np.stack([zero, one, -u[..., 1]], axis=-1),
-      ],
-      axis=1,
-    )
-    right = np.concatenate(
-      [u[..., axis] * poses[..., 2] - poses[..., axis] for axis in (0, 1)],
-      axis=1,
-    )
-    weight = np.concatenate([weight, weight], axis=1)
-    left, right = left * weight[..., None], right * weight
-    places = np.full((len(poses), 3), np.nan)
-    for index in np.flatnonzero(np.isfinite(right).all(axis=1)):
-      places[index] = np.linalg.lstsq(left[index], right[index], rcond=None)[0]
-    return places.reshape(*leading, 3)
+    return places.reshape(*given.leading, 3)
 
 
 def _joint_sets(model: ModelConfig) -> tuple[str, ...]:
@@ -315,13 +302,10 @@ def _make_program(
   points `[B, 2]`. It returns poses, `[B, 16, 3]`, and errors, `[B, 16]`.
   """
   names = _joint_sets(model)
-  # All joints of Human3.6M's own sets are the same points.
   table = source_table(names, NAMES)
-  same = np.array(
-    [min(i, len(model.input_joints) - 1) for i in range(len(names))], np.int32
-  )
-  if 'h36m' in model.input_joints:
-    same[len(model.input_joints) :] = model.input_joints.index('h36m')
+  # What the network knows each joint set as; all of Human3.6M's are the same.
+  known = list(model.input_joints)
+  numbers = [known.index(n if n in known else 'h36m') for n in names if known]
   network = functools.partial(
     build(model, H36M, norm=FoldedNorm, dtype=jnp.float32).apply,
     jax.device_get(fold(variables)),
@@ -333,7 +317,7 @@ def _make_program(
       if model.input_joints:
         inputs, rotation = make_inputs(
           keypoints,
-          jnp.asarray(same)[joint_set],
+          jnp.array(numbers)[joint_set],
           image_size,
           focal,
           center,
@@ -341,7 +325,7 @@ def _make_program(
         )
       else:
         half = image_size[:, None, :1] / 2
-        inputs = (keypoints[..., :2] - image_size[:, None] / 2) / half
+        inputs = (filled(keypoints) - image_size[:, None] / 2) / half
         rotation = None
       predicted = predict(
         network,
@@ -361,14 +345,3 @@ def _make_program(
       return bound(poses), errors
 
   return program
-
-
-def _scale(poses: np.ndarray, height: float) -> np.ndarray:
-  """Scales poses to a person's height in metres."""
-  if not 0.3 < height < 3:
-    raise UserError(f'`height={height}`: must be from 0.3 to 3 metres')
-  lengths = np.linalg.norm(bone_vectors(poses, H36M), axis=-1)
-  ends = [H36M.joints[child] for _, child in H36M.bones]
-  weights = np.array([_UPRIGHT.get(joint, 0.0) for joint in ends])
-  wanted = height - _BELOW_ANKLES
-  return poses * (wanted / (lengths * weights).sum(axis=-1))[:, None, None]

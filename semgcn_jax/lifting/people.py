@@ -15,6 +15,7 @@ from semgcn_jax.errors import SettingError, UserError, listed
 from semgcn_jax.files import replacing
 from semgcn_jax.joint_sets import JOINT_SETS
 from semgcn_jax.lifting.lifter import Lifter
+from semgcn_jax.lifting.placing import height_factors
 from semgcn_jax.lifting.smoothing import smooth
 from semgcn_jax.lifting.tracking import track
 from semgcn_jax.skeleton import H36M
@@ -66,16 +67,24 @@ def find_clips(path: pathlib.Path) -> dict[str, list[pathlib.Path]]:
 
   def files(folder, *endings):
     return sorted(
-      p for p in folder.iterdir() if p.suffix in endings and p.is_file()
+      p for p in folder.iterdir() if p.suffix.lower() in endings and p.is_file()
     )
 
-  folders = sorted(p for p in path.iterdir() if p.is_dir())
-  clips = {p.name: files(p, '.json') for p in folders}
-  clips = {name: found for name, found in clips.items() if found}
   own = files(path, '.json')
-  if own and not clips and _are_frames(own):
-    return {path.name: own}
-  clips |= {p.stem: [p] for p in (*own, *files(path, '.npy', '.npz'))}
+  if own and _are_frames(own):
+    return {path.resolve().name: own}
+  clips = {}
+  for folder in sorted(p for p in path.iterdir() if p.is_dir()):
+    if found := files(folder, '.json'):
+      clips[folder.name] = found
+    for file in files(folder, '.npy', '.npz'):
+      clips[f'{folder.name}/{file.stem}'] = [file]
+  for file in (*own, *files(path, '.npy', '.npz')):
+    if file.stem in clips:
+      raise UserError(
+        f'{file}: {clips[file.stem][0]} has the same name; rename one'
+      )
+    clips[file.stem] = [file]
   if not clips:
     raise UserError(f'{path}: holds no keypoints (json, npy, npz)')
   return clips
@@ -83,9 +92,15 @@ def find_clips(path: pathlib.Path) -> dict[str, list[pathlib.Path]]:
 
 def _are_frames(paths: Sequence[pathlib.Path]) -> bool:
   """Tells whether files are the frames of one clip: each of one image."""
-  content = json.loads(paths[0].read_bytes()) if len(paths) > 1 else None
-  return isinstance(content, dict) and (
-    'people' in content or 'bodies' in content
+  try:
+    content = json.loads(paths[0].read_bytes()) if len(paths) > 1 else None
+  except (ValueError, OSError, RecursionError):
+    return False  # Whoever reads the file will say what is wrong.
+  if isinstance(content, dict):
+    return 'people' in content or 'bodies' in content
+  first = content[0] if isinstance(content, list) and content else None
+  return content == [] or (
+    isinstance(first, dict) and 'keypoint_scores' in first
   )
 
 
@@ -130,8 +145,8 @@ def lift_clip(
       f'{paths[0]}: does not tell the size of its images; give'
       ' `image_size=1920x1080`'
     )
-  if paths[0].suffix != '.json':
-    frames = _to_pixels(frames, size)
+  if paths[0].suffix.lower() != '.json':
+    frames = _to_pixels(frames, size, paths[0])
   people = [person for frame in frames.values() for person in frame]
   counts = sorted({len(person.keypoints) for person in people})
   if len(counts) > 1:
@@ -146,42 +161,65 @@ def lift_clip(
       f' ({listed(JOINT_SETS)})'
     )
   most = JOINT_SETS[joints].num_joints
-  if counts and counts[0] < most:
+  # The sets of the whole body begin with the body's joints.
+  whole_body = counts[:1] in ([133], [136]) and BY_COUNT[counts[0]] == joints
+  if counts and counts[0] != most and not whole_body:
     raise UserError(
       f'{paths[0]}: {counts[0]} joints a person, but `joint_set={joints}` has'
       f' {most}'
     )
   found = []
   for person in track(frames):
+    keypoints = person.keypoints[:, :most].copy()
+    keypoints[(keypoints[..., :2] == 0).all(axis=-1)] = 0
+    # Some detectors are surer than sure; none counts in percent.
+    if keypoints[..., 2].max() < 10:
+      keypoints[..., 2] = np.minimum(keypoints[..., 2], 1)
     try:
       lifted = lifter.lift(
-        person.keypoints[:, :most],
+        keypoints,
         size,
         joints,
         min_confidence=min_confidence,
         focal_length=focal_length,
         field_of_view=field_of_view,
-        height=height,
       )
     except UserError as error:
       if isinstance(error, SettingError):
         raise
       raise UserError(f'{paths[0]}: {error}') from error
-    poses = smooth(lifted.poses, person.frames, method, fps=fps, cutoff=cutoff)
+    factor = 1.0
+    if height is not None:
+      # A person does not grow from frame to frame.
+      factors = height_factors(lifted.poses, height)
+      factor = np.nanmedian(factors) if lifted.num_missing < len(factors) else 1
+    poses = smooth(
+      lifted.poses * factor, person.frames, method, fps=fps, cutoff=cutoff
+    )
     found.append(
-      PersonPoses(name, person.name, person.frames, poses, lifted.errors, size)
+      PersonPoses(
+        name, person.name, person.frames, poses, lifted.errors * factor, size
+      )
     )
   return found
 
 
 def _to_pixels(
-  frames: dict[int, list[Person]], size: tuple[int, int]
+  frames: dict[int, list[Person]], size: tuple[int, int], path: pathlib.Path
 ) -> dict[int, list[Person]]:
   """Scales MediaPipe's landmarks, which are shares of the image, to pixels."""
   everybody = [p.keypoints for frame in frames.values() for p in frame]
-  is_pixels = any(np.abs(person[:, :2]).max() > 8 for person in everybody)
-  if is_pixels or {len(person) for person in everybody} != {33}:
+  if {len(person) for person in everybody} != {33}:
     return frames
+  points = np.concatenate(everybody)
+  points = points[points[:, 2] > 0, :2]
+  if np.median(np.abs(points)) > 2:
+    return frames
+  if (points < 0).mean() > 0.2:
+    raise UserError(
+      f'{path}: many landmarks are below 0, as those in metres are; give'
+      ' pose_landmarks, not pose_world_landmarks'
+    )
   scale = np.array([*size, 1.0])
   return {
     number: [
@@ -241,7 +279,7 @@ def _as_json(people: Sequence[PersonPoses], header: dict[str, Any]) -> bytes:
     }
     for person in people
   ]
-  return (json.dumps(header) + '\n').encode()
+  return (json.dumps(header, allow_nan=False) + '\n').encode()
 
 
 def _as_npz(people: Sequence[PersonPoses], header: dict[str, Any]) -> bytes:
@@ -261,6 +299,10 @@ def _as_npz(people: Sequence[PersonPoses], header: dict[str, Any]) -> bytes:
     poses=joined((p.poses for p in people), np.zeros((0, 16, 3), np.float32)),
     expected_error=joined(
       (p.errors for p in people), np.zeros((0, 16), np.float32)
+    ),
+    image_size=joined(
+      (np.tile(p.image_size, (len(p.frames), 1)) for p in people),
+      np.zeros((0, 2), int),
     ),
   )
   return file.getvalue()

@@ -19,15 +19,16 @@ def smooth(
 ) -> np.ndarray:
   """Smooths the poses of one person.
 
-  Frames that follow each other are smoothed together; a gap, and a pose that is
-  NaN, separate.
+  Frames that follow each other in equal steps are smoothed together; a gap, and
+  a pose that is NaN, separate. Butterworth leaves runs of fewer than ten poses
+  as they are.
 
   Args:
     poses: The poses, `[T, J, 3]`, metres.
     frames: The number of the frame of each, ascending, `[T]`.
     method: 'none'; 'one_euro', which looks back alone (Casiez et al., CHI
       2012); or 'butterworth', of order 4, which looks both ways.
-    fps: The frames per second.
+    fps: The poses per second.
     cutoff: The cut-off frequency in Hz, below half of `fps`; of One Euro it is
       that of a body at rest.
 
@@ -38,7 +39,11 @@ def smooth(
     return poses
   result = poses.copy()
   known = np.asarray(np.isfinite(poses).all(axis=(1, 2)))
-  breaks = (np.diff(frames) != 1) | (known[1:] != known[:-1])
+  steps = np.diff(frames)
+  usual = (
+    np.median(steps) if len(steps) else 1
+  )  # Every n-th frame may be there.
+  breaks = (steps != usual) | (known[1:] != known[:-1])
   for rows in np.split(np.arange(len(poses)), np.flatnonzero(breaks) + 1):
     if not known[rows[0]]:
       continue

@@ -44,15 +44,22 @@ def track(frames: Mapping[int, Sequence[Person]]) -> list[Track]:
     The tracks, ordered by their first frame.
   """
   parts: dict[str, list[tuple[int, np.ndarray]]] = {}
+  numbers = [[p.track for p in people] for people in frames.values()]
+  # Files without a tracker may give everybody the same number.
+  numbered = all(
+    len({*row} - {None}) == len([n for n in row if n is not None])
+    for row in numbers
+  )
+  taken = {str(n) for row in numbers for n in row if n is not None and numbered}
   matched = 0
   for frame in sorted(frames):
     people = [p for p in frames[frame] if (p.keypoints[:, 2] > 0).any()]
     unnamed = []
     for person in people:
-      name = None if person.track is None else str(person.track)
-      if name is None or (parts.get(name) and parts[name][-1][0] == frame):
+      if person.track is None or not numbered:
         unnamed.append(person)
       else:
+        name = str(person.track)
         parts.setdefault(name, []).append((frame, person.keypoints))
     last = {
       name: part[-1]
@@ -63,17 +70,19 @@ def track(frames: Mapping[int, Sequence[Person]]) -> list[Track]:
     likeness = np.array(
       [[oks(last[n][1], p.keypoints) for n in names] for p in unnamed]
     ).reshape(len(unnamed), len(names))
+    likeness[likeness < LEAST_OKS] = 0
     rows, columns = linear_sum_assignment(-likeness)
     found = {
       row: names[column]
       for row, column in zip(rows, columns, strict=True)
-      if likeness[row, column] >= LEAST_OKS
+      if likeness[row, column] > 0
     }
     for row, person in enumerate(unnamed):
       name = found.get(row)
-      while name is None or (row not in found and name in parts):
+      while name is None or (row not in found and name in taken):
         matched += 1
         name = str(matched)
+      taken.add(name)
       parts.setdefault(name, []).append((frame, person.keypoints))
   return [
     Track(

@@ -14,7 +14,7 @@ from semgcn_jax.data.pairs import action_name
 from semgcn_jax.errors import SettingError, UserError, listed
 from semgcn_jax.files import check_output, replacing
 from semgcn_jax.joint_sets import JOINT_SETS
-from semgcn_jax.skeleton import H36M, mirror
+from semgcn_jax.skeleton import H36M, bone_vectors, mirror
 
 # Width and height of the images, in pixels.
 SIZES = (
@@ -59,6 +59,8 @@ def film(
     UserError: The poses are missing, damaged, or of another skeleton.
   """
   check_output(output, 'output')
+  if output.suffix != '.npz':
+    raise SettingError(f'`output={output}`: must end with .npz')
   poses = read_poses_3d(path)
   for subject in subjects:
     if subject not in poses:
@@ -67,15 +69,22 @@ def film(
       )
   parts: dict[str, list[np.ndarray]] = {}
   number = 0
-  for subject in subjects or poses:
+  for subject in dict.fromkeys(subjects) or poses:
     for action, clip in poses[subject].items():
       where = f'{path}: {subject} {action!r}'
       if clip.shape[1:] != (H36M.num_joints, 3) or not np.isfinite(clip).all():
         raise UserError(
           f'{where} does not hold 16 joints in 3D, all finite; mend the file'
         )
-      lengths = np.random.default_rng([seed, number])
-      for sequence in _cut(lengths, np.asarray(clip, float)):
+      moved = clip - clip[:, :1]
+      lengths = np.linalg.norm(bone_vectors(clip, H36M), axis=-1)
+      if lengths.min(initial=1) < 1e-3 or np.abs(moved).max(initial=0) > 10:
+        raise UserError(
+          f'{where} has bones of no length, or joints 10 m apart; it must be in'
+          ' metres'
+        )
+      cuts = np.random.default_rng([seed, number])
+      for sequence in _cut(cuts, np.asarray(clip, float)):
         rng = np.random.default_rng([seed, number, 1])
         filmed = _film_sequence(rng, sequence)
         frames = len(sequence)

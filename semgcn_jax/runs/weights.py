@@ -5,6 +5,7 @@ the folder of a run does, but cannot be resumed.
 """
 
 import pathlib
+import tempfile
 from typing import Any
 
 import jax
@@ -14,7 +15,6 @@ from flax import traverse_util
 from semgcn_jax import config as config_lib
 from semgcn_jax.config import Config
 from semgcn_jax.errors import SettingError, UserError
-from semgcn_jax.files import replacing
 from semgcn_jax.skeleton import Skeleton, save_skeleton
 
 FILE = 'weights.npz'
@@ -47,11 +47,16 @@ def save_weights(
   )
   arrays = {name: array.astype(np.float32) for name, array in flat.items()}
   try:
-    folder.mkdir(parents=True)
-    with replacing(folder / FILE) as temporary, open(temporary, 'wb') as file:
-      np.savez_compressed(file, epoch=np.int32(epoch), **arrays)
-    save_skeleton(skeleton, folder / 'skeleton.json')
-    config_lib.save(config, folder / 'config.json')
+    if folder.exists():
+      raise SettingError(f'`output={folder}`: exists; name a new folder')
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix='.') as parent:
+      whole = pathlib.Path(parent) / 'weights'
+      whole.mkdir()
+      with open(whole / FILE, 'wb') as file:
+        np.savez_compressed(file, epoch=np.int32(epoch), **arrays)
+      save_skeleton(skeleton, whole / 'skeleton.json')
+      config_lib.save(config, whole / 'config.json')
+      whole.rename(folder)
   except OSError as error:
     raise SettingError(f'`output={folder}`: {error.strerror}') from error
 
@@ -79,15 +84,20 @@ def read_weights(
       if set(file.files) != {'epoch', *wanted}:
         raise ValueError('the layers differ')
       arrays = {name: file[name] for name in wanted}
+      if any(array.dtype.kind != 'f' for array in arrays.values()):
+        raise ValueError('a layer is not of floats')
   except Exception as error:
     raise UserError(
       f'{path}: is damaged, or of another model ({error}); restore the file'
     ) from error
   for name, array in arrays.items():
-    if array.shape != wanted[name].shape or array.dtype.kind != 'f':
-      raise UserError(f'{path}: {name} is {array.dtype} {array.shape}')
-    if not np.isfinite(array).all():
+    if array.shape != wanted[name].shape:
+      raise UserError(
+        f'{path}: {name} has the shape {array.shape}, not'
+        f' {wanted[name].shape}; restore the file'
+      )
+    with np.errstate(over='ignore'):
+      arrays[name] = array.astype(np.float32)
+    if not np.isfinite(arrays[name]).all():
       raise UserError(f'{path}: {name} is not finite; restore the file')
-  return traverse_util.unflatten_dict(
-    {name: array.astype(np.float32) for name, array in arrays.items()}, sep='/'
-  ), epoch
+  return traverse_util.unflatten_dict(arrays, sep='/'), epoch

@@ -121,7 +121,7 @@ def test_refusals(filmed, poses, tmp_path):
   for flags, message in (
     ((f'--output={filmed}',), 'exists; give --overwrite'),
     ((), '--output: name the npz to write'),
-    ((f'--output={tmp_path / "a"}', '--subjects=X'), '--subjects: no X'),
+    ((f'--output={tmp_path / "a.npz"}', '--subjects=X'), '--subjects: no X'),
   ):
     fails('prepare_data', f'--film={poses}', *flags, status=2, message=message)
   assert len(standing(5)) == 5

@@ -6,7 +6,7 @@ import pytest
 from filmed import film_level, standing
 
 from semgcn_jax import Lifter
-from semgcn_jax.errors import UserError
+from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.filming.points import NAMES, mark
 from semgcn_jax.joint_sets import JOINT_SETS
 from semgcn_jax.lifting import bounds
@@ -238,3 +238,48 @@ def test_points_have_their_usual_places_without_a_key():
   np.testing.assert_allclose(left, poses[:, H36M.joints.index('LWrist')])
   ears = points[:, [NAMES.index('left_ear'), NAMES.index('right_ear')]]
   assert (np.linalg.norm(ears[:, 0] - ears[:, 1], axis=-1) > 0.1).all()
+
+
+def test_points_that_no_joint_is_made_of_are_not_enough(lifter):
+  names = JOINT_SETS['body_25'].names
+  keypoints = np.full((1, 25, 3), 300.0)
+  feet = [n for n, name in enumerate(names) if 'toe' in name or 'heel' in name]
+  keypoints[..., 2] = 0
+  keypoints[:, feet, 2] = 1
+  lifted = lifter.lift(keypoints, SIZE, 'body_25')
+  assert np.isnan(lifted.poses).all() and lifted.num_missing == 1
+
+
+def test_one_normalised_pose_among_others_is_refused(lifter, filmed):
+  keypoints = filmed.keypoints('coco')
+  keypoints[7] /= 1280
+  with pytest.raises(UserError, match='pose 7 has nose at .* normalised'):
+    lifter(keypoints, SIZE)
+
+
+def test_a_place_that_cannot_be_known_is_nan(lifter, filmed):
+  keypoints = filmed.keypoints('h36m')
+  sure = np.ones((40, 16, 1))
+  sure[3, 1:] = 0
+  sure[5] = 0
+  given = np.concatenate([keypoints, sure], axis=-1)
+  places = lifter.place(
+    filmed.poses, given, SIZE, 'h36m', focal_length=filmed.focal
+  )
+  assert np.flatnonzero(np.isnan(places[:, 0])).tolist() == [3, 5]
+  for bad in ({'center': (np.nan, 1)}, {'image_size': (0, 0)}):
+    with pytest.raises(SettingError):
+      lifter.place(
+        filmed.poses, keypoints, **{'image_size': SIZE} | bad,
+        joints='h36m', focal_length=filmed.focal,
+      )  # fmt: skip
+  with pytest.raises(UserError, match='`pose`: is not an array'):
+    lifter.place('x', keypoints, SIZE, 'h36m', focal_length=filmed.focal)
+
+
+def test_expected_errors_scale_with_the_height(lifter, filmed):
+  keypoints = filmed.keypoints('coco')
+  small, tall = (lifter.lift(keypoints, SIZE, height=h) for h in (1.0, 2.0))
+  np.testing.assert_allclose(
+    tall.errors / small.errors, (2 - 0.08) / (1 - 0.08), rtol=1e-4
+  )

@@ -152,10 +152,14 @@ def test_nothing_is_overwritten(clip, tmp_path):
     (('--joint_set=spider',), '--joint_set=spider: choose from'),
     (('--smooth=one_euro', '--cutoff=20'), 'below half of --fps'),
     (('--fps=0',), '--fps=0.0: must be above 0'),
+    (('--fps=inf',), '--fps=inf: must be above 0'),
+    (('--keypoints=',), '--keypoints: is empty'),
     (('--keypoints=nowhere',), 'nowhere: no such file or folder'),
     (('--checkpoint=nobody',), 'in the box, which has cmu'),
     (('--joint_set=body_25',), '17 joints a person, but --joint_set=body_25'),
     (('--field_of_view=200',), '--field_of_view: must be from 1 to 179'),
+    (('--min_confidence=50',), '--min_confidence=50.0: must be from 0 to 1'),
+    (('--height=175',), '--height=175.0: must be from 0.3 to 3 metres'),
     (('--image_size=64x48',), 'far outside of its image of 64 x 48'),
   ],
 )
@@ -233,3 +237,151 @@ def test_annotations_tell_the_size_and_the_tracks(tmp_path):
   frames, size = read_people([path])
   assert size == SIZE and [*frames] == [0, 1]
   assert frames[0][0].track == 5
+
+
+def test_the_flag_of_an_annotation_is_no_confidence(tmp_path):
+  person = keypoints_of(1)[0] * (1, 1, 0) + (0, 0, 2)
+  person[3, 2] = 1
+  person[4] = 0
+  path = write(
+    tmp_path / 'a.json',
+    {
+      'images': [{'id': 0, 'file_name': '0.jpg'}],
+      'annotations': [{'image_id': 0, 'keypoints': person.ravel().tolist()}],
+    },
+  )
+  frames, size = read_people([path])
+  assert size is None
+  assert frames[0][0].keypoints[:, 2].tolist() == [1] * 4 + [0] + [1] * 12
+
+
+def lifted(tmp_path, name):
+  code, out, err = predict(tmp_path / name, tmp_path / 'out.npz', '--overwrite')
+  assert (code, err) == (0, ''), err
+  return np.load(tmp_path / 'out.npz')['poses'], out
+
+
+def test_what_detectors_put_at_zero_is_not_found(tmp_path):
+  keypoints = keypoints_of()
+  keypoints[:, 9] = 0
+  np.save(tmp_path / 'gap.npy', keypoints)
+  keypoints[:, 9, 2] = 0.3
+  np.save(tmp_path / 'zero.npy', keypoints)
+  np.testing.assert_array_equal(
+    *(lifted(tmp_path, name)[0] for name in ('gap.npy', 'zero.npy'))
+  )
+
+
+def test_scores_a_little_above_one_are_one(tmp_path):
+  for name, score in (('one.npy', 1.0), ('more.npy', 1.3)):
+    np.save(tmp_path / name, keypoints_of() * (1, 1, 0) + (0, 0, score))
+  np.testing.assert_array_equal(
+    *(lifted(tmp_path, name)[0] for name in ('one.npy', 'more.npy'))
+  )
+
+
+def test_one_wild_landmark_does_not_make_shares_pixels(tmp_path):
+  shares = keypoints_of(name='mediapipe') / (*SIZE, 1)
+  np.save(tmp_path / 'a.npy', shares)
+  shares[4, 20, 0] = 1.9
+  np.save(tmp_path / 'b.npy', shares)
+  a, b = (lifted(tmp_path, name)[0] for name in ('a.npy', 'b.npy'))
+  np.testing.assert_allclose(a, b, atol=1e-4)
+
+
+def test_landmarks_of_the_world_are_refused(tmp_path):
+  world = np.random.default_rng(0).normal(0, 0.4, (5, 33, 3))
+  np.save(tmp_path / 'z.npy', world)
+  world[..., 2] = 0.9
+  np.save(tmp_path / 'world.npy', world)
+  for name, message in (('z.npy', 'it is z'), ('world.npy', 'not pose_world')):
+    fails(
+      'predict', f'--keypoints={tmp_path / name}', '--image_size=1280x720',
+      f'--output={tmp_path / "o.json"}', status=1, message=message,
+    )  # fmt: skip
+
+
+def test_a_set_that_does_not_fit_is_refused(tmp_path):
+  np.save(tmp_path / 'a.npy', keypoints_of(name='mediapipe'))
+  fails(
+    'predict', f'--keypoints={tmp_path / "a.npy"}', '--image_size=1280x720',
+    f'--output={tmp_path / "o.json"}', '--joint_set=coco',
+    status=1, message='33 joints a person, but --joint_set=coco has 17',
+  )  # fmt: skip
+
+
+def test_the_same_number_for_everybody_does_not_count():
+  person = keypoints_of(1)[0]
+  frames = {
+    t: [Person(person + (x, 0, 0), 0) for x in (-300, 300)][:: (-1) ** t]
+    for t in range(6)
+  }
+  tracks = track(frames)
+  assert len(tracks) == 2
+  for found in tracks:
+    assert np.ptp(found.keypoints[:, 0, 0]) == 0 and len(found.frames) == 6
+
+
+def test_names_of_the_matching_leave_those_of_the_file_alone():
+  person = keypoints_of(1)[0]
+  frames = {0: [Person(person)], 1: [Person(person + (445, 0, 0), 1)]}
+  assert sorted(t.name for t in track(frames)) == ['1', '2']
+
+
+def test_folders_of_clips(tmp_path):
+  person = keypoints_of(3)
+  mmpose = tmp_path / 'mmpose'
+  mmpose.mkdir()
+  for n, p in enumerate(person):
+    content = [
+      {
+        'keypoints': p[:, :2].tolist(),
+        'keypoint_scores': p[:, 2].tolist(),
+      }
+    ]
+    write(mmpose / f'{n}.json', content)
+  poses, out = lifted(tmp_path, 'mmpose')
+  assert '3 poses, of 1 people in 1 clips' in out
+  (tmp_path / 'clips' / 'one').mkdir(parents=True)
+  for n, p in enumerate(person):
+    write(
+      tmp_path / 'clips' / 'one' / f'{n}.json',
+      {'people': [{'pose_keypoints_2d': p.ravel().tolist()}]},
+    )
+  np.save(tmp_path / 'clips' / 'two.npy', person)
+  both, out = lifted(tmp_path, 'clips')
+  assert '6 poses, of 2 people in 2 clips' in out
+  np.testing.assert_allclose(both, np.concatenate([poses, poses]), atol=1e-4)
+  np.save(tmp_path / 'clips' / 'one.npy', person)
+  fails(
+    'predict', f'--keypoints={tmp_path / "clips"}', '--image_size=1280x720',
+    f'--output={tmp_path / "o.json"}', status=1, message='has the same name',
+  )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+  'content',
+  [
+    '',
+    '{',
+    'null',
+    '[]',
+    '{"people": [{}]}',
+    '{"people": []}',
+    '[{"image_id": 0, "keypoints": [1, 2]}]',
+    '[{"image_id": 0, "keypoints": [1, 2, 50]}]',
+    '{"images": [{"id": 0, "file_name": "0", "width": [1]}],'
+    ' "annotations": []}',
+    '[' * 100_000,
+  ],
+)
+def test_every_malformed_file_is_one_line(tmp_path, content):
+  (tmp_path / '0.json').write_text(content)
+  (tmp_path / '1.json').write_text(content)
+  for path in (tmp_path / '0.json', tmp_path):
+    code, _, err = run(
+      'predict', f'--keypoints={path}', '--image_size=64x48',
+      f'--output={tmp_path / "o.csv"}', '--compilation_cache=',
+    )  # fmt: skip
+    assert code == 1 and len(err.strip().splitlines()) == 1, err
+    assert not (tmp_path / 'o.csv').exists()
