@@ -10,6 +10,7 @@ import pathlib
 import numpy as np
 
 from semgcn_jax.data.synthetic import generate
+from semgcn_jax.filming.points import FACE, joint_of
 from semgcn_jax.joint_sets import JOINT_SETS
 from semgcn_jax.skeleton import H36M
 
@@ -21,11 +22,7 @@ def main() -> None:
   """Writes the file."""
   names = JOINT_SETS['coco'].names
   joints = [
-    H36M.joints.index(
-      'Head'
-      if name == 'nose' or name.endswith(('eye', 'ear'))
-      else name[0].upper() + name.split('_')[1].capitalize()
-    )
+    H36M.joints.index('Head') if name in FACE else joint_of(name)
     for name in names
   ]
   clips = [clip for clips in generate(0).values() for clip in clips.items()]

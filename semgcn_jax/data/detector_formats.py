@@ -55,18 +55,12 @@ def read_view(paths: Sequence[pathlib.Path], joint_set: str = '') -> np.ndarray:
   """
   frames: dict[int, np.ndarray] = {}
   names: dict[int, str] = {}  # Frames without a person have a name here too.
-  for path in paths:
-    for name, people in _read(path):
-      frame = _number(name, path)
-      if names.setdefault(frame, name) != name:
-        raise UserError(
-          f'{path}: {names[frame]} and {name} are both frame {frame}; the last'
-          ' number of a name must count the frames'
-        )
-      for person in people:
-        best = frames.get(frame)
-        if best is None or person.keypoints[:, 2].sum() > best[:, 2].sum():
-          frames[frame] = person.keypoints
+  for frame, name, people in _numbered(paths):
+    names[frame] = name
+    for person in people:
+      best = frames.get(frame)
+      if best is None or person.keypoints[:, 2].sum() > best[:, 2].sum():
+        frames[frame] = person.keypoints
   if not frames:
     raise UserError(f'{paths[0]}: no person in any frame')
   # Frames count from 0 or 1. A view may seem to begin later, since some files
@@ -88,7 +82,7 @@ def read_view(paths: Sequence[pathlib.Path], joint_set: str = '') -> np.ndarray:
     )
   joints = sizes[0]
   name = joint_set or BY_COUNT.get(joints)
-  if name is None or joints < JOINT_SETS[name].num_joints:
+  if name is None or not fits(joints, name):
     raise UserError(
       f'{paths[0]}: {joints} joints a person; name their set by `joint_set`'
       f' ({listed(JOINT_SETS)})'
@@ -98,6 +92,15 @@ def read_view(paths: Sequence[pathlib.Path], joint_set: str = '') -> np.ndarray:
     detected[frame - first] = person
   poses = interpolate(to_16(detected, name), str(paths[0]))
   return poses.astype(np.float32)
+
+
+def fits(joints: int, joint_set: str) -> bool:
+  """Tells whether people of so many joints are of a joint set.
+
+  Those of the whole body, of 133 and 136, begin with the body's joints.
+  """
+  whole_body = joints in (133, 136) and BY_COUNT[joints] == joint_set
+  return whole_body or joints == JOINT_SETS[joint_set].num_joints
 
 
 def to_16(detected: np.ndarray, joint_set: str) -> np.ndarray:
@@ -180,24 +183,13 @@ def read_people(
     UserError: A file is damaged or of no known form, or two frames have the
       same number.
   """
+  if paths[0].suffix.lower() in ('.npy', '.npz'):
+    people, size = read_array(paths[0])
+    return dict(enumerate(people)), size
   frames: dict[int, list[Person]] = {}
-  names: dict[int, str] = {}
-  size = None
-  for path in paths:
-    if path.suffix in ('.npy', '.npz'):
-      people, size = read_array(path)
-      return dict(enumerate(people)), size
-    for name, people in _read(path):
-      alone = len(paths) == 1 and name == path.name
-      frame = 0 if alone else _number(name, path)
-      if names.setdefault(frame, name) != name:
-        raise UserError(
-          f'{path}: {names[frame]} and {name} are both frame {frame}; the last'
-          ' number of a name must count the frames'
-        )
-      frames.setdefault(frame, []).extend(people)
-    size = size or _image_size(path)
-  return dict(sorted(frames.items())), size
+  for frame, _, people in _numbered(paths):
+    frames.setdefault(frame, []).extend(people)
+  return dict(sorted(frames.items())), _image_size(paths[0])
 
 
 def read_array(
@@ -290,6 +282,26 @@ def _image_size(path: pathlib.Path) -> tuple[int, int] | None:
   if len(sizes) != 1 or min(size := sizes.pop()) <= 0:
     return None
   return size
+
+
+def _numbered(
+  paths: Sequence[pathlib.Path],
+) -> Iterator[tuple[int, str, list[Person]]]:
+  """Reads the number and the name of every frame, and the people in it.
+
+  A file by itself that is a single frame is frame 0, whatever its name.
+  """
+  names: dict[int, str] = {}
+  for path in paths:
+    for name, people in _read(path):
+      alone = len(paths) == 1 and name == path.name
+      frame = 0 if alone else _number(name, path)
+      if names.setdefault(frame, name) != name:
+        raise UserError(
+          f'{path}: {names[frame]} and {name} are both frame {frame}; the last'
+          ' number of a name must count the frames'
+        )
+      yield frame, name, people
 
 
 def _read(path: pathlib.Path) -> Iterator[tuple[str, list[Person]]]:

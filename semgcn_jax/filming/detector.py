@@ -43,12 +43,13 @@ def detect(
 ) -> Array:
   """Finds points as a detector does.
 
-  Some poses are found exactly, with the confidence 1 (`clean`). In the others
-  each point is off by `detector_noise` times the size of the person, more at
-  some points and in some poses than in others; some are far off (`outliers`);
-  some points are taken for those of the other side (`swaps`), and some not
-  found (`gaps`, `limb_gaps`, `lower_gaps`). The farther a point is off, the
-  lower its confidence, more or less. Outside of the image nothing is found.
+  In some poses what is seen is found exactly, with the confidence 1 (`clean`);
+  limbs may be hidden there, too. In the others each point is off by
+  `detector_noise` times the size of the person, more at some points and in some
+  poses than in others; some are far off (`outliers`); some points are taken for
+  those of the other side (`swaps`), and some not found (`gaps`, `limb_gaps`,
+  `lower_gaps`). The farther a point is off, the lower its confidence, more or
+  less. Outside of the image nothing is found.
 
   Args:
     rng: The random key.

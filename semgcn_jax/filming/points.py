@@ -19,7 +19,7 @@ _LIMBS = tuple(
   for side in ('left', 'right')
   for part in ('hip', 'knee', 'ankle', 'shoulder', 'elbow', 'wrist')
 )
-_FACE = ('nose', 'left_eye', 'right_eye', 'left_ear', 'right_ear')
+FACE = ('nose', 'left_eye', 'right_eye', 'left_ear', 'right_ear')
 # The places in the head, in metres from the end of its bone: to the body's
 # left, up along the neck, and forward.
 _IN_HEAD = {
@@ -32,11 +32,11 @@ _IN_HEAD = {
 _TRUNK = ('neck', 'mid_hip', 'thorax', 'upper_neck', 'head_top')
 
 # The names of all points: those of Human3.6M itself, then what detectors mark.
-NAMES = (*H36M.joints, *_LIMBS, *_FACE, *_TRUNK)
+NAMES = (*H36M.joints, *_LIMBS, *FACE, *_TRUNK)
 # The points that lie on the left and on the right, pairwise.
 PAIRS = tuple(
   (NAMES.index(name), NAMES.index(name.replace('left', 'right')))
-  for name in (*_LIMBS, *_FACE)
+  for name in (*_LIMBS, *FACE)
   if name.startswith('left')
 ) + tuple(zip(H36M.left, H36M.right, strict=True))
 
@@ -86,7 +86,7 @@ def mark(rng: Array | None, poses: Array, config: FilmingConfig) -> Array:
   left = joint('LShoulder') - joint('RShoulder')
   left = _unit(left - jnp.sum(left * up, axis=-1, keepdims=True) * up)
   axes = jnp.stack([left, up, jnp.cross(left, up)], axis=-2)
-  places = jnp.array([_IN_HEAD[name] for name in _FACE])
+  places = jnp.array([_IN_HEAD[name] for name in FACE])
   places = jnp.broadcast_to(places, (count, *places.shape))
   face = joint('Head')[:, None] + in_head * rotate(axes.swapaxes(1, 2), places)
   shoulders = (joint('LShoulder') + joint('RShoulder')) / 2

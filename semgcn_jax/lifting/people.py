@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from semgcn_jax.data.detector_formats import BY_COUNT, Person, read_people
+from semgcn_jax.data.detector_formats import BY_COUNT, Person, fits, read_people
 from semgcn_jax.errors import SettingError, UserError, listed
 from semgcn_jax.files import replacing
 from semgcn_jax.joint_sets import JOINT_SETS
@@ -161,9 +161,7 @@ def lift_clip(
       f' ({listed(JOINT_SETS)})'
     )
   most = JOINT_SETS[joints].num_joints
-  # The sets of the whole body begin with the body's joints.
-  whole_body = counts[:1] in ([133], [136]) and BY_COUNT[counts[0]] == joints
-  if counts and counts[0] != most and not whole_body:
+  if counts and not fits(counts[0], joints):
     raise UserError(
       f'{paths[0]}: {counts[0]} joints a person, but `joint_set={joints}` has'
       f' {most}'

@@ -8,11 +8,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from semgcn_jax.data.npz import read_poses_3d
 from semgcn_jax.data.pairs import action_name
 from semgcn_jax.errors import SettingError, UserError, listed
 from semgcn_jax.files import check_output, replacing
+from semgcn_jax.filming.points import FACE, joint_of
 from semgcn_jax.joint_sets import JOINT_SETS
 from semgcn_jax.skeleton import H36M, bone_vectors, mirror
 
@@ -128,8 +130,9 @@ def _film_sequence(
     level = mirror(level, H36M).astype(float)
   level = level - level[:, H36M.root].mean(axis=0)
   pitch = np.clip(rng.normal(*PITCH[:2]), *PITCH[2:])
-  seen = level @ _turn(1, rng.uniform(0, 360)).T
-  seen = seen @ _turn(0, pitch).T @ _turn(2, rng.normal(0, ROLL)).T
+  angles = rng.uniform(0, 360), pitch, rng.normal(0, ROLL)
+  rotation = Rotation.from_euler('yxz', angles, degrees=True).as_matrix()
+  seen = level @ rotation.T
   points = _mark(rng, seen)
   size = np.array(SIZES[rng.integers(len(SIZES))], float)
   field = np.radians(rng.uniform(*FIELD_OF_VIEW))
@@ -176,16 +179,6 @@ def _film_sequence(
   }
 
 
-def _turn(axis: int, degrees: float) -> np.ndarray:
-  """Makes the rotation about x, y or z."""
-  cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
-  matrix = np.eye(3)
-  first, second = (axis + 1) % 3, (axis + 2) % 3
-  matrix[first, first] = matrix[second, second] = cos
-  matrix[first, second], matrix[second, first] = -sin, sin
-  return matrix
-
-
 def _mark(rng: np.random.Generator, poses: np.ndarray) -> np.ndarray:
   """Places COCO's points on poses `[T, 16, 3]`, beside the joints.
 
@@ -193,9 +186,7 @@ def _mark(rng: np.random.Generator, poses: np.ndarray) -> np.ndarray:
   """
   names = JOINT_SETS['coco'].names
   joints = [
-    H36M.joints.index('Head')
-    if name.count('_') == 0 or name.endswith(('eye', 'ear'))
-    else H36M.joints.index(name[0].upper() + name.split('_')[1].capitalize())
+    H36M.joints.index('Head') if name in FACE else joint_of(name)
     for name in names
   ]
   across = poses[:, H36M.joints.index('LHip')] - poses[:, H36M.root]
