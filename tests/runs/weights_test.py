@@ -41,7 +41,7 @@ def test_exported_weights_are_those_of_the_run(trained, tmp_path):
     np.testing.assert_array_equal(a, b)
   fails(
     'export', f'--checkpoint={trained}', f'--output={output}',
-    status=2, message='File exists',
+    status=2, message='exists; name a new folder',
   )  # fmt: skip
 
 

@@ -217,6 +217,7 @@ def test_nothing_asked_for_changes_nothing(train):
   assert same is batch
 
 
+@pytest.mark.slow
 def test_everything_is_random_by_the_key_alone(train):
   batch = batch_of(train, 20)
   settings = SETTINGS.replace(

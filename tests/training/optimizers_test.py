@@ -36,6 +36,7 @@ def test_the_cosine_by_hand():
   np.testing.assert_allclose(rates, np.minimum(1, np.arange(1, 7) / 4) * 1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('conv', ['semantic', 'channel_wise'])
 def test_weight_decay_is_of_kernels_alone(conv):
   settings = BEST.replace(conv=conv)
