@@ -106,6 +106,7 @@ def test_limbs_of_other_poses(poses):
   assert np.abs(mixed - poses).max() > 0.1
 
 
+@pytest.mark.slow
 def test_views_have_everybody_in_front_and_in_the_image(poses):
   config = dataclasses.replace(PLAIN, film_crop=0.0, film_off_axis=0.0)
   views = random_views(KEY, jnp.asarray(poses), config)
@@ -241,6 +242,7 @@ def inputs_of(filmed, name='coco', shift=(0, 0), focal=0.0):
   )
 
 
+@pytest.mark.slow
 def test_a_turned_camera_sees_the_same(poses):
   """With the focal length known, where a person stands does not matter."""
   filmed = film_level(poses[:20], (1280, 720))

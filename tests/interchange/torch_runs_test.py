@@ -71,6 +71,7 @@ def same(a, b):
 
 
 @pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.slow
 def test_there_and_back_is_bit_identical(tmp_path, kind):
   path, run = tmp_path / 'a.pth.tar', tmp_path / 'run'
   settings, state = write(path, kind)

@@ -72,6 +72,7 @@ def test_a_cpu_gets_smaller_batches():
   np.testing.assert_allclose(call(inputs), expected, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_pose_with_a_nan_is_nan_and_no_other():
   settings = presets.preset('h36m_best', hid_dim=16, num_layers=1)
   inputs = np.random.default_rng(0).normal(size=(5, 16, 2)).astype(np.float32)
@@ -102,6 +103,7 @@ def test_folding_behind_attention_with_a_scale_of_zero():
   )
 
 
+@pytest.mark.slow
 def test_folding_leaves_no_norm():
   settings = presets.preset('h36m', **SIZES)
   variables = build(settings.model, H36M).init(
