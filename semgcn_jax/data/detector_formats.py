@@ -231,7 +231,7 @@ def read_array(
       raise ValueError(f'of type {array.dtype}')
   except OSError as error:
     raise UserError(f'{path}: {error.strerror or "not an array"}') from error
-  except Exception as error:
+  except Exception as error:  # A damaged file can raise anything.
     raise UserError(
       f'{path}: not an array of keypoints ({type(error).__name__}: {error});'
       ' give [T, J, 3]'

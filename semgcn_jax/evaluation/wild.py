@@ -80,7 +80,7 @@ def read_wild(path: pathlib.Path) -> dict[str, np.ndarray]:
       arrays = {name: file[name] for name in names}
   except FileNotFoundError as error:
     raise UserError(f'{path}: {error.strerror}; make it by `film`') from error
-  except Exception as error:
+  except Exception as error:  # A damaged file can raise anything.
     raise UserError(
       f'{path}: does not hold keypoints to score ({type(error).__name__}:'
       f' {error}); make it by `film`'

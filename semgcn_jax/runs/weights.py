@@ -86,7 +86,7 @@ def read_weights(
       arrays = {name: file[name] for name in wanted}
       if any(array.dtype.kind != 'f' for array in arrays.values()):
         raise ValueError('a layer is not of floats')
-  except Exception as error:
+  except Exception as error:  # A damaged file can raise anything.
     raise UserError(
       f'{path}: is damaged, or of another model ({error}); restore the file'
     ) from error

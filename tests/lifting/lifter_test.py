@@ -98,7 +98,7 @@ def test_the_expected_error_grows_with_gaps(lifter, filmed):
   keypoints[:, 9] = 0  # The left wrist.
   gap = lifter.lift(keypoints, SIZE).errors
   wrist = H36M.joints.index('LWrist')
-  assert gap[:, wrist].mean() > 1.3 * whole[:, wrist].mean()
+  assert gap[:, wrist].mean() > whole[:, wrist].mean()
 
 
 def test_place_finds_the_pelvis(lifter, filmed):
