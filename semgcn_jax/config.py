@@ -471,7 +471,7 @@ class FilmingConfig(_Group):
     0.1, 'Do not find one limb, or the face, of this share.', _up_to(1)
   )
   lower_gaps: float = _field(
-    0.08,
+    0.2,
     'Find neither hips, knees nor ankles of this share of the poses.',
     _up_to(1),
   )

@@ -35,7 +35,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     'lr_batch': 1024,
     'lr_schedule': 'cosine',
     'warmup_epochs': 4.0,
-    'loss': 'distance',
+    'loss': 'distance_bones',
     'averaging': 0.999,
     'norm_poses': 256,
     'weight_decay': 0.1,
@@ -74,7 +74,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     'dataset': 'cmu',
     'recipe': 'wild',
     'batch_size': 1024,
-    'epochs': 943,
+    'epochs': 3000,
     'test_downsample': 4,
   },
 }
