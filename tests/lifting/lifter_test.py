@@ -7,6 +7,7 @@ from filmed import film_level, standing
 
 from semgcn_jax import Lifter
 from semgcn_jax.errors import SettingError, UserError
+from semgcn_jax.evaluation import metrics
 from semgcn_jax.filming.points import NAMES, mark
 from semgcn_jax.joint_sets import JOINT_SETS
 from semgcn_jax.lifting import bounds
@@ -36,7 +37,14 @@ def test_every_joint_set_is_lifted(lifter, filmed, name):
   keypoints = filmed.keypoints(name)
   poses = lifter(keypoints, SIZE, joints=name)
   assert poses.shape == (40, 16, 3)
-  assert mean_error(poses, filmed.poses) < 100
+  # The synthetic body is like nobody's: its size and its lean cannot be known.
+  aligned = 1000 * np.mean(metrics.p_mpjpe(poses, filmed.poses))
+  assert aligned < 85
+  # In another order the joints make no such poses.
+  used = sorted({i for s in JOINT_SETS[name].sources for i in s})
+  keypoints[:, used] = keypoints[:, used[::-1]]
+  poses = lifter(keypoints, SIZE, joints=name, check=False)
+  assert 1000 * np.mean(metrics.p_mpjpe(poses, filmed.poses)) > 2 * aligned
 
 
 def test_joint_sets_agree_on_the_same_people(lifter, filmed):
