@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from semgcn_jax.errors import SettingError, UserError
+from semgcn_jax.files import read_text
 
 H36M_SUBJECTS = ('S1', 'S5', 'S6', 'S7', 'S8', 'S9', 'S11')
 
@@ -89,8 +90,7 @@ def load_cameras(path: str) -> dict[str, tuple[Camera, ...]]:
     UserError: The file does not hold cameras.
   """
   try:
-    with open(path, encoding='utf-8') as file:
-      subjects = json.load(file)
+    subjects = json.loads(read_text(path))
     cameras = {
       subject: tuple(_camera(fields) for fields in described)
       for subject, described in subjects.items()

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Self
 
 from semgcn_jax.errors import SettingError, UserError, choose, listed
-from semgcn_jax.files import write_text
+from semgcn_jax.files import read_text, write_text
 
 # The heads of `conv=gat`: as many as GAT (arXiv:1710.10903) has in the layers
 # that it adds residuals to.
@@ -628,7 +628,7 @@ def load(path: pathlib.Path) -> Config:
     UserError: There is no such file, or it does not hold a config.
   """
   try:
-    saved: dict[str, Any] = json.loads(path.read_text())
+    saved: dict[str, Any] = json.loads(read_text(path))
     settings = {
       RENAMED.get(name, name): tuple(value)
       if isinstance(value, list)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from semgcn_jax.errors import SettingError, UserError, listed
-from semgcn_jax.files import write_text
+from semgcn_jax.files import read_text, write_text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -219,8 +219,7 @@ def load_skeleton(name: str) -> Skeleton:
   if name in SKELETONS:
     return SKELETONS[name]
   try:
-    with open(name, encoding='utf-8') as file:
-      fields = json.load(file)
+    fields = json.loads(read_text(name))
     return Skeleton(**{key: _to_tuple(value) for key, value in fields.items()})
   except UserError as error:
     raise UserError(f'{name}: {error}') from error

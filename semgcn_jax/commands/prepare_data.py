@@ -92,6 +92,14 @@ def define_flags(values: flags.FlagValues) -> None:
     'Say which set of joints was detected; if empty, their number tells.',
     flag_values=values,
   )
+  flags.DEFINE_integer(
+    'first_frame',
+    None,
+    'Say which number the first frame of detections has; by default the first'
+    ' one of all views of a clip.',
+    lower_bound=0,
+    flag_values=values,
+  )
   flags.DEFINE_string(
     'cameras',
     '',
@@ -146,6 +154,7 @@ def prepare_data(values: flags.FlagValues) -> None:
     dataset=values.dataset,
     keypoints=values.keypoints,
     joint_set=values.joint_set,
+    first_frame=values.first_frame,
     overwrite=values.overwrite,
   )
   prepare(pathlib.Path(values.source), pathlib.Path(values.output_dir), options)

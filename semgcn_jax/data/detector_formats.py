@@ -1,7 +1,7 @@
 """Reads the 2D poses that detectors write.
 
-It knows the files of COCO (results and annotations), OpenPose, AlphaPose and
-MMPose.
+It knows the files of COCO (results and annotations), OpenPose, AlphaPose,
+PoseFlow and MMPose.
 """
 
 import dataclasses
@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from semgcn_jax.errors import UserError, listed
+from semgcn_jax.errors import SettingError, UserError, listed
+from semgcn_jax.files import read_arrays, read_bytes
 from semgcn_jax.joint_sets import JOINT_SETS
 from semgcn_jax.skeleton import H36M
 
@@ -33,43 +34,61 @@ BY_COUNT = {
 # The share of a view's frames that must have a person. With fewer, the numbers
 # in the file probably do not count frames.
 MIN_DETECTED = 0.2
+# Detectors give confidences from 0 to 1, or a little above; COCO's flags are 0,
+# 1 and 2.
+MAX_CONFIDENCE = 2.0
 
 
-def read_view(paths: Sequence[pathlib.Path], joint_set: str = '') -> np.ndarray:
+@dataclasses.dataclass(frozen=True)
+class View:
+  """What a detector has found of one person in the frames of one camera.
+
+  Attributes:
+    source: A file that it is of, for messages.
+    first: The number of the first frame that is named.
+    is_whole: Whether the files name the frames without a person, too.
+    poses: `[T, 16, 3]`, pixels x and y, and confidence, which is 0 where a
+      joint was not found; T is 0 if nobody was ever found.
+  """
+
+  source: str
+  first: int
+  is_whole: bool
+  poses: np.ndarray
+
+  @property
+  def last(self) -> int:
+    """The number of the last frame that is named."""
+    return self.first + len(self.poses) - 1
+
+
+def read_view(paths: Sequence[pathlib.Path], joint_set: str = '') -> View:
   """Reads one camera's detections of one person.
 
   Of several people in a frame, the one with the highest sum of confidences is
-  taken. Joints that were not detected are interpolated over time, and keep
-  confidence 0.
+  taken.
 
   Args:
     paths: One file for all frames, or one for each frame.
     joint_set: The key of the joints in `JOINT_SETS`; '' lets their number tell.
-
-  Returns:
-    The poses, `[T, 16, 3]` float32: pixels x and y, and confidence.
 
   Raises:
     UserError: A file is damaged or of no known form, or too few frames have a
       person.
   """
   frames: dict[int, np.ndarray] = {}
-  names: dict[int, str] = {}  # Frames without a person have a name here too.
-  for frame, name, people in _numbered(paths):
-    names[frame] = name
+  named: set[int] = set()
+  is_whole = True
+  for frame, is_of_all, people in _numbered(paths):
+    named.add(frame)
+    is_whole &= is_of_all
     for person in people:
       best = frames.get(frame)
       if best is None or person.keypoints[:, 2].sum() > best[:, 2].sum():
         frames[frame] = person.keypoints
   if not frames:
-    raise UserError(f'{paths[0]}: no person in any frame')
-  # Frames count from 0 or 1. A view may seem to begin later, since some files
-  # do not name frames without a person. AlphaPose counts from '0.jpg'.
-  first = min(names)
-  if first == 1 and names[1] in ('1.jpg', '1.png'):
-    first = 0
-  count = max(names) + 1 - min(first, 1)
-  first = min(first, 1)
+    return View(str(paths[0]), 0, is_whole, np.zeros((0, 16, 3)))
+  first, count = min(named), max(named) + 1 - min(named)
   if len(frames) < MIN_DETECTED * count:
     raise UserError(
       f'{paths[0]}: a person in only {len(frames)} of {count:,} frames; image'
@@ -90,8 +109,66 @@ def read_view(paths: Sequence[pathlib.Path], joint_set: str = '') -> np.ndarray:
   detected = np.zeros((count, joints, 3))
   for frame, person in frames.items():
     detected[frame - first] = person
-  poses = interpolate(to_16(detected, name), str(paths[0]))
-  return poses.astype(np.float32)
+  return View(str(paths[0]), first, is_whole, to_16(detected, name))
+
+
+def align(
+  views: dict[int, View],
+  *,
+  frames_3d: int | None = None,
+  first_frame: int | None = None,
+) -> tuple[dict[int, np.ndarray], list[str]]:
+  """Puts the views of a clip on a common count of frames, and fills gaps.
+
+  The clip begins with the first frame that any of its views names; each view
+  ends with its own last. Joints and people that were not found are interpolated
+  over time, and keep confidence 0.
+
+  Args:
+    views: {index of a camera: its view}; each has found somebody.
+    frames_3d: How many frames the 3D of the clip has, if it is there. Numbers
+      that fit only from 0, or only from 1, then tell which.
+    first_frame: The number of the clip's first frame; None finds it.
+
+  Returns:
+    {index of a camera: `[T, 16, 3]` float32}, and what the user should know:
+    what was guessed and filled.
+
+  Raises:
+    UserError: A joint is not found in any frame.
+    SettingError: A view begins before `first_frame`.
+  """
+  first = min(view.first for view in views.values())
+  last = max(view.last for view in views.values())
+  notes = []
+  start = first if first_frame is None else first_frame
+  if first < start:
+    raise SettingError(
+      f'`first_frame={start}`: {min(views.values(), key=lambda v: v.first).source}'
+      f' begins with frame {first}; give that'
+    )
+  if first_frame is None:
+    is_whole = all(view.is_whole for view in views.values())
+    if frames_3d is not None and not is_whole:
+      fits_0, fits_1 = last < frames_3d, 1 <= first and last <= frames_3d
+      if fits_0 and not (fits_1 and first == 1):
+        start = 0
+      elif fits_1:
+        start = 1
+    if start != 0 or first != 0:
+      notes.append(f'frame {start} is taken as the first')
+  whole = {}
+  for camera, view in views.items():
+    late = np.zeros((view.first - start, 16, 3))
+    detected = np.concatenate([late, view.poses])
+    empty = int((~(detected[..., 2] > 0).any(axis=1)).sum())
+    if empty:
+      notes.append(
+        f'camera {camera}: {empty:,} of {len(detected):,} frames have nobody,'
+        ' and are filled from those around'
+      )
+    whole[camera] = interpolate(detected, view.source).astype(np.float32)
+  return whole, notes
 
 
 def fits(joints: int, joint_set: str) -> bool:
@@ -189,7 +266,8 @@ def read_people(
   frames: dict[int, list[Person]] = {}
   for frame, _, people in _numbered(paths):
     frames.setdefault(frame, []).extend(people)
-  return dict(sorted(frames.items())), _image_size(paths[0])
+  size = _image_size(_content(paths[0])) if len(paths) == 1 else None
+  return dict(sorted(frames.items())), size
 
 
 def read_array(
@@ -211,22 +289,14 @@ def read_array(
     UserError: The file is damaged, or its array has another shape.
   """
   try:
-    loaded = np.load(path, allow_pickle=False)
+    arrays = read_arrays(path)
     size = None
-    if isinstance(loaded, np.ndarray):
-      array = loaded
-    else:
-      with loaded:
-        names = [name for name in loaded.files if name != 'image_size']
-        if not names:
-          raise ValueError('no array')
-        name = 'keypoints' if 'keypoints' in names else names[0]
-        if name != 'keypoints' and len(names) > 1:
-          raise ValueError(f'no array keypoints among {listed(names)}')
-        array = loaded[name]
-        if 'image_size' in loaded.files:
-          width, height = loaded['image_size'].ravel()[:2]
-          size = int(width), int(height)
+    if 'image_size' in arrays:
+      width, height = arrays.pop('image_size').ravel()[:2]
+      size = int(width), int(height)
+    if 'keypoints' not in arrays and len(arrays) != 1:
+      raise ValueError(f'no array keypoints among {listed(arrays)}')
+    array = arrays.get('keypoints', next(iter(arrays.values())))
     if array.dtype.kind not in 'fiu':
       raise ValueError(f'of type {array.dtype}')
   except OSError as error:
@@ -267,12 +337,9 @@ def read_array(
   return people, size
 
 
-def _image_size(path: pathlib.Path) -> tuple[int, int] | None:
-  """Reads the size of the images where COCO's annotations tell one for all."""
-  content = json.loads(path.read_bytes())
-  if not isinstance(content, dict):
-    return None
-  images = content.get('images')
+def _image_size(content: Any) -> tuple[int, int] | None:
+  """Finds the size of the images where COCO's annotations tell one for all."""
+  images = content.get('images') if isinstance(content, dict) else None
   sizes = set()
   for image in images if isinstance(images, list) else ():
     width, height = image.get('width'), image.get('height')
@@ -286,14 +353,24 @@ def _image_size(path: pathlib.Path) -> tuple[int, int] | None:
 
 def _numbered(
   paths: Sequence[pathlib.Path],
-) -> Iterator[tuple[int, str, list[Person]]]:
-  """Reads the number and the name of every frame, and the people in it.
+) -> Iterator[tuple[int, bool, list[Person]]]:
+  """Reads the frames of a clip.
 
-  A file by itself that is a single frame is frame 0, whatever its name.
+  A file by itself that is a single frame is frame 0, whatever its name. Beside
+  files of frames, JSON of another kind is passed over.
+
+  Yields:
+    The number of a frame, whether the file also names frames without a person,
+    and the people in it.
   """
   names: dict[int, str] = {}
+  unknown = []
   for path in paths:
-    for name, people in _read(path):
+    content = _content(path)
+    if not is_known(content):
+      unknown.append(path)
+      continue
+    for name, is_whole, people in _read(content, path):
       alone = len(paths) == 1 and name == path.name
       frame = 0 if alone else _number(name, path)
       if names.setdefault(frame, name) != name:
@@ -301,78 +378,161 @@ def _numbered(
           f'{path}: {names[frame]} and {name} are both frame {frame}; the last'
           ' number of a name must count the frames'
         )
-      yield frame, name, people
+      yield frame, is_whole, people
+  if unknown and not names:
+    raise UserError(f'{unknown[0]}: {_KNOWN}')
 
 
-def _read(path: pathlib.Path) -> Iterator[tuple[str, list[Person]]]:
-  """Reads the name of every frame, and the people in it."""
+_KNOWN = (
+  'not keypoints of a known form; known are the results and annotations of'
+  ' COCO, the files of OpenPose, AlphaPose, PoseFlow and MMPose, and lists of'
+  ' {"keypoints": [[x, y, confidence], ...]}'
+)
+
+
+def _content(path: pathlib.Path) -> Any:
+  """Reads a JSON file; a UserError says why it cannot."""
   try:
-    for name, found in _frames(json.loads(path.read_bytes()), path):
-      people = [
-        Person(np.asarray(keypoints, np.float64).reshape(-1, 3), track)
-        for keypoints, track in found
-      ]
-      if not all(np.isfinite(person.keypoints).all() for person in people):
-        raise ValueError('a keypoint is not a number')
-      yield name, people
+    return json.loads(read_bytes(path))
   except OSError as error:
     raise UserError(f'{path}: {error.strerror}') from error
+  except (ValueError, RecursionError) as error:
+    raise UserError(
+      f'{path}: cut off, or no JSON ({error}); make it again'
+    ) from error
+
+
+def _read(
+  content: Any, path: pathlib.Path
+) -> Iterator[tuple[str, bool, list[Person]]]:
+  """Reads the name of every frame, and the people in it; see `_numbered`."""
+  try:
+    for name, is_whole, found in _frames(content, path):
+      people = [
+        Person(keypoints, number)
+        for keypoints, number in (
+          (_keypoints(person), _track(person)) for person in found
+        )
+        if keypoints is not None
+      ]
+      yield name, is_whole, people
   except (
     *(ValueError, TypeError, AttributeError, RecursionError),
     *(LookupError, ArithmeticError),
   ) as error:
     raise UserError(
-      f'{path}: cut off, or not keypoints of COCO, OpenPose, AlphaPose or'
-      f' MMPose ({type(error).__name__}: {error}); make it again'
+      f'{path}: not keypoints of COCO, OpenPose, AlphaPose or MMPose'
+      f' ({type(error).__name__}: {error})'
     ) from error
+
+
+def _is_person(value: Any) -> bool:
+  """Tells whether a value describes a person."""
+  return isinstance(value, dict) and any(name in value for name in _POINTS)
+
+
+# How the forms call the keypoints of a person.
+_POINTS = ('keypoints', 'pose_keypoints_2d', 'pose_keypoints', 'joints')
+
+
+def _is_people(value: Any) -> bool:
+  """Tells whether a value is a list of the people of a frame, or empty."""
+  return isinstance(value, list) and all(map(_is_person, value))
+
+
+def is_known(content: Any) -> bool:
+  """Tells whether JSON is of a form that `_frames` reads."""
+  match content:
+    case {'people': list()} | {'bodies': list()} | {'instance_info': list()}:
+      return True
+    case {'annotations': list(), 'images': list()} | {'predictions': list()}:
+      return True
+    case {'preds': list(), 'image_paths': list()}:
+      return True
+    case [{'frame_id': _, 'instances': _}, *_] | [{'preds': _}, *_]:
+      return True
+    case dict():
+      frames = content.values()
+      return bool(content) and (
+        all(map(_is_people, frames))
+        or all(
+          isinstance(frame, dict) and ('people' in frame or 'bodies' in frame)
+          for frame in frames
+        )
+      )
+    case list():
+      return _is_people(content) or all(map(_is_people, content))
+  return False
+
+
+def is_frame(content: Any) -> bool:
+  """Tells whether JSON of a known form is a frame, not a whole clip."""
+  if isinstance(content, dict):
+    return 'people' in content or 'bodies' in content
+  return _is_people(content) and not (content and 'image_id' in content[0])
 
 
 def _frames(
   content: Any, path: pathlib.Path
-) -> Iterator[tuple[str, list[Any]]]:
-  """Finds the name of every frame, and each person's keypoints and track."""
+) -> Iterator[tuple[str, bool, list[Any]]]:
+  """Finds every frame.
+
+  Yields:
+    Its name, whether the form also names frames without a person, and its
+    people.
+  """
   match content:
     case {'people': people}:  # A frame of OpenPose, or of AlphaPose's 'open'.
-      yield (
-        path.name,
-        [(person['pose_keypoints_2d'], _track(person)) for person in people],
-      )
+      yield path.name, True, people
     case {'bodies': people}:  # A frame of AlphaPose's 'cmu'.
-      yield path.name, [(person['joints'], _track(person)) for person in people]
+      yield path.name, True, people
     case {'instance_info': frames}:  # A video of MMPose's demos.
+      yield from _frames(frames, path)
+    case {'predictions': frames}:  # What MMPose's inferencer returns.
       yield from _frames(frames, path)
     case [{'frame_id': _, 'instances': _}, *_]:  # A video of its inferencer.
       for frame in content:
-        people = [
-          (_with_scores(person), _track(person))
-          for person in frame['instances']
-        ]
-        yield str(int(frame['frame_id'])), people
-    case [{'keypoint_scores': _}, *_] | []:  # A frame of MMPose.
-      yield (
-        path.name,
-        [(_with_scores(person), _track(person)) for person in content],
-      )
+        yield str(int(frame['frame_id'])), True, frame['instances']
+    case {'preds': _} | [{'preds': _}, *_]:  # What MMPose 0 dumps of a test.
+      for batch in content if isinstance(content, list) else [content]:
+        pairs = zip(batch['image_paths'], batch['preds'], strict=True)
+        for name, points in pairs:
+          yield name, False, [{'keypoints': points}]
     case {'annotations': people, 'images': images}:  # Annotations of COCO.
       names = {image['id']: image['file_name'] for image in images}
-      yield from ((name, []) for name in names.values())
+      yield from ((name, True, []) for name in names.values())
+      persons = {
+        category['id']
+        for category in content.get('categories', ())
+        if category.get('name') == 'person'
+      }
       for person in people:
-        if 'keypoints' in person:  # The annotation of a crowd has none.
+        # The annotation of a crowd has no keypoints.
+        is_other = persons and person.get('category_id') not in persons
+        if 'keypoints' in person and not is_other:
+          points = _annotated(person['keypoints'])
           yield (
             names[person['image_id']],
-            [(_annotated(person['keypoints']), _track(person))],
+            True,
+            [person | {'keypoints': points}],
           )
     case [{'image_id': _}, *_]:  # Results of COCO, or a video of AlphaPose.
+      categories = {person.get('category_id') for person in content}
       for person in content:
-        yield str(person['image_id']), [(person['keypoints'], _track(person))]
-    case dict() if content and all(
-      isinstance(frame, dict) and ('people' in frame or 'bodies' in frame)
-      for frame in content.values()
-    ):  # A video of AlphaPose's 'open' or 'cmu'.
+        # COCO's category 1 is the person; others may be hands, or animals.
+        if len(categories) == 1 or person.get('category_id') in (1, None):
+          yield str(person['image_id']), False, [person]
+    case list() if _is_people(content):  # A frame of MMPose.
+      yield path.name, True, content
+    case list():  # A list with the people of every frame.
+      for number, people in enumerate(content):
+        yield str(number), True, people
+    case dict():  # A video of AlphaPose's 'open' or 'cmu', or of PoseFlow.
       for name, frame in content.items():
-        yield from _frames(frame, pathlib.Path(name))
-    case _:
-      raise ValueError('of no known form')
+        people = frame
+        if isinstance(frame, dict):
+          people = frame.get('people', frame.get('bodies'))
+        yield name, False, people
 
 
 def _number(name: str, path: pathlib.Path) -> int:
@@ -384,10 +544,53 @@ def _number(name: str, path: pathlib.Path) -> int:
   return int(digits[-1])
 
 
-def _annotated(keypoints: Sequence[float]) -> np.ndarray:
+def _keypoints(person: dict[str, Any]) -> np.ndarray | None:
+  """Reads a person's keypoints, `[J, 3]`; None if there are none.
+
+  A list of numbers holds x, y and confidence by turns. Lists of two numbers, x
+  and y, have confidence 1, or that of `keypoint_scores`. What is NaN or null
+  was not found.
+  """
+  name = next((name for name in _POINTS if name in person), 'keypoints')
+  value = person[name]
+  if value is None or (hasattr(value, '__len__') and not len(value)):
+    return None
+  if isinstance(value, list):
+    lists = [point for point in value if isinstance(point, list)]
+    columns = max(map(len, lists), default=0)
+    # A keypoint that was not found may be null, or an empty list.
+    if lists:
+      value = [point or [None] * columns for point in value]
+  points = np.asarray(value, np.float64)
+  if points.ndim == 1 and len(points) % 3 == 0:
+    points = points.reshape(-1, 3)
+  if points.ndim != 2 or points.shape[1] not in (2, 3):
+    raise ValueError(
+      f'{name} of the shape {list(points.shape)}, not [J, 3], [J, 2] or [3 J]'
+    )
+  if 'keypoint_scores' in person:
+    scores = np.asarray(person['keypoint_scores'], np.float64)
+    points = np.concatenate([points[:, :2], scores[:, None]], axis=1)
+  elif points.shape[1] == 2:
+    points = np.concatenate([points, np.ones((len(points), 1))], axis=1)
+  points[np.isnan(points).any(axis=1)] = 0
+  if not np.isfinite(points).all():
+    raise ValueError('a keypoint is not a number')
+  low, high = points[:, 2].min(), points[:, 2].max()
+  if low < 0 or high > MAX_CONFIDENCE:
+    raise ValueError(
+      f'confidences from {low:g} to {high:g}, which are no confidences; give x,'
+      ' y, confidence'
+    )
+  return points
+
+
+def _annotated(keypoints: Any) -> Any:
   """Takes COCO's flag of a keypoint, 1 hidden and 2 visible, as confidence."""
-  points = np.asarray(keypoints, np.float64).reshape(-1, 3)
-  points[:, 2] = np.minimum(points[:, 2], 1)
+  points = np.asarray(keypoints, np.float64)
+  if points.ndim == 1 and len(points) % 3 == 0:
+    points = points.reshape(-1, 3)
+    points[:, 2] = np.minimum(points[:, 2], 1)
   return points
 
 
@@ -400,10 +603,3 @@ def _track(person: dict[str, Any]) -> int | None:
     if isinstance(value, int | float) and value >= 0:
       return int(value)
   return None
-
-
-def _with_scores(person: dict[str, Any]) -> np.ndarray:
-  """Joins the keypoints that MMPose writes with their scores, `[J, 3]`."""
-  points = np.asarray(person['keypoints'], np.float64)[:, :2]
-  scores = np.asarray(person['keypoint_scores'], np.float64)
-  return np.concatenate([points, scores[:, None]], axis=1)

@@ -4,9 +4,12 @@ Nothing that a file holds is run: NumPy's own reader would run any function that
 a pickle names.
 """
 
+import io
 import math
+import os
 import pathlib
 import pickle
+import pickletools
 import re
 import zipfile
 from typing import Any, Literal
@@ -15,13 +18,15 @@ import numpy as np
 
 from semgcn_jax.config import DataConfig
 from semgcn_jax.errors import UserError
-from semgcn_jax.files import replacing
+from semgcn_jax.files import budget, open_plain, replacing
 from semgcn_jax.skeleton import Skeleton
 
 # {subject: {action: [T, J, 3]}}, and the same with a list of [T, J, 2], one for
 # each camera.
 Poses3D = dict[str, dict[str, np.ndarray]]
 Poses2D = dict[str, dict[str, list[np.ndarray]]]
+
+MAX_STEPS = 1_000_000  # The most steps of a pickle; Human3.6M's has 30,000.
 
 
 def read_poses_3d(path: pathlib.Path) -> Poses3D:
@@ -171,14 +176,18 @@ def _array(value: Any, columns: tuple[int, ...], where: str) -> np.ndarray:
 def _read(path: pathlib.Path, key: str) -> Any:
   """Reads the object under a key of an npz archive."""
   try:
-    with zipfile.ZipFile(path) as archive:
-      with archive.open(f'{key}.npy') as file:
-        return _read_npy(file)
+    with open_plain(path) as file, zipfile.ZipFile(file) as archive:
+      info = archive.getinfo(f'{key}.npy')
+      if info.file_size > budget(os.fstat(file.fileno()).st_size):
+        raise _Refused('it would unpack to more than such a file can hold')
+      return _read_npy(io.BytesIO(archive.read(info)))
   except FileNotFoundError as error:
     raise UserError(
       f'{path}: no such file; give its folder with `data_dir` (docs/data.md'
       ' says how to get it)'
     ) from error
+  except OSError as error:
+    raise UserError(f'{path}: {error.strerror or error}') from error
   except KeyError as error:
     raise UserError(f'{path}: holds no {key}; see docs/data.md') from error
   except _Refused as error:
@@ -202,8 +211,19 @@ def _read_npy(file: Any) -> Any:
   shape, _, dtype = read_header[version](file)
   if not dtype.hasobject or shape != ():
     raise ValueError('not a pickled dict')
+  start = file.tell()
+  _check_steps(file)
+  file.seek(start)
   # Python 2 pickled text and arrays as bytes, which latin1 keeps as they are.
-  return _finished(_Unpickler(file, encoding='latin1').load())
+  return _finished(_Unpickler(file, encoding='latin1').load(), {})
+
+
+def _check_steps(file: Any) -> None:
+  """Refuses a pickle that is short to write and long or large to read."""
+  for steps, (code, value, _) in enumerate(pickletools.genops(file)):
+    remembered = code.name in ('PUT', 'BINPUT', 'LONG_BINPUT')
+    if steps > MAX_STEPS or (remembered and value > steps):
+      raise _Refused('its pickle has more steps than a file of poses needs')
 
 
 class _Refused(Exception):
@@ -309,12 +329,23 @@ class _Unpickler(pickle.Unpickler):
       ) from None
 
 
-def _finished(value: Any) -> Any:
-  """Replaces the stand-ins in a value, at any depth, by their arrays."""
-  if isinstance(value, _Array):
-    return _finished(value.value)
-  if isinstance(value, dict):
-    return {key: _finished(item) for key, item in value.items()}
-  if isinstance(value, list | tuple):
-    return [_finished(item) for item in value]
-  return value
+def _finished(value: Any, done: dict[int, Any]) -> Any:
+  """Replaces the stand-ins in a value, at any depth, by their arrays.
+
+  Args:
+    value: The value.
+    done: What was replaced before, by the id of the value: what a pickle shares
+      stays shared.
+  """
+  if not isinstance(value, _Array | dict | list | tuple):
+    return value
+  if id(value) not in done:
+    if isinstance(value, _Array):
+      result = _finished(value.value, done)
+    elif isinstance(value, dict):
+      result = {key: _finished(item, done) for key, item in value.items()}
+    else:
+      result = [_finished(item, done) for item in value]
+    # The value is kept too, as its id may be given to another otherwise.
+    done[id(value)] = result, value
+  return done[id(value)][0]

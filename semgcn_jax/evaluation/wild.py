@@ -19,6 +19,7 @@ import numpy as np
 
 from semgcn_jax.errors import UserError
 from semgcn_jax.evaluation import metrics
+from semgcn_jax.files import read_arrays
 from semgcn_jax.joint_sets import JOINT_SETS
 from semgcn_jax.lifting.arguments import MIN_KEYPOINTS
 from semgcn_jax.lifting.lifter import Lifter
@@ -75,10 +76,10 @@ def read_wild(path: pathlib.Path) -> dict[str, np.ndarray]:
     UserError: The file is missing or damaged, or lacks an array.
   """
   try:
-    with np.load(path, allow_pickle=False) as file:
-      names = [*_SHAPES, *{'action', 'pitch'}.intersection(file.files)]
-      arrays = {name: file[name] for name in names}
-  except FileNotFoundError as error:
+    content = read_arrays(path)
+    names = [*_SHAPES, *{'action', 'pitch'}.intersection(content)]
+    arrays = {name: content[name] for name in names}
+  except OSError as error:
     raise UserError(f'{path}: {error.strerror}; make it by `film`') from error
   except Exception as error:  # A damaged file can raise anything.
     raise UserError(

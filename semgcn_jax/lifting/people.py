@@ -10,9 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from semgcn_jax.data.detector_formats import BY_COUNT, Person, fits, read_people
+from semgcn_jax.data.detector_formats import (
+  BY_COUNT,
+  Person,
+  fits,
+  is_frame,
+  is_known,
+  read_people,
+)
 from semgcn_jax.errors import SettingError, UserError, listed
-from semgcn_jax.files import replacing
+from semgcn_jax.files import is_of_macos, read_bytes, replacing
 from semgcn_jax.joint_sets import JOINT_SETS
 from semgcn_jax.lifting.lifter import Lifter
 from semgcn_jax.lifting.placing import height_factors
@@ -67,14 +74,17 @@ def find_clips(path: pathlib.Path) -> dict[str, list[pathlib.Path]]:
 
   def files(folder, *endings):
     return sorted(
-      p for p in folder.iterdir() if p.suffix.lower() in endings and p.is_file()
+      p
+      for p in folder.iterdir()
+      if p.suffix.lower() in endings and p.is_file() and not is_of_macos(p.name)
     )
 
   own = files(path, '.json')
   if own and _are_frames(own):
     return {path.resolve().name: own}
   clips = {}
-  for folder in sorted(p for p in path.iterdir() if p.is_dir()):
+  folders = (p for p in path.iterdir() if p.is_dir())
+  for folder in sorted(p for p in folders if not is_of_macos(p.name)):
     if found := files(folder, '.json'):
       clips[folder.name] = found
     for file in files(folder, '.npy', '.npz'):
@@ -91,17 +101,18 @@ def find_clips(path: pathlib.Path) -> dict[str, list[pathlib.Path]]:
 
 
 def _are_frames(paths: Sequence[pathlib.Path]) -> bool:
-  """Tells whether files are the frames of one clip: each of one image."""
-  try:
-    content = json.loads(paths[0].read_bytes()) if len(paths) > 1 else None
-  except (ValueError, OSError, RecursionError):
-    return False  # Whoever reads the file will say what is wrong.
-  if isinstance(content, dict):
-    return 'people' in content or 'bodies' in content
-  first = content[0] if isinstance(content, list) and content else None
-  return content == [] or (
-    isinstance(first, dict) and 'keypoint_scores' in first
-  )
+  """Tells whether files are the frames of one clip: each of one image.
+
+  The first file that holds keypoints tells; others may lie beside it.
+  """
+  for path in paths if len(paths) > 1 else ():
+    try:
+      content = json.loads(read_bytes(path))
+    except (ValueError, OSError, RecursionError):
+      return False  # Whoever reads the file will say what is wrong.
+    if is_known(content):
+      return is_frame(content)
+  return False
 
 
 def lift_clip(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from semgcn_jax.errors import UserError
+from semgcn_jax.files import read_bytes, read_text
 
 ROOT_CHANNELS = ('TX', 'TY', 'TZ', 'RX', 'RY', 'RZ')
 
@@ -58,7 +59,7 @@ def read_asf(path: pathlib.Path) -> Asf:
       form that CMU does not use.
   """
   try:
-    return _parse_asf(path, path.read_text(encoding='latin1'))
+    return _parse_asf(path, read_text(path, 'latin1'))
   except OSError as error:
     raise UserError(f'{path}: {error.strerror}') from error
   except (ValueError, KeyError, IndexError, ZeroDivisionError) as error:
@@ -165,7 +166,7 @@ def read_amc(path: pathlib.Path, asf: Asf) -> dict[str, np.ndarray]:
       or is of another skeleton, which the message names.
   """
   try:
-    data = path.read_bytes()
+    data = read_bytes(path)
   except OSError as error:
     raise UserError(f'{path}: {error.strerror}') from error
   start = data.find(b'\n1\n') if b'\r' not in data else -1

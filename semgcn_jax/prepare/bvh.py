@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from semgcn_jax.errors import UserError
+from semgcn_jax.files import read_text
 from semgcn_jax.prepare.asf import rotation
 
 _CHANNELS = tuple(
@@ -53,7 +54,7 @@ def read_bvh(path: pathlib.Path) -> Bvh:
       bad number in a line, which the message names.
   """
   try:
-    text = path.read_text(encoding='latin1')
+    text = read_text(path, 'latin1')
     head, found, motion = text.partition('MOTION')
     if not found:
       raise ValueError('no MOTION')

@@ -6,15 +6,17 @@ import multiprocessing
 import pathlib
 import re
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import rich.console
 import rich.progress
 
+from semgcn_jax.data.detector_formats import View, align
 from semgcn_jax.data.npz import Poses2D, Poses3D
 from semgcn_jax.errors import UserError, listed
+from semgcn_jax.files import is_of_macos
 from semgcn_jax.text_tables import plain_table
 
 
@@ -26,13 +28,13 @@ class Clip:
     subject: The name of the subject, such as 'S9'.
     action: The name of the recording, such as 'Walking 1'.
     read: Reads its poses: `[T, J, 3]` in metres; of a view `[T, J, 2]` in
-      pixels, or `[T, J, 3]` with confidences.
+      pixels, or what a detector has found, which `gather` aligns.
     camera: The index of the view's camera; None for 3D.
   """
 
   subject: str
   action: str
-  read: Callable[[], np.ndarray]
+  read: Callable[[], np.ndarray | View]
   camera: int | None = None
 
 
@@ -84,12 +86,14 @@ def find_files(
       nested = path.relative_to(folder).parts
       if any(part.startswith(UNPACKED) for part in nested):
         continue
+      if is_of_macos(name.as_posix()):
+        continue
       match = pattern.fullmatch(name.as_posix())
       if match and path.is_file():
         yield path, match
 
 
-def read_all(clips: Sequence[Clip]) -> list[np.ndarray]:
+def read_all(clips: Sequence[Clip]) -> list[np.ndarray | View]:
   """Reads the poses of every clip, with as many processes as there are cores.
 
   Raises:
@@ -128,23 +132,29 @@ def read_all(clips: Sequence[Clip]) -> list[np.ndarray]:
       pool.shutdown(cancel_futures=True)
 
 
-def _read(clip: Clip) -> np.ndarray:
+def _read(clip: Clip) -> np.ndarray | View:
   """Reads a clip: a function that other processes can be sent."""
   return clip.read()
 
 
 def gather(
-  product: Product, arrays: Sequence[np.ndarray]
+  product: Product,
+  arrays: Sequence[np.ndarray | View],
+  poses_3d: Mapping[str, Mapping[str, np.ndarray]],
+  first_frame: int | None = None,
 ) -> tuple[dict[str, dict[str, Any]], tuple[str, ...]]:
   """Gathers the poses of a file's clips.
 
   Args:
     product: The file.
     arrays: The poses of each of its clips.
+    poses_3d: The 3D poses of the same dataset, as far as they are there.
+    first_frame: The number of the first frame of detections; None finds it.
 
   Returns:
     The dict to write, {subject: {action: poses, or a list of views}}, and notes
-    about actions that are left out as a view of them is missing.
+    about actions that are left out as a view of them is missing, and about
+    frames that are guessed or filled.
   """
   poses: dict[str, dict[str, Any]] = {}
   for clip, array in zip(product.clips, arrays, strict=True):
@@ -156,7 +166,24 @@ def gather(
   if product.keypoints is None:
     return poses, ()
   cameras = range(1 + max(clip.camera or 0 for clip in product.clips))
-  notes = [
+  aligned: list[str] = []
+  for subject, actions in poses.items():
+    for action, views in actions.items():
+      empty = [
+        c for c, view in views.items() if not len(getattr(view, 'poses', view))
+      ]
+      for camera in empty:
+        del views[camera]
+        aligned.append(f'{subject} {action!r} camera {camera}: nobody is found')
+      if views and all(isinstance(view, View) for view in views.values()):
+        whole = poses_3d.get(subject, {}).get(action)
+        actions[action], found = align(
+          views,
+          frames_3d=None if whole is None else len(whole),
+          first_frame=first_frame,
+        )
+        aligned += [f'{subject} {action!r}: {note}' for note in found]
+  notes = aligned + [
     f'{subject} {action!r} lacks the view of camera'
     f' {listed(str(c) for c in cameras if c not in views)}; left out'
     for subject, actions in poses.items()

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from semgcn_jax.errors import SettingError, UserError, listed
+from semgcn_jax.files import read_text
 from semgcn_jax.prepare.asf import bone_ends, read_amc, read_asf
 from semgcn_jax.prepare.bvh import Bvh, joint_positions, read_bvh
 from semgcn_jax.prepare.clips import Clip, Product, find_files
@@ -246,7 +247,7 @@ def read_rates(path: pathlib.Path) -> dict[str, float]:
     UserError: The file cannot be read, or is not such a table.
   """
   try:
-    text = path.read_text(encoding='utf-8-sig')
+    text = read_text(path, 'utf-8-sig')
   except OSError as error:
     raise UserError(f'{path}: {error.strerror}') from error
   except ValueError as error:

@@ -5,10 +5,21 @@ import pathlib
 import tempfile
 from collections.abc import Sequence
 
-from semgcn_jax.data.npz import write_poses_2d, write_poses_3d
+from semgcn_jax.data.npz import (
+  Poses3D,
+  read_poses_3d,
+  write_poses_2d,
+  write_poses_3d,
+)
 from semgcn_jax.errors import SettingError, UserError, listed
+from semgcn_jax.files import is_of_macos
 from semgcn_jax.prepare import archives, cmu, h36m, keypoint_clips
-from semgcn_jax.prepare.clips import UNPACKED, gather, read_all, summarize
+from semgcn_jax.prepare.clips import (
+  UNPACKED,
+  gather,
+  read_all,
+  summarize,
+)
 from semgcn_jax.skeleton import H36M
 
 
@@ -23,6 +34,7 @@ class Options:
     dataset: The dataset that detections are of.
     keypoints: The name to give to detections.
     joint_set: The joints that were detected; '' lets their number tell.
+    first_frame: The number of the first frame of detections; None finds it.
     overwrite: Whether to replace files that exist.
   """
 
@@ -32,6 +44,7 @@ class Options:
   dataset: str = 'h36m'
   keypoints: str = ''
   joint_set: str = ''
+  first_frame: int | None = None
   overwrite: bool = False
 
 
@@ -92,7 +105,19 @@ def prepare(
       if path.exists() and not options.overwrite:
         raise SettingError(f'{path}: exists; replace it with `overwrite`')
     # All clips are read first: of a damaged source, nothing is written.
-    converted = [gather(p, read_all(p.clips)) for p in products]
+    converted = []
+    poses_3d: dict[str, Poses3D] = {}
+    for product in products:
+      known = poses_3d.get(product.dataset)
+      path = output_dir / f'data_3d_{product.dataset}.npz'
+      if known is None and product.keypoints and path.exists():
+        known = read_poses_3d(path)
+      poses, notes = gather(
+        product, read_all(product.clips), known or {}, options.first_frame
+      )
+      if product.keypoints is None:
+        poses_3d[product.dataset] = poses
+      converted.append((poses, notes))
   for product, (poses, notes) in zip(products, converted, strict=True):
     path = output_dir / product.file
     for note in (*product.notes, *notes):
@@ -109,7 +134,8 @@ def prepare(
 
 def _wanted(name: str) -> bool:
   """Tells whether any of the formats reads a file of this name."""
-  return any(format.wanted(name) for format in (h36m, cmu, keypoint_clips))
+  formats = (h36m, cmu, keypoint_clips)
+  return not is_of_macos(name) and any(f.wanted(name) for f in formats)
 
 
 def _unpack(

@@ -16,7 +16,12 @@ from semgcn_jax.joint_sets import JOINT_SETS
 from semgcn_jax.prepare import h36m
 from semgcn_jax.prepare.clips import Clip, Product, find_files
 
-_VIEW = re.compile(r'(?:.*/)?([^/]+)/([^/]+)\.(\d+)(?:\.json|/[^/]+\.json)')
+# A file within a folder of frames is looked for first, as its own name may also
+# be that of a view, such as img.0001.json.
+_VIEW = re.compile(
+  r'(?:.*/)?([^/]+)/([^/]+)\.(\d+)/[^/]+\.json'
+  r'|(?:.*/)?([^/]+)/([^/]+)\.(\d+)\.json'
+)
 
 
 def wanted(name: str) -> bool:
@@ -48,7 +53,8 @@ def find(
   """
   files: dict[tuple[str, str, str], list[pathlib.Path]] = {}
   for path, match in find_files(folders, _VIEW):
-    files.setdefault(match.groups(), []).append(path)
+    subject, action, camera = filter(None, match.groups())
+    files.setdefault((subject, action, camera), []).append(path)
   if not files:
     return
   if not re.fullmatch(r'\w+', keypoints) or not re.fullmatch(r'\w+', dataset):

@@ -15,6 +15,7 @@ from flax import traverse_util
 from semgcn_jax import config as config_lib
 from semgcn_jax.config import Config
 from semgcn_jax.errors import SettingError, UserError
+from semgcn_jax.files import read_arrays
 from semgcn_jax.skeleton import Skeleton, save_skeleton
 
 FILE = 'weights.npz'
@@ -79,13 +80,12 @@ def read_weights(
   path = folder / FILE
   wanted: dict[str, Any] = traverse_util.flatten_dict(abstract, sep='/')
   try:
-    with np.load(path, allow_pickle=False) as file:
-      epoch = int(file['epoch'])
-      if set(file.files) != {'epoch', *wanted}:
-        raise ValueError('the layers differ')
-      arrays = {name: file[name] for name in wanted}
-      if any(array.dtype.kind != 'f' for array in arrays.values()):
-        raise ValueError('a layer is not of floats')
+    arrays = read_arrays(path)
+    epoch = int(arrays.pop('epoch'))
+    if arrays.keys() != wanted.keys():
+      raise ValueError('the layers differ')
+    if any(array.dtype.kind != 'f' for array in arrays.values()):
+      raise ValueError('a layer is not of floats')
   except Exception as error:  # A damaged file can raise anything.
     raise UserError(
       f'{path}: is damaged, or of another model ({error}); restore the file'

@@ -15,15 +15,21 @@ from detections import (
 )
 
 from semgcn_jax.data import detector_formats
-from semgcn_jax.errors import UserError
+from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.joint_sets import JOINT_SETS
+
+
+def read_view(paths, joint_set=''):
+  """Reads a view that is all there is of a clip, `[T, 16, 3]`."""
+  view = detector_formats.read_view(paths, joint_set)
+  return detector_formats.align({0: view})[0][0]
 
 
 @pytest.mark.parametrize('form', FORMS)
 def test_every_form_of_one_file(tmp_path, form):
   person = people(12, 17)
   path = write(tmp_path / 'a.json', form(person))
-  view = detector_formats.read_view([path])
+  view = read_view([path])
   assert view.dtype == np.float32
   np.testing.assert_allclose(view, coco(person), rtol=1e-5)
 
@@ -34,7 +40,7 @@ def test_a_file_per_frame(tmp_path):
     write(tmp_path / f'walk2_{i:012d}_keypoints.json', openpose(p[None]))
     for i, p in enumerate(person)
   ]
-  view = detector_formats.read_view(files)
+  view = read_view(files)
   np.testing.assert_allclose(view[:, 0], person[:, 8], rtol=1e-5)
   np.testing.assert_allclose(view[:, 8], person[:, 1], rtol=1e-5)
   np.testing.assert_allclose(view[:, 15], person[:, 4], rtol=1e-5)
@@ -45,7 +51,7 @@ def test_a_file_per_frame(tmp_path):
     write(tmp_path / f'{i}.json', frame['instances'])
     for i, frame in enumerate(frames)
   ]
-  view = detector_formats.read_view(files)
+  view = read_view(files)
   np.testing.assert_allclose(view, coco(people(5, 17)), rtol=1e-5)
 
 
@@ -55,7 +61,7 @@ def test_the_surest_person_is_taken(tmp_path):
   for i in range(3):
     both = np.stack([other[i], person[i]])
     write(tmp_path / f'{i}.json', openpose(both))
-  view = detector_formats.read_view(sorted(tmp_path.iterdir()))
+  view = read_view(sorted(tmp_path.iterdir()))
   np.testing.assert_allclose(view[:, 0], person[:, 8], rtol=1e-5)
 
 
@@ -68,7 +74,7 @@ def test_missing_joints_and_frames_are_interpolated(tmp_path):
   entries[7] = openpose(person[:0])
   for i, entry in enumerate(entries):
     write(tmp_path / f'{i}.json', entry)
-  view = detector_formats.read_view(sorted(tmp_path.iterdir()))
+  view = read_view(sorted(tmp_path.iterdir()))
   wrist = person[:, 4]
   third = (wrist[6, :2] - wrist[3, :2]) / 3
   np.testing.assert_allclose(view[4, 15, :2], wrist[3, :2] + third, rtol=1e-5)
@@ -90,7 +96,7 @@ def test_frames_count_from_0_or_1(tmp_path, first):
   entries = as_coco(person)
   for entry, frame in zip(entries, kept, strict=False):
     entry['image_id'] = frame + first
-  view = detector_formats.read_view([write(tmp_path / 'a.json', entries)])
+  view = read_view([write(tmp_path / 'a.json', entries)])
   assert len(view) == 29
   np.testing.assert_allclose(view[5], coco(person)[3], rtol=1e-5)
 
@@ -102,7 +108,7 @@ def test_frames_without_a_person_count(tmp_path):
   for i in range(10):
     entry = openpose(person[i][None] if 2 <= i < 8 else person[:0])
     files.append(write(tmp_path / f'v_{i:012d}_keypoints.json', entry))
-  view = detector_formats.read_view(files)
+  view = read_view(files)
   assert len(view) == 10
   np.testing.assert_allclose(view[2:8, 0], person[2:8, 8], rtol=1e-5)
   np.testing.assert_array_equal(view[1, 0, :2], view[2, 0, :2])
@@ -110,19 +116,20 @@ def test_frames_without_a_person_count(tmp_path):
     frames = as_mmpose(people(6, 17))['instance_info']
     frames = [{**f, 'frame_id': i + first} for i, f in enumerate(frames)]
     frames[0]['instances'] = frames[5]['instances'] = []
-    view = detector_formats.read_view([write(tmp_path / 'a.json', frames)])
+    view = read_view([write(tmp_path / 'a.json', frames)])
     assert len(view) == 6
     np.testing.assert_allclose(view[1], coco(people(6, 17))[1], rtol=1e-5)
   annotations = as_annotations(people(6, 17))
   del annotations['annotations'][0]
   annotations['annotations'].append({'image_id': 100, 'iscrowd': 1})
-  view = detector_formats.read_view([write(tmp_path / 'a.json', annotations)])
+  view = read_view([write(tmp_path / 'a.json', annotations)])
   assert len(view) == 6
-  # AlphaPose says nothing of frame 0, but counts from it.
-  view = detector_formats.read_view(
+  # AlphaPose names its frames as the images are, and those without a person
+  # not at all: of one view alone, the first that is named is the first.
+  view = read_view(
     [write(tmp_path / 'a.json', as_alphapose(people(6, 17))[1:])]
   )
-  assert len(view) == 6
+  assert len(view) == 5
 
 
 def test_bad_detections(tmp_path):
@@ -131,15 +138,14 @@ def test_bad_detections(tmp_path):
   def fails(content, match, joint_set=''):
     write(path, content)
     with pytest.raises(UserError, match=match) as caught:
-      detector_formats.read_view([path], joint_set)
+      read_view([path], joint_set)
     assert 'Walk.0.json' in str(caught.value)
 
   good = as_coco(people(4, 17))
-  fails({'hello': 1}, 'not keypoints of COCO')
-  fails([], 'no person in any frame')
+  fails({'hello': 1}, 'not keypoints of a known form; known are .* COCO')
   fails([{**good[0], 'keypoints': [1, 2]}], 'not keypoints of COCO')
   fails([{**good[0], 'keypoints': ['a'] * 51}], 'not keypoints of COCO')
-  fails([{**good[0], 'keypoints': [float('nan')] * 51}], 'not a number')
+  fails([{**good[0], 'keypoints': [float('inf')] * 51}], 'not a number')
   fails([{**good[0], 'image_id': 'cat.jpg'}], 'frame cat.jpg has no number')
   fails(
     [{**p, 'image_id': 10**9 * i} for i, p in enumerate(good)],
@@ -147,8 +153,6 @@ def test_bad_detections(tmp_path):
   )
   fails({'instance_info': [{'frame_id': 0, 'instances': [{}]}]}, 'KeyError')
   one = as_mmpose(people(1, 17))['instance_info']
-  one[0]['instances'][0]['keypoints'] = []
-  fails(one, 'IndexError')
   one[0] = {'frame_id': float('inf'), 'instances': []}
   fails(one, 'OverflowError')
   fails(
@@ -162,8 +166,8 @@ def test_bad_detections(tmp_path):
   missing[:, 9] = 0
   fails(as_coco(missing), 'LWrist is not detected in any frame')
   path.write_text(json.dumps(good)[:-40])
-  with pytest.raises(UserError, match='cut off, or not keypoints'):
-    detector_formats.read_view([path])
+  with pytest.raises(UserError, match='cut off, or no JSON'):
+    read_view([path])
 
 
 @pytest.mark.parametrize('name', ['mpii', 'halpe_26', 'h36m_17', 'openpose_18'])
@@ -171,9 +175,165 @@ def test_joint_sets_by_name_and_number(tmp_path, name):
   size = JOINT_SETS[name].num_joints
   person = people(3, size)
   path = write(tmp_path / 'a.json', as_coco(person))
-  view = detector_formats.read_view([path], name)
+  view = read_view([path], name)
   for joint, sources in enumerate(JOINT_SETS[name].sources):
     expected = person[:, list(sources)].mean(axis=1)
     np.testing.assert_allclose(view[:, joint], expected, rtol=1e-5)
   if name != 'h36m_17':  # Whose number is that of COCO.
-    np.testing.assert_array_equal(detector_formats.read_view([path]), view)
+    np.testing.assert_array_equal(read_view([path]), view)
+
+
+def coco_view(tmp_path, camera, person, numbers):
+  entries = as_coco(person)
+  for entry, number in zip(entries, numbers, strict=True):
+    entry['image_id'] = number
+  path = write(tmp_path / f'{camera}.json', entries)
+  return detector_formats.read_view([path])
+
+
+def test_the_origin_is_that_of_the_whole_clip(tmp_path):
+  """Of four cameras one lacks frame 0: it must not come out early."""
+  for first in (0, 1, 7):
+    views = {}
+    for camera in range(4):
+      used = slice(1 if camera == 2 else 0, 60)
+      person = people(60, 17, seed=camera)[used]
+      numbers = [*range(first, first + 60)][used]
+      views[camera] = coco_view(tmp_path, camera, person, numbers)
+    whole, notes = detector_formats.align(views)
+    for camera, poses in whole.items():
+      expected = coco(people(60, 17, seed=camera))
+      assert len(poses) == 60
+      np.testing.assert_allclose(poses[1:], expected[1:], rtol=1e-5)
+    np.testing.assert_array_equal(whole[2][0, :, :2], whole[2][1, :, :2])
+    assert (whole[2][0, :, 2] == 0).all()
+    filled = 'camera 2: 1 of 60 frames have nobody'
+    assert [note for note in notes if note.startswith(filled)]
+    assert (f'frame {first} is taken as the first' in notes) == (first > 0)
+
+
+def test_the_3d_and_a_flag_tell_the_origin(tmp_path):
+  view = coco_view(tmp_path, 0, people(58, 17), range(2, 60))
+  for frames_3d, late in ((60, 2), (59, 1), (40, 0), (None, 0)):
+    whole, _ = detector_formats.align({0: view}, frames_3d=frames_3d)
+    assert len(whole[0]) == 58 + late, frames_3d
+  whole, _ = detector_formats.align({0: view}, first_frame=1)
+  assert len(whole[0]) == 59
+  with pytest.raises(SettingError, match='`first_frame=3`: .* frame 2'):
+    detector_formats.align({0: view}, first_frame=3)
+
+
+def test_named_frames_start_at_the_first_file(tmp_path):
+  files = [
+    write(tmp_path / f'v_{i:012d}_keypoints.json', openpose(p[None]))
+    for i, p in enumerate(people(6, 25), 100)
+  ]
+  view = detector_formats.read_view(files)
+  whole, _ = detector_formats.align({0: view}, frames_3d=200)
+  assert len(whole[0]) == 6
+  np.testing.assert_allclose(whole[0][0, 0], people(6, 25)[0, 8], rtol=1e-5)
+
+
+def test_two_columns_are_read_as_such(tmp_path):
+  person = people(1, 16)[0]
+  listed = [{'image_id': 0, 'keypoints': person[:, :2].tolist()}]
+  view = read_view([write(tmp_path / 'a.json', listed)])
+  assert (view[..., 2] == 1).all()
+  np.testing.assert_allclose(view[0, 9, :2], person[9, :2], rtol=1e-5)
+  # 24 points of two columns are no 16 of three, be they flat or not.
+  points = people(1, 24)[0, :, :2]
+  for keypoints, match in (
+    (points.ravel().tolist(), 'which are no confidences'),
+    (points.tolist(), '24 joints a person'),
+    (people(1, 17)[0].ravel().tolist()[:-1], r'of the shape \[50\]'),
+    ([[1, 2, 3, 4]] * 17, r'of the shape \[17, 4\]'),
+    ([[1, 2, -1]] * 17, 'which are no confidences'),
+  ):
+    path = write(tmp_path / 'b.json', [{'image_id': 0, 'keypoints': keypoints}])
+    with pytest.raises(UserError, match=match):
+      read_view([path])
+
+
+def as_poseflow(person):
+  return {
+    f'{i}.jpg': [{'keypoints': p.ravel().tolist(), 'idx': 1, 'scores': 2.5}]
+    for i, p in enumerate(person)
+  }
+
+
+def as_mmpose_0(person):
+  return [{
+    'preds': person.tolist(),
+    'boxes': [[0] * 6] * len(person),
+    'image_paths': [f'frames/img_{i:06d}.jpg' for i in range(len(person))],
+  }]  # fmt: skip
+
+
+def as_predictions(person):
+  frames = as_mmpose(person)['instance_info']
+  return {'predictions': [[frame['instances']][0] for frame in frames]}
+
+
+def as_lists(person):
+  return [[{'keypoints': p.tolist(), 'bbox': [0, 0, 9, 9]}] for p in person]
+
+
+def as_hands_too(person):
+  hand = {'image_id': 0, 'category_id': 2, 'keypoints': [5.0, 5.0, 1.0] * 21}
+  return [hand, *as_coco(person), hand]
+
+
+def as_annotated_hands(person):
+  content = as_annotations(person)
+  for entry in content['annotations']:
+    entry['category_id'] = 7
+  hand = {'image_id': 100, 'category_id': 3, 'keypoints': [5.0, 5.0, 1.0] * 21}
+  content['annotations'] += [hand]
+  content['categories'] = [
+    {'id': 7, 'name': 'person'}, {'id': 3, 'name': 'hand'}
+  ]  # fmt: skip
+  return content
+
+
+@pytest.mark.parametrize(
+  'form',
+  [
+    *(as_poseflow, as_mmpose_0, as_predictions, as_lists, as_hands_too),
+    as_annotated_hands,
+  ],
+)
+def test_other_forms_that_people_have(tmp_path, form):
+  person = people(12, 17)
+  view = read_view([write(tmp_path / 'a.json', form(person))])
+  expected = coco(person)
+  if 'annot' in form.__name__:
+    expected[..., 2] = np.minimum(expected[..., 2], 1)
+  np.testing.assert_allclose(view, expected, rtol=1e-5)
+
+
+def test_older_openpose_and_what_is_not_seen(tmp_path):
+  person = people(6, 18)
+  files = []
+  for i, p in enumerate(person):
+    points = p.tolist()
+    if i == 2:
+      points[4] = [float('nan'), float('nan'), 0.5]
+    entry = {'people': [{'pose_keypoints': sum(points, [])}]}
+    files.append(write(tmp_path / f'img.{i:04d}.json', entry))
+  files.append(write(tmp_path / 'camera_3.json', {'fx': 1145.0}))
+  view = read_view(files)
+  assert len(view) == 6 and view[2, 15, 2] == 0  # The right wrist.
+  person = people(3, 17)
+  for gone in (None, []):
+    points = person.tolist()
+    points[1][9] = gone
+    entries = [
+      {'image_id': i, 'keypoints': p} for i, p in enumerate(points)
+    ] + [{'image_id': 2, 'keypoints': gone}]
+    view = read_view([write(tmp_path / 'b.json', entries)])
+    assert view[1, 12, 2] == 0 and (view[2, :, 2] > 0).all()
+
+
+def test_a_view_of_nobody_is_empty(tmp_path):
+  view = detector_formats.read_view([write(tmp_path / 'a.json', [])])
+  assert view.poses.shape == (0, 16, 3)

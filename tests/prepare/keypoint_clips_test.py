@@ -59,3 +59,23 @@ def test_a_camera_that_is_none(tmp_path):
     write(tmp_path / 'x' / 'S1' / 'Walk.777.json', good)
     options = Options(keypoints='a')
     convert.prepare(tmp_path / 'x', tmp_path / 'data', options)
+
+
+def test_files_of_macos_and_empty_views(tmp_path, capsys):
+  source = tmp_path / 'source'
+  for camera in (0, 1):
+    write(source / 'S1' / f'Walk.{camera}.json', as_coco(people(4, 17)))
+    write(source / 'S1' / f'._Walk.{camera}.json', 'x')
+    write(source / '__MACOSX' / 'S1' / f'Walk.{camera}.json', 'x')
+  write(source / 'S1' / 'Sit.0.json', as_coco(people(4, 17)))
+  write(source / 'S1' / 'Sit.1.json', [])
+  for i, entry in enumerate(as_coco(people(4, 17))):
+    for camera in (0, 1):
+      folder = source / 'S1' / f'Run.{camera}'
+      write(folder / f'img.{i:04d}.json', [{'keypoints': entry['keypoints']}])
+  options = Options(dataset='mine', keypoints='a')
+  [file] = convert.prepare(source, tmp_path / 'data', options)
+  assert sorted(read_poses_2d(file)['S1']) == ['Run', 'Walk']
+  out = capsys.readouterr().out
+  assert "S1 'Sit' camera 1: nobody is found" in out
+  assert "S1 'Sit' lacks the view of camera 1; left out" in out
