@@ -138,6 +138,10 @@ JOINT_SETS = {
 }
 
 
+# Human3.6M's own joint sets, by their number of joints.
+H36M_SETS = {32: 'h36m_32', 17: 'h36m_17', 16: 'h36m'}
+
+
 def to_h36m(positions: np.ndarray, source: str) -> np.ndarray:
   """Picks Human3.6M's 16 joints; the number of joints tells which set it is.
 
@@ -152,12 +156,20 @@ def to_h36m(positions: np.ndarray, source: str) -> np.ndarray:
     UserError: The positions are of another number of joints.
   """
   joints = positions.shape[-2]
-  for name in ('h36m_32', 'h36m_17', 'h36m'):
-    if JOINT_SETS[name].num_joints == joints:
-      return convert_joints(positions, name)
-  raise UserError(
-    f'{source}: {joints} joints; Human3.6M files hold 32, 17 or 16'
+  if joints not in H36M_SETS:
+    raise UserError(
+      f'{source}: {joints} joints; Human3.6M files hold 32, 17 or 16'
+    )
+  return convert_joints(positions, H36M_SETS[joints])
+
+
+def h36m_sides(joints: int) -> tuple[list[int], list[int]]:
+  """Lists the left and right joints of a set of 32, 17 or 16 joints."""
+  sources = JOINT_SETS[H36M_SETS[joints]].sources
+  left, right = (
+    [sources[joint][0] for joint in side] for side in (H36M.left, H36M.right)
   )
+  return left, right
 
 
 def convert_joints(positions: np.ndarray, joint_set: str) -> np.ndarray:

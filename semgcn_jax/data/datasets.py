@@ -8,6 +8,7 @@ from semgcn_jax.cameras import load_cameras
 from semgcn_jax.config import DataConfig
 from semgcn_jax.data import cmu, custom, h36m, synthetic
 from semgcn_jax.data.pairs import Pairs, Source, make_pairs
+from semgcn_jax.data.plausible import check_2d, check_3d
 from semgcn_jax.errors import SettingError, listed
 from semgcn_jax.skeleton import Skeleton
 
@@ -87,6 +88,9 @@ def load(
       f'`train_subjects`, `test_subjects`: {listed(twice)} twice; a subject is'
       ' either for training or for testing, once'
     )
+  check_3d(source.poses_3d, source.name, used)
+  if source.poses_2d is not None:
+    check_2d(source.poses_2d, source.name, used)
 
   def pairs(subjects: Sequence[str], downsample: int) -> Pairs:
     return make_pairs(

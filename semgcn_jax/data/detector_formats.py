@@ -143,9 +143,9 @@ def align(
   notes = []
   start = first if first_frame is None else first_frame
   if first < start:
+    earliest = min(views.values(), key=lambda view: view.first)
     raise SettingError(
-      f'`first_frame={start}`: {min(views.values(), key=lambda v: v.first).source}'
-      f' begins with frame {first}; give that'
+      f'`first_frame={start}`: {earliest.source} begins with frame {first}'
     )
   if first_frame is None:
     is_whole = all(view.is_whole for view in views.values())

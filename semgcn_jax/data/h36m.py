@@ -11,7 +11,8 @@ from semgcn_jax.data.npz import (
   read_poses_3d,
 )
 from semgcn_jax.data.pairs import Source
-from semgcn_jax.joint_sets import to_h36m
+from semgcn_jax.data.plausible import check_metadata
+from semgcn_jax.joint_sets import h36m_sides, to_h36m
 
 TRAIN_SUBJECTS = ('S1', 'S5', 'S6', 'S7', 'S8')
 TEST_SUBJECTS = ('S9', 'S11')
@@ -70,6 +71,10 @@ def read_h36m_keypoints(config: DataConfig, dataset: str) -> Poses2D | None:
     UserError: The file is missing, damaged, or not in this layout.
   """
   poses, path = read_keypoints(config, dataset), keypoints_path(config, dataset)
+  if poses:
+    joints = {v.shape[1] for a in poses.values() for p in a.values() for v in p}
+    for number in joints & {16, 17, 32}:
+      check_metadata(path, number, *h36m_sides(number))
   return poses and {
     subject: {
       action: [to_h36m(view, str(path)) for view in views]

@@ -71,6 +71,21 @@ def read_poses_2d(path: pathlib.Path) -> Poses2D:
   return poses
 
 
+def read_metadata(path: pathlib.Path) -> dict[str, Any]:
+  """Reads what VideoPose3D's files of 2D tell of their joints; {} if nothing.
+
+  Raises:
+    UserError: The file cannot be read, as with `read_poses_3d`.
+  """
+  try:
+    metadata = _read(path, 'metadata')
+  except UserError as error:
+    if isinstance(error.__cause__, KeyError):
+      return {}
+    raise
+  return metadata if isinstance(metadata, dict) else {}
+
+
 def keypoints_path(config: DataConfig, dataset: str) -> pathlib.Path:
   """Makes the path of a dataset's 2D, data_2d_<dataset>_<keypoints>.npz."""
   name = f'data_2d_{dataset}_{config.keypoints}.npz'
@@ -151,6 +166,11 @@ def _read_dicts(path: pathlib.Path, key: str) -> dict[str, dict[str, Any]]:
   for name, value in ((key, subjects), *_items(subjects)):
     if not isinstance(value, dict) or not value:
       raise UserError(f'{path}: {name} is not a filled dict; see docs/data.md')
+  for where, names in ((key, subjects), *_items(subjects)):
+    if len({*map(str, names)}) < len(names):
+      raise UserError(
+        f'{path}: two names in {where} are the same as text; rename one'
+      )
   return {
     str(subject): {str(action): poses for action, poses in actions.items()}
     for subject, actions in subjects.items()

@@ -76,13 +76,21 @@ def _parse_asf(path: pathlib.Path, text: str) -> Asf:
     name, *values = name.split()
     sections[name] = (values, body)
   units = dict(
-    line.split() for line in sections['units'][1].splitlines() if line
+    line.split()
+    for line in sections['units'][1].splitlines()
+    if line.strip() and not line.lstrip().startswith('#')
   )
   if units['angle'] != 'deg':
     raise ValueError('its angles are not in degrees')
   root = sections['root'][1].upper()
   if 'ORDER ' + ' '.join(ROOT_CHANNELS) not in ' '.join(root.split()):
     raise ValueError('its root order is not TX TY TZ RX RY RZ')
+  for line in root.splitlines():
+    name, *values = line.split() or ('',)
+    if name == 'ORIENTATION' and any(float(value) for value in values):
+      raise ValueError('its root is turned, which is not read')
+    if name == 'AXIS' and values != ['XYZ']:
+      raise ValueError('the axis of its root is not XYZ')
   parents = {}
   for line in sections['hierarchy'][1].splitlines():
     parent, *children = line.split() or ('begin',)
@@ -103,8 +111,11 @@ def _parse_asf(path: pathlib.Path, text: str) -> Asf:
     if not ready:
       raise ValueError(f'its hierarchy does not reach {", ".join(left)}')
     bones |= {name: left.pop(name) for name in ready}
+  length = float(units['length'])
+  if not 1e-3 < length < 1e3:
+    raise ValueError(f'its unit of length is {length:g}')
   # The field gives the number of units in an inch, which is 0.0254 metres.
-  return Asf(path, bones, 0.0254 / float(units['length']))
+  return Asf(path, bones, 0.0254 / length)
 
 
 def _bone(fields: dict[str, list[str]], parents: dict[str, str]) -> Bone:
@@ -114,9 +125,14 @@ def _bone(fields: dict[str, list[str]], parents: dict[str, str]) -> Bone:
   if order != 'XYZ':
     raise ValueError(f'axis order {order} of {name}')
   direction = np.array([float(x) for x in fields['direction']])
+  length = float(fields['length'][0])
+  if direction.shape != (3,) or len(angles) != 3:
+    raise ValueError(f'direction or axis of {name} has not three numbers')
+  if not 0 <= length < 1e4:
+    raise ValueError(f'the length of {name} is {length:g}')
   bone = Bone(
     parent=parents[name],
-    offset=direction * float(fields['length'][0]),
+    offset=direction * length,
     axis=rotation(np.array([float(x) for x in angles])),
     channels=tuple(fields.get('dof', ())),
   )
@@ -170,6 +186,9 @@ def read_amc(path: pathlib.Path, asf: Asf) -> dict[str, np.ndarray]:
   except OSError as error:
     raise UserError(f'{path}: {error.strerror}') from error
   start = data.find(b'\n1\n') if b'\r' not in data else -1
+  head = data[: max(start, 0)].decode('latin1').splitlines()
+  if any(line.strip() and line.strip()[0] not in '#:' for line in head):
+    start = -1  # There is something before frame 1, which must not be lost.
   tokens = data[start:].split() if start >= 0 else []
   layout = _layout(tokens, asf)
   size = layout[-1][2] if layout else 0
@@ -188,11 +207,23 @@ def read_amc(path: pathlib.Path, asf: Asf) -> dict[str, np.ndarray]:
       motion[name] = np.array(columns).T
       if not np.isfinite(motion[name]).all():
         raise ValueError
-    return motion
   except ValueError:
     # This is slower, but says which line is wrong, and reads a file that is
     # only unusual.
-    return _read_amc_by_lines(path, data, asf)
+    motion = _read_amc_by_lines(path, data, asf)
+  return _in_degrees(motion, data[: 2**12])
+
+
+def _in_degrees(
+  motion: dict[str, np.ndarray], head: bytes
+) -> dict[str, np.ndarray]:
+  """Converts the angles of a motion whose header says that they are radians."""
+  lines = head.decode('latin1').upper().splitlines()
+  if ':RADIANS' not in [line.strip() for line in lines]:
+    return motion
+  motion = {name: np.rad2deg(values) for name, values in motion.items()}
+  motion['root'][:, :3] = np.deg2rad(motion['root'][:, :3])
+  return motion
 
 
 def _layout(tokens: Sequence[bytes], asf: Asf) -> list[tuple[str, int, int]]:

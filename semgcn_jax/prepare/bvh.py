@@ -73,9 +73,11 @@ def read_bvh(path: pathlib.Path) -> Bvh:
   first = head.count('\n') + 4  # The number of the first frame's line.
   size = sum(len(joint.channels) for joint in joints.values())
   rows = [line for line in lines if line.strip()]
-  if len(rows) != count:
+  # Whoever puts a T-pose before a motion may forget to count it.
+  if len(rows) not in (count, count + 1):
     raise UserError(
-      f'{path}: has {len(rows)} frames, not {count}; the file is cut off'
+      f'{path}: has {len(rows)} frames, not {count}; the file is cut off, or'
+      ' put together of several'
     )
   return Bvh(joints, _numbers(path, first, rows, size), frame_time)
 

@@ -160,9 +160,16 @@ def gather(
   for clip, array in zip(product.clips, arrays, strict=True):
     actions = poses.setdefault(clip.subject, {})
     if clip.camera is None:
-      actions[clip.action] = array
+      key, place = clip.action, actions
     else:
-      actions.setdefault(clip.action, {})[clip.camera] = array
+      key, place = clip.camera, actions.setdefault(clip.action, {})
+    if key in place:
+      raise UserError(
+        f'{product.file}: two files are of {clip.subject} {clip.action!r}'
+        f'{"" if clip.camera is None else f" camera {clip.camera}"}; take one'
+        ' away'
+      )
+    place[key] = array
   if product.keypoints is None:
     return poses, ()
   cameras = range(1 + max(clip.camera or 0 for clip in product.clips))

@@ -9,12 +9,14 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from semgcn_jax.data.plausible import MAX_SPAN, MIN_SPAN
 from semgcn_jax.errors import SettingError, UserError, listed
 from semgcn_jax.files import read_text
 from semgcn_jax.prepare.asf import bone_ends, read_amc, read_asf
 from semgcn_jax.prepare.bvh import Bvh, joint_positions, read_bvh
 from semgcn_jax.prepare.clips import Clip, Product, find_files
 
+_FARTHEST = 1e4  # Metres from the origin that no recording reaches.
 NATIVE_FPS = 120.0  # The rate of clips that no table of rates names.
 
 # Each joint of `skeleton.H36M` is at the mean of the ends of these bones.
@@ -85,7 +87,7 @@ def read_clip(path: pathlib.Path, asf: pathlib.Path, stride: int) -> np.ndarray:
   skeleton = read_asf(asf)
   motion = read_amc(path, skeleton)
   motion = {name: values[::stride] for name, values in motion.items()}
-  return _poses(bone_ends(skeleton, motion), JOINTS)
+  return _poses(bone_ends(skeleton, motion), JOINTS, path)
 
 
 def read_bvh_clip(
@@ -117,39 +119,59 @@ def read_bvh_clip(
       f'{path}: lacks {listed(sorted(missing))}; not of the CMU database'
     )
   stride = stride or _stride(path.stem, 1 / bvh.frame_time, fps)
-  first = 1 if _starts_with_t_pose(bvh) else 0
+  first = 1 if _starts_with_t_pose(bvh, path) else 0
   ends = joint_positions(bvh, slice(first, None, stride))
-  return _poses({k: v * BVH_METRES for k, v in ends.items()}, BVH_JOINTS)
+  metres = {k: v * BVH_METRES for k, v in ends.items()}
+  return _poses(metres, BVH_JOINTS, path)
 
 
-def _starts_with_t_pose(bvh: Bvh) -> bool:
+def _starts_with_t_pose(bvh: Bvh, path: pathlib.Path) -> bool:
   """Tells whether the first frame is a T-pose: the next leaps away from it."""
   if len(bvh.motion) < 3:
     return False
   ends = joint_positions(bvh, slice(3))
-  poses = _poses({k: v * BVH_METRES for k, v in ends.items()}, BVH_JOINTS)
+  metres = {k: v * BVH_METRES for k, v in ends.items()}
+  poses = _poses(metres, BVH_JOINTS, path)
   poses -= poses[:, :1]
   leap, step = np.linalg.norm(np.diff(poses, axis=0), axis=-1).mean(axis=-1)
   return leap > max(0.01, 10 * step)
 
 
 def _poses(
-  ends: dict[str, np.ndarray], joints: dict[str, tuple[str, ...]]
+  ends: dict[str, np.ndarray],
+  joints: dict[str, tuple[str, ...]],
+  path: pathlib.Path,
 ) -> np.ndarray:
   """Makes poses of named points, turning y up to z up.
 
   Args:
     ends: The points, {name: `[T, 3]`}, in metres.
     joints: For each joint, the names of the points whose mean it is.
+    path: The file, for messages.
 
   Returns:
     The poses, `[T, joints, 3]` float32, in metres.
+
+  Raises:
+    UserError: They cannot be of a person.
   """
   means = [
     sum(ends[name] for name in names) / len(names) for names in joints.values()
   ]
   x, y, z = np.moveaxis(np.stack(means, axis=1), -1, 0)
-  return np.stack([x, -z, y], axis=-1).astype(np.float32)
+  poses = np.stack([x, -z, y], axis=-1)
+  if not np.abs(poses).max(initial=0) < _FARTHEST:
+    raise UserError(
+      f'{path}: a joint is {np.abs(poses).max():.3g} m from the origin; mend or'
+      ' remove the file'
+    )
+  span = np.median(np.ptp(poses, axis=1).max(axis=-1)) if len(poses) else 1.0
+  if not MIN_SPAN < span < MAX_SPAN:
+    raise UserError(
+      f'{path}: its poses span {span:.3g} m, so it, or its skeleton, is'
+      ' damaged; copy it again, or remove it'
+    )
+  return poses.astype(np.float32)
 
 
 def wanted(name: str) -> bool:

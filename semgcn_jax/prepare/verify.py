@@ -17,6 +17,7 @@ from semgcn_jax.data.npz import (
   read_poses_3d,
 )
 from semgcn_jax.data.pairs import Source
+from semgcn_jax.data.plausible import MIN_PIXELS
 from semgcn_jax.errors import SettingError, UserError, listed
 from semgcn_jax.joint_sets import to_h36m
 from semgcn_jax.skeleton import H36M, Skeleton, load_skeleton
@@ -245,7 +246,7 @@ def check_2d(path: pathlib.Path, config: DataConfig) -> tuple[str, list[str]]:
   largest = [np.abs(v).max() for v in (_sample(v) for _, v in views) if len(v)]
   if not largest:
     return description, problems
-  if np.median(largest) < 5:
+  if np.median(largest) < MIN_PIXELS:
     problems.append('normalised to the screen; pixels are wanted')
     return description, problems
   if config.dataset not in DATASETS and not config.cameras:

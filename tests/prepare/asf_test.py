@@ -102,6 +102,10 @@ def test_a_bad_motion_names_the_line(files, old, new, message):
     ('direction 0.6', 'direction nan'),
     ('dof rx ry rz', 'dof rx rx rz'),
     ('dof rz rx', 'dof rz rw'),
+    ('orientation 0 0 0', 'orientation 0 90 0'),
+    ('axis XYZ', 'axis ZYX'),
+    ('direction 0 -1 0', 'direction 0 -1 0 0'),
+    *(('length 2.5', f'length {n}') for n in ('nan', 'inf', '-2.5', '1e300')),
   ],
 )
 def test_a_bad_skeleton_is_named(files, old, new):
@@ -109,6 +113,48 @@ def test_a_bad_skeleton_is_named(files, old, new):
   files[0].write_text(ASF.replace(old, new, 1))
   with pytest.raises(UserError, match='01.asf: cut off, or not an .asf'):
     read_asf(files[0])
+
+
+def test_comments_and_blank_lines_among_units(files):
+  expected = read_asf(files[0])
+  files[0].write_text(
+    ASF.replace('  mass 1.0', '  # kilograms\n\n  \n  mass 1.0')
+  )
+  assert read_asf(files[0]).metres == expected.metres
+
+
+def test_frames_before_frame_1_are_kept(files):
+  asf = read_asf(files[0])
+  expected = read_amc(files[1], asf)
+  for newline in ('\n', '\r\n'):
+    counted = AMC.replace('\n2\n', '\n1\n').replace(
+      'DEGREES\n1\n', 'DEGREES\n0\n'
+    )
+    files[1].write_bytes(counted.replace('\n', newline).encode())
+    for name, array in read_amc(files[1], asf).items():
+      np.testing.assert_array_equal(array, expected[name])
+  files[1].write_text(AMC.replace('DEGREES\n', 'DEGREES\nupper 5 -6\n'))
+  with pytest.raises(UserError, match='01_01.amc:4: not an .amc motion'):
+    read_amc(files[1], asf)
+
+
+def test_radians(files):
+  asf = read_asf(files[0])
+  expected = read_amc(files[1], asf)
+  values = {
+    '10 20 30': (10, 20, 30),
+    '5 -6 7.5': (5, -6, 7.5),
+    '1e1 -20': (10, -20),
+  }
+  text = AMC.replace(':DEGREES', ':RADIANS')
+  for degrees, numbers in values.items():
+    radians = ' '.join(repr(np.pi * n / 180) for n in numbers)
+    text = text.replace(
+      degrees, radians.replace('np.float64(', '').replace(')', '')
+    )
+  files[1].write_text(text)
+  for name, array in read_amc(files[1], asf).items():
+    np.testing.assert_allclose(array, expected[name], atol=1e-9)
 
 
 def test_missing_files(tmp_path, files):

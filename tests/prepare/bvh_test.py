@@ -71,6 +71,12 @@ def test_bad_files(tmp_path, old, new, match):
     read_bvh(path)
 
 
+def test_a_frame_that_is_not_counted_is_kept(tmp_path):
+  path = tmp_path / 'a.bvh'
+  path.write_text(TEXT.replace('Frames: 2', 'Frames: 1'))
+  assert len(read_bvh(path).motion) == 2
+
+
 def test_bad_number_is_found_by_its_line(tmp_path):
   path = tmp_path / 'a.bvh'
   path.write_text(TEXT.replace('1 2 3', '1 x 3'))
