@@ -1,6 +1,7 @@
 """Skeletons: joints, their parents, their left and right, their groups."""
 
 import dataclasses
+import hashlib
 import json
 import pathlib
 from typing import Any
@@ -91,6 +92,12 @@ class Skeleton:
         'skeleton: the groups must hold every joint exactly once;'
         ' give none to switch pooling off'
       )
+
+  @property
+  def fingerprint(self) -> str:
+    """A hash of all fields, which differs between different skeletons."""
+    text = json.dumps(dataclasses.asdict(self))
+    return hashlib.sha256(text.encode()).hexdigest()
 
   @property
   def num_joints(self) -> int:

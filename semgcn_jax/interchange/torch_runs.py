@@ -66,7 +66,7 @@ def import_run(
       config_lib.save(config, temporary / 'config.json')
       save_skeleton(skeleton, temporary / 'skeleton.json')
       with checkpoints.open_manager(temporary, 1) as manager:
-        checkpoints.save(manager, state, progress)
+        checkpoints.save(manager, state, progress, skeleton)
       temporary.chmod(0o755)
       temporary.rename(output)
     finally:

@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import logging
 import pathlib
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -27,6 +28,10 @@ from semgcn_jax.skeleton import Skeleton, load_skeleton
 
 # These are what orbax raises for files that are missing or wrong.
 _DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError)
+# How often a checkpoint is read that vanishes meanwhile, and how long it may
+# take until it has.
+_ATTEMPTS = 10
+_VANISHING_SECONDS = 0.2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,7 +133,10 @@ def open_manager(workdir: pathlib.Path, keep: int) -> ocp.CheckpointManager:
 
 
 def save(
-  manager: ocp.CheckpointManager, state: Any, progress: Progress
+  manager: ocp.CheckpointManager,
+  state: Any,
+  progress: Progress,
+  skeleton: Skeleton,
 ) -> None:
   """Starts to save a checkpoint; the manager finishes in the background.
 
@@ -137,12 +145,15 @@ def save(
     state: The `training.state.TrainState` to save.
     progress: How far the run has come; at the end of an epoch its score
       competes for the best.
+    skeleton: The skeleton that the weights are for.
   """
   scored = progress.chunks == 0 and progress.score is not None
   manager.save(
     state.num_steps,
     args=ocp.args.Composite(
-      progress=ocp.args.JsonSave(dataclasses.asdict(progress)),
+      progress=ocp.args.JsonSave(
+        dataclasses.asdict(progress) | {'skeleton': skeleton.fingerprint}
+      ),
       **{
         name: ocp.args.StandardSave(jax.device_get(tree))
         for name, tree in _items(state).items()
@@ -304,28 +315,45 @@ def _restore(
     'training': ocp.StandardCheckpointHandler(),
     'progress': ocp.JsonCheckpointHandler(),
   }
-  path = folder(workdir)
-  try:
-    with ocp.CheckpointManager(
-      path, options=options, item_handlers=handlers
-    ) as manager:
-      step = _find(manager, workdir, which)
-      path = path / str(step)
-      saved = manager.item_metadata(step)
-      for item, tree in wanted.items():
-        _compare(saved[item].tree, tree, path)
-      arguments = {
-        item: ocp.args.StandardRestore(jax.tree.map(_shape_and_device, tree))
-        for item, tree in wanted.items()
-      }
-      restored = manager.restore(step, args=ocp.args.Composite(**arguments))
-      progress = _read_progress(manager, step)
-  except _DAMAGE as error:
-    raise UserError(
-      f'{path}: is damaged ({_first_line(error)}); remove this folder to use'
-      ' another checkpoint'
-    ) from error
-  return restored, progress
+  for attempt in range(_ATTEMPTS):
+    path = folder(workdir)
+    there = _steps(path)
+    try:
+      with ocp.CheckpointManager(
+        path, options=options, item_handlers=handlers
+      ) as manager:
+        step = _find(manager, workdir, which)
+        path = path / str(step)
+        saved = manager.item_metadata(step)
+        for item, tree in wanted.items():
+          _compare(saved[item].tree, tree, path)
+        arguments = {
+          item: ocp.args.StandardRestore(jax.tree.map(_shape_and_device, tree))
+          for item, tree in wanted.items()
+        }
+        restored = manager.restore(step, args=ocp.args.Composite(**arguments))
+        fields = _read_fields(manager, step)
+        _check_skeleton(workdir, fields.pop('skeleton', None))
+        return restored, Progress(**fields)
+    except _DAMAGE as error:
+      # While the run trains, a checkpoint can vanish as it is read.
+      time.sleep(_VANISHING_SECONDS)
+      if attempt + 1 < _ATTEMPTS and _steps(folder(workdir)) != there:
+        continue
+      way_out = (
+        'restore its content from a copy'
+        if path == folder(workdir)
+        else 'remove this folder to use another checkpoint'
+      )
+      raise UserError(
+        f'{path}: is damaged ({_first_line(error)}); {way_out}'
+      ) from error
+  raise AssertionError('the last attempt returns or raises')
+
+
+def _steps(path: pathlib.Path) -> list[int]:
+  """Lists the training steps of the checkpoints in a folder."""
+  return sorted(ocp.utils.checkpoint_steps(path)) if path.is_dir() else []
 
 
 def _shape_and_device(x: Any) -> jax.ShapeDtypeStruct:
@@ -362,8 +390,25 @@ def _find(
 
 
 def _read_progress(manager: ocp.CheckpointManager, step: int) -> Progress:
+  fields = _read_fields(manager, step)
+  fields.pop('skeleton', None)
+  return Progress(**fields)
+
+
+def _read_fields(manager: ocp.CheckpointManager, step: int) -> dict[str, Any]:
   args = ocp.args.Composite(progress=ocp.args.JsonRestore())
-  return Progress(**manager.restore(step, args=args)['progress'])
+  return dict(manager.restore(step, args=args)['progress'])
+
+
+def _check_skeleton(workdir: pathlib.Path, saved: str | None) -> None:
+  """Raises a UserError if a run's skeleton is not that of its weights."""
+  path = workdir / 'skeleton.json'
+  # Runs of older versions do not keep the fingerprint.
+  if saved and path.exists() and load_skeleton(str(path)).fingerprint != saved:
+    raise UserError(
+      f'{path}: is not the skeleton that the weights were trained with; restore'
+      ' the file'
+    )
 
 
 def _compare(saved: Any, wanted: Any, path: pathlib.Path) -> None:

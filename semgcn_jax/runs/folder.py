@@ -12,7 +12,7 @@ import filelock
 from semgcn_jax import config as config_lib
 from semgcn_jax.config import Config
 from semgcn_jax.errors import SettingError, UserError
-from semgcn_jax.files import write_text
+from semgcn_jax.files import read_bytes, write_text
 from semgcn_jax.skeleton import Skeleton, load_skeleton, save_skeleton
 
 # These settings may change when a run is resumed, as they change no training
@@ -22,6 +22,13 @@ RESUME_MAY_CHANGE = (
   'device_data',
 )
 _LOCK = '.lock'
+# What every record of metrics.jsonl has that is read again, and of which type.
+_FIELDS = {
+  'epoch': int,
+  'train_loss': float,
+  'mpjpe': float,
+  'p_mpjpe': float,
+}
 # These are the files of a run that was killed before it had a config.
 _BEGUN = re.compile(
   r'skeleton\.json|\.(skeleton|config)\.json\.\d+\.tmp|\.lock'
@@ -125,16 +132,41 @@ def write_config(
     raise _unusable(workdir, error) from error
 
 
-def read_log(workdir: pathlib.Path) -> list[Any]:
-  """Reads metrics.jsonl, without a line that a crash has cut short."""
+def read_log(workdir: pathlib.Path) -> list[dict[str, Any]]:
+  """Reads metrics.jsonl, without a last line that a crash has cut short.
+
+  Raises:
+    UserError: It cannot be read, or another line is damaged.
+  """
   path = workdir / 'metrics.jsonl'
-  lines = []
-  for line in path.read_text().splitlines() if path.exists() else ():
-    try:
-      lines.append(json.loads(line))
-    except ValueError:
-      break
-  return lines
+  if not path.exists():
+    return []
+  records = []
+  try:
+    *lines, unfinished = read_bytes(path).split(b'\n')
+    for line in lines:
+      records.append(_record(line))
+  except OSError as error:
+    raise UserError(f'{path}: {error.strerror}') from error
+  except (ValueError, RecursionError) as error:
+    raise UserError(
+      f'{path}: line {len(records) + 1} is damaged ({error}); restore the file,'
+      ' or remove it to go on without its history'
+    ) from error
+  with contextlib.suppress(ValueError, RecursionError):
+    records.append(_record(unfinished))
+  return records
+
+
+def _record(line: bytes) -> dict[str, Any]:
+  """Reads the record of an epoch; a ValueError says what is wrong."""
+  record = json.loads(line.decode())
+  if not isinstance(record, dict):
+    raise ValueError('not a record')
+  for name, kind in _FIELDS.items():
+    if not isinstance(record.get(name), kind):
+      raise ValueError(f'{name} is missing')
+  return record
 
 
 def read_records(workdir: pathlib.Path, epoch: int) -> list[dict[str, Any]]:
@@ -149,11 +181,8 @@ def read_records(workdir: pathlib.Path, epoch: int) -> list[dict[str, Any]]:
   Raises:
     UserError: The records are not of consecutive epochs up to this one.
   """
-  try:
-    records = [r for r in read_log(workdir) if r['epoch'] <= epoch]
-    epochs = [r['epoch'] for r in records if isinstance(r['mpjpe'], float)]
-  except (TypeError, KeyError):
-    records, epochs = [], [None]
+  records = [r for r in read_log(workdir) if r['epoch'] <= epoch]
+  epochs = [r['epoch'] for r in records]
   if epochs != list(range(epoch + 1 - len(epochs), epoch + 1)):
     raise UserError(
       f'{workdir / "metrics.jsonl"}: does not hold the epochs up to {epoch}, as'

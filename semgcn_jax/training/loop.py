@@ -106,14 +106,14 @@ def train_and_evaluate(
         if writes:
           folder.append_record(record, workdir)
         if _is_due(config, progress, records):
-          checkpoints.save(manager, trainer.state, progress)
+          checkpoints.save(manager, trainer.state, progress, skeleton)
           saved = progress
         if writes and time.monotonic() - drawn > _DRAW_SECONDS:
           plot_curves(records, workdir / 'curves.png', config=config)
           drawn = time.monotonic()
         bar.line(epoch_line(record, training.epochs))
       if progress != saved:
-        checkpoints.save(manager, trainer.state, progress)
+        checkpoints.save(manager, trainer.state, progress, skeleton)
 
   if writes:
     _finish(config, workdir, progress, records)

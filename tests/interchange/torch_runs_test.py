@@ -329,7 +329,7 @@ def test_a_best_run_there_and_back(tmp_path):
   )
   progress = checkpoints.Progress(1, 2, mpjpe=40.0, score=-1, epoch_steps=20)
   with checkpoints.open_manager(run, 1) as manager:
-    checkpoints.save(manager, state, progress)
+    checkpoints.save(manager, state, progress, H36M)
   torch_runs.export_run(run, 'last', tmp_path / 'a.pth.tar')
   checkpoint = torch_files.read(tmp_path / 'a.pth.tar')
   rate = optimizers.learning_rate(settings.training, 20)(34)
@@ -360,7 +360,9 @@ def test_the_learning_rate_survives_there_and_back(tmp_path, step):
   save_skeleton(H36M, run / 'skeleton.json')
   with checkpoints.open_manager(run, 1) as manager:
     progress = checkpoints.Progress(3, mpjpe=40.0, score=40.0)
-    checkpoints.save(manager, state.replace(step=np.int32(step)), progress)
+    checkpoints.save(
+      manager, state.replace(step=np.int32(step)), progress, H36M
+    )
   torch_runs.export_run(run, 'best', tmp_path / 'a.pth.tar')
   torch_runs.import_run(tmp_path / 'a.pth.tar', tmp_path / 'b', {})
   back = config.load(tmp_path / 'b' / 'config.json')

@@ -1,3 +1,4 @@
+import dataclasses
 import pathlib
 import shutil
 
@@ -9,7 +10,7 @@ from semgcn_jax import presets
 from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.models.build import abstract_variables
 from semgcn_jax.runs import checkpoints
-from semgcn_jax.skeleton import H36M
+from semgcn_jax.skeleton import H36M, save_skeleton
 from semgcn_jax.training import state as state_lib
 
 TINY = presets.preset('synthetic', hid_dim=4, num_layers=1)
@@ -23,9 +24,9 @@ def saved(tmp_path_factory):
   with checkpoints.open_manager(workdir, keep=3) as manager:
     for epoch, mpjpe in enumerate((5.0, 3.0, 4.0, 6.0, 7.0), start=1):
       progress = checkpoints.Progress(epoch, score=mpjpe)
-      checkpoints.save(manager, at(state, epoch), progress)
+      checkpoints.save(manager, at(state, epoch), progress, H36M)
     progress = checkpoints.Progress(5, 2, loss_sum=0.1 + 0.2, score=7.0)
-    checkpoints.save(manager, at(state, 6), progress)
+    checkpoints.save(manager, at(state, 6), progress, H36M)
   return workdir
 
 
@@ -155,3 +156,38 @@ def test_damaged_scores_are_one_line(saved, tmp_path):
   ):
     with pytest.raises(UserError, match='damaged'):
       action()
+
+
+def test_the_graph_belongs_to_the_weights(saved, tmp_path):
+  """A skeleton that was changed after training is not scored."""
+  shutil.copytree(saved, tmp_path, dirs_exist_ok=True)
+  save_skeleton(H36M, tmp_path / 'skeleton.json')
+  assert restore(tmp_path, 'best')[1].epoch == 2
+  parents = (*H36M.parents[:9], 0, *H36M.parents[10:])
+  for changed in (
+    dataclasses.replace(H36M, parents=parents),
+    dataclasses.replace(H36M, groups=H36M.groups[::-1]),
+  ):
+    save_skeleton(changed, tmp_path / 'skeleton.json')
+    with pytest.raises(UserError, match=r'skeleton\.json: is not the skeleton'):
+      restore(tmp_path, 'best')
+
+
+def test_a_checkpoint_may_vanish_while_it_is_read(saved, tmp_path, monkeypatch):
+  shutil.copytree(saved, tmp_path, dirs_exist_ok=True)
+  folder = checkpoints.folder(tmp_path)
+  original = checkpoints._find
+
+  def find(*args):
+    step = original(*args)
+    if step == 60:  # The training removes it now.
+      shutil.rmtree(folder / '60')
+    return step
+
+  monkeypatch.setattr(checkpoints, '_find', find)
+  assert restore(tmp_path, 'last')[1].epoch == 5
+  (folder / '50' / 'model' / '_METADATA').unlink()
+  with pytest.raises(
+    UserError, match=r'checkpoints/50: is damaged .* this fol'
+  ):
+    restore(tmp_path, 'last')

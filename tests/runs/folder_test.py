@@ -1,0 +1,46 @@
+import json
+
+import pytest
+
+from semgcn_jax.errors import UserError
+from semgcn_jax.runs import folder
+
+
+def record(epoch):
+  return {'epoch': epoch, 'train_loss': 0.5, 'mpjpe': 90.0, 'p_mpjpe': 60.0}
+
+
+LINES = [json.dumps(record(epoch)) + '\n' for epoch in (1, 2, 3)]
+
+
+def test_only_an_unfinished_last_line_may_go(tmp_path):
+  path = tmp_path / 'metrics.jsonl'
+  assert folder.read_log(tmp_path) == []
+  path.write_text(''.join(LINES))
+  assert folder.read_records(tmp_path, 3) == [record(e) for e in (1, 2, 3)]
+  path.write_text(''.join(LINES)[:-9])
+  assert folder.read_records(tmp_path, 2) == [record(1), record(2)]
+
+
+@pytest.mark.parametrize(
+  ('content', 'match'),
+  [
+    (b'\xfb' + ''.join(LINES).encode()[1:], 'line 1 is damaged'),
+    (('[' + ''.join(LINES)[1:]).encode(), 'line 1 is damaged'),
+    ((LINES[0] + LINES[1][5:] + LINES[2]).encode(), 'line 2 is damaged'),
+    (b'{"epoch": 1}\n' + LINES[1].encode(), 'train_loss is missing'),
+    (b'[' * 10**5 + b'\n' + LINES[1].encode(), 'line 1 is damaged'),
+    ((LINES[0] + LINES[2]).encode(), 'does not hold the epochs up to 3'),
+  ],
+)
+def test_other_damage_is_refused(tmp_path, content, match):
+  (tmp_path / 'metrics.jsonl').write_bytes(content)
+  with pytest.raises(UserError, match=match):
+    folder.read_records(tmp_path, 3)
+  assert (tmp_path / 'metrics.jsonl').read_bytes() == content
+
+
+def test_a_folder_instead_of_the_log(tmp_path):
+  (tmp_path / 'metrics.jsonl').mkdir()
+  with pytest.raises(UserError, match=r'metrics\.jsonl: Is a directory'):
+    folder.read_log(tmp_path)
