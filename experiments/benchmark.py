@@ -1,8 +1,6 @@
 """Measures training steps and predictions; see --help."""
 
-import sys
-
-from semgcn_jax.commands.benchmark import main
+from semgcn_jax.commands import entry
 
 if __name__ == '__main__':
-  sys.exit(main())
+  entry.benchmark()

@@ -1,8 +1,6 @@
 """Measures how fast CMU's motion files are read; see --help."""
 
-import sys
-
-from semgcn_jax.commands.benchmark_amc import main
+from semgcn_jax.commands import entry
 
 if __name__ == '__main__':
-  sys.exit(main())
+  entry.benchmark_amc()

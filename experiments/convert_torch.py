@@ -1,8 +1,6 @@
 """Converts checkpoints of the released PyTorch code; see --help."""
 
-import sys
-
-from semgcn_jax.commands.convert_torch import main
+from semgcn_jax.commands import entry
 
 if __name__ == '__main__':
-  sys.exit(main())
+  entry.convert_torch()

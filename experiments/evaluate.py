@@ -1,8 +1,6 @@
 """Scores a checkpoint of a run; see --help."""
 
-import sys
-
-from semgcn_jax.commands.evaluate import main
+from semgcn_jax.commands import entry
 
 if __name__ == '__main__':
-  sys.exit(main())
+  entry.evaluate()

@@ -1,8 +1,6 @@
-"""Scores a checkpoint of a run; see --help."""
+"""Writes the network of a run as a small folder of weights; see --help."""
 
-import sys
-
-from semgcn_jax.commands.export import main
+from semgcn_jax.commands import entry
 
 if __name__ == '__main__':
-  sys.exit(main())
+  entry.export()

@@ -1,8 +1,6 @@
-"""Scores a checkpoint of a run; see --help."""
+"""Lifts keypoints of people to poses in 3D; see --help."""
 
-import sys
-
-from semgcn_jax.commands.predict import main
+from semgcn_jax.commands import entry
 
 if __name__ == '__main__':
-  sys.exit(main())
+  entry.predict()

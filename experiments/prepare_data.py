@@ -1,8 +1,6 @@
 """Makes the files that training reads from downloaded ones; see --help."""
 
-import sys
-
-from semgcn_jax.commands.prepare_data import main
+from semgcn_jax.commands import entry
 
 if __name__ == '__main__':
-  sys.exit(main())
+  entry.prepare_data()

@@ -1,8 +1,6 @@
 """Draws the graph that a run has learned; see --help."""
 
-import sys
-
-from semgcn_jax.commands.show_learned import main
+from semgcn_jax.commands import entry
 
 if __name__ == '__main__':
-  sys.exit(main())
+  entry.show_learned()

@@ -1,8 +1,6 @@
 """Trains a model and scores it after every epoch; see --help."""
 
-import sys
-
-from semgcn_jax.commands.train import main
+from semgcn_jax.commands import entry
 
 if __name__ == '__main__':
-  sys.exit(main())
+  entry.train()

@@ -22,6 +22,10 @@ class SettingError(UserError):
   """A wrong value of a setting: of a field of `Config`, or of an argument."""
 
 
+class Terminated(KeyboardInterrupt):
+  """SIGTERM came; it ends a program as Ctrl-C does, with another status."""
+
+
 def choose(setting: str, name: str, table: Mapping[str, T]) -> T:
   """Looks up what the value of a setting stands for.
 

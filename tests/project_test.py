@@ -3,6 +3,7 @@
 import importlib
 import re
 import runpy
+import signal
 import sys
 import tomllib
 
@@ -16,18 +17,22 @@ SCRIPTS = sorted((ROOT / 'experiments').glob('*.py'))
 
 
 def test_every_command_is_installed_and_a_script():
-  modules = set()
+  commands = set()
   for name, entry in PROJECT['scripts'].items():
     module, function = entry.split(':')
-    assert callable(getattr(importlib.import_module(module), function))
-    modules.add(module.rpartition('.')[2])
-    assert name == f'semgcn-{module.rpartition(".")[2].replace("_", "-")}'
-  assert modules == {script.stem for script in SCRIPTS}
+    start = getattr(importlib.import_module(module), function)
+    assert start.args == (function,)
+    assert importlib.import_module(f'semgcn_jax.commands.{function}').main
+    commands.add(function)
+    assert name == f'semgcn-{function.replace("_", "-")}'
+  assert commands == {script.stem for script in SCRIPTS}
 
 
 @pytest.mark.parametrize('script', SCRIPTS, ids=lambda path: path.stem)
 def test_scripts_run(script, monkeypatch, capsys):
   monkeypatch.setattr(sys, 'argv', [str(script), '--help'])
+  # This process keeps its own handlers.
+  monkeypatch.setattr(signal, 'signal', lambda number, handler: None)
   with pytest.raises(SystemExit) as ended:
     runpy.run_path(str(script), run_name='__main__')
   assert not ended.value.code

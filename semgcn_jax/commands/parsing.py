@@ -161,6 +161,10 @@ def parse(values: flags.FlagValues, argv: Sequence[str]) -> None:
     if name in RENAMED and RENAMED[name] in values:
       raise UsageError(f'--{name}: is now called --{RENAMED[name]}') from error
     raise UsageError(' '.join(str(error).split())) from error
+  for name in values:
+    value = values[name].value
+    if isinstance(value, str) and value.startswith('~'):
+      values[name].value = os.path.expanduser(value)
   if rest[1:]:
     raise UsageError(f'{rest[1]}: not a flag; flags start with --, see --help')
 

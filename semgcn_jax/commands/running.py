@@ -16,8 +16,9 @@ from typing import Any
 
 from absl import flags
 
+from semgcn_jax.commands.entry import STATUS
 from semgcn_jax.commands.parsing import UsageError, format_help, parse
-from semgcn_jax.errors import SettingError, UserError
+from semgcn_jax.errors import SettingError, Terminated, UserError
 
 
 def run(
@@ -37,7 +38,7 @@ def run(
 
   Returns:
     The exit status: 0, 1 for a mistake in a file, 2 for one in a flag, 130
-    after Ctrl-C.
+    after Ctrl-C, 143 after SIGTERM, 141 if nobody reads the output any more.
   """
   argv = sys.argv if argv is None else argv
   values = flags.FlagValues()
@@ -46,16 +47,24 @@ def run(
     parse(values, argv)
     if values.help:
       print(format_help(values, description or '', program_name(argv[0])))
-      return 0
-    with _prepared():
-      command(values)
+    else:
+      with _prepared():
+        command(values)
+    sys.stdout.flush()
   except UsageError as error:
     return _fail(argv[0], str(error), 2)
   except UserError as error:
     status = 2 if isinstance(error, SettingError) else 1
     return _fail(argv[0], with_dashes(str(error)), status)
+  except Terminated as error:
+    return _fail(argv[0], str(error) or 'terminated', STATUS[signal.SIGTERM])
   except KeyboardInterrupt:
-    return _fail(argv[0], 'interrupted', 130)
+    return _fail(argv[0], 'interrupted', STATUS[signal.SIGINT])
+  except BrokenPipeError:
+    # Such as `| head`. What is left to write would raise once more at the end.
+    with open(os.devnull, 'w') as nowhere:
+      os.dup2(nowhere.fileno(), sys.stdout.fileno())
+    return 141
   return 0
 
 
@@ -144,19 +153,27 @@ def _prepared() -> Iterator[None]:
   sys.unraisablehook = _quiet_hook
   in_main = threading.current_thread() is threading.main_thread()
   # A command that is terminated cleans up as one that is interrupted does.
-  previous = (
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    if in_main
-    else None
-  )
+  previous = {}
+  for number, handler_of_it in (
+    (signal.SIGTERM, _terminate),
+    (signal.SIGINT, signal.default_int_handler),
+  ):
+    if in_main and signal.getsignal(number) is not signal.SIG_IGN:
+      previous[number] = signal.signal(number, handler_of_it)
   try:
     yield
   finally:
-    if previous is not None:
-      signal.signal(signal.SIGTERM, previous)
+    for number, before in previous.items():
+      signal.signal(number, before)
     sys.unraisablehook = hook
     absl_logger.setLevel(level)
     own_logger.removeHandler(handler)
+
+
+def _terminate(number: int, frame: Any) -> None:
+  """Raises what ends a command after SIGTERM."""
+  del number, frame
+  raise Terminated
 
 
 def _quiet_hook(unraisable: Any) -> None:
@@ -171,7 +188,8 @@ def _fail(program: str, message: str, status: int) -> int:
   A process of several ends here and now.
   """
   sys.stdout.flush()
-  print(f'{program}: {message}', file=sys.stderr)
+  # A name in the message may have a line break.
+  print(f'{program}: {" ".join(message.splitlines())}', file=sys.stderr)
   jax = sys.modules.get('jax')
   if jax is not None and jax.distributed.is_initialized():
     # An orderly end would wait for the others, which wait for this process.

@@ -18,7 +18,7 @@ from semgcn_jax.commands.running import (
   run,
   use_compilation_cache,
 )
-from semgcn_jax.errors import SettingError
+from semgcn_jax.errors import SettingError, Terminated
 from semgcn_jax.runs.folder import holds_run
 from semgcn_jax.training import processes
 from semgcn_jax.training.loop import train_and_evaluate
@@ -46,6 +46,7 @@ def train(values: flags.FlagValues) -> None:
   Raises:
     SettingError: A flag is wrong.
     UserError: A file is damaged or not usable.
+    Terminated: SIGTERM came; all is saved.
   """
   join_processes(values)
   use_compilation_cache(values)
@@ -59,7 +60,9 @@ def train(values: flags.FlagValues) -> None:
   else:
     config = config_from_flags(values)
   with processes.ending_together():
-    train_and_evaluate(config, workdir, resume=values.resume)
+    records = train_and_evaluate(config, workdir, resume=values.resume)
+  if not records or records[-1]['epoch'] < config.training.epochs:
+    raise Terminated  # All is saved. A shell's && must not go on.
 
 
 def main(argv: Sequence[str] | None = None) -> int:

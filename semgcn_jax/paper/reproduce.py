@@ -6,7 +6,7 @@ from typing import Any
 
 from semgcn_jax import config as config_lib
 from semgcn_jax.config import Config
-from semgcn_jax.errors import SettingError, UserError, choose
+from semgcn_jax.errors import SettingError, Terminated, UserError, choose
 from semgcn_jax.models.build import build
 from semgcn_jax.paper import report
 from semgcn_jax.paper.methods import DIFFERING, METHODS, TABLES, Method, named
@@ -40,7 +40,7 @@ def reproduce(
   Raises:
     SettingError: A setting is wrong, or not that of a run that is there.
     UserError: Training failed, see `train_and_evaluate`, or was asked to stop.
-    KeyboardInterrupt: Ctrl-C was pressed; all is saved.
+    KeyboardInterrupt: Ctrl-C was pressed, or SIGTERM came; all is saved.
   """
   for name in DIFFERING:
     if name in overrides:
@@ -66,7 +66,7 @@ def reproduce(
     if not done:
       train_and_evaluate(config, path, resume=folder.holds_run(path))
       if not is_finished(config, path):
-        raise UserError('stopped; the same command goes on')
+        raise Terminated('stopped; the same command goes on')
       report.write(workdir, command)
   print(f'\n{report.write(workdir, command)}\n{workdir / "report.md"}')
 

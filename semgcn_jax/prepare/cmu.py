@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from semgcn_jax.data.plausible import MAX_SPAN, MIN_SPAN
+from semgcn_jax.data.plausible import MAX_SPAN
 from semgcn_jax.errors import SettingError, UserError, listed
 from semgcn_jax.files import read_text
 from semgcn_jax.prepare.asf import bone_ends, read_amc, read_asf
@@ -17,6 +17,7 @@ from semgcn_jax.prepare.bvh import Bvh, joint_positions, read_bvh
 from semgcn_jax.prepare.clips import Clip, Product, find_files
 
 _FARTHEST = 1e4  # Metres from the origin that no recording reaches.
+_SMALLEST = 1e-3  # Metres that any body spans.
 NATIVE_FPS = 120.0  # The rate of clips that no table of rates names.
 
 # Each joint of `skeleton.H36M` is at the mean of the ends of these bones.
@@ -166,7 +167,7 @@ def _poses(
       ' remove the file'
     )
   span = np.median(np.ptp(poses, axis=1).max(axis=-1)) if len(poses) else 1.0
-  if not MIN_SPAN < span < MAX_SPAN:
+  if not _SMALLEST < span < MAX_SPAN:
     raise UserError(
       f'{path}: its poses span {span:.3g} m, so it, or its skeleton, is'
       ' damaged; copy it again, or remove it'

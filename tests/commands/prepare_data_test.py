@@ -113,8 +113,12 @@ def test_an_interrupt_leaves_nothing(tmp_path, number):
   send = os.killpg if number == signal.SIGINT else os.kill
   send(process.pid, number)
   rest, err = process.communicate(timeout=60)
-  assert process.returncode == 130
-  assert err.endswith('prepare_data.py: interrupted\n') and err.count('\n') == 1
+  status, word = {
+    signal.SIGINT: (130, 'interrupted'),
+    signal.SIGTERM: (143, 'terminated'),
+  }[number]
+  assert process.returncode == status
+  assert err.endswith(f'prepare_data.py: {word}\n') and err.count('\n') == 1
   assert not list(out.iterdir()), rest
 
 
