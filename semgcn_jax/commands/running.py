@@ -142,14 +142,14 @@ def _prepared() -> Iterator[None]:
   os.environ.setdefault('XLA_PYTHON_CLIENT_PREALLOCATE', 'false')
   # JAX and Orbax log every step through absl. What matters, this package says
   # itself: as exceptions, and as notes by its own logger.
-  absl_logger, own_logger = (
-    logging.getLogger(name) for name in ('absl', 'semgcn_jax')
-  )
-  level, hook = absl_logger.level, sys.unraisablehook
+  own_logger = logging.getLogger('semgcn_jax')
+  others = [logging.getLogger(name) for name in ('absl', 'asyncio')]
+  levels, hook = [logger.level for logger in others], sys.unraisablehook
   handler = logging.StreamHandler()
   handler.setFormatter(logging.Formatter('note: %(message)s'))
   own_logger.addHandler(handler)
-  absl_logger.setLevel(logging.ERROR)
+  for logger in others:
+    logger.setLevel(logging.CRITICAL)
   sys.unraisablehook = _quiet_hook
   in_main = threading.current_thread() is threading.main_thread()
   # A command that is terminated cleans up as one that is interrupted does.
@@ -166,7 +166,8 @@ def _prepared() -> Iterator[None]:
     for number, before in previous.items():
       signal.signal(number, before)
     sys.unraisablehook = hook
-    absl_logger.setLevel(level)
+    for logger, level in zip(others, levels, strict=True):
+      logger.setLevel(level)
     own_logger.removeHandler(handler)
 
 

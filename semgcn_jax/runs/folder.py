@@ -1,7 +1,9 @@
 """The folder of a run: config.json, skeleton.json, metrics.jsonl."""
 
 import contextlib
+import errno
 import json
+import os
 import pathlib
 import re
 from collections.abc import Iterator
@@ -202,6 +204,28 @@ def append_record(record: dict[str, Any], workdir: pathlib.Path) -> None:
   """Adds the record of an epoch to metrics.jsonl."""
   with open(workdir / 'metrics.jsonl', 'a', encoding='utf-8') as file:
     file.write(json.dumps(record) + '\n')
+
+
+@contextlib.contextmanager
+def writing(workdir: pathlib.Path) -> Iterator[None]:
+  """Says in one line why a run cannot be saved, such as for a full disk.
+
+  Raises:
+    UserError: A file of the run cannot be written. What was saved before stays.
+  """
+  try:
+    yield
+  except (OSError, ValueError, RuntimeError) as error:
+    # Checkpoints are written by libraries that wrap the system's own error.
+    numbers = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+    reasons = [os.strerror(number) for number in numbers]
+    reason = next((text for text in reasons if text in str(error)), None)
+    if reason is None:
+      raise
+    raise UserError(
+      f'{workdir}: cannot be written ({reason}); make room, and go on with'
+      ' `resume`'
+    ) from error
 
 
 def _unusable(workdir: pathlib.Path, error: OSError) -> SettingError:

@@ -56,7 +56,8 @@ def train_and_evaluate(
     The records of metrics.jsonl.
 
   Raises:
-    UserError: The data is bad, the run damaged, or a number not finite.
+    UserError: The data is bad, the run damaged, a number not finite, or the
+      disk full.
     SettingError: A setting is bad, or the folder in use.
     KeyboardInterrupt: Ctrl-C was pressed; all is saved.
   """
@@ -75,7 +76,11 @@ def train_and_evaluate(
 
   training = config.training
   claim = folder.claim(config, workdir, resume)
-  with StopRequest() as stop, claim if writes else contextlib.nullcontext():
+  with (
+    folder.writing(workdir),
+    StopRequest() as stop,
+    claim if writes else contextlib.nullcontext(),
+  ):
     processes.wait('claim')
     progress, records = _restore(config, workdir, trainer)
     if writes:

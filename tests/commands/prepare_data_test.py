@@ -49,7 +49,8 @@ def cmu_tree(folder, megabytes=0.0):
   asf = ASF.partition(':bonedata')[0] + ':bonedata\n'
   for number, bone in enumerate(bones):
     asf += (
-      f' begin\n id {number}\n name {bone}\n direction 0 1 0\n length 1\n'
+      f' begin\n id {number}\n name {bone}\n direction 0 1 0\n'
+      f' length {1 + number}\n'
       ' axis 0 0 0 XYZ\n dof rx ry rz\n end\n'
     )
   asf += f':hierarchy\n begin\n root {" ".join(bones)}\n end\n'
