@@ -35,6 +35,7 @@ class Range:
 
 _POSITIVE = Range('above 0, below 2^31', lambda x: 0 < x < 2**31)
 _NOT_NEGATIVE = Range('0 or more, below 2^31', lambda x: 0 <= x < 2**31)
+_MOST_WEIGHTS = 2**30  # Of all seeds together; with Adam's moments 12 GB.
 _SHARE = Range('at least 0, below 1', lambda x: 0 <= x < 1)
 
 
@@ -87,6 +88,8 @@ def _check(field: dataclasses.Field, value: Any) -> None:
     )
   if within is not None and not within.contains(value):
     raise SettingError(f'`{field.name}={value}`: must be {within.text}')
+  if kind is tuple and not all(isinstance(w, str) and w for w in value):
+    raise SettingError(f'`{field.name}`: has an empty name, or what is no name')
   if field.metadata['choices']:
     for word in value if kind is tuple else (value,):
       choose(field.name, word, dict.fromkeys(field.metadata['choices']))
@@ -137,9 +140,15 @@ class ModelConfig(_Group):
     'Choose the network, with its published sizes.',
     choices=('semgcn', 'linear', 'st_gcn'),
   )
-  hid_dim: int = _field(128, 'Set the channels of hidden layers.', _POSITIVE)
+  hid_dim: int = _field(
+    128,
+    'Set the channels of hidden layers.',
+    Range('from 1 to 16384', lambda x: 1 <= x <= 2**14),
+  )
   num_layers: int = _field(
-    4, 'Set the number of residual blocks or stages.', _NOT_NEGATIVE
+    4,
+    'Set the number of residual blocks or stages.',
+    Range('from 0 to 100', lambda x: 0 <= x <= 100),
   )
   conv: str = _field(
     'semantic',
@@ -289,7 +298,7 @@ class TrainingConfig(_Group):
     1,
     'Train this many independent runs at once, with the seeds --seed,'
     ' --seed + 1, and so on.',
-    _POSITIVE,
+    Range('from 1 to 1024', lambda x: 1 <= x <= 1024),
   )
   precision: str = _field(
     'highest',
@@ -538,6 +547,14 @@ class Config(_Group):
         '`freeze_init`: `weight_decay` would still change the weights; use'
         ' `weight_decay=0`'
       )
+    width, layers = self.model.hid_dim, self.model.num_layers
+    size = 2 * width**2 * (1 + 2 * layers) * self.training.num_seeds
+    if size > _MOST_WEIGHTS:
+      raise SettingError(
+        f'`hid_dim={width}`: with `num_layers={layers}` and'
+        f' `num_seeds={self.training.num_seeds}` these are {size:.1g} weights,'
+        f' above the bound of {_MOST_WEIGHTS:.1g}; lower one of the three'
+      )
     if self.model.input_joints:
       self._check_filming()
     if self.evaluation.choose_on == 'val' and not self.data.val_subjects:
@@ -641,5 +658,8 @@ def load(path: pathlib.Path) -> Config:
       f'{path}: {error.strerror}; name the folder of a run, such as'
       ' runs/synthetic'
     ) from error
-  except (ValueError, TypeError, AttributeError, UserError) as error:
+  except (
+    *(ValueError, TypeError, AttributeError, UserError, RecursionError),
+    *(LookupError, ArithmeticError),
+  ) as error:
     raise UserError(f'{path}: not the config of a run ({error})') from error

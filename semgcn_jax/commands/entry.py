@@ -27,8 +27,9 @@ def start(command: str) -> NoReturn:
       signal.signal(number, _end)
   main = importlib.import_module(f'semgcn_jax.commands.{command}').main
   status = main()
-  if status in STATUS.values():
-    # An orderly end would wait for what is being compiled, or crash with it.
+  if status:
+    # All is cleaned up. An orderly end would wait for what is being compiled or
+    # saved, crash with it, or print what has failed there once more.
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)

@@ -7,6 +7,7 @@ not import torch: only reading and writing files does.
 
 import pathlib
 import pickle
+import re
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -52,11 +53,16 @@ def read(path: pathlib.Path) -> dict[str, Any]:
       lambda x: x.detach().numpy() if isinstance(x, torch.Tensor) else x,
       dict(checkpoint),
     )
+    if 'state_dict' not in checkpoint and all(
+      isinstance(value, np.ndarray) for value in checkpoint.values()
+    ):
+      checkpoint = {'state_dict': checkpoint}  # It was saved without the rest.
     state_dict = dict(checkpoint['state_dict'])
     if all(key.startswith('module.') for key in state_dict):
       state_dict = {k.removeprefix('module.'): v for k, v in state_dict.items()}
     if not all(isinstance(v, np.ndarray) for v in state_dict.values()):
       raise TypeError('not tensors')
+    state_dict = {_released_name(k): v for k, v in state_dict.items()}
     return checkpoint | {'state_dict': state_dict}
   except FileNotFoundError as error:
     raise UserError(f'{path}: no such file; give `input`') from error
@@ -69,6 +75,19 @@ def read(path: pathlib.Path) -> dict[str, Any]:
     raise UserError(
       f'{path}: cut off, or not a checkpoint of the released code'
     ) from error
+
+
+# `nonlocal` is a word of Python 3's own, so that whoever runs the released code
+# there has renamed the attribute. What is below it tells.
+_RENAMED = re.compile(
+  r'(gconv_(?:input|layers)\.\d+)\.\w+\.'
+  r'((?:g\.0|theta|phi\.0|concat_project\.0|W\.[01])\.\w+)'
+)
+
+
+def _released_name(key: str) -> str:
+  """Spells the key of a non-local layer as the released code does."""
+  return _RENAMED.sub(r'\1.nonlocal.\2', key)
 
 
 def _map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:

@@ -10,7 +10,7 @@ from semgcn_jax.errors import SettingError, Terminated, UserError, choose
 from semgcn_jax.models.build import build
 from semgcn_jax.paper import report
 from semgcn_jax.paper.methods import DIFFERING, METHODS, TABLES, Method, named
-from semgcn_jax.presets import preset
+from semgcn_jax.presets import PRESETS, preset
 from semgcn_jax.runs import checkpoints, folder
 from semgcn_jax.skeleton import load_skeleton
 from semgcn_jax.training.loop import train_and_evaluate
@@ -55,6 +55,7 @@ def reproduce(
     for method in METHODS
     if {str(table) for table in method.tables} & set(tables)
   ]
+  _check_workdir(workdir)
   # All are checked first, as a mistake would otherwise show hours later.
   for name, method, config in runs:
     build(config.model, load_skeleton(config.data.skeleton))
@@ -128,3 +129,15 @@ def is_finished(config: Config, path: pathlib.Path) -> bool:
       ' train it again'
     )
   return True
+
+
+def _check_workdir(workdir: pathlib.Path) -> None:
+  """Raises a SettingError if a folder holds something else than a report."""
+  try:
+    names = {p.name for p in workdir.iterdir()} if workdir.exists() else set()
+  except OSError as error:
+    raise SettingError(f'`workdir={workdir}`: {error.strerror}') from error
+  if names and not names & {*PRESETS, 'report.md'}:
+    raise SettingError(
+      f'`workdir={workdir}`: holds something else than runs; name a new folder'
+    )

@@ -3,9 +3,11 @@
 import concurrent.futures
 import dataclasses
 import multiprocessing
+import os
 import pathlib
 import re
 import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -106,7 +108,7 @@ def read_all(clips: Sequence[Clip]) -> list[np.ndarray | View]:
   # Python's lock. They are spawned, as a fork of a program that runs threads,
   # as JAX does, can hang.
   with concurrent.futures.ProcessPoolExecutor(
-    mp_context=multiprocessing.get_context('spawn')
+    mp_context=multiprocessing.get_context('spawn'), initializer=_end_together
   ) as pool:
     try:
       # The processes, which start here, leave Ctrl-C to this one. It is blocked
@@ -130,6 +132,18 @@ def read_all(clips: Sequence[Clip]) -> list[np.ndarray | View]:
       ) from error
     finally:
       pool.shutdown(cancel_futures=True)
+
+
+def _end_together() -> None:
+  """Lets a process end when the one that started it was killed."""
+  parent = multiprocessing.parent_process()
+  assert parent is not None
+
+  def wait():
+    parent.join()
+    os._exit(1)
+
+  threading.Thread(target=wait, daemon=True).start()
 
 
 def _read(clip: Clip) -> np.ndarray | View:

@@ -1,9 +1,13 @@
 """Converts files that can be downloaded to those that training reads."""
 
+import contextlib
 import dataclasses
 import pathlib
+import shutil
 import tempfile
 from collections.abc import Sequence
+
+import filelock
 
 from semgcn_jax.data.npz import (
   Poses3D,
@@ -21,6 +25,8 @@ from semgcn_jax.prepare.clips import (
   summarize,
 )
 from semgcn_jax.skeleton import H36M
+
+_LOCK = '.lock'  # A conversion that runs holds the lock of what it unpacks.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,13 +81,15 @@ def prepare(
     output_dir.mkdir(parents=True, exist_ok=True)
     # Archives are unpacked there, not in the system's folder for such files:
     # where the result is to go, there is probably room.
+    _remove_left(output_dir)
     unpacked = tempfile.TemporaryDirectory(dir=output_dir, prefix=UNPACKED)
+    lock = filelock.FileLock(pathlib.Path(unpacked.name) / _LOCK)
   except OSError as error:
     raise SettingError(
       f'`output_dir={output_dir}`: cannot be used ({error.strerror}); name'
       ' another folder'
     ) from error
-  with unpacked as temporary:
+  with unpacked as temporary, lock:
     folders = _unpack(source, pathlib.Path(temporary))
     products = [
       *h36m.find(folders),
@@ -130,6 +138,14 @@ def prepare(
       write_poses_2d(poses, H36M, path)
     print(summarize(product, poses, path))
   return [output_dir / product.file for product in products]
+
+
+def _remove_left(output_dir: pathlib.Path) -> None:
+  """Removes what conversions that were killed have unpacked there."""
+  for folder in output_dir.glob(f'{UNPACKED}*'):
+    lock = filelock.FileLock(folder / _LOCK)
+    with contextlib.suppress(filelock.Timeout), lock.acquire(blocking=False):
+      shutil.rmtree(folder, ignore_errors=True)
 
 
 def _wanted(name: str) -> bool:

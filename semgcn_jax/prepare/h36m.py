@@ -7,6 +7,7 @@ makes of them, and the `.h5` in the h36m.zip of Martinez et al.
 """
 
 import functools
+import math
 import pathlib
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -25,6 +26,7 @@ from semgcn_jax.data.h36m import (
   is_corrupt,
 )
 from semgcn_jax.errors import UserError, listed
+from semgcn_jax.files import budget, open_plain
 from semgcn_jax.joint_sets import convert_joints
 from semgcn_jax.prepare.clips import Clip, Product, find_files
 
@@ -168,18 +170,38 @@ def read_detections(path: pathlib.Path) -> np.ndarray:
 
 
 def _read_cdf(path: pathlib.Path) -> np.ndarray:
-  poses = np.asarray(cdflib.CDF(path)['Pose'])
+  cdf = cdflib.CDF(path)
+  variable = cdf.varinq('Pose')
+  _check_size(path, 8 * math.prod(variable.Dim_Sizes) * (variable.Last_Rec + 1))
+  poses = np.asarray(cdf['Pose'])
   return poses[0] if poses.ndim == 3 else poses  # One record holds all frames.
 
 
 def _read_mat(path: pathlib.Path) -> np.ndarray:
+  if h5py.is_hdf5(path):  # This is what MATLAB 7.3 saves.
+    with h5py.File(path) as file:
+      data: Any = file['data']
+      # A cell of MATLAB's holds a reference to its content, and arrays are
+      # transposed.
+      data = file[data[0, 0]] if data.dtype.hasobject else data
+      _check_size(path, data.size * data.dtype.itemsize)
+      return data[:].T
+  sizes = [math.prod(shape) for _, shape, _ in scipy.io.whosmat(path)]
+  _check_size(path, 8 * sum(sizes))
   return scipy.io.loadmat(path, variable_names=['data'])['data'][0, 0]
 
 
 def _read_h5(path: pathlib.Path, name: str) -> np.ndarray:
   with h5py.File(path) as file:
     data: Any = file[name]
+    _check_size(path, data.size * data.dtype.itemsize)
     return data[:]
+
+
+def _check_size(path: pathlib.Path, size: int) -> None:
+  """Raises a ValueError if a file claims to hold more than it can."""
+  if size > budget(path.stat().st_size):
+    raise ValueError('it claims to hold more than such a file can')
 
 
 _READERS: dict[str, Callable[[pathlib.Path], np.ndarray]] = {
@@ -194,6 +216,7 @@ def _read(
 ) -> np.ndarray:
   """Reads an array of finite numbers; raises a UserError if it is damaged."""
   try:
+    open_plain(path).close()
     poses = np.asarray(reader(path), np.float64)
   except Exception as error:  # Each library has its own errors for damage.
     reason = ' '.join(str(error).split())[:100] or type(error).__name__

@@ -6,6 +6,7 @@ metrics.jsonl.
 """
 
 import contextlib
+import re
 from collections.abc import Iterator
 
 import jax
@@ -35,6 +36,10 @@ def join(
   Raises:
     SettingError: Nothing says who the others are, or they did not come.
   """
+  if coordinator is not None and not re.fullmatch(r'.+:\d{1,5}', coordinator):
+    raise SettingError(
+      f'`coordinator={coordinator}`: must be host:port, such as 10.0.0.1:1234'
+    )
   if jax.config.jax_platforms == 'cpu':  # pyright: ignore[reportAttributeAccessIssue]
     jax.config.update('jax_cpu_collectives_implementation', 'gloo')
   try:
