@@ -1,0 +1,33 @@
+"""Every reader of a file, with damaged files: a value or a UserError."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+
+import fuzzing
+import pytest
+from conftest import ROOT
+
+COUNT = 300
+SLOW_TO_READ = {'checkpoint': 60, 'box': 60}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', fuzzing.readers())
+def test_a_damaged_file_is_a_value_or_one_line(tmp_path, name, record_property):
+  if name == 'torch' and not importlib.util.find_spec('torch'):
+    pytest.skip('needs PyTorch')
+  count = SLOW_TO_READ.get(name, COUNT)
+  ended = subprocess.run(
+    [sys.executable, 'tests/fuzzing.py', name, str(count), str(tmp_path)],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+    timeout=300,
+  )
+  assert ended.returncode == 0, ended.stderr[-2000:]
+  result = json.loads(ended.stdout.splitlines()[-1])
+  record_property(name, result)
+  assert result['foreign'] == []
+  assert result.get('value', 0) + result['UserError'] == count
