@@ -32,6 +32,7 @@ from semgcn_jax.prepare.clips import Clip, Product, find_files
 
 CAMERAS = ('54138969', '55011271', '58860488', '60457274')
 
+_MOST_VARIABLES = 1000  # Of a CDF; those of Human3.6M have one.
 _RECORDING = re.compile(
   r'(?:.*/)?(S\d+)/(?:MyPoseFeatures/D3_Positions|MyPoses/3D_positions)/'
   r'([^/]+)\.(cdf|cdf\.mat|h5)'
@@ -171,6 +172,10 @@ def read_detections(path: pathlib.Path) -> np.ndarray:
 
 def _read_cdf(path: pathlib.Path) -> np.ndarray:
   cdf = cdflib.CDF(path)
+  # The library looks through as many variables as a damaged file claims.
+  counts = (getattr(cdf, f'_num_{kind}variable', 0) for kind in 'rz')
+  if sum(counts) > _MOST_VARIABLES:
+    raise ValueError('it claims to hold more variables than such a file can')
   variable = cdf.varinq('Pose')
   _check_size(path, 8 * math.prod(variable.Dim_Sizes) * (variable.Last_Rec + 1))
   poses = np.asarray(cdf['Pose'])
