@@ -494,7 +494,8 @@ def _frames(
       for frame in content:
         yield str(int(frame['frame_id'])), True, frame['instances']
     case {'preds': _} | [{'preds': _}, *_]:  # What MMPose 0 dumps of a test.
-      for batch in content if isinstance(content, list) else [content]:
+      batches: list[Any] = content if isinstance(content, list) else [content]
+      for batch in batches:
         pairs = zip(batch['image_paths'], batch['preds'], strict=True)
         for name, points in pairs:
           yield name, False, [{'keypoints': points}]
@@ -529,9 +530,9 @@ def _frames(
         yield str(number), True, people
     case dict():  # A video of AlphaPose's 'open' or 'cmu', or of PoseFlow.
       for name, frame in content.items():
-        people = frame
+        people: Any = frame
         if isinstance(frame, dict):
-          people = frame.get('people', frame.get('bodies'))
+          people = frame['people' if 'people' in frame else 'bodies']
         yield name, False, people
 
 

@@ -242,7 +242,7 @@ def _check_steps(file: Any) -> None:
   """Refuses a pickle that is short to write and long or large to read."""
   for steps, (code, value, _) in enumerate(pickletools.genops(file)):
     remembered = code.name in ('PUT', 'BINPUT', 'LONG_BINPUT')
-    if steps > MAX_STEPS or (remembered and value > steps):
+    if steps > MAX_STEPS or (remembered and int(value or 0) > steps):
       raise _Refused('its pickle has more steps than a file of poses needs')
 
 

@@ -173,9 +173,9 @@ def gather(
   poses: dict[str, dict[str, Any]] = {}
   for clip, array in zip(product.clips, arrays, strict=True):
     actions = poses.setdefault(clip.subject, {})
-    if clip.camera is None:
-      key, place = clip.action, actions
-    else:
+    key: Any = clip.action
+    place: dict[Any, Any] = actions
+    if clip.camera is not None:
       key, place = clip.camera, actions.setdefault(clip.action, {})
     if key in place:
       raise UserError(
