@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from semgcn_jax.errors import SettingError, UserError
-from semgcn_jax.files import replacing
+from semgcn_jax.files import open_plain, replacing
 
 
 def _torch() -> Any:
@@ -46,6 +46,7 @@ def read(path: pathlib.Path) -> dict[str, Any]:
   safe = [(scalar, name) for name in names]
   safe += [np.dtype, np.dtypes.Float64DType, np.dtypes.Float32DType]
   try:
+    open_plain(path).close()  # PyTorch would also read pipes and devices.
     with torch.serialization.safe_globals(safe), warnings.catch_warnings():
       warnings.simplefilter('ignore')
       checkpoint = torch.load(path, weights_only=True, map_location='cpu')

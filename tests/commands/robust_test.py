@@ -1,0 +1,134 @@
+"""What commands do with what they are not meant for."""
+
+import os
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from asf_files import AMC, ASF
+from command_line import fails, run, start
+from conftest import ROOT
+from detections import as_coco, people, write
+from h36m_files import zip_of
+
+from semgcn_jax.data import npz
+from semgcn_jax.errors import UserError
+
+
+@pytest.mark.parametrize(
+  ('flags', 'message'),
+  [
+    (['--hid_dim=2147483647'], '--hid_dim=2147483647: must be from 1 to 16384'),
+    (['--num_seeds=1000000'], '--num_seeds=1000000: must be from 1 to 1024'),
+    (['--num_layers=1000'], '--num_layers=1000: must be from 0 to 100'),
+    (['--hid_dim=16384', '--num_layers=100'], 'above the bound of 1e+09'),
+    (['--train_subjects=,'], '--train_subjects: has an empty name'),
+    (
+      ['--coordinator=host', '--num_processes=2', '--process_id=0'],
+      '--coordinator=host: must be host:port',
+    ),
+    (['--data_dir=a\nb', '--dataset=cmu'], 'a b/data_3d_cmu.npz: no such file'),
+  ],
+)
+def test_one_line(tmp_path, flags, message):
+  status = 1 if 'no such file' in message else 2
+  fails('train', *flags, f'--workdir={tmp_path}/run', status=status,
+        message=message)  # fmt: skip
+  assert not (tmp_path / 'run').exists()
+
+
+def test_the_home_folder_in_a_path(tmp_path, monkeypatch):
+  monkeypatch.setenv('HOME', str(tmp_path))
+  fails('train', '--dataset=cmu', '--data_dir=~/poses', status=1,
+        message=f'{tmp_path}/poses/data_3d_cmu.npz: no such file')  # fmt: skip
+
+
+def test_a_report_is_not_written_among_other_files(tmp_path):
+  (tmp_path / 'letter.txt').write_text('dear')
+  fails('reproduce', '--tables=1', f'--workdir={tmp_path}', status=2,
+        message='holds something else than runs')  # fmt: skip
+  assert [p.name for p in tmp_path.iterdir()] == ['letter.txt']
+
+
+def test_nobody_reads_the_output():
+  command = f'{sys.executable} experiments/train.py --help | head -1'
+  ended = subprocess.run(
+    ['bash', '-c', f'{command}; echo ${{PIPESTATUS[0]}}'],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+  )
+  assert ended.stderr == ''
+  assert ended.stdout.splitlines()[-1] in ('0', '141')
+
+
+@pytest.mark.parametrize('name', ['config.json', 'data_3d_cmu.npz'])
+def test_pipes_and_devices_are_not_read(tmp_path, name):
+  """To open a pipe waits for a writer, and /dev/zero never ends."""
+  for make in (os.mkfifo, lambda path: os.symlink('/dev/zero', path)):
+    path = tmp_path / name
+    path.unlink(missing_ok=True)
+    make(path)
+    if name == 'config.json':
+      fails('evaluate', f'--checkpoint={tmp_path}', status=1,
+            message='config.json: Not a plain file')  # fmt: skip
+    else:
+      with pytest.raises(UserError, match='Not a plain file'):
+        npz.read_poses_3d(path)
+
+
+def test_what_unpacks_to_too_much(tmp_path):
+  path = tmp_path / 'data_3d_a.npz'
+  np.savez_compressed(path, positions_3d=np.zeros(2**28, np.uint8))
+  assert path.stat().st_size < 2**19
+  with pytest.raises(UserError, match='would unpack to more than'):
+    npz.read_poses_3d(path)
+
+
+def test_deep_or_odd_configs_are_one_line(tmp_path):
+  path = tmp_path / 'config.json'
+  for content in (
+    '[' * 10**5, '{"epochs": {"a": 1}}', '{"epochs": 1e999}', '[]', '3',
+    '{"train_subjects": [["S1"]]}', '{"hid_dim": true}',
+  ):  # fmt: skip
+    path.write_text(content)
+    fails('evaluate', f'--checkpoint={tmp_path}', status=1,
+          message='config.json: not the config of a run')  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_killed_conversion_leaves_no_processes(tmp_path):
+  source = tmp_path / 'source' / 'subjects' / '01'
+  source.mkdir(parents=True)
+  (source / '01.asf').write_text(ASF)
+  frames = ''.join(
+    f'{i}\n' + AMC.split('\n1\n')[1].split('\n2\n')[0] + '\n'
+    for i in range(1, 200_000)
+  )
+  head = AMC.split('\n1\n')[0] + '\n'
+  for clip in range(1, 5):
+    (source / f'01_{clip:02d}.amc').write_text(head + frames)
+  zip_of(tmp_path / 'source', tmp_path / 'cmu.zip')
+  out = tmp_path / 'data'
+  flags = (f'--source={tmp_path / "cmu.zip"}', f'--output_dir={out}')
+  process = start('prepare_data', *flags, '--clips=all', start_new_session=True)
+  assert process.stdout.readline().startswith('unpacking')
+  assert process.stdout.readline().startswith('converting')
+  time.sleep(1)
+  process.kill()
+  process.wait()
+  for _ in range(100):
+    left = subprocess.run(['pgrep', '-g', str(process.pid)]).returncode == 0
+    if not left:
+      break
+    time.sleep(0.1)
+  assert not left
+  assert list(out.glob('.unpacked-*'))
+  # The next conversion removes what was left.
+  write(tmp_path / 'next' / 'S1' / 'Walk.0.json', as_coco(people(4, 17)))
+  code, _, err = run('prepare_data', f'--source={tmp_path / "next"}',
+                     f'--output_dir={out}', '--keypoints=a')  # fmt: skip
+  assert code == 0, err
+  assert not list(out.glob('.unpacked-*'))
