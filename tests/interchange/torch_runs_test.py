@@ -147,6 +147,23 @@ def test_a_prefix_and_old_fields_are_understood(tmp_path):
   same(ours.opt_state, state.opt_state)
 
 
+@pytest.mark.parametrize('name', ['nonlocal_', 'non_local', 'nl'])
+def test_renamed_attributes_and_bare_state_dicts(tmp_path, name):
+  """Python 3 has made `nonlocal` a word of its own."""
+  path = tmp_path / 'a.pth.tar'
+  settings, state = write(path)
+  state_dict = torch.load(path, weights_only=True)['state_dict']
+  renamed = {
+    k.replace('.nonlocal.', f'.{name}.'): v for k, v in state_dict.items()
+  }
+  assert renamed.keys() != state_dict.keys()
+  torch.save(renamed, path)
+  torch_runs.import_run(path, tmp_path / 'run', {})
+  ours = checkpoints.restore_network(tmp_path / 'run').variables
+  same(ours, state.variables)
+  assert config.load(tmp_path / 'run' / 'config.json').model == settings.model
+
+
 class Python2Pickler(pickle._Pickler):
   """Writes str as Python 2 does."""
 

@@ -1,3 +1,4 @@
+import h5py
 import numpy as np
 import pytest
 from h36m_files import (
@@ -17,7 +18,7 @@ from semgcn_jax.data.h36m import ACTIONS
 from semgcn_jax.data.npz import read_poses_2d, read_poses_3d
 from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.prepare.convert import Options, prepare
-from semgcn_jax.prepare.h36m import CAMERAS, canonical
+from semgcn_jax.prepare.h36m import CAMERAS, canonical, read_recording
 
 # As the dataset names files -> as the field names actions.
 NAMES = {
@@ -182,6 +183,19 @@ def test_canonical_names():
   assert canonical('WalkingDog 1') == 'WalkDog 1'
   assert canonical('Walking') == 'Walking'
   assert len(ACTIONS) == 15
+
+
+def test_what_matlab_7_3_saves(tmp_path):
+  """It is HDF5: a cell holds a reference, and arrays are transposed."""
+  path = recording(tmp_path, 'cdf.mat', 'S1', 'Eating')
+  path.parent.mkdir(parents=True)
+  good = millimetres(motion())
+  with h5py.File(path, 'w') as file:
+    file['#refs#/a'] = good.T
+    cell = file.create_dataset('data', (1, 1), h5py.ref_dtype)
+    cell[0, 0] = file['#refs#/a'].ref
+  expected = (good.reshape(-1, 32, 3) / 1000).astype(np.float32)
+  np.testing.assert_array_equal(read_recording(path), expected)
 
 
 @pytest.mark.slow
