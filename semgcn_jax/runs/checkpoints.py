@@ -286,7 +286,7 @@ def restore_network(
     if which not in ('best', 'last'):
       raise SettingError(f'`which={which}`: {workdir} has one epoch alone')
     abstract = abstract_variables(config.model, skeleton)
-    variables, epoch = read_weights(workdir, abstract)
+    variables, epoch = read_weights(workdir, abstract, skeleton)
     return Network(config, skeleton, variables, Progress(epoch))
   variables, progress = restore_variables(
     workdir,

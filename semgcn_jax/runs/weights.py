@@ -54,7 +54,12 @@ def save_weights(
       whole = pathlib.Path(parent) / 'weights'
       whole.mkdir()
       with open(whole / FILE, 'wb') as file:
-        np.savez_compressed(file, epoch=np.int32(epoch), **arrays)
+        np.savez_compressed(
+          file,
+          epoch=np.int32(epoch),
+          skeleton=_fingerprint(skeleton),
+          **arrays,
+        )
       save_skeleton(skeleton, whole / 'skeleton.json')
       config_lib.save(config, whole / 'config.json')
       whole.rename(folder)
@@ -62,26 +67,32 @@ def save_weights(
     raise SettingError(f'`output={folder}`: {error.strerror}') from error
 
 
+def _fingerprint(skeleton: Skeleton) -> np.ndarray:
+  return np.frombuffer(bytes.fromhex(skeleton.fingerprint), np.uint8)
+
+
 def read_weights(
-  folder: pathlib.Path, abstract: dict[str, Any]
+  folder: pathlib.Path, abstract: dict[str, Any], skeleton: Skeleton
 ) -> tuple[dict[str, Any], int]:
   """Reads what `save_weights` wrote.
 
   Args:
     folder: The folder.
     abstract: The shapes of the params and batch_stats.
+    skeleton: The skeleton that the folder names.
 
   Returns:
     The params and batch_stats in float32, and the epoch that they are of.
 
   Raises:
-    UserError: The file is damaged, or of another model.
+    UserError: The file is damaged, or of another model or skeleton.
   """
   path = folder / FILE
   wanted: dict[str, Any] = traverse_util.flatten_dict(abstract, sep='/')
   try:
     arrays = read_arrays(path)
     epoch = int(arrays.pop('epoch'))
+    own = arrays.pop('skeleton', _fingerprint(skeleton))
     if arrays.keys() != wanted.keys():
       raise ValueError('the layers differ')
     if any(array.dtype.kind != 'f' for array in arrays.values()):
@@ -90,6 +101,11 @@ def read_weights(
     raise UserError(
       f'{path}: is damaged, or of another model ({error}); restore the file'
     ) from error
+  if not np.array_equal(own, _fingerprint(skeleton)):
+    raise UserError(
+      f'{folder / "skeleton.json"}: is not the skeleton that the weights were'
+      ' trained with; restore the file'
+    )
   for name, array in arrays.items():
     if array.shape != wanted[name].shape:
       raise UserError(

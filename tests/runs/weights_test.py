@@ -1,5 +1,6 @@
 """Weights as one file, and in the box."""
 
+import dataclasses
 import shutil
 
 import jax
@@ -12,6 +13,7 @@ from semgcn_jax import weights
 from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.models.build import count_parameters
 from semgcn_jax.runs.checkpoints import restore_network
+from semgcn_jax.skeleton import H36M, save_skeleton
 from semgcn_jax.training.loop import train_and_evaluate
 
 
@@ -66,6 +68,11 @@ def test_damaged_weights_are_refused(tmp_path):
     restore_network(folder)
   np.savez(path, **arrays | {name: np.array([{}], object)})
   with pytest.raises(UserError, match='weights.npz: '):
+    restore_network(folder)
+  path.write_bytes(content)
+  changed = dataclasses.replace(H36M, groups=())
+  save_skeleton(changed, folder / 'skeleton.json')
+  with pytest.raises(UserError, match='is not the skeleton that the weights'):
     restore_network(folder)
   with pytest.raises(SettingError, match='has one epoch alone'):
     restore_network('cmu', '3')
