@@ -112,8 +112,12 @@ def read_arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
       return arrays
 
 
-def _read_array(file: io.BytesIO) -> np.ndarray:
-  """Reads an npy whose header must tell the size that the data have."""
+def read_npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
+  """Reads the head of an npy, and returns the shape and type that it tells.
+
+  Raises:
+    ValueError: It is damaged, or of an unknown version.
+  """
   version = np.lib.format.read_magic(file)
   read_header = {
     (1, 0): np.lib.format.read_array_header_1_0,
@@ -122,6 +126,12 @@ def _read_array(file: io.BytesIO) -> np.ndarray:
   if version not in read_header:
     raise ValueError(f'npy version {version}')
   shape, _, dtype = read_header[version](file)
+  return shape, dtype
+
+
+def _read_array(file: io.BytesIO) -> np.ndarray:
+  """Reads an npy whose header must tell the size that the data have."""
+  shape, dtype = read_npy_header(file)
   if dtype.hasobject:
     raise ValueError('it holds objects, not numbers')
   if math.prod(shape) * dtype.itemsize != len(file.getbuffer()) - file.tell():

@@ -18,7 +18,12 @@ import numpy as np
 
 from semgcn_jax.config import DataConfig
 from semgcn_jax.errors import UserError
-from semgcn_jax.files import budget, open_plain, replacing
+from semgcn_jax.files import (
+  budget,
+  open_plain,
+  read_npy_header,
+  replacing,
+)
 from semgcn_jax.skeleton import Skeleton
 
 # {subject: {action: [T, J, 3]}}, and the same with a list of [T, J, 2], one for
@@ -221,14 +226,7 @@ def _read(path: pathlib.Path, key: str) -> Any:
 
 def _read_npy(file: Any) -> Any:
   """Reads the one object that an npy file holds as a pickle."""
-  version = np.lib.format.read_magic(file)
-  read_header = {
-    (1, 0): np.lib.format.read_array_header_1_0,
-    (2, 0): np.lib.format.read_array_header_2_0,
-  }
-  if version not in read_header:
-    raise ValueError(f'npy version {version}')
-  shape, _, dtype = read_header[version](file)
+  shape, dtype = read_npy_header(file)
   if not dtype.hasobject or shape != ():
     raise ValueError('not a pickled dict')
   start = file.tell()
