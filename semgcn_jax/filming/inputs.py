@@ -84,6 +84,20 @@ def derive_joints(points: Array, sources: Array) -> Array:
   return jnp.concatenate([xy, confidence[..., None]], axis=-1)
 
 
+def joints_of(keypoints: np.ndarray, joint_set: str) -> np.ndarray:
+  """Makes the 16 joints of the keypoints of a joint set; see `derive_joints`.
+
+  Args:
+    keypoints: Keypoints `[N, J, 3]`.
+    joint_set: The key of their set in `JOINT_SETS`.
+
+  Returns:
+    Keypoints `[N, 16, 3]`.
+  """
+  table = source_table([joint_set], point_names(joint_set))
+  return np.asarray(derive_joints(jnp.asarray(keypoints), jnp.asarray(table)))
+
+
 def filled(keypoints: Array) -> Array:
   """Puts joints that were not found where the others are, on average.
 

@@ -17,6 +17,7 @@ from semgcn_jax.errors import SettingError, UserError, listed
 from semgcn_jax.filming.inputs import (
   derive_joints,
   filled,
+  joints_of,
   make_inputs,
   mirror_inputs,
   point_names,
@@ -274,10 +275,7 @@ class Lifter:
       raise UserError(
         f'`pose`: has the shape {poses.shape}, not {(*given.leading, 16, 3)}'
       )
-    table = source_table([joints], point_names(joints))
-    seen = np.asarray(
-      derive_joints(jnp.asarray(given.keypoints), jnp.asarray(table))
-    )
+    seen = joints_of(given.keypoints, joints)
     places = place_poses(
       poses.reshape(-1, 16, 3), seen, given.focal, given.center
     )

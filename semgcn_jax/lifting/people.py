@@ -1,12 +1,9 @@
-"""Lifts whole clips of people, and writes what comes of it to a file."""
+"""Lifts whole clips of people."""
 
-import csv
 import dataclasses
-import io
 import json
 import pathlib
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -19,39 +16,56 @@ from semgcn_jax.data.detector_formats import (
   read_people,
 )
 from semgcn_jax.errors import SettingError, UserError, listed
-from semgcn_jax.files import is_of_macos, read_bytes, replacing
+from semgcn_jax.files import is_of_macos, read_bytes
+from semgcn_jax.filming.inputs import joints_of
 from semgcn_jax.joint_sets import JOINT_SETS
 from semgcn_jax.lifting.lifter import Lifter
 from semgcn_jax.lifting.placing import height_factors
+from semgcn_jax.lifting.pose_files import PersonPoses
 from semgcn_jax.lifting.smoothing import smooth
 from semgcn_jax.lifting.tracking import track
-from semgcn_jax.skeleton import H36M
-
-# The version of the written files; docs/lifting.md describes them.
-FORMAT, VERSION = 'semgcn_jax poses', 1
-ENDINGS = ('.json', '.npz', '.csv')
 
 
 @dataclasses.dataclass(frozen=True)
-class PersonPoses:
-  """A person's poses in a clip.
+class Clip:
+  """The keypoints of people in the frames of a clip.
 
   Attributes:
-    clip: The name of the clip.
-    person: The name of the person in it.
-    frames: The numbers of the frames, ascending, `[T]`.
-    poses: The poses, `[T, 16, 3]`, metres, the pelvis at the origin, camera
-      frame; NaN where fewer than four keypoints were found.
-    errors: The expected error of each joint, `[T, 16]`, metres.
+    name: The name of the clip.
+    source: The file that it is of, for messages.
+    frames: {number of a frame: its people}, in pixels.
     image_size: The width and height of the images, in pixels.
   """
 
-  clip: str
-  person: str
-  frames: np.ndarray
-  poses: np.ndarray
-  errors: np.ndarray
+  name: str
+  source: str
+  frames: Mapping[int, Sequence[Person]]
   image_size: tuple[int, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """Says how to lift a clip.
+
+  Attributes:
+    joint_set: The key of the joints in `JOINT_SETS`; '' lets their number tell.
+    min_confidence: See `Lifter.lift`, as for the next three.
+    focal_length: See there.
+    field_of_view: See there.
+    height: See there.
+    smooth: The method of `smooth`; see there, as for the next two.
+    fps: See there.
+    cutoff: See there.
+  """
+
+  joint_set: str = ''
+  min_confidence: float = 0.0
+  focal_length: float | None = None
+  field_of_view: float | None = None
+  height: float | None = None
+  smooth: str = 'none'
+  fps: float = 30.0
+  cutoff: float = 3.0
 
 
 def find_clips(path: pathlib.Path) -> dict[str, list[pathlib.Path]]:
@@ -115,39 +129,20 @@ def _are_frames(paths: Sequence[pathlib.Path]) -> bool:
   return False
 
 
-def lift_clip(
-  lifter: Lifter,
+def read_clip(
   name: str,
   paths: Sequence[pathlib.Path],
-  *,
-  joint_set: str = '',
   image_size: tuple[int, int] | None = None,
-  min_confidence: float = 0.0,
-  focal_length: float | None = None,
-  field_of_view: float | None = None,
-  height: float | None = None,
-  method: str = 'none',
-  fps: float = 30.0,
-  cutoff: float = 3.0,
-) -> list[PersonPoses]:
-  """Lifts everybody in a clip.
+) -> Clip:
+  """Reads the keypoints of a clip.
 
   Args:
-    lifter: The lifter.
     name: The name of the clip.
     paths: Its files, see `read_people`.
-    joint_set: The key of its joints in `JOINT_SETS`; '' lets their number tell.
     image_size: The width and height of the images; None asks the files.
-    min_confidence: See `Lifter.lift`, as for the next three.
-    focal_length: See there.
-    field_of_view: See there.
-    height: See there.
-    method: See `smooth`, as for the next two.
-    fps: See there.
-    cutoff: See there.
 
   Raises:
-    UserError: The files cannot be read, or do not tell what must be known.
+    UserError: The files cannot be read, or do not tell the size.
   """
   frames, told = read_people(paths)
   size = image_size or told
@@ -158,59 +153,93 @@ def lift_clip(
     )
   if paths[0].suffix.lower() != '.json':
     frames = _to_pixels(frames, size, paths[0])
-  people = [person for frame in frames.values() for person in frame]
-  counts = sorted({len(person.keypoints) for person in people})
-  if len(counts) > 1:
-    raise UserError(
-      f'{paths[0]}: people of {listed(map(str, counts))} joints; they must'
-      ' agree'
-    )
-  joints = joint_set or BY_COUNT.get(counts[0] if counts else 17, '')
-  if not joints:
-    raise UserError(
-      f'{paths[0]}: {counts[0]} joints a person; name their set by `joint_set`'
-      f' ({listed(JOINT_SETS)})'
-    )
+  return Clip(name, str(paths[0]), frames, size)
+
+
+def lift_clip(
+  lifter: Lifter, clip: Clip, options: Options
+) -> list[PersonPoses]:
+  """Lifts everybody in a clip.
+
+  Raises:
+    UserError: The keypoints cannot be lifted.
+    SettingError: An option is wrong.
+  """
+  everybody = [person for frame in clip.frames.values() for person in frame]
+  joints = _joint_set(clip.source, everybody, options.joint_set)
   most = JOINT_SETS[joints].num_joints
-  if counts and not fits(counts[0], joints):
-    raise UserError(
-      f'{paths[0]}: {counts[0]} joints a person, but `joint_set={joints}` has'
-      f' {most}'
-    )
+  lens = {
+    'focal_length': options.focal_length,
+    'field_of_view': options.field_of_view,
+  }
   found = []
-  for person in track(frames):
+  for person in track(clip.frames):
     keypoints = person.keypoints[:, :most].copy()
     keypoints[(keypoints[..., :2] == 0).all(axis=-1)] = 0
     # Some detectors are surer than sure; none counts in percent.
     if keypoints[..., 2].max() < 10:
       keypoints[..., 2] = np.minimum(keypoints[..., 2], 1)
+    given = keypoints, clip.image_size, joints
+    least = options.min_confidence
     try:
-      lifted = lifter.lift(
-        keypoints,
-        size,
-        joints,
-        min_confidence=min_confidence,
-        focal_length=focal_length,
-        field_of_view=field_of_view,
-      )
+      lifted = lifter.lift(*given, min_confidence=least, **lens)
     except UserError as error:
       if isinstance(error, SettingError):
         raise
-      raise UserError(f'{paths[0]}: {error}') from error
+      raise UserError(f'{clip.source}: {error}') from error
     factor = 1.0
-    if height is not None:
+    if options.height is not None:
       # A person does not grow from frame to frame.
-      factors = height_factors(lifted.poses, height)
+      factors = height_factors(lifted.poses, options.height)
       factor = np.nanmedian(factors) if lifted.num_missing < len(factors) else 1
-    poses = smooth(
-      lifted.poses * factor, person.frames, method, fps=fps, cutoff=cutoff
-    )
+    poses, places = lifted.poses * factor, None
+    if any(value is not None for value in lens.values()):
+      places = lifter.place(poses, *given, min_confidence=least, **lens)
+
+    def smoothed(positions, frames=person.frames):
+      return smooth(
+        positions,
+        frames,
+        options.smooth,
+        fps=options.fps,
+        cutoff=options.cutoff,
+      )
+
+    keypoints[keypoints[..., 2] < least] = 0
     found.append(
       PersonPoses(
-        name, person.name, person.frames, poses, lifted.errors * factor, size
+        clip=clip.name,
+        person=person.name,
+        frames=person.frames,
+        poses=smoothed(poses),
+        image_size=clip.image_size,
+        errors=lifted.errors * factor,
+        keypoints=joints_of(keypoints, joints),
+        places=None if places is None else smoothed(places[:, None])[:, 0],
       )
     )
   return found
+
+
+def _joint_set(source: str, people: Sequence[Person], joint_set: str) -> str:
+  """Finds the joint set of people; see `Options`."""
+  counts = sorted({len(person.keypoints) for person in people})
+  if len(counts) > 1:
+    raise UserError(
+      f'{source}: people of {listed(map(str, counts))} joints; they must agree'
+    )
+  joints = joint_set or BY_COUNT.get(counts[0] if counts else 17, '')
+  if not joints:
+    raise UserError(
+      f'{source}: {counts[0]} joints a person; name their set by `joint_set`'
+      f' ({listed(JOINT_SETS)})'
+    )
+  if counts and not fits(counts[0], joints):
+    raise UserError(
+      f'{source}: {counts[0]} joints a person, but `joint_set={joints}` has'
+      f' {JOINT_SETS[joints].num_joints}'
+    )
+  return joints
 
 
 def _to_pixels(
@@ -236,109 +265,3 @@ def _to_pixels(
     ]
     for number, frame in frames.items()
   }
-
-
-def write_poses(
-  people: Sequence[PersonPoses], path: pathlib.Path, details: dict[str, Any]
-) -> None:
-  """Writes poses as JSON, npz or CSV, by the ending of the path.
-
-  Args:
-    people: The poses.
-    path: The file.
-    details: What else to tell, such as the checkpoint.
-
-  Raises:
-    SettingError: The file cannot be written.
-  """
-  header = {
-    'format': FORMAT,
-    'version': VERSION,
-    'joints': list(H36M.joints),
-    'parents': list(H36M.parents),
-    'unit': 'metres',
-    'axes': 'x right, y down, z forward; the pelvis is the origin',
-    **details,
-  }
-  write = {'.json': _as_json, '.npz': _as_npz, '.csv': _as_csv}[path.suffix]
-  try:
-    with replacing(path) as temporary:
-      temporary.write_bytes(write(people, header))
-  except OSError as error:
-    raise SettingError(f'`output={path}`: {error.strerror}') from error
-
-
-def _as_json(people: Sequence[PersonPoses], header: dict[str, Any]) -> bytes:
-  """Makes JSON, in which null stands for what is not known."""
-
-  def numbers(array):
-    rounded = np.round(array.astype(float), 4)
-    if rounded.ndim > 1:
-      return [numbers(part) for part in rounded]
-    return [x if np.isfinite(x) else None for x in rounded.tolist()]
-
-  header['people'] = [
-    {
-      'clip': person.clip,
-      'person': person.person,
-      'image_size': list(person.image_size),
-      'frames': person.frames.tolist(),
-      'poses': numbers(person.poses),
-      'expected_error': numbers(person.errors),
-    }
-    for person in people
-  ]
-  return (json.dumps(header, allow_nan=False) + '\n').encode()
-
-
-def _as_npz(people: Sequence[PersonPoses], header: dict[str, Any]) -> bytes:
-  """Makes an npz with a row for each person and frame."""
-
-  def joined(arrays, empty):
-    arrays = list(arrays)
-    return np.concatenate(arrays) if arrays else empty
-
-  file = io.BytesIO()
-  np.savez_compressed(
-    file,
-    header=json.dumps(header),
-    clip=np.array([p.clip for p in people for _ in p.frames], str),
-    person=np.array([p.person for p in people for _ in p.frames], str),
-    frame=joined((p.frames for p in people), np.zeros(0, int)),
-    poses=joined((p.poses for p in people), np.zeros((0, 16, 3), np.float32)),
-    expected_error=joined(
-      (p.errors for p in people), np.zeros((0, 16), np.float32)
-    ),
-    image_size=joined(
-      (np.tile(p.image_size, (len(p.frames), 1)) for p in people),
-      np.zeros((0, 2), int),
-    ),
-  )
-  return file.getvalue()
-
-
-def _as_csv(people: Sequence[PersonPoses], header: dict[str, Any]) -> bytes:
-  """Makes CSV with a line for each joint; the first line is a comment."""
-  file = io.StringIO()
-  file.write('# ' + json.dumps(header) + '\n')
-  writer = csv.writer(file, lineterminator='\n')
-  writer.writerow(
-    ('clip', 'person', 'frame', 'joint', 'x', 'y', 'z', 'expected_error')
-  )
-
-  def text(x):
-    return f'{x:.4f}' if np.isfinite(x) else ''
-
-  for person in people:
-    for frame, pose, errors in zip(
-      person.frames, person.poses, person.errors, strict=True
-    ):
-      for joint, place, error in zip(H36M.joints, pose, errors, strict=True):
-        writer.writerow(
-          (
-            *(person.clip, person.person, frame, joint),
-            *map(text, place),
-            text(error),
-          )
-        )
-  return file.getvalue().encode()

@@ -1,0 +1,170 @@
+"""Makes a page of HTML that shows people in 2D and 3D, and needs no network.
+
+Its parts lie in `page_parts`; the page's scripts decode what `_Packer` packs.
+"""
+
+import base64
+import gzip
+import html
+import json
+import pathlib
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from semgcn_jax.lifting.upright import Scene
+from semgcn_jax.skeleton import H36M, Skeleton
+
+_PARTS = pathlib.Path(__file__).parent / 'page_parts'
+_SCRIPTS = ('clips.js', 'picture.js', 'room.js', 'page.js')
+_NOT_KNOWN = -32768  # Stands for NaN.
+# The steps that numbers are rounded to.
+_MILLIMETRE, _PIXEL, _SHARE = 0.001, 0.25, 0.01
+
+
+def page_html(
+  scenes: Sequence[Scene],
+  *,
+  title: str,
+  skeleton: Skeleton = H36M,
+  pictures: Mapping[str, Sequence[bytes]] | None = None,
+) -> str:
+  """Makes the page of some scenes.
+
+  Args:
+    scenes: The scenes, of which the reader of the page chooses one.
+    title: The title of the page.
+    skeleton: The skeleton of the people.
+    pictures: {name of a scene: JPEG files of its frames; or one for all}.
+  """
+  packer = _Packer()
+  clips = [
+    _clip(scene, (pictures or {}).get(scene.name, ()), packer)
+    for scene in scenes
+  ]
+  content = {
+    'title': title,
+    'joints': skeleton.joints,
+    'parents': skeleton.parents,
+    'left': skeleton.left,
+    'right': skeleton.right,
+    'clips': clips,
+  }
+  return _fill(
+    _read('page.html'),
+    {
+      'title': html.escape(title),
+      'style': _read('page.css'),
+      'three': _read('three.LICENSE', comment=True) + _read('three.min.js'),
+      'data': packer.base64(),
+      # No name can end the script that it stands in.
+      'content': json.dumps(content).replace('<', '\\u003c'),
+      'script': '\n'.join(_read(name) for name in _SCRIPTS),
+    },
+  )
+
+
+def _read(name: str, *, comment: bool = False) -> str:
+  """Reads a part of the page."""
+  text = (_PARTS / name).read_text(encoding='utf-8')
+  return f'/*\n{text}*/\n' if comment else text
+
+
+def _fill(template: str, parts: Mapping[str, str]) -> str:
+  """Puts the parts where the template names them, as {{name}}."""
+  pieces = re.split(r'\{\{(\w+)\}\}', template)
+  pieces[1::2] = [parts[name] for name in pieces[1::2]]
+  return ''.join(pieces)
+
+
+def _clip(
+  scene: Scene, pictures: Sequence[bytes], packer: '_Packer'
+) -> dict[str, Any]:
+  """Describes a scene to the page's scripts."""
+  people = []
+  for person, upright in zip(scene.people, scene.upright, strict=True):
+    people.append(
+      {
+        'name': person.person,
+        'runs': _runs(person.frames - scene.frames.start),
+        'positions': packer.add(upright.positions, _MILLIMETRE),
+        'truth': packer.add(upright.truth, _MILLIMETRE),
+        'keypoints': packer.add(_found(person.keypoints), _PIXEL),
+        'confidence': packer.add(_confidence(person.keypoints), _SHARE),
+        'expected': packer.add(person.errors, _MILLIMETRE),
+      }
+    )
+  return {
+    'name': scene.name,
+    'fps': scene.fps,
+    'first': scene.frames.start,
+    'count': len(scene.frames),
+    'size': scene.people[0].image_size,
+    'note': scene.note,
+    'people': people,
+    'pictures': [
+      f'data:image/jpeg;base64,{base64.b64encode(picture).decode()}'
+      for picture in pictures
+    ],
+  }
+
+
+def _runs(frames: np.ndarray) -> list[tuple[int, int]]:
+  """Lists the runs of successive frames: the first of each, and its length."""
+  starts = np.flatnonzero(np.diff(frames, prepend=-2) != 1)
+  lengths = np.diff(np.append(starts, len(frames)))
+  return list(zip(frames[starts].tolist(), lengths.tolist(), strict=True))
+
+
+def _found(keypoints: np.ndarray | None) -> np.ndarray | None:
+  """Takes x and y of keypoints, NaN where they were not found."""
+  if keypoints is None:
+    return None
+  return np.where(keypoints[..., 2:] > 0, keypoints[..., :2], np.nan)
+
+
+def _confidence(keypoints: np.ndarray | None) -> np.ndarray | None:
+  """Takes the confidence of keypoints."""
+  return None if keypoints is None else np.minimum(keypoints[..., 2], 1)
+
+
+class _Packer:
+  """Packs arrays into one text.
+
+  Numbers are rounded to 16 bits, and all but those of the first frame are the
+  difference to the frame before, which compresses well.
+  """
+
+  def __init__(self) -> None:
+    self._parts: list[bytes] = []
+    self._size = 0
+
+  def add(self, array: np.ndarray | None, step: float) -> dict[str, Any] | None:
+    """Adds an array `[T, ...]`, and returns what the scripts must know of it.
+
+    Args:
+      array: The array; None, or one that is NaN everywhere, is left out.
+      step: What to round to, unless the numbers are too large for that.
+    """
+    if array is None or not np.isfinite(array).any():
+      return None
+    step = max(step, float(np.nanmax(np.abs(array))) / 32767)
+    scaled = np.nan_to_num(np.round(array / step), nan=_NOT_KNOWN)
+    rows = scaled.astype(np.int16).reshape(len(array), -1)
+    differences = np.diff(rows, axis=0, prepend=np.zeros_like(rows[:1]))
+    entry = {
+      'offset': self._size,
+      'length': differences.size,
+      'frames': len(array),
+      'step': step,
+    }
+    self._parts.append(differences.astype('<i2').tobytes())
+    self._size += len(self._parts[-1])
+    return entry
+
+  def base64(self) -> str:
+    """Makes the text of all arrays."""
+    packed = gzip.compress(b''.join(self._parts), 9, mtime=0)
+    return base64.b64encode(packed).decode()

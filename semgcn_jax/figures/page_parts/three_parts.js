@@ -1,0 +1,9 @@
+// What the page takes of three.js; make_three.sh bundles it.
+export {
+  CanvasTexture, CircleGeometry, Color, CylinderGeometry, DirectionalLight, Fog,
+  HemisphereLight, InstancedMesh, Matrix4, Mesh, MeshBasicMaterial,
+  MeshStandardMaterial, PCFShadowMap, PerspectiveCamera, PlaneGeometry,
+  Quaternion, RepeatWrapping, SRGBColorSpace, Scene, ShadowMaterial,
+  SphereGeometry, Vector3, WebGLRenderer,
+} from 'three';
+export {OrbitControls} from 'three/examples/jsm/controls/OrbitControls.js';

@@ -1,0 +1,250 @@
+"""Stands people upright on the ground, for all that shows them in a room.
+
+The frame of the room is in metres: x to the right as the camera sees it, y up,
+and z towards the camera.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.ndimage import percentile_filter
+
+from semgcn_jax.errors import SettingError
+from semgcn_jax.lifting.pose_files import PersonPoses
+from semgcn_jax.skeleton import H36M
+
+MAX_PITCH = 89.0
+# How high the ankle is above the ground, in metres.
+_SOLE = 0.08
+# A pose whose feet are so far from its thorax, over the length of the bones
+# between, stands, and tells where up is.
+_STRETCHED = 0.9
+_MAX_ESTIMATE = 60.0  # A steeper camera is not believed, degrees.
+# People whose places are not known stand as a lens of this focal length, over
+# the longer side of the image, would see them.
+_FOCAL = 1.2
+# What the ground is, of the lowest joints of two seconds.
+_GROUND_PERCENTILE = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Upright:
+  """A person in the room.
+
+  Attributes:
+    positions: The joints, `[T, J, 3]`, metres; NaN where the pose is.
+    truth: The true joints, `[T, J, 3]`, with the same root; None if not known.
+  """
+
+  positions: np.ndarray
+  truth: np.ndarray | None
+
+
+def estimate_pitch(people: Sequence[PersonPoses]) -> float | None:
+  """Estimates by how much a camera looks down, from people who stand in it.
+
+  It is the median direction from the feet to the middle of the spine, of the
+  poses that are stretched. The camera is taken not to roll. True poses of the
+  CMU database give it within 2 degrees for half of the clips, within 5 for 90%.
+
+  Args:
+    people: The people of a clip, of Human3.6M's 16 joints.
+
+  Returns:
+    The pitch in degrees, above 0 for a camera that looks down; None if nobody
+    stands.
+  """
+  if not people:
+    return None
+  poses = np.concatenate([person.poses for person in people])
+  poses = poses[np.isfinite(poses).all(axis=(1, 2))]
+  joint = H36M.joints.index
+  thorax = poses[:, joint('Thorax')]
+  spine = poses[:, joint('Spine')]
+  feet = poses[:, [joint('RAnkle'), joint('LAnkle')]].mean(axis=1)
+  length = np.linalg.norm(thorax - spine, axis=-1)
+  length += np.linalg.norm(spine, axis=-1)
+  for side in 'RL':
+    leg = poses[:, [joint(f'{side}{n}') for n in ('Hip', 'Knee', 'Ankle')]]
+    bones = np.linalg.norm(np.diff(leg, axis=1), axis=-1)
+    length += bones.sum(axis=-1) / 2
+  stands = np.linalg.norm(thorax - feet, axis=-1) > _STRETCHED * length
+  if not stands.any():
+    return None
+  _, y, z = (spine - feet)[stands].T
+  pitch = float(np.median(np.rad2deg(np.arctan2(-z, -y))))
+  return pitch if abs(pitch) <= _MAX_ESTIMATE else None
+
+
+def stand_up(
+  people: Sequence[PersonPoses], pitch: float, fps: float
+) -> list[Upright]:
+  """Puts the people of a clip into the room.
+
+  Where its places are known, a person moves along them, over a ground that is
+  where its feet mostly are within two seconds: places are uncertain, above all
+  in depth, and would let it sink or fly. Otherwise its lowest joint is always
+  on the ground; a single person stays in the middle, several stand beside each
+  other as a usual lens would see them.
+
+  Args:
+    people: The people of a clip.
+    pitch: By how many degrees the camera looks down.
+    fps: The frames a second.
+
+  Returns:
+    The people in the same order.
+  """
+  angle = np.deg2rad(pitch)
+  # The columns are the camera's axes in the room.
+  turn = np.array(
+    [
+      [1, 0, 0],
+      [0, -np.cos(angle), -np.sin(angle)],
+      [0, np.sin(angle), -np.cos(angle)],
+    ]
+  )
+  poses = [person.poses @ turn.T for person in people]
+  roots = [_roots(p, turn, alone=len(people) == 1) for p in people]
+  known = [r for p, r in zip(people, roots, strict=True) if _moves(p)]
+  middle = np.median(np.concatenate(known), axis=0) if known else np.zeros(3)
+  result = []
+  for person, pose, root in zip(people, poses, roots, strict=True):
+    lowest = (pose + root[:, None])[..., 1].min(axis=-1)
+    ground = lowest
+    if _moves(person):
+      seen = np.isfinite(lowest)
+      root = root - middle * (1, 0, 1)
+      ground = np.interp(
+        person.frames,
+        person.frames[seen],
+        percentile_filter(
+          lowest[seen], _GROUND_PERCENTILE, max(1, round(2 * fps))
+        ),
+      )
+    root[:, 1] += _SOLE - ground
+    truth = None if person.truth is None else person.truth @ turn.T
+    result.append(
+      Upright(
+        pose + root[:, None], None if truth is None else truth + root[:, None]
+      )
+    )
+  return result
+
+
+def _moves(person: PersonPoses) -> bool:
+  """Tells whether it is known where a person is."""
+  if person.places is None:
+    return False
+  poses = np.isfinite(person.poses).all(axis=(1, 2))
+  return bool(poses.any() and np.isfinite(person.places[poses]).all(-1).any())
+
+
+def _roots(person: PersonPoses, turn: np.ndarray, *, alone: bool) -> np.ndarray:
+  """Finds where a person's root is, `[T, 3]`; not yet how high."""
+  pose = person.poses
+  if person.places is not None and _moves(person):
+    places = person.places.copy()
+    known = np.isfinite(places).all(axis=-1)
+    for axis in range(3):  # A place in between is on the way.
+      places[:, axis] = np.interp(
+        person.frames, person.frames[known], places[known, axis]
+      )
+    return places @ turn.T
+  roots = np.zeros((len(pose), 3))
+  if alone or person.keypoints is None:
+    return roots
+  # Pixels per metre: the size of the keypoints over that of the pose.
+  seen = np.where(
+    person.keypoints[..., 2:] > 0, person.keypoints[..., :2], np.nan
+  )
+  finite = np.isfinite(seen).all(axis=(1, 2)) & np.isfinite(pose).all(
+    axis=(1, 2)
+  )
+  if not finite.any():
+    return roots
+  seen, shape = seen[finite], person.poses[finite][..., :2]
+  spread = [
+    np.sqrt(((a - a.mean(axis=1, keepdims=True)) ** 2).sum(axis=(1, 2)))
+    for a in (seen, shape)
+  ]
+  scale = spread[0] / np.maximum(spread[1], 0.1)
+  focal = _FOCAL * max(person.image_size)
+  places = np.stack(
+    [
+      (seen[:, 0, 0] - person.image_size[0] / 2) / scale,
+      (seen[:, 0, 1] - person.image_size[1] / 2) / scale,
+      focal / scale,
+    ],
+    axis=-1,
+  )
+  return roots + np.median(places, axis=0) @ turn.T
+
+
+@dataclasses.dataclass(frozen=True)
+class Scene:
+  """A clip of people as it is shown: in the camera's image and in the room.
+
+  Attributes:
+    name: The name of the clip.
+    people: Its people, in the camera frame.
+    upright: The same people in the room.
+    fps: The frames a second.
+    pitch: By how many degrees the camera looks down.
+    note: A sentence on how the pitch is known.
+  """
+
+  name: str
+  people: tuple[PersonPoses, ...]
+  upright: tuple[Upright, ...]
+  fps: float
+  pitch: float
+  note: str
+
+  @property
+  def frames(self) -> range:
+    """The numbers of its frames, from the first to the last with a person."""
+    numbers = [person.frames for person in self.people if len(person.frames)]
+    if not numbers:
+      return range(0)
+    return range(min(n[0] for n in numbers), max(n[-1] for n in numbers) + 1)
+
+
+def make_scenes(
+  people: Sequence[PersonPoses], *, fps: float, pitch: float | None = None
+) -> list[Scene]:
+  """Makes a scene of every clip.
+
+  Args:
+    people: The people of all clips.
+    fps: The frames a second.
+    pitch: By how many degrees the camera looks down; None estimates it for each
+      clip.
+
+  Raises:
+    SettingError: The pitch is not from -89 to 89 degrees.
+  """
+  if pitch is not None and not -MAX_PITCH <= pitch <= MAX_PITCH:
+    raise SettingError(
+      f'`pitch={pitch}`: must be from {-MAX_PITCH:g} to {MAX_PITCH:g} degrees'
+    )
+  scenes = []
+  for name in dict.fromkeys(person.clip for person in people):
+    own = [person for person in people if person.clip == name]
+    degrees, how = pitch, 'as given'
+    if degrees is None:
+      degrees, how = estimate_pitch(own), 'as estimated from the people'
+    if degrees is None:
+      degrees, how = 0.0, 'as assumed, since nobody stands upright'
+    note = f'The camera looks {_direction(degrees)}, {how}.'
+    upright = tuple(stand_up(own, degrees, fps))
+    scenes.append(Scene(name, tuple(own), upright, fps, degrees, note))
+  return scenes
+
+
+def _direction(pitch: float) -> str:
+  """Says where a camera looks, such as 'down by 6°'."""
+  if round(pitch) == 0:
+    return 'straight ahead'
+  return f'{"down" if pitch > 0 else "up"} by {abs(pitch):.0f}°'
