@@ -19,10 +19,13 @@ from semgcn_jax.commands.parsing import (
 from semgcn_jax.commands.running import run, use_compilation_cache
 from semgcn_jax.errors import SettingError
 from semgcn_jax.evaluation.evaluate import evaluate_run
+from semgcn_jax.evaluation.test_clips import predict_clips
 from semgcn_jax.evaluation.wild import format_wild, read_wild, score_wild
-from semgcn_jax.figures.poses import draw_run
+from semgcn_jax.figures.poses import draw_grid
+from semgcn_jax.figures.style import save
 from semgcn_jax.files import check_output, write_json
 from semgcn_jax.lifting.lifter import Lifter
+from semgcn_jax.lifting.upright import make_scenes
 from semgcn_jax.runs.checkpoints import restore_network
 
 
@@ -82,14 +85,20 @@ def evaluate(values: flags.FlagValues) -> None:
       write_json(result, pathlib.Path(values.output))
     return
   if values.figure:
-    draw_run(
+    clips = predict_clips(
       values.checkpoint,
       values.which,
-      pathlib.Path(values.figure),
       config_flags(values),
       averaged=averaged,
       seed=values.only_seed,
     )
+    scenes = make_scenes(clips.people, fps=1.0, known=clips.pitch)
+    try:
+      save(draw_grid(scenes, clips.skeleton), pathlib.Path(values.figure))
+    except OSError as error:
+      raise SettingError(
+        f'`figure={values.figure}`: {error.strerror}'
+      ) from error
   result = evaluate_run(
     values.checkpoint,
     values.which,

@@ -1,7 +1,8 @@
-"""Lifts the keypoints of a detector to poses in 3D, and writes them to a file.
+"""Lifts people to poses in 3D, and writes them to a file.
 
-Every format that prepare_data.py reads is known, and arrays (npy, npz) as users
-of MediaPipe and YOLO save them.
+They come from the keypoints of any detector, in every format that
+prepare_data.py reads and as arrays (npy, npz), or from pictures, videos and
+cameras, in which MediaPipe then finds them.
 """
 
 import pathlib
@@ -13,18 +14,28 @@ import numpy as np
 import rich.progress
 from absl import flags
 
+from semgcn_jax.commands.outputs import (
+  DATA,
+  MOTION,
+  SHOWN,
+  check_output_flags,
+  define_output_flags,
+  write_people,
+)
 from semgcn_jax.commands.parsing import (
   define_cache_flag,
   define_checkpoint_flag,
   define_which_flags,
 )
 from semgcn_jax.commands.running import run, use_compilation_cache
-from semgcn_jax.errors import SettingError, UserError, choose, listed
-from semgcn_jax.files import check_output
+from semgcn_jax.data.pictures import Album, Video, read_album
+from semgcn_jax.errors import SettingError, UserError, choose
 from semgcn_jax.joint_sets import JOINT_SETS
-from semgcn_jax.lifting import people
+from semgcn_jax.lifting import detection, people
 from semgcn_jax.lifting.lifter import Lifter
 from semgcn_jax.lifting.smoothing import METHODS
+
+ENDINGS = (*DATA, *SHOWN, *MOTION)
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -32,12 +43,25 @@ def define_flags(values: flags.FlagValues) -> None:
   define_cache_flag(values)
   define_checkpoint_flag(values, 'Lift by', default='cmu')
   define_which_flags(values)
+  define_output_flags(values, ENDINGS)
   for name, default, text in (
     (
       'keypoints',
       None,
       "Lift the keypoints in this file, in a clip's folder of a file for each"
       ' frame, or in a folder of clips.',
+    ),
+    (
+      'image',
+      None,
+      'Find and lift the people in this picture; with --keypoints it is their'
+      ' picture.',
+    ),
+    (
+      'video',
+      None,
+      'Find and lift one person in this video; with --keypoints it is their'
+      ' video.',
     ),
     (
       'image_size',
@@ -52,18 +76,27 @@ def define_flags(values: flags.FlagValues) -> None:
       f' of {", ".join(JOINT_SETS)}.',
     ),
     (
-      'output',
-      None,
-      'Write the poses to this file, which ends with .json, .npz or .csv.',
-    ),
-    (
       'smooth',
       'none',
       f'Smooth the poses over time. One of {", ".join(METHODS)}.',
     ),
   ):
     flags.DEFINE_string(name, default, text, flag_values=values)
+  flags.DEFINE_list(
+    'box',
+    None,
+    'Find the person in this box alone: left, top, width, height in pixels.',
+    flag_values=values,
+  )
+  flags.DEFINE_integer(
+    'camera',
+    None,
+    'Film with the camera of this number, and find and lift one person.',
+    0,
+    flag_values=values,
+  )
   for name, default, text in (
+    ('seconds', 10.0, 'Film with --camera for so many seconds.'),
     ('min_confidence', 0.0, 'Take keypoints of less confidence as not found.'),
     ('focal_length', None, 'Say what the focal length is in pixels, if known.'),
     (
@@ -73,14 +106,15 @@ def define_flags(values: flags.FlagValues) -> None:
       ' known.',
     ),
     ('height', None, 'Say how tall the person is in metres, if known.'),
-    ('fps', 30.0, 'Say how many frames a second has, for --smooth.'),
+    (
+      'fps',
+      None,
+      'Say how many frames a second has; if not given, the video tells it, and'
+      ' otherwise it is 30.',
+    ),
     ('cutoff', 3.0, 'Let --smooth keep motion of up to this frequency in Hz.'),
   ):
     flags.DEFINE_float(name, default, text, flag_values=values)
-  flags.DEFINE_bool(
-    'overwrite', False, 'Replace the output if it exists.', flag_values=values
-  )
-  flags.mark_flags_as_required(['keypoints', 'output'], flag_values=values)
 
 
 def lift(values: flags.FlagValues) -> None:
@@ -91,60 +125,146 @@ def lift(values: flags.FlagValues) -> None:
     UserError: A file is damaged or not usable.
   """
   began = time.monotonic()
-  output = pathlib.Path(values.output)
-  check_output(output)
-  if output.suffix not in people.ENDINGS:
-    raise SettingError(
-      f'`output={output}`: must end with {listed(people.ENDINGS)}'
-    )
-  if output.exists() and not values.overwrite:
-    raise SettingError(f'`output={output}`: exists; give `overwrite`')
+  check_output_flags(values, ENDINGS)
   choose('smooth', values.smooth, dict.fromkeys(METHODS))
   if values.joint_set:
     choose('joint_set', values.joint_set, JOINT_SETS)
-  if not 0 < values.fps < 1e6:
-    raise SettingError(f'`fps={values.fps}`: must be above 0, below 1e6')
-  if not 0 < values.cutoff < values.fps / 2:
+  _check_sources(values)
+  use_compilation_cache(values)
+  clips, albums, rate = _read_clips(values)
+  fps = values.fps if values.fps is not None else rate or 30.0
+  if not 0 < fps < 1e6:
+    raise SettingError(f'`fps={fps}`: must be above 0, below 1e6')
+  if not 0 < values.cutoff < fps / 2:
     raise SettingError(
       f'`cutoff={values.cutoff}`: must be above 0 and below half of `fps`'
     )
-  image_size = _read_size(values.image_size)
-  if not values.keypoints:
-    raise SettingError('`keypoints`: is empty; name a file or a folder')
-  clips = people.find_clips(pathlib.Path(values.keypoints))
-  use_compilation_cache(values)
   lifter = Lifter.load(values.checkpoint, values.which, seed=values.only_seed)
+  options = people.Options(
+    joint_set=values.joint_set if values.keypoints else 'mediapipe',
+    min_confidence=values.min_confidence,
+    focal_length=values.focal_length,
+    field_of_view=values.field_of_view,
+    height=values.height,
+    smooth=values.smooth,
+    fps=fps,
+    cutoff=values.cutoff,
+  )
   found = []
-  for name, paths in rich.progress.track(
-    clips.items(), 'lifting', transient=True, disable=len(clips) == 1
+  for clip in rich.progress.track(
+    clips, 'lifting', transient=True, disable=len(clips) == 1
   ):
-    found += people.lift_clip(
-      lifter,
-      name,
-      paths,
-      joint_set=values.joint_set,
-      image_size=image_size,
-      min_confidence=values.min_confidence,
-      focal_length=values.focal_length,
-      field_of_view=values.field_of_view,
-      height=values.height,
-      method=values.smooth,
-      fps=values.fps,
-      cutoff=values.cutoff,
-    )
+    found += people.lift_clip(lifter, clip, options)
   if not found:
     raise UserError(f'{values.keypoints}: no person in any frame')
-  told = ('checkpoint', 'fps', 'smooth', 'cutoff', 'joint_set', 'height')
+  told = ('checkpoint', 'smooth', 'cutoff', 'joint_set', 'height')
   told += ('min_confidence', 'focal_length', 'field_of_view')
-  details = {name: values[name].value for name in told}
-  people.write_poses(found, output, details)
+  details = {name: values[name].value for name in told} | {'fps': fps}
+  title = pathlib.PurePath(clips[0].source).name
+  title += f' and {len(clips) - 1} more' if len(clips) > 1 else ''
+  write_people(
+    values, found, fps=fps, details=details, title=title, albums=albums
+  )
   poses = sum(len(person.frames) for person in found)
   missing = sum(int(np.isnan(p.poses[:, 0, 0]).sum()) for p in found)
   few = f', of which {missing} have too few keypoints' if missing else ''
   print(
-    f'{output}: {poses:,} poses{few}, of {len(found)} people in {len(clips)}'
-    f' clips, in {time.monotonic() - began:.1f} s'
+    f'{values.output}: {poses:,} poses{few}, of {len(found)} people in'
+    f' {len(clips)} clips, in {time.monotonic() - began:.1f} s'
   )
+
+
+def _check_sources(values: flags.FlagValues) -> None:
+  """Checks that the flags name one source of people, and nothing in vain."""
+  if values.keypoints == '':
+    raise SettingError('`keypoints`: is empty; name a file or a folder')
+  names = ('keypoints', 'image', 'video', 'camera')
+  given = [name for name in names if values[name].value is not None]
+  if not given:
+    raise SettingError('give `keypoints`, `image`, `video` or `camera`')
+  if len(given) > 1 and given not in (
+    ['keypoints', 'image'],
+    ['keypoints', 'video'],
+  ):
+    raise SettingError(f'{" and ".join(f"`{n}`" for n in given)}: give one')
+  if given[0] == 'keypoints' and values.box:
+    raise SettingError('`box`: has no meaning with `keypoints`')
+  if given[0] != 'keypoints':
+    for name in ('joint_set', 'image_size'):
+      if values[name].value:
+        raise SettingError(f'`{name}`: has a meaning with `keypoints` alone')
+  if not 0 < values.seconds <= 600:
+    raise SettingError(
+      f'`seconds={values.seconds}`: must be above 0, up to 600'
+    )
+
+
+def _read_clips(
+  values: flags.FlagValues,
+) -> tuple[list[people.Clip], dict[str, Album], float | None]:
+  """Reads the clips that the flags name.
+
+  Returns:
+    The clips, their pictures by their names, and the frames a second, if known.
+  """
+  box = _read_box(values.box)
+  if values.keypoints is None and values.image is not None:
+    clip, album = detection.detect_image(pathlib.Path(values.image), box)
+    everybody = list(clip.frames[0])
+    if box is None and len(everybody) > 1:
+      print(_told(values.image, everybody))
+    return [clip], {clip.name: album}, None
+  if values.keypoints is None:
+    if values.camera is not None:
+      name = f'camera {values.camera}'
+      video = Video(values.camera, values.seconds)
+    else:
+      path = pathlib.Path(values.video)
+      name, video = path.stem, Video(path)
+    clip, album, everybody = detection.detect_video(video, name, box)
+    if len(everybody) > 1:
+      print(_told(video.name, everybody) + '; the first is followed')
+    return [clip], {clip.name: album}, video.fps
+  size, album, rate = _read_size(values.image_size), None, None
+  found = people.find_clips(pathlib.Path(values.keypoints))
+  if values.image or values.video:
+    if len(found) > 1:
+      raise SettingError(
+        '`image`, `video`: are of one clip, but `keypoints` names'
+        f' {len(found)}; name one of them'
+      )
+    path = pathlib.Path(values.image or values.video)
+    album, picture_size, rate = read_album(path)
+    size = size or picture_size
+  clips = [people.read_clip(name, paths, size) for name, paths in found.items()]
+  return clips, {clip.name: album for clip in clips if album}, rate
+
+
+def _told(source: str, everybody: Sequence[detection.Person]) -> str:
+  """Says whom a picture shows, and where."""
+  boxes = []
+  for person in everybody:
+    left, top, right, bottom = detection.box_of(person)
+    boxes.append(f'--box={left},{top},{right - left},{bottom - top}')
+  return (
+    f'{source}: {len(everybody)} people; choose one by {" or ".join(boxes)}'
+  )
+
+
+def _read_box(numbers: Sequence[str] | None) -> detection.Box | None:
+  """Reads a box such as 10,20,100,300."""
+  if numbers is None:
+    return None
+  try:
+    x, y, width, height = (float(number) for number in numbers)
+    if not (abs(x) + abs(y) < 1e6 and 0 < width < 1e6 and 0 < height < 1e6):
+      raise ValueError
+  except ValueError as error:
+    raise SettingError(
+      f'`box={",".join(numbers)}`: give left, top, width and height in pixels,'
+      ' such as 10,20,100,300'
+    ) from error
+  return x, y, width, height
 
 
 def _read_size(text: str) -> tuple[int, int] | None:

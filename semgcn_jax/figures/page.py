@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from semgcn_jax.data.pictures import Album
 from semgcn_jax.lifting.upright import Scene
 from semgcn_jax.skeleton import H36M, Skeleton
 
@@ -29,7 +30,7 @@ def page_html(
   *,
   title: str,
   skeleton: Skeleton = H36M,
-  pictures: Mapping[str, Sequence[bytes]] | None = None,
+  albums: Mapping[str, Album] | None = None,
 ) -> str:
   """Makes the page of some scenes.
 
@@ -37,12 +38,11 @@ def page_html(
     scenes: The scenes, of which the reader of the page chooses one.
     title: The title of the page.
     skeleton: The skeleton of the people.
-    pictures: {name of a scene: JPEG files of its frames; or one for all}.
+    albums: {name of a scene: its pictures}.
   """
   packer = _Packer()
   clips = [
-    _clip(scene, (pictures or {}).get(scene.name, ()), packer)
-    for scene in scenes
+    _clip(scene, (albums or {}).get(scene.name), packer) for scene in scenes
   ]
   content = {
     'title': title,
@@ -80,7 +80,7 @@ def _fill(template: str, parts: Mapping[str, str]) -> str:
 
 
 def _clip(
-  scene: Scene, pictures: Sequence[bytes], packer: '_Packer'
+  scene: Scene, album: Album | None, packer: '_Packer'
 ) -> dict[str, Any]:
   """Describes a scene to the page's scripts."""
   people = []
@@ -104,11 +104,22 @@ def _clip(
     'size': scene.people[0].image_size,
     'note': scene.note,
     'people': people,
-    'pictures': [
-      f'data:image/jpeg;base64,{base64.b64encode(picture).decode()}'
-      for picture in pictures
-    ],
+    'pictures': _pictures(scene, album),
+    'step': album.step if album else 1,
   }
+
+
+def _pictures(scene: Scene, album: Album | None) -> list[str]:
+  """Lists the pictures of a scene as addresses of their own content."""
+  frames = scene.frames
+  found = [album.at(n) for n in frames[:: album.step]] if album else []
+  if len(set(found)) == 1:
+    found = found[:1]  # A single picture serves all frames.
+  return [
+    f'data:image/jpeg;base64,{base64.b64encode(picture).decode()}'
+    for picture in found
+    if picture
+  ]
 
 
 def _runs(frames: np.ndarray) -> list[tuple[int, int]]:

@@ -1,151 +1,239 @@
-"""Drawings of poses: the 2D input beside the predicted and the true 3D."""
+"""Drawings of poses: 2D, prediction and truth, as the paper's Fig. 5."""
 
-import pathlib
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from semgcn_jax.data.datasets import load
-from semgcn_jax.errors import SettingError
-from semgcn_jax.figures.style import new_figure, save
-from semgcn_jax.filming.film import film_pairs
-from semgcn_jax.lifting.predictor import make_predictor
-from semgcn_jax.runs.checkpoints import restore_network
+from semgcn_jax.data.pictures import Album
+from semgcn_jax.figures.style import new_figure
+from semgcn_jax.lifting.upright import Scene
 from semgcn_jax.skeleton import Skeleton
 
-MOST_POSES = 5  # How many poses a figure of a run shows.
 # Colours that colour-blind people tell apart.
-_LEFT, _RIGHT, _MIDDLE, _TRUTH = '#0072b2', '#d55e00', '#333333', '#bbbbbb'
-# The pose is also shown from here: degrees about the vertical.
-_TURN = 60
+LEFT, RIGHT, MIDDLE, TRUTH = '#0072b2', '#d55e00', '#333333', '#9a9a9a'
+_FLOOR = '#d8d8d8'
+# Where the room is seen from: azimuth and elevation, degrees.
+FRONT, SIDE = (25.0, 12.0), (115.0, 12.0)
+_ROWS, _COLUMNS = 3, 3  # Of samples, in a grid.
 
 
-def draw_run(
-  checkpoint: str | pathlib.Path,
-  which: str,
-  path: pathlib.Path,
-  overrides: dict[str, Any],
-  *,
-  averaged: bool = True,
-  seed: int | None = None,
-) -> None:
-  """Draws the test pose of median error of a few actions.
+@dataclasses.dataclass(frozen=True)
+class _Sample:
+  """A pose to draw: a row of a person of a scene."""
 
-  Args:
-    checkpoint: The folder of the run, or the name of weights in the box.
-    which: 'best', 'last' or the number of an epoch.
-    path: The PNG `figure` to write.
-    overrides: Settings that replace those of the run's config.
-    averaged: Whether to take the averaged weights, if the run has some.
-    seed: The seed to take, of a run with several; None takes the first.
+  scene: Scene
+  person: int
+  row: int
+  error: float
 
-  Raises:
-    UserError: There is no run, no checkpoint, or no data; or predictions of the
-      run have no scale of their own.
-    SettingError: There is no such seed, or the file cannot be written.
-  """
-  network = restore_network(checkpoint, which, averaged=averaged)
-  config, skeleton = network.config.replace(**overrides), network.skeleton
-  test = load(config.data, skeleton, train=False).test
-  if config.model.input_joints:
-    test = film_pairs(test, skeleton, config.model, config.filming)
-  variables = network.of_seed(seed)
-  predictor = make_predictor(config, skeleton, variables, batch_sizes=(256,))
-  predicted = predictor(test.inputs)
-  errors = 1000 * np.linalg.norm(predicted - test.targets, axis=-1).mean(axis=1)
-  actions = np.linspace(0, len(test.action_names) - 1, MOST_POSES)
-  rows, titles = [], []
-  for action in sorted(set(actions.round().astype(int))):
-    own = np.flatnonzero(test.actions == action)
-    row = own[np.argsort(errors[own])[len(own) // 2]]
-    rows.append(row)
-    titles.append(f'{test.action_names[action]}, {errors[row]:.0f} mm')
-  try:
-    plot_poses(
-      test.inputs[rows],
-      predicted[rows],
-      test.targets[rows],
-      path,
-      titles=titles,
-      skeleton=skeleton,
-    )
-  except OSError as error:
-    raise SettingError(f'`figure={path}`: {error.strerror}') from error
+  @property
+  def title(self) -> str:
+    """What to write above it."""
+    person = self.scene.people[self.person]
+    parts = [self.scene.name]
+    if len(self.scene.people) > 1:
+      parts.append(f'person {person.person}')
+    parts.append(f'frame {person.frames[self.row]}')
+    if np.isfinite(self.error):
+      kind = '' if person.truth is not None else '± '
+      parts.append(f'{kind}{1000 * self.error:.0f} mm')
+    return ', '.join(parts)
 
 
-def plot_poses(
-  inputs: np.ndarray,
-  predicted: np.ndarray,
-  targets: np.ndarray,
-  path: pathlib.Path,
-  *,
-  titles: Sequence[str],
+def draw_grid(
+  scenes: Sequence[Scene],
   skeleton: Skeleton,
-) -> None:
-  """Draws poses side by side: 2D, and 3D from the camera and from the side.
+  albums: Mapping[str, Album] | None = None,
+) -> Any:
+  """Draws poses of scenes as a grid, with the worst in the last row.
+
+  The others are those of median error, each of another clip, as far as there
+  are clips. The error is that of the truth where it is known, and the expected
+  one elsewhere. Without truth, the pose is shown from the side, too.
 
   Args:
-    inputs: `[K, J, 2]`, normalised screen.
-    predicted: `[K, J, 3]`, metres, the root at the origin.
-    targets: `[K, J, 3]`, the same of the truth, drawn behind in grey.
-    path: The PNG to write.
-    titles: What to write above each pose.
-    skeleton: The skeleton of these J joints.
+    scenes: The scenes.
+    skeleton: The skeleton of the people.
+    albums: {name of a scene: its pictures}.
+
+  Returns:
+    The figure.
   """
-  count = len(inputs)
-  figure = new_figure(2.2 * count + 0.5, 6.6)
-  grid = figure.subplots(3, count, squeeze=False)
-  rows = {
-    '2D input': [(pose, None) for pose in inputs],
-    '3D, from the camera': [
-      (pose[:, :2], truth[:, :2])
-      for pose, truth in zip(predicted, targets, strict=True)
-    ],
-    f'3D, turned by {_TURN}°': [
-      (_turned(pose), _turned(truth))
-      for pose, truth in zip(predicted, targets, strict=True)
-    ],
-  }
-  for axes_row, (label, poses) in zip(grid, rows.items(), strict=True):
-    for axes, (pose, truth) in zip(axes_row, poses, strict=True):
-      if truth is not None:
-        _draw(axes, truth, skeleton, truth=True)
-      _draw(axes, pose, skeleton, truth=False)
-      axes.set_aspect('equal', adjustable='datalim')
-      axes.invert_yaxis()  # Downwards, as in images and camera frames.
-      axes.set(xticks=[], yticks=[])
-      axes.spines[:].set_visible(False)
-    axes_row[0].set_ylabel(label)
-  for axes, title in zip(grid[0], titles, strict=True):
-    axes.set_title(title, fontsize='medium')
-  for color, label in (
-    *((_LEFT, 'left'), (_RIGHT, 'right'), (_MIDDLE, 'trunk')),
-    (_TRUTH, 'true pose'),
-  ):
+  samples = _choose(scenes)
+  with_truth = any(p.truth is not None for s in scenes for p in s.people)
+  rows = -(-max(1, len(samples)) // _COLUMNS)
+  columns = min(_COLUMNS, max(1, len(samples)))
+  figure = new_figure(4.3 * columns, 2.5 * rows + 0.4)
+  grid = figure.subplots(rows, 3 * columns, squeeze=False)
+  for axes in grid.flat:
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+  kinds = ('2D', 'prediction', 'truth' if with_truth else 'from the side')
+  for column, axes in enumerate(grid[0]):
+    axes.set_title(kinds[column % 3], fontsize='small', color=TRUTH)
+  for number, sample in enumerate(samples):
+    at, place = grid[number // columns], 3 * (number % columns)
+    flat, first, second = at[place : place + 3]
+    person = sample.scene.people[sample.person]
+    upright = sample.scene.upright[sample.person]
+    frame = int(person.frames[sample.row])
+    if person.keypoints is not None:
+      album = (albums or {}).get(sample.scene.name)
+      picture = album.decoded(frame) if album else None
+      draw_flat(
+        flat,
+        person.keypoints[sample.row],
+        skeleton,
+        person.image_size,
+        picture,
+      )
+    draw_room(first, [upright.positions[sample.row]], skeleton, FRONT)
+    if upright.truth is not None:
+      draw_room(second, [upright.truth[sample.row]], skeleton, FRONT)
+    else:
+      draw_room(second, [upright.positions[sample.row]], skeleton, SIDE)
+    first.set_xlabel(sample.title, fontsize='small')
+  for color, label in ((LEFT, 'left'), (RIGHT, 'right'), (MIDDLE, 'trunk')):
     grid[0, 0].plot([], [], color=color, linewidth=3, label=label)
-  figure.legend(loc='outside lower center', ncols=4, frameon=False)
-  save(figure, path)
+  figure.legend(loc='outside lower center', ncols=3, frameon=False)
+  return figure
 
 
-def _turned(pose: np.ndarray) -> np.ndarray:
-  """Turns a pose `[J, 3]` about the camera's y axis; gives its x and y."""
-  angle = np.deg2rad(_TURN)
-  x, y, z = pose.T
-  return np.stack([np.cos(angle) * x + np.sin(angle) * z, y], axis=-1)
+def _choose(scenes: Sequence[Scene]) -> list[_Sample]:
+  """Chooses the poses to draw: of median error, then the worst."""
+  everything = []
+  for scene in scenes:
+    for index, person in enumerate(scene.people):
+      errors = _errors(person)
+      everything.append(
+        [
+          _Sample(scene, index, int(row), float(errors[row]))
+          for row in np.flatnonzero(np.isfinite(person.poses).all(axis=(1, 2)))
+        ]
+      )
+  everything = [samples for samples in everything if samples]
+  if not everything:
+    return []
+  most = (_ROWS - 1) * _COLUMNS
+  chosen: list[_Sample] = []
+  picks = np.linspace(0, len(everything) - 1, min(most, len(everything)))
+  for index in picks.round().astype(int):
+    ordered = sorted(everything[index], key=lambda sample: sample.error)
+    # Few clips give several poses each.
+    each = -(-most // len(picks))
+    places = np.linspace(0, len(ordered) - 1, each + 2)[1:-1]
+    chosen += [ordered[round(place)] for place in places]
+  chosen = list(dict.fromkeys(chosen))[:most]
+  rest = [s for samples in everything for s in samples if s not in chosen]
+  worst = sorted(rest, key=lambda sample: -np.nan_to_num(sample.error))
+  return chosen + worst[:_COLUMNS]
 
 
-def _draw(
-  axes: Any, pose: np.ndarray, skeleton: Skeleton, *, truth: bool
+def _errors(person: Any) -> np.ndarray:
+  """Measures the error of each pose, true or expected, `[T]`, metres."""
+  if person.truth is not None:
+    return np.linalg.norm(person.poses - person.truth, axis=-1).mean(axis=-1)
+  if person.errors is not None:
+    return person.errors.mean(axis=-1)
+  return np.full(len(person.frames), np.nan)
+
+
+def draw_flat(
+  axes: Any,
+  keypoints: np.ndarray,
+  skeleton: Skeleton,
+  image_size: tuple[int, int],
+  picture: np.ndarray | None = None,
 ) -> None:
-  """Draws the bones of a pose `[J, 2]`."""
+  """Draws keypoints in 2D, on their picture if there is one.
+
+  Args:
+    axes: Where to draw.
+    keypoints: Pixels and confidence, `[J, 3]`; bones to joints that were not
+      found are left out.
+    skeleton: Their skeleton.
+    image_size: The width and height of the image, pixels.
+    picture: The picture, `[H, W, 3]`, of any size.
+  """
+  found = keypoints[:, 2] > 0
+  if picture is not None:
+    axes.imshow(picture, extent=(0, image_size[0], image_size[1], 0))
+  bones(axes, keypoints[:, :2], skeleton, found)
+  if found.any():
+    low, high = (f(keypoints[found, :2], axis=0) for f in (np.min, np.max))
+    middle, reach = (low + high) / 2, 0.62 * max(*(high - low), 1)
+    axes.set_xlim(middle[0] - reach, middle[0] + reach)
+    axes.set_ylim(middle[1] + reach, middle[1] - reach)  # Downwards.
+  axes.set_aspect('equal')
+
+
+def draw_room(
+  axes: Any,
+  people: Sequence[np.ndarray],
+  skeleton: Skeleton,
+  view: tuple[float, float],
+) -> None:
+  """Draws people on the ground, without perspective.
+
+  Args:
+    axes: Where to draw.
+    people: The joints of each, `[J, 3]`, metres, in the room.
+    skeleton: Their skeleton.
+    view: The azimuth and the elevation to see it from, degrees.
+  """
+  people = [person for person in people if np.isfinite(person).all()]
+  joints = np.concatenate(people) if people else np.zeros((1, 3))
+  x, _, z = (joints.min(axis=0) + joints.max(axis=0)) / 2
+  reach = max(0.75, *(np.ptp(joints[:, [0, 2]], axis=0) / 2 + 0.3))
+  for line in np.linspace(-reach, reach, 7):
+    for ends in (
+      [(x + line, 0, z - reach), (x + line, 0, z + reach)],
+      [(x - reach, 0, z + line), (x + reach, 0, z + line)],
+    ):
+      axes.plot(*seen_from(np.array(ends), view).T, color=_FLOOR, linewidth=0.7)
+  # Whoever is farther away is drawn first.
+  for person in sorted(people, key=lambda p: depth(p.mean(axis=0), view)):
+    bones(axes, seen_from(person, view), skeleton)
+  axes.set_aspect('equal', adjustable='datalim')
+
+
+def seen_from(points: np.ndarray, view: tuple[float, float]) -> np.ndarray:
+  """Projects points `[..., 3]` of the room to x and y, `[..., 2]`."""
+  azimuth, elevation = np.deg2rad(view)
+  right = np.array([np.cos(azimuth), 0, -np.sin(azimuth)])
+  up = np.array(
+    [
+      -np.sin(azimuth) * np.sin(elevation),
+      np.cos(elevation),
+      -np.cos(azimuth) * np.sin(elevation),
+    ]
+  )
+  return np.stack([points @ right, points @ up], axis=-1)
+
+
+def depth(point: np.ndarray, view: tuple[float, float]) -> float:
+  """Measures how near a point of the room is to the viewer."""
+  azimuth = np.deg2rad(view[0])
+  return float(point @ (np.sin(azimuth), 0, np.cos(azimuth)))
+
+
+def bones(
+  axes: Any,
+  joints: np.ndarray,
+  skeleton: Skeleton,
+  found: np.ndarray | None = None,
+) -> None:
+  """Draws the bones between joints `[J, 2]` that were found."""
   for parent, child in skeleton.bones:
-    color = _LEFT if child in skeleton.left else _MIDDLE
-    color = _RIGHT if child in skeleton.right else color
+    if found is not None and not (found[parent] and found[child]):
+      continue
+    color = LEFT if child in skeleton.left else MIDDLE
+    color = RIGHT if child in skeleton.right else color
     axes.plot(
-      *pose[[parent, child]].T,
-      color=_TRUTH if truth else color,
-      linewidth=6 if truth else 2.5,
+      *joints[[parent, child]].T,
+      color=color,
+      linewidth=2.5,
       solid_capstyle='round',
-      zorder=1 if truth else 2,
     )

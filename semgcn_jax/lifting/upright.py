@@ -5,12 +5,11 @@ and z towards the camera.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy.ndimage import percentile_filter
 
-from semgcn_jax.errors import SettingError
 from semgcn_jax.lifting.pose_files import PersonPoses
 from semgcn_jax.skeleton import H36M
 
@@ -212,27 +211,27 @@ class Scene:
 
 
 def make_scenes(
-  people: Sequence[PersonPoses], *, fps: float, pitch: float | None = None
+  people: Sequence[PersonPoses],
+  *,
+  fps: float,
+  pitch: float | None = None,
+  known: Mapping[str, float] | None = None,
 ) -> list[Scene]:
   """Makes a scene of every clip.
 
   Args:
     people: The people of all clips.
     fps: The frames a second.
-    pitch: By how many degrees the camera looks down; None estimates it for each
-      clip.
-
-  Raises:
-    SettingError: The pitch is not from -89 to 89 degrees.
+    pitch: By how many degrees the camera looks down; None takes what is known,
+      or estimates it for each clip.
+    known: {name of a clip: its pitch}.
   """
-  if pitch is not None and not -MAX_PITCH <= pitch <= MAX_PITCH:
-    raise SettingError(
-      f'`pitch={pitch}`: must be from {-MAX_PITCH:g} to {MAX_PITCH:g} degrees'
-    )
   scenes = []
   for name in dict.fromkeys(person.clip for person in people):
     own = [person for person in people if person.clip == name]
     degrees, how = pitch, 'as given'
+    if degrees is None:
+      degrees, how = (known or {}).get(name), 'as it was calibrated'
     if degrees is None:
       degrees, how = estimate_pitch(own), 'as estimated from the people'
     if degrees is None:

@@ -19,7 +19,8 @@ class Picture {
   // The picture of a frame, when it has been decoded; few are kept.
   image(clip, frame) {
     if (!clip.pictures.length) return null;
-    const key = clip.pictures[Math.min(frame, clip.pictures.length - 1)];
+    const at = Math.floor(frame / clip.step);
+    const key = clip.pictures[Math.min(at, clip.pictures.length - 1)];
     if (!this.images.has(key)) {
       if (this.images.size > 60) {
         this.images.delete(this.images.keys().next().value);

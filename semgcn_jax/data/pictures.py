@@ -1,0 +1,199 @@
+"""Reads pictures, videos and cameras, and writes small JPEG files of them.
+
+Pictures are arrays `[H, W, 3]` of bytes: red, green, blue. Videos and cameras
+need OpenCV, which the extra `pose` brings.
+"""
+
+import io
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from semgcn_jax.errors import SettingError, UserError
+from semgcn_jax.files import read_bytes
+
+MAX_PIXELS = 100_000_000  # Of a picture, before it is decoded.
+_QUALITY = 80  # Of JPEG files, of 100.
+
+
+def read_image(path: pathlib.Path) -> np.ndarray:
+  """Reads a picture upright, as its camera noted it, `[H, W, 3]`.
+
+  Raises:
+    UserError: It cannot be read, or is too large.
+  """
+  try:
+    content = read_bytes(path)
+  except OSError as error:
+    raise UserError(f'{path}: {error.strerror}') from error
+  try:
+    with Image.open(io.BytesIO(content)) as image:
+      width, height = image.size
+      if width * height > MAX_PIXELS:
+        raise UserError(
+          f'{path}: {width} x {height} pixels, more than {MAX_PIXELS:,}; make'
+          ' the picture smaller'
+        )
+      image.load()
+      upright = ImageOps.exif_transpose(image)
+      return np.asarray(upright.convert('RGB'))
+  except UserError:
+    raise
+  # A damaged picture makes the decoder raise anything.
+  except Exception as error:
+    raise UserError(
+      f'{path}: not a picture, or a damaged one ({type(error).__name__}); give'
+      ' a PNG or JPEG file'
+    ) from error
+
+
+def to_jpeg(image: np.ndarray, longest: int) -> bytes:
+  """Makes a JPEG file whose longer side has at most so many pixels."""
+  picture = Image.fromarray(image)
+  picture.thumbnail((longest, longest))
+  file = io.BytesIO()
+  picture.save(file, 'JPEG', quality=_QUALITY)
+  return file.getvalue()
+
+
+class Video:
+  """A video, or a camera, whose pictures are read one after the other.
+
+  Attributes:
+    name: The file or the camera, for messages.
+    fps: The pictures a second; 30 if the file does not tell.
+  """
+
+  def __init__(self, source: pathlib.Path | int, seconds: float | None = None):
+    """Opens a video file, or the camera of this number.
+
+    Args:
+      source: The file, or the camera's number.
+      seconds: How long to read; None reads to the end.
+
+    Raises:
+      UserError: It cannot be opened.
+      SettingError: OpenCV is not installed.
+    """
+    cv2 = _opencv()
+    if isinstance(source, int):
+      self.name = f'`camera={source}`'
+      self._capture = cv2.VideoCapture(source)
+    else:
+      self.name = str(source)
+      if not source.is_file():
+        raise UserError(f'{source}: no such file')
+      self._capture = cv2.VideoCapture(self.name)
+    if not self._capture.isOpened():
+      raise UserError(
+        f'{self.name}: cannot be opened'
+        + (
+          '; is it connected, and free?'
+          if isinstance(source, int)
+          else '; give a video that OpenCV decodes, such as MP4 (H.264)'
+        )
+      )
+    fps = self._capture.get(cv2.CAP_PROP_FPS)
+    self.fps = float(fps) if 0 < fps < 1000 else 30.0
+    self._most = None if seconds is None else max(1, round(seconds * self.fps))
+
+  def __iter__(self) -> Iterator[np.ndarray]:
+    """Reads the pictures, `[H, W, 3]` each.
+
+    Raises:
+      UserError: There is none.
+    """
+    count = 0
+    try:
+      while self._most is None or count < self._most:
+        there, picture = self._capture.read()
+        if not there:
+          break
+        count += 1
+        yield np.ascontiguousarray(picture[..., ::-1])
+    finally:
+      self._capture.release()
+    if not count:
+      raise UserError(f'{self.name}: holds no picture that can be decoded')
+
+
+def _opencv() -> Any:
+  """Imports OpenCV.
+
+  Raises:
+    SettingError: It is not installed.
+  """
+  try:
+    import cv2
+  except ImportError as error:
+    raise SettingError(
+      '`video`, `camera`: need OpenCV; install it by pip install'
+      ' "semgcn-jax[pose]"'
+    ) from error
+  return cv2
+
+
+class Album:
+  """Keeps small pictures of a video, evenly, and no more than some hundred.
+
+  Attributes:
+    longest: The pixels of their longer side, at most.
+    step: Each picture stands for so many frames.
+  """
+
+  def __init__(self, longest: int = 640, most: int = 600):
+    self.longest = longest
+    self.step = 1
+    self._most = most
+    self._pictures: dict[int, bytes] = {}
+
+  def add(self, number: int, image: np.ndarray) -> None:
+    """Adds the picture of a frame, unless its step leaves it out."""
+    if number % self.step:
+      return
+    self._pictures[number] = to_jpeg(image, self.longest)
+    if len(self._pictures) > self._most:
+      self.step *= 2
+      kept = [n for n in self._pictures if n % self.step == 0]
+      self._pictures = {n: self._pictures[n] for n in kept}
+
+  def at(self, number: int) -> bytes | None:
+    """Finds the JPEG file of the frame, or of the last one before it."""
+    before = [n for n in self._pictures if n <= number]
+    return self._pictures[max(before)] if before else None
+
+  def decoded(self, number: int) -> np.ndarray | None:
+    """Decodes the picture that `at` finds, `[H, W, 3]`."""
+    found = self.at(number)
+    return None if found is None else np.asarray(Image.open(io.BytesIO(found)))
+
+
+def read_album(
+  path: pathlib.Path,
+) -> tuple[Album, tuple[int, int], float | None]:
+  """Reads a picture or a video, to show keypoints on it.
+
+  Args:
+    path: The file; what ends like a picture is read as one.
+
+  Returns:
+    Its pictures; their width and height; and the pictures a second, of a video.
+
+  Raises:
+    UserError: It cannot be read.
+    SettingError: OpenCV is not installed, which videos need.
+  """
+  Image.init()
+  if path.suffix.lower() in Image.EXTENSION:
+    album, fps, pictures = Album(longest=1280), None, iter([read_image(path)])
+  else:
+    video = Video(path)
+    album, fps, pictures = Album(), video.fps, iter(video)
+  size = 0, 0
+  for number, picture in enumerate(pictures):
+    album.add(number, picture)
+    size = picture.shape[1], picture.shape[0]
+  return album, size, fps

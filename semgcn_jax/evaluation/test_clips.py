@@ -1,0 +1,112 @@
+"""Predicts the test poses of a run, clip by clip, to look at them."""
+
+import dataclasses
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from semgcn_jax.cameras import Camera, rotate
+from semgcn_jax.data.datasets import load
+from semgcn_jax.data.pairs import Pairs
+from semgcn_jax.filming.film import film_pairs
+from semgcn_jax.lifting.pose_files import PersonPoses
+from semgcn_jax.lifting.predictor import make_predictor
+from semgcn_jax.runs.checkpoints import restore_network
+from semgcn_jax.skeleton import Skeleton
+
+# What stands for the image of a network that knows no pixels.
+_NO_IMAGE = (1000, 1000)
+
+
+@dataclasses.dataclass(frozen=True)
+class TestClips:
+  """The test poses of a run.
+
+  Attributes:
+    skeleton: Their skeleton.
+    people: One for each clip and camera, with the truth.
+    pitch: {name of a clip: by how many degrees its camera looks down}, as far
+      as it is known.
+  """
+
+  skeleton: Skeleton
+  people: list[PersonPoses]
+  pitch: dict[str, float]
+
+
+def predict_clips(
+  checkpoint: str | pathlib.Path,
+  which: str,
+  overrides: dict[str, Any],
+  *,
+  averaged: bool = True,
+  seed: int | None = None,
+) -> TestClips:
+  """Predicts the test poses of a run.
+
+  Args:
+    checkpoint: The folder of the run, or the name of weights in the box.
+    which: 'best', 'last' or the number of an epoch.
+    overrides: Settings that replace those of the run's config.
+    averaged: Whether to take the averaged weights, if the run has some.
+    seed: The seed to take, of a run with several; None takes the first.
+
+  Raises:
+    UserError: There is no run, no checkpoint, or no data; or predictions of the
+      run have no scale of their own.
+    SettingError: There is no such seed.
+  """
+  network = restore_network(checkpoint, which, averaged=averaged)
+  config, skeleton = network.config.replace(**overrides), network.skeleton
+  test = load(config.data, skeleton, train=False).test
+  is_filmed = bool(config.model.input_joints)
+  if is_filmed:  # Each pose by a camera of its own.
+    test = film_pairs(test, skeleton, config.model, config.filming)
+  predictor = make_predictor(
+    config, skeleton, network.of_seed(seed), batch_sizes=(256,)
+  )
+  predicted = predictor(test.inputs)
+  people, pitch, counts = [], {}, {}
+  for rows in _clips(test):
+    action = test.action_names[test.actions[rows[0]]]
+    counts[action] = counts.get(action, 0) + 1
+    name = f'{action} {counts[action]}'
+    camera = test.camera_list[test.cameras[rows[0]]]
+    if is_filmed:
+      size, pixels = _NO_IMAGE, _on_screen(test.inputs[rows], *_NO_IMAGE)
+    else:
+      size = camera.width, camera.height
+      pixels = _on_screen(test.inputs[rows], *size)
+      pitch[name] = _pitch(camera)
+    people.append(
+      PersonPoses(
+        clip=name,
+        person='1',
+        frames=np.arange(len(rows)),
+        poses=predicted[rows],
+        image_size=size,
+        keypoints=np.insert(pixels, 2, 1.0, axis=-1),
+        truth=test.targets[rows],
+      )
+    )
+  return TestClips(skeleton, people, pitch)
+
+
+def _clips(pairs: Pairs) -> list[np.ndarray]:
+  """Splits the rows of pairs where the action or the camera changes."""
+  keys = np.stack([pairs.actions, pairs.cameras])
+  changes = np.flatnonzero((np.diff(keys) != 0).any(axis=0)) + 1
+  return np.split(np.arange(len(pairs)), changes)
+
+
+def _on_screen(inputs: np.ndarray, width: int, height: int) -> np.ndarray:
+  """Turns the normalised screen, `[T, J, C]`, into pixels, `[T, J, 2]`."""
+  return (inputs[..., :2] + (1, height / width)) * width / 2
+
+
+def _pitch(camera: Camera) -> float:
+  """Measures by how many degrees a camera looks down."""
+  w, x, y, z = camera.orientation
+  _, up_y, up_z = rotate((w, -x, -y, -z), np.array((0.0, 0.0, 1.0)))
+  return float(np.rad2deg(np.arctan2(-up_z, -up_y)))
