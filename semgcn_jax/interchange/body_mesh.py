@@ -7,9 +7,9 @@ from scipy.interpolate import PchipInterpolator
 
 from semgcn_jax.interchange.rig import JOINTS, PARENTS
 
-_AROUND = 20  # Corners of a part's cross section.
-_CAP = 5  # Rings of each of its rounded ends.
-_ALONG = 9  # Rings between them.
+_AROUND = 16  # Corners of a part's cross section.
+_CAP = 4  # Rings of each of its rounded ends.
+_ALONG = 6  # Rings between them.
 
 Shift = tuple[float, float, float]
 
@@ -58,7 +58,7 @@ _AT = (0.0, 0.0, 0.0)
 _HEIGHT = 1.61
 _PARTS = {
   'trunk': (
-    _Part('Pelvis', ('LHip', _AT), ('RHip', _AT), (0.085, 0.115, 0.085), 0.95),
+    _Part('Pelvis', ('LHip', _AT), ('RHip', _AT), (0.098, 0.115, 0.098), 0.95),
     _Part(
       'LowerSpine', ('Pelvis', _AT), ('Spine', _AT), (0.13, 0.125, 0.125), 0.74
     ),
@@ -81,9 +81,9 @@ _PARTS = {
     ),
   ),
   'left': (
-    _Part('LHip', ('LHip', _AT), ('LKnee', _AT), (0.09, 0.085, 0.07, 0.056)),
+    _Part('LHip', ('LHip', _AT), ('LKnee', _AT), (0.084, 0.083, 0.069, 0.055)),
     _Part(
-      'LKnee', ('LKnee', _AT), ('LAnkle', _AT), (0.056, 0.06, 0.048, 0.037)
+      'LKnee', ('LKnee', _AT), ('LAnkle', _AT), (0.055, 0.059, 0.047, 0.037)
     ),
     _Part(
       'LAnkle',
