@@ -165,6 +165,7 @@ def _surface(part: _Part, places: np.ndarray, scale: float) -> Surface:
   )
   length = float(np.linalg.norm(end - start))
   axis = (end - start) / length if length > 1e-6 else np.array([0.0, 1, 0])
+  length = max(length, 1e-3)  # Rings in one place would have no normals.
   front = np.array([0.0, 1, 0] if abs(axis[2]) > 0.7 else [0.0, 0, 1])
   front -= (front @ axis) * axis
   front /= np.linalg.norm(front)

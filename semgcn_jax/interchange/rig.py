@@ -211,7 +211,7 @@ def _checked(positions: ArrayLike) -> np.ndarray:
 
 def _complete(positions: np.ndarray) -> np.ndarray:
   """Tells which of the frames `[T, 16, 3]` have all numbers, `[T]`."""
-  return np.isfinite(positions).all(axis=(1, 2))
+  return np.asarray(np.isfinite(positions).all(axis=(1, 2)))
 
 
 def _joint(positions: np.ndarray, name: str) -> np.ndarray:
