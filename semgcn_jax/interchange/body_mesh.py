@@ -58,7 +58,7 @@ _AT = (0.0, 0.0, 0.0)
 _HEIGHT = 1.61
 _PARTS = {
   'trunk': (
-    _Part('Pelvis', ('LHip', _AT), ('RHip', _AT), (0.098, 0.115, 0.098), 0.95),
+    _Part('Pelvis', ('LHip', _AT), ('RHip', _AT), (0.088, 0.112, 0.088), 0.95),
     _Part(
       'LowerSpine', ('Pelvis', _AT), ('Spine', _AT), (0.13, 0.125, 0.125), 0.74
     ),

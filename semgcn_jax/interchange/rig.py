@@ -265,8 +265,9 @@ def _offsets(positions: np.ndarray) -> np.ndarray:
       for i in sides
     ]
     if name in _MEASURED:
-      # Hips are a little below the pelvis, and shoulders below the neck. The
-      # rest pose is so, too, or both would be turned in every frame.
+      # Data differ in how high the shoulders are beside the thorax, and the hips
+      # beside the pelvis. The rest pose is like the data, or all frames would
+      # turn the collars, and lose where the hips are.
       turn = _pelvis(positions) if name == 'LHip' else _chest(positions)
       local = [turn.inv().apply(bone) for bone in bones]
       middle = np.median(local[0], axis=0)
