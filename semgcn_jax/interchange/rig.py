@@ -265,9 +265,9 @@ def _offsets(positions: np.ndarray) -> np.ndarray:
       for i in sides
     ]
     if name in _MEASURED:
-      # Data differ in how high the shoulders are beside the thorax, and the hips
-      # beside the pelvis. The rest pose is like the data, or all frames would
-      # turn the collars, and lose where the hips are.
+      # Data differ in how high the shoulders are beside the thorax, and the
+      # hips beside the pelvis. The rest pose is like the data, or all frames
+      # would turn the collars, and lose where the hips are.
       turn = _pelvis(positions) if name == 'LHip' else _chest(positions)
       local = [turn.inv().apply(bone) for bone in bones]
       middle = np.median(local[0], axis=0)
