@@ -127,7 +127,7 @@ def _opencv() -> Any:
     SettingError: It is not installed.
   """
   try:
-    import cv2
+    import cv2  # pyright: ignore[reportMissingImports]
   except ImportError as error:
     raise SettingError(
       '`video`, `camera`: need OpenCV; install it by pip install'

@@ -5,10 +5,12 @@ from collections.abc import Iterator
 
 import numpy as np
 import rich.progress
-from matplotlib.animation import FFMpegWriter, PillowWriter
+from matplotlib.animation import FFMpegWriter
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from PIL import Image
 
 from semgcn_jax.data.pictures import Album
-from semgcn_jax.errors import SettingError
+from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.figures.poses import FRONT, bones, draw_room, seen_from
 from semgcn_jax.figures.style import new_figure
 from semgcn_jax.lifting.upright import Scene
@@ -52,7 +54,8 @@ def write_animation(
   """
   check_ffmpeg(path)
   figure = new_figure(9.6, 4.8)
-  flat, room = figure.subplots(1, 2)
+  figure.set_layout_engine('none')
+  flat, room = (figure.add_axes((x, 0.0, 0.5, 1.0)) for x in (0.0, 0.5))
   width, height = scene.people[0].image_size if scene.people else (1, 1)
   # A GIF counts in hundredths of a second.
   fps = min(scene.fps, 50) if path.suffix == '.gif' else scene.fps
@@ -60,10 +63,12 @@ def write_animation(
   if len(frames) > 1 and fps < scene.fps:
     frames = frames[:: round(scene.fps / fps)]
   limits = _limits(scene)
-  writer = PillowWriter(fps) if path.suffix == '.gif' else FFMpegWriter(fps)
-  if isinstance(writer, FFMpegWriter):
-    writer.extra_args = ['-f', 'mp4', '-pix_fmt', 'yuv420p']
-  with writer.saving(figure, str(temporary), dpi=_DPI):
+  window: dict = {'xlim': (0, width), 'ylim': (height, 0)}
+  if album is None:
+    window = _window(scene) or window
+
+  def drawn() -> Iterator[int]:
+    """Draws a frame after the other."""
     for frame in rich.progress.track(
       frames, 'drawing', transient=True, disable=len(frames) < 100
     ):
@@ -79,12 +84,37 @@ def write_animation(
         if keypoints is not None:
           bones(flat, keypoints[:, :2], skeleton, keypoints[:, 2] > 0)
         positions.append(joints)
-      flat.set(xlim=(0, width), ylim=(height, 0), aspect='equal')
+      flat.set(**window, aspect='equal')
       draw_room(room, positions, skeleton, FRONT)
-      room.set_aspect('equal', adjustable='box')
       room.set(xlim=limits[0], ylim=limits[1])
-      flat.set_title(f'{frame / scene.fps:.2f} s', fontsize='small')
-      writer.grab_frame()
+      time = f'{(frame - frames[0]) / scene.fps:.2f} s'
+      flat.text(0.03, 0.97, time, va='top', transform=flat.transAxes)
+      yield frame
+
+  if path.suffix == '.mp4':
+    # The options tell the format, as the temporary name does not.
+    options = ['-f', 'mp4', '-pix_fmt', 'yuv420p']
+    writer = FFMpegWriter(fps, extra_args=options)  # pyright: ignore[reportArgumentType]
+    with writer.saving(figure, str(temporary), dpi=_DPI):
+      for _ in drawn():
+        writer.grab_frame()
+    return
+  figure.set_dpi(_DPI)
+  canvas, pictures = FigureCanvasAgg(figure), []
+  for _ in drawn():
+    canvas.draw()
+    rgb = np.asarray(canvas.buffer_rgba())[..., :3]
+    pictures.append(Image.fromarray(rgb).quantize(64))
+  if not pictures:
+    raise UserError(f'{path}: nobody is there to draw')
+  pictures[0].save(
+    temporary,
+    format='GIF',
+    save_all=True,
+    append_images=pictures[1:],
+    duration=round(1000 / fps),
+    loop=0,
+  )
 
 
 def _people_of(
@@ -100,7 +130,28 @@ def _people_of(
 def _limits(scene: Scene) -> list[tuple[float, float]]:
   """Finds what to show of the room in x and y, for all frames alike."""
   joints = [u.positions.reshape(-1, 3) for u in scene.upright]
-  seen = seen_from(np.concatenate([*joints, np.zeros((1, 3))]), FRONT)
-  seen = seen[np.isfinite(seen).all(axis=-1)]
+  points = np.concatenate([*joints, np.zeros((0, 3))])
+  points = points[np.isfinite(points).all(axis=-1)]
+  if not len(points):
+    points = np.zeros((1, 3))
+  # The ground below everybody is shown, too.
+  points = np.concatenate([points, points * (1, 0, 1)])
+  seen = seen_from(points, FRONT)
   low, high = seen.min(axis=0) - _MARGIN, seen.max(axis=0) + _MARGIN
-  return [(float(a), float(b)) for a, b in zip(low, high, strict=True)]
+  middle, half = (low + high) / 2, (high - low).max() / 2
+  return [(float(m - half), float(m + half)) for m in middle]
+
+
+def _window(scene: Scene) -> dict[str, tuple[float, float]] | None:
+  """Finds a square of the image that holds all keypoints of a scene."""
+  keypoints = [
+    person.keypoints[person.keypoints[..., 2] > 0, :2]
+    for person in scene.people
+    if person.keypoints is not None
+  ]
+  points = np.concatenate([*keypoints, np.zeros((0, 2))])
+  if not len(points):
+    return None
+  low, high = points.min(axis=0), points.max(axis=0)
+  (x, y), half = (low + high) / 2, 0.6 * max(*(high - low), 1)
+  return {'xlim': (x - half, x + half), 'ylim': (y + half, y - half)}

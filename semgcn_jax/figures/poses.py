@@ -17,9 +17,10 @@ _FLOOR = '#d8d8d8'
 # Where the room is seen from: azimuth and elevation, degrees.
 FRONT, SIDE = (25.0, 12.0), (115.0, 12.0)
 _ROWS, _COLUMNS = 3, 3  # Of samples, in a grid.
+_NOTE = {'fontsize': 'x-small', 'color': '#777777', 'va': 'top'}
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class _Sample:
   """A pose to draw: a row of a person of a scene."""
 
@@ -65,14 +66,12 @@ def draw_grid(
   with_truth = any(p.truth is not None for s in scenes for p in s.people)
   rows = -(-max(1, len(samples)) // _COLUMNS)
   columns = min(_COLUMNS, max(1, len(samples)))
-  figure = new_figure(4.3 * columns, 2.5 * rows + 0.4)
+  figure = new_figure(4.2 * columns, 1.75 * rows + 0.5)
   grid = figure.subplots(rows, 3 * columns, squeeze=False)
   for axes in grid.flat:
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
   kinds = ('2D', 'prediction', 'truth' if with_truth else 'from the side')
-  for column, axes in enumerate(grid[0]):
-    axes.set_title(kinds[column % 3], fontsize='small', color=TRUTH)
   for number, sample in enumerate(samples):
     at, place = grid[number // columns], 3 * (number % columns)
     flat, first, second = at[place : place + 3]
@@ -94,7 +93,10 @@ def draw_grid(
       draw_room(second, [upright.truth[sample.row]], skeleton, FRONT)
     else:
       draw_room(second, [upright.positions[sample.row]], skeleton, SIDE)
-    first.set_xlabel(sample.title, fontsize='small')
+    first.set_title(sample.title, fontsize='small')
+    if number < columns:
+      for axes, kind in zip((flat, first, second), kinds, strict=True):
+        axes.text(0.03, 0.97, kind, **_NOTE, transform=axes.transAxes)
   for color, label in ((LEFT, 'left'), (RIGHT, 'right'), (MIDDLE, 'trunk')):
     grid[0, 0].plot([], [], color=color, linewidth=3, label=label)
   figure.legend(loc='outside lower center', ncols=3, frameon=False)
@@ -196,7 +198,14 @@ def draw_room(
   # Whoever is farther away is drawn first.
   for person in sorted(people, key=lambda p: depth(p.mean(axis=0), view)):
     bones(axes, seen_from(person, view), skeleton)
-  axes.set_aspect('equal', adjustable='datalim')
+  low, high = (
+    seen_from(joints, view).min(axis=0),
+    seen_from(joints, view).max(0),
+  )
+  middle, half = (low + high) / 2, 0.56 * max(*(high - low), 2 * reach)
+  axes.set_xlim(middle[0] - half, middle[0] + half)
+  axes.set_ylim(middle[1] - half, middle[1] + half)
+  axes.set_aspect('equal')
 
 
 def seen_from(points: np.ndarray, view: tuple[float, float]) -> np.ndarray:

@@ -175,7 +175,7 @@ def _landmarker(*, static: bool) -> Iterator[Any]:
   with warnings.catch_warnings():
     warnings.simplefilter('ignore', UserWarning)
     try:
-      from mediapipe.python.solutions import pose
+      from mediapipe.python.solutions import pose  # pyright: ignore[reportMissingImports]
     except ImportError as error:
       raise SettingError(
         '`image`, `video`, `camera`: need MediaPipe; install it by pip install'

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import pathlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -168,7 +169,7 @@ def lift_clip(
   everybody = [person for frame in clip.frames.values() for person in frame]
   joints = _joint_set(clip.source, everybody, options.joint_set)
   most = JOINT_SETS[joints].num_joints
-  lens = {
+  lens: dict[str, Any] = {
     'focal_length': options.focal_length,
     'field_of_view': options.field_of_view,
   }

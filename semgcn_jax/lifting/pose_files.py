@@ -117,13 +117,11 @@ def _as_json(people: Sequence[PersonPoses], header: dict[str, Any]) -> bytes:
 def _as_npz(people: Sequence[PersonPoses], header: dict[str, Any]) -> bytes:
   """Makes an npz with a row for each person and frame."""
 
-  def joined(arrays, shape, kind=np.float32):
+  def joined(arrays, shape, kind: type = np.float32):
     arrays = list(arrays)
     return np.concatenate(arrays) if arrays else np.zeros((0, *shape), kind)
 
-  file = io.BytesIO()
-  np.savez_compressed(
-    file,
+  arrays: dict[str, Any] = dict(
     header=json.dumps(header),
     clip=np.array([p.clip for p in people for _ in p.frames], str),
     person=np.array([p.person for p in people for _ in p.frames], str),
@@ -137,6 +135,8 @@ def _as_npz(people: Sequence[PersonPoses], header: dict[str, Any]) -> bytes:
       for name, (_, shape) in _ARRAYS.items()
     },
   )
+  file = io.BytesIO()
+  np.savez_compressed(file, **arrays)
   return file.getvalue()
 
 

@@ -23,6 +23,7 @@ _MAX_ESTIMATE = 60.0  # A steeper camera is not believed, degrees.
 # People whose places are not known stand as a lens of this focal length, over
 # the longer side of the image, would see them.
 _FOCAL = 1.2
+_LEAST_FOUND = 4  # Keypoints, to tell that.
 # What the ground is, of the lowest joints of two seconds.
 _GROUND_PERCENTILE = 10
 
@@ -154,29 +155,34 @@ def _roots(person: PersonPoses, turn: np.ndarray, *, alone: bool) -> np.ndarray:
   roots = np.zeros((len(pose), 3))
   if alone or person.keypoints is None:
     return roots
-  # Pixels per metre: the size of the keypoints over that of the pose.
-  seen = np.where(
-    person.keypoints[..., 2:] > 0, person.keypoints[..., :2], np.nan
+  found = person.keypoints[..., 2:] > 0
+  usable = (found.sum(axis=(1, 2)) >= _LEAST_FOUND) & np.isfinite(pose).all(
+    (1, 2)
   )
-  finite = np.isfinite(seen).all(axis=(1, 2)) & np.isfinite(pose).all(
-    axis=(1, 2)
-  )
-  if not finite.any():
+  if not usable.any():
     return roots
-  seen, shape = seen[finite], person.poses[finite][..., :2]
+  found, pose = found[usable], pose[usable, :, :2]
+  seen = person.keypoints[usable, :, :2]
+
+  def middle(points):
+    return (points * found).sum(axis=1) / found.sum(axis=1)
+
+  # Pixels per metre: the size of the keypoints over that of the pose.
   spread = [
-    np.sqrt(((a - a.mean(axis=1, keepdims=True)) ** 2).sum(axis=(1, 2)))
-    for a in (seen, shape)
+    np.sqrt((((a - middle(a)[:, None]) * found) ** 2).sum(axis=(1, 2)))
+    for a in (seen, pose)
   ]
   scale = spread[0] / np.maximum(spread[1], 0.1)
+  scale = np.maximum(scale, 1)
+  offset = middle(seen) / scale[:, None] - middle(pose)
   focal = _FOCAL * max(person.image_size)
-  places = np.stack(
+  width, height = person.image_size
+  places = np.column_stack(
     [
-      (seen[:, 0, 0] - person.image_size[0] / 2) / scale,
-      (seen[:, 0, 1] - person.image_size[1] / 2) / scale,
+      offset[:, 0] - width / 2 / scale,
+      offset[:, 1] - height / 2 / scale,
       focal / scale,
-    ],
-    axis=-1,
+    ]
   )
   return roots + np.median(places, axis=0) @ turn.T
 
