@@ -84,7 +84,7 @@ def view(values: flags.FlagValues) -> None:
       clips.people,
       fps=values.fps or 10.0,
       details={},
-      title=f'{values.checkpoint}: test poses',
+      title=f'{pathlib.PurePath(values.checkpoint).name}: test poses',
       skeleton=clips.skeleton,
       pitch=clips.pitch,
     )

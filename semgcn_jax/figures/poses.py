@@ -130,7 +130,11 @@ def _choose(scenes: Sequence[Scene]) -> list[_Sample]:
   chosen = list(dict.fromkeys(chosen))[:most]
   rest = [s for samples in everything for s in samples if s not in chosen]
   worst = sorted(rest, key=lambda sample: -np.nan_to_num(sample.error))
-  return chosen + worst[:_COLUMNS]
+  # One of each clip, as far as there are so many.
+  first = list({id(s.scene): s for s in reversed(worst)}.values())
+  first.sort(key=lambda sample: worst.index(sample))
+  rest = [sample for sample in worst if sample not in first]
+  return chosen + (first + rest)[:_COLUMNS]
 
 
 def _errors(person: Any) -> np.ndarray:

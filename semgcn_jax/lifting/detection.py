@@ -24,6 +24,9 @@ Box = tuple[float, float, float, float]
 
 MOST_PEOPLE = 12  # Of a picture.
 _LEAST_VISIBILITY = 0.5
+# How far beyond the picture's edge a landmark is believed, over the person's
+# size.
+_BEYOND_EDGE = 0.05
 # What a knee must have whose ankle is outside of the picture: then it is often
 # a guess, and so are hips without a knee.
 _SURE = 0.9
@@ -201,7 +204,7 @@ def _landmarker(*, static: bool) -> Iterator[Any]:
 def _found(points: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
   """Decides which landmarks were found; the others become 0.
 
-  MediaPipe places all 33 of a person, also those that are outside of the
+  MediaPipe places all 33 of a person, also those that are far outside of the
   picture, and is often sure of hips that are not in it.
 
   Args:
@@ -212,12 +215,19 @@ def _found(points: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     The keypoints, `[33, 3]`.
   """
   x, y, visibility = points.T
-  inside = (x >= 0) & (x < shape[1]) & (y >= 0) & (y < shape[0])
-  found = inside & (visibility >= _LEAST_VISIBILITY)
+  visible = visibility >= _LEAST_VISIBILITY
+  size = np.ptp(points[visible, :2], axis=0).max() if visible.any() else 0.0
+
+  def within(beyond):
+    in_x = (x >= -beyond) & (x < shape[1] + beyond)
+    return in_x & (y >= -beyond) & (y < shape[0] + beyond)
+
+  inside = within(0.0)
+  found = visible & within(_BEYOND_EDGE * size)
   found[_KNEES] &= inside[_ANKLES] | (visibility[_KNEES] >= _SURE)
   if not found[_KNEES].any():
     found[_HIPS] = False
-  return np.where(found[:, None], np.minimum(points, (*shape[1::-1], 1)), 0)
+  return np.where(found[:, None], points, 0)
 
 
 @contextlib.contextmanager

@@ -43,6 +43,10 @@ async function readClips() {
       for (const name of ARRAYS) {
         person[name] = readArray(buffer, person[name]);
       }
+      if (!person.positions) {  // Too little of it was ever found.
+        person.positions = new Float32Array(0);
+        person.rows.fill(-1);
+      }
     }
   }
   return content;

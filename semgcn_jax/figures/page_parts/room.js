@@ -12,7 +12,8 @@ class Body {
     this.head = content.joints.findIndex((n, j) => n === 'Head' && isLeaf(j));
     const material = new THREE.MeshStandardMaterial({
       roughness: 0.6, metalness: 0, transparent: isTruth,
-      opacity: isTruth ? 0.45 : 1, depthWrite: !isTruth,
+      opacity: isTruth ? 0.5 : 1, depthWrite: !isTruth,
+      depthTest: !isTruth,  // The truth is seen through the body.
     });
     const make = (geometry, count) => {
       const mesh = new THREE.InstancedMesh(geometry, material, count);

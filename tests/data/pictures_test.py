@@ -1,0 +1,103 @@
+import io
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from semgcn_jax.data import pictures
+from semgcn_jax.errors import SettingError, UserError
+
+
+def picture(width=60, height=40):
+  image = np.zeros((height, width, 3), np.uint8)
+  image[: height // 2, : width // 2] = 255
+  return image
+
+
+def test_kinds_of_pictures(tmp_path):
+  image = Image.fromarray(picture())
+  for mode in ('RGB', 'L', 'P', 'RGBA', 'CMYK', '1', 'LA', 'I;16'):
+    ending = 'tif' if mode in ('CMYK',) else 'png'
+    path = tmp_path / f'{mode.replace(";", "")}.{ending}'
+    image.convert('L' if mode == 'I;16' else mode).convert(mode).save(path)
+    found = pictures.read_image(path)
+    assert found.shape == (40, 60, 3) and found.dtype == np.uint8
+    assert int(found[5, 5].sum()) > int(found[35, 55].sum()), mode
+
+
+def test_a_picture_stands_as_its_camera_was_held(tmp_path):
+  path = tmp_path / 'turned.jpg'
+  exif = Image.Exif()
+  exif[0x0112] = 6  # It must be turned clockwise.
+  Image.fromarray(picture()).save(path, exif=exif, quality=95)
+  found = pictures.read_image(path)
+  assert found.shape == (60, 40, 3) and found[5, 35, 0] > 200 > found[5, 5, 0]
+
+
+def test_damaged_pictures_are_refused(tmp_path, monkeypatch):
+  path = tmp_path / 'a.png'
+  Image.fromarray(picture()).save(path)
+  whole = path.read_bytes()
+  for content in (b'', b'no picture', whole[: len(whole) // 2]):
+    path.write_bytes(content)
+    with pytest.raises(UserError, match='a.png: not a picture'):
+      pictures.read_image(path)
+  path.write_bytes(whole)
+  monkeypatch.setattr(pictures, 'MAX_PIXELS', 1000)
+  with pytest.raises(UserError, match='60 x 40 pixels, more than 1,000'):
+    pictures.read_image(path)
+  with pytest.raises(UserError, match='No such file'):
+    pictures.read_image(tmp_path / 'b.png')
+
+
+def test_an_album_thins_out_evenly():
+  album = pictures.Album(longest=30, most=10)
+  for number in range(100):
+    album.add(number, np.full((40, 60, 3), number, np.uint8))
+  assert album.step == 16
+  for number in (0, 15, 16, 50, 99):
+    found = album.decoded(number)
+    assert found.shape == (20, 30, 3)
+    assert abs(int(found.mean()) - number // 16 * 16) <= 2
+  assert pictures.Album().at(3) is None
+
+
+def test_without_opencv_videos_are_refused(tmp_path, monkeypatch):
+  monkeypatch.setitem(sys.modules, 'cv2', None)
+  with pytest.raises(SettingError, match=r'pip install "semgcn-jax\[pose\]"'):
+    pictures.Video(tmp_path / 'a.mp4')
+
+
+def test_videos(tmp_path):
+  cv2 = pytest.importorskip('cv2', reason='needs the extra pose')
+  path = tmp_path / 'a.avi'
+  code = cv2.VideoWriter_fourcc(*'MJPG')
+  writer = cv2.VideoWriter(str(path), code, 12.5, (60, 40))
+  for number in range(7):
+    writer.write(np.full((40, 60, 3), (0, 0, 30 * number), np.uint8))
+  writer.release()
+  video = pictures.Video(path)
+  frames = list(video)
+  assert video.fps == 12.5 and len(frames) == 7
+  assert abs(int(frames[5][..., 0].mean()) - 150) < 8  # Red comes first.
+  assert len(list(pictures.Video(path, seconds=0.32))) == 4
+  album, size, fps = pictures.read_album(path)
+  assert (size, fps) == ((60, 40), 12.5) and album.decoded(6) is not None
+  path.write_bytes(b'no video')
+  with pytest.raises(UserError, match='a.avi: cannot be opened'):
+    pictures.Video(path)
+  with pytest.raises(UserError, match='no such file'):
+    pictures.Video(tmp_path / 'b.mp4')
+  with pytest.raises(UserError, match='is it connected'):
+    pictures.Video(99)
+
+
+def test_a_picture_is_an_album_of_one(tmp_path):
+  path = tmp_path / 'a.JPG'
+  file = io.BytesIO()
+  Image.fromarray(picture()).save(file, 'JPEG')
+  path.write_bytes(file.getvalue())
+  album, size, fps = pictures.read_album(path)
+  assert (size, fps, album.step) == ((60, 40), None, 1)
+  assert album.at(0) == album.at(500)

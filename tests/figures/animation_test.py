@@ -1,0 +1,37 @@
+import pathlib
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+from scenes import person
+
+from semgcn_jax.errors import SettingError
+from semgcn_jax.figures.animation import check_ffmpeg, write_animation
+from semgcn_jax.lifting.upright import make_scenes
+from semgcn_jax.skeleton import H36M
+
+
+def test_gif(tmp_path):
+  [scene] = make_scenes([person(6), person(6, name='2')], fps=100)
+  path = tmp_path / 'walk.tmp'
+  write_animation(scene, H36M, pathlib.Path('walk.gif'), path)
+  with Image.open(path) as image:
+    # 100 frames a second become 50.
+    assert image.n_frames == 3 and image.info['duration'] == 20
+    first = np.asarray(image.convert('RGB')).astype(int)
+    image.seek(2)
+    last = np.asarray(image.convert('RGB')).astype(int)
+  assert (np.abs(last - first).sum(axis=-1) > 100).sum() > 20
+
+
+def test_mp4_needs_ffmpeg(tmp_path, monkeypatch):
+  if shutil.which('ffmpeg'):
+    [scene] = make_scenes([person(6)], fps=30)
+    path = tmp_path / 'walk.tmp'
+    write_animation(scene, H36M, pathlib.Path('walk.mp4'), path)
+    assert path.read_bytes()[4:8] == b'ftyp'
+  monkeypatch.setenv('PATH', '')
+  with pytest.raises(SettingError, match='needs the program ffmpeg'):
+    check_ffmpeg(pathlib.Path('walk.mp4'))
+  check_ffmpeg(pathlib.Path('walk.gif'))

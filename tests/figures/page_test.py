@@ -1,0 +1,227 @@
+"""The page: what it holds, and what a browser makes of it."""
+
+import base64
+import dataclasses
+import gzip
+import io
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+from scenes import person
+
+from semgcn_jax.data.pictures import Album
+from semgcn_jax.figures.page import page_html
+from semgcn_jax.lifting.upright import make_scenes
+
+# Chromium draws WebGL on the CPU.
+CHROMIUM = (
+  *('--no-sandbox', '--no-first-run', '--disable-quic', '--disable-sync'),
+  *('--disable-background-networking', '--disable-component-update'),
+  *('--use-angle=swiftshader', '--enable-unsafe-swiftshader'),
+)
+
+
+def page_of(people, **options):
+  return page_html(make_scenes(people, fps=25), title='title', **options)
+
+
+def content(page):
+  text = re.search(r'id="content"[^>]*>(.*?)</script>', page, re.S)[1]
+  return json.loads(text)
+
+
+def array(page, entry):
+  """Unpacks an array by the words of the writer alone."""
+  text = re.search(r'id="data"[^>]*>(.*?)</script>', page, re.S)[1]
+  data = gzip.decompress(base64.b64decode(text))
+  end = entry['offset'] + 2 * entry['length']
+  steps = np.frombuffer(data[entry['offset'] : end], '<i2')
+  rows = np.cumsum(steps.reshape(entry['frames'], -1), axis=0, dtype=np.int16)
+  return np.where(rows == -32768, np.nan, rows * entry['step'])
+
+
+def test_the_page_holds_the_numbers():
+  poses = person().poses.copy()
+  poses[4] = np.nan
+  some = person(poses=poses, truth=True, frames=np.r_[3:13, 20:30])
+  [scene] = make_scenes([some], fps=25)
+  page = page_of([some])
+  [clip] = content(page)['clips']
+  assert (clip['first'], clip['count'], clip['fps']) == (3, 27, 25)
+  [shown] = clip['people']
+  assert shown['runs'] == [[0, 10], [17, 10]]
+  for name in ('positions', 'truth'):
+    np.testing.assert_allclose(
+      array(page, shown[name]),
+      getattr(scene.upright[0], name).reshape(20, -1),
+      atol=6e-4,
+    )
+  np.testing.assert_allclose(
+    array(page, shown['keypoints']).reshape(20, 16, 2),
+    some.keypoints[..., :2],
+    atol=0.13,
+  )
+  assert shown['expected'] and not content(page)['clips'][0]['pictures']
+
+
+def test_the_page_needs_no_network_and_no_name_breaks_it():
+  name = '</script><script>alert(1)</script>'
+  page = page_html(
+    make_scenes([person(clip=name, name=name)], fps=25), title=name
+  )
+  assert page.count('</script>') == 4 and content(page)['title'] == name
+  assert not re.search(r'(src|href)\s*=\s*["\']?(https?:)?//', page)
+  assert 'MIT' in page and len(page) < 650_000
+
+
+def test_long_clips_are_small():
+  rng = np.random.default_rng(0)
+  for count, most in ((1000, 1_000_000), (10_000, 3_000_000)):
+    long = person(count)
+    # No detector is as smooth as synthetic motion.
+    long = dataclasses.replace(
+      long,
+      poses=long.poses + rng.normal(0, 0.003, long.poses.shape),
+      keypoints=long.keypoints + rng.normal(0, (1, 1, 0.02), (count, 16, 3)),
+      errors=long.errors + rng.normal(0, 0.01, (count, 16)),
+    )
+    assert len(page_of([long])) < most
+
+
+def test_pictures_go_along():
+  album = Album()
+  for number in range(3):
+    album.add(number, np.full((72, 128, 3), 80 * number, np.uint8))
+  page = page_of([person(5)], albums={'walk': album})
+  [clip] = content(page)['clips']
+  pictures = [
+    np.asarray(Image.open(io.BytesIO(base64.b64decode(text.split(',')[1]))))
+    for text in clip['pictures']
+  ]
+  assert [int(p.mean()) for p in pictures] == [0, 80, 160, 160, 160]
+
+
+@pytest.fixture(scope='module')
+def chromium():
+  """A browser."""
+  sync_api = pytest.importorskip('playwright.sync_api', reason='no playwright')
+  program = shutil.which('chromium')
+  if not program:
+    pytest.skip('needs the program chromium')
+  with sync_api.sync_playwright() as playwright:
+    browser = playwright.chromium.launch(
+      executable_path=program, args=list(CHROMIUM)
+    )
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def open_page(chromium, tmp_path):
+  """A function that opens a page, which must not log an error."""
+  logged = []
+
+  def opened(people, **size):
+    path = tmp_path / 'page.html'
+    path.write_text(page_of(people))
+    viewport = {'width': 900, 'height': 600} | size
+    tab = chromium.new_page(viewport=viewport)
+    tab.on(
+      'console', lambda m: logged.append(m.text) if m.type == 'error' else 0
+    )
+    tab.on('pageerror', lambda error: logged.append(str(error)))
+    tab.goto(path.as_uri())
+    tab.wait_for_function('window.page && page.times.length > 0')
+    return tab
+
+  yield opened
+  assert logged == []
+
+
+def pixels(tab, selector='#room canvas'):
+  """What a part of the page looks like."""
+  tab.wait_for_timeout(300)
+  shot = tab.locator(selector).screenshot()
+  return np.asarray(Image.open(io.BytesIO(shot)).convert('RGB')).astype(int)
+
+
+def blue(image):
+  red, green, blue = np.moveaxis(image, -1, 0)
+  return ((blue - red > 60) & (blue > green)).sum()
+
+
+def orange(image):
+  red, green, blue = np.moveaxis(image, -1, 0)
+  return ((red - blue > 90) & (red > green)).sum()
+
+
+@pytest.mark.slow
+def test_it_renders_plays_scrubs_and_orbits(open_page):
+  tab = open_page([person(25, truth=True)])
+  first = pixels(tab)
+  assert blue(first) > 300 and orange(first) > 300
+  flat = pixels(tab, '#picture')
+  assert blue(flat) > 50 and orange(flat) > 50
+  tab.locator('#scrub').fill('12')
+  assert tab.evaluate('page.state.frame') == 12
+  second = pixels(tab)
+  assert (np.abs(second - first).sum(axis=-1) > 60).sum() > 300
+  tab.mouse.move(700, 300)
+  tab.mouse.down()
+  tab.mouse.move(820, 300, steps=4)
+  tab.mouse.up()
+  assert (np.abs(pixels(tab) - second).sum(axis=-1) > 60).sum() > 300
+  tab.keyboard.press('Home')
+  tab.keyboard.press(' ')
+  tab.wait_for_function('page.state.frame > 2')
+  tab.keyboard.press(' ')
+  assert not tab.evaluate('page.state.playing')
+  tab.keyboard.press('e')
+  tab.locator('#errors div').first.wait_for()
+  assert 'RWrist' in tab.locator('#errors').inner_text()
+  # sqrt(3) cm at all joints but the root.
+  assert 'Error: 16 mm' in tab.locator('#errors').inner_text()
+  shown = pixels(tab)
+  tab.keyboard.press('g')
+  assert (np.abs(pixels(tab) - shown).sum(axis=-1) > 20).sum() > 20
+
+
+@pytest.mark.slow
+def test_empty_short_and_long_clips(open_page):
+  nobody = person(3, poses=np.full((3, 16, 3), np.nan))
+  for people in ([], [nobody], [person(0)]):
+    tab = open_page(people) if people else None
+    if tab:
+      assert blue(pixels(tab)) == 0
+      tab.close()
+  tab = open_page([person(1)])
+  assert tab.locator('#play').is_disabled() and blue(pixels(tab)) > 300
+  tab.close()
+  tab = open_page([person(10_000)])
+  tab.keyboard.press('End')
+  tab.wait_for_function('page.state.frame === 9999')
+  assert blue(pixels(tab)) > 300
+  tab.keyboard.press('Home')
+  tab.evaluate('page.times.length = 0')
+  tab.keyboard.press(' ')
+  tab.wait_for_function('page.times.length > 20')
+  assert tab.evaluate('page.state.frame') > 0
+
+
+@pytest.mark.slow
+def test_several_people_and_clips_on_a_phone(open_page):
+  people = [person(name='Ann'), person(name='Bob', clip='walk')]
+  people.append(person(clip='other'))
+  tab = open_page(people, width=390, height=800)
+  assert tab.locator('#names span').all_inner_texts() == ['Ann', 'Bob']
+  flat = tab.locator('#flat').bounding_box()
+  room = tab.locator('#room').bounding_box()
+  assert room['y'] >= flat['y'] + flat['height'] - 1 and room['width'] == 390
+  tab.keyboard.press('n')
+  assert tab.evaluate('page.clip.name') == 'other'
+  assert tab.locator('#names span').count() == 0
+  assert tab.evaluate('document.body.scrollWidth') <= 390
