@@ -64,16 +64,20 @@ def derive_joints(points: Array, sources: Array) -> Array:
 
   Args:
     points: Keypoints `[..., P, 3]`.
-    sources: Indices of points, `[..., 16, K]`; -1 fills up.
+    sources: Indices of points, `[..., 16, K]`, or those of all poses,
+      `[16, K]`; -1 fills up.
 
   Returns:
     Keypoints `[..., 16, 3]`.
   """
-  chosen = jnp.take_along_axis(
-    points[..., None, :, :],
-    jnp.maximum(sources, 0)[..., None],
-    axis=-2,
-  )
+  if sources.ndim == 2:
+    chosen = points[..., jnp.maximum(sources, 0), :]
+  else:
+    chosen = jnp.take_along_axis(
+      points[..., None, :, :],
+      jnp.maximum(sources, 0)[..., None],
+      axis=-2,
+    )
   named = sources >= 0
   confidence = jnp.where(named, chosen[..., 2], 0)
   found = confidence > 0

@@ -123,7 +123,7 @@ class Lifter:
   @property
   def joint_sets(self) -> tuple[str, ...]:
     """The joint sets that can be lifted."""
-    return _joint_sets(self.model)
+    return joint_sets(self.model)
 
   def __call__(
     self,
@@ -282,7 +282,7 @@ class Lifter:
     return places.reshape(*given.leading, 3)
 
 
-def _joint_sets(model: ModelConfig) -> tuple[str, ...]:
+def joint_sets(model: ModelConfig) -> tuple[str, ...]:
   """Lists the joint sets that a network lifts."""
   if not model.input_joints:
     return tuple(JOINT_SETS)
@@ -290,36 +290,65 @@ def _joint_sets(model: ModelConfig) -> tuple[str, ...]:
   return (*model.input_joints, *exact)
 
 
+def input_index(model: ModelConfig, joint_set: str) -> int:
+  """Finds what a network with `input_joints` knows a joint set as.
+
+  Returns:
+    The index in `input_joints`; all of Human3.6M's own sets have the same.
+  """
+  known = model.input_joints
+  return known.index(joint_set if joint_set in known else 'h36m')
+
+
 def _make_program(
   model: ModelConfig, variables: dict[str, Any], *, flip_test: bool
 ) -> Callable[..., tuple[jax.Array, jax.Array]]:
-  """Makes the function of a batch that lifts it.
+  """Makes the function of a batch that lifts points of any joint sets.
 
   Its arguments are the points `[B, P, 3]`, the joint sets `[B]`, the image
   sizes `[B, 2]`, the focal lengths `[B]` (0 where not known) and the principal
   points `[B, 2]`. It returns poses, `[B, 16, 3]`, and errors, `[B, 16]`.
   """
-  names = _joint_sets(model)
+  names = joint_sets(model)
   table = source_table(names, NAMES)
-  # What the network knows each joint set as; all of Human3.6M's are the same.
-  known = list(model.input_joints)
-  numbers = [known.index(n if n in known else 'h36m') for n in names if known]
+  numbers = [input_index(model, n) for n in names if model.input_joints]
+  lift = make_lift(model, variables, flip_test=flip_test)
+
+  def program(points, joint_set, image_size, focal, center):
+    keypoints = derive_joints(points, jnp.asarray(table)[joint_set])
+    if model.input_joints:
+      joint_set = jnp.array(numbers)[joint_set]
+    return lift(keypoints, joint_set, image_size, focal, center)
+
+  return program
+
+
+def make_lift(
+  model: ModelConfig, variables: dict[str, Any], *, flip_test: bool
+) -> Callable[..., tuple[jax.Array, jax.Array]]:
+  """Makes the pure function of a batch that lifts the joints of `H36M`.
+
+  Its arguments are those of `filming.inputs.make_inputs`: keypoints
+  `[B, 16, 3]`, as `derive_joints` makes them, the indices of their joint sets
+  in `input_joints` `[B]`, the image sizes `[B, 2]`, pixels, the focal lengths
+  `[B]`, pixels, 0 where not known, and the principal points `[B, 2]`, pixels.
+  It returns poses, `[B, 16, 3]`, metres, and errors, `[B, 16]`, metres.
+
+  Args:
+    model: The settings of the network.
+    variables: The params and batch_stats of the network.
+    flip_test: Whether to average with the prediction for the mirrored input.
+  """
   network = functools.partial(
     build(model, H36M, norm=FoldedNorm, dtype=jnp.float32).apply,
     jax.device_get(fold(variables)),
   )
 
-  def program(points, joint_set, image_size, focal, center):
+  def lift(keypoints, joint_set, image_size, focal, center):
     with jax.default_matmul_precision('highest'):
-      keypoints = derive_joints(points, jnp.asarray(table)[joint_set])
       if model.input_joints:
         inputs, rotation = make_inputs(
-          keypoints,
-          jnp.array(numbers)[joint_set],
-          image_size,
-          focal,
-          center,
-          model,
+          keypoints, joint_set, image_size, focal, center, model
         )
       else:
         half = image_size[:, None, :1] / 2
@@ -342,4 +371,4 @@ def _make_program(
       )
       return bound(poses), errors
 
-  return program
+  return lift

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import jax
@@ -108,6 +108,41 @@ def make_predictor(
     raise ValueError(f'`batch_sizes={batch_sizes}`: give one or more above 0')
   if jax.default_backend() == 'cpu':
     sizes = {min(size, _CPU_BATCH_SIZE) for size in sizes}
+  forward = make_forward(config, skeleton, variables, precision=precision)
+  channels = config.model.input_channels
+  compiled = {
+    size: jax.jit(forward)
+    .lower(
+      jax.ShapeDtypeStruct((size, skeleton.num_joints, channels), jnp.float32)
+    )
+    .compile()
+    for size in sorted(sizes)
+  }
+  return Predictor(skeleton, compiled, channels)
+
+
+def make_forward(
+  config: Config,
+  skeleton: Skeleton,
+  variables: dict[str, Any],
+  *,
+  precision: str = 'highest',
+) -> Callable[[jax.Array], jax.Array]:
+  """Makes the pure function of a network, with its batch norms folded.
+
+  Args:
+    config: The config of the run, of which the model and `flip_test` are used.
+    skeleton: The skeleton of the poses.
+    variables: The params and batch_stats of the network.
+    precision: How exactly to compute, a value of the setting `precision`.
+
+  Returns:
+    A function from 2D joints on the normalised screen, `[B, J, 2]`, in general
+    `[B, J, C]`, to poses, `[B, J, 3]`, metres, with the root at the origin.
+
+  Raises:
+    UserError: The run's predictions have no scale of their own.
+  """
   if config.calibrates:
     raise UserError(
       'predictions of a run with `image_aligned` or `scale_calibration` have no'
@@ -118,7 +153,6 @@ def make_predictor(
   model = build(config.model, skeleton, norm=FoldedNorm, dtype=dtype)
   network = functools.partial(model.apply, folded)
   flip_test = config.evaluation.flip_test
-  channels = config.model.input_channels
 
   def forward(inputs):
     with matmul_precision(precision):
@@ -131,15 +165,7 @@ def make_predictor(
       )
       return predicted[..., :3]
 
-  compiled = {
-    size: jax.jit(forward)
-    .lower(
-      jax.ShapeDtypeStruct((size, skeleton.num_joints, channels), jnp.float32)
-    )
-    .compile()
-    for size in sorted(sizes)
-  }
-  return Predictor(skeleton, compiled, channels)
+  return forward
 
 
 def split(poses: int, sizes: Iterable[int]) -> list[int]:
