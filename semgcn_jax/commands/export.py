@@ -1,6 +1,8 @@
-"""Writes the network of a run as a small folder of weights.
+"""Writes the network of a run for other places, without its optimizer.
 
-The folder serves wherever that of a run does, but cannot be resumed.
+A folder of weights serves wherever that of a run does, but cannot be resumed. A
+file F.onnx or F.stablehlo is the whole program from 2D to 3D, which runs without
+this package; docs/exporting.md tells how.
 """
 
 import pathlib
@@ -8,31 +10,117 @@ from collections.abc import Sequence
 
 from absl import flags
 
+from semgcn_jax import weights
 from semgcn_jax.commands.parsing import (
   define_checkpoint_flag,
   define_which_flags,
 )
 from semgcn_jax.commands.running import run
+from semgcn_jax.errors import SettingError
+from semgcn_jax.files import check_output
 from semgcn_jax.runs.checkpoints import restore_network
 from semgcn_jax.runs.weights import save_weights
+
+# Of the weights in the box; docs/model_card.md has the terms of the data.
+_LICENCE = (
+  'Apache-2.0. The data used in this project was obtained from mocap.cs.cmu.edu.'
+  ' The database was created with funding from NSF EIA-0196217.'
+)
 
 
 def define_flags(values: flags.FlagValues) -> None:
   """Defines the flags of the command."""
   define_checkpoint_flag(values, 'Write the weights of', default=None)
   define_which_flags(values)
-  flags.DEFINE_string('output', None, 'Make this folder.', flag_values=values)
+  flags.DEFINE_string(
+    'output',
+    None,
+    'Make this folder, or this file, which ends in .onnx or .stablehlo.',
+    flag_values=values,
+  )
+  flags.DEFINE_string(
+    'joint_set',
+    None,
+    'For a file of a network that lifts several joint sets: let it take this'
+    ' one; coco, if none is given.',
+    flag_values=values,
+  )
+  flags.DEFINE_bool(
+    'benchmark',
+    False,
+    'Measure the file, and print its speed beside that of JAX.',
+    flag_values=values,
+  )
   flags.mark_flags_as_required(['checkpoint', 'output'], flag_values=values)
 
 
 def export(values: flags.FlagValues) -> None:
-  """Writes the weights that the flags name."""
+  """Writes what the flags name.
+
+  Raises:
+    UserError: A file is damaged, or a package missing; nothing is written.
+    SettingError: A flag is wrong; nothing is written.
+  """
+  output = pathlib.Path(values.output)
+  ending = output.suffix.lower()
+  if ending in ('.onnx', '.stablehlo'):
+    _check_file(output)
+    _write_file(values, output, ending)
+    return
+  # Such as .v2 is no ending, but part of the name of a folder.
+  if ending[1:].isalpha():
+    raise SettingError(
+      f'`output={output}`: end the name of a file in .onnx or .stablehlo, or'
+      ' name a folder without an ending'
+    )
+  for name in ('joint_set', 'benchmark'):
+    if values[name].value:
+      raise SettingError(
+        f'`{name}`: is for a file; end `output` in .onnx or .stablehlo'
+      )
+  _write_folder(values, output)
+
+
+def _check_file(output: pathlib.Path) -> None:
+  """Raises a SettingError where the file exists, or its folder does not."""
+  if output.exists():
+    raise SettingError(f'`output={output}`: exists; name a new file')
+  check_output(output)
+
+
+def _write_file(
+  values: flags.FlagValues, output: pathlib.Path, ending: str
+) -> None:
+  """Writes a file, and prints how well it agrees with JAX."""
+  # The imports are here, as a folder of weights is written sooner without them.
+  from semgcn_jax.benchmarks import exported_files
+  from semgcn_jax.interchange import exporting, onnx_files, stablehlo_files
+
+  network = restore_network(values.checkpoint, values.which)
+  program = exporting.make_program(
+    network,
+    values.only_seed,
+    values.joint_set,
+    _LICENCE if values.checkpoint in weights.names() else '',
+  )
+  write = onnx_files.write if ending == '.onnx' else stablehlo_files.write
+  difference = write(program, output)
+  sizes = ', '.join(map(str, exporting.CHECKED_SIZES))
+  print(
+    f'{output}: network of epoch {network.progress.epoch}; on batches of'
+    f' {sizes} it differs from JAX by up to {difference:.1g} m'
+  )
+  if values.benchmark:
+    print(exported_files.compare(program, output, difference))
+
+
+def _write_folder(values: flags.FlagValues, output: pathlib.Path) -> None:
+  """Writes the folder of weights."""
   network = restore_network(values.checkpoint, values.which)
   variables = network.of_seed(values.only_seed)
   training = network.config.training
   seed = training.seed if values.only_seed is None else values.only_seed
   config = network.config.replace(seed=seed, num_seeds=1)
-  output = pathlib.Path(values.output)
   save_weights(
     output, config, network.skeleton, variables, network.progress.epoch
   )

@@ -1,0 +1,55 @@
+"""Measures exported files beside JAX: size and speed on a CPU."""
+
+import pathlib
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+from semgcn_jax.interchange import onnx_files, stablehlo_files
+from semgcn_jax.interchange.exporting import Program
+from semgcn_jax.text_tables import plain_table
+
+BATCH_SIZES = (1, 1024)
+_SECONDS = 2.0  # For how long each call is repeated.
+
+
+def compare(program: Program, path: pathlib.Path, difference: float) -> str:
+  """Measures a file beside the program that it was made of.
+
+  Args:
+    program: The program.
+    path: The file that was written of it.
+    difference: The largest difference between the two, metres.
+
+  Returns:
+    A table of the file's size in bytes, the difference, and for each of
+    `BATCH_SIZES` the time of the fastest call, milliseconds, in the file and in
+    JAX.
+  """
+  if path.suffix.lower() == onnx_files.ENDING:
+    name, call = 'ONNX Runtime', onnx_files.load(path.read_bytes())
+  else:
+    name, call = 'StableHLO', jax.jit(stablehlo_files.read(path).call)
+  function, headings, cells = jax.jit(program.function), [], []
+  for size in BATCH_SIZES:
+    arrays = list(program.draw(size).values())
+    headings += [f'{name}, batch {size:,}', f'JAX, batch {size:,}']
+    for each in (call, function):
+      cells.append(f'{_fastest_ms(each, arrays):.2f} ms')
+  return plain_table(
+    ['file', 'bytes', 'difference', *headings],
+    [[path.name, f'{path.stat().st_size:,}', f'{difference:.1g} m', *cells]],
+  )
+
+
+def _fastest_ms(call: Callable[..., Any], arrays: list[Any]) -> float:
+  """Times the fastest of many calls, after the first one, in milliseconds."""
+  jax.block_until_ready(call(*arrays))
+  times, end = [], time.perf_counter() + _SECONDS
+  while len(times) < 5 or time.perf_counter() < end:
+    start = time.perf_counter()
+    jax.block_until_ready(call(*arrays))
+    times.append(time.perf_counter() - start)
+  return 1e3 * min(times)
