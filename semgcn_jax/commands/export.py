@@ -1,8 +1,8 @@
 """Writes the network of a run for other places, without its optimizer.
 
 A folder of weights serves wherever that of a run does, but cannot be resumed. A
-file F.onnx or F.stablehlo is the whole program from 2D to 3D, which runs without
-this package; docs/exporting.md tells how.
+file F.onnx or F.stablehlo is the whole program from 2D to 3D, which runs
+without this package; docs/exporting.md tells how.
 """
 
 import pathlib
@@ -23,8 +23,9 @@ from semgcn_jax.runs.weights import save_weights
 
 # Of the weights in the box; docs/model_card.md has the terms of the data.
 _LICENCE = (
-  'Apache-2.0. The data used in this project was obtained from mocap.cs.cmu.edu.'
-  ' The database was created with funding from NSF EIA-0196217.'
+  'Apache-2.0. The data used in this project was obtained from'
+  ' mocap.cs.cmu.edu. The database was created with funding from NSF'
+  ' EIA-0196217.'
 )
 
 

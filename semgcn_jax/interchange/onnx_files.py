@@ -78,7 +78,9 @@ def _multiply_matrices(node: Any) -> None:
     return
   operands, result = node.attribute[0].s.decode().replace(' ', '').split('->')
   left, _, right = operands.partition(',')
-  if len(right) == 2 and right[0] == left[-1] and result == left[:-1] + right[1]:
+  if (
+    len(right) == 2 and right[0] == left[-1] and result == left[:-1] + right[1]
+  ):
     node.op_type = 'MatMul'
     del node.attribute[:]
 
