@@ -1,5 +1,6 @@
 import os
 import pathlib
+import shutil
 import sys
 import tempfile
 
@@ -23,3 +24,26 @@ def shared():
   if not path.is_dir():
     pytest.skip(f'needs the reference data in {path}')
   return path
+
+
+# Chromium draws WebGL on the CPU.
+CHROMIUM = (
+  *('--no-sandbox', '--no-first-run', '--disable-quic', '--disable-sync'),
+  *('--disable-background-networking', '--disable-component-update'),
+  *('--use-angle=swiftshader', '--enable-unsafe-swiftshader'),
+)
+
+
+@pytest.fixture(scope='module')
+def chromium():
+  """A browser, driven by playwright."""
+  sync_api = pytest.importorskip('playwright.sync_api', reason='no playwright')
+  program = shutil.which('chromium')
+  if not program:
+    pytest.skip('needs the program chromium')
+  with sync_api.sync_playwright() as playwright:
+    browser = playwright.chromium.launch(
+      executable_path=program, args=list(CHROMIUM)
+    )
+    yield browser
+    browser.close()

@@ -73,6 +73,8 @@ def check_output_flags(
   if output.exists() and not values.overwrite:
     raise SettingError(f'`output={output}`: exists; give `overwrite`')
   check_ffmpeg(output)
+  if 'pitch' not in values:
+    return output
   choose('joint_names', values.joint_names, NAMES)
   if values.pitch is not None and not abs(values.pitch) <= MAX_PITCH:
     raise SettingError(
@@ -114,7 +116,7 @@ def write_people(
   people = _chosen(values, people)
   if output.suffix in DATA:
     content = write_poses(people, output, dict(details))
-    _write(output, lambda path: path.write_bytes(content))
+    write_file(output, lambda path: path.write_bytes(content))
     return
   scenes = make_scenes(people, fps=fps, pitch=values.pitch, known=pitch)
   for scene in scenes[:3]:
@@ -122,20 +124,20 @@ def write_people(
   albums = albums or {}
   if output.suffix == '.html':
     page = page_html(scenes, title=title, skeleton=skeleton, albums=albums)
-    _write(output, lambda path: path.write_text(page, encoding='utf-8'))
+    write_file(output, lambda path: path.write_text(page, encoding='utf-8'))
   elif output.suffix == '.png':
     figure = draw_grid(scenes, skeleton, albums)
-    _write(output, lambda path: figure.savefig(path, format='png', dpi=110))
+    write_file(output, lambda path: figure.savefig(path, format='png', dpi=110))
   elif output.suffix in ('.gif', '.mp4'):
     scene = _one(scenes, output, 'clip')
     album = albums.get(scene.name)
-    _write(
+    write_file(
       output,
       lambda path: write_animation(scene, skeleton, output, path, album),
     )
   else:
     content = _motion(values, _one(scenes, output, 'clip'), output, skeleton)
-    _write(output, lambda path: path.write_bytes(content))
+    write_file(output, lambda path: path.write_bytes(content))
 
 
 def _chosen(
@@ -200,7 +202,9 @@ def _all_frames(person: PersonPoses, positions: Any) -> Any:
   return result
 
 
-def _write(path: pathlib.Path, write: Callable[[pathlib.Path], Any]) -> None:
+def write_file(
+  path: pathlib.Path, write: Callable[[pathlib.Path], Any]
+) -> None:
   """Writes a file whole or not at all."""
   try:
     with replacing(path) as temporary:

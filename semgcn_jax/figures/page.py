@@ -31,6 +31,7 @@ def page_html(
   title: str,
   skeleton: Skeleton = H36M,
   albums: Mapping[str, Album] | None = None,
+  demo: Mapping[str, str] | None = None,
 ) -> str:
   """Makes the page of some scenes.
 
@@ -39,6 +40,7 @@ def page_html(
     title: The title of the page.
     skeleton: The skeleton of the people.
     albums: {name of a scene: its pictures}.
+    demo: {name: text} of what `demo.js` needs, if the page is a demo.
   """
   packer = _Packer()
   clips = [
@@ -59,11 +61,22 @@ def page_html(
       'style': _read('page.css'),
       'three': _read('three.LICENSE', comment=True) + _read('three.min.js'),
       'data': packer.base64(),
-      # No name can end the script that it stands in.
-      'content': json.dumps(content).replace('<', '\\u003c'),
-      'script': '\n'.join(_read(name) for name in _SCRIPTS),
+      'content': as_json(content),
+      'more': ''.join(
+        f'<script id="{name}" type="text/plain">{text}</script>\n'
+        for name, text in (demo or {}).items()
+      ),
+      'buttons': '<button id="reset">Reset</button>\n' if demo else '',
+      'script': '\n'.join(
+        _read(name) for name in (*_SCRIPTS, 'demo.js' if demo else 'start.js')
+      ),
     },
   )
+
+
+def as_json(content: Any) -> str:
+  """Writes JSON for a script; no name in it can end the script."""
+  return json.dumps(content).replace('<', '\\u003c')
 
 
 def _read(name: str, *, comment: bool = False) -> str:

@@ -15,7 +15,7 @@ from semgcn_jax.skeleton import H36M
 
 MAX_PITCH = 89.0
 # How high the ankle is above the ground, in metres.
-_SOLE = 0.08
+SOLE = 0.08
 # A pose whose feet are so far from its thorax, over the length of the bones
 # between, stands, and tells where up is.
 _STRETCHED = 0.9
@@ -123,7 +123,7 @@ def stand_up(
           lowest[seen], _GROUND_PERCENTILE, max(1, round(2 * fps))
         ),
       )
-    root[:, 1] += _SOLE - ground
+    root[:, 1] += SOLE - ground
     truth = None if person.truth is None else person.truth @ turn.T
     result.append(
       Upright(

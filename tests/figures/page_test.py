@@ -6,7 +6,6 @@ import gzip
 import io
 import json
 import re
-import shutil
 
 import numpy as np
 import pytest
@@ -16,13 +15,6 @@ from scenes import person
 from semgcn_jax.data.pictures import Album
 from semgcn_jax.figures.page import page_html
 from semgcn_jax.lifting.upright import make_scenes
-
-# Chromium draws WebGL on the CPU.
-CHROMIUM = (
-  *('--no-sandbox', '--no-first-run', '--disable-quic', '--disable-sync'),
-  *('--disable-background-networking', '--disable-component-update'),
-  *('--use-angle=swiftshader', '--enable-unsafe-swiftshader'),
-)
 
 
 def page_of(people, **options):
@@ -103,21 +95,6 @@ def test_pictures_go_along():
     for text in clip['pictures']
   ]
   assert [int(p.mean()) for p in pictures] == [0, 80, 160, 160, 160]
-
-
-@pytest.fixture(scope='module')
-def chromium():
-  """A browser."""
-  sync_api = pytest.importorskip('playwright.sync_api', reason='no playwright')
-  program = shutil.which('chromium')
-  if not program:
-    pytest.skip('needs the program chromium')
-  with sync_api.sync_playwright() as playwright:
-    browser = playwright.chromium.launch(
-      executable_path=program, args=list(CHROMIUM)
-    )
-    yield browser
-    browser.close()
 
 
 @pytest.fixture

@@ -89,8 +89,8 @@ def test_a_web_page_lifts_as_the_lifter_does(tmp_path):
         keypoints = rng.uniform(200, 700, (people, 17, 3))
         keypoints[..., 2] = rng.uniform(size=(people, 17)) > 0.2
         poses, errors = page.evaluate(
-          """async ([keypoints, width, height]) =>
-          (await lift(keypoints, width, height)).map(each => Array.from(each))""",
+          """async (args) =>
+          (await lift(...args)).map(each => Array.from(each))""",
           [keypoints.ravel().tolist(), 1280, 720],
         )
         expected = lifter.lift(keypoints, (1280, 720))

@@ -49,6 +49,7 @@ class Picture {
     const [w, h] = clip.size;
     const scale = Math.min((width - 16) / w, (height - 16) / h);
     const x0 = (width - w * scale) / 2, y0 = (height - h * scale) / 2;
+    this.layout = {x0, y0, scale};
     const image = this.image(clip, frame);
     if (image) {
       context.drawImage(image, x0, y0, w * scale, h * scale);

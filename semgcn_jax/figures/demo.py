@@ -1,0 +1,92 @@
+"""Makes a page in which one drags keypoints, and the 3D follows.
+
+The network is in the page, as ONNX, and so is the ONNX Runtime for browsers.
+"""
+
+import base64
+import dataclasses
+import gzip
+import pathlib
+
+import numpy as np
+
+from semgcn_jax.errors import UserError
+from semgcn_jax.figures.page import as_json, page_html
+from semgcn_jax.files import read_bytes
+from semgcn_jax.joint_sets import JOINT_SETS
+from semgcn_jax.lifting.pose_files import PersonPoses
+from semgcn_jax.lifting.upright import SOLE, make_scenes
+from semgcn_jax.skeleton import H36M
+
+_SIZE = (720, 900)
+# The runtime, without WebGPU: a script, and the program that it starts.
+RUNTIME = ('ort.wasm.bundle.min.mjs', 'ort-wasm-simd-threaded.wasm')
+# Someone who walks, as shares of the image: COCO's keypoints.
+_WALKER = """0.50 0.16  0.51 0.14  0.49 0.14  0.53 0.15  0.47 0.15
+  0.57 0.25  0.43 0.25  0.62 0.37  0.39 0.37  0.64 0.48  0.40 0.48
+  0.54 0.52  0.46 0.52  0.57 0.70  0.42 0.68  0.55 0.88  0.37 0.83"""
+
+
+def read_runtime(folder: pathlib.Path) -> dict[str, bytes]:
+  """Reads the files `RUNTIME` of a folder.
+
+  Raises:
+    UserError: One of them is missing.
+  """
+  try:
+    return {name: read_bytes(folder / name) for name in RUNTIME}
+  except OSError as error:
+    raise UserError(
+      f'{folder}: {error.strerror}; name the folder dist of the npm package'
+      ' onnxruntime-web'
+    ) from error
+
+
+def demo_html(model: bytes, runtime: dict[str, bytes], title: str) -> str:
+  """Makes the page.
+
+  Args:
+    model: The ONNX file of a lifter of COCO's keypoints.
+    runtime: The files of the runtime, see `read_runtime`.
+    title: The title of the page.
+  """
+  shares = np.array(_WALKER.split(), float).reshape(17, 2)
+  keypoints = np.insert(shares * _SIZE, 2, 1.0, axis=-1)
+  coco = JOINT_SETS['coco']
+  settings = {
+    'keypoints': keypoints.round(1).tolist(),
+    'names': coco.names,
+    'sources': coco.sources,
+    'size': _SIZE,
+    'sole': SOLE,
+  }
+  # The page lifts them as soon as it is open.
+  person = PersonPoses(
+    clip='demo',
+    person='1',
+    frames=np.arange(1),
+    poses=np.zeros((1, 16, 3)),
+    image_size=_SIZE,
+    errors=np.zeros((1, 16)),
+    keypoints=np.ones((1, 16, 3)),
+  )
+  [scene] = make_scenes([person], fps=1.0, pitch=0.0)
+  note = (
+    'Drag a keypoint; double-click to lose or find it. The camera is level.'
+  )
+  return page_html(
+    [dataclasses.replace(scene, note=note)],
+    title=title,
+    skeleton=H36M,
+    demo={
+      'settings': as_json(settings),
+      'model': _packed(model),
+      'runtime': _packed(runtime[RUNTIME[0]]),
+      'wasm': _packed(runtime[RUNTIME[1]]),
+    },
+  )
+
+
+def _packed(content: bytes) -> str:
+  """Packs a file into text."""
+  return base64.b64encode(gzip.compress(content, 9, mtime=0)).decode()

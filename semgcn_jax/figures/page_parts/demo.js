@@ -1,0 +1,169 @@
+// Lifts keypoints that are dragged: the exported network runs in the page.
+
+const REACH = 16;  // Pixels of the screen around a keypoint.
+
+async function unpack(id) {
+  const text = document.getElementById(id).textContent;
+  const packed = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+  const stream = new Blob([packed]).stream()
+      .pipeThrough(new DecompressionStream('gzip'));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+class Demo {
+  // Takes the settings of the demo: the keypoints, their names, the sources of
+  // the joints among them, and the size of the image.
+  constructor(page, settings) {
+    Object.assign(this, {page, settings, waiting: false, runs: 0});
+    this.start = settings.keypoints;
+    this.reset();
+    const draw = page.picture.draw.bind(page.picture);
+    page.picture.draw = (clip, frame) => {
+      draw(clip, frame);
+      this.drawHandles();
+    };
+    this.listen(page.picture.canvas);
+  }
+
+  async load() {
+    const bundle = new Blob([new TextDecoder().decode(await unpack('runtime'))],
+        {type: 'text/javascript'});
+    this.ort = await import(URL.createObjectURL(bundle));
+    this.ort.env.wasm.numThreads = 1;
+    this.ort.env.wasm.wasmBinary = await unpack('wasm');
+    this.session = await this.ort.InferenceSession.create(await unpack('model'));
+    await this.lift();
+    this.page.room?.open(this.page.clip);  // It looks at who is there now.
+  }
+
+  reset() {
+    this.points = this.start.map((point) => [...point]);
+  }
+
+  // Lifts the keypoints as they are now, and then once more if they have moved.
+  async lift() {
+    if (this.waiting) {
+      this.again = true;
+      return;
+    }
+    this.waiting = true;
+    do {
+      this.again = false;
+      await this.run();
+    } while (this.again);
+    this.waiting = false;
+  }
+
+  async run() {
+    const [width, height] = this.settings.size, {ort} = this;
+    const tensor = (values, shape) =>
+      new ort.Tensor('float32', Float32Array.from(values), shape);
+    const {poses, errors} = await this.session.run({
+      keypoints: tensor(this.points.flat(), [1, this.points.length, 3]),
+      image_size: tensor([width, height], [1, 2]),
+      focal_length: tensor([0], [1]),
+      center: tensor([width / 2, height / 2], [1, 2]),
+    });
+    this.pose = poses.data;
+    this.runs++;
+    const person = this.page.clip.people[0];
+    // A level camera: y up, z towards it, the lowest joint on the ground.
+    const lowest = Math.max(
+        ...this.pose.filter((_, i) => i % 3 === 1));
+    person.positions = this.pose.map((value, i) =>
+      [value, this.settings.sole + lowest - value, -value][i % 3]);
+    person.expected = errors.data;
+    person.keypoints = new Float32Array(2 * this.settings.sources.length);
+    person.confidence = new Float32Array(this.settings.sources.length);
+    this.settings.sources.forEach((sources, joint) => {
+      const found = sources.map((i) => this.points[i]).filter((p) => p[2] > 0);
+      const mean = (axis) =>
+        found.reduce((sum, p) => sum + p[axis], 0) / found.length;
+      person.keypoints[2 * joint] = mean(0);  // NaN if none was found.
+      person.keypoints[2 * joint + 1] = mean(1);
+      person.confidence[joint] = found.length / sources.length;
+    });
+    this.page.request();
+  }
+
+  drawHandles() {
+    const {canvas, layout} = this.page.picture;
+    const context = canvas.getContext('2d');
+    this.points.forEach(([x, y, sure], i) => {
+      context.beginPath();
+      context.arc(layout.x0 + x * layout.scale, layout.y0 + y * layout.scale,
+          i === this.held ? 8 : 6, 0, 2 * Math.PI);
+      context.fillStyle = sure > 0 ? color('panel') : 'transparent';
+      context.strokeStyle = color(sure > 0 ? 'ink' : 'truth');
+      context.lineWidth = 2;
+      context.fill();
+      context.stroke();
+    });
+    if (this.held !== undefined) {
+      const [x, y] = this.points[this.held];
+      context.fillStyle = color('ink');
+      context.font = '13px system-ui, sans-serif';
+      context.fillText(this.settings.names[this.held].replaceAll('_', ' '),
+          layout.x0 + x * layout.scale + 12, layout.y0 + y * layout.scale - 8);
+    }
+  }
+
+  // The pointer's place in the image, and the keypoint below it.
+  at(event) {
+    const {canvas, layout} = this.page.picture;
+    const box = canvas.getBoundingClientRect();
+    const x = (event.clientX - box.left - layout.x0) / layout.scale;
+    const y = (event.clientY - box.top - layout.y0) / layout.scale;
+    let nearest, least = REACH / layout.scale;
+    this.points.forEach(([px, py], i) => {
+      const distance = Math.hypot(px - x, py - y);
+      if (distance < least) [nearest, least] = [i, distance];
+    });
+    return {x, y, nearest};
+  }
+
+  listen(canvas) {
+    canvas.style.touchAction = 'none';
+    canvas.style.cursor = 'grab';
+    canvas.onpointerdown = (event) => {
+      this.held = this.at(event).nearest;
+      if (this.held !== undefined) canvas.setPointerCapture(event.pointerId);
+      this.page.request();
+    };
+    canvas.onpointermove = (event) => {
+      if (this.held === undefined) return;
+      const {x, y} = this.at(event), [width, height] = this.settings.size;
+      const point = this.points[this.held];
+      point[0] = Math.min(width, Math.max(0, x));
+      point[1] = Math.min(height, Math.max(0, y));
+      this.lift();
+    };
+    canvas.onpointerup = canvas.onpointercancel = () => {
+      this.held = undefined;
+      this.page.request();
+    };
+    canvas.ondblclick = (event) => {
+      const {nearest} = this.at(event);
+      if (nearest === undefined) return;
+      const point = this.points[nearest];
+      point[2] = point[2] > 0 ? 0 : 1;
+      this.lift();
+    };
+    find('reset').onclick = () => {
+      this.reset();
+      this.lift();
+    };
+  }
+}
+
+readClips().then(async (content) => {
+  window.page = new Page(content);
+  find('bar').hidden = true;
+  find('speed').parentElement.hidden = true;
+  const settings = JSON.parse(find('settings').textContent);
+  window.demo = new Demo(window.page, settings);
+  await window.demo.load();
+}).catch((error) => {
+  find('message').textContent = `The network cannot be run: ${error}`;
+  find('message').hidden = false;
+});
