@@ -83,7 +83,7 @@ def test_a_web_page_lifts_as_the_lifter_does(tmp_path):
       )
       page = browser.new_page()
       page.goto(f'http://localhost:{server.server_port}/')
-      page.wait_for_function('window.lift', timeout=120_000)
+      page.wait_for_function('!!window.lift', timeout=120_000)
       for people in (1, 7):
         rng = np.random.default_rng(people)
         keypoints = rng.uniform(200, 700, (people, 17, 3))

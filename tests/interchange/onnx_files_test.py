@@ -28,7 +28,7 @@ def written(network, tmp_path, **options):
 
   path = tmp_path / 'network.onnx'
   program = exporting.make_program(network, **options)
-  assert onnx_files.write(program, path) <= 1e-5
+  assert onnx_files.write(program, path) <= exporting.MAX_DIFFERENCE
   assert [each.name for each in tmp_path.iterdir()] == ['network.onnx']
   return onnx_files.load(path.read_bytes()), onnx.load(path)
 
