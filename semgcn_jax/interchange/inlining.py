@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.extend.core import ClosedJaxpr, Literal
 
 
@@ -61,8 +62,8 @@ def _apply(equation: Any, operands: list[Any]) -> list[Any]:
   if name == 'split' and not all(map(_is_number, params['sizes'])):
     return _halve(operands[0], params['axis'], params['sizes'])
   if name == 'pad' and not _is_known(operands[0]):
-    return [_pad(*operands, params['padding_config'])]
-  results = None
+    x, fill = operands
+    return [_pad(x, fill, params['padding_config'])]
   if all(map(_is_known, operands)) and _has_fixed_shape(equation):
     with jax.ensure_compile_time_eval():
       results = equation.primitive.bind(*operands, **params)
@@ -73,7 +74,7 @@ def _apply(equation: Any, operands: list[Any]) -> list[Any]:
 
 def _is_known(value: Any) -> bool:
   """Tells whether a value is there already, as it depends on no argument."""
-  return not isinstance(value, jax.core.Tracer)
+  return not isinstance(value, Tracer)
 
 
 def _is_number(size: Any) -> bool:
