@@ -1,1 +1,1 @@
-"""The formats of other programs: checkpoints of the released PyTorch code."""
+"""The formats of other programs: PyTorch, ONNX, StableHLO, BVH, GLB."""
