@@ -48,3 +48,9 @@ def choose(setting: str, name: str, table: Mapping[str, T]) -> T:
 def listed(names: Iterable[str]) -> str:
   """Joins names by commas, for a message; 'nothing' if there are none."""
   return ', '.join(names) or 'nothing'
+
+
+def shortened(text: object, most: int = 40) -> str:
+  """Spells something that a file holds in one short line, for a message."""
+  words = ' '.join(str(text).split())
+  return words if len(words) <= most else f'{words[: most - 3]}...'

@@ -26,6 +26,12 @@ MAX_BYTES = 2**32  # Bytes that any file may hold, or unpack to.
 # text shrinks to about a fifth, recordings hardly at all.
 MAX_RATIO = 100
 MIN_TOTAL = 2**26  # Bytes that a compressed file of any size may hold.
+# What training and exporting write into the folder of a run, which has a
+# config.json; `checkpoints` besides.
+OF_A_RUN = (
+  *('config.json', 'skeleton.json', 'metrics.jsonl', 'weights.npz'),
+  *('curves.png', '.lock'),
+)
 
 
 def budget(size: int) -> int:
@@ -165,16 +171,33 @@ def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
 
 
 def check_output(path: pathlib.Path, setting: str = 'output') -> None:
-  """Raises a SettingError where the file that a setting names has no folder."""
+  """Checks that a file can be written without harm, before the work begins.
+
+  Args:
+    path: The file.
+    setting: The setting that names it, for the message.
+
+  Raises:
+    SettingError: It is a folder or has none, or would replace a file of a run.
+  """
   if path.is_dir() or not path.parent.is_dir():
     raise SettingError(f'`{setting}={path}`: name a file in an existing folder')
+  real = path.resolve()
+  in_run = real.name in OF_A_RUN and (real.parent / 'config.json').exists()
+  if in_run or any(
+    folder.name == 'checkpoints' and (folder.parent / 'config.json').exists()
+    for folder in real.parents
+  ):
+    raise SettingError(
+      f'`{setting}={path}`: would replace a file of the run; name another file'
+    )
 
 
 def write_json(result: dict[str, Any], path: pathlib.Path) -> None:
   """Writes a result as JSON to the file that the setting `output` names.
 
   Raises:
-    SettingError: The file cannot be written.
+    SettingError: The file cannot be written; see also `check_output`.
   """
   check_output(path)
   try:

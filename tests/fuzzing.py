@@ -68,7 +68,7 @@ def poses_2d(folder):
 
 
 def plain_npz(folder):
-  from semgcn_jax.data.detector_formats import read_array
+  from semgcn_jax.data.keypoint_arrays import read_array
 
   path = folder / 'a.npz'
   size = np.array([64, 48])
@@ -77,7 +77,7 @@ def plain_npz(folder):
 
 
 def npy(folder):
-  from semgcn_jax.data.detector_formats import read_array
+  from semgcn_jax.data.keypoint_arrays import read_array
 
   np.save(folder / 'a.npy', np.ones((4, 17, 3)))
   return folder / 'a.npy', read_array
@@ -99,7 +99,8 @@ def json_of(form):
   import detections
 
   def make(folder):
-    from semgcn_jax.data.detector_formats import align, read_people, read_view
+    from semgcn_jax.data.detector_formats import read_people
+    from semgcn_jax.data.views import align, read_view
 
     def read(path):
       view = read_view([path])

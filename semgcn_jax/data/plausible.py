@@ -1,21 +1,34 @@
 """Checks, at little cost, whether poses can be what they are taken for."""
 
 import pathlib
+import re
 from collections.abc import Collection
 
 import numpy as np
 
 from semgcn_jax.data.npz import Poses2D, Poses3D, read_metadata
-from semgcn_jax.errors import UserError
+from semgcn_jax.errors import UserError, shortened
 
 # The span in metres of any body that is filmed, from a toddler's to a group's.
 MIN_SPAN, MAX_SPAN = 0.1, 10.0
-_UNITS = {'centimetres': 0.01, 'millimetres': 0.001}
-_ROWS = 20  # The most frames of a clip that are looked at.
+MIN_SPAN_OF_CLIP = 0.01  # A clip by itself may be of a hand that is closed.
+# {unit: its metres, and the least and most metres that people are taken for}.
+# What spans 40 to 90 may be a child in centimetres or a man in inches.
+_UNITS = {
+  'centimetres': (0.01, 0.4, 4.0),
+  'inches': (0.0254, 1.0, 2.3),
+  'millimetres': (0.001, 0.4, 4.0),
+}
+_ROWS = 20  # The most frames of a clip whose size is looked at.
+MAX_EMPTY = 0.25  # The most of a clip's frames that may be all zero.
 # Pixels are larger than this, coordinates of the normalised screen smaller.
 MIN_PIXELS = 5
 # How the layouts of other detectors than Human3.6M's are called.
-_OTHERS = ('coco', 'mpii', 'openpose', 'body', 'halpe', 'mediapipe', 'blaze')
+_OTHERS = (
+  *('coco', 'mpii', 'openpose', 'body', 'halpe', 'mediapipe', 'blaze'),
+  *('alphapose', 'vitpose', 'mmpose', 'rtmpose', 'yolo', 'movenet'),
+  *('humaneva', 'posetrack', 'crowdpose', 'smpl', '3dhp', 'panoptic', 'kinect'),
+)
 
 
 def check_metadata(
@@ -36,17 +49,29 @@ def check_metadata(
     UserError: The file's metadata contradict that.
   """
   metadata = read_metadata(path)
-  if metadata.get('num_joints', joints) != joints:
+  number = metadata.get('num_joints', joints)
+  if isinstance(number, np.ndarray) and number.size == 1:
+    number = number.item()
+  if not isinstance(number, int | float) or number != joints:
     raise UserError(
       f'{path}: holds {joints} joints, but its metadata say'
-      f' {metadata["num_joints"]!r:.40}; mend the file'
+      f' {shortened(repr(number))}; mend the file'
     )
   layout = str(metadata.get('layout_name', '')).lower()
+  is_h36m = re.search(r'h(uman)?[ _-]?3[._]?6', layout)
   sides = metadata.get('keypoints_symmetry')
-  if any(other in layout for other in _OTHERS):
-    problem = f'its metadata say that it holds the joints of {layout!r:.40}'
+  if not is_h36m and any(other in layout for other in _OTHERS):
+    problem = (
+      f'its metadata say that it holds the joints of {shortened(repr(layout))}'
+    )
   elif isinstance(sides, list | tuple | np.ndarray) and len(sides) == 2:
-    given = [{int(joint) for joint in side} for side in sides]
+    try:
+      given = [{int(joint) for joint in side} for side in sides]
+    except (TypeError, ValueError, OverflowError):
+      raise UserError(
+        f'{path}: keypoints_symmetry of its metadata is not two lists of the'
+        ' indices of joints; mend the file, or leave it out'
+      ) from None
     if set(left) <= given[0] and set(right) <= given[1]:
       return
     problem = 'its metadata say that other joints are left and right'
@@ -62,49 +87,85 @@ def check_3d(poses: Poses3D, name: str, subjects: Collection[str]) -> None:
   """Checks that the poses of subjects can be people in metres.
 
   Raises:
-    UserError: They are all zero, or in another unit.
+    UserError: Many of a clip are all zero, or some are in another unit.
   """
   for subject in subjects:
-    spans = []
+    spans = {}
     for action, clip in poses.get(subject, {}).items():
       span = np.ptp(clip[_rows(len(clip))].astype(np.float64), axis=1).max(-1)
+      where = f'{name}: {subject} {action!r}'
       if len(span) and span.max() == 0:
         raise UserError(
-          f'{name}: {subject} {action!r} has all joints in one place; mend the'
-          ' file, or leave the subject or action out'
+          f'{where} has all joints in one place; mend the file, or leave the'
+          ' subject or action out'
         )
-      spans.append(span[np.isfinite(span)])
-    span = np.median(np.concatenate(spans)) if sum(map(len, spans)) else 1.0
-    if MIN_SPAN < span < MAX_SPAN:
+      _check_filled(clip, where)
+      if len(span := span[np.isfinite(span)]):
+        spans[action] = span
+    if not spans:
       continue
-    unit = next((u for u, m in _UNITS.items() if 0.4 < span * m < 4), None)
-    way_out = f'multiply by {_UNITS[unit]:g}' if unit else 'convert the file'
-    raise UserError(
-      f'{name}: the poses of {subject} span {span:.4g}, not metres but'
-      f' {unit or "an unknown unit"}; {way_out}'
-    )
+    wrong = {
+      action: np.median(span)
+      for action, span in spans.items()
+      if not MIN_SPAN_OF_CLIP < np.median(span) < MAX_SPAN
+    }
+    median = np.median(np.concatenate([*spans.values()]))
+    for action, span in wrong.items():
+      if len(wrong) < len(spans):
+        raise _wrong_unit(name, f'{subject} {action!r}', span)
+    if not MIN_SPAN < median < MAX_SPAN:
+      raise _wrong_unit(name, subject, median)
+
+
+def _wrong_unit(name: str, whose: str, span: np.floating) -> UserError:
+  """Says that poses span too much or too little, and which unit that may be."""
+  units = {
+    unit: metres
+    for unit, (metres, least, most) in _UNITS.items()
+    if least < span * metres < most
+  }
+  way_out = ' or '.join(f'{metres:g}' for metres in units.values())
+  return UserError(
+    f'{name}: the poses of {whose} span {span:.4g}, not metres but'
+    f' {" or ".join(units) or "an unknown unit"};'
+    f' {f"multiply by {way_out}" if units else "convert the file to metres"}'
+  )
 
 
 def check_2d(poses: Poses2D, name: str, subjects: Collection[str]) -> None:
   """Checks that the 2D of subjects can be pixels.
 
   Raises:
-    UserError: It is all zero, or normalised to the screen.
+    UserError: Much of a view is all zero, or it is normalised to the screen.
   """
   for subject in subjects:
-    largest = []
     for action, views in poses.get(subject, {}).items():
       for camera, view in enumerate(views):
-        most = np.abs(view[_rows(len(view))]).max(initial=0)
-        if len(view) and most == 0:
+        where = f'{name}: {subject} {action!r} camera {camera}'
+        values = np.abs(view[_rows(len(view))])
+        # What is not a number is refused where it is used.
+        most = values[np.isfinite(values)].max(initial=0)
+        if len(view) and not view.any():
           raise UserError(
-            f'{name}: {subject} {action!r} camera {camera} is all zero; mend'
-            ' the file, or leave the subject or action out'
+            f'{where} is all zero; mend the file, or leave the subject or'
+            ' action out'
           )
-        largest.append(most)
-    if largest and np.nanmedian(largest) < MIN_PIXELS:
+        _check_filled(view, where)
+        if np.isfinite(values).any() and most < MIN_PIXELS:
+          raise UserError(
+            f'{name}: the 2D of {subject} is normalised to the screen, as in'
+            f' {action!r} camera {camera}; give pixels'
+          )
+
+
+def _check_filled(poses: np.ndarray, where: str) -> None:
+  """Raises a UserError if many frames of poses `[T, J, D]` are all zero."""
+  if not poses[..., 0].all():
+    empty = int((~poses.any(axis=(1, 2))).sum())
+    if empty > MAX_EMPTY * len(poses):
       raise UserError(
-        f'{name}: the 2D of {subject} is normalised to the screen; give pixels'
+        f'{where}: {empty:,} of {len(poses):,} frames are all zero; mend the'
+        ' file, or leave the subject or action out'
       )
 
 

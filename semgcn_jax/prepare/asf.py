@@ -2,14 +2,18 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from semgcn_jax.errors import UserError
+from semgcn_jax.errors import UserError, shortened
 from semgcn_jax.files import read_bytes, read_text
 
 ROOT_CHANNELS = ('TX', 'TY', 'TZ', 'RX', 'RY', 'RZ')
+MAX_VALUE = 1e9  # No motion has numbers beyond this, in whatever unit.
+# The lines of a bone that are read.
+_FIELDS = ('name', 'direction', 'length', 'axis', 'dof')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,23 +68,26 @@ def read_asf(path: pathlib.Path) -> Asf:
     raise UserError(f'{path}: {error.strerror}') from error
   except (ValueError, KeyError, IndexError, ZeroDivisionError) as error:
     raise UserError(
-      f'{path}: cut off, or not an .asf skeleton ({error})'
+      f'{path}: cut off, or not an .asf skeleton ({shortened(error, 100)})'
     ) from error
 
 
 def _parse_asf(path: pathlib.Path, text: str) -> Asf:
   """Parses the text of an .asf file; a ValueError or the like says why not."""
+  text = re.sub('#.*', '', text)
   sections = {}
   for part in text.split('\n:')[1:]:
     name, _, body = part.partition('\n')
     name, *values = name.split()
-    sections[name] = (values, body)
+    if name.lower() in sections:
+      raise ValueError(f'it has two sections {shortened(name)}')
+    sections[name.lower()] = (values, body)
   units = dict(
-    line.split()
+    line.lower().split()
     for line in sections['units'][1].splitlines()
-    if line.strip() and not line.lstrip().startswith('#')
+    if line.strip()
   )
-  if units['angle'] != 'deg':
+  if units['angle'] not in ('deg', 'degrees'):
     raise ValueError('its angles are not in degrees')
   root = sections['root'][1].upper()
   if 'ORDER ' + ' '.join(ROOT_CHANNELS) not in ' '.join(root.split()):
@@ -91,18 +98,19 @@ def _parse_asf(path: pathlib.Path, text: str) -> Asf:
       raise ValueError('its root is turned, which is not read')
     if name == 'AXIS' and values != ['XYZ']:
       raise ValueError('the axis of its root is not XYZ')
-  parents = {}
+  parents: dict[str, str] = {}
   for line in sections['hierarchy'][1].splitlines():
     parent, *children = line.split() or ('begin',)
-    parents |= {child: parent for child in children}
-  described = {}
-  for block in sections['bonedata'][1].split('begin')[1:]:
-    fields = {}
-    for line in block.partition('end')[0].splitlines():
-      if line.strip():
-        key, *values = line.split()
-        fields[key] = values
-    described[fields['name'][0]] = _bone(fields, parents)
+    for child in children if parent != 'begin' else ():
+      if child in parents:
+        raise ValueError(f'two parents of {shortened(child)}')
+      parents[child] = parent
+  described: dict[str, Bone] = {}
+  for fields in _described(sections['bonedata'][1].splitlines()):
+    name = fields['name'][0]
+    if name in described or name == 'root':
+      raise ValueError(f'two bones are called {shortened(name)}')
+    described[name] = _bone(fields, parents)
   bones, left = {}, dict(described)
   while left:
     ready = [
@@ -118,6 +126,30 @@ def _parse_asf(path: pathlib.Path, text: str) -> Asf:
   return Asf(path, bones, 0.0254 / length)
 
 
+def _described(lines: Sequence[str]) -> Iterator[dict[str, list[str]]]:
+  """Finds the bones, each between the words begin and end.
+
+  Yields:
+    Its fields, {key: the words after it}.
+  """
+  fields: dict[str, list[str]] | None = None
+  for line in lines:
+    key, *values = line.split() or ('',)
+    if key == 'begin':
+      if fields is not None:
+        raise ValueError('a bone has no end')
+      fields = {}
+    elif key == 'end' and fields is not None:
+      yield fields
+      fields = None
+    elif key and fields is not None:
+      if key in fields and key in _FIELDS:
+        raise ValueError(f'two lines {key} of a bone')
+      fields[key] = values
+  if fields is not None:
+    raise ValueError('a bone has no end')
+
+
 def _bone(fields: dict[str, list[str]], parents: dict[str, str]) -> Bone:
   """Makes a bone of the fields that describe it, {key: the words after it}."""
   name = fields['name'][0]
@@ -125,19 +157,20 @@ def _bone(fields: dict[str, list[str]], parents: dict[str, str]) -> Bone:
   if order != 'XYZ':
     raise ValueError(f'axis order {order} of {name}')
   direction = np.array([float(x) for x in fields['direction']])
+  turn = np.array([float(x) for x in angles])
   length = float(fields['length'][0])
   if direction.shape != (3,) or len(angles) != 3:
     raise ValueError(f'direction or axis of {name} has not three numbers')
   if not 0 <= length < 1e4:
     raise ValueError(f'the length of {name} is {length:g}')
+  if not (np.abs([*direction, *turn]) < MAX_VALUE).all():
+    raise ValueError(f'{name} holds no proper number')
   bone = Bone(
     parent=parents[name],
     offset=direction * length,
-    axis=rotation(np.array([float(x) for x in angles])),
+    axis=rotation(turn),
     channels=tuple(fields.get('dof', ())),
   )
-  if not (np.isfinite(bone.offset).all() and np.isfinite(bone.axis).all()):
-    raise ValueError(f'{name} holds what is not a number')
   channels = set(bone.channels)
   if not channels <= {'rx', 'ry', 'rz'} or len(channels) < len(bone.channels):
     raise ValueError(f'dof of {name}')
@@ -178,8 +211,9 @@ def read_amc(path: pathlib.Path, asf: Asf) -> dict[str, np.ndarray]:
     three channels are its position, in the file's unit.
 
   Raises:
-    UserError: The file cannot be read; or a line is cut off, holds no number,
-      or is of another skeleton, which the message names.
+    UserError: The file cannot be read, its angles are in an unknown unit, or a
+      line is cut off, holds no number, is there twice in its frame, or is of
+      another skeleton, which the message names.
   """
   try:
     data = read_bytes(path)
@@ -187,6 +221,7 @@ def read_amc(path: pathlib.Path, asf: Asf) -> dict[str, np.ndarray]:
     raise UserError(f'{path}: {error.strerror}') from error
   start = data.find(b'\n1\n') if b'\r' not in data else -1
   head = data[: max(start, 0)].decode('latin1').splitlines()
+  headers = [line for line in head if line.lstrip().startswith(':')]
   if any(line.strip() and line.strip()[0] not in '#:' for line in head):
     start = -1  # There is something before frame 1, which must not be lost.
   tokens = data[start:].split() if start >= 0 else []
@@ -205,21 +240,40 @@ def read_amc(path: pathlib.Path, asf: Asf) -> dict[str, np.ndarray]:
         raise ValueError
       columns = [list(map(float, tokens[i::size])) for i in range(first, last)]
       motion[name] = np.array(columns).T
-      if not np.isfinite(motion[name]).all():
+      if not (np.abs(motion[name]) < MAX_VALUE).all():
         raise ValueError
   except ValueError:
     # This is slower, but says which line is wrong, and reads a file that is
     # only unusual.
-    motion = _read_amc_by_lines(path, data, asf)
-  return _in_degrees(motion, data[: 2**12])
+    motion, headers = _read_amc_by_lines(path, data, asf)
+  return _in_degrees(path, motion, headers)
 
 
 def _in_degrees(
-  motion: dict[str, np.ndarray], head: bytes
+  path: pathlib.Path, motion: dict[str, np.ndarray], headers: Sequence[str]
 ) -> dict[str, np.ndarray]:
-  """Converts the angles of a motion whose header says that they are radians."""
-  lines = head.decode('latin1').upper().splitlines()
-  if ':RADIANS' not in [line.strip() for line in lines]:
+  """Converts the angles of a motion if a header says that they are radians.
+
+  Raises:
+    UserError: The headers name another unit of angles, or two.
+  """
+  units = set()
+  for line in headers:
+    words = re.findall('[a-z]+', line.partition('#')[0].lower())
+    named = {
+      unit
+      for unit in ('deg', 'rad', 'grad')
+      if any(re.fullmatch(f'{unit}(s|ian|ians|ree|rees)?', w) for w in words)
+    }
+    if {'angle', 'angles'} & set(words):
+      named = named or {shortened(line.strip())}
+    units |= named
+  if not units <= {'deg', 'rad'} or len(units) > 1:
+    raise UserError(
+      f'{path}: its header names the unit of angles {" and ".join(sorted(units))}; only'
+      ' degrees or radians are read'
+    )
+  if 'rad' not in units:
     return motion
   motion = {name: np.rad2deg(values) for name, values in motion.items()}
   motion['root'][:, :3] = np.deg2rad(motion['root'][:, :3])
@@ -242,23 +296,28 @@ def _layout(tokens: Sequence[bytes], asf: Asf) -> list[tuple[str, int, int]]:
     last = place + 1 + len(channels[name])
     layout.append((name, place + 1, last))
     place = last
-  return layout if len(layout) == len(channels) else []
+  named = [name for name, *_ in layout]
+  return layout if sorted(named) == sorted(channels) else []
 
 
 def _read_amc_by_lines(
   path: pathlib.Path, data: bytes, asf: Asf
-) -> dict[str, np.ndarray]:
-  """Reads a motion line by line; see `read_amc`."""
+) -> tuple[dict[str, np.ndarray], list[str]]:
+  """Reads a motion line by line, and its headers; see `read_amc`."""
   channels, frames, last = asf.channels, [], 0
+  headers = []
   for number, line in enumerate(data.decode('latin1').splitlines(), start=1):
     where = f'{path}:{number}'
     name, *values = line.split() or ('#',)
     if name[0] in '#:':
+      headers += [line] if name[0] == ':' else []
       continue
-    if name.isdigit() and not values:
+    if name.isascii() and name.isdigit() and not values:
       _check_frame(frames, channels, where)
-      if frames and int(name) != last + 1:
-        raise UserError(f'{where}: frame {name} follows frame {last}')
+      # Python refuses to read numbers of thousands of digits.
+      if len(name) > 18 or (frames and int(name) != last + 1):
+        after = f'follows frame {last}' if frames else 'is no number of a frame'
+        raise UserError(f'{where}: frame {shortened(name)} {after}')
       last = int(name)
       frames.append({})
       continue
@@ -266,12 +325,17 @@ def _read_amc_by_lines(
       raise UserError(f'{where}: not an .amc motion: no frame number before it')
     if name not in channels:
       raise UserError(
-        f'{where}: {name} does not move in {asf.path.name}; the motion is of'
-        ' another skeleton'
+        f'{where}: {shortened(name)} does not move in {asf.path.name}; the'
+        ' motion is of another skeleton'
+      )
+    if name in frames[-1]:
+      raise UserError(
+        f'{where}: {name} is there twice in frame {last}; the number of the'
+        ' next frame, or a line, is damaged'
       )
     try:
       frames[-1][name] = [float(value) for value in values]
-      finite = np.isfinite(frames[-1][name]).all()
+      finite = (np.abs(frames[-1][name]) < MAX_VALUE).all()
     except ValueError:
       finite = False
     if not finite:
@@ -285,9 +349,10 @@ def _read_amc_by_lines(
   _check_frame(frames, channels, where)
   if not frames:
     raise UserError(f'{where}: not an .amc motion: no frame')
-  return {
+  motion = {
     name: np.array([frame[name] for frame in frames]) for name in channels
   }
+  return motion, headers
 
 
 def _check_frame(

@@ -15,8 +15,8 @@ import numpy as np
 import rich.console
 import rich.progress
 
-from semgcn_jax.data.detector_formats import View, align
 from semgcn_jax.data.npz import Poses2D, Poses3D
+from semgcn_jax.data.views import View, align
 from semgcn_jax.errors import UserError, listed
 from semgcn_jax.files import is_of_macos
 from semgcn_jax.text_tables import plain_table

@@ -178,20 +178,23 @@ def read_records(workdir: pathlib.Path, epoch: int) -> list[dict[str, Any]]:
   epochs.
 
   Returns:
-    A record for each epoch; only for the last ones, if the run began elsewhere.
+    A record for each epoch; only for the last ones, if the run began elsewhere,
+    as `append_record` has noted then.
 
   Raises:
     UserError: The records are not of consecutive epochs up to this one.
   """
-  records = [r for r in read_log(workdir) if r['epoch'] <= epoch]
-  epochs = [r['epoch'] for r in records]
-  if epochs != list(range(epoch + 1 - len(epochs), epoch + 1)):
+  records = read_log(workdir)
+  epochs = [record['epoch'] for record in records]
+  first = epochs[0] if epochs and records[0].get('begins') is True else 1
+  last = first + len(epochs) - 1
+  if epochs and (epochs != list(range(first, last + 1)) or last < epoch):
     raise UserError(
       f'{workdir / "metrics.jsonl"}: does not hold the epochs up to {epoch}, as'
       ' the last checkpoint does; restore the file, or remove it to go on'
       ' without its history'
     )
-  return records
+  return records[: max(epoch + 1 - first, 0)]
 
 
 def write_records(records: list[dict[str, Any]], workdir: pathlib.Path) -> None:
@@ -201,8 +204,15 @@ def write_records(records: list[dict[str, Any]], workdir: pathlib.Path) -> None:
 
 
 def append_record(record: dict[str, Any], workdir: pathlib.Path) -> None:
-  """Adds the record of an epoch to metrics.jsonl."""
-  with open(workdir / 'metrics.jsonl', 'a', encoding='utf-8') as file:
+  """Adds the record of an epoch to metrics.jsonl.
+
+  The first record of a log tells by `begins` that those of the epochs before
+  are not lost: the run began elsewhere, or goes on without its history.
+  """
+  path = workdir / 'metrics.jsonl'
+  if record['epoch'] > 1 and not (path.exists() and path.stat().st_size):
+    record = record | {'begins': True}
+  with open(path, 'a', encoding='utf-8') as file:
     file.write(json.dumps(record) + '\n')
 
 

@@ -14,15 +14,16 @@ from detections import (
   write,
 )
 
-from semgcn_jax.data import detector_formats
+from semgcn_jax.data import views as view_lib
+from semgcn_jax.data.detector_formats import read_people
 from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.joint_sets import JOINT_SETS
 
 
 def read_view(paths, joint_set=''):
   """Reads a view that is all there is of a clip, `[T, 16, 3]`."""
-  view = detector_formats.read_view(paths, joint_set)
-  return detector_formats.align({0: view})[0][0]
+  view = view_lib.read_view(paths, joint_set)
+  return view_lib.align({0: view})[0][0]
 
 
 @pytest.mark.parametrize('form', FORMS)
@@ -188,7 +189,7 @@ def coco_view(tmp_path, camera, person, numbers):
   for entry, number in zip(entries, numbers, strict=True):
     entry['image_id'] = number
   path = write(tmp_path / f'{camera}.json', entries)
-  return detector_formats.read_view([path])
+  return view_lib.read_view([path])
 
 
 def test_the_origin_is_that_of_the_whole_clip(tmp_path):
@@ -200,7 +201,7 @@ def test_the_origin_is_that_of_the_whole_clip(tmp_path):
       person = people(60, 17, seed=camera)[used]
       numbers = [*range(first, first + 60)][used]
       views[camera] = coco_view(tmp_path, camera, person, numbers)
-    whole, notes = detector_formats.align(views)
+    whole, notes = view_lib.align(views)
     for camera, poses in whole.items():
       expected = coco(people(60, 17, seed=camera))
       assert len(poses) == 60
@@ -215,12 +216,12 @@ def test_the_origin_is_that_of_the_whole_clip(tmp_path):
 def test_the_3d_and_a_flag_tell_the_origin(tmp_path):
   view = coco_view(tmp_path, 0, people(58, 17), range(2, 60))
   for frames_3d, late in ((60, 2), (59, 1), (40, 0), (None, 0)):
-    whole, _ = detector_formats.align({0: view}, frames_3d=frames_3d)
+    whole, _ = view_lib.align({0: view}, frames_3d=frames_3d)
     assert len(whole[0]) == 58 + late, frames_3d
-  whole, _ = detector_formats.align({0: view}, first_frame=1)
+  whole, _ = view_lib.align({0: view}, first_frame=1)
   assert len(whole[0]) == 59
   with pytest.raises(SettingError, match='`first_frame=3`: .* frame 2'):
-    detector_formats.align({0: view}, first_frame=3)
+    view_lib.align({0: view}, first_frame=3)
 
 
 def test_named_frames_start_at_the_first_file(tmp_path):
@@ -228,8 +229,8 @@ def test_named_frames_start_at_the_first_file(tmp_path):
     write(tmp_path / f'v_{i:012d}_keypoints.json', openpose(p[None]))
     for i, p in enumerate(people(6, 25), 100)
   ]
-  view = detector_formats.read_view(files)
-  whole, _ = detector_formats.align({0: view}, frames_3d=200)
+  view = view_lib.read_view(files)
+  whole, _ = view_lib.align({0: view}, frames_3d=200)
   assert len(whole[0]) == 6
   np.testing.assert_allclose(whole[0][0, 0], people(6, 25)[0, 8], rtol=1e-5)
 
@@ -335,5 +336,67 @@ def test_older_openpose_and_what_is_not_seen(tmp_path):
 
 
 def test_a_view_of_nobody_is_empty(tmp_path):
-  view = detector_formats.read_view([write(tmp_path / 'a.json', [])])
+  view = view_lib.read_view([write(tmp_path / 'a.json', [])])
   assert view.poses.shape == (0, 16, 3)
+
+
+def test_nothing_is_invented_before_a_view_begins(tmp_path):
+  def align(*numbers, **options):
+    return view_lib.align(
+      {
+        camera: coco_view(tmp_path, camera, people(len(n), 17), n)
+        for camera, n in enumerate(numbers)
+      },
+      **options,
+    )
+
+  with pytest.raises(UserError, match='1.json: begins with frame 60, but'):
+    align(range(60), range(60, 120))
+  with pytest.raises(UserError, match='begins with frame 10000000000, but'):
+    align(range(60), range(10**10, 10**10 + 60))
+  with pytest.raises(SettingError, match='`first_frame=0`: .* frame 100, too'):
+    align(range(100, 160), first_frame=0)
+  with pytest.raises(UserError, match='begins with frame 50'):
+    align(range(50, 60), frames_3d=60)
+  whole, notes = align(range(60), range(6, 60))
+  assert [len(poses) for poses in whole.values()] == [60, 60]
+  assert notes == [
+    'camera 1: 6 of 60 frames have nobody, and are filled from those around'
+  ]
+
+
+def test_views_whose_files_name_every_frame_begin_together(tmp_path):
+  views = {}
+  for camera in (0, 1):
+    files = [
+      write(tmp_path / f'{camera}' / f'{i + camera}.json', openpose(p[None]))
+      for i, p in enumerate(people(10, 25))
+    ]
+    views[camera] = view_lib.read_view(files)
+  with pytest.raises(
+    UserError, match='from the same .*`first_frame=0` to fill'
+  ):
+    view_lib.align(views)
+  whole, notes = view_lib.align(views, first_frame=0)
+  assert [len(poses) for poses in whole.values()] == [10, 11]
+  assert 'camera 1: 1 of 11 frames have nobody' in notes[0]
+
+
+@pytest.mark.parametrize(('person', 'hand'), [(0, 1), (1, 2), (1, 0), (7, 3)])
+def test_hands_are_told_by_their_number_of_keypoints(tmp_path, person, hand):
+  body = people(4, 17)
+  entries = [entry | {'category_id': person} for entry in as_coco(body)]
+  other = {
+    'image_id': 0,
+    'category_id': hand,
+    'keypoints': [5.0, 5.0, 1.0] * 21,
+  }
+  path = write(tmp_path / 'a.json', [other, *entries, other])
+  np.testing.assert_allclose(read_view([path]), coco(body), rtol=1e-5)
+  frames, _ = read_people([path])
+  assert [len(found) for found in frames.values()] == [1] * 4
+  annotations = as_annotated_hands(body)
+  annotations['categories'][0]['name'] = 'Person'
+  path = write(tmp_path / 'b.json', annotations)
+  frames, _ = read_people([path])
+  assert [len(found) for found in frames.values()] == [1] * 4

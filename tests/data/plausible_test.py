@@ -1,9 +1,11 @@
 """What cannot be metres, pixels or Human3.6M's joints is not trained on."""
 
+import warnings
+
 import numpy as np
 import pytest
 
-from semgcn_jax.data import datasets, npz
+from semgcn_jax.data import datasets, npz, plausible
 from semgcn_jax.data.synthetic import generate
 from semgcn_jax.errors import UserError
 from semgcn_jax.presets import preset
@@ -88,6 +90,21 @@ def test_2d(tmp_path, poses, factor, match):
       {'keypoints_symmetry': [[1, 3, 5, 7, 9, 11], [2, 4, 6, 8, 10, 12]]},
       'other joints are left and right',
     ),
+    *(
+      (17, {'layout_name': name}, f"joints of '{name}'")
+      for name in ('alphapose', 'vitpose', 'mmpose_17', 'humaneva15')
+    ),
+    *(
+      (17, {'keypoints_symmetry': sides}, 'not two lists of the indices')
+      for sides in (
+        [['LHip'], ['RHip']],
+        [[1, 2], 3],
+        [None, None],
+        [[float('nan')], [1]],
+      )
+    ),
+    (17, {'num_joints': np.array([17, 17])}, 'but its metadata say'),
+    (17, {'layout_name': 'h36m_body'}, ''),
     (16, {'num_joints': 17}, 'holds 16 joints, but its metadata say 17'),
     (17, {'layout_name': 'h36m', 'num_joints': 17}, ''),
     (
@@ -110,3 +127,53 @@ def test_metadata(tmp_path, poses, joints, metadata, match):
     return
   with pytest.raises(UserError, match=match):
     load(tmp_path, 'cpn')
+
+
+def two_actions(poses):
+  clip = poses['S1']['Walking 1']
+  return {s: {'Walking 1': clip, 'Eating 1': clip.copy()} for s in poses}
+
+
+@pytest.mark.parametrize(
+  ('factor', 'match'),
+  [
+    (1000, "S9 'Eating 1' span .* but millimetres; multiply by 0.001"),
+    (1 / 0.0254, r'but (centimetres or )?inches; .*0\.0254'),
+    (1e-4, "S9 'Eating 1' span .* unknown unit"),
+    (0, 'all joints in one place'),
+    (np.resize([[[1.0]], [[0.0]]], (8, 1, 1)), '4 of 8 frames are all zero'),
+  ],
+)
+def test_one_action_of_3d(tmp_path, poses, factor, match):
+  poses = two_actions(poses)
+  poses['S9']['Eating 1'] = poses['S9']['Eating 1'] * factor
+  npz.write_poses_3d(poses, tmp_path / 'data_3d_h36m.npz')
+  with pytest.raises(UserError, match=match):
+    load(tmp_path)
+
+
+@pytest.mark.parametrize(
+  ('factor', 'match'),
+  [
+    (0.001, "normalised to the screen, as in 'Eating 1' camera 2"),
+    (np.resize([[[1.0]], [[0.0]]], (8, 1, 1)), '4 of 8 frames are all zero'),
+  ],
+)
+def test_one_camera_of_2d(tmp_path, poses, factor, match):
+  poses = two_actions(poses)
+  npz.write_poses_3d(poses, tmp_path / 'data_3d_h36m.npz')
+  views = {s: dict.fromkeys(poses[s], a['Walking 1'])
+           for s, a in pixels(poses).items()}  # fmt: skip
+  view = views['S1']['Walking 1'][0]
+  views['S1']['Eating 1'] = [view, view, view * factor, view]
+  npz.write_poses_2d(views, H36M, tmp_path / 'data_2d_h36m_cpn.npz')
+  with pytest.raises(UserError, match=match):
+    load(tmp_path, 'cpn')
+
+
+def test_2d_that_is_no_number_gives_no_warning(poses):
+  views = pixels(poses)
+  views['S1']['Walking 1'][1] = views['S1']['Walking 1'][1] * np.nan
+  with warnings.catch_warnings():
+    warnings.simplefilter('error')
+    plausible.check_2d(views, 'a.npz', ['S1'])

@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pytest
 from asf_files import AMC, ASF
@@ -76,6 +78,15 @@ def test_other_line_ends_give_the_same(files):
     ('upper 5 -6 7.5\n', '', '01_01.amc:7: the frame before lacks upper'),
     ('lower 0 0\n', '', 'at its end: the frame before lacks lower'),
     ('\n2\nroot', '\n7\nroot', '01_01.amc:8: frame 7 follows frame 1'),
+    ('\n2\n', '\n', '01_01.amc:8: root is there twice in frame 1'),
+    ('\n2\n', '\n#2\n', '01_01.amc:9: root is there twice in frame 1'),
+    ('upper 5', 'lower 3 4\nupper 5', '01_01.amc:8: lower is there twice'),
+    ('lower 1e1 -20', 'upper 1 2 3', '01_01.amc:7: upper is there twice'),
+    (':DEGREES', ':ANGLE grads', '01_01.amc: its header names the unit'),
+    (':DEGREES', ':DEGREES\n:RADIANS', 'angles deg and rad'),
+    ('1\nroot', f'{"9" * 5000}\nroot', 'frame 9{37}... is no number'),
+    ('upper 0 0 0', f'{"x" * 10**5} 0', 'x{37}... does not move'),
+    ('upper 0 0 0', 'upper 0 1e300 0', 'holds no proper number'),
     ('1\nroot', 'root', '01_01.amc:4: not an .amc motion'),
     (AMC, 'hello', '01_01.amc:1: not an .amc motion'),
     (AMC, '', 'at its end: not an .amc motion: no frame'),
@@ -105,14 +116,55 @@ def test_a_bad_motion_names_the_line(files, old, new, message):
     ('orientation 0 0 0', 'orientation 0 90 0'),
     ('axis XYZ', 'axis ZYX'),
     ('direction 0 -1 0', 'direction 0 -1 0 0'),
+    ('axis 10 20', 'axis inf 20'),
+    ('name lower', 'name upper'),
+    ('upper lower', 'upper lower\n    fixed lower'),
+    ('direction 0 -1 0', 'direction 0 -1 0\n  direction 0 1 0'),
+    (':hierarchy', ':bonedata\n:hierarchy'),
     *(('length 2.5', f'length {n}') for n in ('nan', 'inf', '-2.5', '1e300')),
   ],
 )
 def test_a_bad_skeleton_is_named(files, old, new):
   assert old in ASF
   files[0].write_text(ASF.replace(old, new, 1))
-  with pytest.raises(UserError, match='01.asf: cut off, or not an .asf'):
+  with (
+    warnings.catch_warnings(),
+    pytest.raises(UserError, match='01.asf: cut off, or not an .asf'),
+  ):
+    warnings.simplefilter('error')
     read_asf(files[0])
+
+
+@pytest.mark.parametrize(
+  'old, new',
+  [
+    ('length 0.45', 'length 0.45  # in'),
+    ('angle deg', 'angle DEG # not rad'),
+    ('orientation 0 0 0', 'orientation 0 0 0 # none'),
+    ('id 2', '# the end of upper, and the beginning\n id 2'),
+    ('    upper lower', '# upper has a child\n    upper lower'),
+    (':units', ':UNITS'),
+  ],
+)
+def test_comments_and_letters_do_not_matter(files, old, new):
+  assert old in ASF
+  expected = read_asf(files[0])
+  files[0].write_text(ASF.replace(old, new, 1))
+  found = read_asf(files[0])
+  assert (found.metres, found.channels) == (expected.metres, expected.channels)
+  for name, bone in expected.bones.items():
+    np.testing.assert_array_equal(found.bones[name].offset, bone.offset)
+
+
+def test_bones_may_be_called_like_the_words_around_them(files):
+  names = {'upper': 'beginning', 'lower': 'bend'}
+  text = ASF
+  for name, other in names.items():
+    text = text.replace(name, other)
+  expected = read_asf(files[0]).bones
+  files[0].write_text(text)
+  found = read_asf(files[0]).bones
+  assert [*found] == [names.get(name, name) for name in expected]
 
 
 def test_comments_and_blank_lines_among_units(files):
@@ -138,7 +190,15 @@ def test_frames_before_frame_1_are_kept(files):
     read_amc(files[1], asf)
 
 
-def test_radians(files):
+@pytest.mark.parametrize(
+  'header',
+  [
+    *(':RADIANS', ': radians', ':RADIANS # foo', ':ANGLE RADIANS'),
+    '#' + 'x' * 5000 + '\n:RADIANS',
+  ],
+)
+@pytest.mark.parametrize('newline', ['\n', '\r\n'])
+def test_radians(files, header, newline):
   asf = read_asf(files[0])
   expected = read_amc(files[1], asf)
   values = {
@@ -146,13 +206,13 @@ def test_radians(files):
     '5 -6 7.5': (5, -6, 7.5),
     '1e1 -20': (10, -20),
   }
-  text = AMC.replace(':DEGREES', ':RADIANS')
+  text = AMC.replace(':DEGREES', header)
   for degrees, numbers in values.items():
     radians = ' '.join(repr(np.pi * n / 180) for n in numbers)
     text = text.replace(
       degrees, radians.replace('np.float64(', '').replace(')', '')
     )
-  files[1].write_text(text)
+  files[1].write_bytes(text.replace('\n', newline).encode())
   for name, array in read_amc(files[1], asf).items():
     np.testing.assert_allclose(array, expected[name], atol=1e-9)
 

@@ -31,6 +31,15 @@ def test_only_an_unfinished_last_line_may_go(tmp_path):
     (b'{"epoch": 1}\n' + LINES[1].encode(), 'train_loss is missing'),
     (b'[' * 10**5 + b'\n' + LINES[1].encode(), 'line 1 is damaged'),
     ((LINES[0] + LINES[2]).encode(), 'does not hold the epochs up to 3'),
+    *(
+      (''.join(lines).encode(), 'does not hold the epochs up to 3')
+      for lines in (
+        [json.dumps(record(9)) + '\n', *LINES[1:]],
+        LINES[1:],
+        LINES[:2],
+        [*LINES, LINES[2]],
+      )
+    ),
   ],
 )
 def test_other_damage_is_refused(tmp_path, content, match):
@@ -38,6 +47,20 @@ def test_other_damage_is_refused(tmp_path, content, match):
   with pytest.raises(UserError, match=match):
     folder.read_records(tmp_path, 3)
   assert (tmp_path / 'metrics.jsonl').read_bytes() == content
+
+
+def test_later_epochs_may_go(tmp_path):
+  (tmp_path / 'metrics.jsonl').write_text(''.join(LINES))
+  assert folder.read_records(tmp_path, 1) == [record(1)]
+
+
+def test_a_log_that_was_removed_goes_on(tmp_path):
+  for epoch in (4, 5):
+    folder.append_record(record(epoch), tmp_path)
+  records = folder.read_records(tmp_path, 5)
+  assert [r['epoch'] for r in records] == [4, 5]
+  folder.write_records(records, tmp_path)
+  assert folder.read_records(tmp_path, 5) == records
 
 
 def test_a_folder_instead_of_the_log(tmp_path):

@@ -1,0 +1,177 @@
+"""Reads the keypoints of one person, as the JSON of the detectors spells them.
+
+A form calls them by one of the names in `POINTS`, and lists numbers, lists of
+two or three numbers, or an object of x and y.
+"""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from semgcn_jax.errors import shortened
+
+# How the forms call the keypoints of a person, and their confidences where
+# these are apart.
+POINTS = (
+  *('keypoints', 'pose_keypoints_2d', 'pose_keypoints', 'joints'),
+  'keypoints_pos',
+)
+SCORES = ('keypoint_scores', 'keypoints_score')
+# Detectors give confidences from 0 to 1, or a little above; COCO's flags are 0,
+# 1 and 2.
+MAX_CONFIDENCE = 2.0
+MAX_PIXELS = 1e6  # No image has coordinates beyond this.
+
+
+@dataclasses.dataclass(frozen=True)
+class Person:
+  """A person in a frame.
+
+  Attributes:
+    keypoints: Pixels x and y, and confidence, `[J, 3]`.
+    track: The number of the person in the clip, if the file tells it.
+  """
+
+  keypoints: np.ndarray
+  track: int | None = None
+
+
+def is_person(value: Any) -> bool:
+  """Tells whether a value of JSON describes a person."""
+  return isinstance(value, dict) and any(name in value for name in POINTS)
+
+
+def read_person(value: dict[str, Any]) -> Person | None:
+  """Reads a person.
+
+  Args:
+    value: The person's object in the JSON.
+
+  Returns:
+    The person; None if no keypoint was found.
+
+  Raises:
+    Exception: The value is of no known form, which can raise anything.
+  """
+  points = _keypoints(value)
+  return None if points is None else Person(points, _track(value))
+
+
+def check_coordinates(points: np.ndarray) -> np.ndarray:
+  """Checks that coordinates can be pixels.
+
+  Args:
+    points: Pixels x and y, and confidence, `[..., 3]`, all finite.
+
+  Returns:
+    The same; what was not found and lies beyond all images is put at 0, 0.
+
+  Raises:
+    ValueError: A point that was found lies beyond all images.
+  """
+  beyond = (np.abs(points[..., :2]) > MAX_PIXELS).any(axis=-1)
+  if (beyond & (points[..., 2] > 0)).any():
+    raise ValueError(
+      f'a coordinate of {np.abs(points[beyond, :2]).max():.3g}, beyond'
+      f' {MAX_PIXELS:g} pixels'
+    )
+  points[beyond] = 0
+  return points
+
+
+def _keypoints(person: dict[str, Any]) -> np.ndarray | None:
+  """Reads a person's keypoints, `[J, 3]`; None if there are none.
+
+  A list of numbers holds x, y and confidence by turns. Lists of two numbers, x
+  and y, have confidence 1, or that of one of `SCORES`. What is NaN or null was
+  not found.
+  """
+  name = next((name for name in POINTS if name in person), 'keypoints')
+  value = person[name]
+  if isinstance(value, dict):
+    value = _by_columns(value)
+  elif isinstance(value, list):
+    # A keypoint that was not found may be null, or an empty list.
+    lists = [point for point in value if isinstance(point, list)]
+    columns = max(map(len, lists), default=0)
+    if columns:
+      value = [
+        [None] * columns if point in (None, []) else point for point in value
+      ]
+    elif all(point is None or point == [] for point in value):
+      return None
+  if value is None or (hasattr(value, '__len__') and not len(value)):
+    return None
+  points = np.asarray(value, np.float64)
+  if points.ndim == 1 and len(points) % 3 == 0:
+    points = points.reshape(-1, 3)
+  if points.ndim != 2 or points.shape[1] not in (2, 3):
+    raise ValueError(
+      f'{name} of the shape {list(points.shape)}, not [J, 3], [J, 2] or [3 J]'
+    )
+  scores = next((person[name] for name in SCORES if name in person), None)
+  if scores is not None:
+    column = np.asarray(scores, np.float64).reshape(len(points), 1)
+    points = np.concatenate([points[:, :2], column], axis=1)
+  elif points.shape[1] == 2:
+    points = np.concatenate([points, np.ones((len(points), 1))], axis=1)
+  points[np.isnan(points).any(axis=1)] = 0
+  if not np.isfinite(points).all():
+    raise ValueError('a keypoint is not a number')
+  low, high = points[:, 2].min(), points[:, 2].max()
+  if low < 0 or high > MAX_CONFIDENCE:
+    raise ValueError(
+      f'confidences from {low:g} to {high:g}, which are no confidences: they go'
+      f' from 0 to 1 (up to {MAX_CONFIDENCE:g} is read); give 0 to what was not'
+      ' found, and scale the others'
+    )
+  return check_coordinates(points)
+
+
+def _by_columns(value: dict[str, Any]) -> np.ndarray:
+  """Reads what YOLO writes: lists of x, of y, and of how visible each is.
+
+  YOLO puts what it has not found at 0, 0.
+  """
+  columns = [value['x'], value['y']]
+  sure = value.get('visible')
+  columns.append([1.0] * len(columns[0]) if sure is None else sure)
+  points = np.array(columns, np.float64).T.reshape(-1, 3)
+  points[(points[:, :2] == 0).all(axis=1)] = 0
+  return points
+
+
+def annotated(keypoints: Any) -> Any:
+  """Takes COCO's flag of a keypoint, 1 hidden and 2 visible, as confidence."""
+  if not isinstance(keypoints, list) or all(
+    point is None or point == [] for point in keypoints
+  ):
+    return keypoints
+  points = np.asarray(keypoints, np.float64)
+  if points.ndim == 1 and len(points) % 3 == 0:
+    points = points.reshape(-1, 3)
+    points[:, 2] = np.minimum(points[:, 2], 1)
+  return points
+
+
+def _track(person: dict[str, Any]) -> int | None:
+  """Takes the number that a tracker has given to a person."""
+  for name in ('track_id', 'person_id', 'idx', 'new_pid'):
+    value = person.get(name)
+    while isinstance(value, list) and value:
+      value = value[0]
+    if isinstance(value, int | float) and value >= 0:
+      return int(value)
+  return None
+
+
+def whole(number: Any, name: str) -> int:
+  """Reads a whole number, such as 3 or 3.0.
+
+  Raises:
+    Exception: It is no such number; a ValueError if it is 1.5.
+  """
+  if int(number) != number:
+    raise ValueError(f'{name} {shortened(number)} is not a whole number')
+  return int(number)
