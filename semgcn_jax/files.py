@@ -22,6 +22,8 @@ from semgcn_jax.errors import SettingError
 
 MAX_TEXT = 2**28  # Bytes of a file of text.
 MAX_BYTES = 2**32  # Bytes that any file may hold, or unpack to.
+MAX_ARRAYS = 2**37  # Bytes of a file of a checkpoint's arrays.
+MAX_DEPTH = 20  # How deep folders are within a checkpoint.
 # A compressed file may also unpack to no more than so many times its size:
 # text shrinks to about a fifth, recordings hardly at all.
 MAX_RATIO = 100
@@ -68,6 +70,39 @@ def open_plain(path: str | pathlib.Path, most: int = MAX_BYTES) -> IO[bytes]:
     file.close()
     raise
   return file
+
+
+def check_folder(path: pathlib.Path, most: int, depth: int = 0) -> None:
+  """Checks that a folder holds plain files and folders, for who opens them all.
+
+  Args:
+    path: The folder. What vanishes from it meanwhile is passed over.
+    most: The most bytes that a file may have, unless it is in a folder d, which
+      is how checkpoints call that of their arrays.
+    depth: How deep the folder is within the one that is checked.
+
+  Raises:
+    OSError: It holds something else, or a larger file; `filename` is its path,
+      and `strerror` says so.
+  """
+  if depth > MAX_DEPTH:
+    raise OSError(errno.ELOOP, 'Too many folders within each other', str(path))
+  with contextlib.suppress(FileNotFoundError):
+    for entry in list(os.scandir(path)):
+      with contextlib.suppress(FileNotFoundError):
+        status = entry.stat()
+        if stat.S_ISDIR(status.st_mode):
+          inner = pathlib.Path(entry.path)
+          bound = MAX_ARRAYS if entry.name == 'd' else most
+          check_folder(inner, bound, depth + 1)
+        elif not stat.S_ISREG(status.st_mode):
+          raise OSError(errno.EINVAL, 'Not a plain file', entry.path)
+        elif status.st_size > most:
+          raise OSError(
+            errno.EFBIG,
+            f'Holds {status.st_size:,} bytes, more than the limit of {most:,}',
+            entry.path,
+          )
 
 
 def read_bytes(path: str | pathlib.Path, most: int = MAX_TEXT) -> bytes:

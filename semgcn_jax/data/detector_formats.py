@@ -324,7 +324,7 @@ def _of_batch(
     yield name, False, [{'keypoints': person} for person in people or ()]
 
 
-def _persons(people: list[Any], categories: Any) -> list[dict[str, Any]]:
+def _persons(people: Sequence[Any], categories: Any) -> list[dict[str, Any]]:
   """Takes the persons of COCO's people; others are hands, or animals.
 
   Args:

@@ -12,6 +12,7 @@ import pickle
 import pickletools
 import re
 import zipfile
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import numpy as np
@@ -44,12 +45,16 @@ def read_poses_3d(path: pathlib.Path) -> Poses3D:
     UserError: The file is missing, cut off, not in this layout, or holds
       anything but arrays, dicts, lists, strings and numbers.
   """
+  subjects = _read_dicts(path, 'positions_3d')
+  _check_bytes(
+    path, [p for actions in subjects.values() for p in actions.values()]
+  )
   return {
     subject: {
       action: _array(poses, (3,), f'{path}: {subject} {action!r}')
       for action, poses in actions.items()
     }
-    for subject, actions in _read_dicts(path, 'positions_3d').items()
+    for subject, actions in subjects.items()
   }
 
 
@@ -63,8 +68,18 @@ def read_poses_2d(path: pathlib.Path) -> Poses2D:
   Raises:
     UserError: The file cannot be read, as with `read_poses_3d`.
   """
-  poses = {}
-  for subject, actions in _read_dicts(path, 'positions_2d').items():
+  poses, whole = {}, _read_dicts(path, 'positions_2d')
+  _check_bytes(
+    path,
+    [
+      view
+      for actions in whole.values()
+      for views in actions.values()
+      if isinstance(views, list | np.ndarray)
+      for view in views
+    ],
+  )
+  for subject, actions in whole.items():
     poses[subject] = {}
     for action, views in actions.items():
       where = f'{path}: {subject} {action!r}'
@@ -180,6 +195,23 @@ def _read_dicts(path: pathlib.Path, key: str) -> dict[str, dict[str, Any]]:
     str(subject): {str(action): poses for action, poses in actions.items()}
     for subject, actions in subjects.items()
   }
+
+
+def _check_bytes(path: pathlib.Path, values: Iterable[Any]) -> None:
+  """Refuses arrays that a pickle shares, if all copies would be too large.
+
+  Raises:
+    UserError: They would hold more than a file of this size can.
+  """
+  arrays = [value for value in values if isinstance(value, np.ndarray)]
+  most = budget(path.stat().st_size)
+  total = sum(array.nbytes for array in arrays)
+  shared = len({id(array) for array in arrays}) < len(arrays)
+  if shared and total > most:
+    raise UserError(
+      f'{path}: its arrays, of which some are there many times, hold {total:,}'
+      f' bytes, more than the limit of {most:,}; write each clip once'
+    )
 
 
 def _items(value: Any) -> list[tuple[Any, Any]]:

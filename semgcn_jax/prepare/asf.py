@@ -155,16 +155,18 @@ def _bone(fields: dict[str, list[str]], parents: dict[str, str]) -> Bone:
   name = fields['name'][0]
   *angles, order = fields['axis']
   if order != 'XYZ':
-    raise ValueError(f'axis order {order} of {name}')
+    raise ValueError(f'axis order {shortened(order)} of {shortened(name)}')
   direction = np.array([float(x) for x in fields['direction']])
   turn = np.array([float(x) for x in angles])
   length = float(fields['length'][0])
   if direction.shape != (3,) or len(angles) != 3:
-    raise ValueError(f'direction or axis of {name} has not three numbers')
+    raise ValueError(
+      f'direction or axis of {shortened(name)} has not three numbers'
+    )
   if not 0 <= length < 1e4:
-    raise ValueError(f'the length of {name} is {length:g}')
+    raise ValueError(f'the length of {shortened(name)} is {length:g}')
   if not (np.abs([*direction, *turn]) < MAX_VALUE).all():
-    raise ValueError(f'{name} holds no proper number')
+    raise ValueError(f'{shortened(name)} holds no proper number')
   bone = Bone(
     parent=parents[name],
     offset=direction * length,
@@ -173,7 +175,7 @@ def _bone(fields: dict[str, list[str]], parents: dict[str, str]) -> Bone:
   )
   channels = set(bone.channels)
   if not channels <= {'rx', 'ry', 'rz'} or len(channels) < len(bone.channels):
-    raise ValueError(f'dof of {name}')
+    raise ValueError(f'dof of {shortened(name)}')
   return bone
 
 
@@ -269,9 +271,10 @@ def _in_degrees(
       named = named or {shortened(line.strip())}
     units |= named
   if not units <= {'deg', 'rad'} or len(units) > 1:
+    named = ' and '.join(sorted(units))
     raise UserError(
-      f'{path}: its header names the unit of angles {" and ".join(sorted(units))}; only'
-      ' degrees or radians are read'
+      f'{path}: its header names the unit of angles {named}; only degrees or'
+      ' radians are read'
     )
   if 'rad' not in units:
     return motion

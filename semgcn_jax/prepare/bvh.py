@@ -2,13 +2,14 @@
 
 import dataclasses
 import pathlib
+import re
 from collections.abc import Iterator
 
 import numpy as np
 
-from semgcn_jax.errors import UserError
+from semgcn_jax.errors import UserError, shortened
 from semgcn_jax.files import read_text
-from semgcn_jax.prepare.asf import rotation
+from semgcn_jax.prepare.asf import MAX_VALUE, rotation
 
 _CHANNELS = tuple(
   f'{axis}{kind}' for kind in ('position', 'rotation') for axis in 'XYZ'
@@ -55,31 +56,44 @@ def read_bvh(path: pathlib.Path) -> Bvh:
   """
   try:
     text = read_text(path, 'latin1')
-    head, found, motion = text.partition('MOTION')
-    if not found:
-      raise ValueError('no MOTION')
+    # A joint may be called so as well.
+    begin = re.search(r'(?<![^\s}])MOTION\s+(?=Frames\s*:)', text, re.I)
+    if begin is None:
+      raise ValueError('no MOTION with Frames:')
+    head = text[: begin.start()]
     joints = _hierarchy(iter(head.split()))
-    frames, frame_time, *lines = motion.lstrip().splitlines()
-    count = int(frames.removeprefix('Frames:'))
-    frame_time = float(frame_time.removeprefix('Frame Time:'))
+    first = text.count('\n', 0, begin.end()) + 1
+    numbered = enumerate(text[begin.end() :].split('\n'), start=first)
+    rows = [(number, line) for number, line in numbered if line.strip()]
+    count = int(_after('Frames', rows[0][1]))
+    frame_time = float(_after('Frame Time', rows[1][1]))
     if count < 1 or not 0 < frame_time < 10:
       raise ValueError(f'{count} frames of {frame_time} s')
   except OSError as error:
     raise UserError(f'{path}: {error.strerror}') from error
   except (ValueError, StopIteration, IndexError) as error:
+    reason = shortened(error, 100) or 'it ends'
     raise UserError(
-      f'{path}: cut off, or not a .bvh motion ({error or "it ends"})'
+      f'{path}: cut off, or not a .bvh motion ({reason})'
     ) from error
-  first = head.count('\n') + 4  # The number of the first frame's line.
+  rows = rows[2:]
   size = sum(len(joint.channels) for joint in joints.values())
-  rows = [line for line in lines if line.strip()]
   # Whoever puts a T-pose before a motion may forget to count it.
   if len(rows) not in (count, count + 1):
     raise UserError(
       f'{path}: has {len(rows)} frames, not {count}; the file is cut off, or'
       ' put together of several'
     )
-  return Bvh(joints, _numbers(path, first, rows, size), frame_time)
+  return Bvh(joints, _numbers(path, rows, size), frame_time)
+
+
+def _after(key: str, line: str) -> str:
+  """Takes what is after a key and a colon; a ValueError says they lack."""
+  words = key.replace(' ', r'\s+')
+  found = re.fullmatch(rf'\s*{words}\s*:\s*(\S+)\s*', line, re.I)
+  if found is None:
+    raise ValueError(f'no {key}:')
+  return found[1]
 
 
 def _hierarchy(tokens: Iterator[str]) -> dict[str, Joint]:
@@ -100,9 +114,9 @@ def _hierarchy(tokens: Iterator[str]) -> dict[str, Joint]:
       case None if joints and not parents:
         return joints
       case token:
-        raise ValueError(f'unexpected {token}')
+        raise ValueError(f'unexpected {shortened(token)}')
     if next(tokens) != '{' or name in joints:
-      raise ValueError(f'joint {name}')
+      raise ValueError(f'joint {shortened(name)}')
     joints[name] = _joint(tokens, parents[-1] if parents else None, name)
     parents.append(name)
 
@@ -110,35 +124,40 @@ def _hierarchy(tokens: Iterator[str]) -> dict[str, Joint]:
 def _joint(tokens: Iterator[str], parent: str | None, name: str) -> Joint:
   """Parses the offset and channels of a joint."""
   if next(tokens) != 'OFFSET':
-    raise ValueError(f'{name} has no OFFSET')
+    raise ValueError(f'{shortened(name)} has no OFFSET')
   offset = tuple([float(next(tokens)) for _ in range(3)])
-  if not np.isfinite(offset).all():
-    raise ValueError(f'offset of {name}')
+  if not (np.abs(offset) < MAX_VALUE).all():
+    raise ValueError(f'offset of {shortened(name)}')
   if name.endswith(' End'):
     return Joint(parent, offset)
   if next(tokens) != 'CHANNELS':
-    raise ValueError(f'{name} has no CHANNELS')
+    raise ValueError(f'{shortened(name)} has no CHANNELS')
   channels = tuple([next(tokens) for _ in range(int(next(tokens)))])
   if not set(channels) <= set(_CHANNELS):
-    raise ValueError(f'channels of {name}')
+    raise ValueError(f'channels of {shortened(name)}')
   return Joint(parent, offset, channels)
 
 
 def _numbers(
-  path: pathlib.Path, first: int, rows: list[str], size: int
+  path: pathlib.Path, rows: list[tuple[int, str]], size: int
 ) -> np.ndarray:
-  """Parses the lines of the frames, of which the first has this number."""
-  motion = np.empty((len(rows), size))
-  for index, row in enumerate(rows):
+  """Parses the lines of the frames, each with its number in the file."""
+  # Each number takes two characters, so what is larger than its text is false.
+  short = next((number for number, row in rows if len(row) + 1 < 2 * size), 0)
+  motion = np.empty((0 if short else len(rows), size))
+  for index, (number, row) in enumerate(rows):
     try:
-      values = list(map(float, row.split()))
-      if len(values) != size or not np.isfinite(values).all():
+      if number == short:
         raise ValueError
-      motion[index] = values
+      values = list(map(float, row.split()))
+      if len(values) != size or not (np.abs(values) < MAX_VALUE).all():
+        raise ValueError
+      if not short:
+        motion[index] = values
     except ValueError:
       raise UserError(
-        f'{path}:{first + index}: does not hold {size} proper numbers; the'
-        ' line is cut off, or of another skeleton'
+        f'{path}:{number}: does not hold {size:,} proper numbers; the line is'
+        ' cut off, or of another skeleton'
       ) from None
   return motion
 

@@ -22,6 +22,7 @@ from semgcn_jax import config as config_lib
 from semgcn_jax import weights
 from semgcn_jax.config import Config, TrainingConfig
 from semgcn_jax.errors import SettingError, UserError, choose, listed
+from semgcn_jax.files import MAX_TEXT, check_folder
 from semgcn_jax.models.build import abstract_variables
 from semgcn_jax.runs.weights import FILE, read_weights
 from semgcn_jax.skeleton import Skeleton, load_skeleton
@@ -89,6 +90,7 @@ def finished_epochs(workdir: pathlib.Path) -> int:
   path = folder(workdir)
   step = max(ocp.utils.checkpoint_steps(path))
   try:
+    check_folder(path, MAX_TEXT)
     handlers = {'progress': ocp.JsonCheckpointHandler()}
     with ocp.CheckpointManager(
       path,
@@ -106,6 +108,7 @@ def open_manager(workdir: pathlib.Path, keep: int) -> ocp.CheckpointManager:
   Raises:
     UserError: The checkpoints that are there cannot be read.
   """
+  _check_files(workdir)
   policies = checkpoint_managers
   best = policies.BestN(
     get_metric_fn=_score,
@@ -318,6 +321,7 @@ def _restore(
   for attempt in range(_ATTEMPTS):
     path = folder(workdir)
     there = _steps(path)
+    _check_files(workdir)
     try:
       with ocp.CheckpointManager(
         path, options=options, item_handlers=handlers
@@ -349,6 +353,22 @@ def _restore(
         f'{path}: is damaged ({_first_line(error)}); {way_out}'
       ) from error
   raise AssertionError('the last attempt returns or raises')
+
+
+def _check_files(workdir: pathlib.Path) -> None:
+  """Raises a UserError where orbax would open a pipe, a device or too much.
+
+  Orbax would wait for it, or read it, without an end.
+  """
+  if not folder(workdir).is_dir():
+    return
+  try:
+    check_folder(folder(workdir), MAX_TEXT)
+  except OSError as error:
+    raise UserError(
+      f'{error.filename or folder(workdir)}: {error.strerror}; restore it from'
+      ' a copy'
+    ) from error
 
 
 def _steps(path: pathlib.Path) -> list[int]:

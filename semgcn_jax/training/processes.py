@@ -7,7 +7,8 @@ metrics.jsonl.
 
 import contextlib
 import re
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 
 import jax
 import numpy as np
@@ -36,19 +37,24 @@ def join(
   Raises:
     SettingError: Nothing says who the others are, or they did not come.
   """
-  if coordinator is not None and not re.fullmatch(r'.+:\d{1,5}', coordinator):
-    raise SettingError(
-      f'`coordinator={coordinator}`: must be host:port, such as 10.0.0.1:1234'
-    )
+  if coordinator is not None:
+    port = re.fullmatch(r'.+:(\d{1,5})', coordinator)
+    if not port or not 1 <= int(port[1]) <= 65535:
+      raise SettingError(
+        f'`coordinator={coordinator}`: must be host:port, such as'
+        ' 10.0.0.1:1234, with a port from 1 to 65535'
+      )
   if jax.config.jax_platforms == 'cpu':  # pyright: ignore[reportAttributeAccessIssue]
     jax.config.update('jax_cpu_collectives_implementation', 'gloo')
   try:
-    jax.distributed.initialize(
-      coordinator,
-      num_processes,
-      process_id,
-      initialization_timeout=timeout,
-      heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
+    _uninterrupted(
+      lambda: jax.distributed.initialize(
+        coordinator,
+        num_processes,
+        process_id,
+        initialization_timeout=timeout,
+        heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
+      )
     )
   except (ValueError, RuntimeError) as error:
     raise SettingError(
@@ -56,6 +62,28 @@ def join(
       f' ({str(error).splitlines()[0]}); give `coordinator=host:port`,'
       ' `num_processes` and `process_id` to each'
     ) from error
+
+
+def _uninterrupted(wait: Callable[[], None]) -> None:
+  """Waits in a thread of its own, so that Ctrl-C ends this one at once.
+
+  Python handles signals in its main thread alone, and there only between two
+  steps of Python, not while JAX waits for others.
+  """
+  failures: list[Exception] = []
+
+  def run():
+    try:
+      wait()
+    except Exception as error:
+      failures.append(error)
+
+  thread = threading.Thread(target=run, daemon=True)
+  thread.start()
+  while thread.is_alive():
+    thread.join(0.1)
+  if failures:
+    raise failures[0]
 
 
 def is_first() -> bool:

@@ -29,6 +29,13 @@ from semgcn_jax.errors import UserError
       ['--coordinator=host', '--num_processes=2', '--process_id=0'],
       '--coordinator=host: must be host:port',
     ),
+    *(
+      (
+        [f'--coordinator=host:{port}', '--num_processes=2', '--process_id=0'],
+        'a port from 1 to 65535',
+      )
+      for port in (0, 99999)
+    ),
     (['--data_dir=a\nb', '--dataset=cmu'], 'a b/data_3d_cmu.npz: no such file'),
   ],
 )

@@ -138,6 +138,22 @@ def test_a_truncated_file_is_named(tmp_path, share):
     npz.read_poses_3d(path)
 
 
+def test_arrays_that_are_there_many_times(tmp_path):
+  path = tmp_path / 'poses.npz'
+  clip = np.zeros((5000, 16, 3), np.float32)
+  few = {f'Walk {i}': clip for i in range(3)}
+  np.savez_compressed(path, positions_3d={'S1': few})
+  assert len(npz.read_poses_3d(path)['S1']) == 3
+  many = {f'Walk {i}': clip for i in range(3000)}
+  np.savez_compressed(path, positions_3d={'S1': many})
+  with pytest.raises(UserError, match='hold 2,880,000,000 bytes, more than'):
+    npz.read_poses_3d(path)
+  views = {'Walk': [clip[..., :2]] * 3000}
+  np.savez_compressed(path, positions_2d={'S1': views})
+  with pytest.raises(UserError, match='bytes, more than'):
+    npz.read_poses_2d(path)
+
+
 def test_other_mistakes(tmp_path):
   path = tmp_path / 'poses.npz'
   with pytest.raises(UserError, match='no such file'):

@@ -61,6 +61,9 @@ def test_forward_kinematics_by_hand(tmp_path):
     (TEXT[TEXT.index('CHANNELS 3') :], 'CHANNELS 3 MOTION', 'cut off'),
     ('OFFSET 0 0 3\n    }\n  }\n}', 'OFFSET 0 0 3\n', 'cut off, or not'),
     ('JOINT Knee', 'JOINT Hips', 'joint Hips'),
+    ('JOINT Knee', 'x' * 200_000, r'unexpected x{37}\.\.\.\)$'),
+    ('OFFSET 0 -2 0', 'OFFSET 0 -2 1e308', 'offset of Knee'),
+    ('0 90 0\n', '0 1e308 0\n', 'a.bvh:20: does not hold 9 proper numbers'),
   ],
 )
 def test_bad_files(tmp_path, old, new, match):
@@ -89,3 +92,36 @@ def test_bad_number_is_found_by_its_line(tmp_path):
     read_bvh(path)
   with pytest.raises(UserError, match='No such file'):
     read_bvh(tmp_path / 'none.bvh')
+
+
+def test_channels_beyond_the_text_take_no_memory(tmp_path):
+  channels = 'CHANNELS 2000000 ' + 'Xposition ' * 2_000_000
+  text = TEXT.replace('CHANNELS 3 Zrotation Yrotation Xrotation', channels)
+  path = tmp_path / 'a.bvh'
+  head = text[: text.index('Frames')]
+  path.write_text(f'{head}Frames: 100000\nFrame Time: 0.01\n' + '0\n' * 100_000)
+  with pytest.raises(UserError, match='a.bvh:19: does not hold 2,000,006'):
+    read_bvh(path)
+
+
+@pytest.mark.parametrize(
+  ('old', 'new'),
+  [
+    ('Knee', 'L_MOTION_Knee'),
+    ('Knee', 'MOTION'),
+    ('Frames: 2\n', 'Frames: 2\n\n'),
+    ('Frames:', 'Frames :'),
+    ('Frames:', 'FRAMES:'),
+    ('MOTION\n', 'MOTION '),
+    ('Frame Time: ', 'Frame Time:'),
+  ],
+)
+def test_unusual_spellings(tmp_path, old, new):
+  path = tmp_path / 'a.bvh'
+  path.write_text(TEXT)
+  expected = read_bvh(path)
+  path.write_text(TEXT.replace(old, new))
+  found = read_bvh(path)
+  np.testing.assert_array_equal(found.motion, expected.motion)
+  assert found.frame_time == expected.frame_time
+  assert len(found.joints) == 3

@@ -1,4 +1,5 @@
 import dataclasses
+import os
 import pathlib
 import shutil
 
@@ -137,6 +138,38 @@ def test_damage_is_one_line(saved, tmp_path, how):
   with pytest.raises(UserError, match='checkpoints') as caught:
     restore(tmp_path, 'last')
   assert '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+  'name',
+  [
+    *('_CHECKPOINT_METADATA', 'metrics/metrics', 'progress/metadata'),
+    *('model/_METADATA', 'model/manifest.ocdbt', 'model/d/more'),
+  ],
+)
+def test_pipes_and_devices_are_not_opened(saved, tmp_path, name):
+  """To open a pipe waits for a writer, and /dev/zero never ends."""
+  shutil.copytree(saved, tmp_path, dirs_exist_ok=True)
+  path = checkpoints.folder(tmp_path) / '60' / name
+  for make in (os.mkfifo, lambda path: os.symlink('/dev/zero', path)):
+    path.parent.mkdir(exist_ok=True)
+    path.unlink(missing_ok=True)
+    make(path)
+    for action in (
+      lambda: restore(tmp_path, 'last'),
+      lambda: checkpoints.open_manager(tmp_path, 3),
+    ):
+      with pytest.raises(UserError, match=f'{name}: Not a plain file'):
+        action()
+    assert checkpoints.finished_epochs(tmp_path) == 0
+
+
+def test_too_large_files_are_not_opened(saved, tmp_path):
+  shutil.copytree(saved, tmp_path, dirs_exist_ok=True)
+  path = checkpoints.folder(tmp_path) / '60' / 'model' / '_METADATA'
+  os.truncate(path, 2**38)  # It has holes, and takes no room.
+  with pytest.raises(UserError, match='_METADATA: Holds 274,877,906,944 bytes'):
+    restore(tmp_path, 'last')
 
 
 def test_damage_elsewhere_leaves_the_rest_readable(saved, tmp_path):

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 import jax
 import numpy as np
@@ -133,3 +134,24 @@ def test_bad_flags(tmp_path):
   code, _, err = finish(start(tmp_path / 'run', *given))
   assert code == 2
   assert '--process_id=2: must be below --num_processes, 2' in err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('index', [0, 1])
+def test_ctrl_c_while_waiting_for_others(tmp_path, index):
+  with socket.socket() as free:
+    free.bind(('localhost', 0))
+    port = free.getsockname()[1]
+  process = start(
+    tmp_path / 'run',
+    f'--coordinator=localhost:{port}',
+    '--num_processes=2',
+    f'--process_id={index}',
+  )
+  time.sleep(10)  # It has long begun to wait.
+  began = time.monotonic()
+  process.send_signal(signal.SIGINT)
+  process.wait()
+  assert time.monotonic() - began < 5
+  code, _, err = finish(process)
+  assert (code, err.strip().splitlines()[-1:]) == (130, ['-c: interrupted'])
