@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from semgcn_jax.errors import SettingError, UserError
+from semgcn_jax.errors import SettingError, UserError, shortened
 from semgcn_jax.files import read_text
 
 H36M_SUBJECTS = ('S1', 'S5', 'S6', 'S7', 'S8', 'S9', 'S11')
@@ -105,9 +105,9 @@ def load_cameras(path: str) -> dict[str, tuple[Camera, ...]]:
     OverflowError,
   ) as error:
     raise UserError(
-      f'`cameras={path}`: not cameras ({error}); give a JSON object'
-      ' {subject: [{orientation, translation, focal_length, center, width,'
-      ' height}, ...]}'
+      f'`cameras={path}`: not cameras ({shortened(error, 200)}); give a JSON'
+      ' object {subject: [{orientation, translation, focal_length, center,'
+      ' width, height}, ...]}'
     ) from error
 
 

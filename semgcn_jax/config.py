@@ -10,7 +10,7 @@ import pathlib
 from collections.abc import Callable
 from typing import Any, Self
 
-from semgcn_jax.errors import SettingError, UserError, choose, listed
+from semgcn_jax.errors import SettingError, UserError, choose, listed, shortened
 from semgcn_jax.files import read_text, write_text
 
 # The heads of `conv=gat`: as many as GAT (arXiv:1710.10903) has in the layers
@@ -662,4 +662,6 @@ def load(path: pathlib.Path) -> Config:
     *(ValueError, TypeError, AttributeError, UserError, RecursionError),
     *(LookupError, ArithmeticError),
   ) as error:
-    raise UserError(f'{path}: not the config of a run ({error})') from error
+    raise UserError(
+      f'{path}: not the config of a run ({shortened(error, 200)})'
+    ) from error

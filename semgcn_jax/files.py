@@ -28,6 +28,9 @@ MAX_DEPTH = 20  # How deep folders are within a checkpoint.
 # text shrinks to about a fifth, recordings hardly at all.
 MAX_RATIO = 100
 MIN_TOTAL = 2**26  # Bytes that a compressed file of any size may hold.
+# The same for arrays that are no pickles: those of keypoints may be padded by
+# zeros where fewer people are seen.
+MIN_ARRAYS = 2**29
 # What training and exporting write into the folder of a run, which has a
 # config.json; `checkpoints` besides.
 OF_A_RUN = (
@@ -36,9 +39,9 @@ OF_A_RUN = (
 )
 
 
-def budget(size: int) -> int:
+def budget(size: int, least: int = MIN_TOTAL) -> int:
   """Computes how many bytes a compressed file of this size may hold."""
-  return min(MAX_BYTES, max(MIN_TOTAL, MAX_RATIO * size))
+  return min(MAX_BYTES, max(least, MAX_RATIO * size))
 
 
 def open_plain(path: str | pathlib.Path, most: int = MAX_BYTES) -> IO[bytes]:
@@ -142,12 +145,16 @@ def read_arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
       file.seek(0)
       return {'': _read_array(io.BytesIO(file.read()))}
     with zipfile.ZipFile(file) as archive:
-      left = budget(os.fstat(file.fileno()).st_size)
+      most = budget(os.fstat(file.fileno()).st_size, MIN_ARRAYS)
+      left = most
       arrays = {}
       for info in archive.infolist():
         left -= info.file_size
         if left < 0:
-          raise ValueError('it would unpack to more than such a file can hold')
+          raise ValueError(
+            f'it would unpack to more than the limit of {most:,} bytes; save it'
+            ' uncompressed'
+          )
         name = info.filename.removesuffix('.npy')
         arrays[name] = _read_array(io.BytesIO(archive.read(info)))
       return arrays

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from semgcn_jax.errors import SettingError, UserError, listed
+from semgcn_jax.errors import SettingError, UserError, listed, shortened
 from semgcn_jax.files import read_text, write_text
 
 
@@ -238,8 +238,8 @@ def load_skeleton(name: str) -> Skeleton:
     *(OSError, ValueError, TypeError, AttributeError, RecursionError),
   ) as error:
     raise UserError(
-      f'`skeleton={name}`: not a skeleton ({error}); give a JSON object with'
-      ' joints, parents and, if wanted, left, right, groups'
+      f'`skeleton={name}`: not a skeleton ({shortened(error, 200)}); give a'
+      ' JSON object with joints, parents and, if wanted, left, right, groups'
     ) from error
 
 

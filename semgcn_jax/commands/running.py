@@ -4,6 +4,7 @@ A mistake of the user ends it with a message of one line, not with a traceback.
 """
 
 import contextlib
+import errno
 import logging
 import os
 import pathlib
@@ -11,6 +12,7 @@ import re
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -19,6 +21,9 @@ from absl import flags
 from semgcn_jax.commands.entry import STATUS
 from semgcn_jax.commands.parsing import UsageError, format_help, parse
 from semgcn_jax.errors import SettingError, Terminated, UserError
+
+# What the system says where there is no room for what a command prints.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def run(
@@ -60,12 +65,23 @@ def run(
     return _fail(argv[0], str(error) or 'terminated', STATUS[signal.SIGTERM])
   except KeyboardInterrupt:
     return _fail(argv[0], 'interrupted', STATUS[signal.SIGINT])
-  except BrokenPipeError:
-    # Such as `| head`. What is left to write would raise once more at the end.
-    with open(os.devnull, 'w') as nowhere:
-      os.dup2(nowhere.fileno(), sys.stdout.fileno())
+  except BrokenPipeError:  # Such as `| head`.
+    _discard_output()
     return 141
+  except OSError as error:
+    # A file is named by the error; the output has no name.
+    if error.errno not in _FULL or error.filename is not None:
+      raise
+    _discard_output()
+    message = f'the output cannot be written ({error.strerror}); make room'
+    return _fail(argv[0], message, 1)
   return 0
+
+
+def _discard_output() -> None:
+  """Lets what is left to write vanish; it would raise once more at the end."""
+  with open(os.devnull, 'w') as nowhere, contextlib.suppress(OSError):
+    os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def program_name(program: str) -> str:
@@ -91,6 +107,10 @@ def use_compilation_cache(values: flags.FlagValues) -> None:
   Raises:
     SettingError: The folder was given, and cannot be made.
   """
+  # A cache that cannot be written, as on a full disk, costs time alone.
+  warnings.filterwarnings(
+    'ignore', 'Error (reading|writing) persistent compilation cache'
+  )
   folder = values.compilation_cache
   if not folder or 'JAX_COMPILATION_CACHE_DIR' in os.environ:
     return
@@ -188,7 +208,12 @@ def _fail(program: str, message: str, status: int) -> int:
 
   A process of several ends here and now.
   """
-  sys.stdout.flush()
+  try:
+    sys.stdout.flush()
+  except (
+    OSError
+  ):  # Nobody reads it, or there is no room; the error comes first.
+    _discard_output()
   # A name in the message may have a line break.
   print(f'{program}: {" ".join(message.splitlines())}', file=sys.stderr)
   jax = sys.modules.get('jax')

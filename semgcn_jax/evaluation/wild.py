@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from semgcn_jax.errors import UserError
+from semgcn_jax.errors import UserError, shortened
 from semgcn_jax.evaluation import metrics
 from semgcn_jax.files import read_arrays
 from semgcn_jax.joint_sets import JOINT_SETS
@@ -84,7 +84,7 @@ def read_wild(path: pathlib.Path) -> dict[str, np.ndarray]:
   except Exception as error:  # A damaged file can raise anything.
     raise UserError(
       f'{path}: does not hold keypoints to score ({type(error).__name__}:'
-      f' {error}); make it by `film`'
+      f' {shortened(error, 200)}); make it by `film`'
     ) from error
   count = arrays['targets'].shape[:1]
   for name, array in arrays.items():

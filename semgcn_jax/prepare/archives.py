@@ -19,7 +19,7 @@ from typing import IO
 import rich.console
 import rich.progress
 
-from semgcn_jax.errors import UserError
+from semgcn_jax.errors import UserError, shortened
 
 SUFFIXES = ('.zip', '.tar', '.tgz', '.tar.gz', '.tar.bz2', '.tar.xz')
 # No file that we read is as large, or compresses as well: text shrinks to about
@@ -61,7 +61,8 @@ def unpack(
         _check_name(path, member.name)
         if not member.is_plain:
           raise UserError(
-            f'{path}: refused, its member {member.name!r} is a link or device'
+            f'{path}: refused, its member'
+            f' {shortened(repr(member.name))} is a link or device'
           )
         total += member.size
         is_wanted = wanted(member.name)
@@ -81,8 +82,8 @@ def unpack(
     *(lzma.LZMAError, NotImplementedError, RuntimeError, ValueError),
   ) as error:
     raise UserError(
-      f'{path}: cut off or not a zip or tar archive ({error}); copy it again,'
-      ' or move it away'
+      f'{path}: cut off or not a zip or tar archive'
+      f' ({shortened(error, 100)}); copy it again, or move it away'
     ) from error
   except OSError as error:
     # A damaged compressed stream raises an OSError without a number.
@@ -102,7 +103,8 @@ def _check_name(path: pathlib.Path, name: str) -> None:
   parts = pathlib.PurePosixPath(name.replace('\\', '/')).parts
   if '..' in parts or name[:1] in ('/', '\\') or ':' in ''.join(parts[:1]):
     raise UserError(
-      f'{path}: refused, its member {name!r} lies outside of the archive'
+      f'{path}: refused, its member {shortened(repr(name))} lies outside'
+      ' of the archive'
     )
 
 

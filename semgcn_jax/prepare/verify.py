@@ -144,6 +144,8 @@ def check_3d(path: pathlib.Path, config: DataConfig) -> tuple[str, list[str]]:
   description += f', {unit or "of unknown unit"}'
   if unit != 'metres':
     by = f'; in {unit}: multiply by {_UNITS[unit]:g}' if unit else ''
+    if skeleton is H36M and 1.0 < size * 0.0254 < 2.3:
+      by += ', or by 0.0254 if it is inches'
     problems.append(f'poses span {size:.4g}, metres are wanted{by}')
   if skeleton is H36M:
     problems += _check_human(clips)

@@ -13,7 +13,7 @@ import filelock
 
 from semgcn_jax import config as config_lib
 from semgcn_jax.config import Config
-from semgcn_jax.errors import SettingError, UserError
+from semgcn_jax.errors import SettingError, UserError, shortened
 from semgcn_jax.files import read_bytes, write_text
 from semgcn_jax.skeleton import Skeleton, load_skeleton, save_skeleton
 
@@ -152,8 +152,9 @@ def read_log(workdir: pathlib.Path) -> list[dict[str, Any]]:
     raise UserError(f'{path}: {error.strerror}') from error
   except (ValueError, RecursionError) as error:
     raise UserError(
-      f'{path}: line {len(records) + 1} is damaged ({error}); restore the file,'
-      ' or remove it to go on without its history'
+      f'{path}: line {len(records) + 1} is damaged'
+      f' ({shortened(error, 100)}); restore the file, or remove it'
+      ' to go on without its history'
     ) from error
   with contextlib.suppress(ValueError, RecursionError):
     records.append(_record(unfinished))

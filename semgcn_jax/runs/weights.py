@@ -14,7 +14,7 @@ from flax import traverse_util
 
 from semgcn_jax import config as config_lib
 from semgcn_jax.config import Config
-from semgcn_jax.errors import SettingError, UserError
+from semgcn_jax.errors import SettingError, UserError, shortened
 from semgcn_jax.files import read_arrays
 from semgcn_jax.skeleton import Skeleton, save_skeleton
 
@@ -99,7 +99,8 @@ def read_weights(
       raise ValueError('a layer is not of floats')
   except Exception as error:  # A damaged file can raise anything.
     raise UserError(
-      f'{path}: is damaged, or of another model ({error}); restore the file'
+      f'{path}: is damaged, or of another model'
+      f' ({shortened(error, 200)}); restore the file'
     ) from error
   if not np.array_equal(own, _fingerprint(skeleton)):
     raise UserError(

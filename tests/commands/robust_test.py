@@ -4,15 +4,19 @@ import os
 import subprocess
 import sys
 import time
+import warnings
 
 import numpy as np
 import pytest
+from absl import flags
 from asf_files import AMC, ASF
 from command_line import fails, run, start
 from conftest import ROOT
 from detections import as_coco, people, write
 from h36m_files import zip_of
 
+from semgcn_jax.commands.parsing import define_cache_flag
+from semgcn_jax.commands.running import use_compilation_cache
 from semgcn_jax.data import npz
 from semgcn_jax.errors import UserError
 
@@ -69,6 +73,33 @@ def test_nobody_reads_the_output():
   )
   assert ended.stderr == ''
   assert ended.stdout.splitlines()[-1] in ('0', '141')
+
+
+@pytest.mark.skipif(
+  not os.path.exists('/dev/full'), reason='needs the device /dev/full'
+)
+def test_there_is_no_room_for_the_output():
+  with open('/dev/full', 'w') as full:
+    ended = subprocess.run(
+      [sys.executable, 'experiments/train.py', '--help'],
+      cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+  assert ended.returncode == 1
+  [line] = ended.stderr.splitlines()
+  assert 'the output cannot be written (No space left on device)' in line
+
+
+def test_a_cache_that_cannot_be_written_gives_no_warning():
+  values = flags.FlagValues()
+  define_cache_flag(values)
+  values(['train', '--compilation_cache='])
+  with warnings.catch_warnings(record=True) as told:
+    warnings.simplefilter('always')
+    use_compilation_cache(values)
+    warnings.warn('Error writing persistent compilation cache entry for x',
+                  stacklevel=1)  # fmt: skip
+    warnings.warn('something else', stacklevel=1)
+  assert [str(warning.message) for warning in told] == ['something else']
 
 
 @pytest.mark.parametrize('name', ['config.json', 'data_3d_cmu.npz'])

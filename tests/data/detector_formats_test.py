@@ -1,4 +1,5 @@
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -296,9 +297,45 @@ def as_annotated_hands(person):
   return content
 
 
+def as_yolo(person):
+  """A list for each frame, as its `result.to_json()` gives one."""
+  return [
+    [
+      {
+        'name': 'person', 'class': 0, 'confidence': 0.9,
+        'box': {'x1': 0, 'y1': 0, 'x2': 9, 'y2': 9},
+        'keypoints': dict(
+          zip(('x', 'y', 'visible'), p.T.tolist(), strict=True)
+        ),
+      }
+    ]
+    for p in person
+  ]  # fmt: skip
+
+
+def as_bottom_up(person):
+  return [
+    {'preds': [p.tolist(), (p * (1, 1, 0.5)).tolist()],
+     'image_paths': [f'img_{i}.jpg'], 'scores': [1, 1]}
+    for i, p in enumerate(person)
+  ]  # fmt: skip
+
+
+def as_poseflow_itself(person):
+  return {
+    f'{i}.jpg': {
+      'num_boxes': 1,
+      '1': {'keypoints_pos': p[:, :2].tolist(), 'new_pid': 4,
+            'keypoints_score': p[:, 2:].tolist()},
+    }
+    for i, p in enumerate(person)
+  }  # fmt: skip
+
+
 @pytest.mark.parametrize(
   'form',
   [
+    *(as_yolo, as_bottom_up, as_poseflow_itself),
     *(as_poseflow, as_mmpose_0, as_predictions, as_lists, as_hands_too),
     as_annotated_hands,
   ],
@@ -400,3 +437,113 @@ def test_hands_are_told_by_their_number_of_keypoints(tmp_path, person, hand):
   path = write(tmp_path / 'b.json', annotations)
   frames, _ = read_people([path])
   assert [len(found) for found in frames.values()] == [1] * 4
+
+
+def test_yolo_gives_a_file_for_each_frame(tmp_path):
+  person = people(4, 17)
+  person[2, 9] = 0  # What YOLO has not found.
+  files = [
+    write(tmp_path / f'clip_{i}.json', frame)
+    for i, frame in enumerate(as_yolo(person))
+  ]
+  files.append(write(tmp_path / 'clip_4.json', []))
+  view = read_view(files)
+  assert len(view) == 5 and view[2, 12, 2] == 0
+  np.testing.assert_allclose(view[3], coco(person)[3], rtol=1e-5)
+  entries = as_yolo(person)[0]
+  del entries[0]['keypoints']['visible']
+  frames, _ = read_people([write(tmp_path / 'one.json', entries)])
+  assert (frames[0][0].keypoints[:, 2] == 1).all()
+
+
+@pytest.mark.parametrize(
+  'nobody',
+  [None, [], *([{'keypoints': [gone] * n}] for gone in (None, [])
+               for n in (17, 18, 51))],
+)  # fmt: skip
+def test_frames_in_which_nobody_is_seen(tmp_path, nobody):
+  frames = as_lists(people(3, 17))
+  video = as_mmpose(people(3, 17))
+  frames[1] = video['instance_info'][1]['instances'] = nobody
+  flow = as_poseflow(people(3, 17)) | {'1.jpg': nobody}
+  for content in (frames, video, flow):
+    found, _ = read_people([write(tmp_path / 'a.json', content)])
+    assert [len(of_frame) for of_frame in found.values()] == [1, 0, 1]
+
+
+@pytest.mark.parametrize(
+  ('name', 'content'),
+  [
+    ('info.json', {'tags': []}),
+    ('info.json', []),
+    ('errors2020.json', []),
+    ('info.json', {'predictions': ['x']}),
+    ('info.json', {'people': ['Ann']}),
+    ('a1.json', {'1': None}),
+  ],
+)
+def test_json_beside_the_frames_is_passed_over(tmp_path, name, content):
+  files = [
+    write(tmp_path / f'v_{i}_keypoints.json', openpose(p[None]))
+    for i, p in enumerate(people(4, 25))
+  ]
+  frames, _ = read_people([write(tmp_path / name, content), *files])
+  assert [*frames] == [0, 1, 2, 3]
+
+
+def test_messages_say_what_to_do(tmp_path):
+  good = as_coco(people(2, 17))
+  path = tmp_path / 'a.json'
+
+  def fails(content, match):
+    with pytest.raises(UserError, match=match):
+      read_people([write(path, content)])
+
+  for sure in (-1, 5.9):
+    fails(
+      [{'image_id': 0, 'keypoints': [5.0, 5.0, sure] * 17}],
+      'no confidences: they go from 0 to 1 .* give 0 to what was not found',
+    )
+  fails({'hello': 1}, r'and YOLO \(result.to_json')
+  fails([good[0] | {'image_id': 1.5}], 'image_id 1.5 is not a whole number')
+  fails([good[0] | {'image_id': '1.5'}], 'frame 1.5 is not a whole number')
+  fails([{'image_id': 0, 'keypoints': [1e200, 5.0, 1.0] * 17}], 'beyond 1e')
+  path.write_text(''.join(json.dumps(entry) + '\n' for entry in good))
+  with pytest.raises(UserError, match='in line 2; a file must be one value'):
+    read_people([path])
+  path.write_text('x' * 10**5)
+  with pytest.raises(UserError) as caught:
+    read_people([path])
+  assert len(str(caught.value)) < len(str(path)) + 200
+  named = [e | {'image_id': f'img.000{i}'} for i, e in enumerate(good, 1)]
+  assert [*read_people([write(path, named)])[0]] == [1, 2]
+
+
+@pytest.mark.parametrize('images', [[3], [{'width': 10**400, 'height': 5}]])
+def test_odd_sizes_of_images_are_not_told(tmp_path, images):
+  content = openpose(people(1, 25)) | {'images': images}
+  assert read_people([write(tmp_path / 'a.json', content)])[1] is None
+
+
+def test_arrays_of_numbers_that_are_no_pixels(tmp_path):
+  path = tmp_path / 'a.npy'
+  np.save(path, people(4, 17) * (1e300, 1, 1))
+  with (
+    warnings.catch_warnings(),
+    pytest.raises(UserError, match='beyond 1e.06 pixels'),
+  ):
+    warnings.simplefilter('error')
+    read_people([path])
+
+
+def test_an_array_padded_for_absent_people(tmp_path):
+  padded = np.zeros((20_000, 10, 17, 3))
+  padded[:200, 0] = people(200, 17)
+  path = tmp_path / 'a.npz'
+  np.savez_compressed(path, keypoints=padded)
+  assert padded.nbytes > max(2**26, 100 * path.stat().st_size)
+  frames, _ = read_people([path])
+  assert sum(map(len, frames.values())) == 200
+  np.savez_compressed(path, keypoints=np.zeros(2**29 + 1, np.uint8))
+  with pytest.raises(UserError, match='than the limit of 536,870,912 bytes'):
+    read_people([path])
