@@ -97,7 +97,8 @@ def _keypoints(person: dict[str, Any]) -> np.ndarray | None:
     columns = max(map(len, lists), default=0)
     if columns:
       value = [
-        [None] * columns if point in (None, []) else point for point in value
+        [None] * min(columns, 4) if point in (None, []) else point
+        for point in value
       ]
     elif all(point is None or point == [] for point in value):
       return None

@@ -84,6 +84,8 @@ def find_clips(path: pathlib.Path) -> dict[str, list[pathlib.Path]]:
   """
   if path.is_file():
     return {path.stem: [path]}
+  if path.exists() and not path.is_dir():
+    raise UserError(f'{path}: not a plain file; write the keypoints to one')
   if not path.is_dir():
     raise UserError(f'{path}: no such file or folder')
 

@@ -63,6 +63,16 @@ def test_a_report_is_not_written_among_other_files(tmp_path):
   assert [p.name for p in tmp_path.iterdir()] == ['letter.txt']
 
 
+def test_scores_do_not_replace_a_file_of_a_run(tmp_path):
+  for name in ('config.json', 'skeleton.json'):
+    (tmp_path / name).write_text('{}')
+  for flag in ('output', 'figure'):
+    fails('evaluate', f'--checkpoint={tmp_path}',
+          f'--{flag}={tmp_path}/skeleton.json', status=2,
+          message='would replace a file of the run')  # fmt: skip
+  assert (tmp_path / 'skeleton.json').read_text() == '{}'
+
+
 def test_nobody_reads_the_output():
   command = f'{sys.executable} experiments/train.py --help | head -1'
   ended = subprocess.run(
