@@ -8,8 +8,11 @@ from semgcn_jax.lifting.pose_files import PersonPoses
 SIZE = (1280, 720)
 
 
-def person(count=20, name='1', clip='walk', *, truth=False, pitch=0.0, **more):
-  """A person who walks, seen by a camera that looks down by so many degrees."""
+def person(count=20, name='1', clip='walk', *, truth=None, pitch=0.0, **more):
+  """A person who walks, seen by a camera that looks down by so many degrees.
+
+  `truth=True` makes one that is off by sqrt(3) cm.
+  """
   poses = moving(25)[np.arange(count) % 25] @ tilt(pitch).T
   root = np.array([0.3, 0.2, 5.0])
   pixels = (poses + root)[..., :2] / (poses + root)[..., 2:] * 1000
@@ -22,7 +25,9 @@ def person(count=20, name='1', clip='walk', *, truth=False, pitch=0.0, **more):
     image_size=SIZE,
     errors=np.full((count, 16), 0.06, np.float32),
     keypoints=keypoints,
-    truth=poses + 0.01 * (np.arange(16) > 0)[:, None] if truth else None,
+    truth=poses + 0.01 * (np.arange(16) > 0)[:, None]
+    if truth is True
+    else truth,
   )
   return PersonPoses(**(fields | more))
 

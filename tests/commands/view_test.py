@@ -103,6 +103,7 @@ def test_pictures_lie_behind(poses, tmp_path):
   assert 'data:image/jpeg;base64,' in (tmp_path / 'one.html').read_text()
 
 
+@pytest.mark.slow
 def test_a_run_is_shown_beside_its_truth(tmp_path):
   workdir = tmp_path / 'run'
   code, _, err = run('train', *TINY_FLAGS, f'--workdir={workdir}')

@@ -10,7 +10,9 @@ from tiny import TINY_SETTINGS
 from semgcn_jax import Lifter
 from semgcn_jax.errors import SettingError
 from semgcn_jax.evaluation.evaluate import evaluate_run
-from semgcn_jax.figures.poses import draw_run
+from semgcn_jax.evaluation.test_clips import predict_clips
+from semgcn_jax.figures.poses import draw_grid
+from semgcn_jax.lifting.upright import make_scenes
 from semgcn_jax.presets import preset
 from semgcn_jax.training.loop import train_and_evaluate
 
@@ -36,7 +38,10 @@ def test_a_wild_run_is_scored_lifted_and_drawn(trained, tmp_path):
   keypoints = filmed.keypoints('mpii')
   lifted = Lifter.load(workdir).lift(keypoints, filmed.size, 'mpii')
   assert lifted.poses.shape == (10, 16, 3) and (lifted.errors > 0).all()
-  draw_run(workdir, 'last', tmp_path / 'poses.png', {})
+  clips = predict_clips(workdir, 'last', {})
+  draw_grid(make_scenes(clips.people[:9], fps=1), clips.skeleton).savefig(
+    tmp_path / 'poses.png'
+  )
   assert (tmp_path / 'poses.png').stat().st_size > 10_000
 
 
