@@ -11,7 +11,11 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from semgcn_jax.commands.outputs import check_output_flags, write_file
+from semgcn_jax.commands.outputs import (
+  check_output_flags,
+  encoded,
+  write_file,
+)
 from semgcn_jax.commands.parsing import (
   define_checkpoint_flag,
   define_which_flags,
@@ -64,7 +68,7 @@ def demo(values: flags.FlagValues) -> None:
   difference = exporting.largest_difference(program, onnx_files.load(model))
   exporting.check_difference(difference, output, 'onnxruntime')
   page = demo_html(model, runtime, f'{values.checkpoint}: drag the keypoints')
-  write_file(output, lambda path: path.write_text(page, encoding='utf-8'))
+  write_file(output, lambda path: path.write_bytes(encoded(page)))
   print(f'{output}: {len(page) / 1e6:.1f} MB')
 
 

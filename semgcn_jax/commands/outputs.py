@@ -23,6 +23,7 @@ from semgcn_jax.skeleton import H36M, Skeleton
 DATA = ('.json', '.npz', '.csv')
 SHOWN = ('.html', '.png', '.gif', '.mp4')
 MOTION = ('.bvh', '.glb')
+_MOST_NOTES = 10
 
 
 def define_output_flags(
@@ -119,12 +120,14 @@ def write_people(
     write_file(output, lambda path: path.write_bytes(content))
     return
   scenes = make_scenes(people, fps=fps, pitch=values.pitch, known=pitch)
-  for scene in scenes[:3]:
+  for scene in scenes[:_MOST_NOTES]:
     print(f'{scene.name}: {scene.note}')
+  if len(scenes) > _MOST_NOTES:
+    print(f'... and so for {len(scenes) - _MOST_NOTES} more clips')
   albums = albums or {}
   if output.suffix == '.html':
     page = page_html(scenes, title=title, skeleton=skeleton, albums=albums)
-    write_file(output, lambda path: path.write_text(page, encoding='utf-8'))
+    write_file(output, lambda path: path.write_bytes(encoded(page)))
   elif output.suffix == '.png':
     figure = draw_grid(scenes, skeleton, albums)
     write_file(output, lambda path: figure.savefig(path, format='png', dpi=110))
@@ -179,15 +182,20 @@ def _motion(
     _one(scene.people, output, 'person')
   motions: dict[str, Motion] = {}
   for person, upright in zip(scene.people, scene.upright, strict=True):
-    every = range(person.frames[0], person.frames[-1] + 1)
+    if not np.isfinite(upright.positions).all(axis=(1, 2)).any():
+      print(f'person {person.person}: is left out, as no pose is whole')
+      continue
     positions = _all_frames(person, upright.positions)
-    motion = fit(positions, scene.fps, every.start - scene.frames.start)
+    first = int(person.frames[0]) - scene.frames.start
+    motion = fit(positions, scene.fps, first)
     motions[person.person] = motion
     off = 1000 * deviation(motion, positions)
     print(
       f'person {person.person}: bones of constant length are {off:.1f} mm off'
       ' the joints, on average'
     )
+  if not motions:
+    raise UserError(f'{output}: nobody has a whole pose in it')
   if output.suffix == '.glb':
     return glb_bytes(motions, values.joint_names)
   (motion,) = motions.values()
@@ -200,6 +208,11 @@ def _all_frames(person: PersonPoses, positions: Any) -> Any:
   result = np.full((last - first + 1, *positions.shape[1:]), np.nan)
   result[person.frames - first] = positions
   return result
+
+
+def encoded(text: str) -> bytes:
+  """Encodes text; names of files may hold what is no text."""
+  return text.encode('utf-8', errors='replace')
 
 
 def write_file(

@@ -130,15 +130,14 @@ def lift(values: flags.FlagValues) -> None:
   if values.joint_set:
     choose('joint_set', values.joint_set, JOINT_SETS)
   _check_sources(values)
+  if values.fps is not None:
+    if not 0 < values.fps < 1e6:
+      raise SettingError(f'`fps={values.fps}`: must be above 0, below 1e6')
+    _check_cutoff(values, values.fps)
   use_compilation_cache(values)
   clips, albums, rate = _read_clips(values)
   fps = values.fps if values.fps is not None else rate or 30.0
-  if not 0 < fps < 1e6:
-    raise SettingError(f'`fps={fps}`: must be above 0, below 1e6')
-  if not 0 < values.cutoff < fps / 2:
-    raise SettingError(
-      f'`cutoff={values.cutoff}`: must be above 0 and below half of `fps`'
-    )
+  _check_cutoff(values, fps)
   lifter = Lifter.load(values.checkpoint, values.which, seed=values.only_seed)
   options = people.Options(
     joint_set=values.joint_set if values.keypoints else 'mediapipe',
@@ -160,6 +159,7 @@ def lift(values: flags.FlagValues) -> None:
   told = ('checkpoint', 'smooth', 'cutoff', 'joint_set', 'height')
   told += ('min_confidence', 'focal_length', 'field_of_view')
   details = {name: values[name].value for name in told} | {'fps': fps}
+  details['joint_set'] = options.joint_set
   title = pathlib.PurePath(clips[0].source).name
   title += f' and {len(clips) - 1} more' if len(clips) > 1 else ''
   write_people(
@@ -172,6 +172,15 @@ def lift(values: flags.FlagValues) -> None:
     f'{values.output}: {poses:,} poses{few}, of {len(found)} people in'
     f' {len(clips)} clips, in {time.monotonic() - began:.1f} s'
   )
+
+
+def _check_cutoff(values: flags.FlagValues, fps: float) -> None:
+  """Checks the frequency that is smoothed to, if it is."""
+  if values.smooth != 'none' and not 0 < values.cutoff < fps / 2:
+    raise SettingError(
+      f'`cutoff={values.cutoff}`: must be above 0 and below half of `fps`,'
+      f' which is {fps:g}'
+    )
 
 
 def _check_sources(values: flags.FlagValues) -> None:

@@ -105,7 +105,7 @@ def view(values: flags.FlagValues) -> None:
     write_people(
       values,
       people,
-      fps=values.fps or float(header.get('fps', 30.0)),
+      fps=values.fps or header['fps'],
       details=header,
       title=path.name,
       albums=albums,

@@ -17,6 +17,7 @@ from semgcn_jax.files import read_bytes
 
 MAX_PIXELS = 100_000_000  # Of a picture, before it is decoded.
 _QUALITY = 80  # Of JPEG files, of 100.
+PICTURES = ('.png', '.jpg', '.jpeg', '.webp', '.bmp', '.tif', '.tiff')
 
 
 def read_image(path: pathlib.Path) -> np.ndarray:
@@ -186,8 +187,7 @@ def read_album(
     UserError: It cannot be read.
     SettingError: OpenCV is not installed, which videos need.
   """
-  Image.init()
-  if path.suffix.lower() in Image.EXTENSION:
+  if path.suffix.lower() in PICTURES:
     album, fps, pictures = Album(longest=1280), None, iter([read_image(path)])
   else:
     video = Video(path)

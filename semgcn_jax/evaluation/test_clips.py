@@ -74,11 +74,15 @@ def predict_clips(
     name = f'{action} {counts[action]}'
     camera = test.camera_list[test.cameras[rows[0]]]
     if is_filmed:
-      size, pixels = _NO_IMAGE, _on_screen(test.inputs[rows], *_NO_IMAGE)
+      # The coordinates may be scaled to the person; those found are marked.
+      inputs = test.inputs[rows]
+      size, pixels = _NO_IMAGE, _on_screen(inputs[..., :2] / 3, *_NO_IMAGE)
+      found = inputs[..., 2:3] > 0
     else:
       size = camera.width, camera.height
       pixels = _on_screen(test.inputs[rows], *size)
       pitch[name] = _pitch(camera)
+      found = np.ones_like(pixels[..., :1])
     people.append(
       PersonPoses(
         clip=name,
@@ -86,7 +90,7 @@ def predict_clips(
         frames=np.arange(len(rows)),
         poses=predicted[rows],
         image_size=size,
-        keypoints=np.insert(pixels, 2, 1.0, axis=-1),
+        keypoints=np.concatenate([pixels, found], axis=-1),
         truth=test.targets[rows],
       )
     )

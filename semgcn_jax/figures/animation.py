@@ -1,6 +1,8 @@
 """Animations of people: their 2D beside their 3D, as GIF or MP4."""
 
+import math
 import pathlib
+import subprocess
 from collections.abc import Iterator
 
 import numpy as np
@@ -18,6 +20,7 @@ from semgcn_jax.skeleton import Skeleton
 
 _MARGIN = 0.25  # Around everybody, metres.
 _DPI = 90
+_GIF_FPS = 50
 
 
 def check_ffmpeg(path: pathlib.Path) -> None:
@@ -57,11 +60,11 @@ def write_animation(
   figure.set_layout_engine('none')
   flat, room = (figure.add_axes((x, 0.0, 0.5, 1.0)) for x in (0.0, 0.5))
   width, height = scene.people[0].image_size if scene.people else (1, 1)
-  # A GIF counts in hundredths of a second.
-  fps = min(scene.fps, 50) if path.suffix == '.gif' else scene.fps
   frames = scene.frames
-  if len(frames) > 1 and fps < scene.fps:
-    frames = frames[:: round(scene.fps / fps)]
+  if not frames:
+    raise UserError(f'{path}: nobody is there to draw')
+  if path.suffix == '.gif':  # It shows at most 50 pictures a second.
+    frames = frames[:: math.ceil(scene.fps / _GIF_FPS)]
   limits = _limits(scene)
   window: dict = {'xlim': (0, width), 'ylim': (height, 0)}
   if album is None:
@@ -94,25 +97,36 @@ def write_animation(
   if path.suffix == '.mp4':
     # The options tell the format, as the temporary name does not.
     options = ['-f', 'mp4', '-pix_fmt', 'yuv420p']
-    writer = FFMpegWriter(fps, extra_args=options)  # pyright: ignore[reportArgumentType]
-    with writer.saving(figure, str(temporary), dpi=_DPI):
-      for _ in drawn():
-        writer.grab_frame()
+    writer = FFMpegWriter(scene.fps, extra_args=options)  # pyright: ignore[reportArgumentType]
+    try:
+      with writer.saving(figure, str(temporary), dpi=_DPI):
+        for _ in drawn():
+          writer.grab_frame()
+    except (subprocess.CalledProcessError, BrokenPipeError) as error:
+      raise UserError(
+        f'{path}: ffmpeg cannot write it ({error}); write a .gif'
+      ) from error
     return
   figure.set_dpi(_DPI)
-  canvas, pictures = FigureCanvasAgg(figure), []
-  for _ in drawn():
-    canvas.draw()
-    rgb = np.asarray(canvas.buffer_rgba())[..., :3]
-    pictures.append(Image.fromarray(rgb).quantize(64))
-  if not pictures:
-    raise UserError(f'{path}: nobody is there to draw')
-  pictures[0].save(
+  canvas = FigureCanvasAgg(figure)
+
+  def pictures() -> Iterator[Image.Image]:
+    """Draws a picture after the other."""
+    for _ in drawn():
+      canvas.draw()
+      rgb = np.asarray(canvas.buffer_rgba())[..., :3]
+      yield Image.fromarray(rgb).quantize(64)
+
+  # A GIF counts in hundredths of a second: the errors must not add up.
+  times = np.append(frames, frames[-1] + frames.step) / scene.fps
+  durations = np.diff(np.round(100 * (times - times[0]))).clip(1, 65535)
+  every = pictures()
+  next(every).save(
     temporary,
     format='GIF',
     save_all=True,
-    append_images=pictures[1:],
-    duration=round(1000 / fps),
+    append_images=every,
+    duration=(10 * durations).astype(int).tolist(),
     loop=0,
   )
 

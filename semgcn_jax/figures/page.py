@@ -76,7 +76,7 @@ def page_html(
 
 def as_json(content: Any) -> str:
   """Writes JSON for a script; no name in it can end the script."""
-  return json.dumps(content).replace('<', '\\u003c')
+  return json.dumps(content, allow_nan=False).replace('<', '\\u003c')
 
 
 def _read(name: str, *, comment: bool = False) -> str:

@@ -93,7 +93,7 @@ def draw_grid(
       draw_room(second, [upright.truth[sample.row]], skeleton, FRONT)
     else:
       draw_room(second, [upright.positions[sample.row]], skeleton, SIDE)
-    first.set_title(sample.title, fontsize='small')
+    first.set_title(sample.title, fontsize='small', parse_math=False)
     if number < columns:
       for axes, kind in zip((flat, first, second), kinds, strict=True):
         axes.text(0.03, 0.97, kind, **_NOTE, transform=axes.transAxes)

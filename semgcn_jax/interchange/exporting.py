@@ -245,9 +245,9 @@ def largest_difference(
     arrays = list(program.draw(size).values())
     for own, wanted in zip(call(*arrays), function(*arrays), strict=True):
       own, wanted = np.asarray(own), np.asarray(wanted)
-      both = np.isfinite(own) & np.isfinite(wanted)
       if own.shape != wanted.shape or (np.isnan(own) != np.isnan(wanted)).any():
         return float('inf')
+      both = np.isfinite(own) & np.isfinite(wanted)
       largest = max(largest, np.abs(own - wanted).max(where=both, initial=0))
   return float(largest)
 

@@ -89,13 +89,15 @@ def follow(
 
   Raises:
     SettingError: MediaPipe is not installed.
+    UserError: There is nobody in the box.
   """
   with _landmarker(static=False) as find:
     for number, picture in enumerate(pictures):
       if number == 0 and box is not None:
         # The tracker then stays with whom it has found.
-        picture = _surroundings(picture, box, _MARGINS[0])
-      yield find(picture)
+        yield _begin_in_box(find, picture, box)
+      else:
+        yield find(picture)
 
 
 def box_of(person: Person) -> tuple[int, int, int, int]:
@@ -118,11 +120,31 @@ def _find_in_box(find: Any, image: np.ndarray, box: Box) -> Person:
     if most > _GOOD_OVERLAP:
       break
   if best is None:
-    raise UserError(
-      f'`box={x:g},{y:g},{width:g},{height:g}`: nobody was found in it; make it'
-      ' larger, or leave it out to see whom there is'
-    )
+    raise _nobody(box)
   return best
+
+
+def _begin_in_box(find: Any, image: np.ndarray, box: Box) -> Person:
+  """Lets a tracker begin with the person in a box."""
+  x, y, width, height = box
+  for margin in _MARGINS:
+    person = find(_surroundings(image, box, margin))
+    if (
+      person
+      and _overlap(person, (x, y, x + width, y + height)) > _LEAST_OVERLAP
+    ):
+      return person
+    find(np.full_like(image, _GREY))  # It forgets whom it has found.
+  raise _nobody(box)
+
+
+def _nobody(box: Box) -> UserError:
+  """Says that nobody is in a box."""
+  numbers = ','.join(f'{number:g}' for number in box)
+  return UserError(
+    f'`box={numbers}`: nobody was found in it; make it larger, or leave it out'
+    ' to see whom there is'
+  )
 
 
 def _windows(width: int) -> list[slice]:
@@ -308,7 +330,7 @@ def detect_video(
       frames[number] = [Person(person.keypoints, 1)]
   if not frames:
     raise UserError(f'{video.name}: nobody was found in it')
-  return Clip(name, video.name, frames, size), album, first
+  return Clip(name, name, frames, size), album, first
 
 
 def _check_box(box: Box | None, image: np.ndarray) -> None:

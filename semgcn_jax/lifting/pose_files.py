@@ -167,14 +167,15 @@ def _as_csv(people: Sequence[PersonPoses], header: dict[str, Any]) -> bytes:
             text(error),
           )
         )
-  return file.getvalue().encode()
+  # Names of files may hold what is no text.
+  return file.getvalue().encode(errors='replace')
 
 
 def read_poses(path: pathlib.Path) -> tuple[list[PersonPoses], dict[str, Any]]:
   """Reads a JSON or npz file that `write_poses` has made.
 
   Returns:
-    The poses, and the header with its details.
+    The poses, and the header with its details and `fps`.
 
   Raises:
     UserError: The file cannot be read, or holds something else.
@@ -196,13 +197,18 @@ def read_poses(path: pathlib.Path) -> tuple[list[PersonPoses], dict[str, Any]]:
       raise ValueError('of another format')
     if header['version'] != VERSION:
       raise ValueError(f'version {header["version"]}, not {VERSION}')
-    return [_person(part) for part in parts], header
+    header['fps'] = float(header.get('fps', 30.0))
+    if not 0 < header['fps'] < 1e6:
+      raise ValueError(f'fps is {header["fps"]}')
+    people = [_person(part) for part in parts]
+    names = [(person.clip, person.person) for person in people]
+    if len(set(names)) < len(names):
+      raise ValueError('two people of a clip have the same name')
+    return people, header
   except OSError as error:
     raise UserError(f'{path}: {error.strerror or error}') from error
-  except (
-    *(KeyError, ValueError, TypeError, AttributeError, RecursionError),
-    OverflowError,
-  ) as error:
+  # A damaged file makes zipfile, NumPy and zlib raise anything.
+  except Exception as error:
     raise UserError(
       f'{path}: not poses as predict.py writes them ({error!r}); name the'
       ' output of predict.py'
@@ -227,8 +233,10 @@ def _person(part: dict[str, Any]) -> PersonPoses:
   """Makes a person's poses of what a file holds of it."""
   frames = np.asarray(part['frames'], int)
   size = np.asarray(part['image_size'], int)
-  if frames.ndim != 1 or (np.diff(frames) <= 0).any() or size.shape != (2,):
-    raise ValueError('frames must ascend, and image_size be two numbers')
+  if frames.ndim != 1 or (np.diff(frames) <= 0).any():
+    raise ValueError('frames must ascend')
+  if size.shape != (2,) or not ((size > 0) & (size < 1e6)).all():
+    raise ValueError('image_size must be two numbers above 0')
   found = {}
   for name, (attribute, shape) in {
     'poses': ('poses', (16, 3)),
@@ -238,6 +246,8 @@ def _person(part: dict[str, Any]) -> PersonPoses:
       array = np.asarray(part[name], np.float32)
       if len(frames) and array.shape != (len(frames), *shape):
         raise ValueError(f'{name} has the shape {array.shape}')
+      # What is not finite is not known.
+      array = np.where(np.isfinite(array), array, np.nan)
       found[attribute] = array.reshape(len(frames), *shape)
   return PersonPoses(
     clip=str(part['clip']),

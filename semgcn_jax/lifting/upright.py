@@ -10,10 +10,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy.ndimage import percentile_filter
 
+from semgcn_jax.errors import UserError
 from semgcn_jax.lifting.pose_files import PersonPoses
 from semgcn_jax.skeleton import H36M
 
 MAX_PITCH = 89.0
+MAX_FRAMES = 1_000_000  # From the first to the last of a clip.
 # How high the ankle is above the ground, in metres.
 SOLE = 0.08
 # A pose whose feet are so far from its thorax, over the length of the bones
@@ -24,6 +26,7 @@ _MAX_ESTIMATE = 60.0  # A steeper camera is not believed, degrees.
 # the longer side of the image, would see them.
 _FOCAL = 1.2
 _LEAST_FOUND = 4  # Keypoints, to tell that.
+_FARTHEST = 100.0  # A place is not believed beyond that, metres.
 # What the ground is, of the lowest joints of two seconds.
 _GROUND_PERCENTILE = 10
 
@@ -147,6 +150,8 @@ def _roots(person: PersonPoses, turn: np.ndarray, *, alone: bool) -> np.ndarray:
   if person.places is not None and _moves(person):
     places = person.places.copy()
     known = np.isfinite(places).all(axis=-1)
+    usual = np.median(places[known], axis=0)
+    places = np.clip(places, usual - _FARTHEST, usual + _FARTHEST)
     for axis in range(3):  # A place in between is on the way.
       places[:, axis] = np.interp(
         person.frames, person.frames[known], places[known, axis]
@@ -213,7 +218,9 @@ class Scene:
     numbers = [person.frames for person in self.people if len(person.frames)]
     if not numbers:
       return range(0)
-    return range(min(n[0] for n in numbers), max(n[-1] for n in numbers) + 1)
+    return range(
+      min(int(n[0]) for n in numbers), max(int(n[-1]) for n in numbers) + 1
+    )
 
 
 def make_scenes(
@@ -231,6 +238,9 @@ def make_scenes(
     pitch: By how many degrees the camera looks down; None takes what is known,
       or estimates it for each clip.
     known: {name of a clip: its pitch}.
+
+  Raises:
+    UserError: The frames of a clip are too far apart.
   """
   scenes = []
   for name in dict.fromkeys(person.clip for person in people):
@@ -244,7 +254,14 @@ def make_scenes(
       degrees, how = 0.0, 'as assumed, since nobody stands upright'
     note = f'The camera looks {_direction(degrees)}, {how}.'
     upright = tuple(stand_up(own, degrees, fps))
-    scenes.append(Scene(name, tuple(own), upright, fps, degrees, note))
+    scene = Scene(name, tuple(own), upright, fps, degrees, note)
+    first, end = scene.frames.start, scene.frames.stop
+    if end - first > MAX_FRAMES:
+      raise UserError(
+        f'{name}: its frames go from {first} to {end - 1}, more than'
+        f' {MAX_FRAMES:,}; number them one after the other'
+      )
+    scenes.append(scene)
   return scenes
 
 

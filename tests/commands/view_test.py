@@ -68,6 +68,26 @@ def test_bad_flags(poses, tmp_path, monkeypatch, flags, message):
   assert not list(tmp_path.iterdir())
 
 
+def test_whoever_was_never_found_is_left_out(tmp_path):
+  nobody = person(3, name='ghost', poses=np.full((3, 16, 3), np.nan))
+  path = tmp_path / 'walk.npz'
+  path.write_bytes(write_poses([person(), nobody], path, {}))
+  code, out, err = view(path, tmp_path / 'walk.glb')
+  assert (code, err) == (0, ''), err
+  assert 'person ghost: is left out' in out
+  code, _, err = view(path, tmp_path / 'ghost.glb', '--person=ghost')
+  assert code == 1 and 'nobody has a whole pose' in err
+
+
+def test_odd_names(tmp_path):
+  path = tmp_path / 'walk.json'
+  people = [person(clip='a$_$b<i>', name='<b>')]
+  path.write_bytes(write_poses(people, path, {}))
+  for ending in ('png', 'html'):
+    code, _, err = view(path, tmp_path / f'a.{ending}')
+    assert code == 0, err
+
+
 def test_nothing_is_overwritten(poses, tmp_path):
   output = tmp_path / 'walk.html'
   output.write_text('mine')

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from scenes import person
 
-from semgcn_jax.errors import SettingError
+from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.figures.animation import check_ffmpeg, write_animation
 from semgcn_jax.lifting.upright import make_scenes
 from semgcn_jax.skeleton import H36M
@@ -23,6 +23,25 @@ def test_gif(tmp_path):
     image.seek(2)
     last = np.asarray(image.convert('RGB')).astype(int)
   assert (np.abs(last - first).sum(axis=-1) > 100).sum() > 20
+
+
+@pytest.mark.parametrize('fps, total', [(30, 0.2), (60, 0.1), (24, 0.25)])
+def test_a_gif_lasts_as_long_as_the_clip(tmp_path, fps, total):
+  [scene] = make_scenes([person(6)], fps=fps)
+  path = tmp_path / 'walk.tmp'
+  write_animation(scene, H36M, pathlib.Path('walk.gif'), path)
+  with Image.open(path) as image:
+    lasted = 0
+    for number in range(image.n_frames):
+      image.seek(number)
+      lasted += image.info['duration'] / 1000
+  assert lasted == pytest.approx(total, abs=0.011)
+
+
+def test_nobody_is_not_drawn(tmp_path):
+  [scene] = make_scenes([person(0)], fps=30)
+  with pytest.raises(UserError, match='nobody is there'):
+    write_animation(scene, H36M, pathlib.Path('a.gif'), tmp_path / 'a')
 
 
 def test_mp4_needs_ffmpeg(tmp_path, monkeypatch):

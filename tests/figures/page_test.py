@@ -190,6 +190,17 @@ def test_empty_short_and_long_clips(open_page):
 
 
 @pytest.mark.slow
+def test_a_long_way_is_seen_whole(open_page):
+  places = np.linspace((0, 0, 5), (20, 0, 25), 25)
+  tab = open_page([person(25, places=places)])
+  assert blue(pixels(tab)) > 15
+  tab.keyboard.press('End')
+  assert blue(pixels(tab)) > 15
+  tab.keyboard.press('t')
+  assert blue(pixels(tab)) > 5
+
+
+@pytest.mark.slow
 def test_several_people_and_clips_on_a_phone(open_page):
   people = [person(name='Ann'), person(name='Bob', clip='walk')]
   people.append(person(clip='other'))

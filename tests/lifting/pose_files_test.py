@@ -56,6 +56,9 @@ def test_older_files_without_keypoints_are_read(tmp_path):
     {'people': 3},
     {'people': [{'clip': 'a'}]},
     {'people': None},
+    {'fps': None},
+    {'fps': 0},
+    {'fps': float('inf')},
   ],
 )
 def test_other_files_are_refused(tmp_path, change):
@@ -74,3 +77,14 @@ def test_damaged_files_are_refused(tmp_path):
     read_poses(tmp_path / 'poses.csv')
   with pytest.raises(UserError, match='No such file'):
     read_poses(tmp_path / 'none.json')
+
+
+def test_people_of_one_name_and_infinite_numbers(tmp_path):
+  twice = written(tmp_path, '.json', [person(), person()])
+  with pytest.raises(UserError, match='have the same name'):
+    read_poses(twice)
+  poses = person().poses.copy()
+  poses[2, 3] = np.inf
+  path = written(tmp_path, '.npz', [person(poses=poses)])
+  [found], _ = read_poses(path)
+  assert np.isnan(found.poses[2, 3]).all() and not np.isinf(found.poses).any()

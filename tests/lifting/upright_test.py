@@ -5,6 +5,7 @@ import pytest
 from filmed import moving
 from scenes import crowd, person
 
+from semgcn_jax.errors import UserError
 from semgcn_jax.lifting.upright import estimate_pitch, make_scenes, stand_up
 
 
@@ -105,3 +106,16 @@ def test_scenes_are_clips():
   assert scenes[0].note == 'The camera looks down by 12°, as it was calibrated.'
   late = person(5, frames=np.array([7, 8, 9, 12, 13]))
   assert make_scenes([late], fps=30)[0].frames == range(7, 14)
+
+
+def test_frames_far_apart_are_refused():
+  far = person(2, frames=np.array([0, 10**12]))
+  with pytest.raises(UserError, match='walk: its frames go from 0 to 10000'):
+    make_scenes([far], fps=30)
+
+
+def test_a_wild_place_is_not_believed():
+  places = np.tile([0.0, 0.0, 5.0], (20, 1))
+  places[7] = (0, 0, 1e5)
+  [upright] = stand_up([person(places=places)], 0.0, 10.0)
+  assert np.abs(upright.positions).max() < 110

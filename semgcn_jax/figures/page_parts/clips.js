@@ -43,10 +43,9 @@ async function readClips() {
       for (const name of ARRAYS) {
         person[name] = readArray(buffer, person[name]);
       }
-      if (!person.positions) {  // Too little of it was ever found.
-        person.positions = new Float32Array(0);
-        person.rows.fill(-1);
-      }
+      // Too little of it may never have been found.
+      person.positions ||=
+          new Float32Array(3 * row * content.joints.length).fill(NaN);
     }
   }
   return content;

@@ -42,16 +42,20 @@ class Demo {
 
   // Lifts the keypoints as they are now, and then once more if they have moved.
   async lift() {
+    if (!this.session) return;  // It lifts as soon as it is there.
     if (this.waiting) {
       this.again = true;
       return;
     }
     this.waiting = true;
-    do {
-      this.again = false;
-      await this.run();
-    } while (this.again);
-    this.waiting = false;
+    try {
+      do {
+        this.again = false;
+        await this.run();
+      } while (this.again);
+    } finally {
+      this.waiting = false;
+    }
   }
 
   async run() {

@@ -189,7 +189,11 @@ class Page {
     window.addEventListener('keydown', (event) => {
       const act = keys[event.key] || keys[event.key.toLowerCase()];
       if (!act || event.ctrlKey || event.metaKey || event.altKey) return;
-      if (event.target.tagName === 'SELECT') return;
+      const {tagName, type, id} = event.target;
+      if (tagName === 'SELECT') return;
+      // The space bar presses what is in focus.
+      const presses = tagName === 'BUTTON' || type === 'checkbox';
+      if (event.key === ' ' && presses && id !== 'play') return;
       event.preventDefault();
       act();
     });

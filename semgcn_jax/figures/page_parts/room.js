@@ -98,18 +98,18 @@ Body.matrix = new THREE.Matrix4();
 class Room {
   constructor(element, names, content, redraw) {
     Object.assign(this, {element, names, content, bodies: []});
+    this.reach = 2;  // How far the people are spread, metres.
     this.renderer = new THREE.WebGLRenderer({antialias: true});
     this.renderer.setPixelRatio(Math.min(window.devicePixelRatio || 1, 2));
     this.renderer.shadowMap.enabled = true;
     this.renderer.shadowMap.type = THREE.PCFShadowMap;
     element.prepend(this.renderer.domElement);
     this.scene = new THREE.Scene();
-    this.camera = new THREE.PerspectiveCamera(38, 1, 0.05, 200);
+    this.camera = new THREE.PerspectiveCamera(38, 1, 0.05, 80);
     this.controls = new THREE.OrbitControls(
         this.camera, this.renderer.domElement);
     this.controls.maxPolarAngle = 0.52 * Math.PI;
     this.controls.minDistance = 0.5;
-    this.controls.maxDistance = 60;
     this.controls.addEventListener('change', redraw);
     this.scene.add(new THREE.HemisphereLight(0xffffff, 0xb0b4bc, 2.2));
     this.sun = new THREE.DirectionalLight(0xffffff, 2.2);
@@ -122,7 +122,7 @@ class Room {
     this.shade.rotation.x = -Math.PI / 2;
     this.shade.receiveShadow = true;
     this.scene.add(this.shade);
-    this.grid = new THREE.Mesh(new THREE.PlaneGeometry(80, 80),
+    this.grid = new THREE.Mesh(new THREE.PlaneGeometry(400, 400),
         new THREE.MeshBasicMaterial());
     this.grid.rotation.x = -Math.PI / 2;
     this.grid.position.y = -0.003;
@@ -143,7 +143,7 @@ class Room {
     const texture = new THREE.CanvasTexture(canvas);
     texture.colorSpace = THREE.SRGBColorSpace;
     texture.wrapS = texture.wrapT = THREE.RepeatWrapping;
-    texture.repeat.set(160, 160);
+    texture.repeat.set(800, 800);
     texture.anisotropy = 8;
     return texture;
   }
@@ -152,7 +152,7 @@ class Room {
   paint() {
     const back = new THREE.Color(color('back'));
     this.scene.background = back;
-    this.scene.fog = new THREE.Fog(back, 8, 24);
+    this.scene.fog = new THREE.Fog(back, 4 * this.reach, 12 * this.reach);
     this.grid.material.map = this.tiles();
     this.grid.material.needsUpdate = true;
     this.bodies.forEach(({own, truth}) => { own.paint(); truth?.paint(); });
@@ -194,6 +194,7 @@ class Room {
     this.reach = Math.max(1.9, extent[1], Math.hypot(extent[0], extent[2]));
     const [x, y, z] = this.middle;
     this.shade.position.set(x, 0, z);
+    this.grid.position.set(Math.round(x), -0.003, Math.round(z));
     this.sun.position.set(x - 2, y + 5, z + 3);
     this.sun.target.position.set(x, 0, z);
     const box = this.sun.shadow.camera;
@@ -201,11 +202,16 @@ class Room {
     box.right = box.top = this.reach;
     box.far = 12 + this.reach;
     box.updateProjectionMatrix();
+    this.controls.maxDistance = 10 * this.reach;
+    this.camera.far = 40 * this.reach;
+    this.camera.updateProjectionMatrix();
+    this.paint();
     this.look(0.42, 0.16);
   }
 
   // Looks at the middle from an azimuth and an elevation, in radians.
   look(azimuth, elevation) {
+    if (!this.middle) return;  // There is no clip.
     const [x, y, z] = this.middle;
     const aspect = this.element.clientWidth / (this.element.clientHeight || 1);
     const distance = this.reach * 1.85 / Math.min(1, aspect * 1.1);
