@@ -149,6 +149,8 @@ def test_stopped_in_the_first_seconds(tmp_path, number, status, word):
     time.sleep(delay)
     process.send_signal(signal.Signals[number])
     _, err = process.communicate(timeout=120)
+    if process.returncode == 1 and 'commands/entry.py' not in err:
+      continue  # Python itself was still starting; that moment is not ours.
     assert process.returncode in (status, -signal.Signals[number])
     if process.returncode == status:
       assert err == f'experiments/train.py: {word}\n'
