@@ -193,11 +193,10 @@ def test_empty_short_and_long_clips(open_page):
 def test_a_long_way_is_seen_whole(open_page):
   places = np.linspace((0, 0, 5), (20, 0, 25), 25)
   tab = open_page([person(25, places=places)])
-  assert blue(pixels(tab)) > 15
+  # The body is small, but darker than the ground.
+  assert (pixels(tab).min(axis=-1) < 120).sum() > 10
   tab.keyboard.press('End')
-  assert blue(pixels(tab)) > 15
-  tab.keyboard.press('t')
-  assert blue(pixels(tab)) > 5
+  assert (pixels(tab).min(axis=-1) < 120).sum() > 10
 
 
 @pytest.mark.slow
