@@ -13,7 +13,7 @@ import os
 import pathlib
 import stat
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import IO, Any
 
 import numpy as np
@@ -138,26 +138,32 @@ def read_arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
 
   Raises:
     OSError: The file cannot be read.
-    Exception: It is damaged, which can raise anything.
+    ValueError: It is damaged, or would unpack to too much.
   """
-  with open_plain(path) as file:
-    if not zipfile.is_zipfile(file):
-      file.seek(0)
-      return {'': _read_array(io.BytesIO(file.read()))}
-    with zipfile.ZipFile(file) as archive:
-      most = budget(os.fstat(file.fileno()).st_size, MIN_ARRAYS)
-      left = most
-      arrays = {}
-      for info in archive.infolist():
-        left -= info.file_size
-        if left < 0:
-          raise ValueError(
-            f'it would unpack to more than the limit of {most:,} bytes; save it'
-            ' uncompressed'
-          )
-        name = info.filename.removesuffix('.npy')
-        arrays[name] = _read_array(io.BytesIO(archive.read(info)))
-      return arrays
+  try:
+    with open_plain(path) as file:
+      if not zipfile.is_zipfile(file):
+        file.seek(0)
+        return {'': _read_array(io.BytesIO(file.read()))}
+      with zipfile.ZipFile(file) as archive:
+        most = budget(os.fstat(file.fileno()).st_size, MIN_ARRAYS)
+        left = most
+        arrays = {}
+        for info in archive.infolist():
+          left -= info.file_size
+          if left < 0:
+            raise ValueError(
+              f'it would unpack to more than the limit of {most:,} bytes;'
+              ' save it uncompressed'
+            )
+          name = info.filename.removesuffix('.npy')
+          arrays[name] = _read_array(io.BytesIO(archive.read(info)))
+        return arrays
+  except (OSError, ValueError):
+    raise
+  # Of damage zipfile, zlib and NumPy's parser of headers make anything.
+  except Exception as error:
+    raise ValueError(f'{type(error).__name__}: {error}') from error
 
 
 def read_npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
@@ -210,6 +216,28 @@ def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
     temporary.replace(path)
   finally:
     temporary.unlink(missing_ok=True)
+
+
+def write_output(
+  path: pathlib.Path,
+  write: Callable[[pathlib.Path], Any],
+  setting: str = 'output',
+) -> None:
+  """Writes the file that a setting names, whole or not at all.
+
+  Args:
+    path: The file.
+    write: Writes to the temporary file that it is given.
+    setting: The name of the setting, for the message.
+
+  Raises:
+    SettingError: The file cannot be written.
+  """
+  try:
+    with replacing(path) as temporary:
+      write(temporary)
+  except OSError as error:
+    raise SettingError(f'`{setting}={path}`: {error.strerror}') from error
 
 
 def check_output(path: pathlib.Path, setting: str = 'output') -> None:

@@ -14,7 +14,6 @@ from absl import flags
 from semgcn_jax.commands.outputs import (
   check_output_flags,
   encoded,
-  write_file,
 )
 from semgcn_jax.commands.parsing import (
   define_checkpoint_flag,
@@ -23,6 +22,7 @@ from semgcn_jax.commands.parsing import (
 from semgcn_jax.commands.running import run
 from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.figures.demo import demo_html, read_runtime
+from semgcn_jax.files import write_output
 from semgcn_jax.interchange import exporting, onnx_files
 from semgcn_jax.runs.checkpoints import restore_network
 
@@ -68,7 +68,7 @@ def demo(values: flags.FlagValues) -> None:
   difference = exporting.largest_difference(program, onnx_files.load(model))
   exporting.check_difference(difference, output, 'onnxruntime')
   page = demo_html(model, runtime, f'{values.checkpoint}: drag the keypoints')
-  write_file(output, lambda path: path.write_bytes(encoded(page)))
+  write_output(output, lambda path: path.write_bytes(encoded(page)))
   print(f'{output}: {len(page) / 1e6:.1f} MB')
 
 

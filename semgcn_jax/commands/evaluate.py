@@ -22,8 +22,8 @@ from semgcn_jax.evaluation.evaluate import evaluate_run
 from semgcn_jax.evaluation.test_clips import predict_clips
 from semgcn_jax.evaluation.wild import format_wild, read_wild, score_wild
 from semgcn_jax.figures.poses import draw_grid
-from semgcn_jax.figures.style import save
-from semgcn_jax.files import check_output, write_json
+from semgcn_jax.figures.style import DPI
+from semgcn_jax.files import check_output, write_json, write_output
 from semgcn_jax.lifting.lifter import Lifter
 from semgcn_jax.lifting.upright import make_scenes
 from semgcn_jax.runs.checkpoints import restore_network
@@ -93,12 +93,12 @@ def evaluate(values: flags.FlagValues) -> None:
       seed=values.only_seed,
     )
     scenes = make_scenes(clips.people, fps=1.0, known=clips.pitch)
-    try:
-      save(draw_grid(scenes, clips.skeleton), pathlib.Path(values.figure))
-    except OSError as error:
-      raise SettingError(
-        f'`figure={values.figure}`: {error.strerror}'
-      ) from error
+    figure = draw_grid(scenes, clips.skeleton)
+    write_output(
+      pathlib.Path(values.figure),
+      lambda path: figure.savefig(path, format='png', dpi=DPI),
+      'figure',
+    )
   result = evaluate_run(
     values.checkpoint,
     values.which,

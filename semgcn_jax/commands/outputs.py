@@ -1,7 +1,7 @@
 """Writes people in the format that the ending of --output names."""
 
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,8 @@ from semgcn_jax.errors import SettingError, UserError, choose, listed
 from semgcn_jax.figures.animation import check_ffmpeg, write_animation
 from semgcn_jax.figures.page import page_html
 from semgcn_jax.figures.poses import draw_grid
-from semgcn_jax.files import check_output, replacing
+from semgcn_jax.figures.style import DPI
+from semgcn_jax.files import check_output, write_output
 from semgcn_jax.interchange.bvh_files import bvh_text
 from semgcn_jax.interchange.glb_files import glb_bytes
 from semgcn_jax.interchange.rig import NAMES, Motion, deviation, fit
@@ -117,7 +118,7 @@ def write_people(
   people = _chosen(values, people)
   if output.suffix in DATA:
     content = write_poses(people, output, dict(details))
-    write_file(output, lambda path: path.write_bytes(content))
+    write_output(output, lambda path: path.write_bytes(content))
     return
   scenes = make_scenes(people, fps=fps, pitch=values.pitch, known=pitch)
   for scene in scenes[:_MOST_NOTES]:
@@ -127,20 +128,22 @@ def write_people(
   albums = albums or {}
   if output.suffix == '.html':
     page = page_html(scenes, title=title, skeleton=skeleton, albums=albums)
-    write_file(output, lambda path: path.write_bytes(encoded(page)))
+    write_output(output, lambda path: path.write_bytes(encoded(page)))
   elif output.suffix == '.png':
     figure = draw_grid(scenes, skeleton, albums)
-    write_file(output, lambda path: figure.savefig(path, format='png', dpi=110))
+    write_output(
+      output, lambda path: figure.savefig(path, format='png', dpi=DPI)
+    )
   elif output.suffix in ('.gif', '.mp4'):
     scene = _one(scenes, output, 'clip')
     album = albums.get(scene.name)
-    write_file(
+    write_output(
       output,
       lambda path: write_animation(scene, skeleton, output, path, album),
     )
   else:
     content = _motion(values, _one(scenes, output, 'clip'), output, skeleton)
-    write_file(output, lambda path: path.write_bytes(content))
+    write_output(output, lambda path: path.write_bytes(content))
 
 
 def _chosen(
@@ -213,14 +216,3 @@ def _all_frames(person: PersonPoses, positions: Any) -> Any:
 def encoded(text: str) -> bytes:
   """Encodes text; names of files may hold what is no text."""
   return text.encode('utf-8', errors='replace')
-
-
-def write_file(
-  path: pathlib.Path, write: Callable[[pathlib.Path], Any]
-) -> None:
-  """Writes a file whole or not at all."""
-  try:
-    with replacing(path) as temporary:
-      write(temporary)
-  except OSError as error:
-    raise SettingError(f'`output={path}`: {error.strerror}') from error

@@ -47,7 +47,7 @@ def read_array(
       raise ValueError(f'of type {array.dtype}')
   except OSError as error:
     raise UserError(f'{path}: {error.strerror or "not an array"}') from error
-  except Exception as error:  # A damaged file can raise anything.
+  except (ValueError, TypeError, OverflowError) as error:
     raise UserError(
       f'{path}: not an array of keypoints ({type(error).__name__}:'
       f' {shortened(error, 200)}); give [T, J, 3]'

@@ -81,7 +81,7 @@ def read_wild(path: pathlib.Path) -> dict[str, np.ndarray]:
     arrays = {name: content[name] for name in names}
   except OSError as error:
     raise UserError(f'{path}: {error.strerror}; make it by `film`') from error
-  except Exception as error:  # A damaged file can raise anything.
+  except (KeyError, ValueError) as error:
     raise UserError(
       f'{path}: does not hold keypoints to score ({type(error).__name__}:'
       f' {shortened(error, 200)}); make it by `film`'

@@ -8,6 +8,8 @@ from matplotlib.figure import Figure
 
 from semgcn_jax.files import replacing
 
+DPI = 120  # Of written pictures.
+
 
 def new_figure(width: float, height: float) -> Figure:
   """Makes an empty figure of this size in inches."""
@@ -25,4 +27,4 @@ def tidy(axes: Axes) -> None:
 def save(figure: Figure, path: pathlib.Path) -> None:
   """Writes a figure as PNG, all at once; see `files.replacing`."""
   with replacing(path) as temporary:
-    figure.savefig(temporary, format='png', dpi=120)
+    figure.savefig(temporary, format='png', dpi=DPI)

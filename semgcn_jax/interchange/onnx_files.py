@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 from semgcn_jax import __version__
-from semgcn_jax.errors import SettingError, UserError
-from semgcn_jax.files import replacing
+from semgcn_jax.errors import UserError
+from semgcn_jax.files import write_output
 from semgcn_jax.interchange.exporting import (
   Program,
   check_difference,
@@ -126,9 +126,5 @@ def write(program: Program, path: pathlib.Path) -> float:
   content = convert(program)
   difference = largest_difference(program, load(content))
   check_difference(difference, path, 'onnxruntime')
-  try:
-    with replacing(path) as temporary:
-      temporary.write_bytes(content)
-  except OSError as error:
-    raise SettingError(f'`output={path}`: {error.strerror}') from error
+  write_output(path, lambda temporary: temporary.write_bytes(content))
   return difference

@@ -13,8 +13,8 @@ from typing import Any
 import jax
 import jax.export
 
-from semgcn_jax.errors import SettingError, UserError
-from semgcn_jax.files import MAX_BYTES, read_bytes, replacing
+from semgcn_jax.errors import UserError
+from semgcn_jax.files import MAX_BYTES, read_bytes, write_output
 from semgcn_jax.interchange.exporting import (
   Program,
   check_difference,
@@ -52,11 +52,7 @@ def write(program: Program, path: pathlib.Path) -> float:
   call = jax.jit(jax.export.deserialize(bytearray(content)).call)
   difference = largest_difference(program, call)
   check_difference(difference, path, 'jax.export')
-  try:
-    with replacing(path) as temporary:
-      temporary.write_bytes(content)
-  except OSError as error:
-    raise SettingError(f'`output={path}`: {error.strerror}') from error
+  write_output(path, lambda temporary: temporary.write_bytes(content))
   return difference
 
 

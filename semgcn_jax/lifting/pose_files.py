@@ -207,8 +207,10 @@ def read_poses(path: pathlib.Path) -> tuple[list[PersonPoses], dict[str, Any]]:
     return people, header
   except OSError as error:
     raise UserError(f'{path}: {error.strerror or error}') from error
-  # A damaged file makes zipfile, NumPy and zlib raise anything.
-  except Exception as error:
+  except (
+    *(AttributeError, IndexError, KeyError, OverflowError, RecursionError),
+    *(TypeError, ValueError),
+  ) as error:
     raise UserError(
       f'{path}: not poses as predict.py writes them ({error!r}); name the'
       ' output of predict.py'
