@@ -4,6 +4,8 @@ import json
 
 import numpy as np
 
+from semgcn_jax.data import views as view_lib
+
 # By hand: where each of our joints is in COCO's 17.
 COCO = {
   'Pelvis': (11, 12),
@@ -129,3 +131,9 @@ FORMS = [
   *(as_coco, as_annotations, as_alphapose, as_mmpose),
   *(as_mmpose_inferencer, as_alphapose_open, as_alphapose_cmu),
 ]
+
+
+def read_view(paths, joint_set=''):
+  """Reads a view that is all there is of a clip, `[T, 16, 3]`."""
+  view = view_lib.read_view(paths, joint_set)
+  return view_lib.align({0: view})[0][0]

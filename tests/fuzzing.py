@@ -95,6 +95,28 @@ def wild(folder):
   return folder / 'a.npz', read_wild
 
 
+def poses(ending):
+  def make(folder):
+    from scenes import person
+
+    from semgcn_jax.lifting.pose_files import read_poses, write_poses
+
+    path = folder / f'a{ending}'
+    path.write_bytes(write_poses([person(3)], path, {'fps': 25.0}))
+    return path, read_poses
+
+  return make
+
+
+def picture(folder):
+  from PIL import Image
+
+  from semgcn_jax.data.pictures import read_image
+
+  Image.fromarray(np.ones((20, 30, 3), np.uint8)).save(folder / 'a.png')
+  return folder / 'a.png', read_image
+
+
 def json_of(form):
   import detections
 
@@ -256,7 +278,8 @@ def readers():
     'skeleton': skeleton, 'cameras': cameras, 'metrics': metrics, 'box': box,
     'checkpoint': checkpoint, 'torch': torch, 'asf': asf, 'amc': amc,
     'bvh': bvh, 'cdf': recording('cdf'), 'mat': recording('cdf.mat'),
-    'h5': recording('h5'),
+    'h5': recording('h5'), 'json_poses': poses('.json'),
+    'npz_poses': poses('.npz'), 'picture': picture,
   }  # fmt: skip
 
 
