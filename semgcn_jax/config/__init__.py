@@ -1,0 +1,190 @@
+"""Every setting, in groups: what it does, and what its value may be.
+
+`Config` holds six frozen groups, a file for each. A function takes the group
+that it needs. The names of all fields are unique, so that flags and config.json
+are flat.
+"""
+
+import dataclasses
+import json
+import pathlib
+from typing import Any, Self
+
+from semgcn_jax.config.augmentation import AugmentationConfig
+from semgcn_jax.config.data import DataConfig
+from semgcn_jax.config.evaluation import EvaluationConfig
+from semgcn_jax.config.fields import Group, setting
+from semgcn_jax.config.filming import FilmingConfig
+from semgcn_jax.config.model import ATTENTION_HEADS, ModelConfig
+from semgcn_jax.config.training import TrainingConfig
+from semgcn_jax.errors import SettingError, UserError, listed, shortened
+from semgcn_jax.files import read_text, write_text
+
+__all__ = [
+  'ATTENTION_HEADS',
+  'GROUPS',
+  'RENAMED',
+  'AugmentationConfig',
+  'Config',
+  'DataConfig',
+  'EvaluationConfig',
+  'FilmingConfig',
+  'ModelConfig',
+  'TrainingConfig',
+  'fields_by_group',
+  'load',
+  'save',
+]
+
+# The settings that were renamed: {the old name: the new one}.
+RENAMED = {'lifter': 'init_from', 'freeze_lifter': 'freeze_init'}
+_MOST_WEIGHTS = 2**30  # Of all seeds together; with Adam's moments 12 GB.
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(Group):
+  """Every setting of a run.
+
+  Raises:
+    SettingError: A value is out of its range, or two contradict each other.
+  """
+
+  preset: str = setting('synthetic', 'Start from the settings of this preset.')
+  recipe: str = setting(
+    'released',
+    'Train as the authors released it, or by the best recipe; brings its'
+    ' settings along (docs/recipe.md).',
+    choices=('released', 'best', 'wild'),
+  )
+  data: DataConfig = DataConfig()
+  model: ModelConfig = ModelConfig()
+  training: TrainingConfig = TrainingConfig()
+  augmentation: AugmentationConfig = AugmentationConfig()
+  filming: FilmingConfig = FilmingConfig()
+  evaluation: EvaluationConfig = EvaluationConfig()
+
+  def __post_init__(self):
+    super().__post_init__()
+    if self.model.freeze_init and self.training.weight_decay:
+      raise SettingError(
+        '`freeze_init`: `weight_decay` would still change the weights; use'
+        ' `weight_decay=0`'
+      )
+    width, layers = self.model.hid_dim, self.model.num_layers
+    size = 2 * width**2 * (1 + 2 * layers) * self.training.num_seeds
+    if size > _MOST_WEIGHTS:
+      raise SettingError(
+        f'`hid_dim={width}`: with `num_layers={layers}` and'
+        f' `num_seeds={self.training.num_seeds}` these are {size:.1g} weights,'
+        f' above the bound of {_MOST_WEIGHTS:.1g}; lower one of the three'
+      )
+    if self.model.input_joints:
+      self._check_filming()
+    if self.evaluation.choose_on == 'val' and not self.data.val_subjects:
+      raise SettingError('`choose_on=val`: needs `val_subjects`')
+
+  def _check_filming(self) -> None:
+    """Raises a SettingError for what filmed poses cannot be combined with."""
+    taken = {
+      'skeleton': self.data.skeleton != 'h36m',
+      'keypoints': self.data.keypoints != 'gt',
+      'noise': self.augmentation.noise,
+      'missing': self.augmentation.missing,
+      'image_aligned': self.data.image_aligned,
+      'scale_calibration': self.evaluation.scale_calibration,
+    } | dict.fromkeys(self.augmentation.virtual_cameras, True)
+    for name, is_set in taken.items():
+      if is_set:
+        raise SettingError(
+          f'`{name}`: cannot be combined with `input_joints`; leave it out'
+        )
+
+  @property
+  def calibrates(self) -> bool:
+    """Whether predictions are scaled, having no metric scale of their own."""
+    return self.evaluation.scale_calibration or self.data.image_aligned
+
+  def flat(self) -> dict[str, Any]:
+    """Lists every setting by its name, without the groups."""
+    settings = {'preset': self.preset, 'recipe': self.recipe}
+    for group in GROUPS:
+      settings |= dataclasses.asdict(getattr(self, group))
+    return settings
+
+  def replace(self, **settings: Any) -> Self:
+    """Copies the config with some settings, of any group, replaced.
+
+    Raises:
+      SettingError: A value is out of its range, or contradicts another.
+      TypeError: There is no such setting.
+    """
+    changes: dict[str, Any] = {
+      name: settings.pop(name)
+      for name in ('preset', 'recipe')
+      if name in settings
+    }
+    for group in GROUPS:
+      old = getattr(self, group)
+      names = {field.name for field in dataclasses.fields(old)}
+      own = {name: settings.pop(name) for name in names & settings.keys()}
+      if own:
+        changes[group] = dataclasses.replace(old, **own)
+    if settings:
+      raise TypeError(f'no setting {listed(settings)}')
+    return dataclasses.replace(self, **changes)
+
+
+# The groups of `Config`, and the titles that --help gives them.
+GROUPS = {
+  'data': 'Data',
+  'model': 'Model',
+  'training': 'Training',
+  'augmentation': 'Augmentation of the training poses',
+  'filming': 'Random bodies, cameras and detectors, with --input_joints',
+  'evaluation': 'Evaluation',
+}
+
+
+def fields_by_group() -> dict[str, list[dataclasses.Field]]:
+  """Lists the fields of every group, under its title."""
+  config = Config()
+  own = [f for f in dataclasses.fields(Config) if f.name not in GROUPS]
+  groups = {
+    title: list(dataclasses.fields(getattr(config, name)))
+    for name, title in GROUPS.items()
+  }
+  return {'Presets': own} | groups
+
+
+def save(config: Config, path: pathlib.Path) -> None:
+  """Writes the config as JSON, with a key for each setting."""
+  write_text(path, json.dumps(config.flat(), indent=2) + '\n')
+
+
+def load(path: pathlib.Path) -> Config:
+  """Reads the config that `save` wrote.
+
+  Raises:
+    UserError: There is no such file, or it does not hold a config.
+  """
+  try:
+    saved: dict[str, Any] = json.loads(read_text(path))
+    settings = {
+      RENAMED.get(name, name): tuple(value)
+      if isinstance(value, list)
+      else value
+      for name, value in saved.items()
+    }
+    return Config().replace(**settings)
+  except OSError as error:
+    raise UserError(
+      f'{path}: {error.strerror}; name the folder of a run, such as'
+      ' runs/synthetic'
+    ) from error
+  except (
+    *(ValueError, TypeError, AttributeError, UserError, RecursionError),
+    *(LookupError, ArithmeticError),
+  ) as error:
+    raise UserError(
+      f'{path}: not the config of a run ({shortened(error, 200)})'
+    ) from error

@@ -1,0 +1,41 @@
+"""The settings of the poses that are trained on and scored."""
+
+import dataclasses
+
+from semgcn_jax.config.fields import NOT_NEGATIVE, POSITIVE, Group, setting
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig(Group):
+  """The poses that are trained on and scored."""
+
+  dataset: str = setting(
+    'synthetic', 'Use synthetic, h36m, cmu, or a dataset of your own.'
+  )
+  data_dir: str = setting('data', 'Read data_3d_<dataset>.npz in this folder.')
+  keypoints: str = setting(
+    'gt', 'Read the 2D input from data_2d_<dataset>_<keypoints>.npz.'
+  )
+  cameras: str = setting(
+    '', "Read the cameras from this JSON file, not the dataset's own."
+  )
+  skeleton: str = setting('h36m', 'Use the skeleton of this name or JSON file.')
+  actions: tuple[str, ...] = setting((), 'Use these actions; if empty, all.')
+  train_subjects: tuple[str, ...] = setting(
+    (), "Train on these subjects; if empty, on the dataset's own."
+  )
+  test_subjects: tuple[str, ...] = setting(
+    (), "Test on these subjects; if empty, on the dataset's own."
+  )
+  val_subjects: tuple[str, ...] = setting(
+    (), 'Keep these training subjects aside, to choose the best epoch on.'
+  )
+  downsample: int = setting(1, 'Use every n-th frame.', POSITIVE)
+  test_downsample: int = setting(
+    0,
+    'Test on every n-th frame; 0 takes what --downsample says.',
+    NOT_NEGATIVE,
+  )
+  image_aligned: bool = setting(
+    False, "Scale the targets to the image, as in the paper's section 5.1."
+  )

@@ -1,0 +1,26 @@
+"""The settings of how poses are scored."""
+
+import dataclasses
+
+from semgcn_jax.config.fields import POSITIVE, Group, setting
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationConfig(Group):
+  """The way of scoring poses, and of choosing the best epoch."""
+
+  flip_test: bool = setting(
+    False, 'Average each prediction with that for the mirrored pose.'
+  )
+  eval_batch_size: int = setting(
+    1024, 'Score this many poses a step.', POSITIVE
+  )
+  scale_calibration: bool = setting(
+    False, 'Scale predictions to the canonical bone lengths before scoring.'
+  )
+  choose_on: str = setting(
+    'last',
+    'Take the last epoch as the best (last), or the one with the lowest error'
+    ' on the validation subjects (val) or on the test set (test).',
+    choices=('last', 'val', 'test'),
+  )
