@@ -39,6 +39,19 @@ class AugmentationConfig(Group):
     SHARE,
   )
 
+  image_zoom: float = setting(
+    0.0, 'Zoom pictures by up to this share, in and out.', up_to(0.9)
+  )
+  image_turn: float = setting(
+    0.0, 'Turn pictures in their plane by up to this many degrees.', up_to(180)
+  )
+  image_color: float = setting(
+    0.0,
+    'Change the brightness, the contrast and the colours of pictures by up to'
+    ' this share.',
+    up_to(1),
+  )
+
   @property
   def virtual_cameras(self) -> tuple[str, ...]:
     """The settings in use that let other cameras than the data's see a pose."""

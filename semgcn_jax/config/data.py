@@ -2,7 +2,13 @@
 
 import dataclasses
 
-from semgcn_jax.config.fields import NOT_NEGATIVE, POSITIVE, Group, setting
+from semgcn_jax.config.fields import (
+  NOT_NEGATIVE,
+  POSITIVE,
+  Group,
+  Range,
+  setting,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -10,7 +16,8 @@ class DataConfig(Group):
   """The poses that are trained on and scored."""
 
   dataset: str = setting(
-    'synthetic', 'Use synthetic, h36m, cmu, or a dataset of your own.'
+    'synthetic',
+    'Use synthetic, h36m, cmu, rendered, or a dataset of your own.',
   )
   data_dir: str = setting('data', 'Read data_3d_<dataset>.npz in this folder.')
   keypoints: str = setting(
@@ -38,4 +45,33 @@ class DataConfig(Group):
   )
   image_aligned: bool = setting(
     False, "Scale the targets to the image, as in the paper's section 5.1."
+  )
+  image_dir: str = setting(
+    '',
+    'Read the pictures of the poses in this folder; if empty, there are none.',
+  )
+  crop_size: int = setting(
+    256,
+    'Cut people out of pictures as squares of this many pixels.',
+    Range(
+      'a multiple of 32, from 32 to 1024',
+      lambda x: 32 <= x <= 1024 and x % 32 == 0,
+    ),
+  )
+  rendered_train: int = setting(
+    8000,
+    'With --dataset=rendered, draw this many pictures to train on.',
+    Range('from 1 to 10^6', lambda x: 1 <= x <= 10**6),
+  )
+  rendered_test: int = setting(
+    2000,
+    'With --dataset=rendered, draw this many pictures to test on.',
+    Range('from 1 to 10^6', lambda x: 1 <= x <= 10**6),
+  )
+  rendered_seed: int = setting(
+    0, 'Seed the people and the cameras of --dataset=rendered.', NOT_NEGATIVE
+  )
+  rendered_motions: str = setting(
+    '',
+    'Render the poses of this data_3d_*.npz; if empty, synthetic ones.',
   )

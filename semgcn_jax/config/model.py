@@ -82,6 +82,27 @@ class ModelConfig(Group):
   freeze_init: bool = setting(
     False, 'Keep the weights of --init_from, and train the refinement alone.'
   )
+  backbone: str = setting(
+    '',
+    'Find the 2D joints in pictures by this network; if empty, they are given.',
+    choices=('', 'resnet50', 'resnet18', 'tiny'),
+  )
+  pooled_features: bool = setting(
+    True,
+    'With --backbone, show the graph network the features around each joint,'
+    ' beside its 2D.',
+  )
+  backbone_weights: str = setting(
+    '',
+    'Start the backbone with the weights in this file of torchvision: .pth or'
+    ' .safetensors.',
+  )
+  backbone_precision: str = setting(
+    'highest',
+    'Compute the backbone in float32 (highest), in what the device prefers'
+    ' (default), or in bfloat16.',
+    choices=('highest', 'default', 'bfloat16'),
+  )
 
   def __post_init__(self):
     super().__post_init__()
@@ -95,11 +116,18 @@ class ModelConfig(Group):
         f'`hid_dim={self.hid_dim}`: must be a multiple of the'
         f' {heads} heads of `conv=gat`'
       )
-    if self.init_from and not (self.refine or self.input_joints):
+    if self.init_from and not (
+      self.refine or self.input_joints or self.backbone
+    ):
       raise SettingError(
-        f'`init_from={self.init_from}`: needs `refine` or `input_joints`; a run'
-        ' is continued by `resume`'
+        f'`init_from={self.init_from}`: needs `refine`, `input_joints` or'
+        ' `backbone`; a run is continued by `resume`'
       )
+    if self.backbone_weights and not self.backbone:
+      raise SettingError('`backbone_weights`: needs `backbone`')
+    for name in ('refine', 'input_joints', 'expected_error'):
+      if self.backbone and getattr(self, name):
+        raise SettingError(f'`{name}`: cannot be combined with `backbone`')
     if self.freeze_init and not (self.init_from and self.refine):
       raise SettingError('`freeze_init`: needs `init_from` and `refine`')
     if len({*self.input_joints}) < len(self.input_joints):

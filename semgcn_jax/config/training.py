@@ -64,6 +64,26 @@ class TrainingConfig(Group):
       *('huber', 'huber_bones'),
     ),
   )
+  stage: str = setting(
+    'end_to_end',
+    'With --backbone, train its 2D joints alone (keypoints), the graph network'
+    ' on a backbone that stays as it is (graph), or all.',
+    choices=('keypoints', 'graph', 'end_to_end'),
+  )
+  backbone_lr: float = setting(
+    1e-3,
+    'Set the highest learning rate of the backbone and of its 2D joints.',
+    POSITIVE,
+  )
+  keypoint_loss: str = setting(
+    'l1',
+    'Train the 2D joints on their distance along x and y (l1), or on Gaussian'
+    ' heat maps.',
+    choices=('l1', 'heatmap'),
+  )
+  keypoint_weight: float = setting(
+    1.0, 'Multiply the loss of the 2D joints by this.', NOT_NEGATIVE
+  )
   averaging: float = setting(
     0.0,
     'Average the weights over the steps, with this decay per 256 poses; 0'

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -58,6 +59,10 @@ class Pairs:
     camera_list: Every camera that sees a pose.
     num_cut: The number of views that were cut because their 2D and 3D differed
       in length.
+    images: The pictures of the people, `[N, S, S, 3]` uint8, RGB; None if there
+      are none. It is an array, or reads files when it is indexed by rows. The
+      inputs of pairs with pictures are the true 2D in these, where -1 and 1 are
+      their edges.
   """
 
   inputs: np.ndarray
@@ -68,6 +73,7 @@ class Pairs:
   action_names: tuple[str, ...]
   camera_list: tuple[Camera, ...]
   num_cut: int = 0
+  images: Any = None
 
   def __len__(self) -> int:
     return len(self.inputs)

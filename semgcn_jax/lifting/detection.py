@@ -207,7 +207,7 @@ def _landmarker(*, static: bool) -> Iterator[Any]:
         ' "semgcn-jax[pose]", under Python 3.11 or 3.12'
       ) from error
     with _quiet():
-      landmarker = pose.Pose(static_image_mode=static, model_complexity=1)
+      landmarker: Any = pose.Pose(static_image_mode=static, model_complexity=1)
       landmarker.process(np.zeros((64, 64, 3), np.uint8))
 
     def find(picture):
