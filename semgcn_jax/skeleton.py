@@ -119,6 +119,13 @@ class Skeleton:
     )
 
   @property
+  def head(self) -> tuple[int, int] | None:
+    """The bone (parent, child) to the joint Head; None if there is none."""
+    names = [joint.lower() for joint in self.joints]
+    heads = [bone for bone in self.bones if names[bone[1]] == 'head']
+    return heads[0] if heads else None
+
+  @property
   def mirror_order(self) -> np.ndarray:
     """For each joint the one that takes its place in a mirror, `[J]`."""
     order = np.arange(self.num_joints)

@@ -80,6 +80,8 @@ class Config(Group):
       )
     if self.model.input_joints:
       self._check_filming()
+    if self.model.backbone or self.data.has_images:
+      self._check_images()
     if self.evaluation.choose_on == 'val' and not self.data.val_subjects:
       raise SettingError('`choose_on=val`: needs `val_subjects`')
 
@@ -98,6 +100,33 @@ class Config(Group):
         raise SettingError(
           f'`{name}`: cannot be combined with `input_joints`; leave it out'
         )
+
+  def _check_images(self) -> None:
+    """Raises a SettingError for what pictures cannot be combined with."""
+    if not self.data.has_images:
+      raise SettingError(
+        f'`backbone={self.model.backbone}`: needs pictures; give `image_dir`,'
+        ' or `dataset=rendered`'
+      )
+    if not self.model.backbone and self.data.dataset != 'rendered':
+      raise SettingError(
+        '`image_dir`: needs `backbone`; leave it out to train on the true 2D'
+      )
+    taken = {
+      'noise': self.augmentation.noise,
+      'missing': self.augmentation.missing,
+    } | dict.fromkeys(self.augmentation.virtual_cameras, True)
+    for name, is_set in taken.items():
+      if is_set:
+        raise SettingError(
+          f'`{name}`: cannot be combined with pictures; leave it out'
+        )
+
+  @property
+  def scored_by(self) -> str:
+    """The score that tells how good an epoch is."""
+    only_2d = self.training.stage == 'keypoints'
+    return 'pixel_error' if self.model.backbone and only_2d else 'mpjpe'
 
   @property
   def calibrates(self) -> bool:

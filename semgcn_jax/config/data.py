@@ -75,3 +75,8 @@ class DataConfig(Group):
     '',
     'Render the poses of this data_3d_*.npz; if empty, synthetic ones.',
   )
+
+  @property
+  def has_images(self) -> bool:
+    """Whether the poses come with pictures."""
+    return bool(self.image_dir) or self.dataset in ('rendered', 'images')

@@ -94,8 +94,8 @@ class ModelConfig(Group):
   )
   backbone_weights: str = setting(
     '',
-    'Start the backbone with the weights in this file of torchvision: .pth or'
-    ' .safetensors.',
+    'Start the backbone with the weights in this npz, which convert_torch.py'
+    " makes of torchvision's.",
   )
   backbone_precision: str = setting(
     'highest',

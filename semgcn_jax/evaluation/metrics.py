@@ -78,3 +78,23 @@ def auc(predicted: Array, target: Array) -> Array:
   thresholds = jnp.linspace(0, 0.15, 31)
   closer = joint_errors(predicted, target)[..., None] < thresholds
   return 100 * closer.mean(axis=(-2, -1))
+
+
+def pckh(joints: Array, truth: Array, head: tuple[int, int]) -> Array:
+  """Computes the percentage of 2D joints that are off by less than half a head.
+
+  This is PCKh@0.5 (Andriluka et al., CVPR 2014), with the true bone to the head
+  for its size.
+
+  Args:
+    joints: The 2D joints, `[..., J, 2]`, in any unit.
+    truth: The true ones, `[..., J, 2]`.
+    head: The two joints of the bone to the head.
+
+  Returns:
+    The percentages, `[...]`.
+  """
+  parent, child = head
+  size = jnp.linalg.norm(truth[..., parent, :] - truth[..., child, :], axis=-1)
+  closer = joint_errors(joints, truth) < size[..., None] / 2
+  return 100 * closer.mean(axis=-1)

@@ -16,6 +16,7 @@ from semgcn_jax.evaluation import metrics
 from semgcn_jax.filming.film import film_pairs
 from semgcn_jax.filming.inputs import mirror_inputs
 from semgcn_jax.models.build import build
+from semgcn_jax.models.image_network import ImageNetwork, predict_from_images
 from semgcn_jax.models.root_relative import predict
 from semgcn_jax.skeleton import Skeleton, bone_vectors, mirror
 
@@ -28,6 +29,11 @@ HEADINGS = {
   'pck_150': 'PCK@150',
   'auc': 'AUC',
 }
+
+
+# Those of the 2D joints that a network finds in pictures: their error in
+# pixels, and the share of them that is off by less than half a head, in percent.
+IMAGE_HEADINGS = {'pixel_error': '2D pixels', 'pckh': 'PCKh@0.5'}
 
 
 # Scores variables on pairs, and returns what `evaluate` returns.
@@ -83,15 +89,20 @@ def make_score(
   return score
 
 
-def rank(record: dict[str, Any], choose_on: str) -> float:
+def rank(record: dict[str, Any], choose_on: str, by: str = 'mpjpe') -> float:
   """Ranks an epoch by its record, for the setting `choose_on`: lower is better.
+
+  Args:
+    record: The record of the epoch.
+    choose_on: The value of the setting.
+    by: The score that counts.
 
   Raises:
     KeyError: The record lacks what is chosen on.
   """
   if choose_on == 'last':
     return -record['epoch']
-  return record[{'val': 'val_mpjpe', 'test': 'mpjpe'}[choose_on]]
+  return record[{'val': f'val_{by}', 'test': by}[choose_on]]
 
 
 def evaluate(
@@ -108,7 +119,8 @@ def evaluate(
   """Scores a model on every pose exactly once, in full float32 precision.
 
   Args:
-    model: The model, which maps `[..., J, 2]` to `[..., J, 3]`.
+    model: The model, which maps `[..., J, 2]` to `[..., J, 3]`; or one that
+      takes the pictures of the pairs, see `image_network.ImageNetwork`.
     variables: The params and batch_stats of the model.
     pairs: The inputs, and the targets in metres.
     skeleton: The skeleton of the poses.
@@ -124,26 +136,32 @@ def evaluate(
     A dict of the means over all poses, 'mpjpe', 'p_mpjpe', 'n_mpjpe' (mm),
     'pck_150', 'auc' (percent); of the means over actions, 'mpjpe_action' and
     'p_mpjpe_action' (mm); of 'num_poses'; and of 'actions': {name: the means
-    over its poses, and 'num_poses'}. For several seeds it is what `summarize`
-    makes of theirs.
+    over its poses, and 'num_poses'}. With pictures there are 'pixel_error' and
+    'pckh', too. For several seeds it is what `summarize` makes of theirs.
   """
   # One device scores; all that the state is on would only do the same.
   variables = jax.device_put(variables, jax.local_devices()[0])
   batch_size = min(batch_size, len(pairs))
+  inputs = pairs.inputs if pairs.images is None else pairs.images
   errors = []
   for start in range(0, len(pairs), batch_size):
     # The last batch is filled up from the front to keep one compiled shape.
     rows = np.arange(start, start + batch_size) % len(pairs)
     with jax.default_matmul_precision('highest'):
       predicted = _predict(
-        model, skeleton, flip_test, num_seeds, variables, pairs.inputs[rows]
+        model, skeleton, flip_test, num_seeds, variables, inputs[rows]
       )
-      errors.append(
-        _pose_errors(skeleton, predicted, pairs.targets[rows], canonical_length)
+      poses, joints = predicted[..., :3], predicted[..., 3:]
+      found = _pose_errors(
+        skeleton, poses, pairs.targets[rows], canonical_length
       )
+      if pairs.images is not None:
+        size = pairs.images.shape[1]
+        found |= _joint_errors(skeleton, size, joints, pairs.inputs[rows])
+      errors.append(found)
   errors = {
     name: np.concatenate([e[name] for e in errors], axis=1)[:, : len(pairs)]
-    for name in HEADINGS
+    for name in errors[0]
   }
   return summarize(
     [
@@ -181,12 +199,17 @@ def _predict(
   variables: dict[str, Any],
   inputs: jax.Array,
 ) -> jax.Array:
-  """Predicts poses, `[R, B, J, 3]`, from inputs `[B, J, 2]` by R seeds."""
+  """Predicts poses, `[R, B, J, 3]`, from inputs `[B, J, 2]` by R seeds.
+
+  From pictures `[B, S, S, 3]` it also finds the 2D, `[R, B, J, 5]`.
+  """
 
   def predict_seed(variables):
     def network(inputs) -> Any:
       return model.apply(variables, inputs, train=False)
 
+    if isinstance(model, ImageNetwork):
+      return predict_from_images(network, inputs, skeleton, flip_test=flip_test)
     predicted = predict(
       network,
       inputs,
@@ -221,6 +244,18 @@ def _pose_errors(
   }
 
 
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _joint_errors(
+  skeleton: Skeleton, size: int, joints: jax.Array, truth: jax.Array
+) -> dict[str, jax.Array]:
+  """Scores 2D joints `[R, B, J, 2]` of pictures of S pixels, `[R, B]` each."""
+  truth = jnp.broadcast_to(truth, joints.shape)
+  errors = {'pixel_error': size / 2 * metrics.mpjpe(joints, truth)}
+  if skeleton.head is not None:
+    errors['pckh'] = metrics.pckh(joints, truth, skeleton.head)
+  return errors
+
+
 def summarize(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
   """Summarizes the results of independent seeds on the same poses.
 
@@ -238,7 +273,8 @@ def summarize(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
     f'{name}_sd': float(np.std([r[name] for r in results], ddof=1))
     for name in ('mpjpe', 'p_mpjpe', 'mpjpe_action', 'p_mpjpe_action')
   }
-  seeds = [{name: r[name] for name in HEADINGS} for r in results]
+  headings = [name for name in HEADINGS | IMAGE_HEADINGS if name in results[0]]
+  seeds = [{name: r[name] for name in headings} for r in results]
   return mean | deviations | {'seeds': seeds}
 
 

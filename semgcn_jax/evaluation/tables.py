@@ -4,7 +4,7 @@ from typing import Any
 
 from semgcn_jax.config import DataConfig, ModelConfig
 from semgcn_jax.evaluation.published import references
-from semgcn_jax.evaluation.scores import HEADINGS
+from semgcn_jax.evaluation.scores import HEADINGS, IMAGE_HEADINGS
 from semgcn_jax.text_tables import plain_table
 
 
@@ -18,9 +18,12 @@ def format_table(
     published: The published MPJPE in mm of each action, to print beside it.
   """
   rows = []
+  headings = HEADINGS | {
+    name: text for name, text in IMAGE_HEADINGS.items() if name in result
+  }
 
   def add(name, values, count=''):
-    cells = [f'{values[key]:.2f}' if key in values else '' for key in HEADINGS]
+    cells = [f'{values[key]:.2f}' if key in values else '' for key in headings]
     cells.append(str(count))
     if published:
       cells.append(f'{published[name]:.1f}' if name in published else '')
@@ -34,8 +37,8 @@ def format_table(
   if 'seeds' in result:
     deviations = {name: result[f'{name}_sd'] for name in ('mpjpe', 'p_mpjpe')}
     add(f'± of {len(result["seeds"])} seeds', deviations)
-  headings = ['', *HEADINGS.values(), 'poses']
-  return plain_table(headings + ['published'] * bool(published), rows)
+  titles = ['', *headings.values(), 'poses']
+  return plain_table(titles + ['published'] * bool(published), rows)
 
 
 def print_result(

@@ -30,7 +30,10 @@ def plot_curves(
   loss = [record['train_loss'] for record in records]
   left.plot(epochs, loss, color='tab:gray', **style)
   left.set(yscale='log', ylabel=_loss_label(config.training), xlabel='epoch')
-  ranks = [rank(record, config.evaluation.choose_on) for record in records]
+  ranks = [
+    rank(record, config.evaluation.choose_on, config.scored_by)
+    for record in records
+  ]
   best = ranks.index(min(ranks))
   curves = {'mpjpe': 'MPJPE', 'p_mpjpe': 'P-MPJPE'}
   if config.data.val_subjects:

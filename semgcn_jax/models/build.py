@@ -9,9 +9,12 @@ import jax
 import jax.numpy as jnp
 
 from semgcn_jax.config import ModelConfig
+from semgcn_jax.models.heatmaps import HeatmapHead
+from semgcn_jax.models.image_network import ImageNetwork
 from semgcn_jax.models.layers import BatchNorm
 from semgcn_jax.models.linear import LinearModel
 from semgcn_jax.models.pose_grammar import Refined
+from semgcn_jax.models.resnet import make_resnet
 from semgcn_jax.models.semgcn import SemGCN
 from semgcn_jax.models.st_gcn import STGCN
 from semgcn_jax.skeleton import Skeleton
@@ -23,6 +26,9 @@ def build(
   axis_name: str | None = None,
   dtype: Any = None,
   norm: Callable[..., nn.Module] = BatchNorm,
+  *,
+  stage: str = 'end_to_end',
+  backbone_precision: str = 'highest',
 ) -> Any:
   """Builds a model.
 
@@ -33,17 +39,24 @@ def build(
       outside pmap.
     dtype: The type of the activations; None takes that of the input.
     norm: Makes the batch norms.
+    stage: What of a network with a backbone is trained, a value of the setting
+      `stage`.
+    backbone_precision: How exactly to compute the backbone, a value of the
+      setting of this name.
 
   Returns:
     A module that maps joints `[..., J, 2]` (normalised screen), or what
     `filming.inputs` makes of keypoints, `[..., J, C]`, to `[..., J, 3]`
     (metres); with `expected_error` to `[..., J, 4]`, see `root_relative`. Its
-    `num_predicted` tells how many joints it predicts.
+    `num_predicted` tells how many joints it predicts. With `backbone` it takes
+    pictures, see `image_network.ImageNetwork`.
 
   Raises:
     SettingError: The skeleton lacks what the refinement needs.
   """
+  plain_norm = norm
   if axis_name is not None:
+    plain_norm = functools.partial(norm, axis_name=axis_name)
     norm = functools.partial(norm, axis_name=axis_name, poses=config.norm_poses)
   fields: dict[str, Any] = {
     'skeleton': skeleton,
@@ -60,10 +73,36 @@ def build(
     model = LinearModel(**fields)
   else:
     model = STGCN(**fields)
+  if config.backbone:
+    exact = backbone_precision != 'bfloat16'
+    of_images = {'norm': plain_norm, 'dtype': None if exact else jnp.bfloat16}
+    return ImageNetwork(
+      skeleton,
+      make_resnet(config.backbone, **of_images),
+      HeatmapHead(
+        skeleton.num_joints,
+        features=32 if config.backbone == 'tiny' else 256,
+        **of_images,
+      ),
+      model,
+      pooled=config.pooled_features,
+      stage=stage,
+      precision=backbone_precision,
+    )
   if not config.refine:
     return model
   skeleton.require_sides(f'refine={config.refine}')
   return Refined(model, skeleton, frozen=config.freeze_init)
+
+
+def example_input(
+  config: ModelConfig, skeleton: Skeleton
+) -> jax.ShapeDtypeStruct:
+  """Describes the smallest batch that a model takes."""
+  shape = (1, skeleton.num_joints, config.input_channels)
+  if config.backbone:
+    shape = (1, 32, 32, 3)
+  return jax.ShapeDtypeStruct(shape, jnp.float32)
 
 
 def abstract_variables(
@@ -74,8 +113,7 @@ def abstract_variables(
   The variables of R seeds, R > 1, are stacked: `[R, ...]`.
   """
   model = build(config, skeleton)
-  shape = (1, skeleton.num_joints, config.input_channels)
-  example = jax.ShapeDtypeStruct(shape, jnp.float32)
+  example = example_input(config, skeleton)
   abstract = jax.eval_shape(model.init, jax.random.PRNGKey(0), example)
   if num_seeds == 1:
     return abstract

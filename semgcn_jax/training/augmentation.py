@@ -22,6 +22,7 @@ from semgcn_jax.config import AugmentationConfig, Config
 from semgcn_jax.data.pairs import Pairs
 from semgcn_jax.filming.film import film, level_poses
 from semgcn_jax.skeleton import Skeleton, mirror
+from semgcn_jax.training.image_augmentation import augment_images
 
 Array = jax.Array
 Batch = dict[str, Array]
@@ -34,6 +35,8 @@ def batch_arrays(train: Pairs, config: Config) -> dict[str, np.ndarray]:
   if config.model.input_joints:
     return {'targets': level_poses(train)}
   names = ['inputs', 'targets']
+  if config.model.backbone:
+    names += ['images']
   if config.augmentation.virtual_cameras:
     names += ['roots', 'cameras']
   return {name: getattr(train, name) for name in names}
@@ -190,6 +193,10 @@ def make_augment(
   """
   if config.model.input_joints:
     return functools.partial(film_batch, config=config, skeleton=skeleton)
+  if config.model.backbone:
+    return functools.partial(
+      augment_images, config=config.augmentation, skeleton=skeleton
+    )
   virtual = config.augmentation.virtual_cameras
   return functools.partial(
     augment,

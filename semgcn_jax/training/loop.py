@@ -71,7 +71,7 @@ def train_and_evaluate(
   dataset = load(config.data, skeleton)
   score = make_score(config, skeleton, dataset.train)
   trainer = _make_trainer(config, skeleton, dataset)
-  if config.model.init_from and not checkpoints.exist(workdir):
+  if not checkpoints.exist(workdir):
     trainer.place(warm_start(trainer.state, config, skeleton))
 
   training = config.training
@@ -102,7 +102,7 @@ def train_and_evaluate(
         progress = Progress(
           progress.epoch + 1,
           mpjpe=record['mpjpe'],
-          score=rank(record, config.evaluation.choose_on),
+          score=_rank(record, config),
           epoch_steps=trainer.steps,
         )
         records.append(record)
@@ -116,7 +116,7 @@ def train_and_evaluate(
         if writes and time.monotonic() - drawn > _DRAW_SECONDS:
           plot_curves(records, workdir / 'curves.png', config=config)
           drawn = time.monotonic()
-        bar.line(epoch_line(record, training.epochs))
+        bar.line(epoch_line(record, training.epochs, config.scored_by))
       if progress != saved:
         checkpoints.save(manager, trainer.state, progress, skeleton)
 
@@ -151,7 +151,8 @@ def _record(
   result = score(trainer.state.scored, dataset.test)
   if dataset.val is not None:
     val = score(trainer.state.scored, dataset.val)
-    result['val_mpjpe'] = val['mpjpe']
+    names = [name for name in ('mpjpe', 'pixel_error') if name in val]
+    result |= {f'val_{name}': val[name] for name in names}
   poses = trainer.steps * training.batch_size * training.num_seeds
   return {
     'epoch': progress.epoch + 1,
@@ -174,22 +175,32 @@ def _finish(
   if progress.epoch < config.training.epochs:
     print(f'stopped and saved in {workdir}; resume it to go on')
   elif records:
-    choose_on = config.evaluation.choose_on
-    best = min(records, key=lambda record: rank(record, choose_on))
+    best = min(records, key=lambda record: _rank(record, config))
     print_result(best, config.data, config.model)
 
 
-def epoch_line(record: dict[str, Any], epochs: int) -> str:
+def _rank(record: dict[str, Any], config: Config) -> float:
+  return rank(record, config.evaluation.choose_on, config.scored_by)
+
+
+def epoch_line(
+  record: dict[str, Any], epochs: int, scored_by: str = 'mpjpe'
+) -> str:
   """Describes an epoch, one of so many, in a line."""
 
-  def error(name):
+  def error(name, unit='mm'):
     spread = f' ± {record[name + "_sd"]:.2f}' if name + '_sd' in record else ''
-    return f'{record[name]:.2f}{spread} mm'
+    return f'{record[name]:.2f}{spread} {unit}'
 
+  scores = f'MPJPE {error("mpjpe")}  P-MPJPE {error("p_mpjpe")}'
+  if 'pixel_error' in record:
+    of_joints = f'2D {error("pixel_error", "pixels")}'
+    # The 3D means nothing before the graph network is trained.
+    only_joints = scored_by == 'pixel_error'
+    scores = of_joints if only_joints else f'{scores}  {of_joints}'
   return (
     f'epoch {record["epoch"]}/{epochs}  loss {record["train_loss"]:.5f}'
-    f'  MPJPE {error("mpjpe")}  P-MPJPE {error("p_mpjpe")}'
-    f'  {record["poses_per_second"]:,.0f} poses/s'
+    f'  {scores}  {record["poses_per_second"]:,.0f} poses/s'
   )
 
 
@@ -285,7 +296,6 @@ def _is_due(
   config: Config, progress: Progress, records: list[dict[str, Any]]
 ) -> bool:
   """Tells whether the epoch that has ended gets a checkpoint."""
-  choose_on = config.evaluation.choose_on
-  scores = [rank(record, choose_on) for record in records]
-  best = choose_on != 'last' and progress.score == min(scores)
+  scores = [_rank(record, config) for record in records]
+  best = config.evaluation.choose_on != 'last' and progress.score == min(scores)
   return best or progress.epoch % config.training.checkpoint_epochs == 0

@@ -7,11 +7,12 @@ import jax.numpy as jnp
 import optax
 
 from semgcn_jax.config import TrainingConfig
+from semgcn_jax.models.image_network import FINDING
 from semgcn_jax.training.packing import is_kernel
 
 
 def learning_rate(
-  config: TrainingConfig, epoch_steps: int = 1
+  config: TrainingConfig, epoch_steps: int = 1, peak: float | None = None
 ) -> optax.Schedule:
   """Makes the schedule of the learning rate.
 
@@ -23,11 +24,12 @@ def learning_rate(
   Args:
     config: The training settings of the run.
     epoch_steps: The number of steps of an epoch.
+    peak: The highest rate; None takes that of `peak_rate`.
 
   Returns:
     A function from the number of steps done before to the learning rate.
   """
-  lr = peak_rate(config)
+  lr = peak_rate(config) if peak is None else peak
   warmup = min(config.warmup_epochs, config.epochs / 2) * epoch_steps
   total = config.epochs * epoch_steps
 
@@ -54,17 +56,37 @@ def peak_rate(config: TrainingConfig) -> float:
 
 
 def make_optimizer(
-  config: TrainingConfig, epoch_steps: int = 1
+  config: TrainingConfig, epoch_steps: int = 1, *, backbone: str = ''
 ) -> optax.GradientTransformation:
   """Makes the optimizer: Adam, or with weight decay AdamW, after clipping.
 
-  Only kernels decay.
+  Only kernels decay. What finds the 2D joints in pictures has a learning rate
+  of its own, and parts that the stage does not train stay as they are.
 
   Args:
     config: The training settings of the run.
     epoch_steps: The number of steps of an epoch.
+    backbone: The setting `backbone`.
   """
-  rate = learning_rate(config, epoch_steps)
+  tx = _adam(config, learning_rate(config, epoch_steps))
+  if backbone:
+    own = learning_rate(config, epoch_steps, config.backbone_lr)
+    trained = {'finding': _adam(config, own), 'graph': tx}
+    if config.stage != 'end_to_end':
+      other = 'graph' if config.stage == 'keypoints' else 'finding'
+      trained[other] = optax.set_to_zero()
+    tx = optax.multi_transform(
+      trained,
+      lambda params: {
+        name: 'finding' if name in FINDING else 'graph' for name in params
+      },
+    )
+  return tx
+
+
+def _adam(
+  config: TrainingConfig, rate: optax.Schedule
+) -> optax.GradientTransformation:
   tx = optax.adam(rate)
   if config.weight_decay:
     tx = optax.adamw(

@@ -9,7 +9,7 @@ import numpy as np
 from flax.training import train_state
 
 from semgcn_jax.config import Config
-from semgcn_jax.models.build import build
+from semgcn_jax.models.build import build, example_input
 from semgcn_jax.skeleton import Skeleton
 from semgcn_jax.training.optimizers import make_optimizer
 from semgcn_jax.training.packing import map_like, packing
@@ -68,9 +68,12 @@ def create_train_state(
     skeleton,
     axis_name=AXIS,
     dtype=jnp.bfloat16 if training.precision == 'bfloat16' else None,
+    stage=training.stage,
+    backbone_precision=config.model.backbone_precision,
   )
-  example = jnp.zeros((1, skeleton.num_joints, config.model.input_channels))
-  tx = make_optimizer(training, epoch_steps)
+  example = example_input(config.model, skeleton)
+  example = jnp.zeros(example.shape, example.dtype)
+  tx = make_optimizer(training, epoch_steps, backbone=config.model.backbone)
 
   def create(seed):
     rng, init_rng = jax.random.split(jax.random.PRNGKey(seed))

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +16,7 @@ from semgcn_jax.models.build import build
 from semgcn_jax.models.precision import matmul_precision
 from semgcn_jax.skeleton import Skeleton
 from semgcn_jax.training.augmentation import Batch, make_augment
-from semgcn_jax.training.losses import LOSSES, pose_loss
+from semgcn_jax.training.losses import LOSSES, image_loss, pose_loss
 from semgcn_jax.training.state import AXIS, TrainState, pack_state
 
 DROPOUT, SHUFFLE, AUGMENT = range(3)  # What a random key is for.
@@ -27,7 +28,7 @@ def train_step(
   batch: Batch,
   *,
   augment_fn: Callable[[jax.Array, Batch], Batch],
-  loss: Callable[[jax.Array, jax.Array], jax.Array],
+  loss: Callable[[Any, Batch], jax.Array],
   decay: float,
 ) -> tuple[TrainState, jax.Array]:
   """Takes one step; runs under pmap over `AXIS`.
@@ -36,7 +37,7 @@ def train_step(
     state: The state, the same on every device.
     batch: This device's share of the batch, see `augmentation`.
     augment_fn: Varies the batch, given a random key and the batch.
-    loss: Measures predictions, given those and the targets, `[B, J, 3]` both.
+    loss: Measures predictions, given those and the batch.
     decay: The decay of the averaged variables in a step.
 
   Returns:
@@ -54,12 +55,12 @@ def train_step(
   def loss_fn(params):
     predicted, updated = state.apply_fn(
       state.variables | {'params': params},
-      batch['inputs'],
+      batch.get('images', batch['inputs']),
       train=True,
       mutable=['batch_stats'],
       rngs={'dropout': key(DROPOUT)},
     )
-    return loss(predicted, batch['targets']), updated['batch_stats']
+    return loss(predicted, batch), updated['batch_stats']
 
   grad_fn = jax.value_and_grad(loss_fn, has_aux=True)
   (value, batch_stats), grads = grad_fn(state.params)
@@ -103,13 +104,19 @@ def make_train_chunk(
   """
   training = config.training
   measure, bones = LOSSES[training.loss]
-  loss = functools.partial(
+  of_poses = functools.partial(
     pose_loss,
     measure=measure,
     bones=bones,
     skeleton=skeleton,
     num_predicted=build(config.model, skeleton).num_predicted,
   )
+
+  def loss(predicted, batch):
+    if config.model.backbone:
+      return image_loss(predicted, batch, loss=of_poses, config=training)
+    return of_poses(predicted, batch['targets'])
+
   step_fn = functools.partial(
     train_step,
     augment_fn=make_augment(config, skeleton, cameras),
@@ -122,7 +129,11 @@ def make_train_chunk(
     def step(packed, rows):
       return step_fn(packed, {k: array[rows] for k, array in arrays.items()})
 
-    packed, unpack = pack_state(state)
+    # The layers of a backbone are large, so packing would cost more than it
+    # saves.
+    packed, unpack = state, lambda packed: packed
+    if not config.model.backbone:
+      packed, unpack = pack_state(state)
     with matmul_precision(training.precision):
       packed, losses = jax.lax.scan(step, packed, order)
     return unpack(packed), losses

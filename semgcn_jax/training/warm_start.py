@@ -1,10 +1,16 @@
 """Starts a run with the weights of another: to refine them, or to go on."""
 
+import pathlib
+from typing import Any
+
+import flax.traverse_util
 import jax
 import jax.numpy as jnp
 
 from semgcn_jax.config import Config
-from semgcn_jax.errors import SettingError
+from semgcn_jax.errors import SettingError, UserError, shortened
+from semgcn_jax.files import read_arrays
+from semgcn_jax.models.image_network import FINDING
 from semgcn_jax.presets import MODEL_FIELDS
 from semgcn_jax.runs.checkpoints import restore_network
 from semgcn_jax.skeleton import Skeleton
@@ -14,7 +20,11 @@ from semgcn_jax.training.state import TrainState
 def warm_start(
   state: TrainState, config: Config, skeleton: Skeleton
 ) -> TrainState:
-  """Puts the best weights of the run `init_from` into a fresh state.
+  """Puts the weights that the config names into a fresh state.
+
+  Those of `init_from` are the best of that run. With `backbone` they are of the
+  parts that it has trained, see `stage`; the graph network starts afresh unless
+  it is shown the same as there. `backbone_weights` are of the backbone alone.
 
   Args:
     state: A state of the same model, or of a refinement of it.
@@ -30,6 +40,11 @@ def warm_start(
     SettingError: It is of another model, or of another number of seeds.
   """
   workdir = config.model.init_from
+  if config.model.backbone_weights:
+    path = pathlib.Path(config.model.backbone_weights)
+    state = _replace(state, config, {'backbone': _read_backbone(path, state)})
+  if not workdir:
+    return state
   network = restore_network(workdir)
   if network.config.model.refine:
     raise SettingError(
@@ -37,7 +52,11 @@ def warm_start(
       ' from'
     )
   wanted, there = config.flat(), network.config.flat()
-  for name in (*MODEL_FIELDS, 'image_aligned'):
+  same = (*MODEL_FIELDS, 'image_aligned')
+  if config.model.backbone:
+    # The graph network may be another one, which then starts afresh.
+    same = ('backbone',)
+  for name in same:
     if wanted[name] != there[name]:
       raise SettingError(
         f'`{name}={wanted[name]}`: `init_from={workdir}` has {there[name]}'
@@ -51,6 +70,15 @@ def warm_start(
       f' {there["num_seeds"]}; use as many, or a run of one'
     )
   variables = network.variables
+  if config.model.backbone:
+    parts = {name: _part(variables, name) for name in FINDING}
+    own = (*MODEL_FIELDS, 'pooled_features')
+    if there['stage'] != 'keypoints' and all(
+      wanted[name] == there[name] for name in own
+    ):
+      parts['graph'] = _part(variables, 'graph')
+    seeds = there['num_seeds']
+    return _replace(state, config, parts, seeds)
   if there['num_seeds'] < num_seeds:
     variables = jax.tree.map(
       lambda x: jnp.broadcast_to(x, (num_seeds, *x.shape)), variables
@@ -68,4 +96,71 @@ def warm_start(
   return state.replace(
     **started(state.variables),
     averaged=None if averaged is None else started(averaged),
+  )
+
+
+def _part(variables: dict[str, Any], part: str) -> dict[str, Any]:
+  """Takes a part of a network out of its params and batch_stats."""
+  return {name: tree.get(part, {}) for name, tree in variables.items()}
+
+
+def _replace(
+  state: TrainState,
+  config: Config,
+  parts: dict[str, dict[str, Any]],
+  seeds: int = 1,
+) -> TrainState:
+  """Replaces parts of a network that sees pictures, `_part` of each name.
+
+  Args:
+    state: The state.
+    config: The config of the run.
+    parts: The parts.
+    seeds: How many seeds they are of.
+  """
+  count = config.training.num_seeds
+  if seeds < count:
+    parts = jax.tree.map(
+      lambda x: jnp.broadcast_to(x, (count, *x.shape)), parts
+    )
+
+  def started(tree):
+    return {
+      name: of_part
+      | {part: parts[part][name] for part in parts if part in of_part}
+      for name, of_part in tree.items()
+    }
+
+  averaged = state.averaged
+  return state.replace(
+    **started(state.variables),
+    averaged=None if averaged is None else started(averaged),
+  )
+
+
+def _read_backbone(path: pathlib.Path, state: TrainState) -> dict[str, Any]:
+  """Reads the weights of a backbone from the npz of convert_torch.py.
+
+  Raises:
+    UserError: It cannot be read, or is of another backbone.
+  """
+  wanted = flax.traverse_util.flatten_dict(
+    _part(state.variables, 'backbone'), sep='/'
+  )
+  try:
+    arrays = read_arrays(path)
+  except (OSError, ValueError) as error:
+    raise UserError(
+      f'`backbone_weights={path}`: cannot be read ({shortened(error, 100)});'
+      ' make it by convert_torch.py'
+    ) from error
+  for name, array in wanted.items():
+    shape = array.shape[-arrays[name].ndim :] if name in arrays else None
+    if shape is None or arrays[name].shape != shape:
+      raise UserError(
+        f'`backbone_weights={path}`: is of another `backbone` ({name}); make it'
+        ' by convert_torch.py'
+      )
+  return flax.traverse_util.unflatten_dict(
+    {name: arrays[name] for name in wanted}, sep='/'
   )
