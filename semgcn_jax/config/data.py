@@ -17,7 +17,8 @@ class DataConfig(Group):
 
   dataset: str = setting(
     'synthetic',
-    'Use synthetic, h36m, cmu, rendered, or a dataset of your own.',
+    'Use synthetic, h36m, cmu, rendered, images (a folder of pictures), or a'
+    ' dataset of your own.',
   )
   data_dir: str = setting('data', 'Read data_3d_<dataset>.npz in this folder.')
   keypoints: str = setting(

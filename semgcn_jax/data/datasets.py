@@ -6,7 +6,14 @@ from collections.abc import Sequence
 
 from semgcn_jax.cameras import load_cameras
 from semgcn_jax.config import DataConfig
-from semgcn_jax.data import cmu, custom, h36m, synthetic
+from semgcn_jax.data import (
+  cmu,
+  custom,
+  h36m,
+  h36m_images,
+  image_folder,
+  synthetic,
+)
 from semgcn_jax.data.pairs import Pairs, Source, make_pairs
 from semgcn_jax.data.plausible import check_2d, check_3d
 from semgcn_jax.errors import SettingError, listed
@@ -60,6 +67,13 @@ def load(
       your own has no split.
     UserError: A file is missing, damaged or wrong.
   """
+  if config.dataset == 'images':
+    return Dataset(**image_folder.read(config, skeleton, train=train))
+  if config.image_dir and config.dataset != 'h36m':
+    raise SettingError(
+      f'`image_dir`: `dataset={config.dataset}` has no pictures; choose h36m or'
+      ' images, or leave it out'
+    )
   source = read(config)
   train_subjects = config.train_subjects or source.train_subjects
   test_subjects = config.test_subjects or source.test_subjects
@@ -114,4 +128,9 @@ def load(
       source.name,
       num_cut,
     )
+  if config.image_dir:
+    splits = {
+      name: h36m_images.attach(config, split, train=name == 'train')
+      for name, split in splits.items()
+    }
   return Dataset(**splits)

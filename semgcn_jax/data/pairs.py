@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from semgcn_jax.cameras import (
   project,
   world_to_camera,
 )
+from semgcn_jax.data.image_files import ImageFiles
 from semgcn_jax.data.npz import Poses2D, Poses3D
 from semgcn_jax.errors import SettingError, UserError, listed
 from semgcn_jax.skeleton import Skeleton
@@ -43,6 +44,20 @@ class Source:
     return self.cameras.get(subject, self.cameras.get('*'))
 
 
+class View(NamedTuple):
+  """What one camera sees of one clip.
+
+  Attributes:
+    subject: The subject.
+    clip: The name of the clip, such as 'Walking 1'.
+    camera: The number of the camera among those of the subject, from 0.
+  """
+
+  subject: str
+  clip: str
+  camera: int
+
+
 @dataclasses.dataclass(frozen=True)
 class Pairs:
   """Pairs of a network's input and target.
@@ -63,6 +78,10 @@ class Pairs:
       are none. It is an array, or reads files when it is indexed by rows. The
       inputs of pairs with pictures are the true 2D in these, where -1 and 1 are
       their edges.
+    view_list: The views that the pairs are of; empty if that is not known.
+    views: The index of each pair's view in `view_list`, `[N]` int32, or None.
+    frames: The number of each pair's frame in its clip, from 0, `[N]` int32, or
+      None.
   """
 
   inputs: np.ndarray
@@ -74,6 +93,9 @@ class Pairs:
   camera_list: tuple[Camera, ...]
   num_cut: int = 0
   images: Any = None
+  view_list: tuple[View, ...] = ()
+  views: np.ndarray | None = None
+  frames: np.ndarray | None = None
 
   def __len__(self) -> int:
     return len(self.inputs)
@@ -124,7 +146,7 @@ def make_pairs(
         f' {listed(sorted(there))}'
       )
   inputs, targets, roots, names, num_cut = [], [], [], [], 0
-  cameras = []
+  cameras, views, numbers = [], [], []
   for subject in subjects:
     for action, world in source.poses_3d[subject].items():
       name = action_name(action)
@@ -132,7 +154,8 @@ def make_pairs(
         continue
       where = f'{source.name}: {subject} {action!r}'
       _check(world, skeleton, where)
-      for camera, view, pixels in _views(source, subject, action, where):
+      seen = _views(source, subject, action, where)
+      for number, (camera, view, pixels) in enumerate(seen):
         frames = min(len(view), len(pixels))
         if not frames:
           raise UserError(f'{where} has no frames; leave it out by `actions`')
@@ -141,6 +164,8 @@ def make_pairs(
         root = view[used, skeleton.root, None]
         roots.append(root[:, 0].astype(np.float32))
         cameras.append(camera)
+        views.append(View(subject, action, number))
+        numbers.append(np.arange(frames, dtype=np.int32)[used])
         inputs.append(normalize_screen(pixels[used], camera).astype(np.float32))
         targets.append((view[used] - root).astype(np.float32))
         names.append((name, len(inputs[-1])))
@@ -167,6 +192,31 @@ def make_pairs(
     action_names=action_names,
     camera_list=camera_list,
     num_cut=num_cut,
+    view_list=tuple(views),
+    views=for_each_pose(range(len(views))),
+    frames=np.concatenate(numbers),
+  )
+
+
+def take(pairs: Pairs, rows: np.ndarray) -> Pairs:
+  """Picks the pairs of some rows, `[n]` integers, in their order."""
+
+  def some(array):
+    return None if array is None else array[rows]
+
+  images = pairs.images
+  return dataclasses.replace(
+    pairs,
+    inputs=pairs.inputs[rows],
+    targets=pairs.targets[rows],
+    roots=pairs.roots[rows],
+    cameras=pairs.cameras[rows],
+    actions=pairs.actions[rows],
+    images=images.take(rows)
+    if isinstance(images, ImageFiles)
+    else some(images),
+    views=some(pairs.views),
+    frames=some(pairs.frames),
   )
 
 
