@@ -30,7 +30,12 @@ def canonical_length(train: Pairs, skeleton: Skeleton) -> float:
 
 
 def center_inputs(pairs: Pairs, skeleton: Skeleton) -> Pairs:
-  """Moves the root of every 2D input to the origin."""
+  """Moves the root of every 2D input to the origin.
+
+  Those of pictures stay where they are, since the network finds them there.
+  """
+  if pairs.images is not None:
+    return pairs
   inputs = pairs.inputs - pairs.inputs[:, skeleton.root, None]
   return dataclasses.replace(pairs, inputs=inputs)
 

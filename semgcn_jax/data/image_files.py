@@ -154,7 +154,25 @@ def read_square(path: str, box: np.ndarray, size: int) -> np.ndarray:
   if not 0 < side <= MAX_SIDE:
     raise ValueError(f'its crop has {side:g} pixels a side')
   picture, scale = _decode(content, size / side if side > 2 * size else 1.0)
-  left, top, side = (float(x) * scale for x in box[:3])
+  return cut_square(picture, box * scale, size)
+
+
+def cut_square(picture: np.ndarray, box: np.ndarray, size: int) -> np.ndarray:
+  """Cuts a square out of a picture, and scales it.
+
+  Args:
+    picture: The picture, `[H, W, 3]` uint8.
+    box: The square: left, top, width and height, pixels; what is beyond the
+      picture becomes grey.
+    size: The pixels of a side of the result.
+
+  Returns:
+    The square, `[S, S, 3]` uint8, smoothed as far as it shrinks.
+
+  Raises:
+    ValueError: The square lies outside of the picture.
+  """
+  left, top, side = (float(x) for x in box[:3])
   x0, y0 = math.floor(left), math.floor(top)
   x1, y1 = math.ceil(left + side), math.ceil(top + side)
   part = picture[max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)]

@@ -16,7 +16,7 @@ class FoldedNorm(nn.Module):
   """What is left of a batch norm after `fold`: its ReLU.
 
   Behind graph attention, whose kernel has another use, the `factor` and the
-  `shift` of the norm are left, too.
+  `shift` of the norm are left, too; behind a layer without a bias, the `shift`.
 
   Attributes:
     relu: Whether a ReLU follows.
@@ -29,10 +29,11 @@ class FoldedNorm(nn.Module):
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
     """Applies what is left of the norm: `[..., C]` -> `[..., C]`."""
     del train
-    if self.has_variable('params', 'factor'):
-      factor, shift = (
-        self.get_variable('params', name) for name in ('factor', 'shift')
-      )
+    if self.has_variable('params', 'shift'):
+      factor = 1
+      if self.has_variable('params', 'factor'):
+        factor = self.get_variable('params', 'factor')
+      shift = self.get_variable('params', 'shift')
       x = (x * factor + shift).astype(x.dtype)
     return nn.relu(x) if self.relu else x
 
@@ -63,10 +64,14 @@ def fold(variables: dict[str, Any]) -> dict[str, Any]:
       layer, of_norm = folded[name], stats['norm']
       deviation = jnp.sqrt(of_norm['var'] + BatchNorm.epsilon)
       factor = norm['scale'] / deviation
+      shift = norm['bias'] - of_norm['mean'] * factor
       # The attention is computed from what the kernel makes of the nodes.
       if 'attention' in layer:
-        shift = norm['bias'] - of_norm['mean'] * factor
         folded['norm'] = {'factor': factor, 'shift': shift}
+        return folded
+      if 'bias' not in layer:
+        folded[name] = layer | {'kernel': layer['kernel'] * factor}
+        folded['norm'] = {'shift': shift}
         return folded
       folded[name] = layer | {
         'kernel': layer['kernel'] * factor,

@@ -42,21 +42,34 @@ class HeatmapHead(nn.Module):
     """Maps features `[B, h, w, C]` to logits `[B, H, W, J]`, float32."""
     normal = nn.initializers.normal(0.001)  # As the paper's authors do.
     for i in range(self.num_deconvs):
-      x = nn.ConvTranspose(
-        self.features,
-        (4, 4),
-        (2, 2),
-        padding='SAME',
-        use_bias=False,
-        kernel_init=nn.initializers.he_normal(),
-        dtype=self.dtype,
-        name=f'deconv{i}',
-      )(x)
-      x = self.norm(relu=True, name=f'norm{i}')(x, train=train)
+      deconv = _Deconv(self.features, self.norm, self.dtype, name=f'deconv{i}')
+      x = deconv(x, train=train)
     logits = nn.Conv(
       self.num_joints, (1, 1), kernel_init=normal, dtype=self.dtype, name='out'
     )(x)
     return logits.astype(jnp.float32)
+
+
+class _Deconv(nn.Module):
+  """A transposed convolution of stride 2, then a batch norm and a ReLU."""
+
+  features: int
+  norm: Callable[..., nn.Module]
+  dtype: Any
+
+  @nn.compact
+  def __call__(self, x: Array, *, train: bool) -> Array:
+    """Maps `[B, H, W, C]` to `[B, 2 H, 2 W, D]`."""
+    x = nn.ConvTranspose(
+      self.features,
+      (4, 4),
+      (2, 2),
+      use_bias=False,
+      kernel_init=nn.initializers.he_normal(),
+      dtype=self.dtype,
+      name='conv',
+    )(x)
+    return self.norm(relu=True, name='norm')(x, train=train)
 
 
 def soft_argmax(logits: Array) -> Array:

@@ -92,7 +92,8 @@ class ImageNetwork(nn.Module):
       features = self.backbone(normalize(images), train=finds)
       logits = self.head(features[-1], train=finds)
     joints = soft_argmax(logits)
-    inputs = [joints]
+    root = joints[..., self.skeleton.root, None, :]
+    inputs = [joints - root]  # As the paper's section 5.1 has it.
     if self.pooled:
       side = mean_bone_length(joints, self.skeleton)
       inputs += [
