@@ -93,7 +93,7 @@ def evaluate(values: flags.FlagValues) -> None:
       seed=values.only_seed,
     )
     scenes = make_scenes(clips.people, fps=1.0, known=clips.pitch)
-    figure = draw_grid(scenes, clips.skeleton)
+    figure = draw_grid(scenes, clips.skeleton, clips.albums)
     write_output(
       pathlib.Path(values.figure),
       lambda path: figure.savefig(path, format='png', dpi=DPI),

@@ -2,7 +2,8 @@
 
 They come from the keypoints of any detector, in every format that
 prepare_data.py reads and as arrays (npy, npz), or from pictures, videos and
-cameras, in which MediaPipe then finds them.
+cameras, in which MediaPipe then finds them. A network that was trained on
+pictures finds the person in a picture itself.
 """
 
 import pathlib
@@ -28,12 +29,14 @@ from semgcn_jax.commands.parsing import (
   define_which_flags,
 )
 from semgcn_jax.commands.running import run, use_compilation_cache
-from semgcn_jax.data.pictures import Album, Video, read_album
+from semgcn_jax.data.pictures import Album, Video, read_album, read_image
 from semgcn_jax.errors import SettingError, UserError, choose
 from semgcn_jax.joint_sets import JOINT_SETS
 from semgcn_jax.lifting import detection, people
+from semgcn_jax.lifting.image_lifter import ImageLifter
 from semgcn_jax.lifting.lifter import Lifter
 from semgcn_jax.lifting.smoothing import METHODS
+from semgcn_jax.runs.checkpoints import Network, restore_network
 
 ENDINGS = (*DATA, *SHOWN, *MOTION)
 
@@ -135,10 +138,14 @@ def lift(values: flags.FlagValues) -> None:
       raise SettingError(f'`fps={values.fps}`: must be above 0, below 1e6')
     _check_cutoff(values, values.fps)
   use_compilation_cache(values)
+  network = restore_network(values.checkpoint, values.which)
+  if network.config.model.backbone:
+    _lift_image(values, network, began)
+    return
   clips, albums, rate = _read_clips(values)
   fps = values.fps if values.fps is not None else rate or 30.0
   _check_cutoff(values, fps)
-  lifter = Lifter.load(values.checkpoint, values.which, seed=values.only_seed)
+  lifter = Lifter.of(network, values.only_seed, values.checkpoint)
   options = people.Options(
     joint_set=values.joint_set if values.keypoints else 'mediapipe',
     min_confidence=values.min_confidence,
@@ -172,6 +179,45 @@ def lift(values: flags.FlagValues) -> None:
     f'{values.output}: {poses:,} poses{few}, of {len(found)} people in'
     f' {len(clips)} clips, in {time.monotonic() - began:.1f} s'
   )
+
+
+def _lift_image(
+  values: flags.FlagValues, network: Network, began: float
+) -> None:
+  """Lifts the person in a picture by a network that sees pictures.
+
+  Raises:
+    SettingError: A flag has no meaning for it.
+    UserError: The picture cannot be read.
+  """
+  if values.image is None or values.keypoints is not None:
+    raise SettingError(
+      f'`checkpoint={values.checkpoint}`: takes a picture; give `image`, and'
+      ' `box` where the person does not fill it'
+    )
+  for name in ('min_confidence', 'focal_length', 'field_of_view', 'height'):
+    if values[name].value != values[name].default:
+      raise SettingError(
+        f'`{name}`: has no meaning with `backbone`; leave it out'
+      )
+  path = pathlib.Path(values.image)
+  picture = read_image(path)
+  album = Album(longest=1280)
+  album.add(0, picture)
+  person = ImageLifter.of(network, values.only_seed).lift(
+    picture, _read_box(values.box), path.stem
+  )
+  details = {'checkpoint': values.checkpoint, 'fps': 1.0, 'joint_set': 'h36m'}
+  write_people(
+    values,
+    [person],
+    fps=1.0,
+    details=details,
+    title=path.name,
+    skeleton=network.skeleton,
+    albums={person.clip: album},
+  )
+  print(f'{values.output}: 1 pose, in {time.monotonic() - began:.1f} s')
 
 
 def _check_cutoff(values: flags.FlagValues, fps: float) -> None:

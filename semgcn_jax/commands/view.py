@@ -87,6 +87,7 @@ def view(values: flags.FlagValues) -> None:
       title=f'{pathlib.PurePath(values.checkpoint).name}: test poses',
       skeleton=clips.skeleton,
       pitch=clips.pitch,
+      albums=clips.albums,
     )
   else:
     if given := config_flags(values):

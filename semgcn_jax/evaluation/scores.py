@@ -32,7 +32,7 @@ HEADINGS = {
 
 
 # Those of the 2D joints that a network finds in pictures: their error in
-# pixels, and the share of them that is off by less than half a head, in percent.
+# pixels, and the percentage of them that is off by less than half a head.
 IMAGE_HEADINGS = {'pixel_error': '2D pixels', 'pckh': 'PCKh@0.5'}
 
 

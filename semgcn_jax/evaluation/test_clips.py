@@ -9,7 +9,9 @@ import numpy as np
 from semgcn_jax.cameras import Camera, rotate
 from semgcn_jax.data.datasets import load
 from semgcn_jax.data.pairs import Pairs
+from semgcn_jax.data.pictures import Album
 from semgcn_jax.filming.film import film_pairs
+from semgcn_jax.lifting.image_lifter import ImageLifter
 from semgcn_jax.lifting.pose_files import PersonPoses
 from semgcn_jax.lifting.predictor import make_predictor
 from semgcn_jax.runs.checkpoints import restore_network
@@ -17,6 +19,7 @@ from semgcn_jax.skeleton import Skeleton
 
 # What stands for the image of a network that knows no pixels.
 _NO_IMAGE = (1000, 1000)
+_MOST_IMAGES = 200  # So many pictures can be looked at, and fit into a page.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,11 +31,13 @@ class TestClips:
     people: One for each clip and camera, with the truth.
     pitch: {name of a clip: by how many degrees its camera looks down}, as far
       as it is known.
+    albums: {name of a clip: its pictures}, where the network sees pictures.
   """
 
   skeleton: Skeleton
   people: list[PersonPoses]
   pitch: dict[str, float]
+  albums: dict[str, Album] = dataclasses.field(default_factory=dict)
 
 
 def predict_clips(
@@ -60,6 +65,9 @@ def predict_clips(
   network = restore_network(checkpoint, which, averaged=averaged)
   config, skeleton = network.config.replace(**overrides), network.skeleton
   test = load(config.data, skeleton, train=False).test
+  if config.model.backbone:
+    network = dataclasses.replace(network, config=config)
+    return _predict_images(ImageLifter.of(network, seed), test)
   is_filmed = bool(config.model.input_joints)
   if is_filmed:  # Each pose by a camera of its own.
     test = film_pairs(test, skeleton, config.model, config.filming)
@@ -95,6 +103,33 @@ def predict_clips(
       )
     )
   return TestClips(skeleton, people, pitch)
+
+
+def _predict_images(lifter: ImageLifter, test: Pairs) -> TestClips:
+  """Predicts pictures, evenly out of all, each of which is a clip."""
+  rows = np.linspace(0, len(test) - 1, min(len(test), _MOST_IMAGES)).astype(int)
+  images = test.images[rows]
+  poses, joints = lifter(images)
+  size = lifter.size
+  people, albums = [], {}
+  for number, row in enumerate(rows):
+    name = f'{test.action_names[test.actions[row]]} {row + 1}'
+    albums[name] = Album(longest=size)
+    albums[name].add(0, images[number])
+    pixels = _on_screen(joints[number], size, size)
+    found = np.ones_like(pixels[:, :1])
+    people.append(
+      PersonPoses(
+        clip=name,
+        person='1',
+        frames=np.arange(1),
+        poses=poses[number, None],
+        image_size=(size, size),
+        keypoints=np.concatenate([pixels, found], axis=-1)[None],
+        truth=test.targets[row, None],
+      )
+    )
+  return TestClips(lifter.skeleton, people, {}, albums)
 
 
 def _clips(pairs: Pairs) -> list[np.ndarray]:

@@ -23,6 +23,7 @@ from semgcn_jax.filming.inputs import (
 )
 from semgcn_jax.joint_sets import JOINT_SETS
 from semgcn_jax.lifting.arguments import MIN_KEYPOINTS
+from semgcn_jax.lifting.image_lifter import make_image_forward
 from semgcn_jax.lifting.lifter import input_index, joint_sets, make_lift
 from semgcn_jax.lifting.predictor import make_forward
 from semgcn_jax.runs.checkpoints import Network
@@ -69,7 +70,8 @@ def make_program(
   """Makes the program of a network.
 
   Networks of `input_joints` get the program of a `Lifter` for one joint set,
-  others that of a `Predictor`.
+  those that see pictures that of an `ImageLifter`, others that of a
+  `Predictor`.
 
   Args:
     network: The trained network.
@@ -83,7 +85,9 @@ def make_program(
     SettingError: There is no such seed or joint set.
   """
   variables = network.of_seed(seed)
-  if network.config.model.input_joints:
+  if network.config.model.backbone and joint_set is None:
+    program = _image_program(network, variables)
+  elif network.config.model.input_joints:
     program = _lifter_program(network, variables, joint_set or 'coco')
   elif joint_set is not None:
     raise SettingError(
@@ -125,6 +129,34 @@ def _predictor_program(network: Network, variables: dict[str, Any]) -> Program:
     + ' A pose is NaN where one of its inputs is not finite.',
   }
   return Program(function, {'inputs': shape}, ('poses',), notes, draw)
+
+
+def _image_program(network: Network, variables: dict[str, Any]) -> Program:
+  """Makes the program of a network that sees pictures."""
+  size, skeleton = network.config.data.crop_size, network.skeleton
+  forward = make_image_forward(network, variables)
+
+  def function(images):
+    found = forward(images)
+    return found[..., :3], found[..., 3:]
+
+  def draw(count):
+    rng = np.random.default_rng(count)
+    return {'images': rng.uniform(0, 255, (count, size, size, 3)).astype('f')}
+
+  notes = {
+    'images': (
+      f'[B, {size}, {size}, 3]: squares about one person each: red, green and'
+      ' blue from 0 to 255.'
+    ),
+    'poses': _poses_note(skeleton),
+    'joints': (
+      f'[B, {skeleton.num_joints}, 2]: the 2D joints, where -1 and 1 are the'
+      ' edges of a square, x to the right and y down.'
+    ),
+  }
+  shape = {'images': (size, size, 3)}
+  return Program(function, shape, ('poses', 'joints'), notes, draw)
 
 
 def _poses_note(skeleton: Skeleton) -> str:

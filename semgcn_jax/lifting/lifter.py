@@ -106,6 +106,8 @@ class Lifter:
       raise UserError(
         f'{name}: is of another skeleton; keypoints are lifted to `h36m` alone'
       )
+    if network.config.model.backbone:
+      raise UserError(f'{name}: takes pictures; use `ImageLifter` for it')
     if network.config.calibrates:
       raise UserError(f'{name}: its predictions have no scale of their own')
     if not network.config.model.input_joints:

@@ -143,6 +143,8 @@ def make_forward(
   Raises:
     UserError: The run's predictions have no scale of their own.
   """
+  if config.model.backbone:
+    raise UserError('the network takes pictures; use `ImageLifter` for it')
   if config.calibrates:
     raise UserError(
       'predictions of a run with `image_aligned` or `scale_calibration` have no'
