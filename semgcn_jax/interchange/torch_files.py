@@ -29,6 +29,34 @@ def _torch() -> Any:
   return torch
 
 
+def load(path: pathlib.Path) -> dict[str, Any]:
+  """Loads a dict that `torch.save` has written; nothing in it is run.
+
+  Returns:
+    The dict, with NumPy arrays for tensors, at any depth.
+
+  Raises:
+    UserError: PyTorch is not installed.
+    OSError: The file cannot be opened.
+    pickle.UnpicklingError: It holds something that is not loaded.
+    Exception: It is damaged, which can raise anything.
+  """
+  torch = _torch()
+  # Old files hold the error as a NumPy scalar, under either of these names.
+  scalar = np.float64(0).__reduce__()[0]
+  names = ('numpy.core.multiarray.scalar', 'numpy._core.multiarray.scalar')
+  safe = [(scalar, name) for name in names]
+  safe += [np.dtype, np.dtypes.Float64DType, np.dtypes.Float32DType]
+  open_plain(path).close()  # PyTorch would also read pipes and devices.
+  with torch.serialization.safe_globals(safe), warnings.catch_warnings():
+    warnings.simplefilter('ignore')
+    loaded = torch.load(path, weights_only=True, map_location='cpu')
+  return _map_leaves(
+    lambda x: x.detach().numpy() if isinstance(x, torch.Tensor) else x,
+    dict(loaded),
+  )
+
+
 def read(path: pathlib.Path) -> dict[str, Any]:
   """Reads a published checkpoint; nothing in it is run.
 
@@ -39,21 +67,8 @@ def read(path: pathlib.Path) -> dict[str, Any]:
   Raises:
     UserError: The file is missing, damaged, or not a published checkpoint.
   """
-  torch = _torch()
-  # Old files hold the error as a NumPy scalar, under either of these names.
-  scalar = np.float64(0).__reduce__()[0]
-  names = ('numpy.core.multiarray.scalar', 'numpy._core.multiarray.scalar')
-  safe = [(scalar, name) for name in names]
-  safe += [np.dtype, np.dtypes.Float64DType, np.dtypes.Float32DType]
   try:
-    open_plain(path).close()  # PyTorch would also read pipes and devices.
-    with torch.serialization.safe_globals(safe), warnings.catch_warnings():
-      warnings.simplefilter('ignore')
-      checkpoint = torch.load(path, weights_only=True, map_location='cpu')
-    checkpoint = _map_leaves(
-      lambda x: x.detach().numpy() if isinstance(x, torch.Tensor) else x,
-      dict(checkpoint),
-    )
+    checkpoint = load(path)
     if 'state_dict' not in checkpoint and all(
       isinstance(value, np.ndarray) for value in checkpoint.values()
     ):
@@ -65,6 +80,8 @@ def read(path: pathlib.Path) -> dict[str, Any]:
       raise TypeError('not tensors')
     state_dict = {_released_name(k): v for k, v in state_dict.items()}
     return checkpoint | {'state_dict': state_dict}
+  except UserError:
+    raise
   except FileNotFoundError as error:
     raise UserError(f'{path}: no such file; give `input`') from error
   except pickle.UnpicklingError as error:
