@@ -1,0 +1,96 @@
+"""Averages feature maps over boxes (RoIAlign, He et al., arXiv:1703.06870).
+
+Notation: B pictures, J joints, and a feature map of H rows, W columns and C
+channels. Places are on the normalised picture, where -1 and 1 are the edges, so
+that a picture is 2 wide and 2 high.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from semgcn_jax.models.functional import wide_type
+from semgcn_jax.skeleton import Skeleton, bone_vectors
+
+Array = jax.Array
+
+
+def roi_align(
+  features: Array, centers: Array, sides: Array, *, samples: int = 2
+) -> Array:
+  """Averages a feature map over a square box around each joint.
+
+  A box is a single cell of RoIAlign: the map is interpolated at `samples` times
+  `samples` points, evenly within the box, and averaged over them. As PyTorch's
+  `torchvision.ops.roi_align` has it with `output_size=1` and `aligned=True`, a
+  point more than a cell outside the map counts as zero, and one that is closer
+  to the map is moved to its edge.
+
+  Interpolation is a weighted sum over the rows and the columns, so this is one
+  matrix product for each picture. It needs no gather, and has gradients with
+  respect to all that it takes.
+
+  Args:
+    features: The feature map, `[..., H, W, C]`.
+    centers: The centers x, y of the boxes, `[..., J, 2]`, normalised picture.
+    sides: The side of the boxes of each picture, `[...]`, in the same unit.
+    samples: The number of points along each side of a box.
+
+  Returns:
+    The averaged features, `[..., J, C]`, float32. The product has the type of
+    the features, and its sums are float32.
+  """
+  height, width, channels = features.shape[-3:]
+  sides = sides[..., None]
+  columns = _weights(centers[..., 0], sides, width, samples)
+  rows = _weights(centers[..., 1], sides, height, samples)
+  # The product of both takes less memory than rows of features, J x W x C.
+  weights = rows[..., :, None] * columns[..., None, :]
+  weights = weights.reshape(*weights.shape[:-2], height * width)
+  pixels = features.reshape(*features.shape[:-3], height * width, channels)
+  return jnp.einsum(
+    '...jp,...pc->...jc',
+    weights.astype(features.dtype),
+    pixels,
+    preferred_element_type=wide_type(features),
+  )
+
+
+def _weights(centers: Array, sides: Array, cells: int, samples: int) -> Array:
+  """Computes what each cell of one dimension of a map weighs in each box.
+
+  Args:
+    centers: The centers of the boxes in this dimension, `[..., J]`.
+    sides: The sides of the boxes, `[..., J]` or `[..., 1]`.
+    cells: The number of cells of the map, N.
+    samples: The number of points in a box.
+
+  Returns:
+    The weights, `[..., J, N]`, which sum to one for a box within the map.
+  """
+  # The points, in cells; the center of the first cell is at zero.
+  steps = (jnp.arange(samples) + 0.5) / samples - 0.5
+  points = centers[..., None] + sides[..., None] * steps
+  points = (points + 1) * (cells / 2) - 0.5
+  seen = (points >= -1) & (points <= cells)
+  points = jnp.clip(points, 0, cells - 1)
+  distance = jnp.abs(points[..., None] - jnp.arange(cells))
+  weights = jnp.maximum(1 - distance, 0) * seen[..., None]
+  return jnp.mean(weights, axis=-2)
+
+
+def mean_bone_length(joints: Array, skeleton: Skeleton) -> Array:
+  """Averages the lengths of a pose's bones.
+
+  Args:
+    joints: The joints, `[..., J, D]`.
+    skeleton: The skeleton of these J joints.
+
+  Returns:
+    The mean length, `[...]`, in the unit of the joints. A bone whose ends
+    coincide has no gradient.
+  """
+  squares = jnp.sum(jnp.square(bone_vectors(joints, skeleton)), axis=-1)
+  # The square root has no gradient at zero.
+  positive = squares > 0
+  lengths = jnp.sqrt(jnp.where(positive, squares, 1))
+  return jnp.mean(jnp.where(positive, lengths, 0), axis=-1)
