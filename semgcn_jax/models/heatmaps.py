@@ -1,0 +1,193 @@
+"""Finds joints in feature maps by heat maps (integral regression).
+
+This is the head of Sun et al., arXiv:1711.08229, with its expectation over the
+heat map, and the losses that train it.
+
+Notation: J joints; a heat map has H rows and W columns of cells. Places are on
+the normalised picture, where -1 and 1 are the edges, so that the cell i of W
+has its center at (i + 0.5) / W * 2 - 1.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from semgcn_jax.models.functional import wide_type
+from semgcn_jax.models.layers import BatchNorm
+
+Array = jax.Array
+
+# The standard deviation of the Gaussians that heat maps are trained to be, in
+# cells. The cells of such a Gaussian still tell its center exactly. A wider one
+# loses more of itself at an edge: of a joint 3 cells from it, sigma 2 moves the
+# expectation by 0.18 cells, and sigma 1 by 0.0005.
+SIGMA = 1.0
+
+_kaiming_normal = nn.initializers.variance_scaling(2.0, 'fan_in', 'normal')
+
+
+class DeconvBlock(nn.Module):
+  """A transposed convolution that doubles a map, a batch norm and a ReLU.
+
+  The convolution is PyTorch's `ConvTranspose2d(C, D, 4, 2, padding=1)` without
+  a bias. Its kernel, `[4, 4, C, D]`, is float32.
+
+  Attributes:
+    features: The number of output channels, D.
+    norm: Makes the batch norm, given relu and name.
+  """
+
+  features: int
+  norm: Callable[..., nn.Module] = BatchNorm
+
+  @nn.compact
+  def __call__(self, x: Array, *, train: bool) -> Array:
+    """Doubles maps: `[B, H, W, C]` -> `[B, 2 H, 2 W, D]`."""
+    x = _Deconv(self.features, name='conv')(x)
+    return self.norm(relu=True, name='norm')(x, train=train)
+
+
+class _Deconv(nn.Module):
+  """The convolution of `DeconvBlock`."""
+
+  features: int
+
+  @nn.compact
+  def __call__(self, x: Array) -> Array:
+    shape = (4, 4, x.shape[-1], self.features)
+    kernel = self.param('kernel', _kaiming_normal, shape).astype(x.dtype)
+    # Of a dilated map and a reversed kernel, XLA makes for GPUs the gradient of
+    # a convolution, which does not multiply the zeros between the pixels.
+    return jax.lax.conv_general_dilated(
+      x,
+      kernel[::-1, ::-1],
+      window_strides=(1, 1),
+      padding=((2, 2), (2, 2)),
+      lhs_dilation=(2, 2),
+      dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
+    )
+
+
+class HeatmapHead(nn.Module):
+  """The head that makes a heat map for each joint of the last feature map.
+
+  Attributes:
+    num_joints: The number of joints, J.
+    features: The number of channels between the layers.
+    num_deconvs: The number of transposed convolutions, each of which doubles
+      the sides of the map.
+    norm: Makes the batch norms. If it makes `BatchNorm`, its `poses` must be
+      0, as in `ResNet`.
+    dtype: The type of the activations; None takes that of the feature map.
+      The heat maps are always at least float32.
+  """
+
+  num_joints: int
+  features: int = 256
+  num_deconvs: int = 3
+  norm: Callable[..., nn.Module] = BatchNorm
+  dtype: Any = None
+
+  @nn.compact
+  def __call__(self, features: Array, *, train: bool = False) -> Array:
+    """Makes the logits of heat maps of a feature map.
+
+    Args:
+      features: The feature map, `[B, h, w, C]`.
+      train: Whether the statistics of the batch normalise, and are kept.
+
+    Returns:
+      The logits, `[B, h * 2**num_deconvs, w * 2**num_deconvs, J]`, float32.
+    """
+    x = features.astype(self.dtype or features.dtype)
+    for i in range(self.num_deconvs):
+      x = DeconvBlock(self.features, self.norm, name=f'deconv{i}')(
+        x, train=train
+      )
+    # Nearly equal cells, so that training begins with joints in the middle.
+    return nn.Dense(
+      self.num_joints,
+      dtype=wide_type(x),
+      kernel_init=nn.initializers.normal(0.001),
+      name='output',
+    )(x)
+
+
+def soft_argmax(logits: Array) -> Array:
+  """Computes the expected place of each joint in the softmax of its heat map.
+
+  Args:
+    logits: The logits of the heat maps, `[..., H, W, J]`.
+
+  Returns:
+    x and y, `[..., J, 2]`, normalised picture, float32.
+  """
+  logits = logits.astype(wide_type(logits))
+  share = jax.nn.softmax(logits, axis=(-3, -2))
+  # These sums stand for matrix products, which a GPU would round to TF32.
+  x = jnp.sum(share.sum(axis=-3) * _cells(logits.shape[-2])[:, None], axis=-2)
+  y = jnp.sum(share.sum(axis=-2) * _cells(logits.shape[-3])[:, None], axis=-2)
+  return jnp.stack([x, y], axis=-1)
+
+
+def _cells(count: int) -> Array:
+  """Computes the centers of the cells of one dimension, `[count]`."""
+  return (jnp.arange(count) + 0.5) * (2 / count) - 1
+
+
+def gaussian_heatmaps(
+  joints: Array, size: tuple[int, int], sigma: float = SIGMA
+) -> Array:
+  """Makes heat maps that are Gaussians around joints.
+
+  Args:
+    joints: The joints, `[..., J, 2]`, normalised picture. The heat map of a
+      joint outside the picture is at the edge nearest to it.
+    size: The numbers of rows and columns, (H, W).
+    sigma: The standard deviation of the Gaussians, in cells.
+
+  Returns:
+    The heat maps, `[..., H, W, J]`, each of which sums to one; float32.
+  """
+  joints = joints.astype(wide_type(joints))
+
+  def along(places, count):
+    """Makes the Gaussians of one dimension: `[..., J]` -> `[..., count, J]`."""
+    distance = (_cells(count)[:, None] - places[..., None, :]) * (count / 2)
+    return jax.nn.softmax(-jnp.square(distance / sigma) / 2, axis=-2)
+
+  rows, columns = along(joints[..., 1], size[0]), along(joints[..., 0], size[1])
+  return rows[..., :, None, :] * columns[..., None, :, :]
+
+
+def heatmap_loss(logits: Array, joints: Array, sigma: float = SIGMA) -> Array:
+  """Computes the cross entropy of heat maps with Gaussians around the joints.
+
+  Args:
+    logits: The logits of the heat maps, `[..., H, W, J]`.
+    joints: The true joints, `[..., J, 2]`, normalised picture.
+    sigma: The standard deviation of the Gaussians, in cells.
+
+  Returns:
+    The mean over all joints, in nats; a scalar.
+  """
+  height, width = logits.shape[-3:-1]
+  target = gaussian_heatmaps(joints, (height, width), sigma)
+  shares = jax.nn.log_softmax(logits.astype(wide_type(logits)), axis=(-3, -2))
+  return -jnp.mean(jnp.sum(target * shares, axis=(-3, -2)))
+
+
+def keypoint_l1(predicted: Array, true: Array) -> Array:
+  """Averages the absolute differences of 2D joints.
+
+  Args:
+    predicted: The predicted joints, `[..., J, 2]`, normalised picture.
+    true: The true joints, `[..., J, 2]`.
+
+  Returns:
+    The mean over all joints and both coordinates; a scalar.
+  """
+  return jnp.mean(jnp.abs(predicted - true))
