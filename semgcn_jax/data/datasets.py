@@ -12,6 +12,7 @@ from semgcn_jax.data import (
   h36m,
   h36m_images,
   image_folder,
+  rendered,
   synthetic,
 )
 from semgcn_jax.data.pairs import Pairs, Source, make_pairs
@@ -19,6 +20,7 @@ from semgcn_jax.data.plausible import check_2d, check_3d
 from semgcn_jax.errors import SettingError, listed
 from semgcn_jax.skeleton import Skeleton
 
+RENDERED = 'rendered'  # The dataset that is drawn, with pictures.
 DATASETS = {'synthetic': synthetic.read, 'h36m': h36m.read, 'cmu': cmu.read}
 
 
@@ -45,6 +47,11 @@ def read(config: DataConfig) -> Source:
     SettingError: There is no such dataset.
     UserError: A file is missing, damaged or wrong.
   """
+  if config.dataset == RENDERED:
+    raise SettingError(
+      f'`dataset={RENDERED}`: has pictures, but no files of poses; choose'
+      ' another'
+    )
   source = DATASETS.get(config.dataset, custom.read)(config)
   if config.cameras:
     cameras = load_cameras(config.cameras)
@@ -67,6 +74,9 @@ def load(
       your own has no split.
     UserError: A file is missing, damaged or wrong.
   """
+  if config.dataset == RENDERED:
+    test, train_pairs = rendered.read(config, skeleton, train=train)
+    return Dataset(test=test, train=train_pairs)
   if config.dataset == 'images':
     return Dataset(**image_folder.read(config, skeleton, train=train))
   if config.image_dir and config.dataset != 'h36m':
