@@ -162,7 +162,8 @@ def measure_training(
     dtype=np.int32,
   )
   # These rows are NumPy's, which serve as well as those of `epoch_order`.
-  arrays, order = trainer.feed(order)  # pyright: ignore[reportArgumentType]
+  fed = trainer.feed([order])  # pyright: ignore[reportArgumentType]
+  arrays, order = next(fed)
   start = time.perf_counter()
   compiled = trainer.train_chunk.lower(trainer.state, arrays, order).compile()
   state, losses = compiled(trainer.state, arrays, order)

@@ -8,6 +8,7 @@ import jax
 from absl import flags
 
 from semgcn_jax.benchmarks import speed
+from semgcn_jax.benchmarks.loading import measure_loading
 from semgcn_jax.commands.parsing import (
   config_flags,
   config_from_flags,
@@ -15,10 +16,12 @@ from semgcn_jax.commands.parsing import (
   define_config_flags,
 )
 from semgcn_jax.commands.running import run, use_compilation_cache
-from semgcn_jax.config import TrainingConfig
+from semgcn_jax.config import Config, TrainingConfig
+from semgcn_jax.data.datasets import load
+from semgcn_jax.data.image_files import ImageFiles
 from semgcn_jax.errors import SettingError
 from semgcn_jax.files import check_output, write_json
-from semgcn_jax.skeleton import load_skeleton
+from semgcn_jax.skeleton import Skeleton, load_skeleton
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -39,6 +42,12 @@ def define_flags(values: flags.FlagValues) -> None:
       'epoch_batch_sizes',
       [],
       'Time an epoch of --num_poses poses with these batch sizes.',
+    ),
+    (
+      'image_worker_counts',
+      [],
+      'Time only the reading of the training pictures of --dataset, by these'
+      ' numbers of processes; 0 reads by threads.',
     ),
   ):
     flags.DEFINE_list(name, default, text, flag_values=values)
@@ -74,6 +83,9 @@ def benchmark(values: flags.FlagValues) -> None:
   skeleton = load_skeleton(base.data.skeleton)
   if values.output:
     check_output(pathlib.Path(values.output))
+  if values.image_worker_counts:
+    _benchmark_loading(values, base, skeleton)
+    return
   for precision in values.precisions:
     try:
       TrainingConfig(precision=precision)
@@ -157,17 +169,47 @@ def benchmark(values: flags.FlagValues) -> None:
     write_json(result, pathlib.Path(values.output))
 
 
+def _benchmark_loading(
+  values: flags.FlagValues, config: Config, skeleton: Skeleton
+) -> None:
+  """Measures how fast the training pictures are read, and prints it.
+
+  Raises:
+    SettingError: A flag is wrong, or the dataset has no files of pictures.
+    UserError: A picture cannot be read.
+  """
+  counts = _numbers(values, 'image_worker_counts', 256, lowest=0)
+  train = load(config.data, skeleton).train
+  if train is None or not isinstance(train.images, ImageFiles):
+    raise SettingError(
+      f'`dataset={config.data.dataset}`: has no files of pictures; use images,'
+      ' or h36m with `image_dir`'
+    )
+  speeds = {}
+  for count in counts:
+    speeds[count] = measure_loading(train.images, count)
+    print(f'{count} processes: {speeds[count]:,.0f} pictures/s', flush=True)
+  if values.output:
+    result = {'config': config.flat(), 'pictures_per_second': speeds}
+    write_json(result, pathlib.Path(values.output))
+
+
 def _numbers(
-  values: flags.FlagValues, name: str, highest: int = 2**31 - 1
+  values: flags.FlagValues,
+  name: str,
+  highest: int = 2**31 - 1,
+  lowest: int = 1,
 ) -> list[int]:
-  """Reads a flag that is a list of whole numbers, from 1 to the highest."""
+  """Reads a flag that is a list of whole numbers within bounds."""
   try:
     numbers = [int(number) for number in values[name].value or ()]
   except ValueError as error:
     raise SettingError(f'`{name}`: give whole numbers') from error
   for number in numbers:
-    if not 0 < number <= highest:
-      raise SettingError(f'`{name}={number}`: must be from 1 to {highest}')
+    if not lowest <= number <= highest:
+      raise SettingError(
+        f'`{name}={number}`: must be from {lowest} to {highest}'
+      )
   return numbers
 
 

@@ -111,6 +111,11 @@ class TrainingConfig(Group):
     ' decide by the memory (auto).',
     choices=('auto', 'resident', 'streamed'),
   )
+  image_workers: int = setting(
+    0,
+    'Read files of pictures by this many processes; 0 reads by threads.',
+    Range('from 0 to 256', lambda x: 0 <= x <= 256),
+  )
   chunk_steps: int = setting(
     64, 'Run this many training steps in one compiled call.', POSITIVE
   )

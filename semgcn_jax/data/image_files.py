@@ -1,7 +1,6 @@
 """Reads people out of files of pictures, as squares of one size.
 
-A file is read and decoded when its row is asked for; nothing is kept. This
-module imports no JAX, so that processes that only read pictures start soon.
+A file is read and decoded when its row is asked for; nothing is kept.
 """
 
 import dataclasses

@@ -21,7 +21,7 @@ from semgcn_jax.skeleton import Skeleton, load_skeleton, save_skeleton
 # step. With a cosine `epochs` would, so then it may not change.
 RESUME_MAY_CHANGE = (
   *('epochs', 'data_dir', 'keep_checkpoints', 'checkpoint_epochs'),
-  'device_data',
+  *('device_data', 'image_dir', 'image_workers'),
 )
 _LOCK = '.lock'
 # What every record of metrics.jsonl has that is read again, and of which type.

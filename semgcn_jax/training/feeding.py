@@ -1,6 +1,9 @@
 """Brings the training poses to the devices: all of them once, or in chunks."""
 
-from collections.abc import Callable
+import contextlib
+import logging
+from collections.abc import Callable, Generator, Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -8,19 +11,28 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from semgcn_jax.config import TrainingConfig
+from semgcn_jax.data.image_files import ImageFiles
+from semgcn_jax.data.image_loading import read_ahead, split_rows
 from semgcn_jax.training.augmentation import Batch
 
 RESIDENT_SHARE = 0.5  # The share of a device's memory that poses may take.
+_NAMED = 5  # So many damaged pictures are named; all are counted.
 
-# A function from the rows `[D, S, B / D]` that `step.make_epoch_order` gives to
-# the arrays of a batch, and rows in these arrays.
-Feed = Callable[[jax.Array], tuple[Batch, jax.Array]]
+# A function from the rows `[D, S, B / D]` of each chunk, as they are given by
+# `step.make_epoch_order`, to a generator of what `step.make_train_chunk` takes
+# for each: the arrays of a batch, and rows in these arrays.
+Feed = Callable[[Sequence[jax.Array]], Generator[tuple[Batch, jax.Array]]]
 
 
 def is_resident(
-  arrays: dict[str, np.ndarray], config: TrainingConfig, mesh: Mesh
+  arrays: Mapping[str, Any], config: TrainingConfig, mesh: Mesh
 ) -> bool:
-  """Tells whether the poses stay on the devices, as `device_data` says."""
+  """Tells whether the poses stay on the devices, as `device_data` says.
+
+  Files of pictures never do.
+  """
+  if any(isinstance(array, ImageFiles) for array in arrays.values()):
+    return False
   if config.device_data != 'auto':
     return config.device_data == 'resident'
   stats = mesh.devices[0].memory_stats() or {}
@@ -29,35 +41,111 @@ def is_resident(
 
 
 def make_feed(
-  arrays: dict[str, np.ndarray], mesh: Mesh, axis: str, *, resident: bool
+  arrays: Mapping[str, Any],
+  mesh: Mesh,
+  axis: str,
+  *,
+  resident: bool,
+  image_workers: int = 0,
 ) -> Feed:
-  """Makes the function that brings the poses of a chunk to the devices.
+  """Makes the function that brings the poses of chunks to the devices.
 
-  Streamed poses are gathered on the host while the devices train on the chunk
-  before, so there are never more than two chunks on a device. The batches are
-  the same either way.
+  Streamed poses are gathered on the host when their chunk is asked for, while
+  the devices train on the chunk before, so there are never more than two chunks
+  on a device. Files of pictures are read ahead of that, until the generator is
+  closed. The batches are the same in any case.
 
   Args:
-    arrays: The training poses, see `augmentation.batch_arrays`.
+    arrays: The training poses, see `augmentation.batch_arrays`; `images` may be
+      `ImageFiles`.
     mesh: The devices of this process.
     axis: The name of the axis of the mesh.
     resident: Whether all poses stay on every device.
+    image_workers: The number of processes that read files of pictures; 0 reads
+      by threads of this one.
 
   Returns:
     The function, see `Feed`.
   """
   if resident:
-    placed = jax.device_put(arrays, NamedSharding(mesh, PartitionSpec()))
-    return lambda order: (placed, order)
+    placed = jax.device_put(dict(arrays), NamedSharding(mesh, PartitionSpec()))
+    return lambda orders: ((placed, order) for order in orders)
   sharding = NamedSharding(mesh, PartitionSpec(axis))
 
-  def feed(order):
-    rows = np.asarray(order)
-    *leading, steps, share = rows.shape
-    rows = rows.reshape(*leading, steps * share)
-    chunk = {name: array[rows] for name, array in arrays.items()}
+  def place(chunk, order):
+    """Puts the arrays of a chunk, `[D, S * B / D, ...]`, on the devices."""
+    steps, share = order.shape[-2:]
     places = np.arange(steps * share, dtype=np.int32).reshape(steps, share)
     places = np.broadcast_to(places, order.shape)
     return jax.device_put((chunk, jnp.asarray(places)), sharding)
 
-  return feed
+  def feed(orders):
+    for order in orders:
+      rows = _rows(order)
+      yield place({name: a[rows] for name, a in arrays.items()}, order)
+
+  images = arrays.get('images')
+  if not isinstance(images, ImageFiles):
+    return feed
+  others = {name: a for name, a in arrays.items() if name != 'images'}
+  damaged: set[int] = set()
+
+  def take(ahead, rows):
+    """Takes the pictures that come next, and the other arrays to them."""
+    pictures = np.empty((rows.size, *images.shape[1:]), images.dtype)
+    used = np.empty(rows.size, np.int64)
+    start = 0
+    while start < rows.size:
+      block, block_rows = next(ahead)
+      end = start + len(block)
+      pictures[start:end], used[start:end] = block, block_rows
+      start = end
+    _name_damaged(images, rows.ravel(), used, damaged)
+    used = used.reshape(rows.shape)
+    chunk = {name: array[used] for name, array in others.items()}
+    chunk['images'] = pictures.reshape(*rows.shape, *images.shape[1:])
+    return chunk
+
+  def feed_with_pictures(orders):
+    chunks, known = [_rows(order) for order in orders], len(damaged)
+    blocks = [block for rows in chunks for block in split_rows(rows.ravel())]
+    with contextlib.closing(read_ahead(images, blocks, image_workers)) as ahead:
+      for order, rows in zip(orders, chunks, strict=True):
+        yield place(take(ahead, rows), order)
+    if len(damaged) > max(known, _NAMED):
+      logging.getLogger('semgcn_jax').warning(
+        '%d pictures are damaged inside; others stand for them', len(damaged)
+      )
+
+  return feed_with_pictures
+
+
+def _rows(order: jax.Array) -> np.ndarray:
+  """Joins the steps of a chunk: `[D, S, B / D]` to `[D, S * B / D]`."""
+  rows = np.asarray(order)
+  *leading, steps, share = rows.shape
+  return rows.reshape(*leading, steps * share)
+
+
+def _name_damaged(
+  images: ImageFiles, asked: np.ndarray, used: np.ndarray, damaged: set[int]
+) -> None:
+  """Names pictures that others stood for, each once, and only the first.
+
+  Args:
+    images: The pictures.
+    asked: The rows that were to be read, `[n]`.
+    used: The rows that were read, `[n]`.
+    damaged: The rows that were found before; the new ones are added.
+  """
+  for place in np.flatnonzero(asked != used).tolist():
+    row = int(asked[place])
+    if row in damaged:
+      continue
+    damaged.add(row)
+    if len(damaged) <= _NAMED:
+      logging.getLogger('semgcn_jax').warning(
+        '%s: damaged inside; %s stands for it',
+        images.paths[row],
+        images.paths[used[place]],
+      )

@@ -1,9 +1,9 @@
 """The Trainer: what training keeps on the devices, and an epoch of it."""
 
+import contextlib
 import dataclasses
-import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -37,7 +37,7 @@ class Trainer:
     steps: The number of steps of an epoch.
     bounds: For each chunk of an epoch the step behind its last.
     resident: Whether all poses stay on every device.
-    feed: Gives the devices the poses of a chunk, see `feeding`.
+    feed: Gives the devices the poses of each chunk, see `feeding`.
     epoch_order: Shuffles an epoch, see `step.make_epoch_order`.
     train_chunk: Takes the steps of a chunk, see `step.make_train_chunk`.
     poses_bytes: The size of the training poses.
@@ -48,7 +48,7 @@ class Trainer:
     self,
     config: Config,
     skeleton: Skeleton,
-    arrays: dict[str, np.ndarray],
+    arrays: Mapping[str, Any],
     cameras: Sequence[Camera] = (),
     *,
     devices: Sequence[Any] | None = None,
@@ -70,7 +70,13 @@ class Trainer:
       not is_resident(arrays, training, self.mesh)
     )
     self.poses_bytes = sum(array.nbytes for array in arrays.values())
-    self.feed = make_feed(arrays, self.mesh, AXIS, resident=self.resident)
+    self.feed = make_feed(
+      arrays,
+      self.mesh,
+      AXIS,
+      resident=self.resident,
+      image_workers=training.image_workers,
+    )
     self.epoch_order = make_epoch_order(
       num_poses, training.batch_size, self.bounds, self.mesh
     )
@@ -125,19 +131,19 @@ class Trainer:
     orders = self.epoch_order(self.state.rng, progress.epoch)
     orders = orders[progress.chunks :]
     start = int(self.bounds[progress.chunks - 1]) if progress.chunks else 0
-    waiting, fed = None, self.feed(orders[0])
-    for order, following in itertools.pairwise([*orders, None]):
-      self.state, losses = self.train_chunk(self.state, *fed)
-      if waiting is not None:
-        count(*waiting)
-      # The next poses are brought while the devices are busy with this chunk.
-      if following is not None:
-        fed = self.feed(following)
-      waiting = losses, start
-      assert order is not None  # Only the last `following` is.
-      start += order.shape[-2]
-      if stop.anywhere():
-        break
+    waiting = None
+    with contextlib.closing(self.feed(orders)) as feeding:
+      fed = next(feeding)
+      for order in orders:
+        self.state, losses = self.train_chunk(self.state, *fed)
+        if waiting is not None:
+          count(*waiting)
+        # The next poses are brought while the devices are busy with this chunk.
+        fed = next(feeding, ())
+        waiting = losses, start
+        start += order.shape[-2]
+        if stop.anywhere():
+          break
     if waiting is not None:
       count(*waiting)
     self._check_finite(progress.epoch)

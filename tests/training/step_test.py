@@ -45,7 +45,9 @@ def run_steps(settings, num_devices, dtype=jnp.float32, steps=20):
   """Params and statistics after some steps on a number of devices."""
   trainer = make_trainer(settings, num_devices, dtype)
   order = epoch_of(trainer)[..., :steps, :]
-  state, losses = trainer.train_chunk(trainer.state, *trainer.feed(order))
+  state, losses = trainer.train_chunk(
+    trainer.state, *next(trainer.feed([order]))
+  )
   assert np.isfinite(losses).all() and state.num_steps == steps
   return jax.device_get(state.variables), np.asarray(losses)
 
@@ -162,7 +164,7 @@ def step_by_step(settings, steps):
   order = epoch_of(trainer)
   states = [jax.device_get(trainer.state)]
   for number in range(steps):
-    fed = trainer.feed(order[:, number : number + 1])
+    fed = next(trainer.feed([order[:, number : number + 1]]))
     trainer.state, losses = trainer.train_chunk(trainer.state, *fed)
     assert np.isfinite(losses).all()
     states.append(jax.device_get(trainer.state))
