@@ -19,7 +19,7 @@ from absl import flags
 from semgcn_jax.data.image_files import ImageFiles
 from semgcn_jax.errors import SettingError
 
-BLOCK = 32  # The most rows that are read as one piece of work.
+BLOCK = 16  # The most rows that are read as one piece of work.
 _THREADS = 8  # At most, where no processes are asked for.
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -71,26 +71,30 @@ def read_ahead(
     with _deaf_children():  # They are started when something is asked for.
       block = next(iterator, None)
     while block is not None:
-      # What comes from a process lies in memory that is shared with it, and is
-      # given back when the next block is asked for.
-      yield np.array(block[0]), np.array(block[1])
+      pictures, used = (np.frombuffer(part, kind) for part, kind in block)
+      yield pictures.reshape(-1, *images.shape[1:]), used
       block = next(iterator, None)
   finally:
     iterator.close()
 
 
 class _Reader:
-  """Reads a block of rows; it is sent to the processes."""
+  """Reads a block of rows; it is sent to the processes.
+
+  What it returns goes through a pipe, as bytes. Arrays would go through shared
+  memory, of which containers have little, and which is left behind when a
+  process is told to end.
+  """
 
   def __init__(self, images: ImageFiles):
     self._images = images
 
-  def __call__(self, rows: np.ndarray) -> Block:
+  def __call__(self, rows: np.ndarray) -> tuple[tuple[bytes, str], ...]:
     pictures = np.empty((len(rows), *self._images.shape[1:]), np.uint8)
     used = np.empty(len(rows), np.int64)
     for place, row in enumerate(rows.tolist()):
       pictures[place], used[place] = self._images.read_sound(row)
-    return pictures, used
+    return (pictures.tobytes(), 'uint8'), (used.tobytes(), 'int64')
 
 
 @contextlib.contextmanager
