@@ -7,11 +7,13 @@ the same on all sides. Only the initial weights differ, see `ResNet`.
 Notation: S is the side of a picture in pixels.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 
 from semgcn_jax.errors import choose
 from semgcn_jax.models.layers import BatchNorm
@@ -28,6 +30,29 @@ BACKBONES: dict[str, dict[str, Any]] = {
 _kaiming_normal_fan_out = nn.initializers.variance_scaling(
   2.0, 'fan_out', 'normal'
 )
+
+
+def max_pool(x: jax.Array) -> jax.Array:
+  """Takes the maximum over 3x3 cells, at every second of them.
+
+  This is PyTorch's `MaxPool2d(3, 2, padding=1)`, by slices: XLA's own pooling
+  has a slow gradient on CPUs, and jax2onnx misreads it.
+
+  Args:
+    x: The feature map, `[B, H, W, C]`.
+
+  Returns:
+    The pooled map, `[B, ceil(H / 2), ceil(W / 2), C]`.
+  """
+  for axis in (1, 2):
+    length = x.shape[axis]
+    # How far it is from the first to behind the last of every second cell.
+    stop = 2 * ((length + 1) // 2) - 1
+    ends = [(1, 1) if i == axis else (0, 0) for i in range(x.ndim)]
+    x = jnp.pad(x, ends, constant_values=-jnp.inf)
+    shifted = [jax.lax.slice_in_dim(x, k, k + stop, 2, axis) for k in range(3)]
+    x = functools.reduce(jnp.maximum, shifted)
+  return x
 
 
 class ConvBlock(nn.Module):
@@ -175,9 +200,7 @@ class ResNet(nn.Module):
       x, train=train
     )
     maps = [x]
-    # linen says that the padding is a string, and takes numbers, too.
-    padding: Any = ((1, 1), (1, 1))
-    x = nn.max_pool(x, (3, 3), (2, 2), padding)
+    x = max_pool(x)
     for stage, size in enumerate(self.stage_sizes):
       for i in range(size):
         x = ResNetBlock(

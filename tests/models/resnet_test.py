@@ -14,6 +14,7 @@ from semgcn_jax.models.resnet import (
   ResNet,
   ResNetBlock,
   make_resnet,
+  max_pool,
 )
 
 SMALL = ResNet(stage_sizes=(1, 1), width=2, bottleneck=False)
@@ -82,6 +83,24 @@ def test_conv_block_by_loops():
       expected[:, i, j] = np.einsum('bhwc,hwcd->bd', window, kernel)
   expected = np.maximum(expected / np.sqrt(1 + 1e-5), 0)
   np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize('size', [(6, 6), (5, 8), (1, 2)])
+def test_max_pool_by_loops(size):
+  x = random(2, *size, 3)
+  shape = 2, (size[0] + 1) // 2, (size[1] + 1) // 2, 3
+  expected, gradient = np.zeros(shape), np.zeros_like(x)
+  weights = random(*shape, seed=1)
+  for b, i, k, c in np.ndindex(shape):
+    rows, columns = (slice(max(2 * n - 1, 0), 2 * n + 2) for n in (i, k))
+    window = x[b, rows, columns, c]
+    expected[b, i, k, c] = window.max()
+    gradient[b, rows, columns, c] += weights[b, i, k, c] * (
+      window == window.max()
+    )
+  pooled, pull = jax.vjp(jax.jit(max_pool), x)
+  np.testing.assert_array_equal(pooled, expected)
+  np.testing.assert_allclose(pull(weights)[0], gradient, rtol=1e-6)
 
 
 def test_convolutions_start_kaiming_normal_by_their_outputs():
