@@ -125,9 +125,14 @@ def _replace(
     )
 
   def started(tree):
+    # Each tree gets arrays of its own, as the step donates them.
     return {
       name: of_part
-      | {part: parts[part][name] for part in parts if part in of_part}
+      | {
+        part: jax.tree.map(jnp.copy, trees[name])
+        for part, trees in parts.items()
+        if part in of_part
+      }
       for name, of_part in tree.items()
     }
 
