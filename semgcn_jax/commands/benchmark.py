@@ -18,7 +18,6 @@ from semgcn_jax.commands.parsing import (
 from semgcn_jax.commands.running import run, use_compilation_cache
 from semgcn_jax.config import Config, TrainingConfig
 from semgcn_jax.data.datasets import load
-from semgcn_jax.data.image_files import ImageFiles
 from semgcn_jax.errors import SettingError
 from semgcn_jax.files import check_output, write_json
 from semgcn_jax.skeleton import Skeleton, load_skeleton
@@ -179,12 +178,13 @@ def _benchmark_loading(
     UserError: A picture cannot be read.
   """
   counts = _numbers(values, 'image_worker_counts', 256, lowest=0)
-  train = load(config.data, skeleton).train
-  if train is None or not isinstance(train.images, ImageFiles):
+  if config.data.dataset != 'images' and not config.data.image_dir:
     raise SettingError(
       f'`dataset={config.data.dataset}`: has no files of pictures; use images,'
       ' or h36m with `image_dir`'
     )
+  train = load(config.data, skeleton).train
+  assert train is not None
   speeds = {}
   for count in counts:
     speeds[count] = measure_loading(train.images, count)

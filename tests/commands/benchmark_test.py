@@ -4,6 +4,12 @@ import json
 
 import pytest
 from command_line import fails, run
+from pictured import write_folder
+
+from semgcn_jax.benchmarks.loading import measure_loading
+from semgcn_jax.config import DataConfig
+from semgcn_jax.data import image_folder
+from semgcn_jax.skeleton import H36M
 
 TINY = (
   *('--preset=cmu', '--hid_dim=16', '--num_layers=1', '--chunk_steps=3'),
@@ -42,6 +48,22 @@ def test_rows_add_up(tmp_path):
   # A training step costs about three times the forward pass of its share.
   assert 2 < train['flops'] / (forward['flops'] * 2) < 5
   assert len([line for line in out.splitlines() if ' highest ' in line]) == 2
+
+
+def test_measures_the_reading_of_pictures(tmp_path):
+  pytest.importorskip('grain')
+  write_folder(tmp_path)
+  images = image_folder.read(
+    DataConfig(data_dir=str(tmp_path), crop_size=32), H36M
+  )['train'].images
+  assert measure_loading(images, 0, 0.2) > 1
+  reading = ('benchmark', '--image_worker_counts=0')
+  fails(*reading, status=2, message='has no files of pictures')
+  fails(
+    *('benchmark', '--image_worker_counts=300'),
+    status=2,
+    message='must be from 0 to 256',
+  )
 
 
 def test_bad_flags():

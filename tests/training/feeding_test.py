@@ -15,10 +15,17 @@ from jax.sharding import Mesh
 from pictured import broken_inside, encoded, gradient
 from tiny import TINY
 
+from semgcn_jax.data import datasets
 from semgcn_jax.data.image_files import ImageFiles
 from semgcn_jax.errors import SettingError, UserError
+from semgcn_jax.runs.checkpoints import Progress
+from semgcn_jax.skeleton import H36M
 from semgcn_jax.training import feeding
 from semgcn_jax.training import state as state_lib
+from semgcn_jax.training.augmentation import batch_arrays
+from semgcn_jax.training.interrupts import StopRequest
+from semgcn_jax.training.progress import ProgressBar
+from semgcn_jax.training.trainer import Trainer
 
 
 def mesh_of(count):
@@ -161,6 +168,31 @@ def test_says_what_to_install(tmp_path, monkeypatch):
   feed = feeding.make_feed(arrays, mesh_of(1), state_lib.AXIS, resident=False)
   with pytest.raises(SettingError, match=r'pip install "semgcn-jax\[image\]"'):
     next(feed([np.zeros((1, 1, 3), int)]))
+
+
+@pytest.mark.slow
+def test_training_with_pictures_takes_the_steps_of_training_without(tmp_path):
+  pytest.importorskip('grain')
+  train = datasets.load(TINY.data, H36M).train
+  arrays = batch_arrays(train, TINY)
+  images = write_images(tmp_path).take(np.arange(len(train)) % 50)
+
+  def parameters(arrays, stops):
+    """The parameters after an epoch, which stops and goes on so many times."""
+    trainer = Trainer(TINY, H36M, arrays, devices=jax.devices()[:1])
+    quiet = ProgressBar(trainer.steps, 0, TINY.training.batch_size, shown=False)
+    progress = Progress()
+    for _ in range(stops):
+      asked = types.SimpleNamespace(anywhere=lambda: True)
+      progress = trainer.train_epoch(progress, quiet, asked)
+    assert progress.chunks == stops
+    trainer.train_epoch(progress, quiet, StopRequest())
+    return jax.device_get(trainer.state.variables)
+
+  expected = parameters(arrays, 0)
+  for stops in (0, 2):
+    found = parameters(arrays | {'images': images}, stops)
+    jax.tree.map(np.testing.assert_array_equal, found, expected)
 
 
 def children(parent):
