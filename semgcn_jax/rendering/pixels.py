@@ -50,32 +50,57 @@ def _draw(scenes: Scenes, size: int) -> Array:
 
 
 def _draw_one(scene: Scenes, size: int, fine: int) -> Array:
-  """Draws the picture of one scene, `[size, size, 3]` uint8."""
-  side = size * fine
-  steps = ((jnp.arange(side) + 0.5) * (2 / side) - 1) / scene.zoom
-  x, y = jnp.tile(steps, side), jnp.repeat(steps, side)
+  """Draws the picture of one scene, `[3, size, size]` uint8."""
+  x, y = _rays(size, fine) / scene.zoom
   parts = _describe(scene)
   nearest = _nearest(parts, x, y)
-  # All numbers of the part that a ray meets, taken as a row of a table: this is
-  # much faster than taking each of them.
-  chosen = jnp.arange(parts.cut.size)[:, None] == nearest
+  # The numbers of the part that each ray meets.
   part = _Parts.from_table(
-    jnp.dot(parts.table(), chosen.astype(jnp.float32), precision='highest')
+    jnp.dot(
+      parts.table(),
+      (jnp.arange(parts.cut.size)[:, None] == nearest).astype(jnp.float32),
+      precision='highest',
+    )
   )
-  body, place, _ = _once(_meet(part, x, y))
+  body, place, _ = _meet(part, x, y)
   floor, wall = (_plane_depth(scene, plane, x, y) for plane in (0, 1))
-  is_body = nearest >= 0
+  is_body, is_floor = nearest >= 0, floor < wall
   depth = jnp.where(is_body, body, jnp.minimum(floor, wall))
-  points = _once(jnp.stack([x * depth, y * depth, depth]))
-  of_body = _paint_body(part, points, place)
-  of_room = _paint_room(scene, points, floor < wall)
-  color, normal = _once(
-    [jnp.where(is_body, *pair) for pair in zip(of_body, of_room, strict=True)]
-  )
-  color *= _once(_shine(scene, parts, points, normal)) * scene.tint[:, None]
-  color = color.reshape(3, size, fine, size, fine).mean(axis=(2, 4))
-  color += scene.noise * _noise(scene.seed, size)
-  return jnp.round(255 * jnp.clip(color, 0, 1)).astype(jnp.uint8)
+  points = jnp.stack([x * depth, y * depth, depth])
+  away = points - part.start - place * part.line
+  flat = jnp.where(is_floor, *scene.planes[..., None])
+  normal = jnp.where(is_body, _normal(part, away), flat)
+  shine = _shine(scene, parts, points, normal)
+  striped = _stripes(part, away, place)
+  mixed = _texture(scene, points, is_floor)
+
+  def channel(values):
+    (near, second, far), tones, tint, noise = values
+    worn = jnp.where(place < part.cut, near + (second - near) * striped, far)
+    first, other = jnp.where(is_floor, *tones[..., None])
+    color = jnp.where(is_body, worn, first + (other - first) * mixed)
+    color = (color * shine * tint).reshape(fine**2, size**2)
+    color = sum(color) / fine**2 + scene.noise * noise
+    return jnp.round(255 * jnp.clip(color, 0, 1)).astype(jnp.uint8)
+
+  # The loop makes the compiler compute once what all channels share.
+  colors, tones = part.colors.swapaxes(0, 1), jnp.moveaxis(scene.tones, -1, 0)
+  noise = _noise(scene.seed, size)
+  picture = jax.lax.map(channel, (colors, tones, scene.tint, noise))
+  return picture.reshape(3, size, size)
+
+
+def _rays(size: int, fine: int) -> np.ndarray:
+  """Makes x and y of the rays (x, y, 1), from -1 to 1 in the picture.
+
+  Returns:
+    `[2, fine * fine * size * size]`: the rays of all pixels, row by row, and
+    behind these the second rays of all pixels, and so on.
+  """
+  steps = (np.arange(size * fine, dtype=np.float32) + 0.5) * (2 / fine / size)
+  steps = (steps - 1).reshape(size, fine).T
+  y, x = np.broadcast_arrays(steps[:, None, :, None], steps[None, :, None, :])
+  return np.stack([x.reshape(-1), y.reshape(-1)])
 
 
 @flax.struct.dataclass
@@ -147,10 +172,6 @@ def _describe(scene: Scenes) -> _Parts:
   )
 
 
-# Keeps the compiler from computing arrays anew for each of their uses.
-_once = jax.lax.optimization_barrier
-
-
 def _dot(a, b) -> Array:
   """Multiplies and adds over the first axis, in a fixed order."""
   return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
@@ -180,15 +201,16 @@ def _meet(part: _Parts, x: Array, y: Array) -> tuple[Array, Array, Array]:
   q2 = m1 * m1 - square * c2
   # The least z(s), where q has a maximum.
   k = jnp.maximum(-q2, 1e-6)
-  middle = q1 / (2 * k)
+  share = 1 / (k * square)  # One division, as it takes long.
+  middle = 0.5 * q1 * share * square
   most = jnp.maximum(q0 + q1 * middle / 2, 0)
-  s = middle - m1 * jnp.sqrt(most / (k * jnp.maximum(square * c2, 1e-9)))
+  s = middle - m1 * jnp.sqrt(most * share / jnp.maximum(c2, 1e-9))
   # Who looks along the line sees the nearer end, or the larger one behind it.
   first = jnp.where(m1 > 0, 0.0, 1.0)
   first = jnp.where(q0 + first * (q1 + q2) >= 0, first, 1 - first)
   s = jnp.where(q2 < -1e-6, jnp.clip(s, 0, 1), first)
   q = q0 + s * (q1 + s * q2)
-  depth = (m0 + m1 * s - jnp.sqrt(jnp.maximum(q, 0))) / square
+  depth = (m0 + m1 * s - jnp.sqrt(jnp.maximum(q, 0))) * (share * k)
   return depth, s, q >= 0
 
 
@@ -221,19 +243,18 @@ def _plane_depth(scene: Scenes, plane: int, x: Array, y: Array) -> Array:
   return jnp.minimum(scene.offsets[plane] / jnp.minimum(towards, -1e-6), _FAR)
 
 
-def _paint_body(
-  part: _Parts, points: Array, place: Array
-) -> tuple[Array, Array]:
-  """Finds the colours and the normals `[3, P]` of points of bodies."""
-  away = points - part.start - place * part.line
+def _normal(part: _Parts, away: Array) -> Array:
+  """Finds the normals of points that are so far from balls' centres, `[3, P]`."""
   normal = _dot(part.metric, away)
-  normal *= jax.lax.rsqrt(jnp.maximum(_dot(normal, normal), 1e-12))
+  return normal * jax.lax.rsqrt(jnp.maximum(_dot(normal, normal), 1e-12))
+
+
+def _stripes(part: _Parts, away: Array, place: Array) -> Array:
+  """Finds how much points of bodies have of the stripes' colour, `[P]`."""
   wave = _wave(part.stripes[0] * place)
   wave *= _wave(part.stripes[1] * _dot(part.across, away))
-  striped = jnp.clip(0.5 + 3 * wave, 0, 1) * (part.stripes.sum(axis=0) > 0)
-  near, second, far = part.colors
-  near = near + (second - near) * striped
-  return jnp.where(place < part.cut, near, far), normal
+  is_plain = part.stripes[0] + part.stripes[1] == 0
+  return jnp.where(is_plain, 0, jnp.clip(0.5 + 3 * wave, 0, 1))
 
 
 def _wave(cycles: Array) -> Array:
@@ -242,24 +263,19 @@ def _wave(cycles: Array) -> Array:
   return 1 - 2 * t * t * (3 - 2 * t)
 
 
-def _paint_room(
-  scene: Scenes, points: Array, is_floor: Array
-) -> tuple[Array, Array]:
-  """Finds the colours and the normals `[3, P]` of points of the room."""
+def _texture(scene: Scenes, points: Array, is_floor: Array) -> Array:
+  """Finds how much points of the room have of their second colour, `[P]`."""
   floor, wall = scene.axes
   u, v = (
     jnp.where(is_floor, _dot(floor[axis], points), _dot(wall[axis], points))
     for axis in (0, 1)
   )
-  texture = 0.0
+  texture = jnp.zeros_like(u)
   for wave in scene.waves:
     weight = jnp.where(is_floor, wave[3], wave[4])
     texture += weight * _wave(wave[0] * u + wave[1] * v + wave[2])
   sharp = jnp.where(is_floor, scene.sharp[0], scene.sharp[1])
-  mixed = jnp.clip(0.5 + sharp * texture, 0, 1)
-  tones = jnp.where(is_floor, *scene.tones[..., None])
-  normal = jnp.where(is_floor, *scene.planes[..., None])
-  return tones[0] + (tones[1] - tones[0]) * mixed, normal
+  return jnp.clip(0.5 + sharp * texture, 0, 1)
 
 
 def _shine(scene: Scenes, parts: _Parts, points: Array, normal: Array) -> Array:
@@ -301,11 +317,11 @@ def _shadow(parts: _Parts, light: Array, points: Array) -> Array:
 
 
 def _noise(seed: Array, size: int) -> Array:
-  """Makes noise `[3, size, size]` from -1 to 1, from a hash of the places."""
+  """Makes noise `[3, size * size]` from -1 to 1, from a hash of the places."""
   places = jnp.arange(3 * size * size, dtype=jnp.uint32)
   bits = places * jnp.uint32(0x9E3779B1) ^ seed
   for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
     bits = (bits ^ (bits >> shift)) * jnp.uint32(factor)
   bits = bits ^ (bits >> 16)
   unit = (bits >> 8).astype(jnp.float32) * 2.0**-24
-  return (2 * unit - 1).reshape(3, size, size)
+  return (2 * unit - 1).reshape(3, size * size)
