@@ -147,9 +147,9 @@ def _add_trunk(parts: _Parts, joints: dict) -> None:
   wide, broad = people.trunk[:, 0], people.trunk[:, 1]
   pelvis, spine, thorax = joints['Pelvis'], joints['Spine'], joints['Thorax']
   side, front, up = _frame(joints, 'RHip', 'LHip', 'Pelvis', 'Spine')
-  inner = 0.72 * (joints['RHip'] - pelvis)
-  back = pelvis - 0.01 * front
-  hips = 0.102 * girth
+  inner = 0.36 * (joints['RHip'] - joints['LHip'])
+  back = (joints['RHip'] + joints['LHip']) / 2 - 0.01 * front
+  hips = 0.097 * girth
   parts.add(
     (back - inner, back + inner),
     (hips, hips),

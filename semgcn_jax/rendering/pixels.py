@@ -244,7 +244,15 @@ def _plane_depth(scene: Scenes, plane: int, x: Array, y: Array) -> Array:
 
 
 def _normal(part: _Parts, away: Array) -> Array:
-  """Finds the normals of points that are so far from balls' centres, `[3, P]`."""
+  """Finds the normals of points that are so far from their balls' centres.
+
+  Args:
+    part: The part that each point is on.
+    away: The points less the centres, `[3, P]`, metres.
+
+  Returns:
+    The normals, `[3, P]`.
+  """
   normal = _dot(part.metric, away)
   return normal * jax.lax.rsqrt(jnp.maximum(_dot(normal, normal), 1e-12))
 
