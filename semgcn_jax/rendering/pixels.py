@@ -36,7 +36,8 @@ def draw(scenes: Scenes, size: int) -> np.ndarray:
   Returns:
     The pictures `[N, size, size, 3]` uint8, RGB.
   """
-  # The compiler would mix the colours of each pixel into all that it computes.
+  # Colours are moved behind the pixels here, since the compiler would move them
+  # into the innermost loops of all that it computes.
   return np.moveaxis(np.asarray(_draw(scenes, size)), 1, -1)
 
 

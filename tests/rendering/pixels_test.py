@@ -185,6 +185,7 @@ def people():
   return scenes.make(poses, np.arange(12), seed=4, train=True)
 
 
+@pytest.mark.slow
 def test_the_same_scene_has_the_same_pixels(people):
   first, again = (pixels.draw(people[0], SIZE) for _ in range(2))
   assert first.shape == (12, SIZE, SIZE, 3) and first.dtype == np.uint8
@@ -198,8 +199,8 @@ def test_joints_lie_on_the_body(people):
   gone = dataclasses.replace(
     scene, starts=scene.starts + 100, ends=scene.ends + 100
   )
-  with_body, without = (pixels.draw(s, 64).astype(int) for s in (scene, gone))
+  with_body, without = (pixels.draw(s, SIZE).astype(int) for s in (scene, gone))
   changed = np.abs(with_body - without).max(axis=-1) > 2
-  column, row = np.moveaxis(((views.screen + 1) * 32).astype(int), -1, 0)
+  column, row = np.moveaxis(((views.screen + 1) * SIZE / 2).astype(int), -1, 0)
   assert changed[np.arange(12)[:, None], row, column].mean() > 0.97
   assert changed.mean() < 0.5  # There is much that is not the body.
