@@ -13,10 +13,11 @@ import numpy as np
 
 from semgcn_jax.cameras import h36m_cameras
 from semgcn_jax.config import Config, TrainingConfig
+from semgcn_jax.lifting.image_lifter import make_image_forward
 from semgcn_jax.lifting.predictor import make_predictor, split
 from semgcn_jax.models.build import build
 from semgcn_jax.models.precision import matmul_precision
-from semgcn_jax.runs.checkpoints import Progress
+from semgcn_jax.runs.checkpoints import Network, Progress
 from semgcn_jax.skeleton import Skeleton
 from semgcn_jax.text_tables import plain_table
 from semgcn_jax.training.interrupts import StopRequest
@@ -199,17 +200,26 @@ def measure_forward(
   """
   batch_size = config.training.batch_size
   shape = (batch_size, skeleton.num_joints, config.model.input_channels)
+  if config.model.backbone:
+    shape = (batch_size, *(config.data.crop_size,) * 2, 3)
   inputs = jax.random.normal(jax.random.PRNGKey(0), shape)
   model = build(config.model, skeleton)
   variables = jax.jit(model.init)(jax.random.PRNGKey(1), inputs[:1])
   start = time.perf_counter()
-  compiled = make_predictor(
-    config,
-    skeleton,
-    variables,
-    batch_sizes=[batch_size],
-    precision=config.training.precision,
-  ).compiled
+  if config.model.backbone:
+    network = Network(config, skeleton, variables, Progress())
+    forward_fn = make_image_forward(
+      network, variables, precision=config.model.backbone_precision
+    )
+    compiled = {batch_size: jax.jit(forward_fn).lower(inputs).compile()}
+  else:
+    compiled = make_predictor(
+      config,
+      skeleton,
+      variables,
+      batch_sizes=[batch_size],
+      precision=config.training.precision,
+    ).compiled
   sizes = split(batch_size, compiled)
   programs = [compiled[size] for size in sizes]
   parts = [jnp.resize(inputs, (size, *shape[1:])) for size in sizes]
@@ -280,6 +290,9 @@ def random_arrays(
     'inputs': rng.standard_normal((*joints, 2), np.float32),
     'targets': rng.standard_normal((*joints, 3), np.float32),
   }
+  if config.model.backbone:
+    shape = (num_poses, *(config.data.crop_size,) * 2, 3)
+    arrays['images'] = rng.integers(0, 256, shape, np.uint8)
   if config.augmentation.virtual_cameras:
     arrays['roots'] = np.full((num_poses, 3), 5, np.float32)
     arrays['cameras'] = rng.integers(4, size=num_poses, dtype=np.int32)

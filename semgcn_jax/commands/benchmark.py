@@ -9,6 +9,7 @@ from absl import flags
 
 from semgcn_jax.benchmarks import speed
 from semgcn_jax.benchmarks.loading import measure_loading
+from semgcn_jax.benchmarks.plain_backbone import measure_plain
 from semgcn_jax.commands.parsing import (
   config_flags,
   config_from_flags,
@@ -50,6 +51,13 @@ def define_flags(values: flags.FlagValues) -> None:
     ),
   ):
     flags.DEFINE_list(name, default, text, flag_values=values)
+  flags.DEFINE_bool(
+    'plain_backbone',
+    False,
+    'With --backbone=resnet50, also time a plain linen ResNet-50 with its 2D'
+    ' head, alone, with the first batch size.',
+    flag_values=values,
+  )
   flags.DEFINE_integer(
     'num_poses',
     100_000,
@@ -154,6 +162,9 @@ def benchmark(values: flags.FlagValues) -> None:
     )
   if rows:
     print(speed.format_rows(rows), flush=True)
+  if values.plain_backbone:
+    lines.append(_plain_backbone(values, base, skeleton))
+    print(lines[-1], flush=True)
   for config in epochs:
     lines.append(speed.measure_epoch(config, skeleton, values.num_poses))
     print(lines[-1], flush=True)
@@ -166,6 +177,25 @@ def benchmark(values: flags.FlagValues) -> None:
       'rows': [dataclasses.asdict(row) for row in rows],
     }
     write_json(result, pathlib.Path(values.output))
+
+
+def _plain_backbone(
+  values: flags.FlagValues, config: Config, skeleton: Skeleton
+) -> str:
+  """Measures a plain ResNet-50 with its 2D head, and says how fast it is."""
+  (size, *_) = _numbers(values, 'batch_sizes') or [config.training.batch_size]
+  rates = measure_plain(
+    skeleton.num_joints,
+    size,
+    config.data.crop_size,
+    config.model.backbone_precision,
+    repeats=values.repeats,
+  )
+  return (
+    f'plain ResNet-50 with its 2D head, batch {size}: forward and backward'
+    f' {rates["train"]:,.0f} pictures/s, forward {rates["forward"]:,.0f}'
+    ' pictures/s'
+  )
 
 
 def _benchmark_loading(

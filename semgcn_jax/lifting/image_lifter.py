@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any, Self
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from semgcn_jax.data.crops import square_boxes
@@ -146,13 +145,15 @@ class ImageLifter:
 
 
 def make_image_forward(
-  network: Network, variables: dict[str, Any]
+  network: Network, variables: dict[str, Any], *, precision: str = 'highest'
 ) -> Callable[[jax.Array], jax.Array]:
   """Makes the pure function of a network that takes pictures.
 
   Args:
     network: The network; of its config the model and `flip_test` are used.
     variables: The params and batch_stats of one seed.
+    precision: How exactly to compute, a value of the setting
+      `backbone_precision`.
 
   Returns:
     A function from squares `[B, S, S, 3]`, red, green and blue from 0 to 255 of
@@ -172,12 +173,15 @@ def make_image_forward(
       ' scale of their own: they can be scored, but neither made nor drawn'
     )
   model = build(
-    config.model, network.skeleton, norm=FoldedNorm, dtype=jnp.float32
+    config.model,
+    network.skeleton,
+    norm=FoldedNorm,
+    backbone_precision=precision,
   )
   apply = functools.partial(model.apply, jax.device_get(fold(variables)))
 
   def forward(images):
-    with matmul_precision('highest'):
+    with matmul_precision(precision):
       return predict_from_images(
         apply,
         images,

@@ -135,7 +135,11 @@ def make_train_chunk(
     if not config.model.backbone:
       packed, unpack = pack_state(state)
     with matmul_precision(training.precision):
-      packed, losses = jax.lax.scan(step, packed, order)
+      # On a CPU, convolutions in a loop take several times as long, so a chunk
+      # of one step has none.
+      packed, losses = jax.lax.scan(
+        step, packed, order, unroll=len(order) <= 4
+      )
     return unpack(packed), losses
 
   if training.num_seeds > 1:

@@ -1,0 +1,131 @@
+"""Measures a ResNet-50 with its 2D head in plain linen, to compare with.
+
+It has the layers of `ImageNetwork`'s backbone and head as anybody would write
+them, and nothing else: no graph network, no pooling, no optimizer.
+"""
+
+import functools
+import statistics
+import time
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from semgcn_jax.models.heatmaps import soft_argmax
+
+_STAGES = (3, 4, 6, 3)
+
+
+class PlainNetwork(nn.Module):
+  """ResNet-50 with three transposed convolutions and soft-argmax.
+
+  Attributes:
+    num_joints: The number of joints, J.
+    dtype: The type of the activations.
+  """
+
+  num_joints: int
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+    """Finds joints `[B, J, 2]` in pictures `[B, S, S, 3]`."""
+    conv = functools.partial(nn.Conv, use_bias=False, dtype=self.dtype)
+    norm = functools.partial(
+      nn.BatchNorm, use_running_average=not train, dtype=self.dtype
+    )
+    x = nn.relu(norm()(conv(64, (7, 7), (2, 2))(x)))
+    x = nn.max_pool(x, (3, 3), (2, 2), 'SAME')
+    for stage, blocks in enumerate(_STAGES):
+      width = 64 * 2**stage
+      for block in range(blocks):
+        stride = 2 if stage and not block else 1
+        y = nn.relu(norm()(conv(width, (1, 1))(x)))
+        y = nn.relu(norm()(conv(width, (3, 3), (stride, stride))(y)))
+        y = norm(scale_init=nn.initializers.zeros)(conv(4 * width, (1, 1))(y))
+        if not block:
+          x = norm()(conv(4 * width, (1, 1), (stride, stride))(x))
+        x = nn.relu(x + y)
+    for _ in range(3):
+      x = nn.ConvTranspose(
+        256, (4, 4), (2, 2), use_bias=False, dtype=self.dtype
+      )(x)
+      x = nn.relu(norm()(x))
+    return soft_argmax(nn.Conv(self.num_joints, (1, 1), dtype=self.dtype)(x))
+
+
+def measure_plain(
+  num_joints: int,
+  batch_size: int,
+  size: int,
+  precision: str,
+  *,
+  repeats: int,
+  steps: int = 10,
+) -> dict[str, float]:
+  """Times the plain network, on one device.
+
+  Args:
+    num_joints: The number of joints.
+    batch_size: The pictures of a step.
+    size: The pixels of a side of a picture.
+    precision: A value of the setting `backbone_precision`.
+    repeats: How many measurements to take the median of.
+    steps: The steps of a measurement, in one call.
+
+  Returns:
+    The pictures a second, forward and backward as 'train', and 'forward'.
+  """
+  dtype = jnp.bfloat16 if precision == 'bfloat16' else jnp.float32
+  model = PlainNetwork(num_joints, dtype)
+  images = jax.random.normal(
+    jax.random.PRNGKey(0), (batch_size, size, size, 3), dtype
+  )
+  variables = jax.jit(functools.partial(model.init, train=False))(
+    jax.random.PRNGKey(1), images[:1]
+  )
+  stats = variables['batch_stats']
+
+  def loss(params, images):
+    joints, updated = model.apply(
+      {'params': params, 'batch_stats': stats},
+      images,
+      train=True,
+      mutable=['batch_stats'],
+    )
+    return jnp.mean(jnp.abs(joints)), updated
+
+  def train(params, images):
+    def step(params, _):
+      grads, updated = jax.grad(loss, has_aux=True)(params, images)
+      # What comes of a step goes into the next, so that none is left out.
+      moved = jax.tree.map(lambda p, g: p - 1e-6 * g, params, grads)
+      return moved, jax.tree.leaves(updated)[0].sum()
+
+    return jax.lax.scan(step, params, length=steps)
+
+  def forward(params, images):
+    def step(images, _):
+      joints = model.apply(
+        {'params': params, 'batch_stats': stats}, images, train=False
+      )
+      return images + joints.mean().astype(dtype), joints
+
+    return jax.lax.scan(step, images, length=steps)
+
+  rates = {}
+  with jax.default_matmul_precision(
+    'highest' if precision == 'highest' else 'default'
+  ):
+    for name, function in (('train', train), ('forward', forward)):
+      compiled = jax.jit(function)
+      jax.block_until_ready(compiled(variables['params'], images))
+      seconds = []
+      for _ in range(repeats):
+        start = time.perf_counter()
+        jax.block_until_ready(compiled(variables['params'], images))
+        seconds.append(time.perf_counter() - start)
+      rates[name] = batch_size * steps / statistics.median(seconds)
+  return rates
