@@ -6,12 +6,18 @@ import tempfile
 
 import pytest
 
-# Four simulated CPU devices, and compiled programs kept for the next test: set
-# before jax starts, and inherited by the commands that tests run.
+# Four simulated CPU devices, and all compiled programs kept for the next test,
+# also the many of one operation: set before jax starts, and inherited by the
+# workers and by the commands that tests run.
 os.environ.setdefault('XLA_FLAGS', '--xla_force_host_platform_device_count=4')
 _CACHE = tempfile.TemporaryDirectory()
 os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', _CACHE.name)
-os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.1')
+os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
+# A program that another process is just writing is compiled again, which would
+# be said on standard error, where tests expect nothing.
+os.environ.setdefault(
+  'PYTHONWARNINGS', 'ignore:Error reading persistent compilation cache'
+)
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 ROOT = pathlib.Path(__file__).parents[1]

@@ -1,7 +1,5 @@
 """Motions of the rig for the tests, and its kinematics by loops."""
 
-import functools
-
 import numpy as np
 
 from semgcn_jax.data.synthetic import generate
@@ -14,14 +12,9 @@ Y_UP = np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]])
 AT = [JOINTS.index(joint) for joint in H36M.joints]
 
 
-@functools.cache
-def _dataset():
-  return generate(0)
-
-
 def clip(name, subject='S1'):
   """Takes a clip of the synthetic dataset, `[25, 16, 3]`, metres, y up."""
-  return _dataset()[subject][name].astype(float) @ Y_UP.T
+  return generate(0)[subject][name].astype(float) @ Y_UP.T
 
 
 def matrix(quaternion):

@@ -8,6 +8,7 @@ Sines come from a polynomial, as those of libraries differ.
 """
 
 import dataclasses
+import functools
 
 import numpy as np
 
@@ -225,15 +226,20 @@ def read(config: DataConfig) -> Source:
 
 
 def generate(seed: int) -> Poses3D:
-  """Makes the poses of all subjects.
+  """Makes the poses of all subjects, the first time that a process asks.
 
   Args:
     seed: The seed of the random numbers.
 
   Returns:
     {subject: {'<family> <clip>': [25, 16, 3] float32}}, in metres, in the world
-    frame, z up.
+    frame, z up. The arrays are read-only, because all callers share them.
   """
+  return {subject: dict(clips) for subject, clips in _generate(seed).items()}
+
+
+@functools.cache
+def _generate(seed: int) -> Poses3D:
   random = _Random(seed)
   poses = {}
   for subject, clips in CLIPS.items():
@@ -293,7 +299,9 @@ def _clip(family: Family, offsets: np.ndarray, random: _Random) -> np.ndarray:
   track = np.stack([np.cumsum(-sin * step), np.cumsum(cos * step)], axis=-1)
   track += random.uniform(-0.4, 0.4, 2) - track[FRAMES // 2]
   positions[..., :2] += track[:, None]
-  return positions.astype(np.float32)
+  positions = positions.astype(np.float32)
+  positions.flags.writeable = False
+  return positions
 
 
 def _smooth(time: np.ndarray, random: _Random, size, *shape) -> np.ndarray:
