@@ -24,7 +24,11 @@ from semgcn_jax.training import step
 from semgcn_jax.training.losses import LOSSES, pose_loss
 
 TESTDATA = pathlib.Path(__file__).parent / 'testdata'
-MODELS = ('semgcn_small', 'semgcn_nonlocal_small', 'linear_small')
+# The second has all layers of the first.
+MODELS = (
+  pytest.param('semgcn_small', marks=pytest.mark.slow),
+  *('semgcn_nonlocal_small', 'linear_small'),
+)
 
 MEASURE, BONES = LOSSES['joints']
 joints = functools.partial(pose_loss, measure=MEASURE, bones=BONES)
@@ -66,6 +70,7 @@ def test_layers_and_their_gradients(name):
   np.testing.assert_array_equal(adjacency_mask(H36M), mask)
 
 
+@pytest.mark.slow
 def test_initial_range_and_spread():
   expected = json.loads((TESTDATA / 'init_stats.json').read_text())['values']
   for name, (largest, spread, bias) in expected.items():
@@ -194,6 +199,7 @@ def test_twelve_losses(name):
   np.testing.assert_allclose(losses, data['loss'], rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', MODELS)
 def test_twelve_gradient_norms(name):
   data, settings, variables, _, _ = trained(name)

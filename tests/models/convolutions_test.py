@@ -183,6 +183,7 @@ def test_partition_conv_by_loops(skeleton):
   )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', convolutions.CONVOLUTIONS)
 def test_gradients_are_finite(name):
   layer = convolutions.CONVOLUTIONS[name](4, skeleton=H36M)

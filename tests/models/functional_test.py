@@ -28,6 +28,7 @@ def test_adjacency_rows_sum_to_one_and_vanish_off_the_mask(skeleton, leading):
     )
 
 
+@pytest.mark.slow
 def test_the_gradient_of_batch_norm():
   """Against autodiff of the formula, with and without ReLU."""
   x = random(3, 5, 2) * 2 + 1
@@ -60,6 +61,7 @@ def test_the_variance_survives_a_large_mean():
   np.testing.assert_allclose(var, x.astype(float).var((0, 1)), rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_written_gradients_are_those_of_autodiff():
   x, kernel, mixing = random(5, 4, 3), random(2, 3, 3), random(5, 5)
   pool = tuple((j,) for j in range(3)) + ((3, 4),)

@@ -91,6 +91,7 @@ def test_bad_recipes(tmp_path):
   check('`flip`: the skeleton has no left and right', skeleton=str(chain))
 
 
+@pytest.mark.slow
 def test_train_resume_and_stop_are_bit_identical(tmp_path, monkeypatch):
   whole = loop.train_and_evaluate(TINY, tmp_path / 'whole')
   assert [r['epoch'] for r in whole] == [1, 2]
