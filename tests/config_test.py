@@ -168,3 +168,26 @@ def test_a_damaged_config_is_named(text, tmp_path):
   path.write_text(text)
   with pytest.raises(UserError, match=r'config.json: not the config of a run'):
     config.load(path)
+
+
+@pytest.mark.parametrize(
+  ('settings', 'message'),
+  [
+    ({'backbone': 'tiny'}, 'needs pictures'),
+    ({'dataset': 'h36m', 'image_dir': 'x'}, 'needs `backbone`'),
+    ({'backbone': 'tiny', 'dataset': 'rendered', 'noise': 1.0}, '`noise`'),
+    (
+      {'backbone': 'tiny', 'dataset': 'rendered', 'virtual_turn': 10.0},
+      '`virtual_turn`',
+    ),
+    (
+      {'backbone': 'tiny', 'dataset': 'rendered', 'expected_error': True},
+      '`expected_error`: cannot be combined with `backbone`',
+    ),
+    ({'backbone_weights': 'x.npz'}, 'needs `backbone`'),
+    ({'crop_size': 100}, 'a multiple of 32'),
+  ],
+)
+def test_settings_of_pictures_that_contradict(settings, message):
+  with pytest.raises(SettingError, match=message):
+    config.Config().replace(**settings)

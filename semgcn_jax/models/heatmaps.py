@@ -30,7 +30,7 @@ SIGMA = 1.0
 _kaiming_normal = nn.initializers.variance_scaling(2.0, 'fan_in', 'normal')
 
 
-# The taps of a kernel of 4 that an even and an odd row see, from the row before.
+# The taps of the kernel that an even and an odd row see, one after the other.
 _TAPS = np.array([[3, 1], [2, 0]])
 
 
@@ -64,9 +64,9 @@ class _Deconv(nn.Module):
   def __call__(self, x: Array) -> Array:
     shape = (4, 4, x.shape[-1], self.features)
     kernel = self.param('kernel', _kaiming_normal, shape).astype(x.dtype)
-    # Every second row of the result sees the same two taps of the kernel, and so
-    # do the columns. So this is one convolution by 2x2 taps, of four times the
-    # channels, without the zeros that a transposed convolution inserts.
+    # Every second row of the result sees the same two taps of the kernel, and
+    # so do the columns. So this is one convolution by 2x2 taps, of four times
+    # the channels, without the zeros that a transposed convolution inserts.
     taps = kernel[_TAPS][:, :, _TAPS]
     taps = taps.transpose(1, 3, 4, 0, 2, 5)
     taps = taps.reshape(2, 2, x.shape[-1], 4 * self.features)

@@ -136,10 +136,9 @@ def make_train_chunk(
       packed, unpack = pack_state(state)
     with matmul_precision(training.precision):
       # On a CPU, convolutions in a loop take several times as long, so a chunk
-      # of one step has none.
-      packed, losses = jax.lax.scan(
-        step, packed, order, unroll=len(order) <= 4
-      )
+      # of a few steps has none.
+      few = bool(config.model.backbone) and len(order) <= 4
+      packed, losses = jax.lax.scan(step, packed, order, unroll=few or 1)
     return unpack(packed), losses
 
   if training.num_seeds > 1:
