@@ -108,7 +108,7 @@ def measure_plain(
 
   def forward(params, images):
     def step(images, _):
-      joints = model.apply(
+      joints: Any = model.apply(
         {'params': params, 'batch_stats': stats}, images, train=False
       )
       return images + joints.mean().astype(dtype), joints

@@ -82,7 +82,10 @@ class Config(Group):
       self._check_filming()
     if self.model.backbone or self.data.has_images:
       self._check_images()
-    if self.evaluation.choose_on == 'val' and not self.data.val_subjects:
+    folder = self.data.dataset == 'images'  # Its files say what is for that.
+    if self.evaluation.choose_on == 'val' and not (
+      folder or self.data.val_subjects
+    ):
       raise SettingError('`choose_on=val`: needs `val_subjects`')
 
   def _check_filming(self) -> None:

@@ -179,6 +179,8 @@ def _averages(errors: dict[str, np.ndarray], pairs: Pairs) -> dict[str, Any]:
   actions = {}
   for index, action in enumerate(pairs.action_names):
     chosen = pairs.actions == index
+    if not chosen.any():
+      continue
     actions[action] = {
       name: float(values[chosen].mean()) for name, values in errors.items()
     } | {'num_poses': int(chosen.sum())}

@@ -69,6 +69,8 @@ def train_and_evaluate(
   skeleton = folder.find_skeleton(config.data.skeleton, workdir)
   check_settings(config, skeleton)
   dataset = load(config.data, skeleton)
+  if config.evaluation.choose_on == 'val' and dataset.val is None:
+    raise SettingError('`choose_on=val`: there are no poses of a split `val`')
   score = make_score(config, skeleton, dataset.train)
   trainer = _make_trainer(config, skeleton, dataset)
   if not checkpoints.exist(workdir):

@@ -1,6 +1,8 @@
 """The learning rate over time, and the optimizer."""
 
 import functools
+from collections.abc import Hashable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -71,7 +73,7 @@ def make_optimizer(
   tx = _adam(config, learning_rate(config, epoch_steps))
   if backbone:
     own = learning_rate(config, epoch_steps, config.backbone_lr)
-    trained = {'finding': _adam(config, own), 'graph': tx}
+    trained: dict[Hashable, Any] = {'finding': _adam(config, own), 'graph': tx}
     if config.stage != 'end_to_end':
       other = 'graph' if config.stage == 'keypoints' else 'finding'
       trained[other] = optax.set_to_zero()

@@ -149,7 +149,7 @@ def _read_backbone(path: pathlib.Path, state: TrainState) -> dict[str, Any]:
   Raises:
     UserError: It cannot be read, or is of another backbone.
   """
-  wanted = flax.traverse_util.flatten_dict(
+  wanted: dict[str, Any] = flax.traverse_util.flatten_dict(
     _part(state.variables, 'backbone'), sep='/'
   )
   try:

@@ -276,10 +276,10 @@ def test_fewer_checkpoints(tmp_path, choose_on):
   with pytest.MonkeyPatch.context() as patch:
     line = loop.epoch_line
 
-    def stopping(record, config):
+    def stopping(record, *arguments):
       if record['epoch'] == 1:  # After which no checkpoint is due.
         signal.raise_signal(signal.SIGTERM)
-      return line(record, config)
+      return line(record, *arguments)
 
     patch.setattr(loop, 'epoch_line', stopping)
     loop.train_and_evaluate(settings, tmp_path / 'parts')
