@@ -126,7 +126,6 @@ def test_actions_choose(config):
     {'val_subjects': ('S1',)},
     {'downsample': 2},
     {'test_downsample': 2},
-    {'image_aligned': True},
     {'image_dir': 'pictures'},
     {'cameras': 'cameras.json'},
   ],

@@ -77,7 +77,9 @@ def test_training_goes_on_from_a_run(trained, tmp_path):
 def test_the_weights_in_the_box_can_be_trained_on():
   settings = preset('cmu_wild', init_from='cmu', hid_dim=128)
   assert settings.model.input_joints == preset('cmu_wild').model.input_joints
-  with pytest.raises(SettingError, match='needs `refine` or `input_joints`'):
+  with pytest.raises(
+    SettingError, match='needs `refine`, `input_joints` or `backbone`'
+  ):
     preset('cmu', init_from='cmu')
 
 
