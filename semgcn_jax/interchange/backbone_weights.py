@@ -5,7 +5,6 @@ Importing this module imports neither torch nor safetensors: only reading does.
 
 import functools
 import pathlib
-import pickle
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -86,24 +85,13 @@ def read_backbone(path: pathlib.Path, name: str) -> dict[str, Any]:
 def _read_tensors(path: pathlib.Path) -> dict[str, np.ndarray]:
   """Reads all tensors of a file."""
   load = _load_safetensors if path.suffix == '.safetensors' else _load_torch
-  try:
+  with torch_files.naming_damage(
+    path,
+    'give `backbone_weights` a file of weights',
+    'not a file of weights; give `backbone_weights` a .pth or .safetensors of'
+    ' torchvision',
+  ):
     return load(path)
-  except UserError:
-    raise
-  except FileNotFoundError as error:
-    raise UserError(
-      f'{path}: no such file; give `backbone_weights` a file of weights'
-    ) from error
-  except pickle.UnpicklingError as error:
-    raise UserError(
-      f'{path}: refused or damaged; it holds something else than tensors,'
-      ' dicts and numbers'
-    ) from error
-  except Exception as error:  # A damaged file can raise anything.
-    raise UserError(
-      f'{path}: cut off, or not a file of weights; give `backbone_weights` a'
-      ' .pth or .safetensors of torchvision'
-    ) from error
 
 
 def _load_torch(path: pathlib.Path) -> dict[str, np.ndarray]:

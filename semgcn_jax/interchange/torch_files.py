@@ -5,11 +5,12 @@ error, saved by `torch.save` in its legacy format. Importing this module does
 not import torch: only reading and writing files does.
 """
 
+import contextlib
 import pathlib
 import pickle
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,35 @@ def load(path: pathlib.Path) -> dict[str, Any]:
   )
 
 
+@contextlib.contextmanager
+def naming_damage(
+  path: pathlib.Path, way_out: str, otherwise: str
+) -> Iterator[None]:
+  """Says in one line why a file of tensors cannot be read.
+
+  Args:
+    path: The file.
+    way_out: What to do where there is no such file.
+    otherwise: What the file may be, where it is not cut off.
+
+  Raises:
+    UserError: The file is missing, refused or damaged.
+  """
+  try:
+    yield
+  except UserError:
+    raise
+  except FileNotFoundError as error:
+    raise UserError(f'{path}: no such file; {way_out}') from error
+  except pickle.UnpicklingError as error:
+    raise UserError(
+      f'{path}: refused or damaged; it holds something else than tensors,'
+      ' dicts and numbers'
+    ) from error
+  except Exception as error:  # A damaged file can raise anything.
+    raise UserError(f'{path}: cut off, or {otherwise}') from error
+
+
 def read(path: pathlib.Path) -> dict[str, Any]:
   """Reads a published checkpoint; nothing in it is run.
 
@@ -67,7 +97,9 @@ def read(path: pathlib.Path) -> dict[str, Any]:
   Raises:
     UserError: The file is missing, damaged, or not a published checkpoint.
   """
-  try:
+  with naming_damage(
+    path, 'give `input`', 'not a checkpoint of the released code'
+  ):
     checkpoint = load(path)
     if 'state_dict' not in checkpoint and all(
       isinstance(value, np.ndarray) for value in checkpoint.values()
@@ -80,19 +112,6 @@ def read(path: pathlib.Path) -> dict[str, Any]:
       raise TypeError('not tensors')
     state_dict = {_released_name(k): v for k, v in state_dict.items()}
     return checkpoint | {'state_dict': state_dict}
-  except UserError:
-    raise
-  except FileNotFoundError as error:
-    raise UserError(f'{path}: no such file; give `input`') from error
-  except pickle.UnpicklingError as error:
-    raise UserError(
-      f'{path}: refused or damaged; it holds something else than tensors,'
-      ' dicts and numbers'
-    ) from error
-  except Exception as error:  # A damaged file can raise anything.
-    raise UserError(
-      f'{path}: cut off, or not a checkpoint of the released code'
-    ) from error
 
 
 # `nonlocal` is a word of Python 3's own, so that whoever runs the released code
