@@ -38,6 +38,12 @@ class DataConfig(Group):
   val_subjects: tuple[str, ...] = setting(
     (), 'Keep these training subjects aside, to choose the best epoch on.'
   )
+  data_fps: float = setting(
+    0.0,
+    'With --model=semgcn_temporal, say how many frames a second the files have;'
+    ' 0 takes what is known of the dataset.',
+    Range('from 0 to 1000', lambda x: 0 <= x <= 1000),
+  )
   downsample: int = setting(1, 'Use every n-th frame.', POSITIVE)
   test_downsample: int = setting(
     0,

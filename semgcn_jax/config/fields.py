@@ -22,6 +22,7 @@ class Range:
 
 POSITIVE = Range('above 0, below 2^31', lambda x: 0 < x < 2**31)
 NOT_NEGATIVE = Range('0 or more, below 2^31', lambda x: 0 <= x < 2**31)
+FRAME_RATE = Range('from 1 to 1000', lambda x: 1 <= x <= 1000)
 SHARE = Range('at least 0, below 1', lambda x: 0 <= x < 1)
 
 

@@ -2,7 +2,14 @@
 
 import dataclasses
 
-from semgcn_jax.config.fields import Group, Range, setting, up_to
+from semgcn_jax.config.fields import (
+  FRAME_RATE,
+  SHARE,
+  Group,
+  Range,
+  setting,
+  up_to,
+)
 from semgcn_jax.errors import SettingError
 
 
@@ -106,11 +113,49 @@ class FilmingConfig(Group):
     up_to(1),
   )
 
+  rate_low: float = setting(
+    8.0,
+    'Film clips for --model=semgcn_temporal at this many frames a second or'
+    ' more.',
+    FRAME_RATE,
+  )
+  rate_high: float = setting(
+    13.0, 'Film them at this many frames a second or fewer.', FRAME_RATE
+  )
+  film_pan: float = setting(
+    5.0,
+    'Turn the cameras of half of these clips slowly, about every axis with this'
+    ' standard deviation in degrees a second.',
+    up_to(60),
+  )
+  film_follow: float = setting(
+    0.3,
+    'Let the cameras of this share of the clips move along with the person,'
+    ' more or less.',
+    up_to(1),
+  )
+  noise_correlation: float = setting(
+    0.9,
+    'Let the noise of a point be like that of the frame before, with a'
+    ' correlation of up to this.',
+    SHARE,
+  )
+  lasting: float = setting(
+    6.0,
+    'Let gaps, outliers and exchanged sides last for up to this many frames, on'
+    ' average.',
+    Range('from 1 to 1000', lambda x: 1 <= x <= 1000),
+  )
+  lost: float = setting(
+    0.03, 'Find nothing in this share of the frames of clips.', up_to(1)
+  )
+
   def __post_init__(self):
     super().__post_init__()
     for low, high in (
       ('film_fov_low', 'film_fov_high'),
       ('film_size_low', 'film_size_high'),
+      ('rate_low', 'rate_high'),
     ):
       if getattr(self, low) > getattr(self, high):
         raise SettingError(f'`{low}={getattr(self, low)}`: is above `{high}`')

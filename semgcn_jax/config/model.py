@@ -2,7 +2,14 @@
 
 import dataclasses
 
-from semgcn_jax.config.fields import NOT_NEGATIVE, SHARE, Group, Range, setting
+from semgcn_jax.config.fields import (
+  FRAME_RATE,
+  NOT_NEGATIVE,
+  SHARE,
+  Group,
+  Range,
+  setting,
+)
 from semgcn_jax.errors import SettingError
 
 # The heads of `conv=gat`: as many as GAT (arXiv:1710.10903) has in the layers
@@ -17,7 +24,7 @@ class ModelConfig(Group):
   model: str = setting(
     'semgcn',
     'Choose the network, with its published sizes.',
-    choices=('semgcn', 'linear', 'st_gcn'),
+    choices=('semgcn', 'semgcn_temporal', 'linear', 'st_gcn'),
   )
   hid_dim: int = setting(
     128,
@@ -35,6 +42,24 @@ class ModelConfig(Group):
     choices=('semantic', 'channel_wise', 'vanilla', 'gat', 'agcn'),
   )
   non_local: bool = setting(True, 'Use non-local layers.')
+  receptive_field: int = setting(
+    27,
+    'With --model=semgcn_temporal, let a pose depend on this many frames.',
+    Range(
+      'an odd number from 1 to 10001',
+      lambda x: 1 <= x <= 10_001 and x % 2 == 1,
+    ),
+  )
+  causal: bool = setting(
+    False,
+    'With --model=semgcn_temporal, let a pose depend on the frames before it'
+    ' alone, as a live stream needs it.',
+  )
+  frame_rate: float = setting(
+    10.0,
+    'With --model=semgcn_temporal, take about this many frames a second.',
+    FRAME_RATE,
+  )
   dropout: float = setting(0.0, 'Drop this share of activations.', SHARE)
   norm_poses: int = setting(
     0,
@@ -111,7 +136,7 @@ class ModelConfig(Group):
         '`norm_poses=1`: one pose has no variance; use 2 or more'
       )
     heads = ATTENTION_HEADS if self.conv == 'gat' else 1
-    if self.model == 'semgcn' and self.hid_dim % heads:
+    if self.model.startswith('semgcn') and self.hid_dim % heads:
       raise SettingError(
         f'`hid_dim={self.hid_dim}`: must be a multiple of the'
         f' {heads} heads of `conv=gat`'
@@ -128,12 +153,22 @@ class ModelConfig(Group):
     for name in ('refine', 'input_joints', 'expected_error'):
       if self.backbone and getattr(self, name):
         raise SettingError(f'`{name}`: cannot be combined with `backbone`')
+    for name in ('refine', 'backbone'):
+      if self.is_temporal and getattr(self, name):
+        raise SettingError(
+          f'`{name}`: cannot be combined with `model=semgcn_temporal`'
+        )
     if self.freeze_init and not (self.init_from and self.refine):
       raise SettingError('`freeze_init`: needs `init_from` and `refine`')
     if len({*self.input_joints}) < len(self.input_joints):
       raise SettingError('`input_joints`: names a joint set twice')
     if self.input_joints and self.refine:
       raise SettingError('`input_joints`: cannot be combined with `refine`')
+
+  @property
+  def is_temporal(self) -> bool:
+    """Whether the network takes clips, not single frames."""
+    return self.model == 'semgcn_temporal'
 
   @property
   def input_channels(self) -> int:

@@ -23,6 +23,12 @@ class TrainingConfig(Group):
   batch_size: int = setting(
     64, 'Take this many poses a step, over all devices.', POSITIVE
   )
+  window: int = setting(
+    32,
+    'With --model=semgcn_temporal, train on windows of this many frames, which'
+    ' must divide --batch_size.',
+    Range('from 1 to 4096', lambda x: 1 <= x <= 4096),
+  )
   lr: float = setting(1e-3, 'Set the highest learning rate of Adam.', POSITIVE)
   lr_batch: int = setting(
     0,

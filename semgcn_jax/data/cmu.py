@@ -41,6 +41,7 @@ def read(config: DataConfig) -> Source:
     cameras={subject: _cameras(subject, path) for subject in poses_3d},
     train_subjects=tuple(s for s in poses_3d if s not in TEST_SUBJECTS),
     test_subjects=TEST_SUBJECTS,
+    fps=10.0,
   )
 
 

@@ -30,6 +30,7 @@ class Source:
     cameras: {subject: its cameras}; '*' stands for all other subjects.
     train_subjects: The training subjects of the standard split, if it has one.
     test_subjects: The test subjects of the standard split, if it has one.
+    fps: The frames a second; 0 if that is not known.
   """
 
   name: str
@@ -38,6 +39,7 @@ class Source:
   cameras: Mapping[str, Sequence[Camera]]
   train_subjects: tuple[str, ...]
   test_subjects: tuple[str, ...]
+  fps: float = 0.0
 
   def cameras_of(self, subject: str) -> Sequence[Camera] | None:
     """Finds the cameras of a subject; None if it has none."""
@@ -82,6 +84,7 @@ class Pairs:
     views: The index of each pair's view in `view_list`, `[N]` int32, or None.
     frames: The number of each pair's frame in its clip, from 0, `[N]` int32, or
       None.
+    fps: The frames a second of a view; 0 if that is not known.
   """
 
   inputs: np.ndarray
@@ -96,6 +99,7 @@ class Pairs:
   view_list: tuple[View, ...] = ()
   views: np.ndarray | None = None
   frames: np.ndarray | None = None
+  fps: float = 0.0
 
   def __len__(self) -> int:
     return len(self.inputs)
@@ -195,6 +199,7 @@ def make_pairs(
     view_list=tuple(views),
     views=for_each_pose(range(len(views))),
     frames=np.concatenate(numbers),
+    fps=source.fps / downsample,
   )
 
 

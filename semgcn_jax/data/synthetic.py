@@ -222,6 +222,7 @@ def read(config: DataConfig) -> Source:
     cameras=h36m_cameras(),
     train_subjects=TRAIN_SUBJECTS,
     test_subjects=TEST_SUBJECTS,
+    fps=float(RATE),
   )
 
 

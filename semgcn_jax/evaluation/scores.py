@@ -9,15 +9,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from semgcn_jax.config import Config
+from semgcn_jax.config import Config, ModelConfig
 from semgcn_jax.data.image_aligned import canonical_length, center_inputs
 from semgcn_jax.data.pairs import Pairs
+from semgcn_jax.data.windows import Windows, cut, known_fps, sequences, step_of
 from semgcn_jax.evaluation import metrics
+from semgcn_jax.evaluation.motion import motion_errors
 from semgcn_jax.filming.film import film_pairs
 from semgcn_jax.filming.inputs import mirror_inputs
 from semgcn_jax.models.build import build
 from semgcn_jax.models.image_network import ImageNetwork, predict_from_images
 from semgcn_jax.models.root_relative import predict
+from semgcn_jax.models.temporal import reach
 from semgcn_jax.skeleton import Skeleton, bone_vectors, mirror
 
 # The scores of a pose, and their headings. The first three are in millimetres,
@@ -30,6 +33,15 @@ HEADINGS = {
   'auc': 'AUC',
 }
 
+
+# Those of motion, see motion.py.
+MOTION_HEADINGS = {
+  'mpjve': 'MPJVE',
+  'acceleration_error': 'acceleration error',
+  'jitter': 'jitter',
+  'true_jitter': 'true jitter',
+}
+_OWN = 128  # So many poses a window of a clip is there for.
 
 # Those of the 2D joints that a network finds in pictures: their error in
 # pixels, and the percentage of them that is off by less than half a head.
@@ -74,7 +86,7 @@ def make_score(
     if config.data.image_aligned:
       pairs = center_inputs(pairs, skeleton)
     if config.model.input_joints:
-      pairs = film_pairs(pairs, skeleton, config.model, config.filming)
+      pairs = film_pairs(pairs, skeleton, config)
     return evaluate(
       model,
       variables,
@@ -84,9 +96,26 @@ def make_score(
       flip_test=config.evaluation.flip_test,
       canonical_length=length,
       num_seeds=num_seeds or config.training.num_seeds,
+      windows=test_windows(pairs, config.model),
     )
 
   return score
+
+
+def test_windows(pairs: Pairs, config: ModelConfig) -> Windows | None:
+  """Cuts the clips of pairs for a network that sees time; None for others.
+
+  Each frame sees all that it depends on, so that its pose is that of the whole
+  clip at once, at about the network's own rate.
+
+  Raises:
+    SettingError: The frames a second are not known.
+  """
+  if not config.is_temporal:
+    return None
+  step = step_of(known_fps(pairs), config.frame_rate)
+  before, after = reach(config)
+  return cut(sequences(pairs, step), before + after + _OWN, before, after)
 
 
 def rank(record: dict[str, Any], choose_on: str, by: str = 'mpjpe') -> float:
@@ -115,6 +144,7 @@ def evaluate(
   flip_test: bool = False,
   canonical_length: float | None = None,
   num_seeds: int = 1,
+  windows: Windows | None = None,
 ) -> dict[str, Any]:
   """Scores a model on every pose exactly once, in full float32 precision.
 
@@ -131,46 +161,100 @@ def evaluate(
       not scale.
     num_seeds: How many seeds the variables are of; those of several are
       stacked.
+    windows: The windows that a model sees that takes clips.
 
   Returns:
     A dict of the means over all poses, 'mpjpe', 'p_mpjpe', 'n_mpjpe' (mm),
     'pck_150', 'auc' (percent); of the means over actions, 'mpjpe_action' and
     'p_mpjpe_action' (mm); of 'num_poses'; and of 'actions': {name: the means
     over its poses, and 'num_poses'}. With pictures there are 'pixel_error' and
-    'pckh', too. For several seeds it is what `summarize` makes of theirs.
+    'pckh', and for clips what `motion.motion_errors` returns, too. For several
+    seeds it is what `summarize` makes of theirs.
   """
-  # One device scores; all that the state is on would only do the same.
-  variables = jax.device_put(variables, jax.local_devices()[0])
+  predicted = predict_pairs(
+    model,
+    variables,
+    pairs,
+    skeleton,
+    batch_size=batch_size,
+    flip_test=flip_test,
+    num_seeds=num_seeds,
+    windows=windows,
+  )
+  poses, joints = predicted[..., :3], predicted[..., 3:]
   batch_size = min(batch_size, len(pairs))
-  inputs = pairs.inputs if pairs.images is None else pairs.images
-  errors = []
+  parts = []
   for start in range(0, len(pairs), batch_size):
     # The last batch is filled up from the front to keep one compiled shape.
     rows = np.arange(start, start + batch_size) % len(pairs)
     with jax.default_matmul_precision('highest'):
-      predicted = _predict(
-        model, skeleton, flip_test, num_seeds, variables, inputs[rows]
-      )
-      poses, joints = predicted[..., :3], predicted[..., 3:]
-      found = _pose_errors(
-        skeleton, poses, pairs.targets[rows], canonical_length
+      errors = _pose_errors(
+        skeleton, poses[:, rows], pairs.targets[rows], canonical_length
       )
       if pairs.images is not None:
-        size = pairs.images.shape[1]
-        found |= _joint_errors(skeleton, size, joints, pairs.inputs[rows])
-      errors.append(found)
-  errors = {
-    name: np.concatenate([e[name] for e in errors], axis=1)[:, : len(pairs)]
-    for name in errors[0]
-  }
-  return summarize(
-    [
-      _averages(
-        {name: e[seed].astype(float) for name, e in errors.items()}, pairs
+        size, truth = pairs.images.shape[1], pairs.inputs[rows]
+        errors |= _joint_errors(skeleton, size, joints[:, rows], truth)
+    parts.append(jax.device_get(errors))
+  results = []
+  for seed in range(num_seeds):
+    errors = {
+      name: np.concatenate([part[name][seed] for part in parts])[: len(pairs)]
+      for name in parts[0]
+    }
+    result = _averages(
+      {name: values.astype(float) for name, values in errors.items()}, pairs
+    )
+    if pairs.views is not None:
+      result |= motion_errors(poses[seed], pairs.targets, pairs.views)
+    results.append(result)
+  return summarize(results)
+
+
+def predict_pairs(
+  model: nn.Module,
+  variables: dict[str, Any],
+  pairs: Pairs,
+  skeleton: Skeleton,
+  *,
+  batch_size: int,
+  flip_test: bool = False,
+  num_seeds: int = 1,
+  windows: Windows | None = None,
+) -> np.ndarray:
+  """Predicts the poses of pairs by R seeds, `[R, N, J, 3]`; see `evaluate`.
+
+  From pictures it also finds the 2D, `[R, N, J, 5]`.
+  """
+  # One device predicts; all that the state is on would only do the same.
+  variables = jax.device_put(variables, jax.local_devices()[0])
+  inputs = pairs.inputs if pairs.images is None else pairs.images
+  count, batch_size = len(pairs), min(batch_size, len(pairs))
+  if windows is not None:
+    count, size = windows.rows.shape
+    batch_size = min(max(batch_size // size, 1), count)
+  predicted = None
+  for start in range(0, count, batch_size):
+    # The last batch is filled up from the front to keep one compiled shape.
+    batch = np.arange(start, start + batch_size) % count
+    rows, length = batch, None
+    if windows is not None:
+      rows, length = windows.rows[batch], windows.lengths[batch]
+    with jax.default_matmul_precision('highest'):
+      part = jax.device_get(
+        _predict(
+          *(model, skeleton, flip_test, num_seeds),
+          *(variables, inputs[rows], length),
+        )
       )
-      for seed in range(num_seeds)
-    ]
-  )
+    if windows is not None:
+      own = windows.own[batch]
+      rows, part = rows[own], part[:, own]
+    if predicted is None:
+      shape = (num_seeds, len(pairs), *part.shape[2:])
+      predicted = np.empty(shape, part.dtype)
+    predicted[:, rows] = part
+  assert predicted is not None
+  return predicted
 
 
 def _averages(errors: dict[str, np.ndarray], pairs: Pairs) -> dict[str, Any]:
@@ -200,15 +284,20 @@ def _predict(
   num_seeds: int,
   variables: dict[str, Any],
   inputs: jax.Array,
+  length: jax.Array | None,
 ) -> jax.Array:
   """Predicts poses, `[R, B, J, 3]`, from inputs `[B, J, 2]` by R seeds.
 
-  From pictures `[B, S, S, 3]` it also finds the 2D, `[R, B, J, 5]`.
+  From pictures `[B, S, S, 3]` it also finds the 2D, `[R, B, J, 5]`. From clips
+  `[B, T, J, 2]` with the lengths `[B]` it predicts `[R, B, T, J, 3]`.
   """
 
   def predict_seed(variables):
     def network(inputs) -> Any:
-      return model.apply(variables, inputs, train=False)
+      more = {}
+      if length is not None:  # There may be mirrored clips behind the others.
+        more['length'] = jnp.resize(length, len(inputs))
+      return model.apply(variables, inputs, train=False, **more)
 
     if isinstance(model, ImageNetwork):
       return predict_from_images(network, inputs, skeleton, flip_test=flip_test)
@@ -275,7 +364,8 @@ def summarize(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
     f'{name}_sd': float(np.std([r[name] for r in results], ddof=1))
     for name in ('mpjpe', 'p_mpjpe', 'mpjpe_action', 'p_mpjpe_action')
   }
-  headings = [name for name in HEADINGS | IMAGE_HEADINGS if name in results[0]]
+  known = HEADINGS | IMAGE_HEADINGS | MOTION_HEADINGS
+  headings = [name for name in known if name in results[0]]
   seeds = [{name: r[name] for name in headings} for r in results]
   return mean | deviations | {'seeds': seeds}
 

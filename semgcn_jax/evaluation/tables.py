@@ -4,7 +4,11 @@ from typing import Any
 
 from semgcn_jax.config import DataConfig, ModelConfig
 from semgcn_jax.evaluation.published import references
-from semgcn_jax.evaluation.scores import HEADINGS, IMAGE_HEADINGS
+from semgcn_jax.evaluation.scores import (
+  HEADINGS,
+  IMAGE_HEADINGS,
+  MOTION_HEADINGS,
+)
 from semgcn_jax.text_tables import plain_table
 
 
@@ -41,6 +45,15 @@ def format_table(
   return plain_table(titles + ['published'] * bool(published), rows)
 
 
+def format_motion(result: dict[str, Any]) -> str:
+  """Formats the errors of motion as a line of text."""
+  return ', '.join(
+    f'{text} {result[name]:.2f}'
+    for name, text in MOTION_HEADINGS.items()
+    if name in result
+  )
+
+
 def print_result(
   result: dict[str, Any], data: DataConfig, model: ModelConfig
 ) -> None:
@@ -48,5 +61,7 @@ def print_result(
   published, released = references(data, model)
   print(f'\nepoch {result["epoch"]}, errors in mm, PCK and AUC in percent:')
   print(format_table(result, published))
+  if 'mpjve' in result:
+    print('in mm a frame (squared, cubed): ' + format_motion(result))
   if released:
     print(released)

@@ -10,15 +10,17 @@ from semgcn_jax.cameras import Camera, rotate
 from semgcn_jax.data.datasets import load
 from semgcn_jax.data.pairs import Pairs
 from semgcn_jax.data.pictures import Album
+from semgcn_jax.evaluation.scores import predict_pairs, test_windows
 from semgcn_jax.filming.film import film_pairs
 from semgcn_jax.lifting.image_lifter import ImageLifter
 from semgcn_jax.lifting.pose_files import PersonPoses
-from semgcn_jax.lifting.predictor import make_predictor
+from semgcn_jax.models.build import build
 from semgcn_jax.runs.checkpoints import restore_network
 from semgcn_jax.skeleton import Skeleton
 
 # What stands for the image of a network that knows no pixels.
 _NO_IMAGE = (1000, 1000)
+_BATCH = 256  # So many poses are predicted in a call.
 _MOST_IMAGES = 200  # So many pictures can be looked at, and fit into a page.
 
 
@@ -70,11 +72,16 @@ def predict_clips(
     return _predict_images(ImageLifter.of(network, seed), test)
   is_filmed = bool(config.model.input_joints)
   if is_filmed:  # Each pose by a camera of its own.
-    test = film_pairs(test, skeleton, config.model, config.filming)
-  predictor = make_predictor(
-    config, skeleton, network.of_seed(seed), batch_sizes=(256,)
+    test = film_pairs(test, skeleton, config)
+  [predicted] = predict_pairs(
+    build(config.model, skeleton),
+    network.of_seed(seed),
+    test,
+    skeleton,
+    batch_size=_BATCH,
+    flip_test=config.evaluation.flip_test,
+    windows=test_windows(test, config.model),
   )
-  predicted = predictor(test.inputs)
   people, pitch, counts = [], {}, {}
   for rows in _clips(test):
     action = test.action_names[test.actions[rows[0]]]
@@ -133,9 +140,11 @@ def _predict_images(lifter: ImageLifter, test: Pairs) -> TestClips:
 
 
 def _clips(pairs: Pairs) -> list[np.ndarray]:
-  """Splits the rows of pairs where the action or the camera changes."""
-  keys = np.stack([pairs.actions, pairs.cameras])
-  changes = np.flatnonzero((np.diff(keys) != 0).any(axis=0)) + 1
+  """Splits the rows of pairs where the clip or the camera changes."""
+  keys = [pairs.actions, pairs.cameras]
+  if pairs.views is not None:
+    keys = [pairs.views]
+  changes = np.flatnonzero((np.diff(np.stack(keys)) != 0).any(axis=0)) + 1
   return np.split(np.arange(len(pairs)), changes)
 
 

@@ -8,14 +8,20 @@ import jax.numpy as jnp
 import numpy as np
 
 from semgcn_jax.cameras import rotate as turn_by
-from semgcn_jax.config import FilmingConfig, ModelConfig
-from semgcn_jax.data.pairs import Pairs
+from semgcn_jax.config import Config, FilmingConfig, ModelConfig
+from semgcn_jax.data.pairs import Pairs, take
+from semgcn_jax.data.windows import Windows, cut, known_fps, sequences, step_of
 from semgcn_jax.filming.bodies import vary_bodies
 from semgcn_jax.filming.cameras import level, random_views
 from semgcn_jax.filming.detector import detect
-from semgcn_jax.filming.inputs import derive_joints, make_inputs, source_table
+from semgcn_jax.filming.inputs import (
+  derive_joints,
+  hold_lost,
+  make_inputs,
+  source_table,
+)
 from semgcn_jax.filming.points import NAMES, mark
-from semgcn_jax.filming.rotations import rotate
+from semgcn_jax.filming.rotations import about_vector, rotate
 from semgcn_jax.skeleton import Skeleton
 
 Array = jax.Array
@@ -26,12 +32,22 @@ _SCORED_POSES = 4096  # How many poses are filmed in a call, for scoring.
 
 def level_poses(pairs: Pairs) -> np.ndarray:
   """Turns the targets of pairs upright, `[N, J, 3]`; see `cameras.level`."""
+  return _level(pairs, pairs.targets)
+
+
+def level_roots(pairs: Pairs) -> np.ndarray:
+  """Turns the places of the roots upright, like the poses, `[N, 3]`, metres."""
+  return _level(pairs, pairs.roots[:, None])[:, 0]
+
+
+def _level(pairs: Pairs, points: np.ndarray) -> np.ndarray:
+  """Turns points of each pair, `[N, P, 3]`, upright."""
   ups = []
   for camera in pairs.camera_list:
     w, x, y, z = camera.orientation
     ups.append(turn_by((w, -x, -y, -z), np.array((0.0, 0.0, 1.0))))
   up = np.array(ups, np.float32)[pairs.cameras]
-  return np.asarray(level(jnp.asarray(pairs.targets), jnp.asarray(up)))
+  return np.asarray(level(jnp.asarray(points), jnp.asarray(up)))
 
 
 def film(
@@ -54,52 +70,193 @@ def film(
     The inputs, `[B, 16, C]`, and the targets, `[B, 16, 3]`, metres, in the
     frame that the network predicts in.
   """
+  still = jnp.zeros((len(poses), 1, 3))
+  inputs, targets = film_clips(
+    rng, poses[:, None], still, jnp.ones(1), skeleton, model, config
+  )
+  return inputs[:, 0], targets[:, 0]
+
+
+def film_clips(
+  rng: Array,
+  poses: Array,
+  roots: Array,
+  rate: Array,
+  skeleton: Skeleton,
+  model: ModelConfig,
+  config: FilmingConfig,
+) -> tuple[Array, Array]:
+  """Films clips of level poses, each by one camera; see `film`.
+
+  Args:
+    rng: The random key.
+    poses: The poses, `[B, T, 16, 3]`, metres, level frame, the root at the
+      origin.
+    roots: Where the roots are, `[B, T, 3]`, metres, level frame, from the
+      middle of the clip.
+    rate: The frames a second of each clip, `[B]`.
+    skeleton: The skeleton of the poses, `H36M`.
+    model: The settings that say what the input of the network is.
+    config: The ranges of bodies, cameras and mistakes.
+
+  Returns:
+    The inputs, `[B, T, 16, C]`, and the targets, `[B, T, 16, 3]`, metres, in
+    the frames that the network predicts in.
+  """
   body_rng, view_rng, mark_rng, set_rng, detect_rng, known_rng = (
     jax.random.split(rng, 6)
   )
-  poses = vary_bodies(body_rng, poses, skeleton, config)
-  views = random_views(view_rng, poses, config)
-  seen = rotate(views.rotation, poses)
-  points = mark(mark_rng, seen, config)
-  pixels = views.project(points + views.root[:, None])
+  count, frames = poses.shape[:2]
+
+  def for_each_frame(function, rng, clips):
+    """Applies the same random changes to each frame of a clip."""
+    return jax.vmap(lambda frame: function(rng, frame), 1, 1)(clips)
+
+  def together(clips):
+    """Takes the points of all frames of a clip as those of one pose."""
+    return clips.reshape(count, -1, clips.shape[-1])
+
+  def apart(points, like):
+    return points.reshape(*like.shape[:-1], points.shape[-1])
+
+  poses = for_each_frame(
+    lambda rng, frame: vary_bodies(rng, frame, skeleton, config),
+    body_rng,
+    poses,
+  )
+  if frames > 1:
+    roots = _follow(jax.random.fold_in(view_rng, 1), roots, config)
+  views = random_views(view_rng, together(poses + roots[:, :, None]), config)
+  seen = apart(rotate(views.rotation, together(poses)), poses)
+  points = for_each_frame(
+    lambda rng, frame: mark(rng, frame, config), mark_rng, seen
+  )
+  places = rotate(views.rotation, roots) + views.root[:, None]
+  points = points + places[:, :, None]
+  if frames > 1:
+    turns = _pan(jax.random.fold_in(view_rng, 2), frames, rate, config)
+    seen, points = (
+      jnp.einsum('btij,btkj->btki', turns, x, precision='highest')
+      for x in (seen, points)
+    )
+  pixels = apart(views.project(together(points)), points)
   found = detect(detect_rng, pixels, views.image_size, config)
   table = jnp.asarray(source_table(model.input_joints, NAMES))
-  joint_set = jax.random.randint(set_rng, (len(poses),), 0, len(table))
-  keypoints = derive_joints(found, table[joint_set])
+  joint_set = jax.random.randint(set_rng, (count,), 0, len(table))
+  keypoints = derive_joints(found, table[joint_set][:, None])
+  if frames > 1:
+    keypoints = hold_lost(keypoints)
   # Whoever knows the focal length knows the principal point, too.
-  known = jax.random.bernoulli(known_rng, config.known_focal, (len(poses),))
-  inputs, rotation = make_inputs(
-    keypoints,
+  known = jax.random.bernoulli(known_rng, config.known_focal, (count,))
+  of_clips = (
     joint_set,
     views.image_size,
     jnp.where(known, views.focal, 0),
     jnp.where(known[:, None], views.center, views.image_size / 2),
+  )
+  inputs, rotation = make_inputs(
+    keypoints.reshape(-1, *keypoints.shape[2:]),
+    *(jnp.repeat(values, frames, axis=0) for values in of_clips),
     model,
   )
-  return inputs, rotate(rotation, seen)
+  targets = rotate(rotation, seen.reshape(-1, *seen.shape[2:]))
+  return (
+    inputs.reshape(count, frames, *inputs.shape[1:]),
+    targets.reshape(seen.shape),
+  )
 
 
-@functools.partial(jax.jit, static_argnums=(2, 3, 4))
-def _film(rng, poses, skeleton, model, config):
-  return film(rng, poses, skeleton, model, config)
+def _follow(rng: Array, roots: Array, config: FilmingConfig) -> Array:
+  """Shortens the paths of roots that a camera follows, `[B, T, 3]`."""
+  some_rng, share_rng = jax.random.split(rng)
+  shape = (len(roots), 1, 1)
+  followed = jax.random.bernoulli(some_rng, config.film_follow, shape)
+  return roots * jnp.where(followed, jax.random.uniform(share_rng, shape), 1)
 
 
-def film_pairs(
-  pairs: Pairs, skeleton: Skeleton, model: ModelConfig, config: FilmingConfig
-) -> Pairs:
-  """Films pairs once and for all, to score on, always by the same cameras."""
-  poses = level_poses(pairs)
+def _pan(rng: Array, frames: int, rate: Array, config: FilmingConfig) -> Array:
+  """Turns half of the cameras slowly, `[B, T, 3, 3]`."""
+  some_rng, speed_rng = jax.random.split(rng)
+  shape = (len(rate), 1, 3)
+  speed = jnp.deg2rad(config.film_pan) * jax.random.normal(speed_rng, shape)
+  speed = speed * jax.random.bernoulli(some_rng, shape=(len(rate), 1, 1))
+  seconds = (jnp.arange(frames) - (frames - 1) / 2) / rate[:, None]
+  return about_vector(speed * seconds[..., None])
+
+
+@functools.partial(jax.jit, static_argnums=(4, 5, 6))
+def _film(rng, poses, roots, rate, skeleton, model, config):
+  return film_clips(rng, poses, roots, rate, skeleton, model, config)
+
+
+def film_pairs(pairs: Pairs, skeleton: Skeleton, config: Config) -> Pairs:
+  """Films pairs once and for all, to score on, always by the same cameras.
+
+  Args:
+    pairs: The pairs.
+    skeleton: Their skeleton.
+    config: The config of the run.
+
+  Returns:
+    The pairs with other inputs and targets. Each has a camera of its own. For a
+    network that sees time they are cut into clips of up to `window` frames, at
+    about the network's rate, each with a camera of its own, and are in the
+    order of these.
+
+  Raises:
+    SettingError: The frames a second are not known.
+  """
   plain = dataclasses.replace(
-    config, mix_limbs=0.0, body_scale=0.0, bone_scale=0.0, limb_turn=0.0
+    config.filming, mix_limbs=0.0, body_scale=0.0, bone_scale=0.0, limb_turn=0.0
   )
-  size = min(_SCORED_POSES, len(poses))
+  windows, rate = _clips_to_film(pairs, config)
+  poses, roots = level_poses(pairs)[windows.rows], None
+  if windows.rows.shape[1] == 1:
+    roots = np.zeros((*windows.rows.shape, 3), np.float32)
+  else:
+    roots = level_roots(pairs)[windows.rows]
+    roots = roots - roots.mean(axis=1, keepdims=True)
+  count = len(poses)
+  size = max(1, min(_SCORED_POSES // poses.shape[1], count))
   inputs, targets = [], []
-  for start in range(0, len(poses), size):
+  for start in range(0, count, size):
     rng = jax.random.fold_in(jax.random.PRNGKey(_SCORED_SEED), start)
-    rows = np.arange(start, start + size) % len(poses)
-    part = _film(rng, poses[rows], skeleton, model, plain)
+    rows = np.arange(start, start + size) % count
+    part = _film(
+      rng,
+      poses[rows],
+      roots[rows],
+      np.full(size, rate, np.float32),
+      skeleton,
+      config.model,
+      plain,
+    )
     for parts, array in zip((inputs, targets), part, strict=True):
-      parts.append(np.asarray(array)[: len(poses) - start])
+      parts.append(np.asarray(array)[: count - start])
+  own = windows.own
+  numbers, frames = np.nonzero(own)
+  is_clip = config.model.is_temporal
   return dataclasses.replace(
-    pairs, inputs=np.concatenate(inputs), targets=np.concatenate(targets)
+    take(pairs, windows.rows[own]),
+    inputs=np.concatenate(inputs)[own],
+    targets=np.concatenate(targets)[own],
+    views=numbers.astype(np.int32) if is_clip else None,
+    frames=frames.astype(np.int32) if is_clip else None,
+    view_list=(),
+    fps=rate,
   )
+
+
+def _clips_to_film(pairs: Pairs, config: Config) -> tuple[Windows, float]:
+  """Cuts pairs into clips of about one length, and tells their rate."""
+  if not config.model.is_temporal:
+    rows = np.arange(len(pairs))[:, None]
+    return Windows(rows, np.ones(len(rows), np.int32), rows >= 0), pairs.fps
+  fps, window = known_fps(pairs), config.training.window
+  step = step_of(fps, config.model.frame_rate)
+  parts = [
+    part
+    for clip in sequences(pairs, step)
+    for part in np.array_split(clip, -(-len(clip) // window))
+  ]
+  return cut(parts, window, 0, 0), fps / step

@@ -19,6 +19,8 @@ Array = jax.Array
 
 # Other names of points, in some sets.
 _SAME = {'pelvis': 'mid_hip', 'hip': 'mid_hip', 'head': 'head_top'}
+HELD = 0.01  # The confidence of joints that are those of another frame.
+MIN_JOINTS = 4  # A frame with fewer joints shows those of another.
 _FARTHEST = 6.0  # Coordinates of the input are clipped to this.
 
 
@@ -184,6 +186,26 @@ def make_inputs(
   )
   shared = jnp.broadcast_to(shared[:, None], (*xy.shape[:2], shared.shape[-1]))
   return jnp.concatenate([xy, weight, confidence, shared], axis=-1), rotation
+
+
+def hold_lost(keypoints: Array) -> Array:
+  """Shows in frames with too few joints those of the last one with enough.
+
+  Their confidence is then `HELD`, so that a network can tell. Before the first
+  frame with enough, its joints are shown.
+
+  Args:
+    keypoints: Keypoints of clips, `[B, T, 16, 3]`.
+  """
+  enough = (keypoints[..., 2] > 0).sum(axis=-1) >= MIN_JOINTS
+  numbers = jnp.arange(keypoints.shape[1])
+  first = jnp.argmax(enough, axis=1, keepdims=True)
+  last = jax.lax.cummax(jnp.where(enough, numbers, first), axis=1)
+  shown = jnp.take_along_axis(keypoints, last[..., None, None], axis=1)
+  confidence = jnp.where(
+    enough[..., None] | (shown[..., 2] == 0), shown[..., 2], HELD
+  )
+  return shown.at[..., 2].set(confidence)
 
 
 def mirror_inputs(inputs: Array, skeleton: Skeleton) -> Array:

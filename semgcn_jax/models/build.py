@@ -17,6 +17,7 @@ from semgcn_jax.models.pose_grammar import Refined
 from semgcn_jax.models.resnet import make_resnet
 from semgcn_jax.models.semgcn import SemGCN
 from semgcn_jax.models.st_gcn import STGCN
+from semgcn_jax.models.temporal import TemporalConv, dilations
 from semgcn_jax.skeleton import Skeleton
 
 
@@ -29,6 +30,7 @@ def build(
   *,
   stage: str = 'end_to_end',
   backbone_precision: str = 'highest',
+  streaming: bool = False,
 ) -> Any:
   """Builds a model.
 
@@ -43,13 +45,16 @@ def build(
       `stage`.
     backbone_precision: How exactly to compute the backbone, a value of the
       setting of this name.
+    streaming: Whether a causal network gets the frames of clips one by one,
+      `[..., 1, J, C]`, and keeps what it needs in the collection `cache`.
 
   Returns:
     A module that maps joints `[..., J, 2]` (normalised screen), or what
     `filming.inputs` makes of keypoints, `[..., J, C]`, to `[..., J, 3]`
     (metres); with `expected_error` to `[..., J, 4]`, see `root_relative`. Its
     `num_predicted` tells how many joints it predicts. With `backbone` it takes
-    pictures, see `image_network.ImageNetwork`.
+    pictures, see `image_network.ImageNetwork`; `semgcn_temporal` takes clips,
+    `[..., T, J, C]`.
 
   Raises:
     SettingError: The skeleton lacks what the refinement needs.
@@ -67,8 +72,13 @@ def build(
     'norm': norm,
     'dtype': dtype,
   }
-  if config.model == 'semgcn':
-    model = SemGCN(conv=config.conv, non_local=config.non_local, **fields)
+  if config.model.startswith('semgcn'):
+    model = SemGCN(
+      conv=config.conv,
+      non_local=config.non_local,
+      time=_make_time(config, streaming) if config.is_temporal else None,
+      **fields,
+    )
   elif config.model == 'linear':
     model = LinearModel(**fields)
   else:
@@ -95,11 +105,25 @@ def build(
   return Refined(model, skeleton, frozen=config.freeze_init)
 
 
+def _make_time(
+  config: ModelConfig, streaming: bool
+) -> Callable[..., nn.Module]:
+  """Makes the function of a number and a name that makes a temporal layer."""
+  steps = dilations(config.receptive_field, config.num_layers + 1)
+
+  def time(number, name):
+    return TemporalConv(steps[number], config.causal, streaming, name=name)
+
+  return time
+
+
 def example_input(
   config: ModelConfig, skeleton: Skeleton
 ) -> jax.ShapeDtypeStruct:
   """Describes the smallest batch that a model takes."""
   shape = (1, skeleton.num_joints, config.input_channels)
+  if config.is_temporal:
+    shape = (1, *shape)
   if config.backbone:
     shape = (1, 32, 32, 3)
   return jax.ShapeDtypeStruct(shape, jnp.float32)

@@ -35,6 +35,8 @@ class SemGCN(nn.Module):
       residual block.
     dropout: The rate of dropout behind every ReLU.
     out_dim: The number of coordinates of a predicted joint.
+    time: Makes the layer between frames, given its number and name, that
+      follows the first block and each residual block; None for single frames.
     norm: Makes the batch norms.
     dtype: The type of the activations; None takes that of the input.
       Predictions always have the type of the input.
@@ -47,6 +49,7 @@ class SemGCN(nn.Module):
   non_local: bool = True
   dropout: float = 0.0
   out_dim: int = 3
+  time: Callable[..., Callable[..., jax.Array]] | None = None
   norm: Callable[..., nn.Module] = BatchNorm
   dtype: Any = None
 
@@ -56,8 +59,20 @@ class SemGCN(nn.Module):
     return self.skeleton.num_joints
 
   @nn.compact
-  def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
-    """Predicts `[..., J, 3]`, metres, from `[..., J, 2]`, normalised screen."""
+  def __call__(
+    self,
+    x: jax.Array,
+    *,
+    train: bool = False,
+    length: jax.Array | None = None,
+  ) -> jax.Array:
+    """Predicts `[..., J, 3]`, metres, from `[..., J, 2]`, normalised screen.
+
+    Args:
+      x: The 2D joints; with `time` those of clips, `[..., T, J, 2]`.
+      train: Whether to normalise by the statistics of this batch.
+      length: How many frames of each clip are real, `[...]`; None takes all.
+    """
     conv = functools.partial(CONVOLUTIONS[self.conv], skeleton=self.skeleton)
     fields = (conv, self.hid_dim, self.norm, self.dropout)
 
@@ -66,12 +81,21 @@ class SemGCN(nn.Module):
         return x
       return NonLocal(self.skeleton, self.norm, name=name)(x, train=train)
 
+    def between_frames(x, number):
+      if self.time is None:
+        return x
+      return self.time(number, name=f'time{number}')(x, length)
+
     wide = x.dtype
     x = jnp.moveaxis(x, -2, 0).astype(self.dtype or wide)
+    if self.time is not None:
+      x = jnp.moveaxis(x, -2, 1)
     x = GraphConvBlock(*fields, name='input')(x, train=train)
-    x = non_local(x, 'input_non_local')
+    x = between_frames(non_local(x, 'input_non_local'), 0)
     for i in range(self.num_layers):
       x = ResidualBlock(*fields, name=f'residual{i}')(x, train=train)
-      x = non_local(x, f'residual{i}_non_local')
+      x = between_frames(non_local(x, f'residual{i}_non_local'), i + 1)
     x = conv(self.out_dim, name='output')(x.astype(wide))
+    if self.time is not None:
+      x = jnp.moveaxis(x, 1, -2)
     return jnp.moveaxis(x, 0, -2)

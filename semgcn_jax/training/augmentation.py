@@ -20,8 +20,9 @@ import numpy as np
 from semgcn_jax.cameras import Camera, normalize_screen, rotate
 from semgcn_jax.config import AugmentationConfig, Config
 from semgcn_jax.data.pairs import Pairs
-from semgcn_jax.filming.film import film, level_poses
+from semgcn_jax.filming.film import film, film_clips, level_poses, level_roots
 from semgcn_jax.skeleton import Skeleton, mirror
+from semgcn_jax.training import windows
 from semgcn_jax.training.image_augmentation import augment_images
 
 Array = jax.Array
@@ -32,14 +33,19 @@ NOISE_WIDTH = 1000  # The width in pixels of the image that `noise` is for.
 
 def batch_arrays(train: Pairs, config: Config) -> dict[str, np.ndarray]:
   """Picks the arrays of all training poses that batches are taken from."""
+  of_clips = {}
+  if config.model.is_temporal:
+    of_clips = windows.bounds(train)
   if config.model.input_joints:
-    return {'targets': level_poses(train)}
+    if of_clips:
+      of_clips['roots'] = level_roots(train)
+    return {'targets': level_poses(train)} | of_clips
   names = ['inputs', 'targets']
   if config.model.backbone:
     names += ['images']
   if config.augmentation.virtual_cameras:
     names += ['roots', 'cameras']
-  return {name: getattr(train, name) for name in names}
+  return {name: getattr(train, name) for name in names} | of_clips
 
 
 @flax.struct.dataclass
@@ -150,14 +156,60 @@ def virtual_cameras(
   return batch | {'inputs': inputs, 'targets': poses}
 
 
-def random_flip(rng: Array, batch: Batch, skeleton: Skeleton) -> Batch:
-  """Mirrors each pose of a batch with a probability of one half."""
-  chosen = jax.random.bernoulli(rng, shape=(len(batch['targets']), 1, 1))
+def virtual_cameras_of_clips(
+  rng: Array,
+  batch: Batch,
+  lenses: Lenses,
+  config: AugmentationConfig,
+  skeleton: Skeleton,
+) -> Batch:
+  """Shows every clip to a random camera near its own; see `virtual_cameras`.
+
+  The camera circles the middle of the path of the pelvis.
+
+  Args:
+    rng: The random key.
+    batch: A batch of clips, with roots `[B, T, 3]` and cameras `[B, T]`.
+    lenses: The lenses of all cameras.
+    config: The ranges of the changes.
+    skeleton: The skeleton of the poses.
+  """
+  middle = batch['roots'].mean(axis=1)
+  path = batch['roots'] - middle[:, None]
+  points = batch['targets'] + path[:, :, None]
+  # All joints of all frames are taken as those of one pose.
+  seen = virtual_cameras(
+    rng,
+    {
+      'targets': points.reshape(len(points), -1, 3),
+      'roots': middle,
+      'cameras': batch['cameras'][:, 0],
+    },
+    lenses,
+    config,
+  )
+  turned = seen['targets'].reshape(points.shape)
   return batch | {
+    'inputs': seen['inputs'].reshape(*points.shape[:-1], 2),
+    'targets': turned - turned[:, :, skeleton.root, None],
+  }
+
+
+def random_flip(rng: Array, batch: Batch, skeleton: Skeleton) -> Batch:
+  """Mirrors each pose, or clip, of a batch with a probability of one half."""
+  poses = batch['targets']
+  chosen = jax.random.bernoulli(
+    rng, shape=(len(poses), *[1] * (poses.ndim - 1))
+  )
+  flipped = {
     name: jnp.where(chosen, mirror(batch[name], skeleton), batch[name])
     for name in ('inputs', 'targets')
     if name in batch
   }
+  if 'roots' in batch:
+    sign = jnp.where(chosen[..., 0], jnp.array([-1.0, 1.0, 1.0]), 1.0)
+    flipped['roots'] = batch['roots'] * sign
+  return batch | flipped
 
 
 def corrupt(
@@ -182,7 +234,10 @@ def corrupt(
 
 
 def make_augment(
-  config: Config, skeleton: Skeleton, cameras: Sequence[Camera]
+  config: Config,
+  skeleton: Skeleton,
+  cameras: Sequence[Camera],
+  fps: float = 0.0,
 ) -> Callable[[Array, Batch], Batch]:
   """Makes the function that varies a batch, given a random key and the batch.
 
@@ -190,7 +245,13 @@ def make_augment(
     config: The config of the run.
     skeleton: The skeleton of the poses.
     cameras: The cameras of the poses, for virtual ones.
+    fps: The frames a second of the poses, for networks that see time.
   """
+  if config.model.input_joints and config.model.is_temporal:
+    _, step = windows.frames_read(config, fps)
+    return functools.partial(
+      film_windows, config=config, skeleton=skeleton, fps=fps / step
+    )
   if config.model.input_joints:
     return functools.partial(film_batch, config=config, skeleton=skeleton)
   if config.model.backbone:
@@ -219,6 +280,47 @@ def film_batch(
   return {'inputs': inputs, 'targets': targets}
 
 
+def film_windows(
+  rng: Array, batch: Batch, *, config: Config, skeleton: Skeleton, fps: float
+) -> Batch:
+  """Films a batch of windows of level poses, at random rates.
+
+  Args:
+    rng: The random key.
+    batch: The poses, `[B, S, 16, 3]`, and their roots, `[B, S, 3]`.
+    config: The config of the run.
+    skeleton: The skeleton of the poses.
+    fps: The frames a second of these S frames.
+
+  Returns:
+    The inputs and the targets of windows, `[B, T, 16, ...]`.
+  """
+  flip_rng, film_rng, rate_rng, start_rng = jax.random.split(rng, 4)
+  if config.augmentation.flip:
+    batch = random_flip(flip_rng, batch, skeleton)
+  filming, frames = config.filming, jnp.arange(config.training.window)
+  count, most = batch['roots'].shape[:2]
+  rate = jnp.exp(
+    jax.random.uniform(
+      rate_rng,
+      (count, 1),
+      minval=np.log(filming.rate_low),
+      maxval=np.log(filming.rate_high),
+    )
+  )
+  free = most - 1 - frames[-1] * fps / rate
+  times = jax.random.uniform(start_rng, (count, 1)) * jnp.maximum(free, 0)
+  times = jnp.minimum(times + frames * fps / rate, most - 1)
+  poses, roots = (
+    windows.resample(batch[name], times) for name in ('targets', 'roots')
+  )
+  roots = roots - roots.mean(axis=1, keepdims=True)
+  inputs, targets = film_clips(
+    film_rng, poses, roots, rate[:, 0], skeleton, config.model, filming
+  )
+  return {'inputs': inputs, 'targets': targets}
+
+
 def augment(
   rng: Array,
   batch: Batch,
@@ -242,7 +344,12 @@ def augment(
   rngs = jax.random.split(rng, 3)
   if config.virtual_cameras:
     assert lenses is not None
-    batch = virtual_cameras(rngs[0], batch, lenses, config)
+    cameras = rngs[0], batch, lenses, config
+    batch = (
+      virtual_cameras_of_clips(*cameras, skeleton)
+      if batch['targets'].ndim == 4
+      else virtual_cameras(*cameras)
+    )
   if config.flip:
     batch = random_flip(rngs[1], batch, skeleton)
   if config.noise or config.missing:

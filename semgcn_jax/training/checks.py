@@ -2,8 +2,9 @@
 
 import jax
 
-from semgcn_jax.config import AugmentationConfig, Config, TrainingConfig
+from semgcn_jax.config import Config
 from semgcn_jax.data.pairs import Pairs
+from semgcn_jax.data.windows import known_fps
 from semgcn_jax.errors import SettingError
 from semgcn_jax.skeleton import Skeleton
 
@@ -18,6 +19,18 @@ def check_settings(config: Config, skeleton: Skeleton) -> None:
       mirrored; or virtual cameras would look at 2D that is no projection.
   """
   batch_size, devices = config.training.batch_size, jax.device_count()
+  if config.model.is_temporal:
+    window = config.training.window
+    if config.training.device_data == 'streamed':
+      raise SettingError(
+        '`device_data=streamed`: `model=semgcn_temporal` needs all poses on'
+        ' each device; leave it out'
+      )
+    if batch_size % (window * devices):
+      raise SettingError(
+        f'`batch_size={batch_size}`: is not so many windows of {window} frames'
+        f' for each of {devices} devices; use a multiple of {window * devices}'
+      )
   if batch_size % devices:
     raise SettingError(
       f'`batch_size={batch_size}`: does not split over {devices} devices; use a'
@@ -34,21 +47,22 @@ def check_settings(config: Config, skeleton: Skeleton) -> None:
     )
 
 
-def check_poses(
-  training: TrainingConfig, augmentation: AugmentationConfig, train: Pairs
-) -> None:
+def check_poses(config: Config, train: Pairs) -> None:
   """Checks the settings against the training poses.
 
   Raises:
     SettingError: There are too few poses for a batch, or virtual cameras would
       come too close to one.
   """
-  batch_size = training.batch_size
+  if config.model.is_temporal:
+    known_fps(train)
+  batch_size = config.training.batch_size
   if len(train) < batch_size:
     raise SettingError(
       f'`batch_size={batch_size}`: there are {len(train)} training poses; use a'
       ' smaller batch'
     )
+  augmentation = config.augmentation
   shift = augmentation.virtual_shift
   nearest = train.roots[:, 2].min()
   if augmentation.virtual_cameras and nearest - shift < NEAREST:

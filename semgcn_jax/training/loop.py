@@ -135,11 +135,11 @@ def _make_trainer(
   """Makes the Trainer of the training poses, with a fresh state."""
   train = dataset.train
   assert train is not None
-  check_poses(config.training, config.augmentation, train)
+  check_poses(config, train)
   if config.data.image_aligned:
     train = image_aligned(train, skeleton)
   arrays = batch_arrays(train, config)
-  return Trainer(config, skeleton, arrays, train.camera_list)
+  return Trainer(config, skeleton, arrays, train.camera_list, train.fps)
 
 
 def _record(

@@ -18,6 +18,7 @@ from semgcn_jax.skeleton import Skeleton
 from semgcn_jax.training.augmentation import Batch, make_augment
 from semgcn_jax.training.losses import LOSSES, image_loss, pose_loss
 from semgcn_jax.training.state import AXIS, TrainState, pack_state
+from semgcn_jax.training.windows import frames_read, take_windows
 
 DROPOUT, SHUFFLE, AUGMENT = range(3)  # What a random key is for.
 AVERAGING_POSES = 256  # The setting `averaging` is a decay per so many poses.
@@ -83,6 +84,7 @@ def make_train_chunk(
   cameras: Sequence[Camera] = (),
   *,
   resident: bool = True,
+  fps: float = 0.0,
 ) -> Callable:
   """Makes the compiled function that takes the steps of a chunk.
 
@@ -93,6 +95,7 @@ def make_train_chunk(
     cameras: The cameras of the training poses, for virtual ones.
     resident: Whether every device has the arrays of all poses, or only those of
       its own.
+    fps: The frames a second of the poses, for networks that see time.
 
   Returns:
     A function (state, arrays, order `[D, S, B / D]`) -> (state, losses `[S]`)
@@ -119,15 +122,20 @@ def make_train_chunk(
 
   step_fn = functools.partial(
     train_step,
-    augment_fn=make_augment(config, skeleton, cameras),
+    augment_fn=make_augment(config, skeleton, cameras, fps),
     loss=loss,
     # Whatever the batch size, the average reaches back over as many poses.
     decay=training.averaging ** (training.batch_size / AVERAGING_POSES),
   )
 
+  def take(arrays, rows):
+    if config.model.is_temporal:
+      return take_windows(arrays, rows, *frames_read(config, fps))
+    return {name: array[rows] for name, array in arrays.items()}
+
   def train_chunk(state, arrays, order):
     def step(packed, rows):
-      return step_fn(packed, {k: array[rows] for k, array in arrays.items()})
+      return step_fn(packed, take(arrays, rows))
 
     # The layers of a backbone are large, so packing would cost more than it
     # saves.

@@ -50,6 +50,7 @@ class Trainer:
     skeleton: Skeleton,
     arrays: Mapping[str, Any],
     cameras: Sequence[Camera] = (),
+    fps: float = 0.0,
     *,
     devices: Sequence[Any] | None = None,
   ):
@@ -60,13 +61,14 @@ class Trainer:
       skeleton: The skeleton of the poses.
       arrays: The training poses, see `augmentation.batch_arrays`.
       cameras: Their cameras, for virtual ones.
+      fps: Their frames a second, for networks that see time.
       devices: The JAX devices to train on; None takes all of this process.
     """
     training, num_poses = config.training, len(arrays['targets'])
     self.mesh = Mesh(np.array(devices or jax.local_devices()), (AXIS,))
     self.steps = num_poses // training.batch_size
     self.bounds = chunk_bounds(self.steps, training.chunk_steps)
-    self.resident = not processes.any_process(
+    self.resident = config.model.is_temporal or not processes.any_process(
       not is_resident(arrays, training, self.mesh)
     )
     self.poses_bytes = sum(array.nbytes for array in arrays.values())
@@ -78,10 +80,10 @@ class Trainer:
       image_workers=training.image_workers,
     )
     self.epoch_order = make_epoch_order(
-      num_poses, training.batch_size, self.bounds, self.mesh
+      num_poses, config.samples_per_step, self.bounds, self.mesh
     )
     self.train_chunk = make_train_chunk(
-      config, skeleton, self.mesh, cameras, resident=self.resident
+      config, skeleton, self.mesh, cameras, resident=self.resident, fps=fps
     )
     self.place(create_train_state(config, skeleton, self.steps))
 
