@@ -24,8 +24,13 @@ from semgcn_jax.filming.inputs import (
 from semgcn_jax.joint_sets import JOINT_SETS
 from semgcn_jax.lifting.arguments import MIN_KEYPOINTS
 from semgcn_jax.lifting.image_lifter import make_image_forward
-from semgcn_jax.lifting.lifter import input_index, joint_sets, make_lift
 from semgcn_jax.lifting.predictor import make_forward
+from semgcn_jax.lifting.programs import (
+  fold_network,
+  input_index,
+  joint_sets,
+  make_lift,
+)
 from semgcn_jax.runs.checkpoints import Network
 from semgcn_jax.skeleton import H36M, Skeleton
 
@@ -181,7 +186,7 @@ def _lifter_program(
       f'`joint_set={joint_set}`: this network lifts {listed(known)}'
     )
   flip_test = network.config.evaluation.flip_test
-  lift = make_lift(model, variables, flip_test=flip_test)
+  lift = make_lift(fold_network(model, variables), model, flip_test=flip_test)
   (sources,) = source_table([joint_set], point_names(joint_set))
   used = sorted({i for source in JOINT_SETS[joint_set].sources for i in source})
   count = JOINT_SETS[joint_set].num_joints

@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from semgcn_jax.errors import SettingError, UserError, choose, listed
+from semgcn_jax.filming.inputs import point_names
+from semgcn_jax.filming.points import NAMES
 from semgcn_jax.joint_sets import JOINT_SETS
 from semgcn_jax.skeleton import H36M
 
@@ -250,3 +252,25 @@ def focal_lengths(
       raise SettingError('`field_of_view`: must be from 1 to 179 degrees')
     return size.max(axis=-1) / (2 * np.tan(np.radians(degrees) / 2))
   return np.zeros(len(size), np.float32)
+
+
+def place_points(keypoints: np.ndarray, joints: str) -> np.ndarray:
+  """Puts keypoints, `[N, J, 3]`, in the order of `NAMES`, `[N, P, 3]`."""
+  points = np.zeros((len(keypoints), len(NAMES), 3), np.float32)
+  for index, name in enumerate(point_names(joints)):
+    if name in NAMES:
+      points[:, NAMES.index(name)] = keypoints[:, index]
+  return points
+
+
+def few_keypoints(keypoints: np.ndarray, joints: str) -> np.ndarray:
+  """Tells which poses cannot be told from their keypoints, `[N]`.
+
+  Args:
+    keypoints: The keypoints, `[N, J, 3]`.
+    joints: The key of their joint set in `JOINT_SETS`.
+  """
+  found = keypoints[..., 2] > 0
+  used = sorted({i for source in JOINT_SETS[joints].sources for i in source})
+  few = found.sum(axis=-1) < MIN_KEYPOINTS
+  return few | ~found[:, used].any(axis=-1)

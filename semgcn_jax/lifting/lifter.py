@@ -4,74 +4,55 @@ import dataclasses
 import functools
 import logging
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
 from semgcn_jax.config import ModelConfig
-from semgcn_jax.errors import SettingError, UserError, listed
-from semgcn_jax.filming.inputs import (
-  derive_joints,
-  filled,
-  joints_of,
-  make_inputs,
-  mirror_inputs,
-  point_names,
-  source_table,
-)
-from semgcn_jax.filming.points import NAMES
-from semgcn_jax.filming.rotations import rotate
+from semgcn_jax.errors import SettingError, UserError, choose, listed
+from semgcn_jax.filming.inputs import joints_of
 from semgcn_jax.joint_sets import JOINT_SETS
+from semgcn_jax.lifting import clips
 from semgcn_jax.lifting.arguments import (
-  MIN_KEYPOINTS,
   check_pixels,
+  few_keypoints,
+  place_points,
   read_arguments,
 )
-from semgcn_jax.lifting.bounds import bound
-from semgcn_jax.lifting.folding import FoldedNorm, fold
+from semgcn_jax.lifting.lifted import Lifted
 from semgcn_jax.lifting.placing import height_factors, place_poses
 from semgcn_jax.lifting.predictor import split
-from semgcn_jax.models.build import build
-from semgcn_jax.models.root_relative import expected_error, predict
+from semgcn_jax.lifting.programs import (
+  fold_network,
+  joint_sets,
+  make_program,
+  make_stream_program,
+)
+from semgcn_jax.lifting.stream import Stream
 from semgcn_jax.runs.checkpoints import Network, restore_network
-from semgcn_jax.skeleton import H36M, mirror
+from semgcn_jax.skeleton import H36M
 
 _BATCH_SIZES = (1, 16, 256)
 
 
 @dataclasses.dataclass(frozen=True)
-class Lifted:
-  """Poses, and what is known about them.
-
-  Attributes:
-    poses: The poses, `[..., 16, 3]`, metres, the pelvis at the origin, in the
-      camera frame (x right, y down, z forward); NaN where fewer than four
-      keypoints were found.
-    errors: The expected error of each joint, `[..., 16]`, metres; NaN where
-      the network does not tell.
-    num_missing: How many poses are NaN.
-  """
-
-  poses: np.ndarray
-  errors: np.ndarray
-  num_missing: int
-
-
-@dataclasses.dataclass(frozen=True)
 class Lifter:
-  """Lifts keypoints; each pose by itself.
+  """Lifts keypoints: each pose by itself, or clips by a network that sees time.
 
   Attributes:
     model: The settings of its network.
+    flip_test: Whether it averages with the prediction for the mirrored input.
+    variables: The params and batch_stats of its network.
     program: The compiled function of the points, joint set, image size, focal
-      length and principal point of each pose; see `_make_program`.
+      length and principal point of each pose; see `make_program`.
   """
 
   model: ModelConfig
+  flip_test: bool
+  variables: dict[str, Any]
   program: Callable[..., Any]
 
   @classmethod
@@ -119,8 +100,10 @@ class Lifter:
     variables = jax.device_get(network.of_seed(seed))
     model = network.config.model
     flip_test = network.config.evaluation.flip_test
-    program = _make_program(model, variables, flip_test=flip_test)
-    return cls(model, jax.jit(program))
+    program = make_program(
+      fold_network(model, variables), model, flip_test=flip_test
+    )
+    return cls(model, flip_test, variables, jax.jit(program))
 
   @property
   def joint_sets(self) -> tuple[str, ...]:
@@ -153,13 +136,16 @@ class Lifter:
     focal_length: ArrayLike | None = None,
     center: ArrayLike | None = None,
     height: float | None = None,
+    rate: float = 30.0,
     check: bool = True,
   ) -> Lifted:
     """Lifts keypoints to poses, and tells how good they are.
 
     Args:
       keypoints: `[..., J, 2]`, pixels, or `[..., J, 3]` with the confidence; a
-        keypoint is not found where that is 0, or one of its numbers is NaN.
+        keypoint is not found where that is 0, or one of its numbers is NaN. For
+        a network that sees time these are clips, `[..., T, J, 2]` or
+        `[..., T, J, 3]`, whose frames follow each other.
       image_size: The width and height of the image in pixels, `[2]`, or of the
         image of each pose, `[..., 2]`.
       joints: The joint set, a key of `JOINT_SETS`.
@@ -170,6 +156,8 @@ class Lifter:
       center: The principal point in pixels, if it is known not to be the middle
         of the image.
       height: The person's height in metres, if known, for the scale.
+      rate: The frames a second of clips; a network for single frames does not
+        ask.
       check: Whether to refuse what is probably a mistake: a crowd upside down,
         coordinates that are not pixels or far outside of the image.
 
@@ -177,10 +165,9 @@ class Lifter:
       UserError: The keypoints cannot be what is asked for.
       SettingError: Another argument cannot.
     """
-    if joints in JOINT_SETS and joints not in self.joint_sets:
-      raise SettingError(
-        f'`joints={joints}`: this network lifts {listed(self.joint_sets)}'
-      )
+    self._check_joints(joints)
+    if self.model.is_temporal:
+      clips.check_rate(rate)
     given = read_arguments(
       keypoints,
       image_size,
@@ -193,18 +180,16 @@ class Lifter:
     if check:
       check_pixels(given.keypoints, given.image_size, joints)
     count = len(given.keypoints)
-    points = np.zeros((count, len(NAMES), 3), np.float32)
-    for index, name in enumerate(point_names(joints)):
-      if name in NAMES:
-        points[:, NAMES.index(name)] = given.keypoints[:, index]
+    points = place_points(given.keypoints, joints)
     number = np.full(count, self.joint_sets.index(joints), np.int32)
-    poses, errors = self._run(
-      points, number, given.image_size, given.focal, given.center
-    )
-    found = given.keypoints[..., 2] > 0
-    used = sorted({i for source in JOINT_SETS[joints].sources for i in source})
-    missing = found.sum(axis=-1) < MIN_KEYPOINTS
-    missing |= ~found[:, used].any(axis=-1)
+    arrays = points, number, given.image_size, given.focal, given.center
+    if self.model.is_temporal:
+      seen = clips.enough(given.keypoints, joints)
+      frames = given.leading[-1] if given.leading else 1
+      poses, errors, missing = self._run_clips(arrays, seen, frames, rate)
+    else:
+      poses, errors = self._run(*arrays)
+      missing = few_keypoints(given.keypoints, joints)
     if height is not None:
       factors = height_factors(poses, height)
       poses, errors = poses * factors[:, None, None], errors * factors[:, None]
@@ -214,6 +199,94 @@ class Lifter:
       errors.reshape(*given.leading, *errors.shape[1:]),
       int(missing.sum()),
     )
+
+  def stream(
+    self,
+    image_size: ArrayLike,
+    joints: str = 'coco',
+    *,
+    rate: float = 30.0,
+    min_confidence: float = 0.0,
+    field_of_view: float | None = None,
+    focal_length: float | None = None,
+    center: ArrayLike | None = None,
+  ) -> Stream:
+    """Starts to lift a live stream, frame by frame.
+
+    The poses are those that `lift`, which says what the arguments are, gives
+    for the whole clip.
+
+    Raises:
+      SettingError: The network does not look back alone, or an argument is
+        wrong.
+    """
+    if not (self.model.is_temporal and self.model.causal):
+      raise SettingError(
+        'this network does not look back alone, which a stream needs; train one'
+        ' with `model=semgcn_temporal` and `causal`'
+      )
+    choose('joints', joints, JOINT_SETS)
+    self._check_joints(joints)
+    clips.check_rate(rate)
+    read = functools.partial(
+      read_arguments,
+      image_size=image_size,
+      joints=joints,
+      min_confidence=min_confidence,
+      field_of_view=field_of_view,
+      focal_length=focal_length,
+      center=center,
+    )
+    # What is wrong shows before the first frame.
+    read(np.zeros((JOINT_SETS[joints].num_joints, 3)))
+    advance, cache = self._stream_program
+    times = clips.times_of(rate, self.model.frame_rate)
+    number = self.joint_sets.index(joints)
+    return Stream(advance, cache, read, joints, number, times)
+
+  @functools.cached_property
+  def _stream_program(self) -> tuple[Callable[..., Any], Any]:
+    """The compiled function of a frame of a stream, and the first cache."""
+    advance, cache = make_stream_program(
+      self.model, self.variables, flip_test=self.flip_test
+    )
+    return jax.jit(advance), cache
+
+  def _check_joints(self, joints: str) -> None:
+    if joints in JOINT_SETS and joints not in self.joint_sets:
+      raise SettingError(
+        f'`joints={joints}`: this network lifts {listed(self.joint_sets)}'
+      )
+
+  def _run_clips(
+    self,
+    arrays: Sequence[np.ndarray],
+    seen: np.ndarray,
+    frames: int,
+    rate: float,
+  ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Runs the program on clips of so many frames, one after the other.
+
+    Returns:
+      The poses, the errors, and which have nothing to be told from: those
+      before the first frame that shows enough of a person.
+    """
+    count = len(seen)
+    poses = np.full((count, 16, 3), np.nan, np.float32)
+    errors = np.full((count, 16), np.nan, np.float32)
+    missing = np.ones(count, bool)
+    for start in range(0, count, max(frames, 1)):
+      shown = np.flatnonzero(seen[start : start + frames])
+      if not len(shown):
+        continue
+      rows = slice(start + int(shown[0]), start + frames)
+      points, *others = (array[rows] for array in arrays)
+      points = clips.hold_lost(points, seen[rows])
+      poses[rows], errors[rows] = clips.run_clip(
+        self.program, (points, *others), rate, self.model
+      )
+      missing[rows] = False
+    return poses, errors, missing
 
   def _run(self, *arrays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Runs the program on batches of a few sizes, whatever the number."""
@@ -282,95 +355,3 @@ class Lifter:
       poses.reshape(-1, 16, 3), seen, given.focal, given.center
     )
     return places.reshape(*given.leading, 3)
-
-
-def joint_sets(model: ModelConfig) -> tuple[str, ...]:
-  """Lists the joint sets that a network lifts."""
-  if not model.input_joints:
-    return tuple(JOINT_SETS)
-  exact = ('h36m_17', 'h36m_32') if 'h36m' in model.input_joints else ()
-  return (*model.input_joints, *exact)
-
-
-def input_index(model: ModelConfig, joint_set: str) -> int:
-  """Finds what a network with `input_joints` knows a joint set as.
-
-  Returns:
-    The index in `input_joints`; all of Human3.6M's own sets have the same.
-  """
-  known = model.input_joints
-  return known.index(joint_set if joint_set in known else 'h36m')
-
-
-def _make_program(
-  model: ModelConfig, variables: dict[str, Any], *, flip_test: bool
-) -> Callable[..., tuple[jax.Array, jax.Array]]:
-  """Makes the function of a batch that lifts points of any joint sets.
-
-  Its arguments are the points `[B, P, 3]`, the joint sets `[B]`, the image
-  sizes `[B, 2]`, the focal lengths `[B]` (0 where not known) and the principal
-  points `[B, 2]`. It returns poses, `[B, 16, 3]`, and errors, `[B, 16]`.
-  """
-  names = joint_sets(model)
-  table = source_table(names, NAMES)
-  numbers = [input_index(model, n) for n in names if model.input_joints]
-  lift = make_lift(model, variables, flip_test=flip_test)
-
-  def program(points, joint_set, image_size, focal, center):
-    keypoints = derive_joints(points, jnp.asarray(table)[joint_set])
-    if model.input_joints:
-      joint_set = jnp.array(numbers)[joint_set]
-    return lift(keypoints, joint_set, image_size, focal, center)
-
-  return program
-
-
-def make_lift(
-  model: ModelConfig, variables: dict[str, Any], *, flip_test: bool
-) -> Callable[..., tuple[jax.Array, jax.Array]]:
-  """Makes the pure function of a batch that lifts the joints of `H36M`.
-
-  Its arguments are those of `filming.inputs.make_inputs`: keypoints
-  `[B, 16, 3]`, as `derive_joints` makes them, the indices of their joint sets
-  in `input_joints` `[B]`, the image sizes `[B, 2]`, pixels, the focal lengths
-  `[B]`, pixels, 0 where not known, and the principal points `[B, 2]`, pixels.
-  It returns poses, `[B, 16, 3]`, metres, and errors, `[B, 16]`, metres.
-
-  Args:
-    model: The settings of the network.
-    variables: The params and batch_stats of the network.
-    flip_test: Whether to average with the prediction for the mirrored input.
-  """
-  network = functools.partial(
-    build(model, H36M, norm=FoldedNorm, dtype=jnp.float32).apply,
-    jax.device_get(fold(variables)),
-  )
-
-  def lift(keypoints, joint_set, image_size, focal, center):
-    with jax.default_matmul_precision('highest'):
-      if model.input_joints:
-        inputs, rotation = make_inputs(
-          keypoints, joint_set, image_size, focal, center, model
-        )
-      else:
-        half = image_size[:, None, :1] / 2
-        inputs = (filled(keypoints) - image_size[:, None] / 2) / half
-        rotation = None
-      predicted = predict(
-        network,
-        inputs,
-        H36M,
-        flip_test=flip_test,
-        mirror_inputs=mirror_inputs if model.input_joints else mirror,
-      )
-      poses = predicted[..., :3]
-      if rotation is not None:
-        poses = rotate(rotation.swapaxes(1, 2), poses)
-      errors = (
-        expected_error(predicted)
-        if model.expected_error
-        else jnp.full(poses.shape[:-1], jnp.nan)
-      )
-      return bound(poses), errors
-
-  return lift
