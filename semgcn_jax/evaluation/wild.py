@@ -9,6 +9,8 @@ The file is an npz of N frames, as `prepare.film` makes it:
   focal: the focal length of each camera, `[N]`, pixels
   action, pitch: the name of what is done, `[N]`, and how far the camera looks
     down, `[N]`, degrees; both may be missing
+  sequence, frame: the number of the clip, `[N]`, and of the frame in it, `[N]`,
+    10 a second; both may be missing, but for networks that see time
 """
 
 import dataclasses
@@ -19,6 +21,7 @@ import numpy as np
 
 from semgcn_jax.errors import UserError, shortened
 from semgcn_jax.evaluation import metrics
+from semgcn_jax.evaluation.motion import motion_errors
 from semgcn_jax.files import read_arrays
 from semgcn_jax.joint_sets import JOINT_SETS
 from semgcn_jax.lifting.arguments import MIN_KEYPOINTS
@@ -27,6 +30,7 @@ from semgcn_jax.skeleton import H36M
 from semgcn_jax.text_tables import plain_table
 
 KINDS = ('clean', 'noisy')
+RATE = 10.0  # The frames a second of a sequence.
 SCORES = {'mpjpe': 'MPJPE', 'n_mpjpe': 'N-MPJPE', 'p_mpjpe': 'P-MPJPE'}
 _SHAPES = {
   'clean': (17, 3),
@@ -35,6 +39,7 @@ _SHAPES = {
   'targets': (16, 3),
   'focal': (),
 }
+_ACCELERATION = 'acceleration_error'
 _BATCH = 4096  # How many poses are compared in a call.
 _UPPER = [
   H36M.joints.index(name)
@@ -68,6 +73,18 @@ class Scored:
   expected: np.ndarray
   actual: np.ndarray
 
+  def motion(
+    self, arrays: dict[str, np.ndarray], poses: np.ndarray | None = None
+  ) -> dict[str, float]:
+    """Scores the motion of these poses, or of others; see `motion_errors`."""
+    if 'sequence' not in arrays:
+      return {}
+    sequence, frame = (arrays[n][self.kept] for n in ('sequence', 'frame'))
+    cuts = (np.diff(sequence) != 0) | (np.diff(frame) != 1)
+    views = np.cumsum(np.append(False, cuts))
+    targets = arrays['targets'][self.kept]
+    return motion_errors(self.poses if poses is None else poses, targets, views)
+
 
 def read_wild(path: pathlib.Path) -> dict[str, np.ndarray]:
   """Reads such a file.
@@ -77,7 +94,8 @@ def read_wild(path: pathlib.Path) -> dict[str, np.ndarray]:
   """
   try:
     content = read_arrays(path)
-    names = [*_SHAPES, *{'action', 'pitch'}.intersection(content)]
+    optional = {'action', 'pitch', 'sequence', 'frame'}
+    names = [*_SHAPES, *optional.intersection(content)]
     arrays = {name: content[name] for name in names}
   except OSError as error:
     raise UserError(f'{path}: {error.strerror}; make it by `film`') from error
@@ -112,7 +130,7 @@ def read_wild(path: pathlib.Path) -> dict[str, np.ndarray]:
 def score_wild(
   lifter: Lifter, arrays: dict[str, np.ndarray], *, use_focal: bool = False
 ) -> dict[str, Any]:
-  """Scores a lifter, each frame by itself.
+  """Scores a lifter: each frame by itself, or, if it sees time, sequences.
 
   Args:
     lifter: The lifter.
@@ -123,7 +141,9 @@ def score_wild(
     {'clean' and 'noisy': the means in mm, 'mpjpe', 'n_mpjpe', 'p_mpjpe' and
     'expected' (of the expected errors), 'correlation' (of the expected and the
     actual errors of joints), 'num_poses', 'left_out' (the frames with fewer
-    than four keypoints)}, and 'noisy' parts: {'parts': {heading: {label: the
+    than four keypoints), and where the file tells the sequences what
+    `motion.motion_errors` returns}, 'frozen' (the latter of poses that never
+    move), and 'noisy' parts: {'parts': {heading: {label: the
     mean MPJPE and the number of poses}}}, and 'upper', 'upper_hidden': the mean
     error in mm of the upper joints, measured from the thorax, with all clean
     keypoints and without hips, knees and ankles.
@@ -134,19 +154,22 @@ def score_wild(
     for kind in KINDS
   }
   for kind, frames in scored.items():
-    result[kind] = {
-      name: float(values.mean()) for name, values in frames.errors.items()
-    } | {
-      'expected': float(frames.expected.mean()),
-      'correlation': float(
-        np.corrcoef(
-          frames.expected[:, 1:].ravel(), frames.actual[:, 1:].ravel()
-        )[0, 1]
-      ),
-      'num_poses': int(frames.kept.sum()),
-      'left_out': int((~frames.kept).sum()),
-    }
+    result[kind] = (
+      {name: float(values.mean()) for name, values in frames.errors.items()}
+      | {
+        'expected': float(frames.expected.mean()),
+        'correlation': float(
+          np.corrcoef(
+            frames.expected[:, 1:].ravel(), frames.actual[:, 1:].ravel()
+          )[0, 1]
+        ),
+        'num_poses': int(frames.kept.sum()),
+        'left_out': int((~frames.kept).sum()),
+      }
+      | frames.motion(arrays)
+    )
   frames = scored['noisy']
+  result['frozen'] = frames.motion(arrays, np.zeros_like(frames.poses))
   result['parts'] = {
     heading: {
       label: {
@@ -179,14 +202,20 @@ def score_frames(
   kept = (keypoints[..., 2] > 0).sum(axis=-1) >= MIN_KEYPOINTS
   if not kept.any():
     raise UserError('no frame has four keypoints; give another file to `wild`')
-  lifted = lifter.lift(
-    keypoints[kept],
-    arrays['size'][kept],
-    'coco',
-    focal_length=arrays['focal'][kept] if use_focal else None,
-    check=False,
-  )
-  poses, targets = lifted.poses, arrays['targets'][kept]
+  poses = np.empty((len(kept), 16, 3), np.float32)
+  expected = np.empty((len(kept), 16), np.float32)
+  for rows in _lifted_together(lifter, arrays, kept):
+    lifted = lifter.lift(
+      keypoints[rows],
+      arrays['size'][rows],
+      'coco',
+      focal_length=arrays['focal'][rows] if use_focal else None,
+      rate=RATE,
+      check=False,
+    )
+    poses[rows], expected[rows] = lifted.poses, lifted.errors
+  kept &= np.isfinite(poses).all(axis=(1, 2))
+  poses, targets = poses[kept], arrays['targets'][kept]
   parts: dict[str, list[np.ndarray]] = {name: [] for name in SCORES}
   for start in range(0, len(poses), _BATCH):
     # The last batch is filled up from the front to keep one compiled shape.
@@ -198,9 +227,28 @@ def score_frames(
     kept,
     {name: np.concatenate(part) for name, part in parts.items()},
     poses,
-    1000 * lifted.errors,
+    1000 * expected[kept],
     1000 * np.linalg.norm(poses - targets, axis=-1),
   )
+
+
+def _lifted_together(
+  lifter: Lifter, arrays: dict[str, np.ndarray], kept: np.ndarray
+) -> list[np.ndarray]:
+  """Lists the rows that are lifted in a call: the kept ones, or sequences.
+
+  Raises:
+    UserError: The network sees time, and the file does not tell the sequences.
+  """
+  if not lifter.model.is_temporal:
+    return [np.flatnonzero(kept)]
+  if not {'sequence', 'frame'} <= arrays.keys():
+    raise UserError(
+      'the file tells no sequences, which this network needs; give a file to'
+      ' `wild` that `film` makes'
+    )
+  starts = np.flatnonzero(np.diff(arrays['sequence'], prepend=-1))
+  return np.split(np.arange(len(kept)), starts[1:])
 
 
 def _upper_error(poses: np.ndarray, targets: np.ndarray) -> float:
@@ -277,6 +325,14 @@ def format_wild(result: dict[str, Any]) -> str:
       for label, group in groups.items()
     ]
     lines += ['', plain_table([f'noisy: {heading}', 'MPJPE', 'poses'], rows)]
+  rows = [
+    [name, *(f'{result[name][key]:.1f}' for key in ('mpjve', _ACCELERATION))]
+    for name in (*KINDS, 'frozen')
+    if _ACCELERATION in result[name]
+  ]
+  if rows:
+    titles = ['mm a frame', 'MPJVE', 'acceleration error']
+    lines += ['', plain_table(titles, rows)]
   more = 100 * (result['upper_hidden'] / result['upper'] - 1)
   lines += [
     '',

@@ -24,7 +24,7 @@ from semgcn_jax.lifting.lifter import Lifter
 from semgcn_jax.lifting.placing import height_factors
 from semgcn_jax.lifting.pose_files import PersonPoses
 from semgcn_jax.lifting.smoothing import smooth
-from semgcn_jax.lifting.tracking import track
+from semgcn_jax.lifting.tracking import Track, track
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,6 +177,8 @@ def lift_clip(
   }
   found = []
   for person in track(clip.frames):
+    if lifter.model.is_temporal:
+      person = every_frame(person)
     keypoints = person.keypoints[:, :most].copy()
     keypoints[(keypoints[..., :2] == 0).all(axis=-1)] = 0
     # Some detectors are surer than sure; none counts in percent.
@@ -185,7 +187,9 @@ def lift_clip(
     given = keypoints, clip.image_size, joints
     least = options.min_confidence
     try:
-      lifted = lifter.lift(*given, min_confidence=least, **lens)
+      lifted = lifter.lift(
+        *given, min_confidence=least, rate=options.fps, **lens
+      )
     except UserError as error:
       if isinstance(error, SettingError):
         raise
@@ -222,6 +226,17 @@ def lift_clip(
       )
     )
   return found
+
+
+def every_frame(person: Track) -> Track:
+  """Fills the frames in which a person was not seen by empty keypoints."""
+  first, last = int(person.frames[0]), int(person.frames[-1])
+  shape = (last - first + 1, *person.keypoints.shape[1:])
+  keypoints = np.zeros(shape, person.keypoints.dtype)
+  keypoints[person.frames - first] = person.keypoints
+  return dataclasses.replace(
+    person, frames=np.arange(first, last + 1), keypoints=keypoints
+  )
 
 
 def _joint_set(source: str, people: Sequence[Person], joint_set: str) -> str:
