@@ -52,7 +52,7 @@ class Lifter:
 
   model: ModelConfig
   flip_test: bool
-  variables: dict[str, Any]
+  variables: dict[str, Any] = dataclasses.field(repr=False)
   program: Callable[..., Any]
 
   @classmethod

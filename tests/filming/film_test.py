@@ -12,7 +12,7 @@ from semgcn_jax.config import FilmingConfig
 from semgcn_jax.filming import detector, points
 from semgcn_jax.filming.bodies import vary_bodies
 from semgcn_jax.filming.cameras import NEAREST, level, random_views
-from semgcn_jax.filming.film import film
+from semgcn_jax.filming.film import film, film_clips
 from semgcn_jax.filming.inputs import (
   derive_joints,
   make_inputs,
@@ -168,8 +168,10 @@ def detect(config, count=400):
   pixels = rng.uniform(200, 800, (count, len(points.NAMES), 2))
   pixels = jnp.asarray(np.float32(pixels))
   size = jnp.full((count, 2), 1000.0)
-  found = detector.detect(KEY, pixels, size, config)
-  return np.asarray(pixels), np.asarray(found)
+  [found] = np.asarray(
+    detector.detect(KEY, pixels[:, None], size, config)
+  ).swapaxes(0, 1)
+  return np.asarray(pixels), found
 
 
 def test_a_clean_detector_is_exact():
@@ -212,11 +214,87 @@ def test_exchanged_sides():
 
 
 def test_outside_of_the_image_nothing_is_found():
-  pixels = jnp.full((400, len(points.NAMES), 2), 500.0).at[:, 0, 0].set(-1)
+  pixels = jnp.full((400, 1, len(points.NAMES), 2), 500.0)
+  pixels = pixels.at[:, :, 0, 0].set(-1)
   found = detector.detect(
     KEY, pixels, jnp.full((400, 2), 1000.0), FilmingConfig(clean=1.0)
   )
-  assert (np.asarray(found)[:, 0] == 0).all()
+  assert (np.asarray(found)[:, :, 0] == 0).all()
+
+
+def test_values_last_and_keep_their_distribution():
+  rng = np.random.default_rng(0)
+  values = jnp.asarray(rng.uniform(size=(4000, 12, 1)))
+  held = np.asarray(detector.hold(KEY, values, jnp.full((4000, 1, 1), 4.0)))
+  same = held[:, 1:] == held[:, :-1]
+  assert abs(same.mean() - 0.75) < 0.01
+  assert abs((held[:, -1] < 0.3).mean() - 0.3) < 0.03
+  once = detector.hold(KEY, values, jnp.ones((4000, 1, 1)))
+  np.testing.assert_array_equal(once, values)
+
+
+def test_noise_is_like_that_of_the_frame_before():
+  rng = np.random.default_rng(0)
+  noise = jnp.asarray(rng.normal(size=(4000, 8, 2, 2)))
+  found = np.asarray(detector.correlate(noise, jnp.full((4000, 1, 1), 0.6)))
+  np.testing.assert_array_equal(found[:, 0], noise[:, 0])
+  np.testing.assert_allclose(found.std(axis=0), 1, atol=0.05)
+  first, second = found[:, 3].ravel(), found[:, 4].ravel()
+  assert abs(np.corrcoef(first, second)[0, 1] - 0.6) < 0.02
+
+
+def test_in_clips_gaps_last_and_whole_frames_are_lost():
+  config = FilmingConfig(
+    clean=0.0, limb_gaps=0.0, lower_gaps=0.0, gaps=0.1, lost=0.2, lasting=8.0
+  )
+  pixels = jnp.full((300, 16, len(points.NAMES), 2), 500.0)
+  pixels = pixels.at[..., 0].add(jnp.arange(len(points.NAMES)))
+  size = jnp.full((300, 2), 1000.0)
+  found = np.asarray(detector.detect(KEY, pixels, size, config))[..., 2] > 0
+  empty = ~found.any(axis=-1)
+  assert abs(empty.mean() - 0.2) < 0.04
+  assert abs(found[~empty].mean() - 0.9) < 0.02
+  # What is found is likelier to be found in the next frame, too.
+  gaps = ~found[:, :-1] & ~empty[:, :-1, None] & ~empty[:, 1:, None]
+  assert 0.5 < (~found[:, 1:])[gaps].mean() < 0.95
+
+
+@pytest.mark.slow
+def test_a_filmed_clip_is_a_person_before_one_camera(poses):
+  config = dataclasses.replace(
+    PLAIN, clean=1.0, limb_gaps=0.0, lower_gaps=0.0, film_crop=0.0,
+    mark_offset=0.0, known_focal=1.0, film_off_axis=0.0, film_pan=0.0,
+    film_follow=0.0,
+  )  # fmt: skip
+  clip = np.stack([poses[:5]] * 4, axis=0)
+  roots = np.zeros((4, 5, 3), np.float32)
+  roots[..., 0] = np.linspace(-0.5, 0.5, 5)
+  exact = dataclasses.replace(MODEL, input_joints=('h36m',))
+  inputs, targets = film_clips(
+    KEY, clip, roots, jnp.full(4, 10.0), H36M, exact, config
+  )
+  assert inputs.shape == (4, 5, 16, exact.input_channels)
+  np.testing.assert_allclose(
+    lengths(targets), lengths(clip), rtol=1e-4, atol=1e-5
+  )
+  # A frame is the pose seen by the camera of its clip: the same in two frames,
+  # up to the turn towards the person.
+  for one, other, pose, moved in zip(
+    targets[:, 0], targets[:, 4], clip[:, 0], clip[:, 4], strict=True
+  ):
+    assert rotation_between(pose, one) == pytest.approx(1, abs=1e-4)
+    assert rotation_between(moved, other) == pytest.approx(1, abs=1e-4)
+  again, _ = film_clips(
+    KEY, clip, roots, jnp.full(4, 10.0), H36M, exact, config
+  )
+  np.testing.assert_array_equal(inputs, again)
+
+
+def rotation_between(first, second):
+  """The share of a pose that a rotation of another explains."""
+  u, s, v = np.linalg.svd(np.asarray(second).T @ np.asarray(first))
+  s[-1] *= np.sign(np.linalg.det(u @ v))
+  return s.sum() / np.linalg.norm(first) / np.linalg.norm(second)
 
 
 def inputs_of(filmed, name='coco', shift=(0, 0), focal=0.0):

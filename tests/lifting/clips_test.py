@@ -1,0 +1,131 @@
+"""Clips of any length and frame rate, and streams."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from filmed import film_level, standing
+from timed import make_lifter
+
+from semgcn_jax.data.detector_formats import Person
+from semgcn_jax.errors import SettingError, UserError
+from semgcn_jax.filming import inputs
+from semgcn_jax.lifting import clips, people
+
+SIZE = (1280, 720)
+RATES = (5, 10, 24, 25, 29.97, 30, 50, 60, 120)
+
+
+@pytest.fixture(scope='module')
+def lifter():
+  return make_lifter(causal=True)
+
+
+@pytest.fixture(scope='module')
+def keypoints():
+  """A clip of 70 frames."""
+  return of_frames(70)
+
+
+def of_frames(count):
+  found = film_level(standing(count), SIZE).keypoints('coco')
+  return np.concatenate([found, np.ones_like(found[..., :1])], axis=-1)
+
+
+def test_lost_frames_show_the_last_one_as_in_training():
+  rng = np.random.default_rng(0)
+  points = rng.uniform(1, 9, (8, 16, 3)).astype(np.float32)
+  points[..., 2] = 0.5
+  points[1, 3] = 0
+  seen = np.array([1, 1, 0, 0, 1, 0, 1, 1], bool)
+  points[~seen] = 0
+  wanted = points.copy()
+  for frame, source in ((2, 1), (3, 1), (5, 4)):
+    wanted[frame] = points[source]
+    wanted[frame, :, 2] = np.where(points[source, :, 2] > 0, inputs.HELD, 0)
+  np.testing.assert_allclose(clips.hold_lost(points, seen), wanted)
+  in_training = inputs.hold_lost(jnp.asarray(points[None]))[0]
+  np.testing.assert_allclose(in_training, wanted)
+
+
+def test_frames_between_frames():
+  points = np.zeros((3, 2, 3), np.float32)
+  points[:, 0] = [(0, 0, 1), (4, 8, 0.5), (8, 8, 1)]
+  points[1:, 1] = [(2, 2, 1), (3, 3, 1)]  # It is not in the first frame.
+  found = clips.between(points, 4)
+  assert found.shape == (9, 2, 3)
+  np.testing.assert_allclose(found[::4], points)
+  np.testing.assert_allclose(found[1, 0], (1, 2, 0.5))
+  np.testing.assert_allclose(found[1, 1], 0)
+  np.testing.assert_allclose(found[6, 1], (2.5, 2.5, 1))
+
+
+@pytest.mark.parametrize('rate', RATES)
+def test_every_frame_gets_a_pose_at_every_rate(lifter, keypoints, rate):
+  lifted = lifter.lift(keypoints, SIZE, rate=rate)
+  assert lifted.poses.shape == (70, 16, 3) and lifted.num_missing == 0
+  assert np.isfinite(lifted.poses).all() and np.isfinite(lifted.errors).all()
+  # Every n-th frame by itself is a clip of the network's own rate.
+  step, _ = clips.times_of(rate, 10.0)
+  if step > 1:
+    part = lifter.lift(keypoints[1::step], SIZE, rate=rate / step)
+    np.testing.assert_allclose(part.poses, lifted.poses[1::step], atol=1e-4)
+
+
+@pytest.mark.parametrize('rate', RATES)
+def test_a_stream_is_the_clip(lifter, keypoints, rate):
+  keypoints = keypoints.copy()
+  keypoints[:2], keypoints[30:41] = 0, 0
+  lifted = lifter.lift(keypoints, SIZE, rate=rate, field_of_view=60.0)
+  stream = lifter.stream(SIZE, rate=rate, field_of_view=60.0)
+  found = [stream(frame) for frame in keypoints]
+  poses = np.stack([frame.poses for frame in found])
+  assert np.isnan(poses[:2]).all() and lifted.num_missing == 2
+  np.testing.assert_allclose(poses, lifted.poses, atol=1e-4)
+  errors = np.stack([frame.errors for frame in found])
+  np.testing.assert_allclose(errors, lifted.errors, atol=1e-4)
+
+
+@pytest.mark.parametrize('count', [1, 2, 33, 170])
+def test_clips_of_any_length(count):
+  lifter, keypoints = make_lifter(), of_frames(count)
+  lifted = lifter.lift(keypoints, SIZE, rate=10)
+  assert np.isfinite(lifted.poses).all()
+  together = lifter.lift(np.stack([keypoints, keypoints]), SIZE, rate=10)
+  np.testing.assert_array_equal(together.poses[0], lifted.poses)
+  np.testing.assert_array_equal(together.poses[1], lifted.poses)
+
+
+def test_one_frame_needs_no_clip(lifter, keypoints):
+  alone = lifter.lift(keypoints[0], SIZE)
+  assert alone.poses.shape == (16, 3)
+  clip = lifter.lift(keypoints[:1], SIZE)
+  np.testing.assert_array_equal(alone.poses, clip.poses[0])
+
+
+@pytest.mark.parametrize('gap', [1, 7, 19])
+def test_people_are_whole_in_every_frame(lifter, gap):
+  numbers = [*range(10, 30), *range(30 + gap, 50)]
+  keypoints = of_frames(50)
+  frames = {n: [Person(keypoints[n], 1)] for n in numbers}
+  clip = people.Clip('walk', 'walk.json', frames, SIZE)
+  [person] = people.lift_clip(lifter, clip, people.Options(fps=25.0))
+  assert person.frames.tolist() == list(range(10, 50))
+  assert np.isfinite(person.poses).all()
+  assert (person.keypoints[20 : 20 + gap] == 0).all()
+
+
+@pytest.mark.parametrize('rate', [0, -1, float('nan'), 1e9, 'fast'])
+def test_rates_that_cannot_be(lifter, keypoints, rate):
+  with pytest.raises(SettingError, match='frames a second'):
+    lifter.lift(keypoints, SIZE, rate=rate)
+
+
+def test_streams_that_cannot_be(lifter, keypoints):
+  with pytest.raises(SettingError, match='causal'):
+    make_lifter().stream(SIZE)
+  with pytest.raises(SettingError, match='joints'):
+    lifter.stream(SIZE, 'nobody')
+  with pytest.raises(SettingError, match='image_size'):
+    lifter.stream((0, 0))
+  with pytest.raises(UserError, match='one frame'):
+    lifter.stream(SIZE)(keypoints)

@@ -1,0 +1,37 @@
+"""Lifters that see time, with random weights."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from semgcn_jax.lifting.lifter import Lifter
+from semgcn_jax.models.build import build
+from semgcn_jax.presets import preset
+from semgcn_jax.runs.checkpoints import Network, Progress
+from semgcn_jax.skeleton import H36M
+
+SETTINGS = {
+  'model': 'semgcn_temporal',
+  'recipe': 'wild',
+  'hid_dim': 8,
+  'num_layers': 1,
+  'receptive_field': 9,
+}
+
+
+def make_network(**settings):
+  """Makes a network whose layers between frames do something."""
+  config = preset('synthetic', **SETTINGS | settings)
+  example = jnp.zeros((1, 1, 16, config.model.input_channels))
+  model = build(config.model, H36M)
+  variables = jax.jit(model.init)(jax.random.PRNGKey(0), example)
+  rng = np.random.default_rng(0)
+  for name, layer in variables['params'].items():
+    if 'time' in name:
+      shape = layer['kernel'].shape
+      layer['kernel'] = jnp.asarray(0.2 * rng.normal(size=shape), jnp.float32)
+  return Network(config, H36M, variables, Progress())
+
+
+def make_lifter(**settings):
+  return Lifter.of(make_network(**settings))
