@@ -61,6 +61,17 @@ _IMAGES = {
   'eval_batch_size': 128,
   'choose_on': 'last',
 }
+_VIDEO = {
+  'dataset': 'cmu',
+  'recipe': 'wild',
+  'model': 'semgcn_temporal',
+  'batch_size': 8192,
+  'lr_batch': 8192,
+  'lr': 2e-3,
+  'norm_poses': 64,  # Of clips.
+  'epochs': 300,
+  'checkpoint_epochs': 10,
+}
 PRESETS: dict[str, dict[str, Any]] = {
   # A demonstration that needs no files, and takes minutes on a laptop.
   'synthetic': {'recipe': 'best', 'hid_dim': 64, 'epochs': 12},
@@ -92,6 +103,9 @@ PRESETS: dict[str, dict[str, Any]] = {
     'epochs': 3000,
     'test_downsample': 4,
   },
+  # The same from clips, for videos and for live streams; see docs/video.md.
+  'cmu_video': _VIDEO,
+  'cmu_stream': _VIDEO | {'causal': True},
   # From pictures (docs/image.md): of people who are drawn, at the size of the
   # paper; the same so small that it takes minutes on a CPU; and Human3.6M's.
   'rendered': _IMAGES | {'dataset': 'rendered', 'rendered_train': 20_000},
@@ -121,6 +135,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 PUBLISHED_SIZES: dict[str, dict[str, Any]] = {
   'semgcn': {'hid_dim': 128, 'num_layers': 4, 'dropout': 0.0},
   # The network of Martinez et al. (arXiv:1705.03098), as released with SemGCN.
+  'semgcn_temporal': {'hid_dim': 128, 'num_layers': 4, 'dropout': 0.0},
   'linear': {'hid_dim': 1024, 'num_layers': 2, 'dropout': 0.5},
   'st_gcn': {'hid_dim': 128, 'num_layers': 4, 'dropout': 0.0},
 }

@@ -148,13 +148,14 @@ def measure_training(
   """
   training = config.training
   seeds = (training.num_seeds,) if training.num_seeds > 1 else ()
-  share = training.batch_size // devices
+  share = config.samples_per_step // devices
   num_poses = max(num_poses, training.batch_size)
   trainer = Trainer(
     config.replace(device_data='resident'),
     skeleton,
     random_arrays(config, skeleton, num_poses),
     CAMERAS,
+    config.model.frame_rate,
     devices=jax.local_devices()[:devices],
   )
   order = np.random.default_rng(0).integers(
@@ -296,9 +297,14 @@ def random_arrays(
   if config.augmentation.virtual_cameras:
     arrays['roots'] = np.full((num_poses, 3), 5, np.float32)
     arrays['cameras'] = rng.integers(4, size=num_poses, dtype=np.int32)
-  return (
-    arrays if not config.model.input_joints else {'targets': arrays['targets']}
-  )
+  if config.model.input_joints:
+    arrays = {'targets': arrays['targets']}
+  if config.model.is_temporal:  # The poses are taken as a single clip.
+    arrays['first'] = np.zeros(num_poses, np.int32)
+    arrays['last'] = np.full(num_poses, num_poses - 1, np.int32)
+    if config.model.input_joints:
+      arrays['roots'] = np.zeros((num_poses, 3), np.float32)
+  return arrays
 
 
 def _row(

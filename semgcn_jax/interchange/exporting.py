@@ -90,6 +90,10 @@ def make_program(
     SettingError: There is no such seed or joint set.
   """
   variables = network.of_seed(seed)
+  if network.config.model.is_temporal:
+    raise UserError(
+      'networks that see time cannot be exported; export one for single frames'
+    )
   if network.config.model.backbone and joint_set is None:
     program = _image_program(network, variables)
   elif network.config.model.input_joints:

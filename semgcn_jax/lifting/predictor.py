@@ -145,6 +145,8 @@ def make_forward(
   """
   if config.model.backbone:
     raise UserError('the network takes pictures; use `ImageLifter` for it')
+  if config.model.is_temporal:
+    raise UserError('the network takes clips; use `Lifter` for it')
   if config.calibrates:
     raise UserError(
       'predictions of a run with `image_aligned` or `scale_calibration` have no'
