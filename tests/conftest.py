@@ -22,13 +22,12 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 import jax  # noqa: E402, once the environment is set
 
-
 ROOT = pathlib.Path(__file__).parents[1]
 
 
 @pytest.fixture(scope='module', autouse=True)
 def _programs_end_with_their_module():
-  """Frees what was compiled: each program maps memory, and Linux counts maps."""
+  """Frees what was compiled: a process may map memory so many times only."""
   yield
   jax.clear_caches()
 

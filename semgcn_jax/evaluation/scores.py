@@ -296,7 +296,7 @@ def _predict(
     def network(inputs) -> Any:
       more = {}
       if length is not None:  # There may be mirrored clips behind the others.
-        more['length'] = jnp.resize(length, len(inputs))
+        more['length'] = jnp.resize(length, (len(inputs),))
       return model.apply(variables, inputs, train=False, **more)
 
     if isinstance(model, ImageNetwork):

@@ -112,7 +112,7 @@ def make_lift(
       if length is None:
         return network(inputs)
       # There may be mirrored clips behind the others.
-      return network(inputs, length=jnp.resize(length, len(inputs)))
+      return network(inputs, length=jnp.resize(length, (len(inputs),)))
 
     image_size = flat(image_size)
     with jax.default_matmul_precision('highest'):

@@ -125,7 +125,8 @@ def test_keypoints_of_a_video_are_lifted(workdir, tmp_path):
   ],
 )
 def test_settings_that_do_not_go_together(tmp_path, flags, said):
-  fails('train', *TINY, f'--workdir={tmp_path / "run"}', *flags, status=2, message=said)
+  workdir = f'--workdir={tmp_path / "run"}'
+  fails('train', *TINY, workdir, *flags, status=2, message=said)
 
 
 def test_what_takes_single_frames_says_so(workdir, tmp_path):
