@@ -109,9 +109,7 @@ def test_keypoints_of_a_video_are_lifted(workdir, tmp_path):
   written = json.loads(output.read_text())
   poses = Lifter.load(workdir)(found, (1280, 720), rate=25)
   [person] = written['people'] if 'people' in written else [written]
-  np.testing.assert_allclose(
-    np.array(person['poses'], float), poses, atol=2e-3
-  )
+  np.testing.assert_allclose(np.array(person['poses'], float), poses, atol=2e-3)
 
 
 @pytest.mark.parametrize(
