@@ -22,7 +22,10 @@ from semgcn_jax.config import Config
 from semgcn_jax.paper.reproduce import reproduce
 
 # Flags that belong to a machine: the report's command line leaves them out.
-_FOLDERS = ('workdir', 'data_dir', 'compilation_cache', 'cameras', 'skeleton')
+_FOLDERS = (
+  *('workdir', 'data_dir', 'compilation_cache', 'cameras', 'skeleton'),
+  *('image_dir', 'backbone_weights', 'rendered_motions'),
+)
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -32,7 +35,8 @@ def define_flags(values: flags.FlagValues) -> None:
   flags.DEFINE_list(
     'tables',
     ['1', '3'],
-    'Retrain the methods of these tables of the paper: 1, 3.',
+    'Retrain the methods of these tables of the paper: 1 and 3, which are given'
+    ' the 2D, or 2, from pictures.',
     flag_values=values,
   )
   flags.DEFINE_string(

@@ -51,5 +51,5 @@ def evaluate_run(
     'epoch': network.progress.epoch,
     'num_params': count_parameters(config.model, skeleton),
   }
-  print_result(result, config.data, config.model)
+  print_result(result, config)
   return result

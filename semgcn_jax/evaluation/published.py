@@ -5,10 +5,13 @@ Those of the released code are from the table of its README: means over actions,
 by Protocol 1 and Protocol 2, in mm.
 """
 
-from semgcn_jax.config import DataConfig, ModelConfig
+from semgcn_jax.config import Config, DataConfig, ModelConfig
 from semgcn_jax.data.h36m import ACTIONS
 
-# From the paper's Table 2: {(row, keypoints): the MPJPE of each action}.
+# The tables are by the row and its input, which is the setting `keypoints`, or
+# 'pictures' where the network finds the 2D itself.
+
+# From the paper's Table 2: {(row, input): the MPJPE of each action}.
 PER_ACTION = {
   ('SemGCN', 'gt'): (
     *(37.8, 49.4, 37.6, 40.9, 45.1, 41.4, 40.1, 48.3),
@@ -17,6 +20,10 @@ PER_ACTION = {
   ('SemGCN', 'sh_ft_h36m'): (
     *(48.2, 60.8, 51.8, 64.0, 64.6, 53.6, 51.1, 67.4),
     *(88.7, 57.7, 73.2, 65.6, 48.9, 64.8, 51.9),
+  ),
+  ('SemGCN RN w/ FP', 'pictures'): (
+    *(47.3, 60.7, 51.4, 60.5, 61.1, 49.9, 47.3, 68.1),
+    *(86.2, 55.0, 67.8, 61.0, 42.1, 60.6, 45.3),
   ),
 }
 
@@ -75,13 +82,9 @@ OTHERS = {
     *(48.4, 50.7, None, None, 63.1, 72.6, 53.0, 51.7),
     *(66.1, 80.9, 59.0, 57.3, 62.4, 46.6, 49.6, 58.3),
   ),
-  'SemGCN with image features (RN w/ FP)': (
-    *(47.3, 60.7, 51.4, 60.5, 61.1, 49.9, 47.3, 68.1),
-    *(86.2, 55.0, 67.8, 61.0, 42.1, 60.6, 45.3, 57.6),
-  ),
 }
 
-# From the paper's Tables 1 and 3: {(row, keypoints): the mean MPJPE}.
+# From the paper's Tables 1 to 3: {(row, input): the mean MPJPE}.
 PAPER = {
   ('SemGCN', 'gt'): 43.8,
   ('SemGCN', 'sh_ft_h36m'): 60.8,
@@ -97,9 +100,10 @@ PAPER = {
   ('FC w/ pose grammar', 'sh_ft_h36m'): 60.4,
   ('SemGCN w/ pose grammar', 'gt'): 42.5,
   ('SemGCN w/ pose grammar', 'sh_ft_h36m'): 59.8,
+  ('SemGCN RN w/ FP', 'pictures'): 57.6,
 }
 
-# From the released code: {(row, keypoints): (Protocol 1, Protocol 2)}.
+# From the released code: {(row, input): (Protocol 1, Protocol 2)}.
 RELEASED = {
   ('SemGCN', 'gt'): (40.78, 31.46),
   ('SemGCN', 'sh_ft_h36m'): (61.24, 47.71),
@@ -110,7 +114,16 @@ RELEASED = {
 
 
 def row(config: ModelConfig) -> str:
-  """Names a model as the paper's Tables 1 and 3 do; '' if they do not."""
+  """Names a model as the paper's tables do; '' if they do not.
+
+  Of the networks that see pictures they have one: with a ResNet-50 (RN) and
+  feature pooling (FP).
+  """
+  if config.backbone:
+    parts = config.backbone, config.model, config.conv
+    has_all = config.pooled_features and config.non_local
+    the_papers = has_all and parts == ('resnet50', 'semgcn', 'channel_wise')
+    return 'SemGCN RN w/ FP' if the_papers else ''
   name = {
     'semgcn': {
       ('semantic', True): 'SemGCN',
@@ -134,18 +147,20 @@ def is_standard(config: DataConfig) -> bool:
   return config.dataset == 'h36m' and not another_split
 
 
-def references(
-  data: DataConfig, model: ModelConfig
-) -> tuple[dict[str, float], str]:
-  """Finds what was published for a model on Human3.6M's standard split.
+def references(config: Config) -> tuple[dict[str, float], str]:
+  """Finds what was published for the model of a run.
+
+  It is of Human3.6M's standard split, and of models that predict poses, as one
+  of the stage `keypoints` does not yet.
 
   Returns:
     The paper's MPJPE in mm of each action and of the 'mean of actions', and a
     line on the released code; either is empty where nothing was published.
   """
-  if not is_standard(data):
+  if not is_standard(config.data) or config.scored_by != 'mpjpe':
     return {}, ''
-  key = row(model), data.keypoints
+  sees = config.model.backbone
+  key = row(config.model), 'pictures' if sees else config.data.keypoints
   table = dict(zip(ACTIONS, PER_ACTION.get(key, ()), strict=False))
   if key in PAPER:
     table['mean of actions'] = PAPER[key]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from semgcn_jax.config import DataConfig, ModelConfig
+from semgcn_jax.config import Config
 from semgcn_jax.evaluation.published import references
 from semgcn_jax.evaluation.scores import (
   HEADINGS,
@@ -54,11 +54,9 @@ def format_motion(result: dict[str, Any]) -> str:
   )
 
 
-def print_result(
-  result: dict[str, Any], data: DataConfig, model: ModelConfig
-) -> None:
+def print_result(result: dict[str, Any], config: Config) -> None:
   """Prints the table of an epoch, beside what was published for its model."""
-  published, released = references(data, model)
+  published, released = references(config)
   print(f'\nepoch {result["epoch"]}, errors in mm, PCK and AUC in percent:')
   print(format_table(result, published))
   if 'mpjve' in result:

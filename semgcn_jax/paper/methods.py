@@ -1,4 +1,4 @@
-"""The methods of the paper's Tables 1 and 3."""
+"""The methods of the paper's Tables 1 to 3."""
 
 import dataclasses
 from typing import Any
@@ -9,16 +9,17 @@ class Method:
   """A method: a row of the paper's tables.
 
   Attributes:
-    name: The name of the method, as in `evaluation.published`.
+    name: The name of the method, as in `evaluation.published` where it is
+      there.
     tables: The numbers of the tables that it is in.
-    fields: The settings that make it.
-    lifter: The name of the method whose poses it refines; '' for none.
+    fields: The settings that make it, beside those of `source`.
+    source: The name of the method whose run it goes on from; '' for none.
   """
 
   name: str
   tables: tuple[int, ...]
   fields: dict[str, Any]
-  lifter: str = ''
+  source: str = ''
 
   @property
   def folder(self) -> str:
@@ -30,6 +31,8 @@ class Method:
 
 _SEMGCN = {'model': 'semgcn'}
 _RESGCN = _SEMGCN | {'conv': 'vanilla', 'non_local': False}
+_REFINED = {'refine': 'pose_grammar', 'freeze_init': True}
+# Those that go on from another come after it.
 METHODS = (
   Method('ResGCN', (1,), _RESGCN),
   Method(
@@ -42,12 +45,40 @@ METHODS = (
   Method('GAT', (3,), _RESGCN | {'conv': 'gat', 'hid_dim': 136}),
   Method('ST-GCN', (3,), {'model': 'st_gcn'}),
   Method('FC', (3,), {'model': 'linear'}),
-  Method('FC w/ pose grammar', (3,), {}, lifter='FC'),
-  Method('SemGCN w/ pose grammar', (3,), {}, lifter='SemGCN'),
+  Method('FC w/ pose grammar', (3,), _REFINED, source='FC'),
+  Method('SemGCN w/ pose grammar', (3,), _REFINED, source='SemGCN'),
+  # From pictures: a ResNet (RN), without and with feature pooling (FP).
+  Method(
+    '2D network',
+    (2,),
+    _SEMGCN | {'conv': 'channel_wise', 'stage': 'keypoints'},
+  ),
+  Method(
+    'SemGCN frozen RN w/o FP',
+    (2,),
+    {'stage': 'graph', 'pooled_features': False},
+    source='2D network',
+  ),
+  Method(
+    'SemGCN frozen RN w/ FP', (2,), {'stage': 'graph'}, source='2D network'
+  ),
+  # The backbone is nearly there, so that it takes smaller steps; see
+  # docs/image.md.
+  Method(
+    'SemGCN RN w/ FP',
+    (2,),
+    {'stage': 'end_to_end', 'backbone_lr': 3e-4, 'keypoint_weight': 0.02},
+    source='SemGCN frozen RN w/ FP',
+  ),
 )
-TABLES = (1, 3)
+# {the number of a table: whether its methods see pictures}. The rows of Table 2
+# that are given the 2D are in the others.
+TABLES = {1: False, 2: True, 3: False}
 # The settings that the methods differ in, which the user cannot give.
-DIFFERING = ('model', 'conv', 'non_local', 'refine', 'init_from')
+DIFFERING = (
+  *('model', 'conv', 'non_local', 'refine', 'init_from'),
+  *('stage', 'pooled_features'),
+)
 
 
 def named(name: str) -> Method:

@@ -12,7 +12,7 @@ from semgcn_jax.config import Config
 from semgcn_jax.data.h36m import ACTIONS
 from semgcn_jax.errors import SettingError, listed
 from semgcn_jax.evaluation import published
-from semgcn_jax.evaluation.scores import rank
+from semgcn_jax.evaluation.scores import IMAGE_HEADINGS, rank
 from semgcn_jax.figures.curves import plot_comparison, plot_parameters
 from semgcn_jax.files import write_text
 from semgcn_jax.models.build import count_parameters
@@ -50,8 +50,9 @@ def write(workdir: pathlib.Path, command: str) -> str:
     '',
     'MPJPE in mm ± standard deviation of the seeds. "Paper" and "released code"'
     ' are what was published for Human3.6M, from ground-truth 2D (from detected'
-    ' 2D in parentheses); they compare with ours on Human3.6M alone. Seconds:'
-    ' of training all seeds, with compiling, without evaluation.',
+    ' 2D in parentheses), in Table 2 from pictures; they compare with ours on'
+    ' Human3.6M alone. Seconds: of training all seeds, with compiling, without'
+    ' evaluation, and without the run that a method goes on from.',
     '',
   ]
   for preset, (config, rows) in runs.items():
@@ -86,7 +87,7 @@ def write(workdir: pathlib.Path, command: str) -> str:
 
 
 def _gather(workdir: pathlib.Path) -> dict[str, tuple[Config, Rows]]:
-  """Collects the finished runs of a folder.
+  """Collects the finished runs of a folder that predict poses.
 
   Returns:
     {preset: (the config of one of its runs, the rows of all)}.
@@ -100,6 +101,8 @@ def _gather(workdir: pathlib.Path) -> dict[str, tuple[Config, Rows]]:
         continue
       own = config_lib.load(path / 'config.json')
       epochs = own.training.epochs
+      if own.scored_by != 'mpjpe':
+        continue  # It finds the 2D for others, in whose rows its errors are.
       if len(folder.read_log(path)) >= epochs:
         records = folder.read_records(path, epochs)
         skeleton = load_skeleton(str(path / 'skeleton.json'))
@@ -128,6 +131,7 @@ def summarize_run(
       epoch: The number of the best epoch.
       mpjpe, p_mpjpe: The means over all poses.
       mpjpe_action, p_mpjpe_action: The means over the actions.
+      pixel_error, pckh: Those of the 2D, where it is found in pictures.
       mpjpe_sd and so on: The deviation of each of these four over the seeds.
       seeds: The MPJPE of each seed.
       actions: {action: MPJPE}.
@@ -142,6 +146,7 @@ def summarize_run(
     'devices': _listed_once(r.get('devices', 'unknown') for r in records),
     'epoch': best['epoch'],
     **{name: best[name] for name in errors},
+    **{name: best[name] for name in IMAGE_HEADINGS if name in best},
     **{f'{name}_sd': best.get(f'{name}_sd', 0.0) for name in errors},
     'seeds': [seed['mpjpe'] for seed in best.get('seeds', [best])],
     'actions': {
@@ -214,24 +219,41 @@ def _table(
   runs: dict[str, tuple[Config, Rows]], names: Sequence[str]
 ) -> list[str]:
   """Lays out a table of the paper, with columns of ours."""
-  headings = ['method', 'parameters', 'paper', 'released code']
-  for preset in runs:
-    headings += [f'{preset}: MPJPE', f'{preset}: P-MPJPE', f'{preset}: seconds']
+  columns = {}  # {heading: {name of the method: cell}}.
+  for preset, (config, all_rows) in runs.items():
+    rows = {name: all_rows[name] for name in names if name in all_rows}
+    # On Human3.6M, published errors are means over the actions.
+    of = '_action' if config.data.dataset == 'h36m' else ''
+    texts = {
+      f'mpjpe{of}': 'MPJPE',
+      f'p_mpjpe{of}': 'P-MPJPE',
+      'pixel_error': IMAGE_HEADINGS['pixel_error'],
+    }
+    for error, text in texts.items():
+      if any(error in row for row in rows.values()):
+        columns[f'{preset}: {text}'] = {
+          name: _error(row, error) for name, row in rows.items()
+        }
+    if rows:
+      columns[f'{preset}: seconds'] = {
+        name: f'{row["seconds"]:.0f}' for name, row in rows.items()
+      }
+  released = {key: values[0] for key, values in published.RELEASED.items()}
   lines = []
   for name in names:
-    rows = [rows.get(name) for _, rows in runs.values()]
-    finished = next((row for row in rows if row), None)
-    if finished is None:
+    # The backbones of presets differ in size.
+    counts = dict.fromkeys(
+      f'{rows[name]["num_params"]:,}'
+      for _, rows in runs.values()
+      if name in rows
+    )
+    if not counts:
       continue
-    released = {key: values[0] for key, values in published.RELEASED.items()}
-    cells = [name, f'{finished["num_params"]:,}']
+    cells = [name, ' / '.join(counts)]
     cells += [_both(published.PAPER, name), _both(released, name)]
-    for (config, _), row in zip(runs.values(), rows, strict=True):
-      # On Human3.6M, published errors are means over the actions.
-      of = '_action' if config.data.dataset == 'h36m' else ''
-      cells += [_error(row, f'{error}{of}') for error in ('mpjpe', 'p_mpjpe')]
-      cells.append(f'{row["seconds"]:.0f}' if row else '')
+    cells += [column.get(name, '') for column in columns.values()]
     lines.append(cells)
+  headings = ['method', 'parameters', 'paper', 'released code', *columns]
   return markdown_table(headings, lines)
 
 
@@ -241,11 +263,11 @@ def _action_table(rows: Rows, config: Config) -> list[str]:
   lines = []
   if published.is_standard(config.data):
     others = published.OTHERS | {
-      f'{method}, the paper ({keypoints})': (
+      f'{method}, the paper ({source})': (
         *errors,
-        published.PAPER[method, keypoints],
+        published.PAPER[method, source],
       )
-      for (method, keypoints), errors in published.PER_ACTION.items()
+      for (method, source), errors in published.PER_ACTION.items()
     }
     for name, errors in others.items():
       of_action = dict(zip(ACTIONS, errors[:-1], strict=True))
@@ -260,8 +282,12 @@ def _action_table(rows: Rows, config: Config) -> list[str]:
 
 
 def _both(table: dict[tuple[str, str], float], name: str) -> str:
-  """Spells errors: from ground-truth 2D, then from detected, in parentheses."""
-  truth, detected = (table.get((name, k)) for k in ('gt', 'sh_ft_h36m'))
+  """Spells errors: from ground-truth 2D, then from detected, in parentheses.
+
+  Of networks that see pictures it is that from pictures.
+  """
+  truth = table.get((name, 'gt'), table.get((name, 'pictures')))
+  detected = table.get((name, 'sh_ft_h36m'))
   if truth is None:
     return ''
   return f'{truth:.1f}' + (f' ({detected:.1f})' if detected else '')
@@ -269,9 +295,9 @@ def _both(table: dict[tuple[str, str], float], name: str) -> str:
 
 def _error(row: dict[str, Any] | None, name: str) -> str:
   """Spells an error of a row, with its deviation if there are several seeds."""
-  if row is None:
+  if row is None or name not in row:
     return ''
-  if len(row['seeds']) == 1:
+  if len(row['seeds']) == 1 or f'{name}_sd' not in row:
     return f'{row[name]:.1f}'
   return f'{row[name]:.1f} ± {row[name + "_sd"]:.1f}'
 
@@ -279,6 +305,7 @@ def _error(row: dict[str, Any] | None, name: str) -> str:
 def _portable(config: Config) -> dict[str, Any]:
   """Lists the settings without the folders of this machine."""
   fields = config.flat()
-  for name in ('cameras', 'skeleton'):
+  for name in ('cameras', 'skeleton', 'backbone_weights', 'rendered_motions'):
     fields[name] = pathlib.Path(fields[name]).name
-  return {k: v for k, v in fields.items() if k not in ('data_dir', 'init_from')}
+  folders = ('data_dir', 'image_dir', 'init_from')
+  return {k: v for k, v in fields.items() if k not in folders}

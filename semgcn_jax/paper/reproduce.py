@@ -1,4 +1,4 @@
-"""Retrains the methods of the paper's Tables 1 and 3, and compares them."""
+"""Retrains the methods of the paper's Tables 1 to 3, and compares them."""
 
 import pathlib
 from collections.abc import Sequence
@@ -6,7 +6,13 @@ from typing import Any
 
 from semgcn_jax import config as config_lib
 from semgcn_jax.config import Config
-from semgcn_jax.errors import SettingError, Terminated, UserError, choose
+from semgcn_jax.errors import (
+  SettingError,
+  Terminated,
+  UserError,
+  choose,
+  listed,
+)
 from semgcn_jax.models.build import build
 from semgcn_jax.paper import report
 from semgcn_jax.paper.methods import DIFFERING, METHODS, TABLES, Method, named
@@ -47,8 +53,7 @@ def reproduce(
       raise SettingError(
         f'`{name}`: is what the methods differ in; leave it out'
       )
-  for table in tables or ['']:
-    choose('tables', table, dict.fromkeys(map(str, TABLES)))
+  _check_tables(presets, tables, overrides)
   runs = [
     (name, method, make_config(name, method, overrides, workdir))
     for name in presets
@@ -86,21 +91,19 @@ def make_config(
   Raises:
     SettingError: There is no such preset, or a setting is wrong.
   """
-  if not method.lifter:
-    fields = {'num_seeds': 3} | method.fields | overrides
+  fields = method.fields | overrides
+  if not method.fields.get('refine'):
     fields.pop('freeze_init', None)
-    return preset(name, **fields)
-  lifter = named(method.lifter)
+  if not method.source:
+    return preset(name, **{'num_seeds': 3} | fields)
+  source = named(method.source)
   path = workdir / name / method.folder
-  init_from = str(workdir / name / lifter.folder)
+  init_from = str(workdir / name / source.folder)
   # The folders may have been moved since a run was started with the old path.
   if folder.holds_run(path):
     init_from = config_lib.load(path / 'config.json').model.init_from
-  return make_config(name, lifter, overrides, workdir).replace(
-    refine='pose_grammar',
-    init_from=init_from,
-    freeze_init=overrides.get('freeze_init', True),
-  )
+  config = make_config(name, source, overrides, workdir)
+  return config.replace(**fields | {'init_from': init_from})
 
 
 def is_finished(config: Config, path: pathlib.Path) -> bool:
@@ -115,7 +118,7 @@ def is_finished(config: Config, path: pathlib.Path) -> bool:
     return False
   wanted = config.training.epochs
   epochs = config_lib.load(path / 'config.json').training.epochs
-  # Methods that refine this run would not notice that it has other epochs.
+  # Methods that go on from it would not notice that it has other epochs.
   if epochs != wanted:
     raise SettingError(
       f'`epochs={wanted}`: the run in {path} has {epochs}; name another'
@@ -129,6 +132,35 @@ def is_finished(config: Config, path: pathlib.Path) -> bool:
       ' train it again'
     )
   return True
+
+
+def _check_tables(
+  presets: Sequence[str], tables: Sequence[str], overrides: dict[str, Any]
+) -> None:
+  """Checks that there are such tables, and that the presets have their input.
+
+  Raises:
+    SettingError: There is no such table or preset, a setting is wrong, or a
+      table is of pictures and a preset is not, or the other way round.
+  """
+  settings = {k: v for k, v in overrides.items() if k != 'freeze_init'}
+  for table in tables or ['']:
+    of_pictures = {str(number): sees for number, sees in TABLES.items()}
+    sees = choose('tables', table, of_pictures)
+    for name in presets:
+      if bool(preset(name, **settings).model.backbone) == sees:
+        continue
+      if sees:
+        those = listed(n for n in PRESETS if 'backbone' in PRESETS[n])
+        raise SettingError(
+          f'`tables={table}`: is of networks that see pictures, and'
+          f' `preset={name}` has none; take a preset out of {those}'
+        )
+      raise SettingError(
+        f'`tables={table}`: is of networks that are given the 2D, and'
+        f' `preset={name}` finds it in pictures; use `tables=2`, or another'
+        ' preset'
+      )
 
 
 def _check_workdir(workdir: pathlib.Path) -> None:

@@ -178,7 +178,7 @@ def _finish(
     print(f'stopped and saved in {workdir}; resume it to go on')
   elif records:
     best = min(records, key=lambda record: _rank(record, config))
-    print_result(best, config.data, config.model)
+    print_result(best, config)
 
 
 def _rank(record: dict[str, Any], config: Config) -> float:
