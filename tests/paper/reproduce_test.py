@@ -1,6 +1,8 @@
 import json
+import shutil
 import signal
 
+import jax
 import numpy as np
 import pytest
 from command_line import fails, run, start
@@ -13,6 +15,7 @@ from semgcn_jax.models.build import count_parameters
 from semgcn_jax.paper import report
 from semgcn_jax.paper.methods import METHODS
 from semgcn_jax.paper.reproduce import make_config, reproduce
+from semgcn_jax.runs.checkpoints import restore_network
 from semgcn_jax.skeleton import H36M, save_skeleton
 
 TINY = (
@@ -20,17 +23,35 @@ TINY = (
   *('--downsample=72', '--batch_size=400', '--eval_batch_size=256'),
   *('--num_seeds=2', '--preset=synthetic'),
 )
+# The stages of the network that sees pictures; the first has no row.
+STAGES = {
+  '2d_network': ('keypoints', ''),
+  'semgcn_frozen_rn_without_fp': ('graph', '2d_network'),
+  'semgcn_frozen_rn_with_fp': ('graph', '2d_network'),
+  'semgcn_rn_with_fp': ('end_to_end', 'semgcn_frozen_rn_with_fp'),
+}
+FROM_PICTURES = [
+  *('SemGCN frozen RN w/o FP', 'SemGCN frozen RN w/ FP', 'SemGCN RN w/ FP'),
+]
+TINY_PICTURES = (
+  *('--tables=2', '--preset=rendered_small', '--crop_size=32', '--epochs=1'),
+  *('--rendered_train=16', '--rendered_test=8', '--hid_dim=8'),
+  *('--num_layers=1', '--batch_size=8', '--chunk_steps=1', '--num_seeds=1'),
+)
 TABLE_1 = [method.name for method in METHODS if 1 in method.tables]
 
 
 def test_methods_are_the_papers(tmp_path):
   millions = {}
   for method in METHODS:
-    settings = make_config('cmu_best', method, {}, tmp_path)
-    assert published.row(settings.model) == method.name
-    assert (method.name, 'gt') in published.PAPER
+    preset = 'h36m_images' if 2 in method.tables else 'cmu_best'
+    settings = make_config(preset, method, {}, tmp_path)
+    if preset == 'cmu_best':
+      assert published.row(settings.model) == method.name
+      assert (method.name, 'gt') in published.PAPER
     assert settings.training.num_seeds == 3
-    assert settings.model.freeze_init == bool(method.lifter)
+    refines = method.name.endswith('grammar')
+    assert settings.model.freeze_init == refines
     total = count_parameters(settings.model, H36M)
     millions[method.name] = f'{total / 1e6:.2f}'
   expected = {
@@ -44,6 +65,18 @@ def test_methods_are_the_papers(tmp_path):
     'FC': '4.29',
   }
   assert {name: millions[name] for name in expected} == expected
+
+
+def test_the_network_that_sees_pictures_is_the_papers(tmp_path):
+  last = next(method for method in METHODS if method.name == FROM_PICTURES[-1])
+  settings = make_config('h36m_images', last, {}, tmp_path)
+  assert published.row(settings.model) == last.name
+  errors = published.references(settings)[0]
+  assert errors['mean of actions'] == 57.6
+  given = {'backbone_lr': 1e-4, 'freeze_init': False, 'hid_dim': 64}
+  settings = make_config('rendered', last, given, tmp_path)
+  assert settings.training.backbone_lr == 1e-4
+  assert settings.model.hid_dim == 64
 
 
 @pytest.mark.slow
@@ -97,6 +130,75 @@ def test_a_killed_command_goes_on_and_repeats_nothing(tmp_path):
   fails('reproduce', *flags, status=1, message='metrics.jsonl: lacks epochs')
 
 
+@pytest.fixture(scope='module')
+def pictures(tmp_path_factory):
+  """A folder with the stages of a network that sees pictures."""
+  workdir = tmp_path_factory.mktemp('reproduce') / 'pictures'
+  code, out, err = run('reproduce', *TINY_PICTURES, f'--workdir={workdir}')
+  assert (code, err) == (0, '')
+  assert out.splitlines()[-1] == str(workdir / 'report.md')
+  return workdir
+
+
+@pytest.mark.slow
+def test_stages_go_on_from_each_other(pictures):
+  runs = pictures / 'rendered_small'
+  assert {path.name for path in runs.iterdir()} == set(STAGES)
+  backbones = {}
+  for name, (stage, source) in STAGES.items():
+    settings = config.load(runs / name / 'config.json')
+    assert settings.training.stage == stage
+    assert settings.model.init_from == (str(runs / source) if source else '')
+    params = restore_network(runs / name, 'last').variables['params']
+    backbones[name] = jax.tree.leaves(params['backbone'])
+  first, without, frozen, last = (
+    np.concatenate([leaf.ravel() for leaf in leaves])
+    for leaves in backbones.values()
+  )
+  np.testing.assert_array_equal(first, without)
+  np.testing.assert_array_equal(first, frozen)
+  assert (first != last).any()
+
+
+@pytest.mark.slow
+def test_the_report_of_pictures(pictures):
+  text = (pictures / 'report.md').read_text()
+  result = json.loads((pictures / 'report.json').read_text())
+  rows = result['presets']['rendered_small']['methods']
+  assert list(rows) == FROM_PICTURES  # The 2D network has no poses.
+  without, frozen, last = rows.values()
+  assert without['pixel_error'] == pytest.approx(frozen['pixel_error'])
+  # Beside x and y, 64 channels of conv_1 and so on of the backbone `tiny` are
+  # shown to two matrices of eight columns.
+  features = frozen['num_params'] - without['num_params']
+  assert features > 0 and features % (2 * 8) == 0
+  assert last['num_params'] == frozen['num_params']
+  assert f'| SemGCN RN w/ FP | {last["num_params"]:,} | 57.6 |  |' in text
+  assert f'| {FROM_PICTURES[0]} | {without["num_params"]:,} |  |  |' in text
+  assert f'| {last["pixel_error"]:.1f} | {last["seconds"]:.0f} |' in text
+  assert 'rendered_small: 2D pixels' in text and '## Table 1' not in text
+  # Nothing was published for these pictures.
+  assert 'the paper (pictures)' not in text
+
+
+@pytest.mark.slow
+def test_moved_stages_go_on(pictures, tmp_path):
+  moved = tmp_path / 'moved'
+  shutil.copytree(pictures, moved)
+  runs = moved / 'rendered_small'
+  shutil.rmtree(runs / 'semgcn_rn_with_fp')
+  code, out, err = run('reproduce', *TINY_PICTURES, f'--workdir={moved}')
+  assert (code, err) == (0, '')
+  lines = out.splitlines()
+  for name in ('2D network', *FROM_PICTURES[:2]):
+    assert f'rendered_small, {name}: is finished' in lines
+  assert 'rendered_small, SemGCN RN w/ FP' in lines
+  last = config.load(runs / 'semgcn_rn_with_fp' / 'config.json')
+  assert last.model.init_from == str(runs / 'semgcn_frozen_rn_with_fp')
+  flags = (*TINY_PICTURES, '--keypoint_weight=0.5', f'--workdir={moved}')
+  fails('reproduce', *flags, status=2, message='--keypoint_weight=0.5: the run')
+
+
 @pytest.mark.slow
 def test_a_stopped_command_says_so(tmp_path):
   flags = (*TINY[:-2], '--tables=3', f'--workdir={tmp_path}')
@@ -116,13 +218,26 @@ def test_a_stopped_command_says_so(tmp_path):
     (['1'], {'conv': 'gat'}, '`conv`: is what the methods differ in'),
     (['1'], {'epochs': 0}, '`epochs=0`'),
     (['3'], {'hid_dim': 6}, '`hid_dim=6`: must be a multiple of'),
-    (['2'], {}, '`tables=2`: choose from 1, 3'),
-    ([], {}, '`tables=`: choose from 1, 3'),
+    (['4'], {}, '`tables=4`: choose from 1, 2, 3'),
+    ([], {}, '`tables=`: choose from 1, 2, 3'),
+    (['2'], {}, '`tables=2`: is of networks that see.* rendered, rendered_s'),
+    (['2'], {'backbone': 'tiny'}, '`backbone=tiny`: needs pictures'),
+    (['2'], {'stage': 'graph'}, '`stage`: is what the methods differ in'),
   ],
 )
 def test_bad_flags(tmp_path, tables, fields, message):
   with pytest.raises(SettingError, match=message):
     reproduce(['cmu'], tables, fields, tmp_path / 'new', '')
+  assert not (tmp_path / 'new').exists()
+
+
+@pytest.mark.parametrize('tables', [['1'], ['2', '3']])
+def test_pictures_are_of_table_2_alone(tmp_path, tables):
+  message = f'`tables={tables[-1]}`: is of networks that are given the 2D'
+  with pytest.raises(SettingError, match=f'{message}.* use `tables=2`'):
+    reproduce(['rendered'], tables, {}, tmp_path / 'new', '')
+  with pytest.raises(SettingError, match='`preset=cmu` has none'):
+    reproduce(['rendered', 'cmu'], ['2'], {}, tmp_path / 'new', '')
   assert not (tmp_path / 'new').exists()
 
 
@@ -182,6 +297,48 @@ def test_the_report_is_of_all_finished_runs(tmp_path):
   assert (by_name['Directions'], by_name['WalkTogether']) == ('51.8', '52.4')
   assert (by_name['Eating'], by_name['mean']) == ('', '62.9')
   assert '| SemGCN, the paper (gt) | 37.8 |' in text
+
+
+def test_the_report_of_human36ms_pictures(tmp_path):
+  fields = {
+    'image_dir': '/home/me/frames',
+    'backbone_weights': '/home/me/r.npz',
+  }
+  for name in ('2D network', *FROM_PICTURES):
+    finished_run(tmp_path, 'h36m_images', name, ACTIONS, **fields)
+  finished_run(tmp_path, 'h36m', 'SemGCN', ACTIONS)
+  table = report.write(tmp_path, 'the command')
+  text = (tmp_path / 'report.md').read_text()
+  assert '/home/me' not in text + (tmp_path / 'report.json').read_text()
+  assert '| 2D network' not in text and '2D network' not in table
+  _, _, of_pictures = text.partition('## Table 2')
+  of_pictures, _, given = of_pictures.partition('## Table 3')
+  # Tables of the one input have no columns of the other.
+  assert 'h36m: MPJPE' not in of_pictures and '57.6 |' in of_pictures
+  assert 'h36m_images: MPJPE' not in given.partition('## h36m')[0]
+  assert 'SemGCN RN w/ FP, the paper (pictures) | 47.3 | 60.7 |' in text
+  assert 'SemGCN, the paper (sh_ft_h36m) | 48.2 |' in text
+
+
+def test_a_report_after_the_2d_network_alone(tmp_path):
+  finished_run(tmp_path, 'rendered', '2D network', ['Walk'])
+  assert 'the paper' in report.write(tmp_path, 'the command')
+  assert 'rendered' not in (tmp_path / 'report.md').read_text()
+
+
+def test_presets_of_other_backbones_have_other_sizes(tmp_path):
+  for preset in ('rendered', 'rendered_small'):
+    finished_run(tmp_path, preset, 'SemGCN RN w/ FP', ['Walk'])
+  report.write(tmp_path, 'the command')
+  rows = json.loads((tmp_path / 'report.json').read_text())['presets']
+  counts = [
+    f'{rows[preset]["methods"]["SemGCN RN w/ FP"]["num_params"]:,}'
+    for preset in ('rendered', 'rendered_small')
+  ]
+  assert counts[0] != counts[1]
+  assert (
+    f'| {" / ".join(counts)} | 57.6 |' in (tmp_path / 'report.md').read_text()
+  )
 
 
 def test_another_split_is_not_beside_the_published_rows(tmp_path):
