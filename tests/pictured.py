@@ -1,10 +1,16 @@
 """Makes small pictures and folders of pictures, sound and damaged."""
 
 import io
+import pathlib
 
 import numpy as np
 from h36m_files import motion
 from PIL import Image
+
+from semgcn_jax.cameras import H36M_SUBJECTS, h36m_cameras
+from semgcn_jax.data.h36m_images import frame_prefix
+from semgcn_jax.data.npz import write_poses_3d
+from semgcn_jax.data.pairs import View
 
 
 def gradient(height, width, seed=0):
@@ -53,6 +59,18 @@ def people(count, size=64):
   poses = poses - poses[:, :1] + np.array([0, 0, 5.0])
   pixels = poses[..., :2] / poses[..., 2:] * size * 1.5 + size / 2
   return poses.astype(np.float32), pixels.astype(np.float32)
+
+
+def write_h36m(folder, clip='Walking 1'):
+  """A folder with Human3.6M's poses, of one frame a subject, and the frames."""
+  poses = {subject: {clip: motion()[:1]} for subject in H36M_SUBJECTS}
+  write_poses_3d(poses, folder / 'data_3d_h36m.npz')
+  for subject in poses:
+    for number, camera in enumerate(h36m_cameras()[subject]):
+      prefix = frame_prefix(folder, View(subject, clip, number))
+      path = pathlib.Path(f'{prefix}000001.jpg')
+      path.parent.mkdir(parents=True)
+      path.write_bytes(encoded(gradient(camera.height, camera.width)))
 
 
 def write_folder(folder, count=6, size=64, **changes):

@@ -6,11 +6,15 @@ import jax
 import numpy as np
 import pytest
 from command_line import fails, run
+from pictured import write_h36m
 from PIL import Image
 
 from semgcn_jax.config import load
 from semgcn_jax.lifting.image_lifter import ImageLifter
+from semgcn_jax.models.build import abstract_variables
+from semgcn_jax.presets import preset
 from semgcn_jax.runs.checkpoints import restore_network, restore_state
+from semgcn_jax.runs.weights import save_weights
 from semgcn_jax.skeleton import H36M
 from semgcn_jax.training.state import create_train_state
 
@@ -56,6 +60,24 @@ def test_evaluate_scores_the_2d_too(workdir, tmp_path):
   last = json.loads((workdir / 'metrics.jsonl').read_text().splitlines()[-1])
   assert scores['pixel_error'] == pytest.approx(last['pixel_error'], rel=1e-4)
   assert 0 <= scores['pckh'] <= 100
+
+
+def test_evaluate_tells_what_was_published_for_the_network(tmp_path):
+  write_h36m(tmp_path)
+  folders = {'data_dir': str(tmp_path), 'image_dir': str(tmp_path)}
+  config = preset('h36m_images', crop_size=32, **folders)
+  shapes = abstract_variables(config.model, H36M)
+  zeros = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
+  save_weights(tmp_path / 'run', config, H36M, zeros, 1)
+  for flags, published in (((), True), (('--test_subjects=S9',), False)):
+    status, out, err = run('evaluate', f'--checkpoint={tmp_path}/run', *flags)
+    assert status == 0, err
+    assert ('published' in out) == published
+    # The rows of the one action and of the mean end in the paper's numbers.
+    ends = {line.split('  ')[0]: line.split()[-1:] for line in out.splitlines()}
+    assert (ends['Walking'] == ['60.6']) == published
+    assert (ends['mean of actions'] == ['57.6']) == published
+    assert 'released code' not in out
 
 
 def test_stages_start_from_the_2d_network(workdir, tmp_path):
