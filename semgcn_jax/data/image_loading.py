@@ -17,7 +17,7 @@ import numpy as np
 from absl import flags
 
 from semgcn_jax.data.image_files import ImageFiles
-from semgcn_jax.errors import SettingError
+from semgcn_jax.errors import SettingError, UserError
 
 BLOCK = 16  # The most rows that are read as one piece of work.
 _THREADS = 8  # At most, where no processes are asked for.
@@ -63,7 +63,9 @@ def read_ahead(
   dataset = dataset.to_iter_dataset(options)
   if workers:
     dataset = dataset.mp_prefetch(
-      grain.MultiprocessingOptions(workers, per_worker_buffer_size=2),
+      grain.multiprocessing.MultiprocessingOptions(
+        workers, per_worker_buffer_size=2
+      ),
       worker_init_fn=_begin_worker,
     )
   iterator = iter(dataset)
@@ -71,11 +73,17 @@ def read_ahead(
     with _deaf_children():  # They are started when something is asked for.
       block = next(iterator, None)
     while block is not None:
+      if isinstance(block, str):
+        raise UserError(block)
       pictures, used = (np.frombuffer(part, kind) for part, kind in block)
       yield pictures.reshape(-1, *images.shape[1:]), used
       block = next(iterator, None)
   finally:
-    iterator.close()
+    # Older releases, which MediaPipe goes together with, have no `close`: there
+    # the end of the last reference ends the processes.
+    if hasattr(iterator, 'close'):
+      iterator.close()
+    del iterator
 
 
 class _Reader:
@@ -83,17 +91,21 @@ class _Reader:
 
   What it returns goes through a pipe, as bytes. Arrays would go through shared
   memory, of which containers have little, and which is left behind when a
-  process is told to end.
+  process is told to end. An error goes as its message, as older releases of
+  Grain wrap exceptions.
   """
 
   def __init__(self, images: ImageFiles):
     self._images = images
 
-  def __call__(self, rows: np.ndarray) -> tuple[tuple[bytes, str], ...]:
+  def __call__(self, rows: np.ndarray) -> tuple[tuple[bytes, str], ...] | str:
     pictures = np.empty((len(rows), *self._images.shape[1:]), np.uint8)
     used = np.empty(len(rows), np.int64)
-    for place, row in enumerate(rows.tolist()):
-      pictures[place], used[place] = self._images.read_sound(row)
+    try:
+      for place, row in enumerate(rows.tolist()):
+        pictures[place], used[place] = self._images.read_sound(row)
+    except UserError as error:
+      return str(error)
     return (pictures.tobytes(), 'uint8'), (used.tobytes(), 'int64')
 
 

@@ -17,6 +17,7 @@ from tiny import TINY
 
 from semgcn_jax.data import datasets
 from semgcn_jax.data.image_files import ImageFiles
+from semgcn_jax.data.pairs import take
 from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.runs.checkpoints import Progress
 from semgcn_jax.skeleton import H36M
@@ -171,16 +172,21 @@ def test_says_what_to_install(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_training_with_pictures_takes_the_steps_of_training_without(tmp_path):
+def test_training_on_files_takes_the_steps_of_training_on_arrays(tmp_path):
   pytest.importorskip('grain')
-  train = datasets.load(TINY.data, H36M).train
+  settings = TINY.replace(
+    **{'dataset': 'rendered', 'backbone': 'tiny', 'device_data': 'streamed'},
+    **{'batch_size': 8, 'chunk_steps': 2},  # Three equal chunks.
+  )
+  train = take(datasets.load(TINY.data, H36M).train, np.arange(50))
   arrays = batch_arrays(train, TINY)
-  images = write_images(tmp_path).take(np.arange(len(train)) % 50)
+  images = write_images(tmp_path)
 
-  def parameters(arrays, stops):
+  def parameters(images, stops):
     """The parameters after an epoch, which stops and goes on so many times."""
-    trainer = Trainer(TINY, H36M, arrays, devices=jax.devices()[:1])
-    quiet = ProgressBar(trainer.steps, 0, TINY.training.batch_size, shown=False)
+    every = arrays | {'images': images}
+    trainer = Trainer(settings, H36M, every, devices=jax.devices()[:1])
+    quiet = ProgressBar(trainer.steps, 0, 8, shown=False)
     progress = Progress()
     for _ in range(stops):
       asked = types.SimpleNamespace(anywhere=lambda: True)
@@ -189,9 +195,9 @@ def test_training_with_pictures_takes_the_steps_of_training_without(tmp_path):
     trainer.train_epoch(progress, quiet, StopRequest())
     return jax.device_get(trainer.state.variables)
 
-  expected = parameters(arrays, 0)
+  expected = parameters(images[np.arange(50)], 0)
   for stops in (0, 2):
-    found = parameters(arrays | {'images': images}, stops)
+    found = parameters(images, stops)
     jax.tree.map(np.testing.assert_array_equal, found, expected)
 
 
