@@ -113,18 +113,19 @@ PRESETS: dict[str, dict[str, Any]] = {
   | {
     'dataset': 'rendered',
     'crop_size': 64,
-    'rendered_train': 2000,
+    'rendered_train': 3000,
     'rendered_test': 500,
+    'rendered_azimuth': 45.0,
     'backbone': 'tiny',
     'backbone_precision': 'highest',
     'hid_dim': 64,
     'num_layers': 2,
-    'keypoint_weight': 0.05,
-    'backbone_lr': 3e-3,
+    'keypoint_weight': 0.1,
+    'backbone_lr': 5e-3,
     'lr': 3e-3,
-    'batch_size': 32,
+    'batch_size': 16,
     'epochs': 12,
-    'chunk_steps': 4,  # See `step.make_train_chunk`.
+    'chunk_steps': 1,  # See `step.make_train_chunk`.
     'checkpoint_epochs': 3,
   },
   'h36m_images': _IMAGES

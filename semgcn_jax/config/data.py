@@ -78,6 +78,12 @@ class DataConfig(Group):
   rendered_seed: int = setting(
     0, 'Seed the people and the cameras of --dataset=rendered.', NOT_NEGATIVE
   )
+  rendered_azimuth: float = setting(
+    180.0,
+    'Render people from at most this many degrees beside where they face; 180'
+    ' is from anywhere.',
+    Range('above 0 and at most 180', lambda x: 0 < x <= 180),
+  )
   rendered_motions: str = setting(
     '',
     'Render the poses of this data_3d_*.npz; if empty, synthetic ones.',

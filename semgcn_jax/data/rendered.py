@@ -148,7 +148,11 @@ def _draw(config: DataConfig, motions: Poses3D, *, train: bool) -> Pairs:
     draws = Draws((config.rendered_seed, _STREAM, int(train)), numbers)
     row = draws.choice(range(len(poses)))
     scene, views = scenes.make(
-      poses[row], numbers, seed=config.rendered_seed, train=train
+      poses[row],
+      numbers,
+      seed=config.rendered_seed,
+      train=train,
+      azimuth=config.rendered_azimuth,
     )
     images[start : start + _AT_ONCE] = pixels.draw(scene, size)[: count - start]
     inputs.append(views.screen)

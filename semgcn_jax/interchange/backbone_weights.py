@@ -154,7 +154,7 @@ def _network_of(state_dict: Mapping[str, np.ndarray]) -> str:
     'bottleneck': any('.conv3.' in key for key in state_dict),
   }
   for name, of_name in BACKBONES.items():
-    if fields == of_name:
+    if all(of_name[field] == value for field, value in fields.items()):
       return name
   sizes = shortened(', '.join(map(str, fields['stage_sizes'])))
   kind = 'bottlenecks' if fields['bottleneck'] else 'basic blocks'

@@ -92,6 +92,7 @@ def build(
       HeatmapHead(
         skeleton.num_joints,
         features=32 if config.backbone == 'tiny' else 256,
+        num_deconvs=1 if config.backbone == 'tiny' else 3,
         **of_images,
       ),
       model,

@@ -24,7 +24,14 @@ Initializer = nn.initializers.Initializer
 BACKBONES: dict[str, dict[str, Any]] = {
   'resnet50': {'stage_sizes': (3, 4, 6, 3), 'width': 64, 'bottleneck': True},
   'resnet18': {'stage_sizes': (2, 2, 2, 2), 'width': 64, 'bottleneck': False},
-  'tiny': {'stage_sizes': (1, 1, 1, 1), 'width': 16, 'bottleneck': False},
+  # For small pictures, of which a stride of 32 leaves too few cells.
+  'tiny': {
+    'stage_sizes': (1, 1, 1, 1),
+    'stage_strides': (1, 2, 1, 1),
+    'stage_widths': (32, 32, 64, 64),
+    'width': 16,
+    'bottleneck': False,
+  },
 }
 
 _kaiming_normal_fan_out = nn.initializers.variance_scaling(
@@ -157,7 +164,9 @@ class ResNet(nn.Module):
   with torchvision's `zero_init_residual=True`, which is not its default.
 
   Attributes:
-    stage_sizes: The number of residual blocks of each of the four stages.
+    stage_sizes: The number of residual blocks of each stage.
+    stage_strides: The step of the first block of each stage.
+    stage_widths: The number of inner channels of the blocks of each stage.
     width: The number of channels of the first convolution.
     bottleneck: Whether the blocks are bottlenecks, see `ResNetBlock`.
     norm: Makes the batch norms. If it makes `BatchNorm`, its `poses` must be
@@ -167,6 +176,8 @@ class ResNet(nn.Module):
   """
 
   stage_sizes: tuple[int, ...] = (3, 4, 6, 3)
+  stage_strides: tuple[int, ...] = (1, 2, 2, 2)
+  stage_widths: tuple[int, ...] = (64, 128, 256, 512)
   width: int = 64
   bottleneck: bool = True
   norm: Callable[..., nn.Module] = BatchNorm
@@ -175,9 +186,8 @@ class ResNet(nn.Module):
   @property
   def stage_channels(self) -> tuple[int, ...]:
     """The numbers of channels of the feature maps, conv_1 to conv_5."""
-    most = self.width * (4 if self.bottleneck else 1)
-    widths = (most * 2**stage for stage in range(len(self.stage_sizes)))
-    return (self.width, *widths)
+    times = 4 if self.bottleneck else 1
+    return (self.width, *(times * width for width in self.stage_widths))
 
   @nn.compact
   def __call__(
@@ -191,8 +201,10 @@ class ResNet(nn.Module):
       train: Whether the statistics of the batch normalise, and are kept.
 
     Returns:
-      conv_1 to conv_5, `[..., S / 2, S / 2, C1]` to `[..., S / 32, S / 32, C5]`
-      with the channels of `stage_channels`, of the type of the activations.
+      conv_1 to conv_5, with the channels of `stage_channels`, of the type of
+      the activations. conv_1 is `[..., S / 2, S / 2, C1]`; a max pooling and
+      the `stage_strides` make the others smaller, by default to
+      `[..., S / 32, S / 32, C5]`.
     """
     x = images.reshape(-1, *images.shape[-3:])
     x = x.astype(self.dtype or images.dtype)
@@ -204,8 +216,8 @@ class ResNet(nn.Module):
     for stage, size in enumerate(self.stage_sizes):
       for i in range(size):
         x = ResNetBlock(
-          self.width * 2**stage,
-          stride=2 if stage > 0 and i == 0 else 1,
+          self.stage_widths[stage],
+          stride=self.stage_strides[stage] if i == 0 else 1,
           bottleneck=self.bottleneck,
           norm=self.norm,
           name=f'stage{stage + 1}_block{i}',

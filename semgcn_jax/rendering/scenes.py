@@ -10,6 +10,7 @@ import numpy as np
 from semgcn_jax.cameras import Camera, rotate
 from semgcn_jax.rendering import bodies, people
 from semgcn_jax.rendering.draws import Draws
+from semgcn_jax.skeleton import H36M
 
 _STREAM = 2  # Keeps the streams of scenes apart from those of people.
 _WAVES = 4  # The waves that the texture of floor and wall is the sum of.
@@ -108,7 +109,12 @@ class Views:
 
 
 def make(
-  poses: np.ndarray, numbers: np.ndarray, *, seed: int, train: bool
+  poses: np.ndarray,
+  numbers: np.ndarray,
+  *,
+  seed: int,
+  train: bool,
+  azimuth: float = 180.0,
 ) -> tuple[Scenes, Views]:
   """Makes scenes, each of which depends on its pose, number and seed alone.
 
@@ -118,6 +124,8 @@ def make(
     seed: The seed of all scenes.
     train: Whether the pictures are for training or for testing, which have
       other people and scenes.
+    azimuth: How far to the left or right of where the person faces the camera
+      is at most, degrees; at 180 it is anywhere.
   """
   draws = Draws((seed, _STREAM, int(train)), numbers)
   someone = people.make(seed, people.numbers(draws, train=train))
@@ -126,7 +134,8 @@ def make(
   floor = (
     np.stack([body.starts[..., 2], body.ends[..., 2]], -1) - body.radii
   ).min(axis=(1, 2))
-  orientation, translation, zoom = _aim(draws, body, floor)
+  facing = None if azimuth == 180 else _facing(poses)
+  orientation, translation, zoom = _aim(draws, body, floor, facing, azimuth)
   inverse = orientation * (1, -1, -1, -1)
 
   def turn(vectors):
@@ -184,10 +193,29 @@ def _about(axis: int, angle: np.ndarray) -> np.ndarray:
   return quaternion
 
 
+def _facing(poses: np.ndarray) -> np.ndarray:
+  """Finds the azimuth of the cameras that people `[N, 16, 3]` face."""
+  hips = [H36M.joints.index(name) for name in ('LHip', 'RHip')]
+  left = poses[:, hips[0]] - poses[:, hips[1]]
+  return np.arctan2(left[:, 1], left[:, 0])
+
+
 def _aim(
-  draws: Draws, body: bodies.Bodies, floor: np.ndarray
+  draws: Draws,
+  body: bodies.Bodies,
+  floor: np.ndarray,
+  facing: np.ndarray | None,
+  most: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
   """Draws cameras that have 60 to 90 percent of the picture filled.
+
+  Args:
+    draws: The random numbers.
+    body: The bodies that are seen.
+    floor: The height of the floor, `[N]`, metres.
+    facing: The azimuth of the cameras that the people face, `[N]`, radians, or
+      None for cameras at any azimuth.
+    most: The most degrees that the azimuth is away from there.
 
   Returns:
     Their quaternions `[N, 4]` and places `[N, 3]` in the world, and the focal
@@ -198,6 +226,8 @@ def _aim(
   middle = (ends.min(axis=1) + ends.max(axis=1)) / 2
   distance = 2.3 * (7 / 2.3) ** draws.uniform(0, 1)
   azimuth = draws.uniform(-np.pi, np.pi)
+  if facing is not None:
+    azimuth = facing + azimuth * (most / 180)
   pitch = np.deg2rad(draws.uniform(-10, 40))
   # No camera is below the floor.
   lowest = -np.arcsin(np.minimum(0.6 * (middle[:, 2] - floor) / distance, 0.5))

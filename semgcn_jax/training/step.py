@@ -143,10 +143,16 @@ def make_train_chunk(
     if not config.model.backbone:
       packed, unpack = pack_state(state)
     with matmul_precision(training.precision):
-      # On a CPU, convolutions in a loop take several times as long, so a chunk
-      # of a few steps has none.
-      few = bool(config.model.backbone) and len(order) <= 4
-      packed, losses = jax.lax.scan(step, packed, order, unroll=few or 1)
+      if config.model.backbone and len(order) <= 4:
+        # On a CPU, XLA does the gradients of convolutions fast only outside of
+        # loops, and a scan over a single step is a loop, too.
+        losses = []
+        for rows in order:
+          packed, value = step(packed, rows)
+          losses.append(value)
+        losses = jnp.stack(losses)
+      else:
+        packed, losses = jax.lax.scan(step, packed, order)
     return unpack(packed), losses
 
   if training.num_seeds > 1:

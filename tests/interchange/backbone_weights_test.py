@@ -29,14 +29,14 @@ def tiny_state(expansion=1, width=16):
 
   conv('conv1', 'bn1', width, 3, 7)
   before = width
-  for i in range(4):
-    block, inner = f'layer{i + 1}.0', width * 2**i
+  for i, inner in enumerate((2 * width, 2 * width, 4 * width, 4 * width)):
+    block = f'layer{i + 1}.0'
     sizes = (3, 3) if expansion == 1 else (1, 3, 1)
     channels = (before, *[inner] * (len(sizes) - 1), inner * expansion)
     for k, size in enumerate(sizes):
       outputs, inputs = channels[k + 1], channels[k]
       conv(f'{block}.conv{k + 1}', f'{block}.bn{k + 1}', outputs, inputs, size)
-    if before != channels[-1]:
+    if i < 3:  # The last block changes neither the channels nor the size.
       skip = f'{block}.downsample'
       conv(f'{skip}.0', f'{skip}.1', channels[-1], before, 1)
     before = channels[-1]
@@ -86,12 +86,12 @@ def check_tiny(variables, state):
       'layer4.0.bn2.running_var',
     ),
     (
-      params['stage4_block0']['skip']['conv']['kernel'],
-      'layer4.0.downsample.0.weight',
+      params['stage3_block0']['skip']['conv']['kernel'],
+      'layer3.0.downsample.0.weight',
     ),
     (
-      stats['stage4_block0']['skip']['norm']['var'],
-      'layer4.0.downsample.1.running_var',
+      stats['stage3_block0']['skip']['norm']['var'],
+      'layer3.0.downsample.1.running_var',
     ),
   ]:
     assert ours.dtype == np.float32
@@ -155,7 +155,7 @@ def test_other_widths_of_numbers_are_read(tmp_path):
       lambda s: s.update(
         {'layer2.0.conv1.weight': np.ones((2, 1), np.float32)}
       ),
-      r'layer2.0.conv1.weight has the shape \[2, 1\], not \[32, 16, 3, 3\]',
+      r'layer2.0.conv1.weight has the shape \[2, 1\], not \[32, 32, 3, 3\]',
     ),
     (
       lambda s: s.update({'bn1.running_var': np.full(16, np.nan, np.float32)}),

@@ -58,7 +58,7 @@ def test_features_around_the_joints_reach_the_graph_network():
   inputs = [joints - joints[:, :1]]
   inputs += [roi_align(maps, joints, side) for maps in features[:4]]
   inputs = jnp.concatenate(inputs, axis=-1)
-  assert inputs.shape == (2, 16, 2 + 16 + 16 + 32 + 64)
+  assert inputs.shape == (2, 16, 2 + 16 + 32 + 32 + 64)
   poses = model.bind(variables).graph(inputs)
   np.testing.assert_allclose(poses, with_features.poses, atol=1e-5)
 

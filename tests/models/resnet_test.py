@@ -17,7 +17,10 @@ from semgcn_jax.models.resnet import (
   max_pool,
 )
 
-SMALL = ResNet(stage_sizes=(1, 1), width=2, bottleneck=False)
+SMALL = ResNet(
+  stage_sizes=(1, 1), stage_widths=(2, 4), width=2, bottleneck=False
+)
+SIDES = (32, 16, 8, 4, 2)  # Of the maps of a picture of 64 pixels.
 
 
 @functools.cache
@@ -38,15 +41,15 @@ def small_training(variables, images):
 
 
 @pytest.mark.parametrize(
-  'name, parameters, channels',
+  'name, parameters, channels, sides',
   [
     # torchvision tells these numbers; the classifier is subtracted.
-    ('resnet50', 25_557_032 - 2_049_000, (64, 256, 512, 1024, 2048)),
-    ('resnet18', 11_689_512 - 513_000, (64, 64, 128, 256, 512)),
-    ('tiny', None, (16, 16, 32, 64, 128)),
+    ('resnet50', 25_557_032 - 2_049_000, (64, 256, 512, 1024, 2048), SIDES),
+    ('resnet18', 11_689_512 - 513_000, (64, 64, 128, 256, 512), SIDES),
+    ('tiny', None, (16, 32, 32, 64, 64), (32, 16, 8, 8, 8)),
   ],
 )
-def test_sizes(name, parameters, channels):
+def test_sizes(name, parameters, channels, sides):
   model = make_resnet(name)
   assert model.stage_channels == channels
   images = jax.ShapeDtypeStruct((2, 64, 64, 3), jnp.float32)
@@ -54,8 +57,7 @@ def test_sizes(name, parameters, channels):
     model.init_with_output, jax.random.key(0), images
   )
   assert [x.shape for x in maps] == [
-    (2, side, side, c)
-    for side, c in zip((32, 16, 8, 4, 2), channels, strict=True)
+    (2, side, side, c) for side, c in zip(sides, channels, strict=True)
   ]
   count = sum(leaf.size for leaf in jax.tree.leaves(variables['params']))
   if parameters is not None:

@@ -61,6 +61,35 @@ def test_cameras_project_the_world_to_the_picture(poses, made):
     assert up[1] < -0.7
 
 
+def test_the_azimuth_is_limited_about_where_people_face(poses, made):
+  half = np.radians(30)
+  turned = Rotation.from_euler('z', 70, degrees=True).apply(
+    poses.reshape(-1, 3)
+  )
+  for given in (poses, turned.reshape(poses.shape)):
+    _, views = scenes.make(
+      given, np.arange(12), seed=4, train=True, azimuth=30.0
+    )
+    for i, camera in enumerate(views.cameras(200)):
+      turn = Rotation.from_quat(np.roll(camera.orientation, -1))
+      ahead = turn.apply((0, 0, 1))[:2]
+      right, left = (H36M.joints.index(name) for name in ('RHip', 'LHip'))
+      hips = given[i, left, :2] - given[i, right, :2]
+      # Who looks at the camera has the left hip to the right of its picture.
+      facing = np.array((hips[1], -hips[0]))
+      angle = np.arccos(
+        -ahead @ facing / np.linalg.norm(ahead) / np.linalg.norm(facing)
+      )
+      assert angle < half + 0.05  # The camera rolls a little.
+      assert views.joints[i, left, 0] > views.joints[i, right, 0]
+  np.testing.assert_array_equal(
+    made[1].screen,
+    scenes.make(poses, np.arange(12), seed=4, train=True, azimuth=180.0)[
+      1
+    ].screen,
+  )
+
+
 def test_people_fill_most_of_the_picture(made):
   scene, views = made
   assert np.abs(views.screen).max() < 1
