@@ -13,6 +13,8 @@ os.environ.setdefault('XLA_FLAGS', '--xla_force_host_platform_device_count=4')
 _CACHE = tempfile.TemporaryDirectory()
 os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', _CACHE.name)
 os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
+# They run for moments, so the compiler need not optimize them for long.
+os.environ.setdefault('JAX_DISABLE_MOST_OPTIMIZATIONS', '1')
 # A program that another process is just writing is compiled again, which would
 # be said on standard error, where tests expect nothing.
 os.environ.setdefault(

@@ -144,6 +144,7 @@ def cancelled_bias(key):
   raise ValueError(key)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', MODELS)
 def test_forward_passes(name):
   data, settings, variables, _, _ = trained(name)

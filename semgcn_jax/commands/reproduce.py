@@ -36,7 +36,7 @@ def define_flags(values: flags.FlagValues) -> None:
     'tables',
     ['1', '3'],
     'Retrain the methods of these tables of the paper: 1 and 3, which are given'
-    ' the 2D, or 2, from pictures.',
+    ' the 2D, or 2, from pictures; or of video, which see time.',
     flag_values=values,
   )
   flags.DEFINE_string(

@@ -1,4 +1,4 @@
-"""The methods of the paper's Tables 1 to 3."""
+"""The methods of the paper's Tables 1 to 3, and those that see time."""
 
 import dataclasses
 from typing import Any
@@ -11,13 +11,13 @@ class Method:
   Attributes:
     name: The name of the method, as in `evaluation.published` where it is
       there.
-    tables: The numbers of the tables that it is in.
+    tables: The tables that it is in, keys of `TABLES`.
     fields: The settings that make it, beside those of `source`.
     source: The name of the method whose run it goes on from; '' for none.
   """
 
   name: str
-  tables: tuple[int, ...]
+  tables: tuple[str, ...]
   fields: dict[str, Any]
   source: str = ''
 
@@ -25,59 +25,67 @@ class Method:
   def folder(self) -> str:
     """The name of the folder of its run."""
     words = {'w/o': 'without', 'w/': 'with'}
-    name = self.name.lower().split()
+    name = self.name.lower().replace(',', '').split()
     return '_'.join(words.get(word, word) for word in name)
 
 
 _SEMGCN = {'model': 'semgcn'}
 _RESGCN = _SEMGCN | {'conv': 'vanilla', 'non_local': False}
 _REFINED = {'refine': 'pose_grammar', 'freeze_init': True}
+# The frames of a clip follow each other in the test set, too.
+_TEMPORAL = {
+  'model': 'semgcn_temporal',
+  'receptive_field': 27,
+  'test_downsample': 1,
+}
 # Those that go on from another come after it.
 METHODS = (
-  Method('ResGCN', (1,), _RESGCN),
+  Method('ResGCN', ('1',), _RESGCN),
   Method(
-    'SemGCN w/o semantic convolution', (1,), _SEMGCN | {'conv': 'vanilla'}
+    'SemGCN w/o semantic convolution', ('1',), _SEMGCN | {'conv': 'vanilla'}
   ),
-  Method('SemGCN w/o non-local', (1,), _SEMGCN | {'non_local': False}),
-  Method('SemGCN', (1, 3), _SEMGCN),
-  Method('aGCN', (3,), _RESGCN | {'conv': 'agcn'}),
+  Method('SemGCN w/o non-local', ('1',), _SEMGCN | {'non_local': False}),
+  Method('SemGCN', ('1', '3', 'video'), _SEMGCN),
+  Method('aGCN', ('3',), _RESGCN | {'conv': 'agcn'}),
   # Its width is the one that gives the published number of parameters.
-  Method('GAT', (3,), _RESGCN | {'conv': 'gat', 'hid_dim': 136}),
-  Method('ST-GCN', (3,), {'model': 'st_gcn'}),
-  Method('FC', (3,), {'model': 'linear'}),
-  Method('FC w/ pose grammar', (3,), _REFINED, source='FC'),
-  Method('SemGCN w/ pose grammar', (3,), _REFINED, source='SemGCN'),
+  Method('GAT', ('3',), _RESGCN | {'conv': 'gat', 'hid_dim': 136}),
+  Method('ST-GCN', ('3',), {'model': 'st_gcn'}),
+  Method('FC', ('3',), {'model': 'linear'}),
+  Method('FC w/ pose grammar', ('3',), _REFINED, source='FC'),
+  Method('SemGCN w/ pose grammar', ('3',), _REFINED, source='SemGCN'),
+  Method('SemGCN, 27 frames', ('video',), _TEMPORAL),
+  Method('SemGCN, 27 frames, causal', ('video',), _TEMPORAL | {'causal': True}),
   # From pictures: a ResNet (RN), without and with feature pooling (FP).
   Method(
     '2D network',
-    (2,),
+    ('2',),
     _SEMGCN | {'conv': 'channel_wise', 'stage': 'keypoints'},
   ),
   Method(
     'SemGCN frozen RN w/o FP',
-    (2,),
+    ('2',),
     {'stage': 'graph', 'pooled_features': False},
     source='2D network',
   ),
   Method(
-    'SemGCN frozen RN w/ FP', (2,), {'stage': 'graph'}, source='2D network'
+    'SemGCN frozen RN w/ FP', ('2',), {'stage': 'graph'}, source='2D network'
   ),
   # The backbone is nearly there, so that it takes smaller steps; see
   # docs/image.md.
   Method(
     'SemGCN RN w/ FP',
-    (2,),
+    ('2',),
     {'stage': 'end_to_end', 'backbone_lr': 3e-4, 'keypoint_weight': 0.02},
     source='SemGCN frozen RN w/ FP',
   ),
 )
-# {the number of a table: whether its methods see pictures}. The rows of Table 2
-# that are given the 2D are in the others.
-TABLES = {1: False, 2: True, 3: False}
+# {a table: whether its methods see pictures}. The rows of Table 2 that are
+# given the 2D are in the others. The last table is not the paper's.
+TABLES = {'1': False, '2': True, '3': False, 'video': False}
 # The settings that the methods differ in, which the user cannot give.
 DIFFERING = (
   *('model', 'conv', 'non_local', 'refine', 'init_from'),
-  *('stage', 'pooled_features'),
+  *('stage', 'pooled_features', 'receptive_field', 'causal'),
 )
 
 

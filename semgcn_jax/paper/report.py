@@ -58,9 +58,10 @@ def write(workdir: pathlib.Path, command: str) -> str:
   for preset, (config, rows) in runs.items():
     lines.append(f'- `{preset}`: {_describe(config, rows)}')
   for table in TABLES:
+    title = f'Table {table}' if table.isdigit() else table.capitalize()
     names = [method.name for method in METHODS if table in method.tables]
     if any(name in rows for _, rows in runs.values() for name in names):
-      lines += ['', f'## Table {table}', '', *_table(runs, names)]
+      lines += ['', f'## {title}', '', *_table(runs, names)]
   try:
     for preset, (config, rows) in runs.items():
       lines += [
@@ -164,7 +165,7 @@ def _figures(
 ) -> list[str]:
   """Draws the figures of a preset, and makes the lines that show them."""
   lines = []
-  first = [method.name for method in METHODS if 1 in method.tables]
+  first = [method.name for method in METHODS if '1' in method.tables]
   curves = {name: rows[name]['curve'] for name in first if name in rows}
   if curves:
     path = workdir / f'curves_{preset}.png'

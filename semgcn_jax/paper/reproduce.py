@@ -1,4 +1,4 @@
-"""Retrains the methods of the paper's Tables 1 to 3, and compares them."""
+"""Retrains the methods of the tables, and compares them."""
 
 import pathlib
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ def reproduce(
   Args:
     presets: The presets to train with, each of which makes columns of the
       report.
-    tables: The numbers of the tables to train, as strings; see `TABLES`.
+    tables: The tables to train, keys of `TABLES`.
     overrides: The settings for all methods; `freeze_init` (by default True) is
       for those that refine.
     workdir: The folder that gets the runs and the report; see `report.write`.
@@ -58,7 +58,7 @@ def reproduce(
     (name, method, make_config(name, method, overrides, workdir))
     for name in presets
     for method in METHODS
-    if {str(table) for table in method.tables} & set(tables)
+    if {*method.tables} & {*tables}
   ]
   _check_workdir(workdir)
   # All are checked first, as a mistake would otherwise show hours later.
@@ -145,8 +145,7 @@ def _check_tables(
   """
   settings = {k: v for k, v in overrides.items() if k != 'freeze_init'}
   for table in tables or ['']:
-    of_pictures = {str(number): sees for number, sees in TABLES.items()}
-    sees = choose('tables', table, of_pictures)
+    sees = choose('tables', table, TABLES)
     for name in presets:
       if bool(preset(name, **settings).model.backbone) == sees:
         continue

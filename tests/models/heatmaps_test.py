@@ -65,6 +65,7 @@ def test_head_makes_a_heat_map_for_each_joint(dtype):
   np.testing.assert_allclose(soft_argmax(logits), 0, atol=0.02)
 
 
+@pytest.mark.slow
 def test_head_keeps_statistics_and_has_gradients():
   features, joints = random(2, 3, 3, 8), random(2, 5, 2) * 0.3
   _, variables = init(HEAD, features)

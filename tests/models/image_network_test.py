@@ -49,6 +49,7 @@ def test_pictures_are_normalised_as_imagenets():
   np.testing.assert_allclose(normalize(IMAGES)[0, 3, 5], expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_features_around_the_joints_reach_the_graph_network():
   model, variables = _variables()
   with_features = model.apply(variables, IMAGES)
@@ -63,6 +64,7 @@ def test_features_around_the_joints_reach_the_graph_network():
   np.testing.assert_allclose(poses, with_features.poses, atol=1e-5)
 
 
+@pytest.mark.slow
 # The shorter the gradient, the longer the step that float32 can resolve.
 @pytest.mark.parametrize(('pooled', 'length'), [(False, 1e-3), (True, 2e-4)])
 def test_gradients_reach_the_backbone(pooled, length):
@@ -94,6 +96,7 @@ def test_gradients_reach_the_backbone(pooled, length):
   np.testing.assert_allclose(slope, _norm(gradient), rtol=0.03)
 
 
+@pytest.mark.slow
 def test_features_add_a_way_to_the_backbone():
   model, variables = _variables()
 
@@ -117,6 +120,7 @@ def test_features_add_a_way_to_the_backbone():
   assert gradient(stop=True) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('stage', ['keypoints', 'graph', 'end_to_end'])
 def test_stages_update_the_statistics_of_what_they_train(stage):
   model, variables = _variables(stage=stage)
@@ -130,6 +134,7 @@ def test_stages_update_the_statistics_of_what_they_train(stage):
     assert same is not (trained or stage == 'end_to_end'), part
 
 
+@pytest.mark.slow
 def test_a_frozen_backbone_gets_no_gradient():
   model, variables = _variables(stage='graph')
 

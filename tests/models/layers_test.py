@@ -13,6 +13,7 @@ from semgcn_jax.skeleton import H36M
 SKELETONS = [H36M, HAND, CHAIN]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('skeleton', SKELETONS)
 def test_non_local_starts_as_the_identity(skeleton):
   x = random(3, skeleton.num_joints, 6)
@@ -95,6 +96,7 @@ def test_batch_norm_over_parts(poses):
   np.testing.assert_allclose(stats['var'], 0.9 + 0.1 * var, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_bias_before_batch_norm_gets_no_gradient():
   x = random(4, 5, 3)
   layer = layers.GraphConvBlock(

@@ -70,6 +70,7 @@ def test_joint_weights_by_loops():
     np.testing.assert_allclose(weight, np.mean(values), rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('skeleton', [H36M, HAND])
 def test_figures(tmp_path, skeleton):
   places = joint_places(skeleton)

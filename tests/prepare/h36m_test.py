@@ -124,6 +124,7 @@ def test_archives_of_every_kind(tmp_path):
           np.testing.assert_array_equal(ours[subject][action], poses)
 
 
+@pytest.mark.slow
 def test_stacked_hourglass(tmp_path, capsys):
   """Pretrained inside h36m.zip, fine-tuned in an archive of its own."""
   rng = np.random.default_rng(0)

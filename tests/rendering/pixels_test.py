@@ -69,6 +69,7 @@ def shade(normal, ray):
   )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   'part',
   [
@@ -143,6 +144,7 @@ def test_y_points_down_and_x_to_the_right():
   )
 
 
+@pytest.mark.slow
 def test_colours_change_at_the_cut_and_stripes_alternate():
   part = dict(
     starts=(-0.9, 0, 3),

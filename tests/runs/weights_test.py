@@ -47,6 +47,7 @@ def test_exported_weights_are_those_of_the_run(trained, tmp_path):
   )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_damaged_weights_are_refused(tmp_path):
   folder = tmp_path / 'cmu'
   shutil.copytree(weights.find('cmu'), folder)
