@@ -191,7 +191,7 @@ def evaluate(
       errors = _pose_errors(
         skeleton, poses[:, rows], pairs.targets[rows], canonical_length
       )
-      if pairs.images is not None:
+      if isinstance(model, ImageNetwork):
         size, truth = pairs.images.shape[1], pairs.inputs[rows]
         errors |= _joint_errors(skeleton, size, joints[:, rows], truth)
     parts.append(jax.device_get(errors))
@@ -227,7 +227,9 @@ def predict_pairs(
   """
   # One device predicts; all that the state is on would only do the same.
   variables = jax.device_put(variables, jax.local_devices()[0])
-  inputs = pairs.inputs if pairs.images is None else pairs.images
+  # Pairs may have pictures that a network of keypoints does not look at.
+  sees = isinstance(model, ImageNetwork)
+  inputs = pairs.images if sees else pairs.inputs
   count, batch_size = len(pairs), min(batch_size, len(pairs))
   if windows is not None:
     count, size = windows.rows.shape

@@ -68,6 +68,16 @@ def test_every_pose_counts_once(batch_size):
   }
 
 
+def test_a_network_of_keypoints_does_not_look_at_pictures():
+  pairs = make_pairs(10)
+  pictures = np.zeros((10, 32, 32, 3), np.uint8)
+  results = [
+    evaluate(Lift(), VARIABLES, some, H36M, batch_size=4)
+    for some in (pairs, dataclasses.replace(pairs, images=pictures))
+  ]
+  assert results[0] == results[1]
+
+
 def test_scale_calibration():
   pose = np.random.default_rng(0).normal(size=(2, 3, 16, 3))
   scaled = np.asarray(calibrate_scale(pose, 4.3, H36M))
