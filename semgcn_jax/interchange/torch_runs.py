@@ -137,10 +137,12 @@ def export_run(
   config = config_lib.load(workdir / 'config.json')
   model, training = config.model, config.training
   unknown = {
-    f'`model={model.model}`': model.model == 'st_gcn',
+    f'`model={model.model}`': model.model not in ('semgcn', 'linear'),
     f'`conv={model.conv}`': model.model == 'semgcn'
     and model.conv not in ('semantic', 'channel_wise'),
     f'`refine={model.refine}`': bool(model.refine),
+    f'`backbone={model.backbone}`': bool(model.backbone),
+    f'`input_joints={",".join(model.input_joints)}`': bool(model.input_joints),
   }
   for setting, is_unknown in unknown.items():
     if is_unknown:
