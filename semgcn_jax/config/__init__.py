@@ -126,10 +126,14 @@ class Config(Group):
         )
 
   @property
+  def only_2d(self) -> bool:
+    """Whether the 2D joints alone are trained, so that poses mean nothing."""
+    return bool(self.model.backbone) and self.training.stage == 'keypoints'
+
+  @property
   def scored_by(self) -> str:
     """The score that tells how good an epoch is."""
-    only_2d = self.training.stage == 'keypoints'
-    return 'pixel_error' if self.model.backbone and only_2d else 'mpjpe'
+    return 'pixel_error' if self.only_2d else 'mpjpe'
 
   @property
   def samples_per_step(self) -> int:

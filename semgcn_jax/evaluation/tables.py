@@ -59,6 +59,8 @@ def print_result(result: dict[str, Any], config: Config) -> None:
   published, released = references(config)
   print(f'\nepoch {result["epoch"]}, errors in mm, PCK and AUC in percent:')
   print(format_table(result, published))
+  if config.only_2d:
+    print('the 3D is of a graph network that is not trained; read the 2D alone')
   if 'mpjve' in result:
     print('in mm a frame (squared, cubed): ' + format_motion(result))
   if released:

@@ -23,7 +23,7 @@ from semgcn_jax.filming.inputs import (
 )
 from semgcn_jax.joint_sets import JOINT_SETS
 from semgcn_jax.lifting.arguments import MIN_KEYPOINTS
-from semgcn_jax.lifting.image_lifter import make_image_forward
+from semgcn_jax.lifting.image_lifter import make_image_forward, require_poses
 from semgcn_jax.lifting.predictor import make_forward
 from semgcn_jax.lifting.programs import (
   fold_network,
@@ -85,8 +85,8 @@ def make_program(
     licence: The licence of the weights, if one is to be noted.
 
   Raises:
-    UserError: The run's predictions have no scale of their own, or it is a
-      lifter to another skeleton than Human3.6M's.
+    UserError: The run's predictions have no scale of their own or are not
+      trained, or it is a lifter to another skeleton than Human3.6M's.
     SettingError: There is no such seed or joint set.
   """
   variables = network.of_seed(seed)
@@ -142,6 +142,7 @@ def _predictor_program(network: Network, variables: dict[str, Any]) -> Program:
 
 def _image_program(network: Network, variables: dict[str, Any]) -> Program:
   """Makes the program of a network that sees pictures."""
+  require_poses(network)
   size, skeleton = network.config.data.crop_size, network.skeleton
   forward = make_image_forward(network, variables)
 

@@ -50,8 +50,10 @@ class ImageLifter:
 
     Raises:
       SettingError: There is no such seed.
-      UserError: The network takes no pictures, or its poses have no scale.
+      UserError: The network takes no pictures, its poses have no scale, or it
+        has learned 2D joints alone.
     """
+    require_poses(network)
     forward = make_image_forward(network, network.of_seed(seed))
     size = network.config.data.crop_size
     return cls(network.skeleton, size, jax.jit(forward))
@@ -141,6 +143,19 @@ class ImageLifter:
       poses=pose[None],
       image_size=(width, height),
       keypoints=keypoints[None].astype(np.float32),
+    )
+
+
+def require_poses(network: Network) -> None:
+  """Checks that the graph network of a network has been trained.
+
+  Raises:
+    UserError: The run has trained its 2D joints alone.
+  """
+  if network.config.only_2d:
+    raise UserError(
+      'a run of `stage=keypoints` has learned 2D joints alone, and its poses'
+      ' mean nothing; train a run of `stage=graph` with `init_from`'
     )
 
 

@@ -73,7 +73,7 @@ def warm_start(
   if config.model.backbone:
     parts = {name: _part(variables, name) for name in FINDING}
     own = (*MODEL_FIELDS, 'pooled_features')
-    if there['stage'] != 'keypoints' and all(
+    if not network.config.only_2d and all(
       wanted[name] == there[name] for name in own
     ):
       parts['graph'] = _part(variables, 'graph')

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope='module')
-def workdir(tmp_path_factory):
+def found(tmp_path_factory):
   """The folder of a tiny run, whose 2D joints alone are trained."""
   path = tmp_path_factory.mktemp('runs') / 'found'
   status, out, err = run(
@@ -37,6 +37,18 @@ def workdir(tmp_path_factory):
   assert status == 0, err
   assert 'MPJPE' not in out.split('epoch 2/2')[1].splitlines()[0]
   assert 'pixels' in out
+  return path
+
+
+@pytest.fixture(scope='module')
+def workdir(found, tmp_path_factory):
+  """The folder of a run that has trained a graph network on those."""
+  path = tmp_path_factory.mktemp('runs') / 'graph'
+  status, _, err = run(
+    *('train', *TINY, '--stage=graph', f'--init_from={found}'),
+    f'--workdir={path}',
+  )
+  assert status == 0, err
   return path
 
 
@@ -60,6 +72,7 @@ def test_evaluate_scores_the_2d_too(workdir, tmp_path):
   last = json.loads((workdir / 'metrics.jsonl').read_text().splitlines()[-1])
   assert scores['pixel_error'] == pytest.approx(last['pixel_error'], rel=1e-4)
   assert 0 <= scores['pckh'] <= 100
+  assert 'not trained' not in out
 
 
 def test_evaluate_tells_what_was_published_for_the_network(tmp_path):
@@ -80,16 +93,31 @@ def test_evaluate_tells_what_was_published_for_the_network(tmp_path):
     assert 'released code' not in out
 
 
-def test_stages_start_from_the_2d_network(workdir, tmp_path):
-  before = restore_network(workdir, 'last').variables
-  for stage in ('graph', 'end_to_end'):
-    path = tmp_path / stage
-    status, _, err = run(
-      *('train', *TINY, f'--stage={stage}', f'--init_from={workdir}'),
-      f'--workdir={path}',
-    )
-    assert status == 0, err
-    after = restore_network(path, 'last').variables
+def test_a_2d_network_is_scored_but_makes_no_poses(found, picture, tmp_path):
+  checkpoint = f'--checkpoint={found}'
+  status, out, err = run('evaluate', checkpoint)
+  assert status == 0, err
+  assert 'the 3D is of a graph network that is not trained' in out
+  for flags in (
+    ('predict', f'--image={picture}', f'--output={tmp_path}/x.json'),
+    ('view', f'--output={tmp_path}/x.html'),
+    ('export', f'--output={tmp_path}/x.stablehlo'),
+    ('evaluate', f'--figure={tmp_path}/x.png'),
+  ):
+    fails(*flags, checkpoint, status=1, message='has learned 2D joints alone')
+  assert not list(tmp_path.iterdir())
+
+
+def test_stages_start_from_the_2d_network(found, workdir, tmp_path):
+  before = restore_network(found, 'last').variables
+  path = tmp_path / 'end_to_end'
+  status, _, err = run(
+    *('train', *TINY, '--stage=end_to_end', f'--init_from={found}'),
+    f'--workdir={path}',
+  )
+  assert status == 0, err
+  for stage, folder in (('graph', workdir), ('end_to_end', path)):
+    after = restore_network(folder, 'last').variables
     same = jax.tree.map(
       np.array_equal, before['params']['backbone'], after['params']['backbone']
     )
@@ -100,7 +128,7 @@ def test_stages_start_from_the_2d_network(workdir, tmp_path):
     )
 
 
-def test_a_resumed_run_is_bit_identical(workdir, tmp_path):
+def test_a_resumed_run_is_bit_identical(tmp_path):
   """A run that is stopped after an epoch goes on as if it had not been."""
   flags = [flag for flag in TINY if not flag.startswith('--epochs')]
   flags += ['--stage=keypoints', '--lr_schedule=staircase', '--warmup_epochs=0']
