@@ -170,18 +170,38 @@ def test_a_damaged_config_is_named(text, tmp_path):
     config.load(path)
 
 
+RENDERED = {'dataset': 'rendered', 'backbone': 'tiny'}
+
+
 @pytest.mark.parametrize(
   ('settings', 'message'),
   [
     ({'backbone': 'tiny'}, 'needs pictures'),
-    ({'dataset': 'h36m', 'image_dir': 'x'}, 'needs `backbone`'),
-    ({'backbone': 'tiny', 'dataset': 'rendered', 'noise': 1.0}, '`noise`'),
     (
-      {'backbone': 'tiny', 'dataset': 'rendered', 'virtual_turn': 10.0},
+      {'dataset': 'h36m', 'image_dir': 'x'},
+      '`image_dir`: needs `backbone`',
+    ),
+    ({'dataset': 'images'}, '`dataset=images`: needs `backbone`'),
+    (RENDERED | {'noise': 1.0}, '`noise`'),
+    (RENDERED | {'stage': 'graph'}, '`stage=graph`: needs .* `init_from`'),
+    (
+      RENDERED | {'stage': 'keypoints', 'keypoint_weight': 0.0},
+      '`keypoint_weight=0`: nothing would learn',
+    ),
+    (
+      RENDERED | {'backbone_weights': 'x.npz', 'init_from': 'x'},
+      '`backbone_weights`: `init_from` brings a backbone',
+    ),
+    (
+      RENDERED | {'image_aligned': True, 'image_zoom': 0.1},
+      '`image_zoom`: cannot be combined with `image_aligned`',
+    ),
+    (
+      RENDERED | {'virtual_turn': 10.0},
       '`virtual_turn`',
     ),
     (
-      {'backbone': 'tiny', 'dataset': 'rendered', 'expected_error': True},
+      RENDERED | {'expected_error': True},
       '`expected_error`: cannot be combined with `backbone`',
     ),
     ({'backbone_weights': 'x.npz'}, 'needs `backbone`'),

@@ -80,7 +80,14 @@ class Config(Group):
       )
     if self.model.input_joints:
       self._check_filming()
-    if self.model.backbone or self.data.has_images:
+    if self.model.backbone:
+      self._check_backbone()
+    elif self.data.image_dir or self.data.dataset == 'images':
+      name = 'image_dir' if self.data.image_dir else 'dataset=images'
+      raise SettingError(
+        f'`{name}`: needs `backbone`; leave it out to train on the true 2D'
+      )
+    if self.data.has_images:
       self._check_images()
     folder = self.data.dataset == 'images'  # Its files say what is for that.
     if self.evaluation.choose_on == 'val' and not (
@@ -104,17 +111,31 @@ class Config(Group):
           f'`{name}`: cannot be combined with `input_joints`; leave it out'
         )
 
-  def _check_images(self) -> None:
-    """Raises a SettingError for what pictures cannot be combined with."""
+  def _check_backbone(self) -> None:
+    """Raises a SettingError where a backbone or a stage lacks something."""
     if not self.data.has_images:
       raise SettingError(
         f'`backbone={self.model.backbone}`: needs pictures; give `image_dir`,'
         ' or `dataset=rendered`'
       )
-    if not self.model.backbone and self.data.dataset != 'rendered':
+    if self.training.stage == 'graph' and not self.model.init_from:
       raise SettingError(
-        '`image_dir`: needs `backbone`; leave it out to train on the true 2D'
+        '`stage=graph`: needs 2D joints that are trained; name their run by'
+        ' `init_from`'
       )
+    if self.only_2d and not self.training.keypoint_weight:
+      raise SettingError(
+        '`keypoint_weight=0`: nothing would learn in `stage=keypoints`; give a'
+        ' weight above 0'
+      )
+    if self.data.image_aligned and self.augmentation.image_zoom:
+      raise SettingError(
+        '`image_zoom`: cannot be combined with `image_aligned`, whose targets'
+        ' have the size of the person in the picture; leave one out'
+      )
+
+  def _check_images(self) -> None:
+    """Raises a SettingError for what pictures cannot be combined with."""
     taken = {
       'noise': self.augmentation.noise,
       'missing': self.augmentation.missing,

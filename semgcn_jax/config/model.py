@@ -150,6 +150,10 @@ class ModelConfig(Group):
       )
     if self.backbone_weights and not self.backbone:
       raise SettingError('`backbone_weights`: needs `backbone`')
+    if self.backbone_weights and self.init_from:
+      raise SettingError(
+        '`backbone_weights`: `init_from` brings a backbone; give one of both'
+      )
     for name in ('refine', 'input_joints', 'expected_error'):
       if self.backbone and getattr(self, name):
         raise SettingError(f'`{name}`: cannot be combined with `backbone`')
