@@ -130,20 +130,7 @@ def _read_annotations(
   Raises:
     UserError: The file is missing, damaged, or not in this layout.
   """
-  try:
-    arrays = read_arrays(path)
-  except FileNotFoundError as error:
-    raise UserError(
-      f'{path}: no such file; give its folder with `data_dir` (docs/data.md'
-      ' says what is in it)'
-    ) from error
-  except OSError as error:
-    raise UserError(f'{path}: {error.strerror or error}') from error
-  except ValueError as error:
-    raise UserError(
-      f'{path}: cut off or not an npz file ({shortened(error, 100)}); write it'
-      ' again'
-    ) from error
+  arrays = _read_file(path)
   needed = ('names', 'keypoints', 'poses', 'splits')
   for name in needed:
     if name not in arrays:
@@ -159,22 +146,11 @@ def _read_annotations(
     'poses': (count, joints, 3),
     'boxes': (count, 4),
   }
-  arrays = {name: arrays[name] for name in shapes if name in arrays}
-  for name, array in arrays.items():
-    kinds = 'U' if name in ('names', 'splits', 'actions') else 'iuf'
-    if array.shape != shapes[name] or array.dtype.kind not in kinds:
-      raise UserError(
-        f'{path}: {name} is {array.dtype} {list(array.shape)}, not'
-        f' {"text" if kinds == "U" else "numbers"} {list(shapes[name])}'
-      )
-    if kinds == 'U':
-      continue
-    bad = np.flatnonzero(~np.isfinite(array).reshape(count, -1).all(axis=1))
-    if len(bad):
-      raise UserError(
-        f'{path}: {name}[{bad[0]}] is not a number; mend the file'
-      )
-    arrays[name] = array.astype(np.float64)
+  arrays = {
+    name: _check_array(name, arrays[name], shape, path)
+    for name, shape in shapes.items()
+    if name in arrays
+  }
   _check_names(arrays['names'], path)
   other = sorted(set(arrays['splits'].tolist()) - set(SPLITS))
   if other:
@@ -183,19 +159,90 @@ def _read_annotations(
       f' {listed(SPLITS)}'
     )
   _check_poses(arrays, path)
-  if 'boxes' in arrays:
-    arrays['boxes'] = square_boxes(arrays['boxes'])
+  arrays['boxes'] = _make_boxes(arrays, path)
+  arrays.setdefault('actions', np.full(count, ''))
+  return arrays
+
+
+def _read_file(path: pathlib.Path) -> dict[str, np.ndarray]:
+  """Reads the arrays of annotations.npz; a UserError says if it cannot."""
+  try:
+    return read_arrays(path)
+  except FileNotFoundError as error:
+    raise UserError(
+      f'{path}: no such file; give its folder with `data_dir` (docs/data.md'
+      ' says what is in it)'
+    ) from error
+  except OSError as error:
+    raise UserError(f'{path}: {error.strerror or error}') from error
+  except ValueError as error:
+    raise UserError(
+      f'{path}: cut off or not an npz file ({shortened(error, 100)}); write it'
+      ' again'
+    ) from error
+
+
+def _check_array(
+  name: str, array: np.ndarray, shape: tuple[int, ...], path: pathlib.Path
+) -> np.ndarray:
+  """Checks the type, the shape and the numbers of an array.
+
+  Returns:
+    The array; numbers as float64.
+
+  Raises:
+    UserError: It is of another type or shape, or a number is not finite.
+  """
+  kinds = 'U' if name in ('names', 'splits', 'actions') else 'iuf'
+  if array.shape != shape or array.dtype.kind not in kinds:
+    raise UserError(
+      f'{path}: {name} is {array.dtype} {list(array.shape)}, not'
+      f' {"text" if kinds == "U" else "numbers"} {list(shape)}'
+    )
+  if kinds == 'U':
+    return array
+  bad = np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(axis=1))
+  if len(bad):
+    raise UserError(f'{path}: {name}[{bad[0]}] is not a number; mend the file')
+  return array.astype(np.float64)
+
+
+def _make_boxes(
+  arrays: dict[str, np.ndarray], path: pathlib.Path
+) -> np.ndarray:
+  """Makes the square of each pair, `[N, 4]`, pixels.
+
+  Raises:
+    UserError: A box is empty, much too large, or about somebody else.
+  """
+  keypoints = arrays['keypoints']
+  if 'boxes' not in arrays:
+    squares = keypoint_boxes(keypoints)
   else:
-    arrays['boxes'] = keypoint_boxes(arrays['keypoints'])
-  sides = arrays['boxes'][:, 2]
+    empty = np.flatnonzero((arrays['boxes'][:, 2:] <= 0).any(axis=1))
+    if len(empty):
+      width, height = arrays['boxes'][empty[0], 2:]
+      raise UserError(
+        f'{path}: boxes[{empty[0]}] has the width {width:g} and the height'
+        f' {height:g}; give left, top, width and height in pixels'
+      )
+    squares = square_boxes(arrays['boxes'])
+  sides = squares[:, 2]
   bad = np.flatnonzero((sides < 1) | (sides > MAX_SIDE))
   if len(bad):
     raise UserError(
       f'{path}: the crop of pair {bad[0]} has {sides[bad[0]]:g} pixels a side;'
       f' it must have 1 to {MAX_SIDE:,}'
     )
-  arrays.setdefault('actions', np.full(count, ''))
-  return arrays
+  inside = (np.abs(to_crop(keypoints, squares)) <= 1).all(axis=-1)
+  other = np.flatnonzero(inside.mean(axis=1) < 0.5)
+  if len(other):
+    raise UserError(
+      f'{path}: boxes[{other[0]}] holds {inside[other[0]].sum()} of'
+      f' {inside.shape[1]} joints, so it is not about the person; give left,'
+      ' top, width and height in pixels'
+    )
+  return squares
 
 
 def _check_names(names: np.ndarray, path: pathlib.Path) -> None:

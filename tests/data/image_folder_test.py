@@ -123,8 +123,13 @@ NAMES = [f'p/{number}.jpg' for number in range(6)]
     ({'splits': np.array(['train', 'tset'] * 3)}, 'tset'),
     ({'splits': np.array(['train'] * 6)}, 'no test pairs'),
     ({'splits': np.array(['test'] * 6)}, 'no train pairs'),
-    ({'boxes': np.zeros((6, 4))}, 'crop of pair 0'),
-    ({'boxes': np.full((6, 4), 1e9)}, 'crop of pair 0'),
+    ({'boxes': np.zeros((6, 4))}, r'boxes\[0\] has the width 0'),
+    (
+      {'boxes': np.tile([9, 9, -9, 50], (6, 1))},
+      r'boxes\[0\] has the width -9',
+    ),
+    ({'boxes': np.tile([200, 0, 64, 64], (6, 1))}, r'boxes\[0\] holds 0 of 16'),
+    ({'boxes': np.full((6, 4), 1e9)}, 'crop of pair 0 has 1e'),
     ({'boxes': np.zeros((6, 2))}, 'boxes is'),
   ],
 )
