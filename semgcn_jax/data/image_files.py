@@ -150,8 +150,6 @@ def read_square(path: str, box: np.ndarray, size: int) -> np.ndarray:
   """
   content = read_bytes(path)
   side = float(box[2])
-  if not 0 < side <= MAX_SIDE:
-    raise ValueError(f'its crop has {side:g} pixels a side')
   picture, scale = _decode(content, size / side if side > 2 * size else 1.0)
   return cut_square(picture, box * scale, size)
 
@@ -169,14 +167,19 @@ def cut_square(picture: np.ndarray, box: np.ndarray, size: int) -> np.ndarray:
     The square, `[S, S, 3]` uint8, smoothed as far as it shrinks.
 
   Raises:
-    ValueError: The square lies outside of the picture.
+    ValueError: The square lies outside of the picture, or is empty or so large
+      that it would fill the memory.
   """
   left, top, side = (float(x) for x in box[:3])
+  if not 0 < side <= MAX_SIDE:
+    raise ValueError(
+      f'the crop has {side:g} pixels a side, not up to {MAX_SIDE:,}'
+    )
   x0, y0 = math.floor(left), math.floor(top)
   x1, y1 = math.ceil(left + side), math.ceil(top + side)
   part = picture[max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)]
   if not part.size:
-    raise ValueError('the crop lies outside of it')
+    raise ValueError('the crop lies outside of the picture')
   if part.shape[:2] != (y1 - y0, x1 - x0):
     whole = np.full((y1 - y0, x1 - x0, 3), FILL, np.uint8)
     y, x = max(-y0, 0), max(-x0, 0)
@@ -210,7 +213,8 @@ def _decode(content: bytes, scale: float) -> tuple[np.ndarray, float]:
     raise ValueError(f'{width} x {height} pixels are too many')
   if colours in ('Gray', 'CMYK', 'YCCK'):
     raise ValueError(f'its colours are {colours}, not RGB')
-  if scale >= 1:
+  # Of fewer pixels the sizes below would not tell the scale, being rounded.
+  if scale >= 1 or min(height, width) < 16:
     return simplejpeg.decode_jpeg(content), 1.0
   # The decoder leaves out what a picture of n / 8 of the size does not show.
   picture = simplejpeg.decode_jpeg(

@@ -11,7 +11,7 @@ import numpy as np
 
 from semgcn_jax.data.crops import square_boxes
 from semgcn_jax.data.image_files import cut_square
-from semgcn_jax.errors import SettingError, UserError
+from semgcn_jax.errors import SettingError, UserError, shortened
 from semgcn_jax.lifting.folding import FoldedNorm, fold
 from semgcn_jax.lifting.pose_files import PersonPoses
 from semgcn_jax.models.build import build
@@ -91,13 +91,9 @@ class ImageLifter:
       the 2D joints, `[N, J, 2]`, where -1 and 1 are the edges of a square.
 
     Raises:
-      ValueError: The squares have another shape.
+      UserError: The squares have another shape or type.
     """
-    if images.ndim != 4 or images.shape[1:] != (self.size, self.size, 3):
-      raise ValueError(
-        f'the pictures have the shape {images.shape}; give'
-        f' [N, {self.size}, {self.size}, 3]'
-      )
+    _check_pixels('images', images, (None, self.size, self.size, 3))
     found = [np.zeros((0, self.skeleton.num_joints, 5), np.float32)]
     for start in range(0, len(images), _BATCH_SIZE):
       # The last batch is filled up, to keep one compiled shape.
@@ -122,15 +118,20 @@ class ImageLifter:
       The pose, with the 2D joints in pixels.
 
     Raises:
-      SettingError: The box lies outside of the picture.
+      UserError: The picture has another shape or type.
+      SettingError: The box is none, is too large, or lies outside of the
+        picture.
     """
+    picture = np.asarray(picture)
+    _check_pixels('picture', picture, (None, None, 3))
     height, width = picture.shape[:2]
-    (square,) = square_boxes(np.array([box or (0, 0, width, height)]))
+    (square,) = square_boxes(_read_box(box, width, height)[None])
     try:
       image = cut_square(picture, square, self.size)
     except ValueError as error:
       raise SettingError(
-        f'`box`: {error}, which has {width} x {height} pixels'
+        f'`box`: {error}; give one within the {width} x {height} pixels that'
+        ' there are'
       ) from error
     (pose,), (joints,) = self(image[None])
     pixels = square[:2] + (joints + 1) / 2 * square[2:]
@@ -144,6 +145,50 @@ class ImageLifter:
       image_size=(width, height),
       keypoints=keypoints[None].astype(np.float32),
     )
+
+
+def _check_pixels(
+  name: str, pixels: Any, shape: tuple[int | None, ...]
+) -> None:
+  """Checks the type and the shape of pictures, where None is any length.
+
+  Raises:
+    UserError: They are no bytes, or of another shape.
+  """
+  fits = len(pixels.shape) == len(shape) and all(
+    wanted in (None, length)
+    for length, wanted in zip(pixels.shape, shape, strict=True)
+  )
+  if not fits or pixels.dtype != np.uint8:
+    wanted = ', '.join('any' if n is None else str(n) for n in shape)
+    raise UserError(
+      f'`{name}`: is {pixels.dtype} {list(pixels.shape)}; give [{wanted}] of'
+      ' uint8: red, green and blue from 0 to 255'
+    )
+
+
+def _read_box(box: Box | None, width: int, height: int) -> np.ndarray:
+  """Reads a box, `[4]`; None is the whole picture of this size in pixels.
+
+  Raises:
+    SettingError: It is not four finite numbers, or it is empty.
+  """
+  if box is None:
+    return np.array([0.0, 0.0, width, height])
+  try:
+    numbers = np.asarray(box, np.float64)
+  except (TypeError, ValueError):
+    numbers = np.empty(0)
+  if (
+    numbers.shape != (4,)
+    or not np.isfinite(numbers).all()
+    or (numbers[2:] <= 0).any()
+  ):
+    raise SettingError(
+      f'`box={shortened(box)}`: give left, top, width and height in pixels, the'
+      ' last two above 0'
+    )
+  return numbers
 
 
 def require_poses(network: Network) -> None:

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from semgcn_jax.config import AugmentationConfig
+from semgcn_jax.data.image_files import FILL
 from semgcn_jax.models.image_network import mirror_images
 from semgcn_jax.skeleton import Skeleton, mirror
 
@@ -92,7 +93,7 @@ def _sample(image: Array, backward: Array) -> Array:
   places = jnp.einsum('xy,yhw->xhw', backward, jnp.stack([x, y])) + middle
   return jax.vmap(
     lambda channel: jax.scipy.ndimage.map_coordinates(
-      channel.astype(jnp.float32), [places[1], places[0]], 1, cval=127.5
+      channel.astype(jnp.float32), [places[1], places[0]], 1, cval=FILL
     ),
     in_axes=-1,
     out_axes=-1,
@@ -102,13 +103,13 @@ def _sample(image: Array, backward: Array) -> Array:
 def _change_colors(rng: Array, images: Array, most: float) -> Array:
   """Changes brightness, contrast and the three colours, each by a factor."""
   images = images.astype(jnp.float32)
-  shape = (len(images), 1, 1)
   rngs = jax.random.split(rng, 3)
 
-  def factor(rng, *shape):
+  def factor(rng, channels):
+    shape = (len(images), 1, 1, channels)
     return 1 + most * jax.random.uniform(rng, shape, minval=-1, maxval=1)
 
   mean = images.mean(axis=(1, 2), keepdims=True)
-  images = mean + (images - mean) * factor(rngs[0], *shape, 1)
-  images = images * factor(rngs[1], *shape, 1) * factor(rngs[2], *shape, 3)
+  images = mean + (images - mean) * factor(rngs[0], 1)
+  images = images * factor(rngs[1], 1) * factor(rngs[2], 3)
   return jnp.clip(images, 0, 255)

@@ -10,6 +10,7 @@ from pictured import write_h36m
 from PIL import Image
 
 from semgcn_jax.config import load
+from semgcn_jax.errors import UserError
 from semgcn_jax.lifting.image_lifter import ImageLifter
 from semgcn_jax.models.build import abstract_variables
 from semgcn_jax.presets import preset
@@ -195,7 +196,7 @@ def test_a_lifter_places_joints_in_the_box(workdir):
   np.testing.assert_allclose(person.keypoints[0, :, :2], expected, atol=1e-3)
   assert (poses[:, 0] == 0).all()
   assert lifter(np.zeros((0, 32, 32, 3), np.uint8))[0].shape == (0, 16, 3)
-  with pytest.raises(ValueError, match='give'):
+  with pytest.raises(UserError, match='give'):
     lifter(picture[None])
 
 

@@ -63,6 +63,23 @@ def test_cuts_the_square_that_the_box_tells(tmp_path, side, decoder):
   np.testing.assert_allclose(square[..., 1].mean(1) + 0.5, y, atol=2)
 
 
+def test_narrow_pictures_are_not_scaled_wrongly(tmp_path, decoder):
+  (path,) = write(tmp_path, [encoded(gradient(200, 3))])
+  square = image_files.read_square(path, np.array([-47.0, 50, 100, 100]), 32)
+  # Green is the place along y, and as bright as the grey beside it where y is
+  # 100, the middle of this square.
+  green = square[:, 15, 1].astype(int)
+  assert (np.diff(green) > 0).all()
+  np.testing.assert_allclose(green[15:17], image_files.FILL, atol=3)
+
+
+@pytest.mark.parametrize('side', [-1, 0, 20_000, 1e6, np.nan, np.inf])
+def test_refuses_squares_without_a_size_before_they_fill_the_memory(side):
+  box = np.array([0, 0, side, side])
+  with pytest.raises(ValueError, match='pixels a side'):
+    image_files.cut_square(gradient(8, 8), box, 32)
+
+
 @pytest.mark.parametrize('side', [40, 400])
 def test_fills_with_grey_beyond_the_picture(tmp_path, side, decoder):
   white = np.full((side, side, 3), 255, np.uint8)
