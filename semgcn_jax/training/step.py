@@ -7,7 +7,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from semgcn_jax.cameras import Camera
@@ -71,9 +70,14 @@ def train_step(
     # The decay is min(decay, (1 + t) / (10 + t)), so that the average soon
     # forgets its start.
     share = jnp.maximum(1 - decay, 9 / (10.0 + state.step))
-    new = new.replace(
-      averaged=optax.incremental_update(new.variables, state.averaged, share)
+    # What stays as it is, such as a part that no stage trains, stays so here;
+    # a sum of two shares would round it.
+    averaged = jax.tree.map(
+      lambda average, x: average + share * (x - average),
+      state.averaged,
+      new.variables,
     )
+    new = new.replace(averaged=averaged)
   return new, value
 
 

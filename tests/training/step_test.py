@@ -189,6 +189,37 @@ def test_averages_by_their_recursion():
   assert off.averaged is None and relative(off.scored, off.variables) == 0
 
 
+def test_the_average_of_what_never_changes_never_changes():
+  variables = {
+    'params': {'w': np.random.default_rng(0).normal(size=1000).astype('f')},
+    'batch_stats': {'mean': np.linspace(-1, 1, 1000, dtype='f')},
+  }
+  state = state_lib.TrainState.create(
+    apply_fn=lambda variables, x, **_: (x, variables),
+    tx=optax.set_to_zero(),
+    **variables,
+    rng=jax.random.PRNGKey(0),
+    averaged=variables,
+  )
+
+  def take_step(state, inputs):
+    return step.train_step(
+      state,
+      {'inputs': inputs},
+      augment_fn=lambda _, batch: batch,
+      loss=lambda predicted, _: predicted.sum(),
+      decay=0.99,
+    )
+
+  take_step = jax.pmap(
+    take_step, axis_name=state_lib.AXIS, in_axes=(None, 0), out_axes=None
+  )
+  for _ in range(20):
+    state, _ = take_step(state, np.zeros((1, 2), 'f'))
+  assert state.num_steps == 20
+  jax.tree.map(np.testing.assert_array_equal, state.averaged, variables)
+
+
 @pytest.mark.parametrize('num_devices', [1, 2, 4])
 def test_an_epoch_holds_every_pose_once(num_devices):
   mesh = Mesh(np.array(jax.devices()[:num_devices]), (state_lib.AXIS,))
