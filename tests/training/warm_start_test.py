@@ -1,23 +1,26 @@
-"""Runs that refine what another run lifts."""
+"""Runs that start with the weights of another, or with those of a file."""
 
 import shutil
 
+import flax.traverse_util
 import jax
 import numpy as np
+import optax
 import pytest
 from by_loops import random
 from command_line import fails, run, start
 from tiny import TINY
 
 from semgcn_jax import config, presets
-from semgcn_jax.errors import SettingError
+from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.evaluation.evaluate import evaluate_run
 from semgcn_jax.lifting.predictor import load_predictor
 from semgcn_jax.models.build import abstract_variables, build
 from semgcn_jax.runs import checkpoints
 from semgcn_jax.skeleton import H36M
+from semgcn_jax.training import warm_start as warm_start_lib
 from semgcn_jax.training.loop import train_and_evaluate
-from semgcn_jax.training.state import create_train_state
+from semgcn_jax.training.state import TrainState, create_train_state
 from semgcn_jax.training.warm_start import warm_start
 
 # One epoch of two steps, on one device.
@@ -46,18 +49,9 @@ def test_a_refined_run(lifter, tmp_path, frozen):
   records = train_and_evaluate(settings, tmp_path / 'run')
   before = best_weights(SHORT, lifter)
   after = best_weights(settings, tmp_path / 'run')
-  kept = jax.tree.map(
-    lambda a, b: np.allclose(a, b, atol=1e-6),
-    before['params'],
-    after['params']['lifter'],
-  )
-  assert all(jax.tree.leaves(kept)) == frozen
-  kept = jax.tree.map(
-    lambda a, b: np.allclose(a, b, atol=1e-6),
-    before['batch_stats'],
-    after['batch_stats']['lifter'],
-  )
-  assert all(jax.tree.leaves(kept)) == frozen
+  for name, tree in before.items():
+    kept = jax.tree.map(np.array_equal, tree, after[name]['lifter'])
+    assert all(jax.tree.leaves(kept)) == frozen
   output = after['params']['grammar']['chain0_output']['kernel']
   assert np.abs(output).max() > 0  # It was zero.
   result = evaluate_run(tmp_path / 'run', 'best', {})
@@ -153,3 +147,115 @@ def test_the_old_flags_name_the_new(flag, tmp_path):
     status=2,
     message=f'--{name}: is now called --{new}',
   )
+
+
+IMAGES = presets.preset(
+  'rendered_small', crop_size=32, hid_dim=8, num_layers=1, init_from='other'
+)
+
+
+def filled(settings, value):
+  """Variables all of whose numbers are the same."""
+  abstract = abstract_variables(settings.model, H36M)
+  return jax.tree.map(lambda x: np.full(x.shape, value, x.dtype), abstract)
+
+
+def state_of(variables):
+  """A state without an optimizer."""
+  return TrainState.create(
+    apply_fn=lambda: None,
+    tx=optax.identity(),
+    **variables,
+    rng=jax.random.PRNGKey(0),
+    averaged=variables,
+  )
+
+
+def start_from(monkeypatch, settings, there):
+  """Starts a run of zeros with another, whose weights are ones."""
+  network = checkpoints.Network(
+    there, H36M, filled(there, 1), checkpoints.Progress()
+  )
+  monkeypatch.setattr(warm_start_lib, 'restore_network', lambda _: network)
+  return warm_start(state_of(filled(settings, 0)), settings, H36M)
+
+
+@pytest.mark.parametrize(
+  ('fields', 'graph', 'note'),
+  [
+    ({}, True, 'the backbone, the 2D head and the graph network'),
+    ({'stage': 'keypoints'}, False, 'has trained no more'),
+    ({'hid_dim': 16}, False, 'alone, as its graph network has hid_dim=16'),
+    ({'pooled_features': False}, False, 'has pooled_features=False'),
+    ({'crop_size': 64}, True, 'graph network; its pictures had crop_size=64'),
+  ],
+)
+def test_what_comes_of_a_run_of_pictures(
+  monkeypatch, caplog, fields, graph, note
+):
+  state = start_from(monkeypatch, IMAGES, IMAGES.replace(**fields))
+  for variables in (state.variables, state.averaged):
+    for tree in variables.values():
+      for part, values in tree.items():
+        taken = graph or part != 'graph'
+        assert all((x == taken).all() for x in jax.tree.leaves(values)), part
+  (message,) = caplog.messages
+  assert note in message
+
+
+@pytest.mark.parametrize(
+  ('fields', 'message'),
+  [
+    ({'backbone': 'resnet18'}, '`backbone=tiny`: `init_from=other` has resnet'),
+    (
+      {'backbone': '', 'keypoint_loss': 'l1'},
+      '`init_from=other`: takes keypoints, not pictures',
+    ),
+  ],
+)
+def test_a_run_of_another_backbone(monkeypatch, fields, message):
+  there = IMAGES.replace(init_from='', **fields)
+  with pytest.raises(SettingError, match=message):
+    start_from(monkeypatch, IMAGES, there)
+
+
+def write_backbone(path, settings, change):
+  """The file of a backbone whose weights are ones, with the changed kernel."""
+  variables = filled(settings, 1)
+  arrays = flax.traverse_util.flatten_dict(
+    {name: tree['backbone'] for name, tree in variables.items()}, sep='/'
+  )
+  name = next(n for n in arrays if n.endswith(change[0]))
+  arrays[name] = change[1](arrays[name])
+  np.savez(path, **arrays)
+
+
+@pytest.mark.parametrize('kind', ['f2', 'f4', 'f8'])
+def test_weights_of_any_precision_become_float32(tmp_path, kind):
+  path = tmp_path / 'weights.npz'
+  settings = IMAGES.replace(init_from='', backbone_weights=str(path))
+  write_backbone(path, settings, ('kernel', lambda x: x.astype(kind)))
+  state = warm_start(state_of(filled(settings, 0)), settings, H36M)
+  for x in jax.tree.leaves(state.params['backbone']):
+    assert x.dtype == np.float32 and (x == 1).all()
+  assert not jax.tree.leaves(state.params['head'])[0].any()
+
+
+@pytest.mark.parametrize(
+  ('change', 'message'),
+  [
+    (('kernel', lambda x: x.astype(str)), 'is of <U'),
+    (('kernel', lambda x: x * 1j), 'is of complex64'),
+    (('kernel', lambda x: x.astype(int)), 'is of int64'),
+    (('kernel', lambda x: x * np.nan), 'is not finite'),
+    (('kernel', lambda x: x.astype('f8') * 1e99), 'is not finite'),
+    (('var', lambda x: -x), 'is below zero'),
+  ],
+)
+def test_weights_that_cannot_be_right(tmp_path, change, message):
+  path = tmp_path / 'weights.npz'
+  settings = IMAGES.replace(init_from='', backbone_weights=str(path))
+  write_backbone(path, settings, change)
+  with pytest.raises(UserError, match=f'{change[0]} {message}') as raised:
+    warm_start(state_of(filled(settings, 0)), settings, H36M)
+  assert '\n' not in str(raised.value)
