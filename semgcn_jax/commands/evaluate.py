@@ -34,7 +34,8 @@ def define_flags(values: flags.FlagValues) -> None:
   define_config_flags(
     values,
     *('data_dir', 'keypoints', 'actions', 'test_subjects', 'test_downsample'),
-    *('cameras', 'eval_batch_size', 'scale_calibration', 'flip_test'),
+    *('cameras', 'image_dir', 'eval_batch_size', 'scale_calibration'),
+    'flip_test',
   )
   define_cache_flag(values)
   define_which_flags(values)

@@ -37,7 +37,7 @@ def define_flags(values: flags.FlagValues) -> None:
   define_config_flags(
     values,
     *('data_dir', 'actions', 'test_subjects', 'test_downsample', 'cameras'),
-    *('keypoints', 'flip_test'),
+    *('keypoints', 'image_dir', 'flip_test'),
   )
   define_cache_flag(values)
   define_which_flags(values)

@@ -44,7 +44,8 @@ def evaluate_run(
   if config.calibrates:
     # The scale is that of the poses that the run was trained on, wherever they
     # lie now.
-    own = network.config.replace(data_dir=config.data.data_dir)
+    places = {n: config.flat()[n] for n in ('data_dir', 'image_dir')}
+    own = network.config.replace(**places)
     train = load(own.data, skeleton).train
   score = make_score(config, skeleton, train, num_seeds=num_seeds)
   result = score(variables, test) | {
