@@ -3,7 +3,7 @@
 from typing import Any
 
 from semgcn_jax import weights
-from semgcn_jax.config import Config, load
+from semgcn_jax.config import OF_BACKBONE, Config, load
 from semgcn_jax.errors import SettingError, choose, listed
 
 # The settings that each `recipe` brings along, where a preset or the user gives
@@ -165,6 +165,8 @@ def preset(name: str, **settings: Any) -> Config:
   fields = choose('recipe', recipe, RECIPES) | chosen
   if settings.get('val_subjects'):
     fields['choose_on'] = 'val'
+  if not (fields | settings).get('backbone'):
+    fields = {name: fields[name] for name in fields.keys() - {*OF_BACKBONE}}
   sizes = PUBLISHED_SIZES.get(settings.get('model', ''), {})
   goes_on = settings.get('refine') or (fields | settings).get('input_joints')
   if settings.get('init_from') and goes_on:

@@ -155,6 +155,14 @@ def test_a_recipe_gives_way_to_presets_and_settings():
   assert scored.augmentation.virtual_cameras == ('virtual_turn',)
 
 
+def test_presets_of_pictures_train_on_the_true_2d_without_a_backbone():
+  settings = preset('rendered_small', backbone='')
+  assert (settings.model.backbone, settings.data.crop_size) == ('', 64)
+  assert settings.training.keypoint_loss == 'l1'
+  with pytest.raises(SettingError, match='`backbone_lr=0.5`: has no meaning'):
+    preset('rendered_small', backbone='', backbone_lr=0.5)
+
+
 def test_unknown_preset_lists_the_presets():
   with pytest.raises(
     SettingError, match='`preset=x`: choose from synthetic, h36m'
@@ -205,6 +213,11 @@ RENDERED = {'dataset': 'rendered', 'backbone': 'tiny'}
       '`expected_error`: cannot be combined with `backbone`',
     ),
     ({'backbone_weights': 'x.npz'}, 'needs `backbone`'),
+    ({'stage': 'graph'}, '`stage=graph`: has no meaning without `backbone`'),
+    ({'pooled_features': False}, '`pooled_features=False`: has no meaning'),
+    ({'image_turn': 5.0}, '`image_turn=5.0`: has no meaning'),
+    ({'dataset': 'rendered', 'keypoint_weight': 0.5}, '`keypoint_weight=0.5`'),
+    ({'crop_size': 64}, '`crop_size=64`: has no meaning'),
     ({'crop_size': 100}, 'a multiple of 32'),
   ],
 )

@@ -23,6 +23,7 @@ from semgcn_jax.files import read_text, write_text
 __all__ = [
   'ATTENTION_HEADS',
   'GROUPS',
+  'OF_BACKBONE',
   'RENAMED',
   'AugmentationConfig',
   'Config',
@@ -38,6 +39,13 @@ __all__ = [
 
 # The settings that were renamed: {the old name: the new one}.
 RENAMED = {'lifter': 'init_from', 'freeze_lifter': 'freeze_init'}
+# The settings that have a meaning with `backbone` alone. With another network
+# `presets.preset` leaves out those of a preset.
+OF_BACKBONE = (
+  *('pooled_features', 'backbone_precision', 'stage', 'backbone_lr'),
+  *('keypoint_loss', 'keypoint_weight', 'image_workers', 'image_zoom'),
+  *('image_turn', 'image_color'),
+)
 _MOST_WEIGHTS = 2**30  # Of all seeds together; with Adam's moments 12 GB.
 
 
@@ -82,11 +90,8 @@ class Config(Group):
       self._check_filming()
     if self.model.backbone:
       self._check_backbone()
-    elif self.data.image_dir or self.data.dataset == 'images':
-      name = 'image_dir' if self.data.image_dir else 'dataset=images'
-      raise SettingError(
-        f'`{name}`: needs `backbone`; leave it out to train on the true 2D'
-      )
+    else:
+      self._check_no_backbone()
     if self.data.has_images:
       self._check_images()
     folder = self.data.dataset == 'images'  # Its files say what is for that.
@@ -133,6 +138,25 @@ class Config(Group):
         '`image_zoom`: cannot be combined with `image_aligned`, whose targets'
         ' have the size of the person in the picture; leave one out'
       )
+
+  def _check_no_backbone(self) -> None:
+    """Raises a SettingError for what would be ignored without a backbone."""
+    if self.data.image_dir or self.data.dataset == 'images':
+      name = 'image_dir' if self.data.image_dir else 'dataset=images'
+      raise SettingError(
+        f'`{name}`: needs `backbone`; leave it out to train on the true 2D'
+      )
+    # Pictures may be drawn, although no network looks at them.
+    unused = OF_BACKBONE + ('crop_size',) * (not self.data.has_images)
+    for group in GROUPS:
+      own = getattr(self, group)
+      for field in dataclasses.fields(own):
+        value = getattr(own, field.name)
+        if field.name in unused and value != field.default:
+          raise SettingError(
+            f'`{field.name}={value}`: has no meaning without `backbone`; leave'
+            ' it out'
+          )
 
   def _check_images(self) -> None:
     """Raises a SettingError for what pictures cannot be combined with."""

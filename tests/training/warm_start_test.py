@@ -207,14 +207,11 @@ def test_what_comes_of_a_run_of_pictures(
   ('fields', 'message'),
   [
     ({'backbone': 'resnet18'}, '`backbone=tiny`: `init_from=other` has resnet'),
-    (
-      {'backbone': '', 'keypoint_loss': 'l1'},
-      '`init_from=other`: takes keypoints, not pictures',
-    ),
+    ({'backbone': ''}, '`init_from=other`: takes keypoints, not pictures'),
   ],
 )
 def test_a_run_of_another_backbone(monkeypatch, fields, message):
-  there = IMAGES.replace(init_from='', **fields)
+  there = presets.preset('rendered_small', **fields)
   with pytest.raises(SettingError, match=message):
     start_from(monkeypatch, IMAGES, there)
 
