@@ -195,7 +195,10 @@ def _lift_image(
       f'`checkpoint={values.checkpoint}`: takes a picture; give `image`, and'
       ' `box` where the person does not fill it'
     )
-  for name in ('min_confidence', 'focal_length', 'field_of_view', 'height'):
+  for name in (
+    *('min_confidence', 'focal_length', 'field_of_view', 'height'),
+    *('smooth', 'cutoff', 'fps'),
+  ):
     if values[name].value != values[name].default:
       raise SettingError(
         f'`{name}`: has no meaning with `backbone`; leave it out'
@@ -207,7 +210,11 @@ def _lift_image(
   person = ImageLifter.of(network, values.only_seed).lift(
     picture, _read_box(values.box), path.stem
   )
-  details = {'checkpoint': values.checkpoint, 'fps': 1.0, 'joint_set': 'h36m'}
+  details = {
+    'checkpoint': values.checkpoint,
+    'fps': 1.0,
+    'joint_set': network.config.data.skeleton,
+  }
   write_people(
     values,
     [person],
