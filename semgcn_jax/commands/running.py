@@ -168,6 +168,8 @@ def _prepared() -> Iterator[None]:
   handler = logging.StreamHandler()
   handler.setFormatter(logging.Formatter('note: %(message)s'))
   own_logger.addHandler(handler)
+  # Importing absl's logging gives the root a handler, which would repeat notes.
+  propagates, own_logger.propagate = own_logger.propagate, False
   for logger in others:
     logger.setLevel(logging.CRITICAL)
   sys.unraisablehook = _quiet_hook
@@ -189,6 +191,7 @@ def _prepared() -> Iterator[None]:
     for logger, level in zip(others, levels, strict=True):
       logger.setLevel(level)
     own_logger.removeHandler(handler)
+    own_logger.propagate = propagates
 
 
 def _terminate(number: int, frame: Any) -> None:

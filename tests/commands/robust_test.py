@@ -1,5 +1,8 @@
 """What commands do with what they are not meant for."""
 
+import contextlib
+import io
+import logging
 import os
 import subprocess
 import sys
@@ -15,6 +18,7 @@ from conftest import ROOT
 from detections import as_coco, people, write
 from h36m_files import zip_of
 
+from semgcn_jax.commands import running
 from semgcn_jax.commands.parsing import define_cache_flag
 from semgcn_jax.commands.running import use_compilation_cache
 from semgcn_jax.data import npz
@@ -71,6 +75,25 @@ def test_scores_do_not_replace_a_file_of_a_run(tmp_path):
           f'--{flag}={tmp_path}/skeleton.json', status=2,
           message='would replace a file of the run')  # fmt: skip
   assert (tmp_path / 'skeleton.json').read_text() == '{}'
+
+
+def test_a_note_is_printed_once():
+  """Also where the root has a handler, as absl's logging gives it one."""
+  root, repeated = logging.getLogger(), io.StringIO()
+  handler, err = logging.StreamHandler(repeated), io.StringIO()
+
+  def command(_):
+    logging.getLogger('semgcn_jax').warning('a tree fell')
+
+  root.addHandler(handler)
+  try:
+    with contextlib.redirect_stderr(err):
+      assert running.run('Falls.', lambda _: None, command, ['fall.py']) == 0
+    assert (err.getvalue(), repeated.getvalue()) == ('note: a tree fell\n', '')
+    command(None)  # A program that calls the library handles its notes itself.
+    assert repeated.getvalue() == 'a tree fell\n'
+  finally:
+    root.removeHandler(handler)
 
 
 def test_nobody_reads_the_output():
