@@ -53,4 +53,6 @@ def listed(names: Iterable[str]) -> str:
 def shortened(text: object, most: int = 40) -> str:
   """Spells something that a file holds in one short line, for a message."""
   words = ' '.join(str(text).split())
+  # Others than these would move the cursor of a terminal, or cannot be printed.
+  words = ''.join(c if c.isprintable() else repr(c)[1:-1] for c in words)
   return words if len(words) <= most else f'{words[: most - 3]}...'

@@ -17,7 +17,7 @@ import numpy as np
 
 from semgcn_jax.data.image_files import MAX_SIDE
 from semgcn_jax.data.pictures import MAX_PIXELS
-from semgcn_jax.errors import UserError, listed
+from semgcn_jax.errors import UserError, listed, shortened
 from semgcn_jax.files import open_plain
 
 MISSING = 'missing'
@@ -30,7 +30,7 @@ TOO_LARGE = 'too large'
 OUTSIDE = 'with a crop outside of the picture'
 OTHER_SIZE = 'of another size than the camera'
 _NAMED = 3  # So many files of a kind are named.
-_TAIL = 2048  # The bytes in which a picture ends; cameras add some after it.
+_TAIL = 2048  # The bytes in which most pictures end; cameras add some.
 _PNG = b'\x89PNG\r\n\x1a\n'
 # A camera's picture may differ by so many pixels from its calibration.
 _TOLERANCE = 8
@@ -132,7 +132,8 @@ def _first(
 ) -> list[str]:
   """Names the first files of some rows, as they are called in the folder."""
   names = list(dict.fromkeys(os.path.relpath(paths[r], folder) for r in rows))
-  return names[:_NAMED] + (['...'] if len(names) > _NAMED else [])
+  first = [shortened(name, 80) for name in names[:_NAMED]]
+  return first + (['...'] if len(names) > _NAMED else [])
 
 
 def _existing(paths: Sequence[str]) -> list[str]:
@@ -184,7 +185,11 @@ def look_at(path: str) -> str | tuple[int, int]:
         return TOO_LARGE
       size = file.seek(0, os.SEEK_END)
       file.seek(max(start, size - _TAIL))
-      return look if end in file.read(_TAIL) else CUT_OFF
+      if end in file.read(_TAIL):
+        return look
+      # More may follow, such as the short video of a phone.
+      file.seek(start)
+      return look if end in file.read() else CUT_OFF
   except OSError:
     return UNREADABLE
 

@@ -13,6 +13,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from semgcn_jax.config import TrainingConfig
 from semgcn_jax.data.image_files import ImageFiles
 from semgcn_jax.data.image_loading import read_ahead, split_rows
+from semgcn_jax.errors import shortened
 from semgcn_jax.training.augmentation import Batch
 
 RESIDENT_SHARE = 0.5  # The share of a device's memory that poses may take.
@@ -146,6 +147,6 @@ def _name_damaged(
     if len(damaged) <= _NAMED:
       logging.getLogger('semgcn_jax').warning(
         '%s: damaged inside; %s stands for it',
-        images.paths[row],
-        images.paths[used[place]],
+        shortened(images.paths[row], 200),
+        shortened(images.paths[used[place]], 200),
       )

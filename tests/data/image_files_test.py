@@ -117,6 +117,8 @@ def test_scans_what_else_cannot_be_used(tmp_path):
     encoded(picture, 'PNG', 'LA'),
     encoded(picture, 'PNG')[:-20],
     encoded(picture) + bytes(100),
+    encoded(picture) + bytes(5000),
+    encoded(picture)[:-50] + bytes(5000),
     encoded(picture)[:5],
     b'',
   ]
@@ -125,8 +127,9 @@ def test_scans_what_else_cannot_be_used(tmp_path):
   expected = {
     4: image_scan.GREY,
     5: image_scan.CUT_OFF,
-    7: image_scan.CUT_OFF,
     8: image_scan.CUT_OFF,
+    9: image_scan.CUT_OFF,
+    10: image_scan.CUT_OFF,
   }
   assert image_scan.scan(paths, boxes) == expected
   sizes = np.tile([48, 64], (len(paths), 1))
@@ -176,6 +179,13 @@ def test_training_leaves_bad_pictures_out_and_scoring_refuses(caplog):
   assert '1 grey (3.jpg)' in message
   with pytest.raises(UserError, match=r'1 grey \(3.jpg\)'):
     image_scan.sound_rows(problems, paths, here, train=False)
+  odd = (f'{"x" * 5000}.jpg', 'a\nb.jpg', '\x1b[31m.jpg', '\udc80.jpg')
+  with pytest.raises(UserError) as raised:
+    problems = {0: 'missing', 1: 'grey', 2: 'CMYK', 3: 'cut off'}
+    image_scan.sound_rows(problems, odd, here, train=True)
+  message = str(raised.value)
+  assert message.isprintable() and len(message) < 300
+  assert r'\x1b[31m.jpg' in message
   every = dict.fromkeys(range(10), 'missing')
   with pytest.raises(UserError, match='none of the pictures'):
     image_scan.sound_rows(every, paths, here, train=True)
