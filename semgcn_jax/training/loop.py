@@ -268,17 +268,16 @@ def _describe(
   if dataset.val is not None:
     chosen = config.evaluation.choose_on == 'val'
     use = 'choose the best epoch' if chosen else 'are scored'
-    lines.append(
-      f'{len(dataset.val):,} pairs of {listed(config.data.val_subjects)} {use}'
-    )
+    subjects = config.data.val_subjects  # A folder of pictures has none.
+    whose = f'pairs of {listed(subjects)}' if subjects else 'validation pairs'
+    lines.append(f'{len(dataset.val):,} {whose} {use}')
   rest = len(train) - trainer.steps * training.batch_size
   dropped = f', the last {rest} of each shuffle are dropped' if rest else ''
   seeds = f', {training.num_seeds} seeds' if training.num_seeds > 1 else ''
   lines.append(
     f'{config.model.model}: {count_parameters(config.model, skeleton):,}'
     f' parameters, on {_devices(trainer)}; {trainer.steps} steps of'
-    f' {training.batch_size} poses an epoch{dropped}; learning rate'
-    f' {peak_rate(training):.2g}{seeds}'
+    f' {training.batch_size} poses an epoch{dropped}; {_rates(config)}{seeds}'
   )
   megabytes = trainer.poses_bytes / 1e6
   where = 'on each device' if trainer.resident else 'streamed from the host'
@@ -288,6 +287,18 @@ def _describe(
   elif trainer.state.num_steps:
     lines.append(f'going on in epoch {progress.epoch + 1} of {training.epochs}')
   return lines
+
+
+def _rates(config: Config) -> str:
+  """Spells the highest learning rate of each part that learns."""
+  training = config.training
+  graph = f'{peak_rate(training):.2g}'
+  if not config.model.backbone or training.stage == 'graph':
+    return f'learning rate {graph}'
+  backbone = f'{training.backbone_lr:.2g}'
+  if config.only_2d:
+    return f'learning rate {backbone}'
+  return f'learning rates {backbone} (backbone), {graph} (graph network)'
 
 
 def _devices(trainer: Trainer) -> str:

@@ -23,6 +23,7 @@ TINY = (
   *('--preset=rendered_small', '--crop_size=32', '--rendered_train=16'),
   *('--rendered_test=8', '--hid_dim=8', '--num_layers=1', '--batch_size=8'),
   *('--epochs=2', '--chunk_steps=1', '--checkpoint_epochs=1'),
+  '--backbone_lr=2e-3',
 )
 
 pytestmark = pytest.mark.slow
@@ -38,6 +39,7 @@ def found(tmp_path_factory):
   assert status == 0, err
   assert 'MPJPE' not in out.split('epoch 2/2')[1].splitlines()[0]
   assert 'pixels' in out
+  assert 'learning rate 0.002\n' in out
   return path
 
 
@@ -45,11 +47,12 @@ def found(tmp_path_factory):
 def workdir(found, tmp_path_factory):
   """The folder of a run that has trained a graph network on those."""
   path = tmp_path_factory.mktemp('runs') / 'graph'
-  status, _, err = run(
+  status, out, err = run(
     *('train', *TINY, '--stage=graph', f'--init_from={found}'),
     f'--workdir={path}',
   )
   assert status == 0, err
+  assert 'learning rate 0.003\n' in out
   return path
 
 
@@ -94,6 +97,18 @@ def test_evaluate_tells_what_was_published_for_the_network(tmp_path):
     assert 'released code' not in out
 
 
+@pytest.mark.parametrize(
+  ('command', 'name'), [('evaluate', 'x.json'), ('view', 'x.html')]
+)
+def test_the_pictures_may_have_moved(command, name, tmp_path):
+  fails(
+    *(command, f'--checkpoint={tmp_path}/none', f'--image_dir={tmp_path}'),
+    f'--output={tmp_path / name}',
+    status=1,
+    message='none: is neither the folder of a run',
+  )
+
+
 def test_a_2d_network_is_scored_but_makes_no_poses(found, picture, tmp_path):
   checkpoint = f'--checkpoint={found}'
   status, out, err = run('evaluate', checkpoint)
@@ -112,11 +127,12 @@ def test_a_2d_network_is_scored_but_makes_no_poses(found, picture, tmp_path):
 def test_stages_start_from_the_2d_network(found, workdir, tmp_path):
   before = restore_network(found, 'last').variables
   path = tmp_path / 'end_to_end'
-  status, _, err = run(
+  status, out, err = run(
     *('train', *TINY, '--stage=end_to_end', f'--init_from={found}'),
     f'--workdir={path}',
   )
   assert status == 0, err
+  assert 'rates 0.002 (backbone), 0.003 (graph network)\n' in out
   for stage, folder in (('graph', workdir), ('end_to_end', path)):
     after = restore_network(folder, 'last').variables
     same = jax.tree.map(
@@ -177,11 +193,12 @@ def test_predict_refuses_what_it_cannot_use(workdir, picture, tmp_path):
     status=2,
     message='--box: the crop lies outside of',
   )
-  fails(
-    *('predict', *common, f'--image={picture}', '--height=1.8'),
-    status=2,
-    message='--height: has no meaning with --backbone',
-  )
+  for flag in ('height=1.8', 'smooth=one_euro', 'cutoff=5', 'fps=25'):
+    fails(
+      *('predict', *common, f'--image={picture}', f'--{flag}'),
+      status=2,
+      message=f'--{flag.split("=")[0]}: has no meaning with --backbone',
+    )
   assert not (tmp_path / 'x.json').exists()
 
 
