@@ -234,13 +234,13 @@ def _make_boxes(
       f'{path}: the crop of pair {bad[0]} has {sides[bad[0]]:g} pixels a side;'
       f' it must have 1 to {MAX_SIDE:,}'
     )
-  inside = (np.abs(to_crop(keypoints, squares)) <= 1).all(axis=-1)
-  other = np.flatnonzero(inside.mean(axis=1) < 0.5)
+  inside = np.all(np.abs(to_crop(keypoints, squares)) <= 1, axis=-1)
+  held, joints = np.sum(inside, axis=1), keypoints.shape[1]
+  other = np.flatnonzero(held < joints / 2)
   if len(other):
     raise UserError(
-      f'{path}: boxes[{other[0]}] holds {inside[other[0]].sum()} of'
-      f' {inside.shape[1]} joints, so it is not about the person; give left,'
-      ' top, width and height in pixels'
+      f'{path}: boxes[{other[0]}] holds {held[other[0]]} of {joints} joints, so'
+      ' it is not about the person; give left, top, width and height in pixels'
     )
   return squares
 

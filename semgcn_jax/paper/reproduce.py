@@ -103,7 +103,9 @@ def make_config(
   if folder.holds_run(path):
     init_from = config_lib.load(path / 'config.json').model.init_from
   config = make_config(name, source, overrides, workdir)
-  return config.replace(**fields | {'init_from': init_from})
+  # Weights for the backbone are those that the first stage begins with.
+  own = {'init_from': init_from, 'backbone_weights': ''}
+  return config.replace(**fields | own)
 
 
 def is_finished(config: Config, path: pathlib.Path) -> bool:

@@ -79,6 +79,12 @@ def test_the_network_that_sees_pictures_is_the_papers(tmp_path):
   settings = make_config('rendered', last, given, tmp_path)
   assert settings.training.backbone_lr == 1e-4
   assert settings.model.hid_dim == 64
+  # The first stage begins with given weights, and the others go on from it.
+  given = {'backbone_weights': 'resnet50.npz'}
+  for name, weights in (('2D network', 'resnet50.npz'), (last.name, '')):
+    method = next(method for method in METHODS if method.name == name)
+    settings = make_config('rendered', method, given, tmp_path)
+    assert settings.model.backbone_weights == weights
 
 
 @pytest.mark.slow
