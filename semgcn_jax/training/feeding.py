@@ -1,8 +1,9 @@
 """Brings the training poses to the devices: all of them once, or in chunks."""
 
 import contextlib
+import functools
 import logging
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -72,53 +73,87 @@ def make_feed(
     placed = jax.device_put(dict(arrays), NamedSharding(mesh, PartitionSpec()))
     return lambda orders: ((placed, order) for order in orders)
   sharding = NamedSharding(mesh, PartitionSpec(axis))
-
-  def place(chunk, order):
-    """Puts the arrays of a chunk, `[D, S * B / D, ...]`, on the devices."""
-    steps, share = order.shape[-2:]
-    places = np.arange(steps * share, dtype=np.int32).reshape(steps, share)
-    places = np.broadcast_to(places, order.shape)
-    return jax.device_put((chunk, jnp.asarray(places)), sharding)
-
-  def feed(orders):
-    for order in orders:
-      rows = _rows(order)
-      yield place({name: a[rows] for name, a in arrays.items()}, order)
-
   images = arrays.get('images')
   if not isinstance(images, ImageFiles):
-    return feed
+    return functools.partial(_feed_arrays, arrays, sharding)
   others = {name: a for name, a in arrays.items() if name != 'images'}
   damaged: set[int] = set()
+  return functools.partial(
+    _feed_pictures, images, others, sharding, image_workers, damaged
+  )
 
-  def take(ahead, rows):
-    """Takes the pictures that come next, and the other arrays to them."""
-    pictures = np.empty((rows.size, *images.shape[1:]), images.dtype)
-    used = np.empty(rows.size, np.int64)
-    start = 0
-    while start < rows.size:
-      block, block_rows = next(ahead)
-      end = start + len(block)
-      pictures[start:end], used[start:end] = block, block_rows
-      start = end
-    _name_damaged(images, rows.ravel(), used, damaged)
-    used = used.reshape(rows.shape)
-    chunk = {name: array[used] for name, array in others.items()}
-    chunk['images'] = pictures.reshape(*rows.shape, *images.shape[1:])
-    return chunk
 
-  def feed_with_pictures(orders):
-    chunks, known = [_rows(order) for order in orders], len(damaged)
-    blocks = [block for rows in chunks for block in split_rows(rows.ravel())]
-    with contextlib.closing(read_ahead(images, blocks, image_workers)) as ahead:
-      for order, rows in zip(orders, chunks, strict=True):
-        yield place(take(ahead, rows), order)
-    if len(damaged) > max(known, _NAMED):
-      logging.getLogger('semgcn_jax').warning(
-        '%d pictures are damaged inside; others stand for them', len(damaged)
-      )
+def _feed_arrays(
+  arrays: Mapping[str, Any],
+  sharding: NamedSharding,
+  orders: Sequence[jax.Array],
+) -> Generator[tuple[Batch, jax.Array]]:
+  """Gathers the poses of each chunk from arrays in memory, see `Feed`."""
+  for order in orders:
+    rows = _rows(order)
+    chunk = {name: array[rows] for name, array in arrays.items()}
+    yield _place(chunk, order, sharding)
 
-  return feed_with_pictures
+
+def _feed_pictures(
+  images: ImageFiles,
+  others: Mapping[str, Any],
+  sharding: NamedSharding,
+  workers: int,
+  damaged: set[int],
+  orders: Sequence[jax.Array],
+) -> Generator[tuple[Batch, jax.Array]]:
+  """Reads the pictures of chunks ahead, and gathers the rest, see `Feed`.
+
+  Args:
+    images: The pictures.
+    others: The other arrays of a batch.
+    sharding: How chunks are spread over the devices.
+    workers: See `make_feed`.
+    damaged: The rows that were found damaged before; new ones are added.
+    orders: The rows of each chunk.
+  """
+  chunks, known = [_rows(order) for order in orders], len(damaged)
+  blocks = [block for rows in chunks for block in split_rows(rows.ravel())]
+  with contextlib.closing(read_ahead(images, blocks, workers)) as ahead:
+    for order, rows in zip(orders, chunks, strict=True):
+      pictures, used = _take(images, ahead, rows.size)
+      _name_damaged(images, rows.ravel(), used, damaged)
+      used = used.reshape(rows.shape)
+      chunk = {name: array[used] for name, array in others.items()}
+      chunk['images'] = pictures.reshape(*rows.shape, *images.shape[1:])
+      yield _place(chunk, order, sharding)
+  if len(damaged) > max(known, _NAMED):
+    logging.getLogger('semgcn_jax').warning(
+      '%d pictures are damaged inside; others stand for them', len(damaged)
+    )
+
+
+def _take(
+  images: ImageFiles,
+  ahead: Iterator[tuple[np.ndarray, np.ndarray]],
+  count: int,
+) -> tuple[np.ndarray, np.ndarray]:
+  """Takes the next n pictures, `[n, S, S, 3]`, and their rows, `[n]`."""
+  pictures = np.empty((count, *images.shape[1:]), images.dtype)
+  used = np.empty(count, np.int64)
+  start = 0
+  while start < count:
+    block, block_rows = next(ahead)
+    end = start + len(block)
+    pictures[start:end], used[start:end] = block, block_rows
+    start = end
+  return pictures, used
+
+
+def _place(
+  chunk: dict[str, Any], order: jax.Array, sharding: NamedSharding
+) -> tuple[Batch, jax.Array]:
+  """Puts the arrays of a chunk, `[D, S * B / D, ...]`, on the devices."""
+  steps, share = order.shape[-2:]
+  places = np.arange(steps * share, dtype=np.int32).reshape(steps, share)
+  places = np.broadcast_to(places, order.shape)
+  return jax.device_put((chunk, jnp.asarray(places)), sharding)
 
 
 def _rows(order: jax.Array) -> np.ndarray:
