@@ -30,10 +30,6 @@ SIGMA = 1.0
 _kaiming_normal = nn.initializers.variance_scaling(2.0, 'fan_in', 'normal')
 
 
-# The taps of the kernel that an even and an odd row see, one after the other.
-_TAPS = np.array([[3, 1], [2, 0]])
-
-
 class DeconvBlock(nn.Module):
   """A transposed convolution that doubles a map, a batch norm and a ReLU.
 
@@ -67,7 +63,8 @@ class _Deconv(nn.Module):
     # Every second row of the result sees the same two taps of the kernel, and
     # so do the columns. So this is one convolution by 2x2 taps, of four times
     # the channels, without the zeros that a transposed convolution inserts.
-    taps = kernel[_TAPS][:, :, _TAPS]
+    seen = np.array([[3, 1], [2, 0]])  # The taps of an even, and of an odd row.
+    taps = kernel[seen][:, :, seen]
     taps = taps.transpose(1, 3, 4, 0, 2, 5)
     taps = taps.reshape(2, 2, x.shape[-1], 4 * self.features)
     height, width = x.shape[-3:-1]

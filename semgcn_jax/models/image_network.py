@@ -17,7 +17,7 @@ from semgcn_jax.models.heatmaps import HeatmapHead, soft_argmax
 from semgcn_jax.models.precision import matmul_precision
 from semgcn_jax.models.resnet import ResNet
 from semgcn_jax.models.roi_align import mean_bone_length, roi_align
-from semgcn_jax.models.root_relative import root_relative
+from semgcn_jax.models.root_relative import predict
 from semgcn_jax.skeleton import Skeleton, mirror
 
 # What torchvision's ImageNet weights expect: the mean and the deviation of red,
@@ -137,11 +137,14 @@ def predict_from_images(
     The poses in metres with the 2D on the normalised picture behind them,
     `[B, J, 5]`.
   """
-  found = network(images).flat
-  if flip_test:
-    mirrored = network(mirror_images(images)).flat
-    found = (found + mirror_found(mirrored, skeleton)) / 2
-  return root_relative(found, skeleton)
+  return predict(
+    lambda images: network(images).flat,
+    images,
+    skeleton,
+    flip_test=flip_test,
+    mirror_inputs=lambda images, _: mirror_images(images),
+    mirror_predicted=mirror_found,
+  )
 
 
 def mirror_found(found: jax.Array, skeleton: Skeleton) -> jax.Array:

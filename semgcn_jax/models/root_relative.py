@@ -15,6 +15,7 @@ def predict(
   *,
   flip_test: bool = False,
   mirror_inputs: Callable[[jax.Array, Skeleton], jax.Array] = mirror,
+  mirror_predicted: Callable[[jax.Array, Skeleton], jax.Array] = mirror,
 ) -> jax.Array:
   """Predicts poses with the root at the origin.
 
@@ -24,8 +25,10 @@ def predict(
     skeleton: The skeleton of the joints.
     flip_test: Whether to average with the prediction for the mirrored input,
       mirrored back.
-    mirror_inputs: Mirrors inputs; those that `filming.inputs` makes need a
-      function of their own.
+    mirror_inputs: Mirrors inputs; those that `filming.inputs` makes, and
+      pictures, need a function of their own.
+    mirror_predicted: Mirrors predictions; those with more than one x, of poses
+      and 2D joints, need a function of their own.
 
   Returns:
     The poses, `[B, ..., J, 3]`, metres; with what follows them, where the
@@ -35,7 +38,7 @@ def predict(
     # With both in one batch, there is half the program to compile.
     both = network(jnp.concatenate([inputs, mirror_inputs(inputs, skeleton)]))
     predicted, mirrored = jnp.split(both, 2)
-    predicted = (predicted + mirror(mirrored, skeleton)) / 2
+    predicted = (predicted + mirror_predicted(mirrored, skeleton)) / 2
   else:
     predicted = network(inputs)
   return root_relative(predicted, skeleton)
