@@ -142,7 +142,8 @@ PUBLISHED_SIZES: dict[str, dict[str, Any]] = {
   'st_gcn': {'hid_dim': 128, 'num_layers': 4, 'dropout': 0.0},
 }
 
-# The settings that `init_from` takes over from the run that it names.
+# The settings that `init_from` takes over from the run that it names. With
+# `backbone` they are free, and the graph network starts afresh if one differs.
 MODEL_FIELDS = (
   *('model', 'hid_dim', 'num_layers', 'conv', 'non_local', 'input_joints'),
   *('input_coordinates', 'input_confidence', 'input_fov', 'expected_error'),

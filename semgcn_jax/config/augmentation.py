@@ -7,7 +7,7 @@ from semgcn_jax.config.fields import NOT_NEGATIVE, SHARE, Group, setting, up_to
 
 @dataclasses.dataclass(frozen=True)
 class AugmentationConfig(Group):
-  """The ways of varying training poses; see training/augmentation.py."""
+  """The ways of varying training poses, and pictures; see `training`."""
 
   flip: bool = setting(False, 'Mirror half of the poses, at random.')
   virtual_turn: float = setting(

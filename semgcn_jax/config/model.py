@@ -102,7 +102,7 @@ class ModelConfig(Group):
   init_from: str = setting(
     '',
     'Start with the weights of the run in this folder, or of this name in the'
-    ' box; needs --refine or --input_joints.',
+    ' box; needs --refine, --input_joints or --backbone.',
   )
   freeze_init: bool = setting(
     False, 'Keep the weights of --init_from, and train the refinement alone.'

@@ -31,8 +31,8 @@ class Dataset:
   Attributes:
     test: The pairs that are scored.
     train: The pairs to train on; None if they were not asked for.
-    val: The pairs that choose the best epoch; None if no subjects are kept
-      aside for that.
+    val: The pairs that can choose the best epoch; None if no subjects are kept
+      aside for that, nor has a folder of pictures such a split.
   """
 
   test: Pairs

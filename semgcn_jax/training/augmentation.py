@@ -4,7 +4,8 @@ A batch is a dict of arrays: `inputs` `[B, J, 2]` (normalised screen) and
 `targets` `[B, J, 3]` (metres, camera frame, root at the origin); for virtual
 cameras also `roots` `[B, 3]` (metres, camera frame) and `cameras` `[B]`, each
 pose's row of `Lenses`. Of poses that are to be filmed (`input_joints`) there
-are only `targets`, upright, until they are.
+are only `targets`, upright, until they are. With `backbone` there are also
+`images`, which `image_augmentation` varies.
 """
 
 import dataclasses
