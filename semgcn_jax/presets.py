@@ -148,6 +148,8 @@ MODEL_FIELDS = (
   *('model', 'hid_dim', 'num_layers', 'conv', 'non_local', 'input_joints'),
   *('input_coordinates', 'input_confidence', 'input_fov', 'expected_error'),
 )
+# Those that it takes over besides from a network that sees time.
+TEMPORAL_FIELDS = ('receptive_field', 'causal', 'frame_rate')
 
 
 def preset(name: str, **settings: Any) -> Config:
@@ -179,4 +181,8 @@ def preset(name: str, **settings: Any) -> Config:
       )
     own = load(source / 'config.json').flat()
     sizes = {name: own[name] for name in (*MODEL_FIELDS, 'dropout')}
+    if own['model'] == 'semgcn_temporal':
+      sizes |= {name: own[name] for name in TEMPORAL_FIELDS}
+    elif (fields | settings).get('model') == 'semgcn_temporal':
+      del sizes['model']  # It may start with a network of single frames.
   return Config().replace(preset=name, **fields | sizes | settings)

@@ -13,7 +13,7 @@ from semgcn_jax.config import Config
 from semgcn_jax.errors import SettingError, UserError, shortened
 from semgcn_jax.files import read_arrays
 from semgcn_jax.models.image_network import FINDING
-from semgcn_jax.presets import MODEL_FIELDS
+from semgcn_jax.presets import MODEL_FIELDS, TEMPORAL_FIELDS
 from semgcn_jax.runs.checkpoints import Network, restore_network
 from semgcn_jax.skeleton import Skeleton
 from semgcn_jax.training.state import TrainState
@@ -26,7 +26,8 @@ def warm_start(
 
   Those of `init_from` are the best of that run. With `backbone` they are of the
   parts that it has trained, see `stage`; the graph network starts afresh unless
-  it is shown the same as there. `backbone_weights` are of the backbone alone.
+  it is shown the same as there. A network that sees time may start with one of
+  single frames. `backbone_weights` are of the backbone alone.
 
   Args:
     state: A state of the same model, or of a refinement of it.
@@ -70,6 +71,11 @@ def _check_source(network: Network, config: Config, skeleton: Skeleton) -> None:
   if config.model.backbone:
     # The graph network may be another one, which then starts afresh.
     same = ('backbone',)
+  if config.model.is_temporal:
+    # Beside a network of single frames, its layers between frames are new.
+    same = tuple(name for name in same if name != 'model')
+    if network.config.model.is_temporal:
+      same += TEMPORAL_FIELDS
   for name in same:
     if wanted[name] != there[name]:
       raise SettingError(

@@ -138,6 +138,22 @@ def test_two_seeds_on_one_device_then_without_the_other_run(
   )
 
 
+@pytest.mark.slow
+def test_a_network_that_sees_time_starts_with_single_frames():
+  settings = presets.preset('cmu_video', init_from='cmu', averaging=0.9)
+  assert settings.model.is_temporal and settings.model.hid_dim == 128
+  state = warm_start(create_train_state(settings, H36M), settings, H36M)
+  source = checkpoints.restore_network('cmu')
+  shape = 2, 3, 16, settings.model.input_channels
+  clip = random(*shape).astype(np.float32)
+  single = build(source.config.model, H36M)
+  wanted = single.apply(source.variables, clip)
+  model = build(settings.model, H36M)
+  for variables in (state.variables, state.averaged):
+    found = model.apply(variables, clip)
+    np.testing.assert_allclose(found, wanted, atol=1e-4)
+
+
 @pytest.mark.parametrize('flag', ['--lifter=runs/a', '--freeze_lifter'])
 def test_the_old_flags_name_the_new(flag, tmp_path):
   name = flag[2:].partition('=')[0]
