@@ -160,11 +160,8 @@ def correlate(noise: Array, likeness: Array) -> Array:
   Returns:
     Noise of the same deviation, `[B, T, P, 2]`.
   """
-
-  def step(last, new):
-    last = likeness * last + jnp.sqrt(1 - jnp.square(likeness)) * new
-    return last, last
-
-  frames = jnp.moveaxis(noise, 1, 0)
-  _, others = jax.lax.scan(step, frames[0], frames[1:])
-  return jnp.concatenate([noise[:, :1], jnp.moveaxis(others, 0, 1)], axis=1)
+  numbers = jnp.arange(noise.shape[1])
+  later = numbers[:, None] - numbers
+  shares = jnp.where(later >= 0, likeness ** jnp.maximum(later, 0), 0)
+  new = jnp.where(numbers == 0, 1, jnp.sqrt(1 - jnp.square(likeness)))
+  return jnp.einsum('bts,bspc->btpc', shares * new, noise, precision='highest')

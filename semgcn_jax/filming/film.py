@@ -211,12 +211,10 @@ def film_pairs(pairs: Pairs, skeleton: Skeleton, config: Config) -> Pairs:
     config.filming, mix_limbs=0.0, body_scale=0.0, bone_scale=0.0, limb_turn=0.0
   )
   windows, rate = _clips_to_film(pairs, config)
-  poses, roots = level_poses(pairs)[windows.rows], None
-  if windows.rows.shape[1] == 1:
-    roots = np.zeros((*windows.rows.shape, 3), np.float32)
-  else:
-    roots = level_roots(pairs)[windows.rows]
-    roots = roots - roots.mean(axis=1, keepdims=True)
+  poses, roots = (
+    a[windows.rows] for a in (level_poses(pairs), level_roots(pairs))
+  )
+  roots = roots - roots.mean(axis=1, keepdims=True)
   count = len(poses)
   size = max(1, min(_SCORED_POSES // poses.shape[1], count))
   inputs, targets = [], []
