@@ -3,7 +3,7 @@
 from typing import Any
 
 from semgcn_jax import weights
-from semgcn_jax.config import OF_BACKBONE, Config, load
+from semgcn_jax.config import OF_BACKBONE, OF_TIME, Config, load
 from semgcn_jax.errors import SettingError, choose, listed
 
 # The settings that each `recipe` brings along, where a preset or the user gives
@@ -148,8 +148,6 @@ MODEL_FIELDS = (
   *('model', 'hid_dim', 'num_layers', 'conv', 'non_local', 'input_joints'),
   *('input_coordinates', 'input_confidence', 'input_fov', 'expected_error'),
 )
-# Those that it takes over besides from a network that sees time.
-TEMPORAL_FIELDS = ('receptive_field', 'causal', 'frame_rate')
 
 
 def preset(name: str, **settings: Any) -> Config:
@@ -170,6 +168,8 @@ def preset(name: str, **settings: Any) -> Config:
     fields['choose_on'] = 'val'
   if not (fields | settings).get('backbone'):
     fields = {name: fields[name] for name in fields.keys() - {*OF_BACKBONE}}
+  if (fields | settings).get('model') != 'semgcn_temporal':
+    fields = {name: fields[name] for name in fields.keys() - {*OF_TIME}}
   sizes = PUBLISHED_SIZES.get(settings.get('model', ''), {})
   goes_on = settings.get('refine') or (fields | settings).get('input_joints')
   if settings.get('init_from') and goes_on:
@@ -182,7 +182,7 @@ def preset(name: str, **settings: Any) -> Config:
     own = load(source / 'config.json').flat()
     sizes = {name: own[name] for name in (*MODEL_FIELDS, 'dropout')}
     if own['model'] == 'semgcn_temporal':
-      sizes |= {name: own[name] for name in TEMPORAL_FIELDS}
+      sizes |= {name: own[name] for name in OF_TIME}
     elif (fields | settings).get('model') == 'semgcn_temporal':
       del sizes['model']  # It may start with a network of single frames.
   return Config().replace(preset=name, **fields | sizes | settings)

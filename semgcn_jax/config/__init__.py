@@ -24,6 +24,7 @@ __all__ = [
   'ATTENTION_HEADS',
   'GROUPS',
   'OF_BACKBONE',
+  'OF_TIME',
   'RENAMED',
   'AugmentationConfig',
   'Config',
@@ -46,6 +47,8 @@ OF_BACKBONE = (
   *('keypoint_loss', 'keypoint_weight', 'image_workers', 'image_zoom'),
   *('image_turn', 'image_color'),
 )
+# Those that have one with `model=semgcn_temporal` alone, likewise.
+OF_TIME = ('receptive_field', 'causal', 'frame_rate')
 _MOST_WEIGHTS = 2**30  # Of all seeds together; with Adam's moments 12 GB.
 
 
@@ -86,6 +89,8 @@ class Config(Group):
         f' `num_seeds={self.training.num_seeds}` these are {size:.1g} weights,'
         f' above the bound of {_MOST_WEIGHTS:.1g}; lower one of the three'
       )
+    if not self.model.is_temporal:
+      self._check_unused(OF_TIME, 'model=semgcn_temporal')
     if self.model.input_joints:
       self._check_filming()
     if self.model.backbone:
@@ -147,14 +152,18 @@ class Config(Group):
         f'`{name}`: needs `backbone`; leave it out to train on the true 2D'
       )
     # Pictures may be drawn, although no network looks at them.
-    unused = OF_BACKBONE + ('crop_size',) * (not self.data.has_images)
+    drawn = ('crop_size',) * (not self.data.has_images)
+    self._check_unused(OF_BACKBONE + drawn, 'backbone')
+
+  def _check_unused(self, names: tuple[str, ...], without: str) -> None:
+    """Raises a SettingError for settings that differ from their defaults."""
     for group in GROUPS:
       own = getattr(self, group)
       for field in dataclasses.fields(own):
         value = getattr(own, field.name)
-        if field.name in unused and value != field.default:
+        if field.name in names and value != field.default:
           raise SettingError(
-            f'`{field.name}={value}`: has no meaning without `backbone`; leave'
+            f'`{field.name}={value}`: has no meaning without `{without}`; leave'
             ' it out'
           )
 

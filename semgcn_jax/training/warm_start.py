@@ -9,11 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from semgcn_jax.config import Config
+from semgcn_jax.config import OF_TIME, Config
 from semgcn_jax.errors import SettingError, UserError, shortened
 from semgcn_jax.files import read_arrays
 from semgcn_jax.models.image_network import FINDING
-from semgcn_jax.presets import MODEL_FIELDS, TEMPORAL_FIELDS
+from semgcn_jax.presets import MODEL_FIELDS
 from semgcn_jax.runs.checkpoints import Network, restore_network
 from semgcn_jax.skeleton import Skeleton
 from semgcn_jax.training.state import TrainState
@@ -75,7 +75,7 @@ def _check_source(network: Network, config: Config, skeleton: Skeleton) -> None:
     # Beside a network of single frames, its layers between frames are new.
     same = tuple(name for name in same if name != 'model')
     if network.config.model.is_temporal:
-      same += TEMPORAL_FIELDS
+      same += OF_TIME
   for name in same:
     if wanted[name] != there[name]:
       raise SettingError(

@@ -118,7 +118,10 @@ def test_help_of_commands_without_presets():
     ('--epochs=0', '--epochs=0: must be above 0'),
     ('--lr=-1', '--lr=-1.0: must be above 0'),
     ('--preset=none', '--preset=none: choose from synthetic, h36m'),
-    ('--model=resnet', '--model=resnet: choose from semgcn, semgcn_temporal, linear'),
+    (
+      '--model=resnet',
+      '--model=resnet: choose from semgcn, semgcn_temporal, linear',
+    ),
     ('--actions=Flying', '--actions: no Flying in the synthetic dataset'),
     ('--test_subjects=S2', 'no S2 in the synthetic dataset; it has S1'),
     ('--skeleton=spider', 'neither a file nor one of h36m'),
