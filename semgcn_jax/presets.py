@@ -113,7 +113,7 @@ PRESETS: dict[str, dict[str, Any]] = {
   | {
     'dataset': 'rendered',
     'crop_size': 64,
-    'rendered_train': 3000,
+    'rendered_train': 4500,
     'rendered_test': 500,
     'rendered_azimuth': 30.0,
     'actions': ('Walking',),
@@ -123,8 +123,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     'num_layers': 2,
     'keypoint_weight': 1.0,
     'backbone_lr': 5e-3,
-    'lr': 3e-3,
-    'batch_size': 16,
+    'lr': 1e-2,
+    'batch_size': 8,
     'epochs': 9,
     'chunk_steps': 1,  # See `step.make_train_chunk`.
     'checkpoint_epochs': 3,

@@ -161,7 +161,11 @@ def pictures(tmp_path_factory):
   """A folder with the stages of a network that sees pictures."""
   workdir = tmp_path_factory.mktemp('reproduce') / 'pictures'
   code, out, err = run('reproduce', *TINY_PICTURES, f'--workdir={workdir}')
-  assert (code, err) == (0, '')
+  assert code == 0, err
+  # Each stage but the first says what it takes of another.
+  assert [line.split()[:2] for line in err.splitlines()] == [
+    ['note:', 'from']
+  ] * (len(STAGES) - 1)
   assert out.splitlines()[-1] == str(workdir / 'report.md')
   return workdir
 
