@@ -295,11 +295,8 @@ def _predict(
   """
 
   def predict_seed(variables):
-    def network(inputs) -> Any:
-      more = {}
-      if length is not None:  # There may be mirrored clips behind the others.
-        more['length'] = jnp.resize(length, (len(inputs),))
-      return model.apply(variables, inputs, train=False, **more)
+    def network(inputs, **options) -> Any:
+      return model.apply(variables, inputs, train=False, **options)
 
     if isinstance(model, ImageNetwork):
       return predict_from_images(network, inputs, skeleton, flip_test=flip_test)
@@ -309,6 +306,7 @@ def _predict(
       skeleton,
       flip_test=flip_test,
       mirror_inputs=mirror if inputs.shape[-1] == 2 else mirror_inputs,
+      length=length,
     )
     return predicted[..., :3]
 

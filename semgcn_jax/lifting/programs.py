@@ -108,12 +108,6 @@ def make_lift(
     def flat(array):
       return array.reshape(-1, *array.shape[len(leading) :])
 
-    def run(inputs):
-      if length is None:
-        return network(inputs)
-      # There may be mirrored clips behind the others.
-      return network(inputs, length=jnp.resize(length, (len(inputs),)))
-
     image_size = flat(image_size)
     with jax.default_matmul_precision('highest'):
       if model.input_joints:
@@ -126,11 +120,12 @@ def make_lift(
         inputs = (filled(flat(keypoints)) - image_size[:, None] / 2) / half
         rotation = None
       predicted = predict(
-        run,
+        network,
         inputs.reshape(*leading, *inputs.shape[1:]),
         H36M,
         flip_test=flip_test,
         mirror_inputs=mirror_inputs if model.input_joints else mirror,
+        length=length,
       )
       poses = flat(predicted[..., :3])
       if rotation is not None:

@@ -9,13 +9,14 @@ from semgcn_jax.skeleton import Skeleton, mirror
 
 
 def predict(
-  network: Callable[[jax.Array], jax.Array],
+  network: Callable[..., jax.Array],
   inputs: jax.Array,
   skeleton: Skeleton,
   *,
   flip_test: bool = False,
   mirror_inputs: Callable[[jax.Array, Skeleton], jax.Array] = mirror,
   mirror_predicted: Callable[[jax.Array, Skeleton], jax.Array] = mirror,
+  length: jax.Array | None = None,
 ) -> jax.Array:
   """Predicts poses with the root at the origin.
 
@@ -29,18 +30,27 @@ def predict(
       pictures, need a function of their own.
     mirror_predicted: Mirrors predictions; those with more than one x, of poses
       and 2D joints, need a function of their own.
+    length: For a network of clips how many frames of each are real, `[B]`; the
+      network is then given it, too.
 
   Returns:
     The poses, `[B, ..., J, 3]`, metres; with what follows them, where the
     network predicts more.
   """
+
+  def run(inputs):
+    if length is None:
+      return network(inputs)
+    # There may be mirrored clips behind the others.
+    return network(inputs, length=jnp.resize(length, (len(inputs),)))
+
   if flip_test:
     # With both in one batch, there is half the program to compile.
-    both = network(jnp.concatenate([inputs, mirror_inputs(inputs, skeleton)]))
+    both = run(jnp.concatenate([inputs, mirror_inputs(inputs, skeleton)]))
     predicted, mirrored = jnp.split(both, 2)
     predicted = (predicted + mirror_predicted(mirrored, skeleton)) / 2
   else:
-    predicted = network(inputs)
+    predicted = run(inputs)
   return root_relative(predicted, skeleton)
 
 
