@@ -23,7 +23,7 @@ TINY = (
   *('--preset=rendered_small', '--crop_size=32', '--rendered_train=16'),
   *('--rendered_test=8', '--hid_dim=8', '--num_layers=1', '--batch_size=8'),
   *('--epochs=2', '--chunk_steps=1', '--checkpoint_epochs=1'),
-  '--backbone_lr=2e-3',
+  *('--backbone_lr=2e-3', '--lr=3e-3'),
 )
 
 pytestmark = pytest.mark.slow
