@@ -28,8 +28,8 @@ def make_network(**settings):
   rng = np.random.default_rng(0)
   for name, layer in variables['params'].items():
     if 'time' in name:
-      shape = layer['kernel'].shape
-      layer['kernel'] = jnp.asarray(0.2 * rng.normal(size=shape), jnp.float32)
+      shape = layer['output'].shape
+      layer['output'] = jnp.asarray(0.2 * rng.normal(size=shape), jnp.float32)
   return Network(config, H36M, variables, Progress())
 
 

@@ -33,18 +33,26 @@ from semgcn_jax.data.pictures import Album, Video, read_album, read_image
 from semgcn_jax.errors import SettingError, UserError, choose
 from semgcn_jax.joint_sets import JOINT_SETS
 from semgcn_jax.lifting import detection, people
+from semgcn_jax.lifting.clips import is_long
 from semgcn_jax.lifting.image_lifter import ImageLifter
 from semgcn_jax.lifting.lifter import Lifter
 from semgcn_jax.lifting.smoothing import METHODS
 from semgcn_jax.runs.checkpoints import Network, restore_network
 
 ENDINGS = (*DATA, *SHOWN, *MOTION)
+# The weights in the box for single frames, and for clips.
+SINGLE, OVER_TIME = 'cmu', 'cmu-video'
 
 
 def define_flags(values: flags.FlagValues) -> None:
   """Defines the flags of the command."""
   define_cache_flag(values)
-  define_checkpoint_flag(values, 'Lift by', default='cmu')
+  define_checkpoint_flag(
+    values,
+    f'If empty, lift by {OVER_TIME} who is followed for long enough, and by'
+    f' {SINGLE} the others; otherwise lift by',
+    default='',
+  )
   define_which_flags(values)
   define_output_flags(values, ENDINGS)
   for name, default, text in (
@@ -113,7 +121,7 @@ def define_flags(values: flags.FlagValues) -> None:
       'fps',
       None,
       'Say how many frames a second has; if not given, the video tells it, and'
-      ' otherwise it is 30.',
+      ' otherwise it is 30. Networks that see time need it.',
     ),
     ('cutoff', 3.0, 'Let --smooth keep motion of up to this frequency in Hz.'),
   ):
@@ -138,14 +146,21 @@ def lift(values: flags.FlagValues) -> None:
       raise SettingError(f'`fps={values.fps}`: must be above 0, below 1e6')
     _check_cutoff(values, values.fps)
   use_compilation_cache(values)
-  network = restore_network(values.checkpoint, values.which)
+  name, over_time = values.checkpoint, None
+  if not name:
+    if values.only_seed is not None or values.which != 'best':
+      raise SettingError(
+        '`which`, `only_seed`: are of a run; give `checkpoint`'
+      )
+    name, over_time = SINGLE, Lifter.load(OVER_TIME)
+  network = restore_network(name, values.which)
   if network.config.model.backbone:
     _lift_image(values, network, began)
     return
   clips, albums, rate = _read_clips(values)
   fps = values.fps if values.fps is not None else rate or 30.0
   _check_cutoff(values, fps)
-  lifter = Lifter.of(network, values.only_seed, values.checkpoint)
+  lifter = Lifter.of(network, values.only_seed, name)
   options = people.Options(
     joint_set=values.joint_set if values.keypoints else 'mediapipe',
     min_confidence=values.min_confidence,
@@ -160,13 +175,19 @@ def lift(values: flags.FlagValues) -> None:
   for clip in rich.progress.track(
     clips, 'lifting', transient=True, disable=len(clips) == 1
   ):
-    found += people.lift_clip(lifter, clip, options)
+    found += people.lift_clip(lifter, clip, options, over_time)
   if not found:
     raise UserError(f'{values.keypoints}: no person in any frame')
   told = ('checkpoint', 'smooth', 'cutoff', 'joint_set', 'height')
   told += ('min_confidence', 'focal_length', 'field_of_view')
   details = {name: values[name].value for name in told} | {'fps': fps}
   details['joint_set'] = options.joint_set
+  if over_time:
+    used = {
+      OVER_TIME if is_long(person.frames, fps, over_time.model) else name
+      for person in found
+    }
+    details['checkpoint'] = ', '.join(sorted(used))
   title = pathlib.PurePath(clips[0].source).name
   title += f' and {len(clips) - 1} more' if len(clips) > 1 else ''
   write_people(
@@ -177,7 +198,8 @@ def lift(values: flags.FlagValues) -> None:
   few = f', of which {missing} have too few keypoints' if missing else ''
   print(
     f'{values.output}: {poses:,} poses{few}, of {len(found)} people in'
-    f' {len(clips)} clips, in {time.monotonic() - began:.1f} s'
+    f' {len(clips)} clips, at {fps:g} frames a second, in'
+    f' {time.monotonic() - began:.1f} s'
   )
 
 

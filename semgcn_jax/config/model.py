@@ -46,8 +46,8 @@ class ModelConfig(Group):
     27,
     'With --model=semgcn_temporal, let a pose depend on this many frames.',
     Range(
-      'an odd number from 1 to 10001',
-      lambda x: 1 <= x <= 10_001 and x % 2 == 1,
+      'an odd number from 1 to 501',
+      lambda x: 1 <= x <= 501 and x % 2 == 1,
     ),
   )
   causal: bool = setting(

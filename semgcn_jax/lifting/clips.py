@@ -18,8 +18,9 @@ from semgcn_jax.joint_sets import JOINT_SETS
 from semgcn_jax.lifting.predictor import split
 from semgcn_jax.models.temporal import reach
 
-_SHORT = 32  # Clips of up to so many frames have windows of this size.
-_OWN = 128  # So many frames a window of longer ones is there for.
+_LONG = 5  # In fewer frames, networks of single frames err less.
+_SIZES = (32, 128)  # Clips of up to so many frames are lifted as one window.
+_OWN = 256  # So many frames a window of longer ones is there for.
 _BATCH_SIZES = (1, 4)  # So many windows are lifted in a call.
 
 
@@ -109,6 +110,18 @@ def between(points: np.ndarray, parts: int) -> np.ndarray:
   return np.concatenate([result, points[-1:]]).astype(points.dtype)
 
 
+def is_long(frames: np.ndarray, rate: float, model: ModelConfig) -> bool:
+  """Tells whether a person is followed for so long that time helps.
+
+  Args:
+    frames: The numbers of the frames that show the person, ascending.
+    rate: The frames a second.
+    model: The settings of the network that sees time.
+  """
+  step, parts = times_of(rate, model.frame_rate)
+  return (int(frames[-1]) - int(frames[0])) * parts // step + 1 >= _LONG
+
+
 def run_clip(
   program: Callable[..., tuple[jax.Array, jax.Array]],
   arrays: Sequence[np.ndarray],
@@ -136,9 +149,8 @@ def run_clip(
   arrays += [array[rows // parts] for array in others]
   before, after = reach(model)
   longest = -(-len(rows) // step)
-  size = max(_SHORT, before + after + 1)
-  if longest > size:
-    size = before + after + _OWN
+  whole = [size for size in _SIZES if size >= longest]
+  size = whole[0] if whole else before + after + _OWN
   windows = cut(
     [rows[phase::step] for phase in range(min(step, len(rows)))],
     *(size, before, after),

@@ -20,6 +20,7 @@ from semgcn_jax.errors import SettingError, UserError, listed
 from semgcn_jax.files import is_of_macos, read_bytes
 from semgcn_jax.filming.inputs import joints_of
 from semgcn_jax.joint_sets import JOINT_SETS
+from semgcn_jax.lifting.clips import is_long
 from semgcn_jax.lifting.lifter import Lifter
 from semgcn_jax.lifting.placing import height_factors
 from semgcn_jax.lifting.pose_files import PersonPoses
@@ -55,7 +56,7 @@ class Options:
     field_of_view: See there.
     height: See there.
     smooth: The method of `smooth`; see there, as for the next two.
-    fps: See there.
+    fps: The frames a second, for `smooth` and for networks that see time.
     cutoff: See there.
   """
 
@@ -160,9 +161,19 @@ def read_clip(
 
 
 def lift_clip(
-  lifter: Lifter, clip: Clip, options: Options
+  lifter: Lifter,
+  clip: Clip,
+  options: Options,
+  over_time: Lifter | None = None,
 ) -> list[PersonPoses]:
   """Lifts everybody in a clip.
+
+  Args:
+    lifter: Lifts the people.
+    clip: The clip.
+    options: Says how.
+    over_time: If given, it lifts those who are followed for long enough instead
+      (see `is_long`); it sees time.
 
   Raises:
     UserError: The keypoints cannot be lifted.
@@ -177,7 +188,10 @@ def lift_clip(
   }
   found = []
   for person in track(clip.frames):
-    if lifter.model.is_temporal:
+    chosen = lifter
+    if over_time and is_long(person.frames, options.fps, over_time.model):
+      chosen = over_time
+    if chosen.model.is_temporal:
       person = every_frame(person)
     keypoints = person.keypoints[:, :most].copy()
     keypoints[(keypoints[..., :2] == 0).all(axis=-1)] = 0
@@ -187,7 +201,7 @@ def lift_clip(
     given = keypoints, clip.image_size, joints
     least = options.min_confidence
     try:
-      lifted = lifter.lift(
+      lifted = chosen.lift(
         *given, min_confidence=least, rate=options.fps, **lens
       )
     except UserError as error:
@@ -201,7 +215,7 @@ def lift_clip(
       factor = np.nanmedian(factors) if lifted.num_missing < len(factors) else 1
     poses, places = lifted.poses * factor, None
     if any(value is not None for value in lens.values()):
-      places = lifter.place(poses, *given, min_confidence=least, **lens)
+      places = chosen.place(poses, *given, min_confidence=least, **lens)
 
     def smoothed(positions, frames=person.frames):
       return smooth(

@@ -17,7 +17,7 @@ from semgcn_jax.models.pose_grammar import Refined
 from semgcn_jax.models.resnet import make_resnet
 from semgcn_jax.models.semgcn import SemGCN
 from semgcn_jax.models.st_gcn import STGCN
-from semgcn_jax.models.temporal import TemporalConv, dilations
+from semgcn_jax.models.temporal import TemporalAttention, reaches
 from semgcn_jax.skeleton import Skeleton
 
 
@@ -110,10 +110,12 @@ def _make_time(
   config: ModelConfig, streaming: bool
 ) -> Callable[..., nn.Module]:
   """Makes the function of a number and a name that makes a temporal layer."""
-  steps = dilations(config.receptive_field, config.num_layers + 1)
+  frames = reaches(config.receptive_field, config.num_layers + 1)
 
   def time(number, name):
-    return TemporalConv(steps[number], config.causal, streaming, name=name)
+    return TemporalAttention(
+      frames[number], config.causal, streaming, name=name
+    )
 
   return time
 

@@ -1,8 +1,11 @@
-"""Time between the layers of a network: what differs in other frames.
+"""Time between the layers of a network: each frame looks at those around it.
 
-Notation: J joints, T frames, C channels. The joints come first, then the
-frames, `[J, T, ..., C]`.
+Notation: J joints, T frames, C channels, H heads. The joints come first, then
+the frames, `[J, T, ..., C]`.
 """
+
+import math
+from collections.abc import Sequence
 
 import flax.linen as nn
 import jax
@@ -14,26 +17,23 @@ from semgcn_jax.models.functional import linear
 
 Array = jax.Array
 
+_HEADS = 4
 
-def dilations(receptive_field: int, layers: int) -> tuple[int, ...]:
-  """Spreads a receptive field over temporal layers of three frames each.
 
-  The distances between the frames of a layer roughly double from layer to
-  layer.
+def reaches(receptive_field: int, layers: int) -> tuple[int, ...]:
+  """Spreads a receptive field over the layers between frames.
 
   Args:
     receptive_field: The number of frames, odd.
     layers: The number of layers, L.
 
   Returns:
-    The distance for each layer, `[L]`, whose sum is half of the other frames;
-    0 for layers that are not needed.
+    How many frames each layer reaches in either direction, `[L]`; in all half
+    of the other frames. It is 0 for layers that are not needed.
   """
-  half, growth = receptive_field // 2, 2.0 ** np.arange(layers)
-  least = np.minimum(1, np.maximum(0, half - np.arange(layers)))
-  more = np.cumsum(growth / growth.sum()) * (half - least.sum())
-  more = np.diff(np.round(more).astype(int), prepend=0)
-  return tuple((least + more).tolist())
+  half = receptive_field // 2
+  ends = [half * layer // layers for layer in range(layers + 1)]
+  return tuple(end - start for start, end in zip(ends, ends[1:], strict=False))
 
 
 def reach(config: ModelConfig) -> tuple[int, int]:
@@ -42,23 +42,24 @@ def reach(config: ModelConfig) -> tuple[int, int]:
   return (others, 0) if config.causal else (others // 2, others // 2)
 
 
-class TemporalConv(nn.Module):
-  """Adds to each frame a linear map of what differs in two other frames.
+class TemporalAttention(nn.Module):
+  """Adds to each joint what differs where it attends to in other frames.
 
-  These are the frames at the same distance before and after, or, if it is
-  causal, both before. This is a dilated convolution of three frames, whose
-  weights for frames that are alike sum to the identity. So a single frame, or
-  somebody who does not move, stays as it is; and so does everything in a fresh
-  network. Before the first and behind the last frame, these are repeated.
+  Values have half of the channels, queries and keys a quarter. A bias for each
+  distance in time is learned. The value of the frame itself is subtracted from
+  what is attended to. So a single frame, or somebody who does not move, stays
+  as it is; and so does everything in a fresh network. There is nothing to
+  attend to before the first and behind the last frame.
 
   Attributes:
-    dilation: The distance in frames; with 0 there is no layer.
-    causal: Whether both frames lie before.
-    streaming: Whether frames come one at a time. Those that are still needed
-      are then in the collection `cache`.
+    reach: How many frames before and behind it a frame attends to; with 0 there
+      is no layer.
+    causal: Whether it attends to twice as many before, and to none behind.
+    streaming: Whether frames come one at a time. What is still needed of those
+      before is then in the collection `cache`.
   """
 
-  dilation: int
+  reach: int
   causal: bool = False
   streaming: bool = False
 
@@ -68,67 +69,103 @@ class TemporalConv(nn.Module):
 
     Args:
       x: The nodes. With `streaming` T is 1.
-      length: How many frames of each clip are real, `[...]`; those behind are
-        taken as repetitions of the last. None takes all.
-    """
-    if not self.dilation:
-      return x
-    channels = x.shape[-1]
-    kernel = self.param(
-      'kernel', nn.initializers.zeros, (channels, 2 * channels)
-    )
-    if self.streaming:
-      return self._add_to_last(x, kernel)
-    if length is not None:
-      x = repeat_last(x, length)
-    first, second = jnp.split(linear(x, kernel), 2, axis=-1)
-    if self.causal:
-      earlier, other = shift(first, -2 * self.dilation), -self.dilation
-    else:
-      earlier, other = shift(first, -self.dilation), self.dilation
-    return x + (earlier - first) + (shift(second, other) - second)
+      length: How many frames of each clip are real, `[...]`; the others are not
+        attended to. None takes all.
 
-  def _add_to_last(self, x: Array, kernel: Array) -> Array:
-    """Does the same for the last frame, `[J, 1, ..., C]`, of a stream."""
+    Raises:
+      ValueError: With `streaming`, it is not causal.
+    """
+    if not self.reach:
+      return x
+    offsets = range(-self.reach, self.reach + 1)
+    if self.causal:
+      offsets = range(-2 * self.reach, 1)
+    channels = x.shape[-1]
+    width, narrow = channels // 2, channels // 4
+    heads = math.gcd(_HEADS, narrow)
+    kernel = self.param(
+      'kernel', nn.initializers.lecun_normal(), (channels, 2 * narrow + width)
+    )
+    out = self.param('output', nn.initializers.zeros, (width, channels))
+    bias = self.param('distance', nn.initializers.zeros, (len(offsets), heads))
+
+    normed = nn.LayerNorm(use_bias=False, use_scale=False)(x)
+    attending = linear(normed, kernel[:, : 2 * narrow])
+    query, key = jnp.split(attending, 2, axis=-1)
+    value = linear(x, kernel[:, 2 * narrow :])
+    both = jnp.concatenate([key, value], axis=-1)
+    if self.streaming:
+      others, exist = self._remember(both, len(offsets))
+    else:
+      others, exist = _around(both, offsets, length)
+
+    def by_head(values):
+      return values.reshape(*values.shape[:-1], heads, width // heads)
+
+    # Which channels are those of each head, `[C, H]`: a product with this is
+    # faster than sums over a dimension of its own.
+    of_head = np.kron(np.eye(heads), np.ones((narrow // heads, 1)))
+    of_head = jnp.asarray(of_head, x.dtype)
+    query = query * (narrow // heads) ** -0.5
+    scores = [
+      jnp.where(
+        there,
+        linear(query * other[..., :narrow], of_head).astype(bias.dtype) + far,
+        -jnp.inf,
+      )
+      for other, there, far in zip(others, exist, bias, strict=True)
+    ]
+    weights = jax.nn.softmax(jnp.stack(scores), axis=0).astype(x.dtype)
+    seen = sum(
+      weight[..., None] * by_head(other[..., narrow:])
+      for weight, other in zip(weights, others, strict=True)
+    )
+    differs = (seen - by_head(value)).reshape(value.shape)
+    return x + linear(differs, out)
+
+  def _remember(
+    self, x: Array, count: int
+  ) -> tuple[Sequence[Array], Sequence[Array]]:
+    """Does what `_around` does for the last frame of a stream, T = 1."""
     if not self.causal:
       raise ValueError('a stream needs a causal network')
-    shape = (x.shape[0], 2 * self.dilation, *x.shape[2:])
-    started = self.variable('cache', 'started', jnp.zeros, (), bool)
+    shape = (x.shape[0], count - 1, *x.shape[2:])
     past = self.variable('cache', 'past', jnp.zeros, shape, x.dtype)
-    frames = jnp.where(started.value, past.value, jnp.broadcast_to(x, shape))
+    seen = self.variable('cache', 'seen', jnp.zeros, (), jnp.int32)
+    frames = jnp.concatenate([past.value, x], axis=1)
+    exist = jnp.arange(count) >= count - 1 - seen.value
     if not self.is_initializing():
-      past.value = jnp.concatenate([frames[:, 1:], x], axis=1)
-      started.value = jnp.ones((), bool)
-    of_first, of_second = jnp.split(kernel, 2, axis=-1)
-    middle = frames[:, self.dilation, None]
-    return (
-      x + linear(frames[:, :1] - x, of_first) + linear(middle - x, of_second)
-    )
+      past.value = frames[:, 1:]
+      seen.value = jnp.minimum(seen.value + 1, count - 1)
+    return jnp.split(frames, count, axis=1), list(exist)
 
 
-def shift(x: Array, offset: int) -> Array:
-  """Takes for each frame the one so many frames later, repeating the ends.
+def _around(
+  x: Array, offsets: Sequence[int], length: Array | None
+) -> tuple[Sequence[Array], Sequence[Array]]:
+  """Takes for each frame those around it.
 
   Args:
     x: `[J, T, ..., C]`.
-    offset: How many frames later; below 0, earlier.
+    offsets: How many frames later those are.
+    length: How many frames of each clip are real, `[...]`; None for all.
+
+  Returns:
+    For each offset the frames there, `[J, T, ..., C]`, and whether there are
+    such frames, `[T, ..., 1]`. Every frame has itself.
   """
-  count = min(abs(offset), x.shape[1])
-  if offset < 0:
-    ends, rest = x[:, :1], x[:, : x.shape[1] - count]
-  else:
-    ends, rest = x[:, -1:], x[:, count:]
-  ends = jnp.broadcast_to(ends, (len(x), count, *x.shape[2:]))
-  return jnp.concatenate([ends, rest] if offset < 0 else [rest, ends], axis=1)
+  frame = jnp.arange(x.shape[1]).reshape(-1, *[1] * (x.ndim - 2))
+  end = x.shape[1] if length is None else length[..., None]
+  exist = [
+    (frame + offset >= 0) & (frame + offset < end) | (offset == 0)
+    for offset in offsets
+  ]
+  return [_shift(x, offset) for offset in offsets], exist
 
 
-def repeat_last(x: Array, length: Array) -> Array:
-  """Puts the last real frame of each clip in the place of those behind it.
-
-  Args:
-    x: `[J, T, ..., C]`.
-    length: The number of real frames of each clip, `[...]`, at least 1.
-  """
-  frames = jnp.arange(x.shape[1]).reshape(-1, *[1] * length.ndim)
-  index = jnp.minimum(frames, length - 1)[None, ..., None]
-  return jnp.take_along_axis(x, index, axis=1)
+def _shift(x: Array, offset: int) -> Array:
+  """Takes for each frame, `[J, T, ...]`, the one so many frames later, or 0."""
+  more = [(0, 0)] * x.ndim
+  more[1] = (max(0, -offset), max(0, offset))
+  start = max(0, offset)
+  return jnp.pad(x, more)[:, start : start + x.shape[1]]

@@ -1,12 +1,17 @@
 """Clips of any length and frame rate, and streams."""
 
+import dataclasses
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from filmed import film_level, standing
+from filmed import film_level, level, standing
+from scipy.interpolate import CubicSpline
 from timed import make_lifter
 
+from semgcn_jax import Lifter
 from semgcn_jax.data.detector_formats import Person
+from semgcn_jax.data.synthetic import generate
 from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.filming import inputs
 from semgcn_jax.lifting import clips, people
@@ -112,6 +117,39 @@ def test_people_are_whole_in_every_frame(lifter, gap):
   assert person.frames.tolist() == list(range(10, 50))
   assert np.isfinite(person.poses).all()
   assert (person.keypoints[20 : 20 + gap] == 0).all()
+
+
+def test_time_helps_from_five_frames_on(lifter):
+  for rate, frames in ((10, 5), (30, 13), (29.97, 13), (120, 49), (5, 3)):
+    assert clips.is_long(np.arange(frames), rate, lifter.model)
+    assert not clips.is_long(np.arange(frames - 1), rate, lifter.model)
+  assert clips.is_long(np.array([7, 60]), 30, lifter.model)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('rate', [24, 25, 29.97, 30, 50, 60, 120])
+def test_poses_do_not_jump_from_phase_to_phase(rate):
+  """By the weights in the box; neighbouring frames are of different phases."""
+  walk = next(iter(generate(0)['S1'].values()))
+  times = np.arange(0, len(walk) - 1, 10 / rate)
+  poses = level(CubicSpline(np.arange(len(walk)), walk)(times))
+  filmed = film_level(poses, SIZE)
+  filmed = dataclasses.replace(filmed, roots=filmed.roots * 0 + (0, 0, 6))
+  exact = filmed.keypoints('coco')
+  noise = np.random.default_rng(0).normal(size=exact.shape) * 3
+  errors: dict[tuple[str, str], tuple[float, float]] = {}
+  for name in ('cmu', 'cmu-video'):
+    lifter = Lifter.load(name)
+    for kind, keypoints in (('exact', exact), ('noisy', exact + noise)):
+      error = lifter(keypoints, SIZE, rate=rate) - poses
+      error = np.linalg.norm(np.diff(error, 2, axis=0), axis=-1)
+      errors[name, kind] = error.mean(), error.max()
+  # Without noise, phases add less than a fifth of what noise does to single
+  # frames; with it, neighbouring poses differ by less than those of these do.
+  mean, most = errors['cmu', 'noisy']
+  assert errors['cmu-video', 'exact'][0] < mean / 5
+  assert errors['cmu-video', 'noisy'][0] < 0.8 * mean
+  assert errors['cmu-video', 'noisy'][1] < most
 
 
 @pytest.mark.parametrize('rate', [0, -1, float('nan'), 1e9, 'fast'])

@@ -10,6 +10,7 @@ from command_line import fails, run
 from detections import write
 from filmed import film_level, moving
 
+from semgcn_jax import Lifter
 from semgcn_jax.data.detector_formats import Person, read_people
 from semgcn_jax.errors import UserError
 from semgcn_jax.lifting.smoothing import smooth
@@ -385,3 +386,35 @@ def test_every_malformed_file_is_one_line(tmp_path, content):
     )  # fmt: skip
     assert code == 1 and len(err.strip().splitlines()) == 1, err
     assert not (tmp_path / 'o.csv').exists()
+
+
+@pytest.mark.slow
+def test_who_is_followed_for_long_is_lifted_over_time(tmp_path):
+  keypoints = keypoints_of(25)
+  everybody = results([keypoints, keypoints + (250, 0, 0)])
+  # The second person is there in the first 12 frames alone.
+  brief = [p for n, p in enumerate(everybody) if n < 24 or n % 2 == 0]
+  clip = write(tmp_path / 'walk.json', brief)
+  code, out, err = predict(clip, tmp_path / 'out.json', '--fps=29.97')
+  assert (code, err) == (0, ''), err
+  assert '37 poses, of 2 people in 1 clips, at 29.97 frames a second' in out
+  content = json.loads((tmp_path / 'out.json').read_text())
+  assert content['checkpoint'] == 'cmu, cmu-video'
+  lengths = [len(person['frames']) for person in content['people']]
+  assert lengths == [25, 12]
+  for person, name in zip(content['people'], ('cmu-video', 'cmu'), strict=True):
+    own = np.array(person['keypoints'])
+    lifted = Lifter.load(name)(
+      keypoints[: len(own)] + (250 * (name == 'cmu'), 0, 0),
+      SIZE,
+      rate=29.97,
+    )
+    np.testing.assert_allclose(person['poses'], lifted, atol=1e-4)
+  code, _, err = predict(clip, tmp_path / 'one.json', '--checkpoint=cmu')
+  assert (code, err) == (0, ''), err
+  content = json.loads((tmp_path / 'one.json').read_text())
+  assert content['checkpoint'] == 'cmu'
+  fails(
+    'predict', f'--keypoints={clip}', f'--output={tmp_path / "o.json"}',
+    '--only_seed=1', status=2, message='give `checkpoint`',
+  )  # fmt: skip
