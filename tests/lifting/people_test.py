@@ -416,5 +416,5 @@ def test_who_is_followed_for_long_is_lifted_over_time(tmp_path):
   assert content['checkpoint'] == 'cmu'
   fails(
     'predict', f'--keypoints={clip}', f'--output={tmp_path / "o.json"}',
-    '--only_seed=1', status=2, message='give `checkpoint`',
+    '--only_seed=1', status=2, message='give --checkpoint',
   )  # fmt: skip
