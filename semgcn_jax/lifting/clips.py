@@ -18,7 +18,7 @@ from semgcn_jax.joint_sets import JOINT_SETS
 from semgcn_jax.lifting.predictor import split
 from semgcn_jax.models.temporal import reach
 
-_LONG = 5  # In fewer frames, networks of single frames err less.
+_LONG = 5  # Of fewer frames, a network of single frames may err less.
 _SIZES = (32, 128)  # Clips of up to so many frames are lifted as one window.
 _OWN = 256  # So many frames a window of longer ones is there for.
 _BATCH_SIZES = (1, 4)  # So many windows are lifted in a call.
