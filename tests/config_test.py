@@ -215,6 +215,8 @@ RENDERED = {'dataset': 'rendered', 'backbone': 'tiny'}
     ({'backbone_weights': 'x.npz'}, 'needs `backbone`'),
     ({'stage': 'graph'}, '`stage=graph`: has no meaning without `backbone`'),
     ({'causal': True}, '`causal=True`: has no meaning without `model=semgcn_t'),
+    ({'film_pan': 9.0}, '`film_pan=9.0`: has no meaning without `model=semgcn'),
+    ({'window': 8}, '`window=8`: has no meaning without `model=semgcn_t'),
     ({'pooled_features': False}, '`pooled_features=False`: has no meaning'),
     ({'image_turn': 5.0}, '`image_turn=5.0`: has no meaning'),
     ({'dataset': 'rendered', 'keypoint_weight': 0.5}, '`keypoint_weight=0.5`'),

@@ -49,6 +49,10 @@ OF_BACKBONE = (
 )
 # Those that have one with `model=semgcn_temporal` alone, likewise.
 OF_TIME = ('receptive_field', 'causal', 'frame_rate')
+_OF_CLIPS = (
+  *('window', 'rate_low', 'rate_high', 'film_pan', 'film_follow'),
+  *('noise_correlation', 'lasting', 'lost'),
+)
 _MOST_WEIGHTS = 2**30  # Of all seeds together; with Adam's moments 12 GB.
 
 
@@ -90,7 +94,7 @@ class Config(Group):
         f' above the bound of {_MOST_WEIGHTS:.1g}; lower one of the three'
       )
     if not self.model.is_temporal:
-      self._check_unused(OF_TIME, 'model=semgcn_temporal')
+      self._check_unused(OF_TIME + _OF_CLIPS, 'model=semgcn_temporal')
     if self.model.input_joints:
       self._check_filming()
     if self.model.backbone:
