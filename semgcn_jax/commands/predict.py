@@ -161,6 +161,9 @@ def lift(values: flags.FlagValues) -> None:
   fps = values.fps if values.fps is not None else rate or 30.0
   _check_cutoff(values, fps)
   lifter = Lifter.of(network, values.only_seed, name)
+  over_time = None
+  if not values.checkpoint and any(len(clip.frames) > 1 for clip in clips):
+    over_time = Lifter.load(OVER_TIME)
   options = people.Options(
     joint_set=values.joint_set if values.keypoints else 'mediapipe',
     min_confidence=values.min_confidence,
