@@ -33,7 +33,6 @@ from semgcn_jax.data.pictures import Album, Video, read_album, read_image
 from semgcn_jax.errors import SettingError, UserError, choose
 from semgcn_jax.joint_sets import JOINT_SETS
 from semgcn_jax.lifting import detection, people
-from semgcn_jax.lifting.clips import is_long
 from semgcn_jax.lifting.image_lifter import ImageLifter
 from semgcn_jax.lifting.lifter import Lifter
 from semgcn_jax.lifting.smoothing import METHODS
@@ -185,12 +184,7 @@ def lift(values: flags.FlagValues) -> None:
   told += ('min_confidence', 'focal_length', 'field_of_view')
   details = {name: values[name].value for name in told} | {'fps': fps}
   details['joint_set'] = options.joint_set
-  if over_time:
-    used = {
-      OVER_TIME if is_long(person.frames, fps, over_time.model) else name
-      for person in found
-    }
-    details['checkpoint'] = ', '.join(sorted(used))
+  details['checkpoint'] = f'{OVER_TIME}, {SINGLE}' if over_time else name
   title = pathlib.PurePath(clips[0].source).name
   title += f' and {len(clips) - 1} more' if len(clips) > 1 else ''
   write_people(

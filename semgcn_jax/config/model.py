@@ -46,14 +46,14 @@ class ModelConfig(Group):
     27,
     'With --model=semgcn_temporal, let a pose depend on this many frames.',
     Range(
-      'an odd number from 1 to 501',
-      lambda x: 1 <= x <= 501 and x % 2 == 1,
+      'an odd number from 3 to 501',
+      lambda x: 3 <= x <= 501 and x % 2 == 1,
     ),
   )
   causal: bool = setting(
     False,
-    'With --model=semgcn_temporal, let a pose depend on the frames before it'
-    ' alone, as a live stream needs it.',
+    'With --model=semgcn_temporal, let a pose depend on no later frames, as a'
+    ' live stream needs it.',
   )
   frame_rate: float = setting(
     10.0,
@@ -63,8 +63,8 @@ class ModelConfig(Group):
   dropout: float = setting(0.0, 'Drop this share of activations.', SHARE)
   norm_poses: int = setting(
     0,
-    'Normalise about this many poses together (ghost batch norm); 0 takes the'
-    ' whole batch.',
+    'Normalise about this many poses, or windows of clips, together (ghost'
+    ' batch norm); 0 takes the whole batch.',
     NOT_NEGATIVE,
   )
   refine: str = setting(
@@ -162,6 +162,11 @@ class ModelConfig(Group):
         raise SettingError(
           f'`{name}`: cannot be combined with `model=semgcn_temporal`'
         )
+    if self.is_temporal and self.hid_dim % 4:
+      raise SettingError(
+        f'`hid_dim={self.hid_dim}`: must be a multiple of 4 with'
+        ' `model=semgcn_temporal`'
+      )
     if self.freeze_init and not (self.init_from and self.refine):
       raise SettingError('`freeze_init`: needs `init_from` and `refine`')
     if len({*self.input_joints}) < len(self.input_joints):

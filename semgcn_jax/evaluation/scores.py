@@ -204,7 +204,7 @@ def evaluate(
     result = _averages(
       {name: values.astype(float) for name, values in errors.items()}, pairs
     )
-    if pairs.views is not None:
+    if pairs.views is not None and canonical_length is None:
       result |= motion_errors(poses[seed], pairs.targets, pairs.views)
     results.append(result)
   return summarize(results)

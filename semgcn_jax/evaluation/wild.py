@@ -77,7 +77,7 @@ class Scored:
     self, arrays: dict[str, np.ndarray], poses: np.ndarray | None = None
   ) -> dict[str, float]:
     """Scores the motion of these poses, or of others; see `motion_errors`."""
-    if 'sequence' not in arrays:
+    if not {'sequence', 'frame'} <= arrays.keys():
       return {}
     sequence, frame = (arrays[n][self.kept] for n in ('sequence', 'frame'))
     cuts = (np.diff(sequence) != 0) | (np.diff(frame) != 1)

@@ -18,6 +18,7 @@ from semgcn_jax.joint_sets import JOINT_SETS
 from semgcn_jax.lifting.predictor import split
 from semgcn_jax.models.temporal import reach
 
+LOWEST, HIGHEST = 0.1, 10_000  # Frames a second.
 _LONG = 5  # Of fewer frames, a network of single frames may err less.
 _SIZES = (32, 128)  # Clips of up to so many frames are lifted as one window.
 _OWN = 256  # So many frames a window of longer ones is there for.
@@ -64,12 +65,12 @@ def held(points: np.ndarray) -> np.ndarray:
 def check_rate(rate: float) -> None:
   """Raises a SettingError if this cannot be the frames a second of a clip."""
   try:
-    is_rate = 0.1 <= rate <= 10_000
-  except TypeError:
+    is_rate = bool(LOWEST <= rate <= HIGHEST)
+  except (TypeError, ValueError):
     is_rate = False
   if not is_rate:
     raise SettingError(
-      f'`rate={rate}`: give the frames a second, from 0.1 to 10000'
+      f'`rate={rate}`: give the frames a second, from {LOWEST} to {HIGHEST}'
     )
 
 
@@ -110,16 +111,16 @@ def between(points: np.ndarray, parts: int) -> np.ndarray:
   return np.concatenate([result, points[-1:]]).astype(points.dtype)
 
 
-def is_long(frames: np.ndarray, rate: float, model: ModelConfig) -> bool:
-  """Tells whether a person is followed for so long that time helps.
+def is_long(count: int, rate: float, model: ModelConfig) -> bool:
+  """Tells whether a person is seen for so long that time helps.
 
   Args:
-    frames: The numbers of the frames that show the person, ascending.
+    count: The number of frames that show the person.
     rate: The frames a second.
     model: The settings of the network that sees time.
   """
-  step, parts = times_of(rate, model.frame_rate)
-  return (int(frames[-1]) - int(frames[0])) * parts // step + 1 >= _LONG
+  step, _ = times_of(rate, model.frame_rate)
+  return count > (_LONG - 1) * step
 
 
 def run_clip(

@@ -12,7 +12,7 @@ class Lifted:
   Attributes:
     poses: The poses, `[..., 16, 3]`, metres, the pelvis at the origin, in the
       camera frame (x right, y down, z forward); NaN where fewer than four
-      keypoints were found.
+      keypoints were found, or, over time, were not found before either.
     errors: The expected error of each joint, `[..., 16]`, metres; NaN where
       the network does not tell.
     num_missing: How many poses are NaN.

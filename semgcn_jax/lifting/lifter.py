@@ -145,7 +145,8 @@ class Lifter:
       keypoints: `[..., J, 2]`, pixels, or `[..., J, 3]` with the confidence; a
         keypoint is not found where that is 0, or one of its numbers is NaN. For
         a network that sees time these are clips, `[..., T, J, 2]` or
-        `[..., T, J, 3]`, whose frames follow each other.
+        `[..., T, J, 3]`, whose frames follow each other; one with fewer than
+        four joints gets a pose by those around it.
       image_size: The width and height of the image in pixels, `[2]`, or of the
         image of each pose, `[..., 2]`.
       joints: The joint set, a key of `JOINT_SETS`.
@@ -210,6 +211,7 @@ class Lifter:
     field_of_view: float | None = None,
     focal_length: float | None = None,
     center: ArrayLike | None = None,
+    check: bool = True,
   ) -> Stream:
     """Starts to lift a live stream, frame by frame.
 
@@ -217,13 +219,12 @@ class Lifter:
     for the whole clip.
 
     Raises:
-      SettingError: The network does not look back alone, or an argument is
-        wrong.
+      SettingError: The network is not causal, or an argument is wrong.
     """
     if not (self.model.is_temporal and self.model.causal):
       raise SettingError(
-        'this network does not look back alone, which a stream needs; train one'
-        ' with `model=semgcn_temporal` and `causal`'
+        'this network needs later frames, too; for a stream train one with'
+        ' `model=semgcn_temporal` and `causal`'
       )
     choose('joints', joints, JOINT_SETS)
     self._check_joints(joints)
@@ -242,7 +243,7 @@ class Lifter:
     advance, cache = self._stream_program
     times = clips.times_of(rate, self.model.frame_rate)
     number = self.joint_sets.index(joints)
-    return Stream(advance, cache, read, joints, number, times)
+    return Stream(advance, cache, read, joints, number, times, check)
 
   @functools.cached_property
   def _stream_program(self) -> tuple[Callable[..., Any], Any]:

@@ -20,12 +20,14 @@ from semgcn_jax.errors import SettingError, UserError, listed
 from semgcn_jax.files import is_of_macos, read_bytes
 from semgcn_jax.filming.inputs import joints_of
 from semgcn_jax.joint_sets import JOINT_SETS
-from semgcn_jax.lifting.clips import is_long
+from semgcn_jax.lifting.clips import HIGHEST, LOWEST, enough, is_long
 from semgcn_jax.lifting.lifter import Lifter
 from semgcn_jax.lifting.placing import height_factors
 from semgcn_jax.lifting.pose_files import PersonPoses
 from semgcn_jax.lifting.smoothing import smooth
 from semgcn_jax.lifting.tracking import Track, track
+
+_MOST_LOST = 30  # People have no poses in longer times of not being seen.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -186,38 +188,57 @@ def lift_clip(
     'focal_length': options.focal_length,
     'field_of_view': options.field_of_view,
   }
+  least = options.min_confidence
+
+  def lift(lifter, keypoints, rate):
+    given = keypoints, clip.image_size, joints
+    try:
+      return lifter.lift(*given, min_confidence=least, rate=rate, **lens)
+    except UserError as error:
+      if isinstance(error, SettingError):
+        raise
+      raise UserError(f'{clip.source}: {error}') from error
+
   found = []
   for person in track(clip.frames):
-    chosen = lifter
-    if over_time and is_long(person.frames, options.fps, over_time.model):
-      chosen = over_time
-    if chosen.model.is_temporal:
-      person = every_frame(person)
     keypoints = person.keypoints[:, :most].copy()
     keypoints[(keypoints[..., :2] == 0).all(axis=-1)] = 0
     # Some detectors are surer than sure; none counts in percent.
     if keypoints[..., 2].max() < 10:
       keypoints[..., 2] = np.minimum(keypoints[..., 2], 1)
-    given = keypoints, clip.image_size, joints
-    least = options.min_confidence
-    try:
-      lifted = chosen.lift(
-        *given, min_confidence=least, rate=options.fps, **lens
+    parts, step = cut_track(dataclasses.replace(person, keypoints=keypoints))
+    rate = float(np.clip(options.fps / step, LOWEST, HIGHEST))
+    results = []
+    for number, part in enumerate(parts):
+      chosen = lifter
+      if over_time and is_long(len(part.frames), rate, over_time.model):
+        chosen = over_time
+      if chosen.model.is_temporal:
+        parts[number] = part = every_frame(part, step)
+      results.append(lift(chosen, part.keypoints, rate))
+    frames, keypoints, poses, errors = (
+      np.concatenate(arrays)
+      for arrays in (
+        [part.frames for part in parts],
+        [part.keypoints for part in parts],
+        [result.poses for result in results],
+        [result.errors for result in results],
       )
-    except UserError as error:
-      if isinstance(error, SettingError):
-        raise
-      raise UserError(f'{clip.source}: {error}') from error
+    )
     factor = 1.0
-    if options.height is not None:
+    if options.height is not None and np.isfinite(poses).any():
       # A person does not grow from frame to frame.
-      factors = height_factors(lifted.poses, options.height)
-      factor = np.nanmedian(factors) if lifted.num_missing < len(factors) else 1
-    poses, places = lifted.poses * factor, None
+      factor = np.nanmedian(height_factors(poses, options.height))
+    poses, places = poses * factor, None
+    seen = keypoints.copy()
+    seen[seen[..., 2] < least] = 0
     if any(value is not None for value in lens.values()):
-      places = chosen.place(poses, *given, min_confidence=least, **lens)
+      given = keypoints, clip.image_size, joints
+      places = lifter.place(poses, *given, min_confidence=least, **lens)
+      # Poses of frames that show too little tell of others where the person is.
+      places[~enough(seen, joints)] = np.nan
 
-    def smoothed(positions, frames=person.frames):
+    def smoothed(positions, frames=frames):
       return smooth(
         positions,
         frames,
@@ -226,31 +247,52 @@ def lift_clip(
         cutoff=options.cutoff,
       )
 
-    keypoints[keypoints[..., 2] < least] = 0
     found.append(
       PersonPoses(
         clip=clip.name,
         person=person.name,
-        frames=person.frames,
+        frames=frames,
         poses=smoothed(poses),
         image_size=clip.image_size,
-        errors=lifted.errors * factor,
-        keypoints=joints_of(keypoints, joints),
+        errors=errors * factor,
+        keypoints=joints_of(seen, joints),
         places=None if places is None else smoothed(places[:, None])[:, 0],
       )
     )
   return found
 
 
-def every_frame(person: Track) -> Track:
-  """Fills the frames in which a person was not seen by empty keypoints."""
+def cut_track(person: Track) -> tuple[list[Track], int]:
+  """Cuts a track wherever nothing was seen for more than `_MOST_LOST` frames.
+
+  Returns:
+    The parts, and the step from a frame to the next, where it is another than
+    1: the keypoints may be those of every n-th frame.
+  """
+  steps = np.diff(person.frames)
+  step = int(np.gcd.reduce(steps)) if len(steps) else 1
+  starts = np.flatnonzero(steps > (_MOST_LOST + 1) * step) + 1
+  arrays = (np.split(a, starts) for a in (person.frames, person.keypoints))
+  parts = [
+    dataclasses.replace(person, frames=frames, keypoints=keypoints)
+    for frames, keypoints in zip(*arrays, strict=True)
+  ]
+  return parts, step
+
+
+def every_frame(person: Track, step: int) -> Track:
+  """Fills the frames in which a person was not seen by empty keypoints.
+
+  Args:
+    person: The person.
+    step: The step from a frame to the next.
+  """
   first, last = int(person.frames[0]), int(person.frames[-1])
-  shape = (last - first + 1, *person.keypoints.shape[1:])
+  frames = np.arange(first, last + 1, step)
+  shape = (len(frames), *person.keypoints.shape[1:])
   keypoints = np.zeros(shape, person.keypoints.dtype)
-  keypoints[person.frames - first] = person.keypoints
-  return dataclasses.replace(
-    person, frames=np.arange(first, last + 1), keypoints=keypoints
-  )
+  keypoints[(person.frames - first) // step] = person.keypoints
+  return dataclasses.replace(person, frames=frames, keypoints=keypoints)
 
 
 def _joint_set(source: str, people: Sequence[Person], joint_set: str) -> str:

@@ -28,7 +28,7 @@ class PersonPoses:
     person: The name of the person in it.
     frames: The numbers of the frames, ascending, `[T]`.
     poses: The poses, `[T, J, 3]`, metres, the root at the origin, camera frame;
-      NaN where fewer than four keypoints were found.
+      NaN where it is not known.
     image_size: The width and height of the images, in pixels.
     errors: The expected error of each joint, `[T, J]`, metres; None or NaN
       where it is not known.

@@ -1,4 +1,4 @@
-"""Lifts a live stream, frame by frame, by a network that looks back alone."""
+"""Lifts a live stream, frame by frame, by a causal network."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from semgcn_jax.errors import UserError
 from semgcn_jax.lifting import clips
-from semgcn_jax.lifting.arguments import Arguments, place_points
+from semgcn_jax.lifting.arguments import Arguments, check_pixels, place_points
 from semgcn_jax.lifting.lifted import Lifted
 
 
@@ -27,6 +27,7 @@ class Stream:
     joints: str,
     number: int,
     times: tuple[int, int],
+    check: bool,
   ):
     """Starts a stream.
 
@@ -38,10 +39,11 @@ class Stream:
       joints: The key of their joint set.
       number: The number of that among the joint sets of the network.
       times: See `clips.times_of`.
+      check: Whether to refuse what is probably a mistake.
     """
     step, self._parts = times
     self._advance, self._read = advance, read
-    self._joints, self._number = joints, number
+    self._joints, self._number, self._check = joints, number, check
     # Every n-th frame belongs to the same part of the clip.
     self._caches = [cache] * step
     self._count = 0
@@ -64,6 +66,8 @@ class Stream:
     given = self._read(keypoints)
     if given.leading:
       raise UserError('`keypoints`: give those of one frame, [J, 2] or [J, 3]')
+    if self._check:
+      check_pixels(given.keypoints, given.image_size, self._joints)
     if clips.enough(given.keypoints, self._joints)[0]:
       points = self._good = place_points(given.keypoints, self._joints)
     elif self._good is not None:
@@ -92,4 +96,4 @@ class Stream:
       np.full((1, 1), self._number, np.int32),
       *(x[None] for x in (given.image_size, given.focal, given.center)),
     )
-    return np.asarray(poses)[0, 0], np.asarray(errors)[0, 0]
+    return np.array(poses)[0, 0], np.array(errors)[0, 0]

@@ -73,7 +73,8 @@ def _check_source(network: Network, config: Config, skeleton: Skeleton) -> None:
     same = ('backbone',)
   if config.model.is_temporal:
     # Beside a network of single frames, its layers between frames are new.
-    same = tuple(name for name in same if name != 'model')
+    if there['model'] == 'semgcn':
+      same = tuple(name for name in same if name != 'model')
     if network.config.model.is_temporal:
       same += OF_TIME
   for name in same:

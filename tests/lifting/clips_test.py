@@ -17,7 +17,7 @@ from semgcn_jax.filming import inputs
 from semgcn_jax.lifting import clips, people
 
 SIZE = (1280, 720)
-RATES = (5, 10, 24, 25, 29.97, 30, 50, 60, 120)
+RATES = (5, 10, 15, 24, 25, 29.97, 30, 50, 60, 120)
 
 
 @pytest.fixture(scope='module')
@@ -107,23 +107,75 @@ def test_one_frame_needs_no_clip(lifter, keypoints):
   np.testing.assert_array_equal(alone.poses, clip.poses[0])
 
 
-@pytest.mark.parametrize('gap', [1, 7, 19])
-def test_people_are_whole_in_every_frame(lifter, gap):
-  numbers = [*range(10, 30), *range(30 + gap, 50)]
-  keypoints = of_frames(50)
-  frames = {n: [Person(keypoints[n], 1)] for n in numbers}
+def people_in(numbers, keypoints, lifter, fps=25.0, name=1, **lens):
+  frames = {
+    n: [Person(found, name)]
+    for n, found in zip(numbers, keypoints, strict=True)
+  }
   clip = people.Clip('walk', 'walk.json', frames, SIZE)
-  [person] = people.lift_clip(lifter, clip, people.Options(fps=25.0))
-  assert person.frames.tolist() == list(range(10, 50))
+  return people.lift_clip(lifter, clip, people.Options(fps=fps, **lens))
+
+
+@pytest.mark.parametrize('gap', [1, 7, 30])
+def test_people_are_whole_in_every_frame(lifter, gap):
+  numbers = np.array([*range(10, 30), *range(30 + gap, 70)])
+  keypoints = of_frames(70)[numbers]
+  [person] = people_in(numbers, keypoints, lifter)
+  assert person.frames.tolist() == list(range(10, 70))
   assert np.isfinite(person.poses).all()
-  assert (person.keypoints[20 : 20 + gap] == 0).all()
+  lost = slice(20, 20 + gap)
+  assert (person.keypoints[lost] == 0).all()
+
+
+@pytest.mark.slow
+def test_nobody_has_a_place_where_nothing_is_seen():
+  numbers = np.array([*range(12), *range(17, 40)])
+  filmed = film_level(standing(40), SIZE)
+  keypoints = filmed.keypoints('coco')[numbers]
+  sure = np.ones_like(keypoints[..., :1])
+  [person] = people_in(
+    numbers,
+    np.concatenate([keypoints, sure], axis=-1),
+    Lifter.load('cmu-video'),
+    focal_length=filmed.focal,
+  )
+  assert np.isfinite(person.poses).all()
+  lost = np.isnan(person.places).all(axis=-1)
+  assert np.flatnonzero(lost).tolist() == list(range(12, 17))
+
+
+def test_who_is_away_for_long_has_no_poses_meanwhile(lifter):
+  keypoints = of_frames(40)
+  for away in (31, 10**15):
+    numbers = [*range(20), *range(20 + away, 40 + away)]
+    [person] = people_in(numbers, keypoints, lifter)
+    assert person.frames.tolist() == numbers
+    for half in (slice(20), slice(20, 40)):
+      alone = lifter.lift(keypoints[half], SIZE, rate=25).poses
+      np.testing.assert_array_equal(person.poses[half], alone)
+
+
+@pytest.mark.parametrize('step', [2, 10])
+def test_keypoints_of_every_nth_frame(lifter, step):
+  keypoints = of_frames(12)
+  numbers = step * np.arange(12) + 3
+  [person] = people_in(numbers, keypoints, lifter, fps=30.0)
+  assert person.frames.tolist() == numbers.tolist()
+  alone = lifter.lift(keypoints, SIZE, rate=30 / step).poses
+  np.testing.assert_array_equal(person.poses, alone)
+
+
+def test_unnumbered_people_are_whole_too(lifter):
+  numbers = [*range(12), *range(20, 30)]
+  keypoints = np.repeat(of_frames(1), 22, axis=0)
+  [person] = people_in(numbers, keypoints, lifter, name=None)
+  assert person.frames.tolist() == list(range(30))
 
 
 def test_time_helps_from_five_frames_on(lifter):
-  for rate, frames in ((10, 5), (30, 13), (29.97, 13), (120, 49), (5, 3)):
-    assert clips.is_long(np.arange(frames), rate, lifter.model)
-    assert not clips.is_long(np.arange(frames - 1), rate, lifter.model)
-  assert clips.is_long(np.array([7, 60]), 30, lifter.model)
+  for rate, frames in ((10, 5), (30, 13), (29.97, 13), (120, 49), (5, 5)):
+    assert clips.is_long(frames, rate, lifter.model)
+    assert not clips.is_long(frames - 1, rate, lifter.model)
 
 
 @pytest.mark.slow
@@ -165,5 +217,9 @@ def test_streams_that_cannot_be(lifter, keypoints):
     lifter.stream(SIZE, 'nobody')
   with pytest.raises(SettingError, match='image_size'):
     lifter.stream((0, 0))
+  shares = np.full((17, 3), 0.5)
+  with pytest.raises(UserError, match='normalised'):
+    lifter.stream(SIZE)(shares)
+  assert np.isfinite(lifter.stream(SIZE, check=False)(shares).poses).all()
   with pytest.raises(UserError, match='one frame'):
     lifter.stream(SIZE)(keypoints)

@@ -123,7 +123,7 @@ def test_all_formats_hold_the_same(clip, tmp_path):
   with np.load(tmp_path / 'out.npz', allow_pickle=False) as arrays:
     np.testing.assert_allclose(arrays['poses'][:12], first, atol=1e-4)
     assert arrays['person'].tolist() == ['1'] * 12 + ['2'] * 12
-    assert json.loads(str(arrays['header']))['checkpoint'] == 'cmu'
+    assert json.loads(str(arrays['header']))['checkpoint'] == 'cmu-video, cmu'
   lines = (tmp_path / 'out.csv').read_text().splitlines()
   rows = list(csv.DictReader(lines[1:]))
   assert len(rows) == 2 * 12 * 16 and lines[0].startswith('# {')
@@ -399,7 +399,7 @@ def test_who_is_followed_for_long_is_lifted_over_time(tmp_path):
   assert (code, err) == (0, ''), err
   assert '37 poses, of 2 people in 1 clips, at 29.97 frames a second' in out
   content = json.loads((tmp_path / 'out.json').read_text())
-  assert content['checkpoint'] == 'cmu, cmu-video'
+  assert content['checkpoint'] == 'cmu-video, cmu'
   lengths = [len(person['frames']) for person in content['people']]
   assert lengths == [25, 12]
   for person, name in zip(content['people'], ('cmu-video', 'cmu'), strict=True):
