@@ -6,6 +6,7 @@ need OpenCV, which the extra `pose` brings.
 
 import io
 import pathlib
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -65,7 +66,9 @@ class Video:
 
   Attributes:
     name: The file or the camera, for messages.
-    fps: The pictures a second; 30 if the file does not tell.
+    fps: The pictures a second; 30 if the file does not tell. Of a camera, those
+      that were read, once that is done: whoever looks at each for long gets
+      fewer than it takes.
   """
 
   def __init__(self, source: pathlib.Path | int, seconds: float | None = None):
@@ -100,6 +103,7 @@ class Video:
     fps = self._capture.get(cv2.CAP_PROP_FPS)
     self.fps = float(fps) if 0 < fps < 1000 else 30.0
     self._most = None if seconds is None else max(1, round(seconds * self.fps))
+    self._seconds = seconds if isinstance(source, int) else None
 
   def __iter__(self) -> Iterator[np.ndarray]:
     """Reads the pictures, `[H, W, 3]` each.
@@ -107,16 +111,21 @@ class Video:
     Raises:
       UserError: There is none.
     """
-    count = 0
+    count, began, elapsed = 0, time.monotonic(), 0.0
     try:
       while self._most is None or count < self._most:
+        if self._seconds is not None and elapsed >= self._seconds:
+          break
         there, picture = self._capture.read()
         if not there:
           break
         count += 1
+        elapsed = time.monotonic() - began
         yield np.ascontiguousarray(picture[..., ::-1])
     finally:
       self._capture.release()
+    if self._seconds is not None and count > 1:
+      self.fps = count / elapsed
     if not count:
       raise UserError(f'{self.name}: holds no picture that can be decoded')
 

@@ -1,5 +1,6 @@
 import io
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -91,6 +92,34 @@ def test_videos(tmp_path):
     pictures.Video(tmp_path / 'b.mp4')
   with pytest.raises(UserError, match='is it connected'):
     pictures.Video(99)
+
+
+def test_a_camera_has_the_rate_at_which_it_is_read(monkeypatch):
+  clock = [0.0]
+
+  class Camera:
+    def __init__(self, number):
+      del number
+
+    def isOpened(self):
+      return True
+
+    def get(self, number):
+      del number
+      return 30.0
+
+    def read(self):
+      clock[0] += 0.25  # Each picture is looked at for long.
+      return True, picture()
+
+    def release(self):
+      pass
+
+  fake = types.SimpleNamespace(VideoCapture=Camera, CAP_PROP_FPS=5)
+  monkeypatch.setattr(pictures, '_opencv', lambda: fake)
+  monkeypatch.setattr(pictures.time, 'monotonic', lambda: clock[0])
+  video = pictures.Video(0, seconds=5.0)
+  assert len(list(video)) == 20 and video.fps == 4.0
 
 
 def test_a_picture_is_an_album_of_one(tmp_path):
