@@ -206,13 +206,19 @@ def lift_clip(
     # Some detectors are surer than sure; none counts in percent.
     if keypoints[..., 2].max() < 10:
       keypoints[..., 2] = np.minimum(keypoints[..., 2], 1)
-    parts, step = cut_track(dataclasses.replace(person, keypoints=keypoints))
+    person = dataclasses.replace(person, keypoints=keypoints)
+    parts, step = cut_track(person)
     rate = float(np.clip(options.fps / step, LOWEST, HIGHEST))
+    lifters = [
+      over_time
+      if over_time and is_long(len(part.frames), rate, over_time.model)
+      else lifter
+      for part in parts
+    ]
+    if not any(chosen.model.is_temporal for chosen in lifters):
+      parts, lifters = [person], [lifter]
     results = []
-    for number, part in enumerate(parts):
-      chosen = lifter
-      if over_time and is_long(len(part.frames), rate, over_time.model):
-        chosen = over_time
+    for number, (part, chosen) in enumerate(zip(parts, lifters, strict=True)):
       if chosen.model.is_temporal:
         parts[number] = part = every_frame(part, step)
       results.append(lift(chosen, part.keypoints, rate))
