@@ -217,7 +217,6 @@ RENDERED = {'dataset': 'rendered', 'backbone': 'tiny'}
     ({'causal': True}, '`causal=True`: has no meaning without `model=semgcn_t'),
     ({'film_pan': 9.0}, '`film_pan=9.0`: has no meaning without `model=semgcn'),
     ({'model': 'semgcn_temporal', 'hid_dim': 50}, '`hid_dim=50`: must be'),
-    ({'window': 8}, '`window=8`: has no meaning without `model=semgcn_t'),
     ({'pooled_features': False}, '`pooled_features=False`: has no meaning'),
     ({'image_turn': 5.0}, '`image_turn=5.0`: has no meaning'),
     ({'dataset': 'rendered', 'keypoint_weight': 0.5}, '`keypoint_weight=0.5`'),

@@ -50,8 +50,8 @@ OF_BACKBONE = (
 # Those that have one with `model=semgcn_temporal` alone, likewise.
 OF_TIME = ('receptive_field', 'causal', 'frame_rate')
 _OF_CLIPS = (
-  *('window', 'rate_low', 'rate_high', 'film_pan', 'film_follow'),
-  *('noise_correlation', 'lasting', 'lost'),
+  *('rate_low', 'rate_high', 'film_pan', 'film_follow', 'noise_correlation'),
+  *('lasting', 'lost'),
 )
 _MOST_WEIGHTS = 2**30  # Of all seeds together; with Adam's moments 12 GB.
 
