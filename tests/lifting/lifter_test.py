@@ -1,5 +1,6 @@
 """The Lifter, with the weights in the box."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -210,8 +211,20 @@ def test_hostile_keypoints_give_possible_bodies(lifter):
   np.testing.assert_array_equal(np.isnan(poses).all(axis=(1, 2)), few)
 
 
+@pytest.fixture
+def optimized():
+  """Compiles as for users; what runs for minutes is then much faster."""
+  name = 'jax_disable_most_optimizations'
+  before = jax.config.values[name]
+  jax.config.update(name, False)
+  yield
+  jax.config.update(name, before)
+
+
 @pytest.mark.slow
-def test_a_million_hostile_keypoints(lifter):
+@pytest.mark.usefixtures('optimized')
+def test_a_million_hostile_keypoints():
+  lifter = Lifter.load('cmu')
   for seed in range(50):
     keypoints = hostile(np.random.default_rng(seed), 20_000)
     poses = lifter(keypoints, (1000, 1000), check=False)
