@@ -66,9 +66,9 @@ class Video:
 
   Attributes:
     name: The file or the camera, for messages.
-    fps: The pictures a second; 30 if the file does not tell. Of a camera, those
-      that were read, once that is done: whoever looks at each for long gets
-      fewer than it takes.
+    fps: The pictures a second; 30 if the file does not tell. Of a camera
+      it is measured while the pictures are read, because looking at each may
+      take longer than the camera does.
   """
 
   def __init__(self, source: pathlib.Path | int, seconds: float | None = None):

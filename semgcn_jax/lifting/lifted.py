@@ -12,7 +12,8 @@ class Lifted:
   Attributes:
     poses: The poses, `[..., 16, 3]`, metres, the pelvis at the origin, in the
       camera frame (x right, y down, z forward); NaN where fewer than four
-      keypoints were found, or, over time, were not found before either.
+      keypoints were found. A network that sees time leaves NaN only before the
+      first frame in which four joints were found.
     errors: The expected error of each joint, `[..., 16]`, metres; NaN where
       the network does not tell.
     num_missing: How many poses are NaN.

@@ -145,8 +145,8 @@ class Lifter:
       keypoints: `[..., J, 2]`, pixels, or `[..., J, 3]` with the confidence; a
         keypoint is not found where that is 0, or one of its numbers is NaN. For
         a network that sees time these are clips, `[..., T, J, 2]` or
-        `[..., T, J, 3]`, whose frames follow each other; one with fewer than
-        four joints gets a pose by those around it.
+        `[..., T, J, 3]`, whose frames follow each other; a frame in which fewer
+        than four joints are found gets a pose by those around it.
       image_size: The width and height of the image in pixels, `[2]`, or of the
         image of each pose, `[..., 2]`.
       joints: The joint set, a key of `JOINT_SETS`.
