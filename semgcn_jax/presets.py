@@ -105,8 +105,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     'test_downsample': 4,
   },
   # The same from clips, for videos and for live streams; see docs/video.md.
-  'cmu_video': _VIDEO,
-  'cmu_stream': _VIDEO | {'causal': True},
+  'cmu_video': _VIDEO | {'causal': False},
+  'cmu_stream': _VIDEO | {'causal': True, 'epochs': 900},
   # From pictures (docs/image.md): of people who are drawn, at the size of the
   # paper; walking and so small that it takes minutes on a CPU; and Human3.6M's.
   'rendered': _IMAGES | {'dataset': 'rendered', 'rendered_train': 20_000},
@@ -137,8 +137,8 @@ PRESETS: dict[str, dict[str, Any]] = {
 # The sizes that each `model` brings along, where the user gives no others.
 PUBLISHED_SIZES: dict[str, dict[str, Any]] = {
   'semgcn': {'hid_dim': 128, 'num_layers': 4, 'dropout': 0.0},
-  # The network of Martinez et al. (arXiv:1705.03098), as released with SemGCN.
   'semgcn_temporal': {'hid_dim': 128, 'num_layers': 4, 'dropout': 0.0},
+  # The network of Martinez et al. (arXiv:1705.03098), as released with SemGCN.
   'linear': {'hid_dim': 1024, 'num_layers': 2, 'dropout': 0.5},
   'st_gcn': {'hid_dim': 128, 'num_layers': 4, 'dropout': 0.0},
 }
@@ -183,7 +183,7 @@ def preset(name: str, **settings: Any) -> Config:
     own = load(source / 'config.json').flat()
     sizes = {name: own[name] for name in (*MODEL_FIELDS, 'dropout')}
     if own['model'] == 'semgcn_temporal':
-      sizes |= {name: own[name] for name in OF_TIME}
+      sizes |= {name: own[name] for name in OF_TIME if name not in chosen}
     elif (fields | settings).get('model') == 'semgcn_temporal':
       del sizes['model']  # It may start with a network of single frames.
   return Config().replace(preset=name, **fields | sizes | settings)

@@ -27,7 +27,8 @@ def warm_start(
   Those of `init_from` are the best of that run. With `backbone` they are of the
   parts that it has trained, see `stage`; the graph network starts afresh unless
   it is shown the same as there. A network that sees time may start with one of
-  single frames. `backbone_weights` are of the backbone alone.
+  single frames, and a causal one with one that is not. `backbone_weights` are
+  of the backbone alone.
 
   Args:
     state: A state of the same model, or of a refinement of it.
@@ -77,6 +78,9 @@ def _check_source(network: Network, config: Config, skeleton: Skeleton) -> None:
       same = tuple(name for name in same if name != 'model')
     if network.config.model.is_temporal:
       same += OF_TIME
+    # One that looks back alone has the weights of one that looks both ways.
+    if not config.model.refine:
+      same = tuple(name for name in same if name != 'causal')
   for name in same:
     if wanted[name] != there[name]:
       raise SettingError(

@@ -90,6 +90,17 @@ def test_a_stream_is_the_clip(lifter, keypoints, rate):
   np.testing.assert_allclose(errors, lifted.errors, atol=1e-4)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize('rate', [10, 29.97])
+def test_a_stream_is_the_clip_by_the_weights_in_the_box(keypoints, rate):
+  lifter = Lifter.load('cmu-stream')
+  stream = lifter.stream(SIZE, rate=rate)
+  found = [stream(frame).poses for frame in keypoints]
+  np.testing.assert_allclose(
+    found, lifter(keypoints, SIZE, rate=rate), atol=1e-4
+  )
+
+
 @pytest.mark.parametrize('count', [1, 2, 33, 170])
 def test_clips_of_any_length(count):
   lifter, keypoints = make_lifter(), of_frames(count)

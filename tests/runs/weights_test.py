@@ -79,11 +79,16 @@ def test_damaged_weights_are_refused(tmp_path):
     restore_network('cmu', '3')
 
 
-def test_the_box():
-  network = restore_network('cmu')
+@pytest.mark.parametrize('name', ['cmu', 'cmu-stream', 'cmu-video'])
+def test_the_box(name):
+  network = restore_network(name)
   model = network.config.model
   assert count_parameters(model, network.skeleton) <= 1_500_000
-  folder = weights.find('cmu')
-  box = folder.parent
+  assert model.causal == (name == 'cmu-stream')
+  assert weights.find(f'./{name}') != weights.find(name)
+
+
+def test_the_box_is_small():
+  assert weights.names() == ['cmu', 'cmu-stream', 'cmu-video']
+  box = weights.find('cmu').parent
   assert sum(path.stat().st_size for path in box.rglob('*.npz')) < 8e6
-  assert weights.find('./cmu') != folder

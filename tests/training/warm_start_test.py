@@ -154,6 +154,27 @@ def test_a_network_that_sees_time_starts_with_single_frames():
     np.testing.assert_allclose(found, wanted, atol=1e-4)
 
 
+def test_a_causal_network_starts_with_one_that_is_not(monkeypatch):
+  settings = presets.preset('cmu_stream', init_from='cmu-video')
+  assert settings.model.causal and settings.model.receptive_field == 27
+  there = presets.preset('cmu_video', hid_dim=8, num_layers=1)
+  small = there.replace(causal=True, init_from='other')
+  state = start_from(monkeypatch, small, there)
+  for variables in (state.variables, state.averaged):
+    assert all((x == 1).all() for x in jax.tree.leaves(variables))
+  with pytest.raises(SettingError, match='`receptive_field=27`: .* has 9'):
+    start_from(monkeypatch, small, there.replace(receptive_field=9))
+
+
+def test_only_a_preset_or_a_flag_changes_who_looks_back():
+  for source, causal in (('cmu-video', False), ('cmu-stream', True)):
+    settings = {'model': 'semgcn_temporal', 'recipe': 'wild'}
+    found = presets.preset('synthetic', init_from=source, **settings)
+    assert found.model.causal == causal
+    found = presets.preset('cmu_video', init_from=source)
+    assert not found.model.causal
+
+
 @pytest.mark.parametrize('flag', ['--lifter=runs/a', '--freeze_lifter'])
 def test_the_old_flags_name_the_new(flag, tmp_path):
   name = flag[2:].partition('=')[0]
