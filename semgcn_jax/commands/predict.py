@@ -145,13 +145,11 @@ def lift(values: flags.FlagValues) -> None:
       raise SettingError(f'`fps={values.fps}`: must be above 0, below 1e6')
     _check_cutoff(values, values.fps)
   use_compilation_cache(values)
-  name, over_time = values.checkpoint, None
-  if not name:
-    if values.only_seed is not None or values.which != 'best':
-      raise SettingError(
-        '`which`, `only_seed`: are of a run; give `checkpoint`'
-      )
-    name, over_time = SINGLE, Lifter.load(OVER_TIME)
+  name = values.checkpoint or SINGLE
+  if not values.checkpoint and (
+    values.only_seed is not None or values.which != 'best'
+  ):
+    raise SettingError('`which`, `only_seed`: are of a run; give `checkpoint`')
   network = restore_network(name, values.which)
   if network.config.model.backbone:
     _lift_image(values, network, began)

@@ -132,6 +132,7 @@ def example_input(
   return jax.ShapeDtypeStruct(shape, jnp.float32)
 
 
+@functools.cache
 def abstract_variables(
   config: ModelConfig, skeleton: Skeleton, num_seeds: int = 1
 ) -> dict[str, Any]:
@@ -147,7 +148,6 @@ def abstract_variables(
   return jax.tree.map(lambda x: x.update(shape=(num_seeds, *x.shape)), abstract)
 
 
-@functools.cache
 def count_parameters(config: ModelConfig, skeleton: Skeleton) -> int:
   """Counts the parameters of a model of one seed."""
   params = abstract_variables(config, skeleton)['params']
