@@ -199,6 +199,30 @@ def bone_vectors(positions: Any, skeleton: Skeleton) -> Any:
   return positions[..., parents, :] - positions[..., children, :]
 
 
+def join_bones(bones: Any, skeleton: Skeleton) -> Any:
+  """Adds up the vectors of bones to positions; undoes `bone_vectors`.
+
+  Args:
+    bones: The vectors, parent minus child, `[..., J - 1, D]`, an array of NumPy
+      or JAX.
+    skeleton: The skeleton of the J joints.
+
+  Returns:
+    The positions, `[..., J, D]`, the root at the origin, an array of the same
+    kind.
+  """
+  paths: dict[int, list[int]] = {skeleton.root: []}
+  for index, (parent, child) in enumerate(skeleton.bones):
+    paths[child] = [*paths[parent], index]
+  joints = [paths[joint] for joint in range(skeleton.num_joints)]
+  total: Any = 0
+  for depth in range(max(map(len, joints))):
+    index = [path[depth] if depth < len(path) else 0 for path in joints]
+    there = np.array([[depth < len(path)] for path in joints])
+    total = total - bones[..., index, :] * there
+  return total
+
+
 def mirror(positions: Any, skeleton: Skeleton) -> Any:
   """Mirrors poses in x and exchanges their left and right joints.
 

@@ -216,6 +216,19 @@ RENDERED = {'dataset': 'rendered', 'backbone': 'tiny'}
     ({'stage': 'graph'}, '`stage=graph`: has no meaning without `backbone`'),
     ({'causal': True}, '`causal=True`: has no meaning without `model=semgcn_t'),
     ({'film_pan': 9.0}, '`film_pan=9.0`: has no meaning without `model=semgcn'),
+    ({'window': 16}, '`window=16`: has no meaning without `model=semgcn_te'),
+    (
+      {'model': 'semgcn_temporal', 'lasting': 3.0},
+      '`lasting=3.0`: has no meaning without `input_joints`',
+    ),
+    (
+      {
+        'model': 'semgcn_temporal',
+        'input_joints': ('coco',),
+        'frame_rate': 30.0,
+      },
+      '`frame_rate=30.0`: clips are filmed at 8.0 to 13.0 frames a second',
+    ),
     ({'model': 'semgcn_temporal', 'hid_dim': 50}, '`hid_dim=50`: must be'),
     ({'pooled_features': False}, '`pooled_features=False`: has no meaning'),
     ({'image_turn': 5.0}, '`image_turn=5.0`: has no meaning'),

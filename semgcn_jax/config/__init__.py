@@ -49,7 +49,7 @@ OF_BACKBONE = (
 )
 # Those that have one with `model=semgcn_temporal` alone, likewise.
 OF_TIME = ('receptive_field', 'causal', 'frame_rate')
-_OF_CLIPS = (
+_OF_FILMED_CLIPS = (
   *('rate_low', 'rate_high', 'film_pan', 'film_follow', 'noise_correlation'),
   *('lasting', 'lost'),
 )
@@ -94,9 +94,12 @@ class Config(Group):
         f' above the bound of {_MOST_WEIGHTS:.1g}; lower one of the three'
       )
     if not self.model.is_temporal:
-      self._check_unused(OF_TIME + _OF_CLIPS, 'model=semgcn_temporal')
+      unused = (*OF_TIME, 'window', *_OF_FILMED_CLIPS)
+      self._check_unused(unused, 'model=semgcn_temporal')
     if self.model.input_joints:
       self._check_filming()
+    else:
+      self._check_unused(_OF_FILMED_CLIPS, 'input_joints')
     if self.model.backbone:
       self._check_backbone()
     else:
@@ -124,6 +127,14 @@ class Config(Group):
         raise SettingError(
           f'`{name}`: cannot be combined with `input_joints`; leave it out'
         )
+
+    rates = self.filming.rate_low, self.filming.rate_high
+    if not rates[0] <= self.model.frame_rate <= rates[1]:
+      raise SettingError(
+        f'`frame_rate={self.model.frame_rate}`: clips are filmed at'
+        f' {rates[0]} to {rates[1]} frames a second; change `rate_low` or'
+        ' `rate_high` too'
+      )
 
   def _check_backbone(self) -> None:
     """Raises a SettingError where a backbone or a stage lacks something."""

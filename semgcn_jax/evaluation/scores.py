@@ -32,8 +32,6 @@ HEADINGS = {
   'pck_150': 'PCK@150',
   'auc': 'AUC',
 }
-
-
 # Those of motion, see motion.py.
 MOTION_HEADINGS = {
   'mpjve': 'MPJVE',
@@ -41,12 +39,10 @@ MOTION_HEADINGS = {
   'jitter': 'jitter',
   'true_jitter': 'true jitter',
 }
-_OWN = 128  # So many poses a window of a clip is there for.
-
 # Those of the 2D joints that a network finds in pictures: their error in
 # pixels, and the percentage of them that is off by less than half a head.
 IMAGE_HEADINGS = {'pixel_error': '2D pixels', 'pckh': 'PCKh@0.5'}
-
+_OWN = 128  # So many poses a window of a clip is there for.
 
 # Scores variables on pairs, and returns what `evaluate` returns.
 Score = Callable[[dict[str, Any], Pairs], dict[str, Any]]

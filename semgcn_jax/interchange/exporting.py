@@ -92,7 +92,8 @@ def make_program(
   variables = network.of_seed(seed)
   if network.config.model.is_temporal:
     raise UserError(
-      'networks that see time cannot be exported; export one for single frames'
+      '`output`: a network that sees time cannot be a program; name a folder'
+      ' for its weights'
     )
   if network.config.model.backbone and joint_set is None:
     program = _image_program(network, variables)

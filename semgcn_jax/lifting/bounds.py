@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from semgcn_jax.skeleton import H36M, bone_vectors
+from semgcn_jax.skeleton import H36M, bone_vectors, join_bones
 
 Array = jax.Array
 
@@ -52,13 +52,4 @@ def bound(poses: Array) -> Array:
   share = (least - total) / jnp.maximum(medians.sum() - total, 1e-6)
   share = jnp.where(total < least, share, 0)[..., None]
   wanted = wanted + share * (medians - wanted)
-  bones = directions * wanted[..., None]
-  return _joints(bones)
-
-
-def _joints(bones: Array) -> Array:
-  """Adds up bone vectors `[..., 15, 3]`, parent minus child, to joints."""
-  positions = {H36M.root: jnp.zeros_like(bones[..., 0, :])}
-  for index, (parent, child) in enumerate(H36M.bones):
-    positions[child] = positions[parent] - bones[..., index, :]
-  return jnp.stack([positions[j] for j in range(H36M.num_joints)], axis=-2)
+  return join_bones(directions * wanted[..., None], H36M)

@@ -2,13 +2,15 @@
 
 A network knows one frame rate, about. So of a clip with a higher one every n-th
 frame is taken, from the first, from the second and so on, until all frames have
-a pose; frames between those of a lower one are interpolated.
+a pose, and neighbouring poses are averaged; frames between those of a lower one
+are interpolated.
 """
 
 from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
+from scipy.ndimage import convolve1d
 
 from semgcn_jax.config import ModelConfig
 from semgcn_jax.data.windows import cut, step_of
@@ -17,9 +19,11 @@ from semgcn_jax.filming.inputs import HELD, MIN_JOINTS
 from semgcn_jax.joint_sets import JOINT_SETS
 from semgcn_jax.lifting.predictor import split
 from semgcn_jax.models.temporal import reach
+from semgcn_jax.skeleton import H36M, bone_vectors, join_bones
 
 LOWEST, HIGHEST = 0.1, 10_000  # Frames a second.
-_LONG = 5  # Of fewer frames, a network of single frames may err less.
+# Of fewer frames, or fewer a second, a network of single frames may err less.
+_LONG, _SLOWEST = 5, 2.5
 _SIZES = (32, 128)  # Clips of up to so many frames are lifted as one window.
 _OWN = 256  # So many frames a window of longer ones is there for.
 _BATCH_SIZES = (1, 4)  # So many windows are lifted in a call.
@@ -64,11 +68,8 @@ def held(points: np.ndarray) -> np.ndarray:
 
 def check_rate(rate: float) -> None:
   """Raises a SettingError if this cannot be the frames a second of a clip."""
-  try:
-    is_rate = bool(LOWEST <= rate <= HIGHEST)
-  except (TypeError, ValueError):
-    is_rate = False
-  if not is_rate:
+  is_number = np.ndim(rate) == 0 and np.asarray(rate).dtype.kind in 'iuf'
+  if not (is_number and LOWEST <= rate <= HIGHEST):
     raise SettingError(
       f'`rate={rate}`: give the frames a second, from {LOWEST} to {HIGHEST}'
     )
@@ -120,7 +121,7 @@ def is_long(count: int, rate: float, model: ModelConfig) -> bool:
     model: The settings of the network that sees time.
   """
   step, _ = times_of(rate, model.frame_rate)
-  return count > (_LONG - 1) * step
+  return rate >= _SLOWEST and count > (_LONG - 1) * step
 
 
 def run_clip(
@@ -169,4 +170,37 @@ def run_clip(
     for target, of_windows in zip((poses, errors), result, strict=True):
       target[taken[own]] = np.asarray(of_windows)[own]
     start += batch_size
+  if not model.causal:
+    poses = blend(poses, step)
   return poses[::parts], errors[::parts]
+
+
+def blend(poses: np.ndarray, step: int) -> np.ndarray:
+  """Averages each pose with those of other phases around it.
+
+  Neighbouring frames are lifted apart, so that what they err by differs. The
+  directions of the bones are averaged, and their lengths, by weights that fall
+  linearly to 0 within `step` frames. Frames before the first and behind the
+  last one are taken by point reflection, so that a steady motion stays as it
+  is.
+
+  Args:
+    poses: The poses, `[T, 16, 3]`, metres, the root at the origin.
+    step: The step from a frame of a phase to the next.
+  """
+  if step == 1 or len(poses) == 1:
+    return poses
+  weights = step - np.abs(np.arange(1 - step, step))
+
+  def average(values):
+    ends = [(step - 1, step - 1), *[(0, 0)] * (values.ndim - 1)]
+    padded = np.pad(values, ends, 'reflect', reflect_type='odd')
+    mean = convolve1d(padded, weights / weights.sum(), axis=0)
+    return mean[step - 1 : 1 - step]
+
+  bones = bone_vectors(poses, H36M)
+  lengths = np.linalg.norm(bones, axis=-1, keepdims=True)
+  mean = average(bones)
+  norms = np.linalg.norm(mean, axis=-1, keepdims=True)
+  mean = np.where(norms > 1e-6, mean / np.maximum(norms, 1e-6), 0)
+  return join_bones(mean * average(lengths), H36M).astype(poses.dtype)

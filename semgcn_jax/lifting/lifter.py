@@ -216,7 +216,7 @@ class Lifter:
     """Starts to lift a live stream, frame by frame.
 
     The poses are those that `lift`, which says what the arguments are, gives
-    for the whole clip.
+    for the whole clip. Start another stream for another person.
 
     Raises:
       SettingError: The network is not causal, or an argument is wrong.
@@ -238,8 +238,6 @@ class Lifter:
       focal_length=focal_length,
       center=center,
     )
-    # What is wrong shows before the first frame.
-    read(np.zeros((JOINT_SETS[joints].num_joints, 3)))
     advance, cache = self._stream_program
     times = clips.times_of(rate, self.model.frame_rate)
     number = self.joint_sets.index(joints)

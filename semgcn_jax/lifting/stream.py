@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from semgcn_jax.errors import UserError
+from semgcn_jax.joint_sets import JOINT_SETS
 from semgcn_jax.lifting import clips
 from semgcn_jax.lifting.arguments import Arguments, check_pixels, place_points
 from semgcn_jax.lifting.lifted import Lifted
@@ -49,6 +50,10 @@ class Stream:
     self._count = 0
     self._good: np.ndarray | None = None  # The points of the last good frame,
     self._shown: np.ndarray | None = None  # and those that were shown last.
+    # What is wrong shows before the first frame, which need not wait for the
+    # compiler either.
+    nothing = read(np.zeros((JOINT_SETS[joints].num_joints, 3)))
+    self._run(cache, place_points(nothing.keypoints, joints)[0], nothing)
 
   def __call__(self, keypoints: ArrayLike) -> Lifted:
     """Lifts the next frame.
@@ -90,10 +95,16 @@ class Stream:
     """Lifts the points of a frame, `[P, 3]`, and keeps what is needed of it."""
     phase = self._count % len(self._caches)
     self._count += 1
-    self._caches[phase], poses, errors = self._advance(
-      self._caches[phase],
+    self._caches[phase], poses, errors = self._run(
+      self._caches[phase], points, given
+    )
+    return np.array(poses)[0, 0], np.array(errors)[0, 0]
+
+  def _run(self, cache: Any, points: np.ndarray, given: Arguments) -> Any:
+    """Calls the function on the points of a frame, `[P, 3]`."""
+    return self._advance(
+      cache,
       points[None, None],
       np.full((1, 1), self._number, np.int32),
       *(x[None] for x in (given.image_size, given.focal, given.center)),
     )
-    return np.array(poses)[0, 0], np.array(errors)[0, 0]

@@ -9,7 +9,8 @@ from scipy.optimize import linear_sum_assignment
 from semgcn_jax.data.detector_formats import Person
 
 LEAST_OKS = 0.2  # Keypoints that are less alike are of different people.
-MOST_GAP = 15  # A person who was not seen for more frames is a new one.
+# A person who was not seen for more of the frames that there are is a new one.
+MOST_GAP = 15
 # How far the keypoints of a person spread, over the person's size, from frame
 # to frame and from annotator to annotator (the mean of COCO's constants).
 _SPREAD = 0.15
@@ -50,6 +51,8 @@ def track(frames: Mapping[int, Sequence[Person]]) -> list[Track]:
     len({*row} - {None}) == len([n for n in row if n is not None])
     for row in numbers
   )
+  # The keypoints may be those of every n-th frame.
+  step = int(np.gcd.reduce(np.diff(sorted(frames)))) if len(frames) > 2 else 1
   taken = {str(n) for row in numbers for n in row if n is not None and numbered}
   matched = 0
   for frame in sorted(frames):
@@ -64,7 +67,7 @@ def track(frames: Mapping[int, Sequence[Person]]) -> list[Track]:
     last = {
       name: part[-1]
       for name, part in parts.items()
-      if frame - MOST_GAP <= part[-1][0] < frame
+      if frame - MOST_GAP * step <= part[-1][0] < frame
     }
     names = list(last)
     likeness = np.array(

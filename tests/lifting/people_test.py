@@ -71,6 +71,10 @@ def test_a_long_absence_makes_a_new_person():
   person = keypoints_of(1)[0]
   assert len(track({0: [Person(person)], 5: [Person(person)]})) == 1
   assert len(track({0: [Person(person)], 50: [Person(person)]})) == 2
+  # The keypoints may be those of every n-th frame.
+  every = [0, 20, 40, 400, 420]
+  frames = {number: [Person(person)] for number in every}
+  assert [t.frames.tolist() for t in track(frames)] == [[0, 20, 40], [400, 420]]
 
 
 @pytest.mark.parametrize('method', ['one_euro', 'butterworth'])
@@ -95,6 +99,16 @@ def test_smoothing_takes_noise_away_and_keeps_gaps(method):
   np.testing.assert_array_equal(
     smooth(noisy, frames, 'none', fps=30, cutoff=3), noisy
   )
+  # Of every fourth frame there are a quarter as many a second.
+  np.testing.assert_array_equal(
+    smooth(noisy, 4 * frames, method, fps=120, cutoff=3), result
+  )
+
+
+def test_what_is_too_slow_to_be_smoothed_is_left():
+  poses = np.random.default_rng(0).normal(size=(20, 16, 3))
+  found = smooth(poses, 10 * np.arange(20), 'butterworth', fps=30, cutoff=3)
+  np.testing.assert_array_equal(found, poses)
 
 
 @pytest.fixture(scope='module')
