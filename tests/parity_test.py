@@ -157,6 +157,7 @@ def test_forward_passes(name):
   close(out, data['train_out'])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', MODELS)
 def test_first_gradients(name):
   data, settings, variables, _, _ = trained(name)

@@ -80,6 +80,7 @@ class Tensor:
     return self.array.copy()
 
 
+@pytest.mark.slow
 def test_mediapipe(tmp_path, monkeypatch):
   frames = keypoints_of('mediapipe')
   names = execute(
@@ -115,6 +116,7 @@ def test_alphapose(tmp_path, monkeypatch, joints):
   execute('AlphaPose', tmp_path, monkeypatch)
 
 
+@pytest.mark.slow
 def test_mmpose(tmp_path, monkeypatch):
   def instance(frame):
     return {
@@ -157,6 +159,7 @@ def test_detectron2(tmp_path, monkeypatch):
   assert upright(names['poses'][1])
 
 
+@pytest.mark.slow
 def test_deeplabcut(tmp_path, monkeypatch):
   frames, names = keypoints_of('coco'), list(JOINT_SETS['coco'].names)
   columns = [n for n, name in enumerate(names) if 'eye' not in name]

@@ -25,6 +25,7 @@ def view(poses, output, *flags):
   return run('view', f'--poses={poses}', f'--output={output}', *flags)
 
 
+@pytest.mark.slow
 def test_every_ending_is_written(poses, tmp_path):
   for ending in ('html', 'png', 'gif', 'glb'):
     output = tmp_path / f'walk.{ending}'

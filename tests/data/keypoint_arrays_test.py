@@ -21,6 +21,7 @@ def test_arrays_of_numbers_that_are_no_pixels(tmp_path):
     read_people([path])
 
 
+@pytest.mark.slow
 def test_an_array_padded_for_absent_people(tmp_path):
   padded = np.zeros((20_000, 10, 17, 3))
   padded[:200, 0] = people(200, 17)

@@ -73,6 +73,7 @@ def test_inputs_are_projections_of_the_targets(dataset):
   assert (pairs.inputs[:, head, 1] < pairs.inputs[:, ankle, 1]).all()
 
 
+@pytest.mark.slow
 def test_more_pictures_begin_with_the_same_ones(config, dataset):
   fewer = dataclasses.replace(config, rendered_train=9, rendered_test=67)
   other = datasets.load(fewer, H36M)
@@ -110,6 +111,7 @@ def test_the_split_is_the_standard_one(subjects, tested):
   assert set(split[True]) == set(subjects) - tested
 
 
+@pytest.mark.slow
 def test_actions_choose(config):
   chosen = dataclasses.replace(config, actions=('Run',))
   assert set(datasets.load(chosen, H36M).train.action_names) == {'Run'}

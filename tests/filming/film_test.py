@@ -174,6 +174,7 @@ def detect(config, count=400):
   return np.asarray(pixels), found
 
 
+@pytest.mark.slow
 def test_a_clean_detector_is_exact():
   config = FilmingConfig(clean=1.0, limb_gaps=0.0, lower_gaps=0.0)
   pixels, found = detect(config)
@@ -243,6 +244,7 @@ def test_noise_is_like_that_of_the_frame_before():
   assert abs(np.corrcoef(first, second)[0, 1] - 0.6) < 0.02
 
 
+@pytest.mark.slow
 def test_in_clips_gaps_last_and_whole_frames_are_lost():
   config = FilmingConfig(
     clean=0.0, limb_gaps=0.0, lower_gaps=0.0, gaps=0.1, lost=0.2, lasting=8.0
@@ -342,6 +344,7 @@ def test_a_turned_camera_sees_the_same(poses):
   assert np.isfinite(rotation).all() and np.isfinite(other_rotation).all()
 
 
+@pytest.mark.slow
 def test_inputs_tell_what_they_should(poses):
   filmed = film_level(poses[:20], (1280, 720))
   inputs, rotation = inputs_of(filmed)

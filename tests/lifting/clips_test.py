@@ -18,7 +18,10 @@ from semgcn_jax.lifting import clips, people
 from semgcn_jax.skeleton import H36M, bone_vectors
 
 SIZE = (1280, 720)
-RATES = (5, 10, 15, 24, 25, 29.97, 30, 50, 60, 120)
+RATES = (
+  *(5, 10, 29.97),
+  *(pytest.param(r, marks=pytest.mark.slow) for r in (15, 24, 25, 50, 60, 120)),
+)
 
 
 @pytest.fixture(scope='module')
@@ -102,7 +105,9 @@ def test_a_stream_is_the_clip_by_the_weights_in_the_box(keypoints, rate):
   )
 
 
-@pytest.mark.parametrize('count', [1, 2, 33, 170])
+@pytest.mark.parametrize(
+  'count', [1, 2, 33, pytest.param(170, marks=pytest.mark.slow)]
+)
 def test_clips_of_any_length(count):
   lifter, keypoints = make_lifter(), of_frames(count)
   lifted = lifter.lift(keypoints, SIZE, rate=10)

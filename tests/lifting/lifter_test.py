@@ -215,6 +215,7 @@ def hostile(rng, count):
   return keypoints
 
 
+@pytest.mark.slow
 def test_hostile_keypoints_give_possible_bodies(lifter):
   keypoints = hostile(np.random.default_rng(0), 3000)
   poses = lifter(keypoints, (1000, 1000), check=False)

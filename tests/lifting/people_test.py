@@ -125,6 +125,7 @@ def predict(clip, output, *flags):
   )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_all_formats_hold_the_same(clip, tmp_path):
   for ending in ('json', 'npz', 'csv'):
     code, out, err = predict(clip, tmp_path / f'out.{ending}')

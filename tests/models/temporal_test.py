@@ -141,6 +141,7 @@ def test_frames_behind_the_end_do_not_count():
   np.testing.assert_allclose(padded[1:], apply(config, tree, x[1:]), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_stream_is_the_clip_frame_by_frame():
   config = settings(receptive_field=9, causal=True)
   tree, x = variables(config), clips(15)
@@ -154,6 +155,7 @@ def test_a_stream_is_the_clip_frame_by_frame():
     np.testing.assert_allclose(pose, wanted[:, t : t + 1], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_stream_cannot_look_ahead():
   model = build(settings(), H36M, streaming=True)
   with pytest.raises(ValueError, match='causal'):

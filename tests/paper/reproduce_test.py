@@ -41,6 +41,7 @@ TINY_PICTURES = (
 TABLE_1 = [method.name for method in METHODS if '1' in method.tables]
 
 
+@pytest.mark.slow
 def test_methods_are_the_papers(tmp_path):
   millions = {}
   for method in METHODS:
@@ -329,6 +330,7 @@ def test_the_report_is_of_all_finished_runs(tmp_path):
   assert '| SemGCN, the paper (gt) | 37.8 |' in text
 
 
+@pytest.mark.slow
 def test_the_report_of_human36ms_pictures(tmp_path):
   fields = {
     'image_dir': '/home/me/frames',

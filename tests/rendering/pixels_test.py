@@ -121,6 +121,7 @@ def test_parts_are_unions_of_balls_with_lamberts_shading(part):
   assert error.max() < 0.02 and picture[inside].std() > 0.05
 
 
+@pytest.mark.slow
 def test_what_is_nearer_hides_what_is_behind():
   red, green = (np.tile(np.eye(3)[c], (3, 1)) for c in (0, 1))
   for depth, channel in ((2.0, 0), (4.0, 1)):
@@ -161,6 +162,7 @@ def test_colours_change_at_the_cut_and_stripes_alternate():
   assert (np.diff(row[24:62]) != 0).sum() == 4
 
 
+@pytest.mark.slow
 def test_bodies_cast_shadows():
   ball = dict(starts=(0, 0, 3), ends=(0, 0, 3), radii=(0.2, 0.2))
   lit = dataclasses.replace(
@@ -196,6 +198,7 @@ def test_the_same_scene_has_the_same_pixels(people):
   np.testing.assert_array_equal(pixels.draw(some, SIZE), first[3:8])
 
 
+@pytest.mark.slow
 def test_joints_lie_on_the_body(people):
   scene, views = people
   gone = dataclasses.replace(

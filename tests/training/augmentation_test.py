@@ -75,6 +75,7 @@ def test_zero_ranges_give_back_the_files_own_2d(train):
   )
 
 
+@pytest.mark.slow
 def test_turning_a_pose_is_turning_it_in_the_world(train):
   batch = batch_of(train)
   turned = virtual(train, batch, virtual_turn=180.0)

@@ -154,6 +154,7 @@ def test_a_network_that_sees_time_starts_with_single_frames():
     np.testing.assert_allclose(found, wanted, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_causal_network_starts_with_one_that_is_not(monkeypatch):
   settings = presets.preset('cmu_stream', init_from='cmu-video')
   assert settings.model.causal and settings.model.receptive_field == 27
@@ -217,6 +218,7 @@ def start_from(monkeypatch, settings, there):
   return warm_start(state_of(filled(settings, 0)), settings, H36M)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ('fields', 'graph', 'note'),
   [
