@@ -216,7 +216,6 @@ RENDERED = {'dataset': 'rendered', 'backbone': 'tiny'}
     ({'stage': 'graph'}, '`stage=graph`: has no meaning without `backbone`'),
     ({'causal': True}, '`causal=True`: has no meaning without `model=semgcn_t'),
     ({'film_pan': 9.0}, '`film_pan=9.0`: has no meaning without `model=semgcn'),
-    ({'window': 16}, '`window=16`: has no meaning without `model=semgcn_te'),
     (
       {'model': 'semgcn_temporal', 'lasting': 3.0},
       '`lasting=3.0`: has no meaning without `input_joints`',

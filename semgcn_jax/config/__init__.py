@@ -94,7 +94,7 @@ class Config(Group):
         f' above the bound of {_MOST_WEIGHTS:.1g}; lower one of the three'
       )
     if not self.model.is_temporal:
-      unused = (*OF_TIME, 'window', *_OF_FILMED_CLIPS)
+      unused = OF_TIME + _OF_FILMED_CLIPS
       self._check_unused(unused, 'model=semgcn_temporal')
     if self.model.input_joints:
       self._check_filming()
