@@ -61,3 +61,12 @@ def film_level(poses, size, focal=1100.0):
     [np.sin(number), 0.1 * np.cos(number), 6 + 0.02 * number], axis=-1
   )
   return Filmed(poses, roots, focal, size)
+
+
+def keypoints_of(count=12, name='coco'):
+  """Sure keypoints, `[N, J, 3]`, of one who moves at one place."""
+  filmed = film_level(moving(count), (1280, 720))
+  filmed = dataclasses.replace(filmed, roots=filmed.roots * 0 + (0, 0, 6))
+  keypoints = filmed.keypoints(name)
+  sure = np.full_like(keypoints[..., :1], 0.9)
+  return np.concatenate([keypoints, sure], axis=-1)

@@ -3,6 +3,8 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
+from filmed import film_level, standing
 
 from semgcn_jax.lifting.lifter import Lifter
 from semgcn_jax.models.build import build
@@ -10,6 +12,11 @@ from semgcn_jax.presets import preset
 from semgcn_jax.runs.checkpoints import Network, Progress
 from semgcn_jax.skeleton import H36M
 
+SIZE = (1280, 720)
+RATES = (
+  *(5, 10, 29.97),
+  *(pytest.param(r, marks=pytest.mark.slow) for r in (15, 24, 25, 50, 60, 120)),
+)
 SETTINGS = {
   'model': 'semgcn_temporal',
   'recipe': 'wild',
@@ -35,3 +42,9 @@ def make_network(**settings):
 
 def make_lifter(**settings):
   return Lifter.of(make_network(**settings))
+
+
+def of_frames(count):
+  """Sure keypoints of a clip, `[T, 17, 3]`."""
+  found = film_level(standing(count), SIZE).keypoints('coco')
+  return np.concatenate([found, np.ones_like(found[..., :1])], axis=-1)

@@ -113,7 +113,7 @@ class Config(Group):
       raise SettingError('`choose_on=val`: needs `val_subjects`')
 
   def _check_filming(self) -> None:
-    """Raises a SettingError for what filmed poses cannot be combined with."""
+    """Raises a SettingError for what does not suit filmed poses."""
     taken = {
       'skeleton': self.data.skeleton != 'h36m',
       'keypoints': self.data.keypoints != 'gt',
@@ -127,7 +127,6 @@ class Config(Group):
         raise SettingError(
           f'`{name}`: cannot be combined with `input_joints`; leave it out'
         )
-
     rates = self.filming.rate_low, self.filming.rate_high
     if not rates[0] <= self.model.frame_rate <= rates[1]:
       raise SettingError(

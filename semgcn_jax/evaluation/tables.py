@@ -62,6 +62,6 @@ def print_result(result: dict[str, Any], config: Config) -> None:
   if config.only_2d:
     print('the 3D is of a graph network that is not trained; read the 2D alone')
   if 'mpjve' in result:
-    print('motion, in mm and frames: ' + format_motion(result))
+    print('motion in mm, from frame to frame: ' + format_motion(result))
   if released:
     print(released)

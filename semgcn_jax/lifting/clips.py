@@ -21,7 +21,7 @@ from semgcn_jax.lifting.predictor import split
 from semgcn_jax.models.temporal import reach
 from semgcn_jax.skeleton import H36M, bone_vectors, join_bones
 
-LOWEST, HIGHEST = 0.1, 10_000  # Frames a second.
+LOWEST_RATE, HIGHEST_RATE = 0.1, 10_000  # Frames a second.
 # Of fewer frames, or fewer a second, a network of single frames may err less.
 _LONG, _SLOWEST = 5, 2.5
 _SIZES = (32, 128)  # Clips of up to so many frames are lifted as one window.
@@ -69,9 +69,10 @@ def held(points: np.ndarray) -> np.ndarray:
 def check_rate(rate: float) -> None:
   """Raises a SettingError if this cannot be the frames a second of a clip."""
   is_number = np.ndim(rate) == 0 and np.asarray(rate).dtype.kind in 'iuf'
-  if not (is_number and LOWEST <= rate <= HIGHEST):
+  if not (is_number and LOWEST_RATE <= rate <= HIGHEST_RATE):
     raise SettingError(
-      f'`rate={rate}`: give the frames a second, from {LOWEST} to {HIGHEST}'
+      f'`rate={rate}`: give the frames a second, from {LOWEST_RATE} to'
+      f' {HIGHEST_RATE}'
     )
 
 
@@ -178,15 +179,18 @@ def run_clip(
 def blend(poses: np.ndarray, step: int) -> np.ndarray:
   """Averages each pose with those of other phases around it.
 
-  Neighbouring frames are lifted apart, so that what they err by differs. The
-  directions of the bones are averaged, and their lengths, by weights that fall
-  linearly to 0 within `step` frames. Frames before the first and behind the
-  last one are taken by point reflection, so that a steady motion stays as it
-  is.
+  Neighbouring frames are lifted apart, so that what they err by differs. Each
+  bone gets the direction of its mean vector and its mean length, by weights
+  that fall linearly to 0 within `step` frames; so it stays within the bounds of
+  a body. Frames before the first and behind the last one are point reflections,
+  so that a steady motion stays as it is.
 
   Args:
     poses: The poses, `[T, 16, 3]`, metres, the root at the origin.
     step: The step from a frame of a phase to the next.
+
+  Returns:
+    The averaged poses, `[T, 16, 3]`, metres.
   """
   if step == 1 or len(poses) == 1:
     return poses
@@ -202,5 +206,8 @@ def blend(poses: np.ndarray, step: int) -> np.ndarray:
   lengths = np.linalg.norm(bones, axis=-1, keepdims=True)
   mean = average(bones)
   norms = np.linalg.norm(mean, axis=-1, keepdims=True)
-  mean = np.where(norms > 1e-6, mean / np.maximum(norms, 1e-6), 0)
-  return join_bones(mean * average(lengths), H36M).astype(poses.dtype)
+  # Bones that point in opposite directions have no mean one.
+  along = np.where(norms > 1e-6, mean, bones)
+  norms = np.linalg.norm(along, axis=-1, keepdims=True)
+  scales = average(lengths) / np.maximum(norms, 1e-6)
+  return join_bones(along * scales, H36M).astype(poses.dtype)

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,14 +20,23 @@ from semgcn_jax.errors import SettingError, UserError, listed
 from semgcn_jax.files import is_of_macos, read_bytes
 from semgcn_jax.filming.inputs import joints_of
 from semgcn_jax.joint_sets import JOINT_SETS
-from semgcn_jax.lifting.clips import HIGHEST, LOWEST, enough, is_long
+from semgcn_jax.lifting.clips import (
+  HIGHEST_RATE,
+  LOWEST_RATE,
+  enough,
+  is_long,
+)
+from semgcn_jax.lifting.lifted import Lifted
 from semgcn_jax.lifting.lifter import Lifter
 from semgcn_jax.lifting.placing import height_factors
 from semgcn_jax.lifting.pose_files import PersonPoses
 from semgcn_jax.lifting.smoothing import smooth
-from semgcn_jax.lifting.tracking import Track, track
-
-_MOST_LOST = 30  # People have no poses in longer times of not being seen.
+from semgcn_jax.lifting.tracking import (
+  Track,
+  cut_track,
+  every_frame,
+  track,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -183,12 +192,27 @@ def lift_clip(
   """
   everybody = [person for frame in clip.frames.values() for person in frame]
   joints = _joint_set(clip.source, everybody, options.joint_set)
-  most = JOINT_SETS[joints].num_joints
+  return [
+    _lift_person(person, clip, joints, options, lifter, over_time)
+    for person in track(clip.frames)
+  ]
+
+
+def _lift_person(
+  person: Track,
+  clip: Clip,
+  joints: str,
+  options: Options,
+  lifter: Lifter,
+  over_time: Lifter | None,
+) -> PersonPoses:
+  """Lifts a person of a clip, whose keypoints are of the set `joints`."""
+  person = _cleaned(person, JOINT_SETS[joints].num_joints)
+  least = options.min_confidence
   lens: dict[str, Any] = {
     'focal_length': options.focal_length,
     'field_of_view': options.field_of_view,
   }
-  least = options.min_confidence
 
   def lift(lifter, keypoints, rate):
     given = keypoints, clip.image_size, joints
@@ -199,106 +223,99 @@ def lift_clip(
         raise
       raise UserError(f'{clip.source}: {error}') from error
 
-  found = []
-  for person in track(clip.frames):
-    keypoints = person.keypoints[:, :most].copy()
-    keypoints[(keypoints[..., :2] == 0).all(axis=-1)] = 0
-    # Some detectors are surer than sure; none counts in percent.
-    if keypoints[..., 2].max() < 10:
-      keypoints[..., 2] = np.minimum(keypoints[..., 2], 1)
-    person = dataclasses.replace(person, keypoints=keypoints)
-    parts, step = cut_track(person)
-    rate = float(np.clip(options.fps / step, LOWEST, HIGHEST))
-    lifters = [
-      over_time
-      if over_time and is_long(len(part.frames), rate, over_time.model)
-      else lifter
-      for part in parts
-    ]
-    if not any(chosen.model.is_temporal for chosen in lifters):
-      parts, lifters = [person], [lifter]
-    results = []
-    for number, (part, chosen) in enumerate(zip(parts, lifters, strict=True)):
-      if chosen.model.is_temporal:
-        parts[number] = part = every_frame(part, step)
-      results.append(lift(chosen, part.keypoints, rate))
-    frames, keypoints, poses, errors = (
-      np.concatenate(arrays)
-      for arrays in (
-        [part.frames for part in parts],
-        [part.keypoints for part in parts],
-        [result.poses for result in results],
-        [result.errors for result in results],
-      )
+  person, poses, errors = _lift_parts(
+    person, options.fps, lift, lifter, over_time
+  )
+  factor = 1.0
+  if options.height is not None and np.isfinite(poses).any():
+    # A person does not grow from frame to frame.
+    factor = np.nanmedian(height_factors(poses, options.height))
+  poses, places = poses * factor, None
+  seen = person.keypoints.copy()
+  seen[seen[..., 2] < least] = 0
+  if any(value is not None for value in lens.values()):
+    given = person.keypoints, clip.image_size, joints
+    places = lifter.place(poses, *given, min_confidence=least, **lens)
+    # Poses of frames that show too little tell of others where the person is.
+    places[~enough(seen, joints)] = np.nan
+
+  def smoothed(positions):
+    return smooth(
+      positions,
+      person.frames,
+      options.smooth,
+      fps=options.fps,
+      cutoff=options.cutoff,
     )
-    factor = 1.0
-    if options.height is not None and np.isfinite(poses).any():
-      # A person does not grow from frame to frame.
-      factor = np.nanmedian(height_factors(poses, options.height))
-    poses, places = poses * factor, None
-    seen = keypoints.copy()
-    seen[seen[..., 2] < least] = 0
-    if any(value is not None for value in lens.values()):
-      given = keypoints, clip.image_size, joints
-      places = lifter.place(poses, *given, min_confidence=least, **lens)
-      # Poses of frames that show too little tell of others where the person is.
-      places[~enough(seen, joints)] = np.nan
 
-    def smoothed(positions, frames=frames):
-      return smooth(
-        positions,
-        frames,
-        options.smooth,
-        fps=options.fps,
-        cutoff=options.cutoff,
-      )
-
-    found.append(
-      PersonPoses(
-        clip=clip.name,
-        person=person.name,
-        frames=frames,
-        poses=smoothed(poses),
-        image_size=clip.image_size,
-        errors=errors * factor,
-        keypoints=joints_of(seen, joints),
-        places=None if places is None else smoothed(places[:, None])[:, 0],
-      )
-    )
-  return found
+  return PersonPoses(
+    clip=clip.name,
+    person=person.name,
+    frames=person.frames,
+    poses=smoothed(poses),
+    image_size=clip.image_size,
+    errors=errors * factor,
+    keypoints=joints_of(seen, joints),
+    places=None if places is None else smoothed(places[:, None])[:, 0],
+  )
 
 
-def cut_track(person: Track) -> tuple[list[Track], int]:
-  """Cuts a track wherever nothing was seen for more than `_MOST_LOST` frames.
-
-  Returns:
-    The parts, and the step from a frame to the next, where it is another than
-    1: the keypoints may be those of every n-th frame.
-  """
-  steps = np.diff(person.frames)
-  step = int(np.gcd.reduce(steps)) if len(steps) else 1
-  starts = np.flatnonzero(steps > (_MOST_LOST + 1) * step) + 1
-  arrays = (np.split(a, starts) for a in (person.frames, person.keypoints))
-  parts = [
-    dataclasses.replace(person, frames=frames, keypoints=keypoints)
-    for frames, keypoints in zip(*arrays, strict=True)
-  ]
-  return parts, step
+def _cleaned(person: Track, count: int) -> Track:
+  """Takes the first keypoints, and marks what detectors did not find."""
+  keypoints = person.keypoints[:, :count].copy()
+  keypoints[(keypoints[..., :2] == 0).all(axis=-1)] = 0
+  # Some detectors are surer than sure; none counts in percent.
+  if keypoints[..., 2].max() < 10:
+    keypoints[..., 2] = np.minimum(keypoints[..., 2], 1)
+  return dataclasses.replace(person, keypoints=keypoints)
 
 
-def every_frame(person: Track, step: int) -> Track:
-  """Fills the frames in which a person was not seen by empty keypoints.
+def _lift_parts(
+  person: Track,
+  fps: float,
+  lift: Callable[[Lifter, np.ndarray, float], Lifted],
+  lifter: Lifter,
+  over_time: Lifter | None,
+) -> tuple[Track, np.ndarray, np.ndarray]:
+  """Lifts each part of a track by the lifter that suits its length.
 
   Args:
     person: The person.
-    step: The step from a frame to the next.
+    fps: The frames a second.
+    lift: Calls a lifter on keypoints, `[T, J, 3]`, so many a second.
+    lifter: See `lift_clip`, as for the next one.
+    over_time: See there.
+
+  Returns:
+    The person, in every frame of the parts that are lifted over time; the
+    poses, `[T, 16, 3]`, metres; and their errors, `[T, 16]`, metres.
   """
-  first, last = int(person.frames[0]), int(person.frames[-1])
-  frames = np.arange(first, last + 1, step)
-  shape = (len(frames), *person.keypoints.shape[1:])
-  keypoints = np.zeros(shape, person.keypoints.dtype)
-  keypoints[(person.frames - first) // step] = person.keypoints
-  return dataclasses.replace(person, frames=frames, keypoints=keypoints)
+  parts, step = cut_track(person)
+  rate = float(np.clip(fps / step, LOWEST_RATE, HIGHEST_RATE))
+  lifters = [
+    over_time
+    if over_time and is_long(len(part.frames), rate, over_time.model)
+    else lifter
+    for part in parts
+  ]
+  if not any(chosen.model.is_temporal for chosen in lifters):
+    parts, lifters = [person], [lifter]  # One call is faster than many.
+  parts = [
+    every_frame(part, step) if chosen.model.is_temporal else part
+    for part, chosen in zip(parts, lifters, strict=True)
+  ]
+  results = [
+    lift(chosen, part.keypoints, rate)
+    for part, chosen in zip(parts, lifters, strict=True)
+  ]
+  person = dataclasses.replace(
+    person,
+    frames=np.concatenate([part.frames for part in parts]),
+    keypoints=np.concatenate([part.keypoints for part in parts]),
+  )
+  poses = np.concatenate([result.poses for result in results])
+  errors = np.concatenate([result.errors for result in results])
+  return person, poses, errors
 
 
 def _joint_set(source: str, people: Sequence[Person], joint_set: str) -> str:

@@ -1,4 +1,4 @@
-"""Tells the people of a clip apart: whose keypoints are whose, over time."""
+"""Tells the people of a clip apart: whose keypoints are whose, and when."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -11,6 +11,7 @@ from semgcn_jax.data.detector_formats import Person
 LEAST_OKS = 0.2  # Keypoints that are less alike are of different people.
 # A person who was not seen for more of the frames that there are is a new one.
 MOST_GAP = 15
+MOST_LOST = 30  # In longer times of not being seen a person has no poses.
 # How far the keypoints of a person spread, over the person's size, from frame
 # to frame and from annotator to annotator (the mean of COCO's constants).
 _SPREAD = 0.15
@@ -95,6 +96,39 @@ def track(frames: Mapping[int, Sequence[Person]]) -> list[Track]:
     )
     for name, part in parts.items()
   ]
+
+
+def cut_track(person: Track) -> tuple[list[Track], int]:
+  """Cuts a track wherever nothing was seen for more than `MOST_LOST` frames.
+
+  Returns:
+    The parts, and the step from a frame to the next, where it is another than
+    1: the keypoints may be those of every n-th frame.
+  """
+  steps = np.diff(person.frames)
+  step = int(np.gcd.reduce(steps)) if len(steps) else 1
+  starts = np.flatnonzero(steps > (MOST_LOST + 1) * step) + 1
+  arrays = (np.split(a, starts) for a in (person.frames, person.keypoints))
+  parts = [
+    dataclasses.replace(person, frames=frames, keypoints=keypoints)
+    for frames, keypoints in zip(*arrays, strict=True)
+  ]
+  return parts, step
+
+
+def every_frame(person: Track, step: int) -> Track:
+  """Fills the frames in which a person was not seen by empty keypoints.
+
+  Args:
+    person: The person.
+    step: The step from a frame to the next.
+  """
+  first, last = int(person.frames[0]), int(person.frames[-1])
+  frames = np.arange(first, last + 1, step)
+  shape = (len(frames), *person.keypoints.shape[1:])
+  keypoints = np.zeros(shape, person.keypoints.dtype)
+  keypoints[(person.frames - first) // step] = person.keypoints
+  return dataclasses.replace(person, frames=frames, keypoints=keypoints)
 
 
 def oks(first: np.ndarray, second: np.ndarray) -> float:

@@ -138,7 +138,8 @@ def abstract_variables(
 ) -> dict[str, Any]:
   """Tells the shapes and types of a model's params and batch_stats.
 
-  The variables of R seeds, R > 1, are stacked: `[R, ...]`.
+  The variables of R seeds, R > 1, are stacked: `[R, ...]`. The tree is kept for
+  the next call, so do not change it.
   """
   model = build(config, skeleton)
   example = example_input(config, skeleton)

@@ -1,4 +1,4 @@
-"""Clips of any length and frame rate, and streams."""
+"""Clips of any length and frame rate."""
 
 import dataclasses
 
@@ -7,21 +7,16 @@ import numpy as np
 import pytest
 from filmed import film_level, level, standing
 from scipy.interpolate import CubicSpline
-from timed import make_lifter
+from timed import RATES, SIZE, make_lifter, of_frames
 
 from semgcn_jax import Lifter
 from semgcn_jax.data.detector_formats import Person
 from semgcn_jax.data.synthetic import generate
-from semgcn_jax.errors import SettingError, UserError
+from semgcn_jax.errors import SettingError
 from semgcn_jax.filming import inputs
 from semgcn_jax.lifting import clips, people
+from semgcn_jax.lifting.bounds import MEDIAN_LENGTHS, bound
 from semgcn_jax.skeleton import H36M, bone_vectors
-
-SIZE = (1280, 720)
-RATES = (
-  *(5, 10, 29.97),
-  *(pytest.param(r, marks=pytest.mark.slow) for r in (15, 24, 25, 50, 60, 120)),
-)
 
 
 @pytest.fixture(scope='module')
@@ -33,11 +28,6 @@ def lifter():
 def keypoints():
   """A clip of 70 frames."""
   return of_frames(70)
-
-
-def of_frames(count):
-  found = film_level(standing(count), SIZE).keypoints('coco')
-  return np.concatenate([found, np.ones_like(found[..., :1])], axis=-1)
 
 
 def test_lost_frames_show_the_last_one_as_in_training():
@@ -78,31 +68,6 @@ def test_every_frame_gets_a_pose_at_every_rate(lifter, keypoints, rate):
   if step > 1:
     part = lifter.lift(keypoints[1::step], SIZE, rate=rate / step)
     np.testing.assert_allclose(part.poses, lifted.poses[1::step], atol=1e-4)
-
-
-@pytest.mark.parametrize('rate', RATES)
-def test_a_stream_is_the_clip(lifter, keypoints, rate):
-  keypoints = keypoints.copy()
-  keypoints[:2], keypoints[30:41] = 0, 0
-  lifted = lifter.lift(keypoints, SIZE, rate=rate, field_of_view=60.0)
-  stream = lifter.stream(SIZE, rate=rate, field_of_view=60.0)
-  found = [stream(frame) for frame in keypoints]
-  poses = np.stack([frame.poses for frame in found])
-  assert np.isnan(poses[:2]).all() and lifted.num_missing == 2
-  np.testing.assert_allclose(poses, lifted.poses, atol=1e-4)
-  errors = np.stack([frame.errors for frame in found])
-  np.testing.assert_allclose(errors, lifted.errors, atol=1e-4)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('rate', [10, 29.97])
-def test_a_stream_is_the_clip_by_the_weights_in_the_box(keypoints, rate):
-  lifter = Lifter.load('cmu-stream')
-  stream = lifter.stream(SIZE, rate=rate)
-  found = [stream(frame).poses for frame in keypoints]
-  np.testing.assert_allclose(
-    found, lifter(keypoints, SIZE, rate=rate), atol=1e-4
-  )
 
 
 @pytest.mark.parametrize(
@@ -250,6 +215,18 @@ def test_blending_by_loops():
   np.testing.assert_array_equal(clips.blend(poses[:1], 3), poses[:1])
 
 
+@pytest.mark.parametrize('count', [2, 4, 30])
+def test_blended_poses_stay_within_the_bounds(count):
+  rng = np.random.default_rng(0)
+  poses = np.array(bound(jnp.asarray(rng.normal(size=(count, 16, 3)))))
+  poses[1::2] = -poses[0]  # Bones that point in opposite directions.
+  for step in (2, 3, 12):
+    bones = bone_vectors(clips.blend(poses, step), H36M)
+    lengths = np.linalg.norm(bones, axis=-1)
+    assert (lengths <= 2 * MEDIAN_LENGTHS).all()
+    assert (lengths.sum(axis=-1) >= 0.5 * MEDIAN_LENGTHS.sum()).all()
+
+
 @pytest.mark.parametrize('count', [2, 3, 40])
 def test_blending_leaves_a_steady_motion(count):
   pose = standing(1)[0] - standing(1)[0, H36M.root]
@@ -264,18 +241,3 @@ def test_blending_leaves_a_steady_motion(count):
 def test_rates_that_cannot_be(lifter, keypoints, rate):
   with pytest.raises(SettingError, match='frames a second'):
     lifter.lift(keypoints, SIZE, rate=rate)
-
-
-def test_streams_that_cannot_be(lifter, keypoints):
-  with pytest.raises(SettingError, match='causal'):
-    make_lifter().stream(SIZE)
-  with pytest.raises(SettingError, match='joints'):
-    lifter.stream(SIZE, 'nobody')
-  with pytest.raises(SettingError, match='image_size'):
-    lifter.stream((0, 0))
-  shares = np.full((17, 3), 0.5)
-  with pytest.raises(UserError, match='normalised'):
-    lifter.stream(SIZE)(shares)
-  assert np.isfinite(lifter.stream(SIZE, check=False)(shares).poses).all()
-  with pytest.raises(UserError, match='one frame'):
-    lifter.stream(SIZE)(keypoints)

@@ -1,30 +1,19 @@
-"""Clips of people: told apart, smoothed, and written."""
+"""Clips of people, from their files to those of their poses."""
 
 import csv
-import dataclasses
 import json
 
 import numpy as np
 import pytest
 from command_line import fails, run
 from detections import write
-from filmed import film_level, moving
+from filmed import keypoints_of
 
 from semgcn_jax import Lifter
-from semgcn_jax.data.detector_formats import Person, read_people
+from semgcn_jax.data.detector_formats import read_people
 from semgcn_jax.errors import UserError
-from semgcn_jax.lifting.smoothing import smooth
-from semgcn_jax.lifting.tracking import oks, track
 
 SIZE = (1280, 720)
-
-
-def keypoints_of(count=12, name='coco'):
-  filmed = film_level(moving(count), SIZE)
-  filmed = dataclasses.replace(filmed, roots=filmed.roots * 0 + (0, 0, 6))
-  keypoints = filmed.keypoints(name)
-  sure = np.full_like(keypoints[..., :1], 0.9)
-  return np.concatenate([keypoints, sure], axis=-1)
 
 
 def results(people):
@@ -34,81 +23,6 @@ def results(people):
     for frame in range(len(people[0]))
     for person in people
   ]
-
-
-def test_oks_is_one_for_the_same_and_falls_with_distance():
-  [person] = keypoints_of(1)
-  far = person + (500, 0, 0)
-  near = person + (5, 0, 0)
-  assert oks(person, person) == pytest.approx(1)
-  assert oks(person, far) < 0.01 < 0.9 < oks(person, near) < 1
-  assert oks(person, person * (1, 1, 0)) == 0
-
-
-def test_people_who_cross_are_kept_apart():
-  person = keypoints_of(1)[0]
-  frames = {
-    t: [
-      Person(person + (shift, 0, 0))
-      for shift in ((-300 + 30 * t), (300 + 5 * t))[:: 1 if t % 2 else -1]
-    ]
-    for t in range(8)
-  }
-  tracks = track(frames)
-  assert [t.name for t in tracks] == ['1', '2']
-  for found in tracks:
-    steps = np.diff(found.keypoints[:, 0, 0])
-    assert len({round(float(step), 3) for step in steps}) == 1
-
-
-def test_numbers_of_the_file_count():
-  person = keypoints_of(1)[0]
-  frames = {t: [Person(person, 7), Person(person, 3)] for t in range(3)}
-  assert [t.name for t in track(frames)] == ['7', '3']
-
-
-def test_a_long_absence_makes_a_new_person():
-  person = keypoints_of(1)[0]
-  assert len(track({0: [Person(person)], 5: [Person(person)]})) == 1
-  assert len(track({0: [Person(person)], 50: [Person(person)]})) == 2
-  # The keypoints may be those of every n-th frame.
-  every = [0, 20, 40, 400, 420]
-  frames = {number: [Person(person)] for number in every}
-  assert [t.frames.tolist() for t in track(frames)] == [[0, 20, 40], [400, 420]]
-
-
-@pytest.mark.parametrize('method', ['one_euro', 'butterworth'])
-def test_smoothing_takes_noise_away_and_keeps_gaps(method):
-  rng = np.random.default_rng(0)
-  time = np.arange(90) / 30
-  path = (
-    0.3 * np.sin(2 * np.pi * 0.5 * time)[:, None, None] * np.ones((1, 16, 3))
-  )
-  noisy = path + rng.normal(0, 0.02, path.shape)
-  noisy[40] = np.nan
-  frames = np.arange(90)
-  result = smooth(noisy, frames, method, fps=30, cutoff=3)
-  rest = np.arange(90) != 40
-  assert np.isnan(result[40]).all() and np.isfinite(result[rest]).all()
-
-  def jerk(values):
-    return np.abs(np.diff(values[41:], 2, axis=0)).mean()
-
-  assert jerk(result) < 0.6 * jerk(noisy)
-  assert np.abs(result[rest] - path[rest]).mean() < 0.05
-  np.testing.assert_array_equal(
-    smooth(noisy, frames, 'none', fps=30, cutoff=3), noisy
-  )
-  # Of every fourth frame there are a quarter as many a second.
-  np.testing.assert_array_equal(
-    smooth(noisy, 4 * frames, method, fps=120, cutoff=3), result
-  )
-
-
-def test_what_is_too_slow_to_be_smoothed_is_left():
-  poses = np.random.default_rng(0).normal(size=(20, 16, 3))
-  found = smooth(poses, 10 * np.arange(20), 'butterworth', fps=30, cutoff=3)
-  np.testing.assert_array_equal(found, poses)
 
 
 @pytest.fixture(scope='module')
@@ -324,24 +238,6 @@ def test_a_set_that_does_not_fit_is_refused(tmp_path):
     f'--output={tmp_path / "o.json"}', '--joint_set=coco',
     status=1, message='33 joints a person, but --joint_set=coco has 17',
   )  # fmt: skip
-
-
-def test_the_same_number_for_everybody_does_not_count():
-  person = keypoints_of(1)[0]
-  frames = {
-    t: [Person(person + (x, 0, 0), 0) for x in (-300, 300)][:: (-1) ** t]
-    for t in range(6)
-  }
-  tracks = track(frames)
-  assert len(tracks) == 2
-  for found in tracks:
-    assert np.ptp(found.keypoints[:, 0, 0]) == 0 and len(found.frames) == 6
-
-
-def test_names_of_the_matching_leave_those_of_the_file_alone():
-  person = keypoints_of(1)[0]
-  frames = {0: [Person(person)], 1: [Person(person + (445, 0, 0), 1)]}
-  assert sorted(t.name for t in track(frames)) == ['1', '2']
 
 
 def test_folders_of_clips(tmp_path):
