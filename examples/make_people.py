@@ -10,9 +10,9 @@ import pathlib
 import numpy as np
 
 from semgcn_jax.data.synthetic import generate
-from semgcn_jax.filming.points import FACE, joint_of
-from semgcn_jax.joint_sets import JOINT_SETS
-from semgcn_jax.skeleton import H36M
+from semgcn_jax.geometry.joint_sets import JOINT_SETS
+from semgcn_jax.geometry.skeletons import H36M
+from semgcn_jax.simulation.points import FACE, joint_of
 
 WIDTH, HEIGHT, FOCAL = 1280, 720, 1100.0
 FOLDER = pathlib.Path(__file__).parent

@@ -6,7 +6,7 @@ __version__ = '0.1.0'
 __all__ = ['Lifter', '__version__', 'load_predictor']
 
 if TYPE_CHECKING:
-  from semgcn_jax.lifting import Lifter, load_predictor
+  from semgcn_jax.inference import Lifter, load_predictor
 
 
 def __getattr__(name: str) -> Any:
@@ -18,7 +18,7 @@ def __getattr__(name: str) -> Any:
     AttributeError: The module has no attribute of this name.
   """
   if name in ('Lifter', 'load_predictor'):
-    from semgcn_jax import lifting
+    from semgcn_jax import inference
 
-    return getattr(lifting, name)
+    return getattr(inference, name)
   raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

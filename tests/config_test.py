@@ -5,9 +5,9 @@ import re
 import pytest
 
 from semgcn_jax import config
+from semgcn_jax.config.presets import PRESETS, PUBLISHED_SIZES, RECIPES, preset
 from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.models.convolutions import CONVOLUTIONS
-from semgcn_jax.presets import PRESETS, PUBLISHED_SIZES, RECIPES, preset
 from semgcn_jax.training.losses import LOSSES
 
 FIELDS = [f for fields in config.fields_by_group().values() for f in fields]

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from semgcn_jax.data import views as view_lib
+from semgcn_jax.prepare import views as view_lib
 
 # By hand: where each of our joints is in COCO's 17.
 COCO = {

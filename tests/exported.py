@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from semgcn_jax import presets
+from semgcn_jax.config import presets
+from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.models.build import build
 from semgcn_jax.runs.checkpoints import Network, Progress
-from semgcn_jax.skeleton import H36M
 
 _TINY = {'hid_dim': 8, 'num_layers': 1}
 SETTINGS = {

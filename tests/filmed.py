@@ -7,9 +7,9 @@ import numpy as np
 
 from semgcn_jax.config import FilmingConfig
 from semgcn_jax.data.synthetic import generate
-from semgcn_jax.filming.inputs import point_names
-from semgcn_jax.filming.points import NAMES, mark
-from semgcn_jax.joint_sets import JOINT_SETS
+from semgcn_jax.geometry.joint_sets import JOINT_SETS
+from semgcn_jax.models.inputs import point_names
+from semgcn_jax.simulation.points import NAMES, mark
 
 
 def standing(count):

@@ -60,7 +60,7 @@ def poses_3d(folder):
 
 def poses_2d(folder):
   from semgcn_jax.data import npz
-  from semgcn_jax.skeleton import H36M
+  from semgcn_jax.geometry.skeletons import H36M
 
   path = folder / 'data_2d_a_gt.npz'
   npz.write_poses_2d({'S1': {'Walk': [np.ones((4, 16, 2))] * 2}}, H36M, path)
@@ -68,7 +68,7 @@ def poses_2d(folder):
 
 
 def plain_npz(folder):
-  from semgcn_jax.data.keypoint_arrays import read_array
+  from semgcn_jax.detections.keypoint_arrays import read_array
 
   path = folder / 'a.npz'
   size = np.array([64, 48])
@@ -77,7 +77,7 @@ def plain_npz(folder):
 
 
 def npy(folder):
-  from semgcn_jax.data.keypoint_arrays import read_array
+  from semgcn_jax.detections.keypoint_arrays import read_array
 
   np.save(folder / 'a.npy', np.ones((4, 17, 3)))
   return folder / 'a.npy', read_array
@@ -99,7 +99,7 @@ def poses(ending):
   def make(folder):
     from scenes import person
 
-    from semgcn_jax.lifting.pose_files import read_poses, write_poses
+    from semgcn_jax.formats.pose_files import read_poses, write_poses
 
     path = folder / f'a{ending}'
     path.write_bytes(write_poses([person(3)], path, {'fps': 25.0}))
@@ -111,7 +111,7 @@ def poses(ending):
 def picture(folder):
   from PIL import Image
 
-  from semgcn_jax.data.pictures import read_image
+  from semgcn_jax.pictures.videos import read_image
 
   Image.fromarray(np.ones((20, 30, 3), np.uint8)).save(folder / 'a.png')
   return folder / 'a.png', read_image
@@ -121,8 +121,8 @@ def json_of(form):
   import detections
 
   def make(folder):
-    from semgcn_jax.data.detector_formats import read_people
-    from semgcn_jax.data.views import align, read_view
+    from semgcn_jax.detections.detector_formats import read_people
+    from semgcn_jax.prepare.views import align, read_view
 
     def read(path):
       view = read_view([path])
@@ -150,14 +150,14 @@ def config(folder):
 
 
 def skeleton(folder):
-  from semgcn_jax import skeleton
+  from semgcn_jax.geometry import skeletons as skeleton
 
   skeleton.save_skeleton(skeleton.H36M, folder / 's.json')
   return folder / 's.json', lambda path: skeleton.load_skeleton(str(path))
 
 
 def cameras(folder):
-  from semgcn_jax.cameras import load_cameras
+  from semgcn_jax.geometry.cameras import load_cameras
 
   camera = {
     'orientation': [1, 0, 0, 0], 'translation': [0, 0, 3],
@@ -192,9 +192,9 @@ def box(folder):
 
 def checkpoint(folder):
   from semgcn_jax import config as config_lib
-  from semgcn_jax import presets
+  from semgcn_jax.config import presets
+  from semgcn_jax.geometry.skeletons import H36M, save_skeleton
   from semgcn_jax.runs import checkpoints
-  from semgcn_jax.skeleton import H36M, save_skeleton
   from semgcn_jax.training.state import create_train_state
 
   run = folder / 'run'
@@ -214,7 +214,7 @@ def torch(folder):
 
   state = {'w1.weight': torch.zeros(4, 32), 'w1.bias': torch.zeros(4)}
   whole = {'epoch': 1, 'lr': 0.1, 'step': 3, 'state_dict': state, 'error': 1.0}
-  from semgcn_jax.interchange import torch_files, torch_names
+  from semgcn_jax.export import torch_files, torch_names
 
   torch.save(whole, folder / 'a.pth.tar', _use_new_zipfile_serialization=False)
   return folder / 'a.pth.tar', lambda path: torch_names.infer_model(

@@ -11,14 +11,15 @@ import optax
 import pytest
 from jax.sharding import Mesh
 
-from semgcn_jax import cameras, presets
+from semgcn_jax.config import presets
 from semgcn_jax.evaluation import metrics
-from semgcn_jax.interchange.torch_names import entries, infer_model
-from semgcn_jax.interchange.torch_states import to_state_dict, to_variables
+from semgcn_jax.export.torch_names import entries, infer_model
+from semgcn_jax.export.torch_states import to_state_dict, to_variables
+from semgcn_jax.geometry import cameras
+from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.models import convolutions, layers
 from semgcn_jax.models.build import build
 from semgcn_jax.models.graph import adjacency_mask
-from semgcn_jax.skeleton import H36M
 from semgcn_jax.training import state as state_lib
 from semgcn_jax.training import step
 from semgcn_jax.training.losses import LOSSES, pose_loss

@@ -7,10 +7,10 @@ import numpy as np
 from h36m_files import motion
 from PIL import Image
 
-from semgcn_jax.cameras import H36M_SUBJECTS, h36m_cameras
 from semgcn_jax.data.h36m_images import frame_prefix
 from semgcn_jax.data.npz import write_poses_3d
 from semgcn_jax.data.pairs import View
+from semgcn_jax.geometry.cameras import H36M_SUBJECTS, h36m_cameras
 
 
 def gradient(height, width, seed=0):

@@ -3,8 +3,8 @@
 import numpy as np
 
 from semgcn_jax.data.synthetic import generate
-from semgcn_jax.interchange.rig import JOINTS, PARENTS
-from semgcn_jax.skeleton import H36M
+from semgcn_jax.geometry.skeletons import H36M
+from semgcn_jax.motion.rig import JOINTS, PARENTS
 
 # From z up, as in the synthetic dataset, to y up: x stays, z becomes y.
 Y_UP = np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]])

@@ -3,7 +3,7 @@
 import numpy as np
 from filmed import moving, standing
 
-from semgcn_jax.lifting.pose_files import PersonPoses
+from semgcn_jax.detections.clips import PersonPoses
 
 SIZE = (1280, 720)
 

@@ -1,6 +1,6 @@
 """Skeletons other than Human3.6M's, for the tests."""
 
-from semgcn_jax.skeleton import Skeleton
+from semgcn_jax.geometry.skeletons import Skeleton
 
 # Groups of unequal sizes: the wrist with the knuckles, and each finger's rest.
 HAND = Skeleton(

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from filmed import film_level, standing
 
-from semgcn_jax.lifting.lifter import Lifter
+from semgcn_jax.config.presets import preset
+from semgcn_jax.geometry.skeletons import H36M
+from semgcn_jax.inference.lifter import Lifter
 from semgcn_jax.models.build import build
-from semgcn_jax.presets import preset
 from semgcn_jax.runs.checkpoints import Network, Progress
-from semgcn_jax.skeleton import H36M
 
 SIZE = (1280, 720)
 RATES = (

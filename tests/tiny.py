@@ -1,6 +1,6 @@
 """Settings of runs that take a moment."""
 
-from semgcn_jax import presets
+from semgcn_jax.config import presets
 
 # 800 training poses; 4 chunks of 5 steps an epoch.
 TINY_SETTINGS = {

@@ -11,11 +11,11 @@ from command_line import run
 from conftest import ROOT
 from filmed import film_level, moving
 
-from semgcn_jax.joint_sets import JOINT_SETS
+from semgcn_jax.geometry.joint_sets import JOINT_SETS
 
 TEXT = (ROOT / 'docs' / 'using.md').read_text()
 SIZE = WIDTH, HEIGHT = 1280, 720
-# These need the extra pose; lifting/detection_test.py runs them.
+# These need the extra pose; detections/mediapipe_test.py runs them.
 DETECTED = ('--image=', '--video=', '--camera=')
 
 

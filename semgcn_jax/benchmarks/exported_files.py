@@ -7,8 +7,8 @@ from typing import Any
 
 import jax
 
-from semgcn_jax.interchange import onnx_files, stablehlo_files
-from semgcn_jax.interchange.exporting import Program
+from semgcn_jax.export import onnx_files, stablehlo_files
+from semgcn_jax.export.programs import Program
 from semgcn_jax.text_tables import plain_table
 
 BATCH_SIZES = (1, 1024)

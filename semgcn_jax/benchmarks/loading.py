@@ -5,8 +5,8 @@ import time
 
 import numpy as np
 
-from semgcn_jax.data.image_files import ImageFiles
-from semgcn_jax.data.image_loading import read_ahead, split_rows
+from semgcn_jax.pictures.image_files import ImageFiles
+from semgcn_jax.pictures.image_loading import read_ahead, split_rows
 
 
 def measure_loading(

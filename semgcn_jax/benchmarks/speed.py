@@ -11,14 +11,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from semgcn_jax.cameras import h36m_cameras
 from semgcn_jax.config import Config, TrainingConfig
-from semgcn_jax.lifting.image_lifter import make_image_forward
-from semgcn_jax.lifting.predictor import make_predictor, split
+from semgcn_jax.geometry.cameras import h36m_cameras
+from semgcn_jax.geometry.skeletons import Skeleton
+from semgcn_jax.inference.image_lifter import make_image_forward
+from semgcn_jax.inference.predictor import make_predictor, split
 from semgcn_jax.models.build import build
 from semgcn_jax.models.precision import matmul_precision
 from semgcn_jax.runs.checkpoints import Network, Progress
-from semgcn_jax.skeleton import Skeleton
 from semgcn_jax.text_tables import plain_table
 from semgcn_jax.training.interrupts import StopRequest
 from semgcn_jax.training.progress import ProgressBar

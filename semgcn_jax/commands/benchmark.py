@@ -21,7 +21,7 @@ from semgcn_jax.config import Config, TrainingConfig
 from semgcn_jax.data.datasets import load
 from semgcn_jax.errors import SettingError
 from semgcn_jax.files import check_output, write_json
-from semgcn_jax.skeleton import Skeleton, load_skeleton
+from semgcn_jax.geometry.skeletons import Skeleton, load_skeleton
 
 
 def define_flags(values: flags.FlagValues) -> None:

@@ -19,9 +19,9 @@ from semgcn_jax.commands.parsing import (
 )
 from semgcn_jax.commands.running import run
 from semgcn_jax.errors import SettingError
+from semgcn_jax.export.backbone_weights import read_backbone
+from semgcn_jax.export.torch_runs import export_run, import_run
 from semgcn_jax.files import check_output, write_output
-from semgcn_jax.interchange.backbone_weights import read_backbone
-from semgcn_jax.interchange.torch_runs import export_run, import_run
 
 
 def define_flags(values: flags.FlagValues) -> None:

@@ -11,19 +11,19 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from semgcn_jax.commands.outputs import (
-  check_output_flags,
-  encoded,
-)
 from semgcn_jax.commands.parsing import (
   define_checkpoint_flag,
   define_which_flags,
 )
 from semgcn_jax.commands.running import run
 from semgcn_jax.errors import SettingError, UserError
+from semgcn_jax.export import onnx_files, programs
 from semgcn_jax.figures.demo import demo_html, read_runtime
 from semgcn_jax.files import write_output
-from semgcn_jax.interchange import exporting, onnx_files
+from semgcn_jax.formats.writers import (
+  check_output_flags,
+  encoded,
+)
 from semgcn_jax.runs.checkpoints import restore_network
 
 RUNTIME = 'onnxruntime-web@1.30.0'
@@ -63,10 +63,10 @@ def demo(values: flags.FlagValues) -> None:
       ' a network of `input_joints`'
     )
   runtime = _read_runtime(values.runtime)
-  program = exporting.make_program(network, values.only_seed, 'coco')
+  program = programs.make_program(network, values.only_seed, 'coco')
   model = onnx_files.convert(program)
-  difference = exporting.largest_difference(program, onnx_files.load(model))
-  exporting.check_difference(difference, output, 'onnxruntime')
+  difference = programs.largest_difference(program, onnx_files.load(model))
+  programs.check_difference(difference, output, 'onnxruntime')
   page = demo_html(model, runtime, f'{values.checkpoint}: drag the keypoints')
   write_output(output, lambda path: path.write_bytes(encoded(page)))
   print(f'{output}: {len(page) / 1e6:.1f} MB')

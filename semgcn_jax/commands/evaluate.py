@@ -24,8 +24,8 @@ from semgcn_jax.evaluation.wild import format_wild, read_wild, score_wild
 from semgcn_jax.figures.poses import draw_grid
 from semgcn_jax.figures.style import DPI
 from semgcn_jax.files import check_output, write_json, write_output
-from semgcn_jax.lifting.lifter import Lifter
-from semgcn_jax.lifting.upright import make_scenes
+from semgcn_jax.inference.lifter import Lifter
+from semgcn_jax.motion.upright import make_scenes
 from semgcn_jax.runs.checkpoints import restore_network
 
 

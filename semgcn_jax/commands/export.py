@@ -2,7 +2,7 @@
 
 A folder of weights serves wherever that of a run does, but cannot be resumed. A
 file F.onnx or F.stablehlo is the whole program from 2D to 3D, which runs
-without this package; docs/exporting.md tells how.
+without this package; docs/programs.md tells how.
 """
 
 import pathlib
@@ -95,10 +95,10 @@ def _write_file(
   """Writes a file, and prints how well it agrees with JAX."""
   # The imports are here, as a folder of weights is written sooner without them.
   from semgcn_jax.benchmarks import exported_files
-  from semgcn_jax.interchange import exporting, onnx_files, stablehlo_files
+  from semgcn_jax.export import onnx_files, programs, stablehlo_files
 
   network = restore_network(values.checkpoint, values.which)
-  program = exporting.make_program(
+  program = programs.make_program(
     network,
     values.only_seed,
     values.joint_set,
@@ -106,7 +106,7 @@ def _write_file(
   )
   write = onnx_files.write if ending == '.onnx' else stablehlo_files.write
   difference = write(program, output)
-  sizes = ', '.join(map(str, exporting.CHECKED_SIZES))
+  sizes = ', '.join(map(str, programs.CHECKED_SIZES))
   print(
     f'{output}: network of epoch {network.progress.epoch}; on batches of'
     f' {sizes} it differs from JAX by up to {difference:.1g} m'

@@ -9,8 +9,8 @@ from absl import flags
 
 from semgcn_jax import weights
 from semgcn_jax.config import RENAMED, Config, fields_by_group
+from semgcn_jax.config.presets import PRESETS, preset
 from semgcn_jax.errors import UserError
-from semgcn_jax.presets import PRESETS, preset
 
 _DEFINE = {
   bool: flags.DEFINE_bool,

@@ -15,7 +15,15 @@ import numpy as np
 import rich.progress
 from absl import flags
 
-from semgcn_jax.commands.outputs import (
+from semgcn_jax.commands.parsing import (
+  define_cache_flag,
+  define_checkpoint_flag,
+  define_which_flags,
+)
+from semgcn_jax.commands.running import run, use_compilation_cache
+from semgcn_jax.detections import mediapipe
+from semgcn_jax.errors import SettingError, UserError, choose
+from semgcn_jax.formats.writers import (
   DATA,
   MOTION,
   SHOWN,
@@ -23,19 +31,12 @@ from semgcn_jax.commands.outputs import (
   define_output_flags,
   write_people,
 )
-from semgcn_jax.commands.parsing import (
-  define_cache_flag,
-  define_checkpoint_flag,
-  define_which_flags,
-)
-from semgcn_jax.commands.running import run, use_compilation_cache
-from semgcn_jax.data.pictures import Album, Video, read_album, read_image
-from semgcn_jax.errors import SettingError, UserError, choose
-from semgcn_jax.joint_sets import JOINT_SETS
-from semgcn_jax.lifting import detection, people
-from semgcn_jax.lifting.image_lifter import ImageLifter
-from semgcn_jax.lifting.lifter import Lifter
-from semgcn_jax.lifting.smoothing import METHODS
+from semgcn_jax.geometry.joint_sets import JOINT_SETS
+from semgcn_jax.inference import people
+from semgcn_jax.inference.image_lifter import ImageLifter
+from semgcn_jax.inference.lifter import Lifter
+from semgcn_jax.motion.smoothing import METHODS
+from semgcn_jax.pictures.videos import Album, Video, read_album, read_image
 from semgcn_jax.runs.checkpoints import Network, restore_network
 
 ENDINGS = (*DATA, *SHOWN, *MOTION)
@@ -288,7 +289,7 @@ def _read_clips(
   """
   box = _read_box(values.box)
   if values.keypoints is None and values.image is not None:
-    clip, album = detection.detect_image(pathlib.Path(values.image), box)
+    clip, album = mediapipe.detect_image(pathlib.Path(values.image), box)
     everybody = list(clip.frames[0])
     if box is None and len(everybody) > 1:
       print(_told(values.image, everybody))
@@ -300,7 +301,7 @@ def _read_clips(
     else:
       path = pathlib.Path(values.video)
       name, video = path.stem, Video(path)
-    clip, album, everybody = detection.detect_video(video, name, box)
+    clip, album, everybody = mediapipe.detect_video(video, name, box)
     if len(everybody) > 1:
       print(_told(video.name, everybody) + '; the first is followed')
     return [clip], {clip.name: album}, video.fps
@@ -319,18 +320,18 @@ def _read_clips(
   return clips, {clip.name: album for clip in clips if album}, rate
 
 
-def _told(source: str, everybody: Sequence[detection.Person]) -> str:
+def _told(source: str, everybody: Sequence[mediapipe.Person]) -> str:
   """Says whom a picture shows, and where."""
   boxes = []
   for person in everybody:
-    left, top, right, bottom = detection.box_of(person)
+    left, top, right, bottom = mediapipe.box_of(person)
     boxes.append(f'--box={left},{top},{right - left},{bottom - top}')
   return (
     f'{source}: {len(everybody)} people; choose one by {" or ".join(boxes)}'
   )
 
 
-def _read_box(numbers: Sequence[str] | None) -> detection.Box | None:
+def _read_box(numbers: Sequence[str] | None) -> mediapipe.Box | None:
   """Reads a box such as 10,20,100,300."""
   if numbers is None:
     return None

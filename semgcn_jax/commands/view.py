@@ -9,13 +9,6 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from semgcn_jax.commands.outputs import (
-  MOTION,
-  SHOWN,
-  check_output_flags,
-  define_output_flags,
-  write_people,
-)
 from semgcn_jax.commands.parsing import (
   config_flags,
   define_cache_flag,
@@ -24,10 +17,17 @@ from semgcn_jax.commands.parsing import (
   define_which_flags,
 )
 from semgcn_jax.commands.running import run, use_compilation_cache
-from semgcn_jax.data.pictures import read_album
 from semgcn_jax.errors import SettingError
 from semgcn_jax.evaluation.test_clips import predict_clips
-from semgcn_jax.lifting.pose_files import read_poses
+from semgcn_jax.formats.pose_files import read_poses
+from semgcn_jax.formats.writers import (
+  MOTION,
+  SHOWN,
+  check_output_flags,
+  define_output_flags,
+  write_people,
+)
+from semgcn_jax.pictures.videos import read_album
 
 ENDINGS = (*SHOWN, *MOTION)
 

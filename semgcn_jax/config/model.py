@@ -181,5 +181,5 @@ class ModelConfig(Group):
 
   @property
   def input_channels(self) -> int:
-    """The number of channels of the network's input, see filming/inputs.py."""
+    """The number of channels of the network's input, see models/inputs.py."""
     return 8 + len(self.input_joints) if self.input_joints else 2

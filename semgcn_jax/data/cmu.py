@@ -8,12 +8,12 @@ import pathlib
 
 import numpy as np
 
-from semgcn_jax.cameras import H36M_SUBJECTS, Camera, h36m_cameras
 from semgcn_jax.config import DataConfig
 from semgcn_jax.data.h36m import read_h36m_keypoints
 from semgcn_jax.data.npz import read_poses_3d
 from semgcn_jax.data.pairs import Source
 from semgcn_jax.errors import UserError
+from semgcn_jax.geometry.cameras import H36M_SUBJECTS, Camera, h36m_cameras
 
 TEST_SUBJECTS = ('S13', 'S35', 'S49', 'S135')
 MAX_OFFSET = 1.5  # Metres that a pelvis may be away from its track's middle.

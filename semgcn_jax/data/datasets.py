@@ -4,7 +4,6 @@ import dataclasses
 import logging
 from collections.abc import Sequence
 
-from semgcn_jax.cameras import load_cameras
 from semgcn_jax.config import DataConfig
 from semgcn_jax.data import (
   cmu,
@@ -18,7 +17,8 @@ from semgcn_jax.data import (
 from semgcn_jax.data.pairs import Pairs, Source, make_pairs
 from semgcn_jax.data.plausible import check_2d, check_3d
 from semgcn_jax.errors import SettingError, listed
-from semgcn_jax.skeleton import Skeleton
+from semgcn_jax.geometry.cameras import load_cameras
+from semgcn_jax.geometry.skeletons import Skeleton
 
 RENDERED = 'rendered'  # The dataset that is drawn, with pictures.
 DATASETS = {'synthetic': synthetic.read, 'h36m': h36m.read, 'cmu': cmu.read}

@@ -2,7 +2,6 @@
 
 import pathlib
 
-from semgcn_jax.cameras import h36m_cameras
 from semgcn_jax.config import DataConfig
 from semgcn_jax.data.npz import (
   Poses2D,
@@ -12,7 +11,8 @@ from semgcn_jax.data.npz import (
 )
 from semgcn_jax.data.pairs import Source
 from semgcn_jax.data.plausible import check_metadata
-from semgcn_jax.joint_sets import h36m_sides, to_h36m
+from semgcn_jax.geometry.cameras import h36m_cameras
+from semgcn_jax.geometry.joint_sets import h36m_sides, to_h36m
 
 TRAIN_SUBJECTS = ('S1', 'S5', 'S6', 'S7', 'S8')
 TEST_SUBJECTS = ('S9', 'S11')

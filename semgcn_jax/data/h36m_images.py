@@ -11,13 +11,13 @@ import pathlib
 
 import numpy as np
 
-from semgcn_jax.cameras import H36M_SUBJECTS, unnormalize_screen
 from semgcn_jax.config import DataConfig
-from semgcn_jax.data.crops import keypoint_boxes, to_crop
-from semgcn_jax.data.image_files import ImageFiles
-from semgcn_jax.data.image_scan import scan, sound_rows
 from semgcn_jax.data.pairs import Pairs, View, action_name, take
 from semgcn_jax.errors import SettingError, UserError
+from semgcn_jax.geometry.cameras import H36M_SUBJECTS, unnormalize_screen
+from semgcn_jax.pictures.crops import keypoint_boxes, to_crop
+from semgcn_jax.pictures.image_files import ImageFiles
+from semgcn_jax.pictures.image_scan import scan, sound_rows
 
 CAMERAS = ('54138969', '55011271', '58860488', '60457274')
 # The dataset numbers its actions, from 2.

@@ -8,7 +8,7 @@ import dataclasses
 import numpy as np
 
 from semgcn_jax.data.pairs import Pairs
-from semgcn_jax.skeleton import Skeleton, bone_vectors
+from semgcn_jax.geometry.skeletons import Skeleton, bone_vectors
 
 
 def bone_length_sum(positions: np.ndarray, skeleton: Skeleton) -> np.ndarray:

@@ -13,14 +13,14 @@ import numpy as np
 from PIL import Image
 
 from semgcn_jax.config import DataConfig
-from semgcn_jax.data.crops import keypoint_boxes, square_boxes, to_crop
-from semgcn_jax.data.image_files import MAX_SIDE, ImageFiles
-from semgcn_jax.data.image_scan import scan, sound_rows
 from semgcn_jax.data.pairs import Pairs, take
 from semgcn_jax.data.plausible import MIN_PIXELS, check_3d
 from semgcn_jax.errors import SettingError, UserError, listed, shortened
 from semgcn_jax.files import read_arrays, replacing
-from semgcn_jax.skeleton import Skeleton
+from semgcn_jax.geometry.skeletons import Skeleton
+from semgcn_jax.pictures.crops import keypoint_boxes, square_boxes, to_crop
+from semgcn_jax.pictures.image_files import MAX_SIDE, ImageFiles
+from semgcn_jax.pictures.image_scan import scan, sound_rows
 
 ANNOTATIONS = 'annotations.npz'
 SPLITS = ('train', 'val', 'test')

@@ -25,7 +25,7 @@ from semgcn_jax.files import (
   read_npy_header,
   replacing,
 )
-from semgcn_jax.skeleton import Skeleton
+from semgcn_jax.geometry.skeletons import Skeleton
 
 # {subject: {action: [T, J, 3]}}, and the same with a list of [T, J, 2], one for
 # each camera.

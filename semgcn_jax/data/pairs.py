@@ -6,16 +6,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from semgcn_jax.cameras import (
+from semgcn_jax.data.npz import Poses2D, Poses3D
+from semgcn_jax.errors import SettingError, UserError, listed
+from semgcn_jax.geometry.cameras import (
   Camera,
   normalize_screen,
   project,
   world_to_camera,
 )
-from semgcn_jax.data.image_files import ImageFiles
-from semgcn_jax.data.npz import Poses2D, Poses3D
-from semgcn_jax.errors import SettingError, UserError, listed
-from semgcn_jax.skeleton import Skeleton
+from semgcn_jax.geometry.skeletons import Skeleton
+from semgcn_jax.pictures.image_files import ImageFiles
 
 
 @dataclasses.dataclass(frozen=True)

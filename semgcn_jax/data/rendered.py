@@ -16,9 +16,9 @@ from semgcn_jax.data.npz import Poses3D, read_poses_3d
 from semgcn_jax.data.pairs import Pairs, action_name
 from semgcn_jax.data.plausible import check_3d
 from semgcn_jax.errors import SettingError, UserError, listed
-from semgcn_jax.rendering import pixels, scenes
-from semgcn_jax.rendering.draws import Draws
-from semgcn_jax.skeleton import H36M, Skeleton
+from semgcn_jax.geometry.skeletons import H36M, Skeleton
+from semgcn_jax.simulation import pixels, scenes
+from semgcn_jax.simulation.draws import Draws
 
 _STREAM = 3  # Keeps the streams of poses apart from those of people and scenes.
 # The pictures that are drawn at once: always as many, since a program for

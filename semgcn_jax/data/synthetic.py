@@ -12,12 +12,12 @@ import functools
 
 import numpy as np
 
-from semgcn_jax.cameras import h36m_cameras, rotate
 from semgcn_jax.config import DataConfig
 from semgcn_jax.data.npz import Poses3D
 from semgcn_jax.data.pairs import Source
 from semgcn_jax.errors import choose
-from semgcn_jax.skeleton import H36M
+from semgcn_jax.geometry.cameras import h36m_cameras, rotate
+from semgcn_jax.geometry.skeletons import H36M
 
 RATE = 10  # Frames per second.
 FRAMES = 25  # Per clip.

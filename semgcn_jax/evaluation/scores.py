@@ -15,13 +15,13 @@ from semgcn_jax.data.pairs import Pairs
 from semgcn_jax.data.windows import Windows, cut, known_fps, sequences, step_of
 from semgcn_jax.evaluation import metrics
 from semgcn_jax.evaluation.motion import motion_errors
-from semgcn_jax.filming.film import film_pairs
-from semgcn_jax.filming.inputs import mirror_inputs
+from semgcn_jax.geometry.skeletons import Skeleton, bone_vectors, mirror
 from semgcn_jax.models.build import build
 from semgcn_jax.models.image_network import ImageNetwork, predict_from_images
+from semgcn_jax.models.inputs import mirror_inputs
 from semgcn_jax.models.root_relative import predict
 from semgcn_jax.models.temporal import reach
-from semgcn_jax.skeleton import Skeleton, bone_vectors, mirror
+from semgcn_jax.tasks.films import film_pairs
 
 # The scores of a pose, and their headings. The first three are in millimetres,
 # the others in percent.

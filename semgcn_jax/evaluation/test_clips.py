@@ -6,17 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from semgcn_jax.cameras import Camera, rotate
 from semgcn_jax.data.datasets import load
 from semgcn_jax.data.pairs import Pairs
-from semgcn_jax.data.pictures import Album
+from semgcn_jax.detections.clips import PersonPoses
 from semgcn_jax.evaluation.scores import predict_pairs, test_windows
-from semgcn_jax.filming.film import film_pairs
-from semgcn_jax.lifting.image_lifter import ImageLifter
-from semgcn_jax.lifting.pose_files import PersonPoses
+from semgcn_jax.geometry.cameras import Camera, rotate
+from semgcn_jax.geometry.skeletons import Skeleton
+from semgcn_jax.inference.image_lifter import ImageLifter
 from semgcn_jax.models.build import build
+from semgcn_jax.pictures.videos import Album
 from semgcn_jax.runs.checkpoints import restore_network
-from semgcn_jax.skeleton import Skeleton
+from semgcn_jax.tasks.films import film_pairs
 
 # What stands for the image of a network that knows no pixels.
 _NO_IMAGE = (1000, 1000)

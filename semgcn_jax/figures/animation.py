@@ -11,12 +11,12 @@ from matplotlib.animation import FFMpegWriter
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
-from semgcn_jax.data.pictures import Album
 from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.figures.poses import FRONT, bones, draw_room, seen_from
 from semgcn_jax.figures.style import new_figure
-from semgcn_jax.lifting.upright import Scene
-from semgcn_jax.skeleton import Skeleton
+from semgcn_jax.geometry.skeletons import Skeleton
+from semgcn_jax.motion.upright import Scene
+from semgcn_jax.pictures.videos import Album
 
 _MARGIN = 0.25  # Around everybody, metres.
 _DPI = 90

@@ -10,13 +10,13 @@ import pathlib
 
 import numpy as np
 
+from semgcn_jax.detections.clips import PersonPoses
 from semgcn_jax.errors import UserError
 from semgcn_jax.figures.page import as_json, page_html
 from semgcn_jax.files import read_bytes
-from semgcn_jax.joint_sets import JOINT_SETS
-from semgcn_jax.lifting.pose_files import PersonPoses
-from semgcn_jax.lifting.upright import SOLE, make_scenes
-from semgcn_jax.skeleton import H36M
+from semgcn_jax.geometry.joint_sets import JOINT_SETS
+from semgcn_jax.geometry.skeletons import H36M
+from semgcn_jax.motion.upright import SOLE, make_scenes
 
 _SIZE = (720, 900)
 # The runtime, without WebGPU: a script, and the program that it starts.

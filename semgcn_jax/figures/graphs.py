@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 
 from semgcn_jax.figures.style import new_figure, save
-from semgcn_jax.skeleton import H36M, Skeleton
+from semgcn_jax.geometry.skeletons import H36M, Skeleton
 
 
 def plot_adjacencies(

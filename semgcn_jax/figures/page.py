@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from semgcn_jax.data.pictures import Album
-from semgcn_jax.lifting.upright import Scene
-from semgcn_jax.skeleton import H36M, Skeleton
+from semgcn_jax.geometry.skeletons import H36M, Skeleton
+from semgcn_jax.motion.upright import Scene
+from semgcn_jax.pictures.videos import Album
 
 _PARTS = pathlib.Path(__file__).parent / 'page_parts'
 _SCRIPTS = ('clips.js', 'picture.js', 'room.js', 'page.js')

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from semgcn_jax.data.pictures import Album
 from semgcn_jax.figures.style import new_figure
-from semgcn_jax.lifting.upright import Scene
-from semgcn_jax.skeleton import Skeleton
+from semgcn_jax.geometry.skeletons import Skeleton
+from semgcn_jax.motion.upright import Scene
+from semgcn_jax.pictures.videos import Album
 
 # Colours that colour-blind people tell apart.
 LEFT, RIGHT, MIDDLE, TRUTH = '#0072b2', '#d55e00', '#333333', '#9a9a9a'

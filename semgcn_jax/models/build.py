@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from semgcn_jax.config import ModelConfig
+from semgcn_jax.geometry.skeletons import Skeleton
 from semgcn_jax.models.heatmaps import HeatmapHead
 from semgcn_jax.models.image_network import ImageNetwork
 from semgcn_jax.models.layers import BatchNorm
@@ -18,7 +19,6 @@ from semgcn_jax.models.resnet import make_resnet
 from semgcn_jax.models.semgcn import SemGCN
 from semgcn_jax.models.st_gcn import STGCN
 from semgcn_jax.models.temporal import TemporalAttention, reaches
-from semgcn_jax.skeleton import Skeleton
 
 
 def build(
@@ -50,7 +50,7 @@ def build(
 
   Returns:
     A module that maps joints `[..., J, 2]` (normalised screen), or what
-    `filming.inputs` makes of keypoints, `[..., J, C]`, to `[..., J, 3]`
+    `models.inputs` makes of keypoints, `[..., J, C]`, to `[..., J, 3]`
     (metres); with `expected_error` to `[..., J, 4]`, see `root_relative`. Its
     `num_predicted` tells how many joints it predicts. With `backbone` it takes
     pictures, see `image_network.ImageNetwork`; `semgcn_temporal` takes clips,

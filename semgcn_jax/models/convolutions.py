@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from semgcn_jax.config import ATTENTION_HEADS
+from semgcn_jax.geometry.skeletons import Skeleton
 from semgcn_jax.models.functional import (
   attend,
   graph_conv,
@@ -28,7 +29,6 @@ from semgcn_jax.models.graph import (
   partitions,
 )
 from semgcn_jax.models.layers import Array, add_bias, uniform
-from semgcn_jax.skeleton import Skeleton
 
 # This is Xavier-uniform, with the gain of 1.414 of the released code. For K
 # kernels, `[K, C, D]`, the fans are K C and K D.

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from semgcn_jax.skeleton import Skeleton
+from semgcn_jax.geometry.skeletons import Skeleton
 
 
 def adjacency_mask(skeleton: Skeleton) -> np.ndarray:

@@ -13,12 +13,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from semgcn_jax.geometry.skeletons import Skeleton, mirror
 from semgcn_jax.models.heatmaps import HeatmapHead, soft_argmax
 from semgcn_jax.models.precision import matmul_precision
 from semgcn_jax.models.resnet import ResNet
 from semgcn_jax.models.roi_align import mean_bone_length, roi_align
 from semgcn_jax.models.root_relative import predict
-from semgcn_jax.skeleton import Skeleton, mirror
 
 # What torchvision's ImageNet weights expect: the mean and the deviation of red,
 # green and blue, from 0 to 1.

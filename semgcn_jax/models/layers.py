@@ -12,6 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from semgcn_jax.geometry.skeletons import Skeleton
 from semgcn_jax.models.functional import (
   attend,
   batch_normalize,
@@ -20,7 +21,6 @@ from semgcn_jax.models.functional import (
   non_local_affinity,
   wide_type,
 )
-from semgcn_jax.skeleton import Skeleton
 
 Array = jax.Array
 Initializer = nn.initializers.Initializer

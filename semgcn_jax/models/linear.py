@@ -7,8 +7,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from semgcn_jax.geometry.skeletons import Skeleton
 from semgcn_jax.models.layers import BatchNorm, Linear, uniform
-from semgcn_jax.skeleton import Skeleton
 
 
 class LinearBlock(nn.Module):

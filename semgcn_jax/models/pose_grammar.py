@@ -10,7 +10,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from semgcn_jax.skeleton import Skeleton
+from semgcn_jax.geometry.skeletons import Skeleton
 
 
 def kinematic_chains(skeleton: Skeleton) -> tuple[tuple[int, ...], ...]:

@@ -1,6 +1,6 @@
 """ResNet, which makes feature maps of pictures (He et al., arXiv:1512.03385).
 
-It is the network of torchvision, whose weights `interchange.backbone_weights`
+It is the network of torchvision, whose weights `export.backbone_weights`
 reads: in a bottleneck the 3x3 convolution has the stride, and every padding is
 the same on all sides. Only the initial weights differ, see `ResNet`.
 

@@ -8,8 +8,8 @@ that a picture is 2 wide and 2 high.
 import jax
 import jax.numpy as jnp
 
+from semgcn_jax.geometry.skeletons import Skeleton, bone_vectors
 from semgcn_jax.models.functional import wide_type
-from semgcn_jax.skeleton import Skeleton, bone_vectors
 
 Array = jax.Array
 

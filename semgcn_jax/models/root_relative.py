@@ -5,7 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from semgcn_jax.skeleton import Skeleton, mirror
+from semgcn_jax.geometry.skeletons import Skeleton, mirror
 
 
 def predict(
@@ -26,7 +26,7 @@ def predict(
     skeleton: The skeleton of the joints.
     flip_test: Whether to average with the prediction for the mirrored input,
       mirrored back.
-    mirror_inputs: Mirrors inputs; those that `filming.inputs` makes, and
+    mirror_inputs: Mirrors inputs; those that `models.inputs` makes, and
       pictures, need a function of their own.
     mirror_predicted: Mirrors predictions; those with more than one x, of poses
       and 2D joints, need a function of their own.

@@ -8,6 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from semgcn_jax.geometry.skeletons import Skeleton
 from semgcn_jax.models.convolutions import CONVOLUTIONS
 from semgcn_jax.models.layers import (
   BatchNorm,
@@ -15,7 +16,6 @@ from semgcn_jax.models.layers import (
   NonLocal,
   ResidualBlock,
 )
-from semgcn_jax.skeleton import Skeleton
 
 
 class SemGCN(nn.Module):

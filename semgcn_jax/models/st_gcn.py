@@ -8,9 +8,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from semgcn_jax.geometry.skeletons import Skeleton
 from semgcn_jax.models.convolutions import PartitionGraphConv
 from semgcn_jax.models.layers import BatchNorm, GraphConvBlock, Linear
-from semgcn_jax.skeleton import Skeleton
 
 
 class SpatialTemporalBlock(nn.Module):

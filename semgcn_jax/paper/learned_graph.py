@@ -8,10 +8,10 @@ import numpy as np
 
 from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.figures.graphs import plot_adjacencies, plot_joint_weights
+from semgcn_jax.geometry.skeletons import Skeleton
 from semgcn_jax.models.functional import semantic_adjacency, spread_edges
 from semgcn_jax.models.graph import adjacency_mask, partitions
 from semgcn_jax.runs.checkpoints import restore_network
-from semgcn_jax.skeleton import Skeleton
 
 
 def learned_adjacencies(

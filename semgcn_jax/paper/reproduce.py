@@ -6,6 +6,7 @@ from typing import Any
 
 from semgcn_jax import config as config_lib
 from semgcn_jax.config import Config
+from semgcn_jax.config.presets import PRESETS, preset
 from semgcn_jax.errors import (
   SettingError,
   Terminated,
@@ -13,12 +14,11 @@ from semgcn_jax.errors import (
   choose,
   listed,
 )
+from semgcn_jax.geometry.skeletons import load_skeleton
 from semgcn_jax.models.build import build
 from semgcn_jax.paper import report
 from semgcn_jax.paper.methods import DIFFERING, METHODS, TABLES, Method, named
-from semgcn_jax.presets import PRESETS, preset
 from semgcn_jax.runs import checkpoints, folder
-from semgcn_jax.skeleton import load_skeleton
 from semgcn_jax.training.loop import train_and_evaluate
 
 

@@ -16,9 +16,9 @@ import rich.console
 import rich.progress
 
 from semgcn_jax.data.npz import Poses2D, Poses3D
-from semgcn_jax.data.views import View, align
 from semgcn_jax.errors import UserError, listed
 from semgcn_jax.files import is_of_macos
+from semgcn_jax.prepare.views import View, align
 from semgcn_jax.text_tables import plain_table
 
 

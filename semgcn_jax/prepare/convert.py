@@ -17,6 +17,7 @@ from semgcn_jax.data.npz import (
 )
 from semgcn_jax.errors import SettingError, UserError, listed
 from semgcn_jax.files import is_of_macos
+from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.prepare import archives, cmu, h36m, keypoint_clips
 from semgcn_jax.prepare.clips import (
   UNPACKED,
@@ -24,7 +25,6 @@ from semgcn_jax.prepare.clips import (
   read_all,
   summarize,
 )
-from semgcn_jax.skeleton import H36M
 
 _LOCK = '.lock'  # A conversion that runs holds the lock of what it unpacks.
 

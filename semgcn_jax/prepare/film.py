@@ -14,9 +14,9 @@ from semgcn_jax.data.npz import read_poses_3d
 from semgcn_jax.data.pairs import action_name
 from semgcn_jax.errors import SettingError, UserError, listed
 from semgcn_jax.files import check_output, replacing
-from semgcn_jax.filming.points import FACE, joint_of
-from semgcn_jax.joint_sets import JOINT_SETS
-from semgcn_jax.skeleton import H36M, bone_vectors, mirror
+from semgcn_jax.geometry.joint_sets import JOINT_SETS
+from semgcn_jax.geometry.skeletons import H36M, bone_vectors, mirror
+from semgcn_jax.simulation.points import FACE, joint_of
 
 # Width and height of the images, in pixels.
 SIZES = (

@@ -19,7 +19,6 @@ import h5py
 import numpy as np
 import scipy.io
 
-from semgcn_jax.cameras import h36m_cameras, project, world_to_camera
 from semgcn_jax.data.h36m import (
   ACTIONS,
   TEST_SUBJECTS,
@@ -28,7 +27,8 @@ from semgcn_jax.data.h36m import (
 )
 from semgcn_jax.errors import UserError, listed
 from semgcn_jax.files import budget, open_plain
-from semgcn_jax.joint_sets import convert_joints
+from semgcn_jax.geometry.cameras import h36m_cameras, project, world_to_camera
+from semgcn_jax.geometry.joint_sets import convert_joints
 from semgcn_jax.prepare.clips import Clip, Product, find_files
 
 CAMERAS = ('54138969', '55011271', '58860488', '60457274')

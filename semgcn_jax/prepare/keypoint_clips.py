@@ -1,7 +1,7 @@
 """Finds the output of 2D detectors: for each view a JSON file, or a folder.
 
 The file is `<subject>/<action>.<camera>.json`; the folder, of that name without
-.json, has a JSON file for each frame or one for all. `data.views`
+.json, has a JSON file for each frame or one for all. `prepare.views`
 reads them.
 """
 
@@ -10,11 +10,11 @@ import pathlib
 import re
 from collections.abc import Iterator, Sequence
 
-from semgcn_jax.data.views import read_view
 from semgcn_jax.errors import SettingError, UserError, choose, listed
-from semgcn_jax.joint_sets import JOINT_SETS
+from semgcn_jax.geometry.joint_sets import JOINT_SETS
 from semgcn_jax.prepare import h36m
 from semgcn_jax.prepare.clips import Clip, Product, find_files
+from semgcn_jax.prepare.views import read_view
 
 # A file within a folder of frames is looked for first, as its own name may also
 # be that of a view, such as img.0001.json.

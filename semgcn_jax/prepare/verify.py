@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import scipy.optimize
 
-from semgcn_jax.cameras import project, world_to_camera
 from semgcn_jax.config import DataConfig
 from semgcn_jax.data.datasets import DATASETS, read
 from semgcn_jax.data.npz import (
@@ -19,8 +18,9 @@ from semgcn_jax.data.npz import (
 from semgcn_jax.data.pairs import Source
 from semgcn_jax.data.plausible import MIN_PIXELS
 from semgcn_jax.errors import SettingError, UserError, listed
-from semgcn_jax.joint_sets import to_h36m
-from semgcn_jax.skeleton import H36M, Skeleton, load_skeleton
+from semgcn_jax.geometry.cameras import project, world_to_camera
+from semgcn_jax.geometry.joint_sets import to_h36m
+from semgcn_jax.geometry.skeletons import H36M, Skeleton, load_skeleton
 
 # The most frames of a clip that are looked at for what its frames have in
 # common, such as their unit.

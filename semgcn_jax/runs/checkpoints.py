@@ -23,9 +23,9 @@ from semgcn_jax import weights
 from semgcn_jax.config import Config, TrainingConfig
 from semgcn_jax.errors import SettingError, UserError, choose, listed
 from semgcn_jax.files import MAX_TEXT, check_folder
+from semgcn_jax.geometry.skeletons import Skeleton, load_skeleton
 from semgcn_jax.models.build import abstract_variables
 from semgcn_jax.runs.weights import FILE, read_weights
-from semgcn_jax.skeleton import Skeleton, load_skeleton
 
 # These are what orbax raises for files that are missing or wrong.
 _DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError)

@@ -15,7 +15,7 @@ from semgcn_jax import config as config_lib
 from semgcn_jax.config import Config
 from semgcn_jax.errors import SettingError, UserError, shortened
 from semgcn_jax.files import read_bytes, write_text
-from semgcn_jax.skeleton import Skeleton, load_skeleton, save_skeleton
+from semgcn_jax.geometry.skeletons import Skeleton, load_skeleton, save_skeleton
 
 # These settings may change when a run is resumed, as they change no training
 # step. With a cosine `epochs` would, so then it may not change.

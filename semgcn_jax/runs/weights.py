@@ -16,7 +16,7 @@ from semgcn_jax import config as config_lib
 from semgcn_jax.config import Config
 from semgcn_jax.errors import SettingError, UserError, shortened
 from semgcn_jax.files import read_arrays
-from semgcn_jax.skeleton import Skeleton, save_skeleton
+from semgcn_jax.geometry.skeletons import Skeleton, save_skeleton
 
 FILE = 'weights.npz'
 

@@ -6,7 +6,7 @@ from semgcn_jax.config import Config
 from semgcn_jax.data.pairs import Pairs
 from semgcn_jax.data.windows import known_fps
 from semgcn_jax.errors import SettingError
-from semgcn_jax.skeleton import Skeleton
+from semgcn_jax.geometry.skeletons import Skeleton
 
 NEAREST = 1.0  # The least distance of a virtual camera to a pelvis, metres.
 

@@ -12,10 +12,10 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from semgcn_jax.config import TrainingConfig
-from semgcn_jax.data.image_files import ImageFiles
-from semgcn_jax.data.image_loading import read_ahead, split_rows
 from semgcn_jax.errors import shortened
-from semgcn_jax.training.augmentation import Batch
+from semgcn_jax.pictures.image_files import ImageFiles
+from semgcn_jax.pictures.image_loading import read_ahead, split_rows
+from semgcn_jax.tasks.augmentation import Batch
 
 RESIDENT_SHARE = 0.5  # The share of a device's memory that poses may take.
 _NAMED = 5  # So many damaged pictures are named; all are counted.

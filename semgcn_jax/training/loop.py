@@ -22,12 +22,12 @@ from semgcn_jax.evaluation.scores import (
 )
 from semgcn_jax.evaluation.tables import print_result
 from semgcn_jax.figures.curves import plot_curves
+from semgcn_jax.geometry.skeletons import Skeleton
 from semgcn_jax.models.build import count_parameters
 from semgcn_jax.runs import checkpoints, folder
 from semgcn_jax.runs.checkpoints import Progress
-from semgcn_jax.skeleton import Skeleton
+from semgcn_jax.tasks.augmentation import batch_arrays
 from semgcn_jax.training import processes
-from semgcn_jax.training.augmentation import batch_arrays
 from semgcn_jax.training.checks import check_poses, check_settings
 from semgcn_jax.training.interrupts import StopRequest
 from semgcn_jax.training.optimizers import peak_rate

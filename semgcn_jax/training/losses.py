@@ -10,10 +10,10 @@ import jax
 import jax.numpy as jnp
 
 from semgcn_jax.config import TrainingConfig
+from semgcn_jax.geometry.skeletons import Skeleton, bone_vectors
 from semgcn_jax.models.heatmaps import heatmap_loss, keypoint_l1
 from semgcn_jax.models.image_network import Found
 from semgcn_jax.models.root_relative import expected_error, root_relative
-from semgcn_jax.skeleton import Skeleton, bone_vectors
 
 HUBER_METRES = 0.05  # The length at which 'huber' turns linear.
 

@@ -9,8 +9,8 @@ import numpy as np
 from flax.training import train_state
 
 from semgcn_jax.config import Config
+from semgcn_jax.geometry.skeletons import Skeleton
 from semgcn_jax.models.build import build, example_input
-from semgcn_jax.skeleton import Skeleton
 from semgcn_jax.training.optimizers import make_optimizer
 from semgcn_jax.training.packing import map_like, packing
 

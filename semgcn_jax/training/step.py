@@ -9,15 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from semgcn_jax.cameras import Camera
 from semgcn_jax.config import Config
+from semgcn_jax.geometry.cameras import Camera
+from semgcn_jax.geometry.skeletons import Skeleton
 from semgcn_jax.models.build import build
 from semgcn_jax.models.precision import matmul_precision
-from semgcn_jax.skeleton import Skeleton
-from semgcn_jax.training.augmentation import Batch, make_augment
+from semgcn_jax.tasks.augmentation import Batch, make_augment
+from semgcn_jax.tasks.windows import frames_read, take_windows
 from semgcn_jax.training.losses import LOSSES, image_loss, pose_loss
 from semgcn_jax.training.state import AXIS, TrainState, pack_state
-from semgcn_jax.training.windows import frames_read, take_windows
 
 DROPOUT, SHUFFLE, AUGMENT = range(3)  # What a random key is for.
 AVERAGING_POSES = 256  # The setting `averaging` is a decay per so many poses.

@@ -10,11 +10,11 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from semgcn_jax.cameras import Camera
 from semgcn_jax.config import Config
 from semgcn_jax.errors import UserError
+from semgcn_jax.geometry.cameras import Camera
+from semgcn_jax.geometry.skeletons import Skeleton
 from semgcn_jax.runs.checkpoints import Progress
-from semgcn_jax.skeleton import Skeleton
 from semgcn_jax.training import processes
 from semgcn_jax.training.feeding import is_resident, make_feed
 from semgcn_jax.training.interrupts import StopRequest

@@ -10,12 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from semgcn_jax.config import OF_TIME, Config
+from semgcn_jax.config.presets import MODEL_FIELDS
 from semgcn_jax.errors import SettingError, UserError, shortened
 from semgcn_jax.files import read_arrays
+from semgcn_jax.geometry.skeletons import Skeleton
 from semgcn_jax.models.image_network import FINDING
-from semgcn_jax.presets import MODEL_FIELDS
 from semgcn_jax.runs.checkpoints import Network, restore_network
-from semgcn_jax.skeleton import Skeleton
 from semgcn_jax.training.state import TrainState
 
 

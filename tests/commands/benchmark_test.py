@@ -9,7 +9,7 @@ from pictured import write_folder
 from semgcn_jax.benchmarks.loading import measure_loading
 from semgcn_jax.config import DataConfig
 from semgcn_jax.data import image_folder
-from semgcn_jax.skeleton import H36M
+from semgcn_jax.geometry.skeletons import H36M
 
 TINY = (
   *('--preset=cmu', '--hid_dim=16', '--num_layers=1', '--chunk_steps=3'),

@@ -10,13 +10,13 @@ from pictured import write_h36m
 from PIL import Image
 
 from semgcn_jax.config import load
+from semgcn_jax.config.presets import preset
 from semgcn_jax.errors import UserError
-from semgcn_jax.lifting.image_lifter import ImageLifter
+from semgcn_jax.geometry.skeletons import H36M
+from semgcn_jax.inference.image_lifter import ImageLifter
 from semgcn_jax.models.build import abstract_variables
-from semgcn_jax.presets import preset
 from semgcn_jax.runs.checkpoints import restore_network, restore_state
 from semgcn_jax.runs.weights import save_weights
-from semgcn_jax.skeleton import H36M
 from semgcn_jax.training.state import create_train_state
 
 TINY = (

@@ -15,8 +15,8 @@ from hostile import Hostile
 from tiny import TINY_FLAGS
 
 from semgcn_jax import config
+from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.runs import checkpoints
-from semgcn_jax.skeleton import H36M
 from semgcn_jax.training import state as state_lib
 
 

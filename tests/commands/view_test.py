@@ -9,7 +9,7 @@ from PIL import Image
 from scenes import person
 from tiny import TINY_FLAGS
 
-from semgcn_jax.lifting.pose_files import write_poses
+from semgcn_jax.formats.pose_files import write_poses
 
 
 @pytest.fixture(scope='module')

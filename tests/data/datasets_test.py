@@ -6,13 +6,13 @@ import logging
 import numpy as np
 import pytest
 
-from semgcn_jax import presets
+from semgcn_jax.config import presets
 from semgcn_jax.data import cmu, datasets, synthetic
 from semgcn_jax.data.image_aligned import canonical_length, image_aligned
 from semgcn_jax.data.npz import write_poses_3d
 from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.evaluation.scores import mean_pose_score
-from semgcn_jax.skeleton import H36M, Skeleton
+from semgcn_jax.geometry.skeletons import H36M, Skeleton
 
 
 @pytest.fixture(scope='module')

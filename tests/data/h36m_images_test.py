@@ -3,13 +3,13 @@ import pytest
 from h36m_files import motion
 from pictured import DAMAGE, encoded, gradient
 
-from semgcn_jax.cameras import h36m_cameras, project, world_to_camera
 from semgcn_jax.config import DataConfig
 from semgcn_jax.data import datasets, h36m, h36m_images
 from semgcn_jax.data.npz import write_poses_3d
 from semgcn_jax.data.pairs import View, make_pairs
 from semgcn_jax.errors import SettingError, UserError
-from semgcn_jax.skeleton import H36M
+from semgcn_jax.geometry.cameras import h36m_cameras, project, world_to_camera
+from semgcn_jax.geometry.skeletons import H36M
 
 CAMERAS = ('54138969', '55011271', '58860488', '60457274')
 CLIPS = {'S1': ['Walking 1', 'Eating 2', 'Photo'], 'S11': ['Phoning 3']}

@@ -6,7 +6,7 @@ from semgcn_jax.config import DataConfig
 from semgcn_jax.data import datasets, image_folder
 from semgcn_jax.data.pairs import Pairs
 from semgcn_jax.errors import SettingError, UserError
-from semgcn_jax.skeleton import H36M
+from semgcn_jax.geometry.skeletons import H36M
 
 
 def settings(folder, **changes):

@@ -10,7 +10,7 @@ from hostile import Hostile
 
 from semgcn_jax.data import npz
 from semgcn_jax.errors import UserError
-from semgcn_jax.skeleton import H36M
+from semgcn_jax.geometry.skeletons import H36M
 
 POSES = {
   'S1': {'Walk 1': np.arange(2 * 16 * 3, dtype=np.float32).reshape(2, 16, 3)}
@@ -87,7 +87,7 @@ def test_numpy_cannot_be_turned_against_us(tmp_path, hostile):
 import pathlib
 from semgcn_jax.data import npz
 from semgcn_jax.errors import UserError
-from semgcn_jax.skeleton import H36M
+from semgcn_jax.geometry.skeletons import H36M
 try:
   npz.read_poses_3d(pathlib.Path({str(path)!r}))
 except UserError as error:

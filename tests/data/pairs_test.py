@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 from skeletons import CHAIN
 
-from semgcn_jax.cameras import (
+from semgcn_jax.data.pairs import Source, make_pairs
+from semgcn_jax.errors import SettingError, UserError
+from semgcn_jax.geometry.cameras import (
   h36m_cameras,
   normalize_screen,
   project,
   world_to_camera,
 )
-from semgcn_jax.data.pairs import Source, make_pairs
-from semgcn_jax.errors import SettingError, UserError
-from semgcn_jax.skeleton import H36M
+from semgcn_jax.geometry.skeletons import H36M
 
 
 def source(**changes):

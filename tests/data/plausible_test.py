@@ -5,11 +5,11 @@ import warnings
 import numpy as np
 import pytest
 
+from semgcn_jax.config.presets import preset
 from semgcn_jax.data import datasets, npz, plausible
 from semgcn_jax.data.synthetic import generate
 from semgcn_jax.errors import UserError
-from semgcn_jax.presets import preset
-from semgcn_jax.skeleton import H36M
+from semgcn_jax.geometry.skeletons import H36M
 
 
 @pytest.fixture

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from filmed import moving
 
-from semgcn_jax.cameras import normalize_screen, project
 from semgcn_jax.config import DataConfig
 from semgcn_jax.data import datasets, rendered, synthetic
 from semgcn_jax.data.npz import write_poses_3d
 from semgcn_jax.errors import SettingError, UserError
-from semgcn_jax.skeleton import H36M, Skeleton
+from semgcn_jax.geometry.cameras import normalize_screen, project
+from semgcn_jax.geometry.skeletons import H36M, Skeleton
 
 
 def upright(count=10, shift=0.0):

@@ -1,8 +1,8 @@
 import numpy as np
 
+from semgcn_jax.config.presets import preset
 from semgcn_jax.data.h36m import ACTIONS
 from semgcn_jax.evaluation import published
-from semgcn_jax.presets import preset
 
 
 def references(name, **settings):

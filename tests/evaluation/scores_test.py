@@ -5,14 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from semgcn_jax.cameras import h36m_cameras
 from semgcn_jax.data.pairs import Pairs
 from semgcn_jax.evaluation.scores import (
   calibrate_scale,
   evaluate,
   mean_pose_score,
 )
-from semgcn_jax.skeleton import H36M
+from semgcn_jax.geometry.cameras import h36m_cameras
+from semgcn_jax.geometry.skeletons import H36M
 
 
 class Lift(nn.Module):

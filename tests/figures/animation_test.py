@@ -8,8 +8,8 @@ from scenes import person
 
 from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.figures.animation import check_ffmpeg, write_animation
-from semgcn_jax.lifting.upright import make_scenes
-from semgcn_jax.skeleton import H36M
+from semgcn_jax.geometry.skeletons import H36M
+from semgcn_jax.motion.upright import make_scenes
 
 
 def test_gif(tmp_path):

@@ -2,7 +2,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from semgcn_jax import presets
+from semgcn_jax.config import presets
 from semgcn_jax.figures.curves import plot_curves
 
 

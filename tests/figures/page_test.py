@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 from scenes import person
 
-from semgcn_jax.data.pictures import Album
 from semgcn_jax.figures.page import page_html
-from semgcn_jax.lifting.upright import make_scenes
+from semgcn_jax.motion.upright import make_scenes
+from semgcn_jax.pictures.videos import Album
 
 
 def page_of(people, **options):

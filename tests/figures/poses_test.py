@@ -6,10 +6,10 @@ import pytest
 from scenes import person
 from skeletons import HAND
 
-from semgcn_jax.data.pictures import Album
 from semgcn_jax.figures.poses import _choose, depth, draw_grid, seen_from
-from semgcn_jax.lifting.upright import Scene, Upright, make_scenes
-from semgcn_jax.skeleton import H36M
+from semgcn_jax.geometry.skeletons import H36M
+from semgcn_jax.motion.upright import Scene, Upright, make_scenes
+from semgcn_jax.pictures.videos import Album
 
 
 def drawn(scenes, skeleton=H36M, albums=None):

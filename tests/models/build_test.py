@@ -7,14 +7,14 @@ import pytest
 from by_loops import random
 from skeletons import CHAIN, HAND
 
-from semgcn_jax import presets
+from semgcn_jax.config import presets
+from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.models.build import build
 from semgcn_jax.models.convolutions import CONVOLUTIONS, PartitionGraphConv
 from semgcn_jax.models.graph import adjacency_mask, partitions
 from semgcn_jax.models.linear import LinearModel
 from semgcn_jax.models.semgcn import SemGCN
 from semgcn_jax.models.st_gcn import STGCN, SpatialTemporalBlock
-from semgcn_jax.skeleton import H36M
 
 
 def num_params(**fields):

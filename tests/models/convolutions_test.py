@@ -6,9 +6,9 @@ from by_loops import random, softmax_by_loops
 from joints_first import apply, init
 from skeletons import CHAIN, HAND
 
+from semgcn_jax.geometry.skeletons import H36M, Skeleton
 from semgcn_jax.models import convolutions
 from semgcn_jax.models.graph import adjacency_mask, normalized_adjacency
-from semgcn_jax.skeleton import H36M, Skeleton
 
 SKELETONS = [H36M, HAND, CHAIN]
 

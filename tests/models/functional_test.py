@@ -5,9 +5,9 @@ import pytest
 from by_loops import random, softmax_by_loops
 from skeletons import CHAIN, HAND
 
+from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.models import functional
 from semgcn_jax.models.graph import adjacency_mask
-from semgcn_jax.skeleton import H36M
 
 SKELETONS = [H36M, HAND, CHAIN]
 

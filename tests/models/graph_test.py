@@ -1,11 +1,11 @@
 import numpy as np
 
+from semgcn_jax.geometry.skeletons import H36M, Skeleton
 from semgcn_jax.models.graph import (
   adjacency_mask,
   normalized_adjacency,
   partitions,
 )
-from semgcn_jax.skeleton import H36M, Skeleton
 
 
 def test_h36m_mask_has_46_entries_and_is_symmetric():

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from semgcn_jax.config import ModelConfig
+from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.models.build import abstract_variables, build
 from semgcn_jax.models.image_network import (
   Found,
@@ -17,7 +18,6 @@ from semgcn_jax.models.image_network import (
   predict_from_images,
 )
 from semgcn_jax.models.roi_align import mean_bone_length, roi_align
-from semgcn_jax.skeleton import H36M
 
 CONFIG = ModelConfig(
   backbone='tiny', hid_dim=8, num_layers=1, conv='channel_wise'

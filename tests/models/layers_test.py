@@ -6,9 +6,9 @@ from by_loops import random
 from joints_first import apply, init
 from skeletons import CHAIN, HAND
 
+from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.models import convolutions, layers
 from semgcn_jax.models.graph import normalized_adjacency
-from semgcn_jax.skeleton import H36M
 
 SKELETONS = [H36M, HAND, CHAIN]
 

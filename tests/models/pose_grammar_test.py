@@ -5,15 +5,15 @@ import pytest
 from by_loops import random
 from skeletons import CHAIN
 
-from semgcn_jax import presets
+from semgcn_jax.config import presets
 from semgcn_jax.errors import SettingError
+from semgcn_jax.geometry.skeletons import H36M, Skeleton
 from semgcn_jax.models.build import build
 from semgcn_jax.models.pose_grammar import (
   PoseGrammar,
   kinematic_chains,
   relations,
 )
-from semgcn_jax.skeleton import H36M, Skeleton
 
 # One long and one short limb on each side, numbered inward, and no trunk joint
 # but the root.

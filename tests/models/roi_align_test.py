@@ -7,9 +7,9 @@ import pytest
 from by_loops import random
 from skeletons import CHAIN
 
+from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.models.roi_align import mean_bone_length
 from semgcn_jax.models.roi_align import roi_align as eager_roi_align
-from semgcn_jax.skeleton import H36M
 
 roi_align = jax.jit(eager_roi_align, static_argnames='samples')
 

@@ -2,8 +2,8 @@ import jax.numpy as jnp
 import numpy as np
 from by_loops import random
 
+from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.models.root_relative import predict
-from semgcn_jax.skeleton import H36M
 
 WEIGHTS = random(32, 48, seed=1)
 

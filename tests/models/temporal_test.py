@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from semgcn_jax.config.presets import preset
+from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.models.build import build
 from semgcn_jax.models.temporal import TemporalAttention, reach, reaches
-from semgcn_jax.presets import preset
-from semgcn_jax.skeleton import H36M
 
 SIZES = {'hid_dim': 8, 'num_layers': 1}
 LAYERS = 2  # Between frames.

@@ -7,16 +7,16 @@ from command_line import fails, run
 from skeletons import HAND
 from tiny import TINY
 
-from semgcn_jax import presets
+from semgcn_jax.config import presets
 from semgcn_jax.figures.graphs import (
   joint_places,
   plot_adjacencies,
   plot_joint_weights,
 )
+from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.models.build import abstract_variables
 from semgcn_jax.models.graph import adjacency_mask, partitions
 from semgcn_jax.paper.learned_graph import joint_weights, learned_adjacencies
-from semgcn_jax.skeleton import H36M
 from semgcn_jax.training.loop import train_and_evaluate
 
 

@@ -11,12 +11,12 @@ from semgcn_jax import config
 from semgcn_jax.data.h36m import ACTIONS
 from semgcn_jax.errors import SettingError
 from semgcn_jax.evaluation import published
+from semgcn_jax.geometry.skeletons import H36M, save_skeleton
 from semgcn_jax.models.build import count_parameters
 from semgcn_jax.paper import report
 from semgcn_jax.paper.methods import METHODS
 from semgcn_jax.paper.reproduce import make_config, reproduce
 from semgcn_jax.runs.checkpoints import restore_network
-from semgcn_jax.skeleton import H36M, save_skeleton
 
 TINY = (
   *('--recipe=released', '--hid_dim=4', '--num_layers=1', '--epochs=2'),

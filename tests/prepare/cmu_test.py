@@ -5,10 +5,10 @@ from h36m_files import tar_of, zip_of
 
 from semgcn_jax.data.npz import read_poses_3d
 from semgcn_jax.errors import SettingError, UserError
+from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.prepare import cmu, convert
 from semgcn_jax.prepare.asf import bone_ends, read_amc, read_asf
 from semgcn_jax.prepare.convert import Options
-from semgcn_jax.skeleton import H36M
 
 
 def prepare(source, output_dir, **options):

@@ -13,10 +13,10 @@ from h36m_files import (
   zip_of,
 )
 
-from semgcn_jax.cameras import h36m_cameras
 from semgcn_jax.data.h36m import ACTIONS
 from semgcn_jax.data.npz import read_poses_2d, read_poses_3d
 from semgcn_jax.errors import SettingError, UserError
+from semgcn_jax.geometry.cameras import h36m_cameras
 from semgcn_jax.prepare.convert import Options, prepare
 from semgcn_jax.prepare.h36m import CAMERAS, canonical, read_recording
 

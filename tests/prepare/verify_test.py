@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from h36m_files import OF_32, motion
 
-from semgcn_jax.cameras import h36m_cameras, project, world_to_camera
 from semgcn_jax.data import npz
 from semgcn_jax.errors import SettingError, UserError
+from semgcn_jax.geometry.cameras import h36m_cameras, project, world_to_camera
+from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.prepare.verify import verify
-from semgcn_jax.skeleton import H36M
 
 SIDES = np.arange(16)
 SIDES[list(H36M.left + H36M.right)] = H36M.right + H36M.left

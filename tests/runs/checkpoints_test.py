@@ -7,11 +7,11 @@ import jax
 import numpy as np
 import pytest
 
-from semgcn_jax import presets
+from semgcn_jax.config import presets
 from semgcn_jax.errors import SettingError, UserError
+from semgcn_jax.geometry.skeletons import H36M, save_skeleton
 from semgcn_jax.models.build import abstract_variables
 from semgcn_jax.runs import checkpoints
-from semgcn_jax.skeleton import H36M, save_skeleton
 from semgcn_jax.training import state as state_lib
 
 TINY = presets.preset('synthetic', hid_dim=4, num_layers=1)

@@ -11,9 +11,9 @@ from tiny import TINY
 
 from semgcn_jax import weights
 from semgcn_jax.errors import SettingError, UserError
+from semgcn_jax.geometry.skeletons import H36M, save_skeleton
 from semgcn_jax.models.build import count_parameters
 from semgcn_jax.runs.checkpoints import restore_network
-from semgcn_jax.skeleton import H36M, save_skeleton
 from semgcn_jax.training.loop import train_and_evaluate
 
 

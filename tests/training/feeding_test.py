@@ -16,14 +16,14 @@ from pictured import broken_inside, encoded, gradient
 from tiny import TINY
 
 from semgcn_jax.data import datasets
-from semgcn_jax.data.image_files import ImageFiles
 from semgcn_jax.data.pairs import take
 from semgcn_jax.errors import SettingError, UserError
+from semgcn_jax.geometry.skeletons import H36M
+from semgcn_jax.pictures.image_files import ImageFiles
 from semgcn_jax.runs.checkpoints import Progress
-from semgcn_jax.skeleton import H36M
+from semgcn_jax.tasks.augmentation import batch_arrays
 from semgcn_jax.training import feeding
 from semgcn_jax.training import state as state_lib
-from semgcn_jax.training.augmentation import batch_arrays
 from semgcn_jax.training.interrupts import StopRequest
 from semgcn_jax.training.progress import ProgressBar
 from semgcn_jax.training.trainer import Trainer
@@ -218,8 +218,8 @@ def children(parent):
 READER = """
 import json, signal, sys
 import numpy as np
-from semgcn_jax.data.image_files import ImageFiles
-from semgcn_jax.data.image_loading import read_ahead, split_rows
+from semgcn_jax.pictures.image_files import ImageFiles
+from semgcn_jax.pictures.image_loading import read_ahead, split_rows
 
 def main():
   asked = []

@@ -15,9 +15,9 @@ from semgcn_jax import config
 from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.evaluation.evaluate import evaluate_run
 from semgcn_jax.evaluation.scores import rank
+from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.runs import checkpoints
 from semgcn_jax.runs import folder as run_folder
-from semgcn_jax.skeleton import H36M
 from semgcn_jax.training import loop, optimizers
 from semgcn_jax.training import state as state_lib
 

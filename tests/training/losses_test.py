@@ -2,7 +2,7 @@ import jax
 import numpy as np
 import pytest
 
-from semgcn_jax.skeleton import H36M
+from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.training.losses import HUBER_METRES, LOSSES, pose_loss
 
 

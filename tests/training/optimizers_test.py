@@ -6,8 +6,8 @@ from by_loops import random
 from flax.traverse_util import flatten_dict
 from tiny import BEST, TINY
 
+from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.models.build import abstract_variables
-from semgcn_jax.skeleton import H36M
 from semgcn_jax.training import optimizers
 
 

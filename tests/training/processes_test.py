@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from semgcn_jax import config
+from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.models.build import abstract_variables
 from semgcn_jax.runs import checkpoints
-from semgcn_jax.skeleton import H36M
 
 TINY = (
   *('--hid_dim=4', '--num_layers=1', '--downsample=16', '--batch_size=8'),

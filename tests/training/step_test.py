@@ -9,11 +9,11 @@ from jax.sharding import Mesh
 from tiny import BEST, TINY
 
 from semgcn_jax.data import datasets
+from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.models.build import build
-from semgcn_jax.skeleton import H36M
+from semgcn_jax.tasks.augmentation import batch_arrays
 from semgcn_jax.training import state as state_lib
 from semgcn_jax.training import step
-from semgcn_jax.training.augmentation import batch_arrays
 from semgcn_jax.training.trainer import Trainer
 
 

@@ -11,13 +11,14 @@ from by_loops import random
 from command_line import fails, run, start
 from tiny import TINY
 
-from semgcn_jax import config, presets
+from semgcn_jax import config
+from semgcn_jax.config import presets
 from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.evaluation.evaluate import evaluate_run
-from semgcn_jax.lifting.predictor import load_predictor
+from semgcn_jax.geometry.skeletons import H36M
+from semgcn_jax.inference.predictor import load_predictor
 from semgcn_jax.models.build import abstract_variables, build
 from semgcn_jax.runs import checkpoints
-from semgcn_jax.skeleton import H36M
 from semgcn_jax.training import warm_start as warm_start_lib
 from semgcn_jax.training.loop import train_and_evaluate
 from semgcn_jax.training.state import TrainState, create_train_state

@@ -1,0 +1,377 @@
+"""Reads the people whom detectors have found, from JSON of each known form.
+
+It knows the files of COCO (results and annotations), OpenPose, AlphaPose,
+PoseFlow, MMPose and YOLO. `detections.persons` reads the keypoints of one
+person, `detections.keypoint_arrays` the files of NumPy.
+"""
+
+import json
+import pathlib
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from semgcn_jax.detections.keypoint_arrays import MAX_SIZE, read_array
+from semgcn_jax.detections.persons import (
+  Person,
+  annotated,
+  is_person,
+  read_person,
+  whole,
+)
+from semgcn_jax.errors import UserError, shortened
+from semgcn_jax.files import read_bytes
+from semgcn_jax.geometry.joint_sets import JOINT_SETS
+
+# {number of keypoints: joint set}, for when the setting `joint_set` names none.
+# The sets of the whole body, of 133 and 136, begin with the body's joints.
+BY_COUNT = {
+  16: 'mpii',
+  17: 'coco',
+  18: 'openpose_18',
+  25: 'body_25',
+  26: 'halpe_26',
+  32: 'h36m_32',
+  33: 'mediapipe',
+  133: 'coco',
+  136: 'halpe_26',
+}
+_KNOWN = (
+  'known are the results and annotations of COCO, the files of OpenPose,'
+  ' AlphaPose, PoseFlow, MMPose and YOLO (result.to_json()), and lists of'
+  ' {"keypoints": [[x, y, confidence], ...]}'
+)
+
+
+def fits(joints: int, joint_set: str) -> bool:
+  """Tells whether people of so many joints are of a joint set.
+
+  Those of the whole body, of 133 and 136, begin with the body's joints.
+  """
+  whole_body = joints in (133, 136) and BY_COUNT[joints] == joint_set
+  return whole_body or joints == JOINT_SETS[joint_set].num_joints
+
+
+def read_people(
+  paths: Sequence[pathlib.Path],
+) -> tuple[dict[int, list[Person]], tuple[int, int] | None]:
+  """Reads everybody whom a detector has found in a clip.
+
+  Args:
+    paths: One file for all frames, or one for each frame: JSON of a known form,
+      or arrays (npy, npz), see `read_array`.
+
+  Returns:
+    {number of a frame: its people}, and the width and height of the images in
+    pixels, if a file tells them.
+
+  Raises:
+    UserError: A file is damaged or of no known form, or two frames have the
+      same number.
+  """
+  if paths[0].suffix.lower() in ('.npy', '.npz'):
+    people, size = read_array(paths[0])
+    return dict(enumerate(people)), size
+  frames: dict[int, list[Person]] = {}
+  for frame, _, people in numbered(paths):
+    frames.setdefault(frame, []).extend(people)
+  size = _image_size(_content(paths[0])) if len(paths) == 1 else None
+  return dict(sorted(frames.items())), size
+
+
+def _image_size(content: Any) -> tuple[int, int] | None:
+  """Finds the size of the images where COCO's annotations tell one for all."""
+  images = content.get('images') if isinstance(content, dict) else None
+  sizes = set()
+  for image in images if isinstance(images, list) else ():
+    if not isinstance(image, dict):
+      return None
+    width, height = image.get('width'), image.get('height')
+    if not (isinstance(width, int) and isinstance(height, int)):
+      return None
+    sizes.add((width, height))
+  if len(sizes) != 1:
+    return None
+  size = sizes.pop()
+  return size if all(0 < side <= MAX_SIZE for side in size) else None
+
+
+def numbered(
+  paths: Sequence[pathlib.Path],
+) -> Iterator[tuple[int, bool, list[Person]]]:
+  """Reads the frames of a clip.
+
+  A file by itself that is a single frame is frame 0, whatever its name. Beside
+  files of frames, JSON of another kind is passed over.
+
+  Args:
+    paths: One file for all frames, or one for each frame.
+
+  Yields:
+    The number of a frame, whether the file also names frames without a person,
+    and the people in it.
+
+  Raises:
+    UserError: A file is damaged or of no known form, or two frames have the
+      same number.
+  """
+  names: dict[int, str] = {}
+  patterns, unsure, unknown = set(), [], []
+  for path in paths:
+    content = _content(path)
+    if not is_known(content):
+      unknown.append(path)
+    elif len(paths) > 1 and _says_little(content):
+      unsure.append((path, content))
+    else:
+      patterns.add(_pattern(path))
+      yield from _checked(content, path, names, alone=len(paths) == 1)
+  # An empty list is a frame without people if it is called like the others.
+  for path, content in unsure:
+    if _pattern(path) in patterns or (
+      not patterns and re.search(r'\d', path.stem)
+    ):
+      yield from _checked(content, path, names)
+  if unknown and not names:
+    raise UserError(f'{unknown[0]}: not keypoints of a known form; {_KNOWN}')
+
+
+def _checked(
+  content: Any, path: pathlib.Path, names: dict[int, str], alone: bool = False
+) -> Iterator[tuple[int, bool, list[Person]]]:
+  """Numbers the frames of a file, whose names must differ; see `numbered`."""
+  for name, is_whole, people in _read(content, path):
+    is_only = alone and name == path.name
+    frame = 0 if is_only else _number(name, path)
+    if names.setdefault(frame, name) != name:
+      raise UserError(
+        f'{path}: {names[frame]:.40} and {name:.40} are both frame {frame};'
+        ' the last number of a name must count the frames'
+      )
+    yield frame, is_whole, people
+
+
+def _says_little(content: Any) -> bool:
+  """Tells whether JSON of a known form names nobody, nor that it is a frame."""
+  if isinstance(content, dict) and not is_frame(content):
+    return all(value in ([], None) for value in content.values())
+  return content == []
+
+
+def _pattern(path: pathlib.Path) -> str:
+  """Takes the name of a file without the number that counts its frames."""
+  return re.sub(r'\d+(?=\D*$)', '0', path.stem)
+
+
+def _content(path: pathlib.Path) -> Any:
+  """Reads a JSON file; a UserError says why it cannot."""
+  try:
+    return json.loads(read_bytes(path))
+  except OSError as error:
+    raise UserError(f'{path}: {error.strerror}') from error
+  except (ValueError, RecursionError) as error:
+    reason = f'cut off, or no JSON ({shortened(error, 100)}); make it again'
+    if isinstance(error, json.JSONDecodeError) and error.msg == 'Extra data':
+      reason = (
+        f'goes on after its first JSON value, in line {error.lineno}; a file'
+        ' must be one value, such as a list of all that it holds'
+      )
+    raise UserError(f'{path}: {reason}') from error
+
+
+def _read(
+  content: Any, path: pathlib.Path
+) -> Iterator[tuple[str, bool, list[Person]]]:
+  """Reads the name of every frame, and the people in it; see `numbered`."""
+  try:
+    for name, is_whole, found in _frames(content, path):
+      people = [
+        read_person(value) for value in found or () if value is not None
+      ]
+      yield name, is_whole, [person for person in people if person is not None]
+  except (
+    *(ValueError, TypeError, AttributeError, RecursionError),
+    *(LookupError, ArithmeticError),
+  ) as error:
+    raise UserError(
+      f'{path}: not keypoints of COCO, OpenPose, AlphaPose, PoseFlow, MMPose or'
+      f' YOLO ({type(error).__name__}: {shortened(error, 240)})'
+    ) from error
+
+
+def _is_people(value: Any) -> bool:
+  """Tells whether a value is a list of the people of a frame, or empty."""
+  return value is None or (
+    isinstance(value, list) and all(map(is_person, value))
+  )
+
+
+def _are_objects(values: Any) -> bool:
+  """Tells whether a value is a list of objects, of which some may be null."""
+  return isinstance(values, list) and all(
+    value is None or isinstance(value, dict) for value in values
+  )
+
+
+def is_known(content: Any) -> bool:
+  """Tells whether JSON is of a form that is read here."""
+  match content:
+    case {'people': people} | {'bodies': people}:
+      return _are_objects(people)
+    case {'instance_info': frames} | {'predictions': frames}:
+      return isinstance(frames, list) and is_known(frames)
+    case {'annotations': list(), 'images': list()}:
+      return True
+    case {'preds': list(), 'image_paths': list()}:
+      return True
+    case [{'frame_id': _, 'instances': _}, *_] | [{'preds': _}, *_]:
+      return True
+    case dict():
+      frames = [_people_of(frame) for frame in content.values()]
+      # Without anybody, only the names can tell that they are of frames.
+      return (
+        bool(content)
+        and all(map(_is_people, frames))
+        and (
+          any(frames)
+          or any(isinstance(frame, dict) for frame in content.values())
+          or all(re.search(r'\d', name) for name in content)
+        )
+      )
+    case list():
+      return _is_people(content) or all(map(_is_people, content))
+  return False
+
+
+def is_frame(content: Any) -> bool:
+  """Tells whether JSON of a known form is a frame, not a whole clip."""
+  if isinstance(content, dict):
+    return 'people' in content or 'bodies' in content
+  return _is_people(content) and not (content and 'image_id' in content[0])
+
+
+def _people_of(frame: Any) -> Any:
+  """Finds the people of a frame that an object has under the frame's name."""
+  match frame:
+    case {'people': people} | {'bodies': people}:  # AlphaPose's 'open', 'cmu'.
+      return people
+    case {'num_boxes': _}:  # What PoseFlow keeps itself, {number: person}.
+      return [person for person in frame.values() if is_person(person)]
+  return frame
+
+
+def _frames(
+  content: Any, path: pathlib.Path
+) -> Iterator[tuple[str, bool, list[Any] | None]]:
+  """Finds every frame.
+
+  Yields:
+    Its name, whether the form also names frames without a person, and its
+    people.
+  """
+  match content:
+    case {'people': people}:  # A frame of OpenPose, or of AlphaPose's 'open'.
+      yield path.name, True, people
+    case {'bodies': people}:  # A frame of AlphaPose's 'cmu'.
+      yield path.name, True, people
+    case {'instance_info': frames}:  # A video of MMPose's demos.
+      yield from _frames(frames, path)
+    case {'predictions': frames}:  # What MMPose's inferencer returns.
+      yield from _frames(frames, path)
+    case [{'frame_id': _, 'instances': _}, *_]:  # A video of its inferencer.
+      for frame in content:
+        number = whole(frame['frame_id'], 'frame_id')
+        yield str(number), True, frame['instances']
+    case {'preds': _} | [{'preds': _}, *_]:  # What MMPose 0 dumps of a test.
+      batches: list[Any] = content if isinstance(content, list) else [content]
+      for batch in batches:
+        yield from _of_batch(batch['image_paths'], batch['preds'])
+    case {'annotations': people, 'images': images}:  # Annotations of COCO.
+      names = {image['id']: image['file_name'] for image in images}
+      yield from ((name, True, []) for name in names.values())
+      for person in _persons(people, content.get('categories') or ()):
+        points = annotated(person['keypoints'])
+        person = person | {'keypoints': points}
+        yield names[person['image_id']], True, [person]
+    case [{'image_id': _}, *_]:  # Results of COCO, or a video of AlphaPose.
+      for person in _persons(content, ()):
+        name = person['image_id']
+        if not isinstance(name, str):
+          name = str(whole(name, 'image_id'))
+        yield name, False, [person]
+    case list() if _is_people(content):  # A frame of MMPose or YOLO.
+      yield path.name, True, content
+    case list():  # A list with the people of every frame.
+      for number, people in enumerate(content):
+        yield str(number), True, people
+    case dict():  # A video of AlphaPose's 'open' or 'cmu', or of PoseFlow.
+      for name, frame in content.items():
+        yield name, False, _people_of(frame)
+
+
+def _of_batch(
+  names: list[str], preds: list[Any]
+) -> Iterator[tuple[str, bool, list[Any]]]:
+  """Finds the frames of a batch of MMPose 0; see `_frames`.
+
+  A bottom-up network gives one image at a time, and all of its people.
+  """
+  if len(names) == 1 and len(preds) != 1:
+    preds = [preds]
+  for name, points in zip(names, preds, strict=True):
+    several = not points or isinstance(points[0][0], list)
+    people = points if several else [points]
+    yield name, False, [{'keypoints': person} for person in people or ()]
+
+
+def _persons(people: Sequence[Any], categories: Any) -> list[dict[str, Any]]:
+  """Takes the persons of COCO's people; others are hands, or animals.
+
+  Args:
+    people: The results or annotations. That of a crowd has no keypoints.
+    categories: The categories that annotations describe.
+  """
+  people = [
+    person for person in people if person is not None and 'keypoints' in person
+  ]
+  there = {person.get('category_id') for person in people} - {None}
+  chosen = {
+    category['id']
+    for category in categories
+    if str(category.get('name')).strip().lower() in ('person', 'human')
+  }
+  if not chosen and len(there) > 1:
+    # Without names: COCO's category 1 is the person, or 0 if one counts from
+    # there. Its number of keypoints is that of a body.
+    order = [c for c in (0, 1) if c in there]
+    order += sorted(there - {0, 1}, key=str)
+    bodies = [c for c in order if _joints_of(people, c) in BY_COUNT]
+    chosen = {[*bodies, *(c for c in order if c == 1), *order][0]}
+  if not chosen:
+    return people
+  return [p for p in people if p.get('category_id') in {*chosen, None}]
+
+
+def _joints_of(people: list[dict[str, Any]], category: Any) -> int:
+  """Counts the keypoints of the first person of a category that has some."""
+  for person in people:
+    if person.get('category_id') == category:
+      found = read_person(
+        person | {'keypoints': annotated(person['keypoints'])}
+      )
+      if found is not None:
+        return len(found.keypoints)
+  return 0
+
+
+def _number(name: str, path: pathlib.Path) -> int:
+  """Takes the last number of a name, 12 in 'video_0000012_keypoints.json'."""
+  # The ending of img.0001 is its number.
+  ending = pathlib.PurePath(name).suffix
+  stem = name if ending[1:].isdigit() else pathlib.PurePath(name).stem
+  if re.fullmatch(r'\d+\.\d+', name):
+    raise UserError(f'{path}: frame {name:.40} is not a whole number')
+  digits = re.findall(r'\d+', stem)
+  if not digits or name.startswith('-') or len(digits[-1]) > 18:
+    raise UserError(f'{path}: frame {name:.40} has no number')
+  return int(digits[-1])

@@ -1,0 +1,350 @@
+"""Finds the keypoints of people in pictures by MediaPipe's pose landmarker.
+
+It finds one person at a time, and its weights are in its package; the extra
+`pose` installs it. Its 33 landmarks are the joint set `mediapipe`.
+"""
+
+import contextlib
+import os
+import pathlib
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import rich.progress
+
+from semgcn_jax.detections.clips import Clip
+from semgcn_jax.detections.detector_formats import Person
+from semgcn_jax.errors import SettingError, UserError
+from semgcn_jax.geometry.joint_sets import JOINT_SETS
+from semgcn_jax.pictures.videos import Album, Video, read_image
+
+Box = tuple[float, float, float, float]
+
+MOST_PEOPLE = 12  # Of a picture.
+_LEAST_VISIBILITY = 0.5
+# How far beyond the picture's edge a landmark is believed, over the person's
+# size.
+_BEYOND_EDGE = 0.05
+# What a knee must have whose ankle is outside of the picture: then it is often
+# a guess, and so are hips without a knee.
+_SURE = 0.9
+# Of a box, whose person is looked for with more or less of what is around it.
+_MARGINS = (0.1, 0.25, 0.0, 0.5, 1.0)
+_LEAST_OVERLAP, _GOOD_OVERLAP, _SAME_OVERLAP = 0.2, 0.6, 0.4
+_GREY = 128
+# How far a person reaches beyond its landmarks, over its size.
+_BEYOND = 0.1
+
+_NAMES = JOINT_SETS['mediapipe'].names
+_HIPS = [_NAMES.index(f'{side}_hip') for side in ('left', 'right')]
+_KNEES = [_NAMES.index(f'{side}_knee') for side in ('left', 'right')]
+_ANKLES = [_NAMES.index(f'{side}_ankle') for side in ('left', 'right')]
+
+
+def find_people(image: np.ndarray, box: Box | None = None) -> list[Person]:
+  """Finds the people of a picture, the most prominent first.
+
+  Whoever is found is painted over, to find the next.
+
+  Args:
+    image: The picture, `[H, W, 3]`, bytes of red, green and blue.
+    box: Left, top, width and height of the person to find alone, pixels.
+
+  Returns:
+    The people, with 33 keypoints in pixels each.
+
+  Raises:
+    SettingError: MediaPipe is not installed.
+    UserError: There is nobody in the box.
+  """
+  with _landmarker(static=True) as find:
+    if box is not None:
+      return [_find_in_box(find, image, box)]
+    people, rest = [], image.copy()
+    for window in _windows(image.shape[1]):
+      while len(people) < MOST_PEOPLE:
+        part = np.full_like(rest, _GREY)
+        part[:, window] = rest[:, window]
+        person = find(part)
+        if person is None or _overlaps(person, people):
+          break
+        people.append(person)
+        left, top, right, bottom = box_of(person)
+        margin = _BEYOND * max(right - left, bottom - top)
+        _cut(rest, left, top, right, bottom, margin)[...] = _GREY
+    return people
+
+
+def follow(
+  pictures: Iterable[np.ndarray], box: Box | None = None
+) -> Iterator[Person | None]:
+  """Finds one person in every picture of a video.
+
+  Args:
+    pictures: The pictures, `[H, W, 3]` each.
+    box: Where the person is in the first picture; None takes the most
+      prominent one.
+
+  Raises:
+    SettingError: MediaPipe is not installed.
+    UserError: There is nobody in the box.
+  """
+  with _landmarker(static=False) as find:
+    for number, picture in enumerate(pictures):
+      if number == 0 and box is not None:
+        # The tracker then stays with whom it has found.
+        yield _begin_in_box(find, picture, box)
+      else:
+        yield find(picture)
+
+
+def box_of(person: Person) -> tuple[int, int, int, int]:
+  """Measures the left, top, right and bottom of the found keypoints, pixels."""
+  found = person.keypoints[person.keypoints[:, 2] > 0, :2]
+  (left, top), (right, bottom) = found.min(axis=0), found.max(axis=0)
+  return int(left), int(top), int(right) + 1, int(bottom) + 1
+
+
+def _find_in_box(find: Any, image: np.ndarray, box: Box) -> Person:
+  """Finds the person that fits a box best."""
+  x, y, width, height = box
+  edges = (x, y, x + width, y + height)
+  best, most = None, _LEAST_OVERLAP
+  for margin in _MARGINS:
+    person = find(_surroundings(image, box, margin))
+    overlap = 0.0 if person is None else _overlap(person, edges)
+    if overlap > most:
+      best, most = person, overlap
+    if most > _GOOD_OVERLAP:
+      break
+  if best is None:
+    raise _nobody(box)
+  return best
+
+
+def _begin_in_box(find: Any, image: np.ndarray, box: Box) -> Person:
+  """Lets a tracker begin with the person in a box."""
+  x, y, width, height = box
+  for margin in _MARGINS:
+    person = find(_surroundings(image, box, margin))
+    if (
+      person
+      and _overlap(person, (x, y, x + width, y + height)) > _LEAST_OVERLAP
+    ):
+      return person
+    find(np.full_like(image, _GREY))  # It forgets whom it has found.
+  raise _nobody(box)
+
+
+def _nobody(box: Box) -> UserError:
+  """Says that nobody is in a box."""
+  numbers = ','.join(f'{number:g}' for number in box)
+  return UserError(
+    f'`box={numbers}`: nobody was found in it; make it larger, or leave it out'
+    ' to see whom there is'
+  )
+
+
+def _windows(width: int) -> list[slice]:
+  """Lists where to look for people: everywhere, then in halves."""
+  half = width // 2
+  starts = (half, 0, half // 2)
+  return [slice(0, width), *(slice(s, s + half) for s in starts)]
+
+
+def _overlaps(person: Person, people: Sequence[Person]) -> bool:
+  """Tells whether a person is one of those who were found before."""
+  return any(_overlap(person, box_of(p)) > _SAME_OVERLAP for p in people)
+
+
+def _overlap(person: Person, edges: tuple[float, ...]) -> float:
+  """Measures the intersection over the union of a person and a box."""
+  own = box_of(person)
+
+  def area(left, top, right, bottom):
+    return max(0, right - left) * max(0, bottom - top)
+
+  common = area(*map(max, own[:2], edges[:2]), *map(min, own[2:], edges[2:]))
+  return common / (area(*own) + area(*edges) - common)
+
+
+def _surroundings(image: np.ndarray, box: Box, margin: float) -> np.ndarray:
+  """Paints over all of a picture but a box and a margin around it."""
+  x, y, width, height = box
+  around = (x, y, x + width, y + height, margin * max(width, height))
+  result = np.full_like(image, _GREY)
+  _cut(result, *around)[...] = _cut(image, *around)
+  return result
+
+
+def _cut(image, left, top, right, bottom, margin):
+  """Cuts a box out of a picture, as a view of it."""
+  return image[
+    max(0, int(top - margin)) : max(0, int(bottom + margin)),
+    max(0, int(left - margin)) : max(0, int(right + margin)),
+  ]
+
+
+@contextlib.contextmanager
+def _landmarker(*, static: bool) -> Iterator[Any]:
+  """Makes a function from a picture to the person in it, or None.
+
+  Raises:
+    SettingError: MediaPipe is not installed.
+  """
+  # MediaPipe and TensorFlow Lite tell much of what no user asked for.
+  os.environ.setdefault('GLOG_minloglevel', '3')
+  os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+  with warnings.catch_warnings():
+    warnings.simplefilter('ignore', UserWarning)
+    try:
+      from mediapipe.python.solutions import pose  # pyright: ignore[reportMissingImports]
+    except ImportError as error:
+      raise SettingError(
+        '`image`, `video`, `camera`: need MediaPipe; install it by pip install'
+        ' "semgcn-jax[pose]", under Python 3.11 or 3.12'
+      ) from error
+    with _quiet():
+      landmarker: Any = pose.Pose(static_image_mode=static, model_complexity=1)
+      landmarker.process(np.zeros((64, 64, 3), np.uint8))
+
+    def find(picture):
+      found = landmarker.process(np.ascontiguousarray(picture)).pose_landmarks
+      if found is None:
+        return None
+      height, width = picture.shape[:2]
+      points = [(p.x, p.y, p.visibility) for p in found.landmark]
+      keypoints = _found(np.array(points) * (width, height, 1), picture.shape)
+      return Person(keypoints) if (keypoints[:, 2] > 0).any() else None
+
+    with landmarker:
+      yield find
+
+
+def _found(points: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+  """Decides which landmarks were found; the others become 0.
+
+  MediaPipe places all 33 of a person, also those that are far outside of the
+  picture, and is often sure of hips that are not in it.
+
+  Args:
+    points: Pixels and visibility, `[33, 3]`.
+    shape: The height and the width of the picture.
+
+  Returns:
+    The keypoints, `[33, 3]`.
+  """
+  x, y, visibility = points.T
+  visible = visibility >= _LEAST_VISIBILITY
+  size = np.ptp(points[visible, :2], axis=0).max() if visible.any() else 0.0
+
+  def within(beyond):
+    in_x = (x >= -beyond) & (x < shape[1] + beyond)
+    return in_x & (y >= -beyond) & (y < shape[0] + beyond)
+
+  inside = within(0.0)
+  found = visible & within(_BEYOND_EDGE * size)
+  found[_KNEES] &= inside[_ANKLES] | (visibility[_KNEES] >= _SURE)
+  if not found[_KNEES].any():
+    found[_HIPS] = False
+  return np.where(found[:, None], points, 0)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+  """Drops what native code writes to standard error."""
+  try:
+    kept = os.dup(2)
+  except OSError:  # There is none.
+    yield
+    return
+  nowhere = os.open(os.devnull, os.O_WRONLY)
+  os.dup2(nowhere, 2)
+  try:
+    yield
+  finally:
+    os.dup2(kept, 2)
+    os.close(kept)
+    os.close(nowhere)
+
+
+def detect_image(
+  path: pathlib.Path, box: Box | None = None
+) -> tuple[Clip, Album]:
+  """Finds the people of a picture; see `find_people`.
+
+  Raises:
+    UserError: The picture cannot be read, or nobody is in it.
+    SettingError: MediaPipe is not installed, or the box is not in the picture.
+  """
+  image = read_image(path)
+  _check_box(box, image)
+  people = find_people(image, box)
+  if not people:
+    raise UserError(
+      f'{path}: nobody was found in it; name where a person is by `box=x,y,w,h`'
+    )
+  numbered = [Person(p.keypoints, n) for n, p in enumerate(people, start=1)]
+  album = Album(longest=1280)
+  album.add(0, image)
+  size = image.shape[1], image.shape[0]
+  return Clip(path.stem, str(path), {0: numbered}, size), album
+
+
+def detect_video(
+  video: Video, name: str, box: Box | None = None
+) -> tuple[Clip, Album, list[Person]]:
+  """Finds one person in a video; see `follow`.
+
+  Args:
+    video: The video.
+    name: The name of the clip.
+    box: Where the person is in the first picture.
+
+  Returns:
+    The clip; its pictures; and everybody in the first picture.
+
+  Raises:
+    UserError: The video cannot be read, or nobody is in it.
+    SettingError: MediaPipe is not installed, or the box is not in the picture.
+  """
+  album, frames, first = Album(), {}, []
+  size = 0, 0
+
+  def pictures():
+    nonlocal size
+    for number, picture in enumerate(
+      rich.progress.track(video, 'detecting', transient=True)
+    ):
+      if not number:
+        _check_box(box, picture)
+        size = picture.shape[1], picture.shape[0]
+        first.extend(find_people(picture) if box is None else ())
+      album.add(number, picture)
+      yield picture
+
+  for number, person in enumerate(follow(pictures(), box)):
+    if person is not None:
+      frames[number] = [Person(person.keypoints, 1)]
+  if not frames:
+    raise UserError(f'{video.name}: nobody was found in it')
+  return Clip(name, name, frames, size), album, first
+
+
+def _check_box(box: Box | None, image: np.ndarray) -> None:
+  """Checks that a box is in a picture.
+
+  Raises:
+    SettingError: It is not.
+  """
+  if box is None:
+    return
+  x, y, width, height = box
+  rows, columns = image.shape[:2]
+  if not (x + width > 0 and y + height > 0 and x < columns and y < rows):
+    raise SettingError(
+      f'`box={x:g},{y:g},{width:g},{height:g}`: is outside of the picture of'
+      f' {columns} x {rows} pixels'
+    )

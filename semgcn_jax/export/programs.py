@@ -1,0 +1,310 @@
+"""Makes of a trained network one function, to be exported to other programs.
+
+What the function takes and returns has names, and is described in words that
+are written into the file.
+"""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.export
+import jax.numpy as jnp
+import numpy as np
+
+from semgcn_jax import __version__
+from semgcn_jax.errors import SettingError, UserError, listed
+from semgcn_jax.geometry.joint_sets import JOINT_SETS
+from semgcn_jax.geometry.skeletons import H36M, Skeleton
+from semgcn_jax.inference.arguments import MIN_KEYPOINTS
+from semgcn_jax.inference.image_lifter import make_image_forward, require_poses
+from semgcn_jax.inference.predictor import make_forward
+from semgcn_jax.inference.programs import (
+  fold_network,
+  input_index,
+  joint_sets,
+  make_lift,
+)
+from semgcn_jax.models.inputs import (
+  derive_joints,
+  point_names,
+  source_table,
+)
+from semgcn_jax.runs.checkpoints import Network
+
+MAX_DIFFERENCE = 1e-4  # Metres between a file's poses and JAX's.
+CHECKED_SIZES = (1, 7, 64)  # The batches that each file is checked with.
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+  """A network as a function of a batch of B poses.
+
+  Attributes:
+    function: The function, of one array for each input to one for each output.
+    inputs: The name of each input, and its shape without B. All are float32.
+    outputs: The name of each output.
+    notes: What is to be known of the network and its arrays, all in text.
+    draw: Draws example inputs for a batch of the given size.
+  """
+
+  function: Callable[..., tuple[jax.Array, ...]]
+  inputs: dict[str, tuple[int, ...]]
+  outputs: tuple[str, ...]
+  notes: dict[str, str]
+  draw: Callable[[int], dict[str, np.ndarray]]
+
+  def abstract_inputs(self) -> list[jax.ShapeDtypeStruct]:
+    """Describes the inputs, with the dimension B of any size."""
+    scope = jax.export.SymbolicScope()
+    (batch,) = jax.export.symbolic_shape('B', scope=scope)
+    return [
+      jax.ShapeDtypeStruct((batch, *shape), jnp.float32)
+      for shape in self.inputs.values()
+    ]
+
+
+def make_program(
+  network: Network,
+  seed: int | None = None,
+  joint_set: str | None = None,
+  licence: str = '',
+) -> Program:
+  """Makes the program of a network.
+
+  Networks of `input_joints` get the program of a `Lifter` for one joint set,
+  those that see pictures that of an `ImageLifter`, others that of a
+  `Predictor`.
+
+  Args:
+    network: The trained network.
+    seed: The seed to take from a run with several; None takes the first.
+    joint_set: The joint set that a lifter takes; None is `coco`.
+    licence: The licence of the weights, if one is to be noted.
+
+  Raises:
+    UserError: The run's predictions have no scale of their own or are not
+      trained, or it is a lifter to another skeleton than Human3.6M's.
+    SettingError: There is no such seed or joint set.
+  """
+  variables = network.of_seed(seed)
+  if network.config.model.is_temporal:
+    raise UserError(
+      '`output`: a network that sees time cannot be a program; name a folder'
+      ' for its weights'
+    )
+  if network.config.model.backbone and joint_set is None:
+    program = _image_program(network, variables)
+  elif network.config.model.input_joints:
+    program = _lifter_program(network, variables, joint_set or 'coco')
+  elif joint_set is not None:
+    raise SettingError(
+      f'`joint_set={joint_set}`: the network takes the 2D joints of its own'
+      ' skeleton alone; leave it out'
+    )
+  else:
+    program = _predictor_program(network, variables)
+  about = {
+    'program': f'semgcn_jax {__version__}',
+    'joints': json.dumps(network.skeleton.joints),
+    'parents': json.dumps(network.skeleton.parents),
+  }
+  if licence:
+    about['licence'] = licence
+  return dataclasses.replace(program, notes=about | program.notes)
+
+
+def _predictor_program(network: Network, variables: dict[str, Any]) -> Program:
+  """Makes the program of a network that knows its own cameras alone."""
+  skeleton = network.skeleton
+  shape = (skeleton.num_joints, network.config.model.input_channels)
+  forward = make_forward(network.config, skeleton, variables)
+
+  def function(inputs):
+    finite = jnp.isfinite(inputs).all(axis=(1, 2))[:, None, None]
+    return (jnp.where(finite, forward(jnp.where(finite, inputs, 0)), jnp.nan),)
+
+  def draw(count):
+    rng = np.random.default_rng(count)
+    return {'inputs': rng.uniform(-0.5, 0.5, (count, *shape)).astype('f')}
+
+  notes = {
+    'inputs': (
+      f'[B, {shape[0]}, 2]: the 2D joints on the normalised screen, which is'
+      ' (2 x / width - 1, (2 y - height) / width) of pixels x and y.'
+    ),
+    'poses': _poses_note(skeleton)
+    + ' A pose is NaN where one of its inputs is not finite.',
+  }
+  return Program(function, {'inputs': shape}, ('poses',), notes, draw)
+
+
+def _image_program(network: Network, variables: dict[str, Any]) -> Program:
+  """Makes the program of a network that sees pictures."""
+  require_poses(network)
+  size, skeleton = network.config.data.crop_size, network.skeleton
+  forward = make_image_forward(network, variables)
+
+  def function(images):
+    found = forward(images)
+    return found[..., :3], found[..., 3:]
+
+  def draw(count):
+    rng = np.random.default_rng(count)
+    return {'images': rng.uniform(0, 255, (count, size, size, 3)).astype('f')}
+
+  notes = {
+    'images': (
+      f'[B, {size}, {size}, 3]: squares about one person each: red, green and'
+      ' blue from 0 to 255.'
+    ),
+    'poses': _poses_note(skeleton),
+    'joints': (
+      f'[B, {skeleton.num_joints}, 2]: the 2D joints, where -1 and 1 are the'
+      ' edges of a square, x to the right and y down.'
+    ),
+  }
+  shape = {'images': (size, size, 3)}
+  return Program(function, shape, ('poses', 'joints'), notes, draw)
+
+
+def _poses_note(skeleton: Skeleton) -> str:
+  return (
+    f'[B, {skeleton.num_joints}, 3]: the joints in metres, with'
+    f' {skeleton.joints[skeleton.root]} at the origin, in the frame of the'
+    ' camera: x to the right, y down, z forward.'
+  )
+
+
+def _lifter_program(
+  network: Network, variables: dict[str, Any], joint_set: str
+) -> Program:
+  """Makes the program of a network that lifts any camera's keypoints."""
+  model, known = network.config.model, joint_sets(network.config.model)
+  if network.skeleton != H36M:
+    raise UserError(
+      'the network is of another skeleton; keypoints are lifted to `h36m` alone'
+    )
+  if joint_set not in known:
+    raise SettingError(
+      f'`joint_set={joint_set}`: this network lifts {listed(known)}'
+    )
+  flip_test = network.config.evaluation.flip_test
+  lift = make_lift(fold_network(model, variables), model, flip_test=flip_test)
+  (sources,) = source_table([joint_set], point_names(joint_set))
+  used = sorted({i for source in JOINT_SETS[joint_set].sources for i in source})
+  count = JOINT_SETS[joint_set].num_joints
+
+  def function(keypoints, image_size, focal_length, center):
+    found = jnp.isfinite(keypoints).all(axis=-1) & (keypoints[..., 2] > 0)
+    keypoints = jnp.where(found[..., None], jnp.clip(keypoints, -1e7, 1e7), 0.0)
+    index = jnp.full(focal_length.shape, input_index(model, joint_set))
+    poses, errors = lift(
+      derive_joints(keypoints, jnp.asarray(sources)),
+      index,
+      image_size,
+      jnp.where(jnp.isfinite(focal_length), focal_length, 0),
+      center,
+    )
+    missing = found.sum(axis=-1) < MIN_KEYPOINTS
+    missing = (missing | ~found[:, np.array(used)].any(axis=-1))[:, None]
+    return (
+      jnp.where(missing[..., None], jnp.nan, poses),
+      jnp.where(missing, jnp.nan, errors),
+    )
+
+  inputs = {
+    'keypoints': (count, 3),
+    'image_size': (2,),
+    'focal_length': (),
+    'center': (2,),
+  }
+  notes = {
+    'joint_set': joint_set,
+    'keypoint_names': json.dumps(JOINT_SETS[joint_set].names),
+    'keypoints': (
+      f'[B, {count}, 3]: x and y in pixels, and the confidence from 0 to 1. A'
+      ' keypoint was not found where that is 0, or a number is NaN.'
+    ),
+    'image_size': '[B, 2]: width and height of the image in pixels.',
+    'focal_length': '[B]: the focal length in pixels; 0 where it is unknown.',
+    'center': (
+      '[B, 2]: the principal point in pixels; half of image_size, if no other'
+      ' is known.'
+    ),
+    'poses': _poses_note(H36M)
+    + f' A pose is NaN where fewer than {MIN_KEYPOINTS} keypoints were found.',
+    'errors': (
+      '[B, 16]: the expected error of each joint in metres; NaN where the'
+      ' network does not tell.'
+    ),
+  }
+  return Program(function, inputs, ('poses', 'errors'), notes, _drawing(count))
+
+
+def _drawing(count: int) -> Callable[[int], dict[str, np.ndarray]]:
+  """Makes what draws the inputs of a lifter, of any image and camera."""
+
+  def draw(poses):
+    rng = np.random.default_rng(poses)
+    size = rng.uniform(400, 2000, (poses, 2))
+    middle = rng.uniform(0.3, 0.7, (poses, 1, 2)) * size[:, None]
+    spread = rng.uniform(0.05, 0.3, (poses, 1, 1)) * size.max()
+    points = middle + spread * rng.normal(size=(poses, count, 2))
+    confidence = rng.uniform(0.2, 1, (poses, count, 1))
+    confidence *= rng.uniform(size=confidence.shape) > 0.2
+    focal = size.max(axis=1) * rng.uniform(0.6, 2, poses)
+    known = rng.uniform(size=poses) > 0.5
+    shift = rng.uniform(-0.05, 0.05, (poses, 2)) * size
+    arrays = {
+      'keypoints': np.concatenate([points, confidence], axis=-1),
+      'image_size': size,
+      'focal_length': focal * known,
+      'center': size / 2 + shift * known[:, None],
+    }
+    return {name: array.astype(np.float32) for name, array in arrays.items()}
+
+  return draw
+
+
+def largest_difference(
+  program: Program, call: Callable[..., Any], sizes=CHECKED_SIZES
+) -> float:
+  """Compares what a file computes with the function that it was made of.
+
+  Args:
+    program: The program of the file.
+    call: Runs the file on arrays in the order of the inputs.
+    sizes: The sizes of the batches to compare.
+
+  Returns:
+    The largest difference of all outputs, metres; infinite where only one of
+    the two is finite, or a shape differs.
+  """
+  function, largest = jax.jit(program.function), 0.0
+  for size in sizes:
+    arrays = list(program.draw(size).values())
+    for own, wanted in zip(call(*arrays), function(*arrays), strict=True):
+      own, wanted = np.asarray(own), np.asarray(wanted)
+      if own.shape != wanted.shape or (np.isnan(own) != np.isnan(wanted)).any():
+        return float('inf')
+      both = np.isfinite(own) & np.isfinite(wanted)
+      largest = max(largest, np.abs(own - wanted).max(where=both, initial=0))
+  return float(largest)
+
+
+def check_difference(difference: float, path: Any, program: str) -> None:
+  """Raises a UserError where a file computes something else than JAX.
+
+  Args:
+    difference: What `largest_difference` returned, metres.
+    path: The file, which is not written yet.
+    program: What has computed it, for the message.
+  """
+  if not difference <= MAX_DIFFERENCE:
+    raise UserError(
+      f'{path}: not written, as {program} computes poses that differ from'
+      f" JAX's by up to {difference:.2g} m; update {program} and JAX"
+    )

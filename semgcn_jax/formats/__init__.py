@@ -1,0 +1,1 @@
+"""Writes lifted people in the formats that others read."""

@@ -1,0 +1,1 @@
+"""Skeletons, joint sets, cameras and rotations."""

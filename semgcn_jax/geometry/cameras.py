@@ -1,0 +1,216 @@
+"""Cameras: from the world to the camera, to pixels, to the normalised screen.
+
+Data is prepared in float64 and elementwise. The last bits of a matrix library
+(scipy's Rotation uses one) differ between machines, and those of prepared data
+must not.
+"""
+
+import dataclasses
+import functools
+import importlib.resources
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from semgcn_jax.errors import SettingError, UserError, shortened
+from semgcn_jax.files import read_text
+
+H36M_SUBJECTS = ('S1', 'S5', 'S6', 'S7', 'S8', 'S9', 'S11')
+
+
+@dataclasses.dataclass(frozen=True)
+class Camera:
+  """The extrinsics and intrinsics of a calibrated camera.
+
+  Attributes:
+    orientation: The camera's quaternion w, x, y, z in the world.
+    translation: Its position in the world, in metres.
+    focal_length: Its focal length in x and y, in pixels.
+    center: Its principal point x and y, in pixels.
+    radial_distortion: The coefficients k1, k2, k3.
+    tangential_distortion: The coefficients p1, p2.
+    width: The width of its image, in pixels.
+    height: The height of its image, in pixels.
+  """
+
+  orientation: tuple[float, float, float, float]
+  translation: tuple[float, float, float]
+  focal_length: tuple[float, float]
+  center: tuple[float, float]
+  radial_distortion: tuple[float, float, float]
+  tangential_distortion: tuple[float, float]
+  width: int
+  height: int
+
+
+@functools.cache
+def h36m_cameras() -> dict[str, tuple[Camera, ...]]:
+  """Reads the four calibrated cameras of each Human3.6M subject.
+
+  Returns:
+    {subject: its cameras}, in the order of the dataset's views.
+  """
+  path = importlib.resources.files('semgcn_jax.geometry') / 'h36m_cameras.json'
+  calibration = json.loads(path.read_text())
+  return {
+    subject: tuple(
+      Camera(
+        orientation=_unit(pose['orientation']),
+        translation=tuple(x / 1000 for x in pose['translation']),
+        focal_length=tuple(lens['focal_length']),
+        center=tuple(lens['center']),
+        radial_distortion=tuple(lens['radial_distortion']),
+        tangential_distortion=tuple(lens['tangential_distortion']),
+        width=lens['res_w'],
+        height=lens['res_h'],
+      )
+      for pose, lens in zip(poses, calibration['intrinsics'], strict=True)
+    )
+    for subject, poses in calibration['extrinsics'].items()
+  }
+
+
+def load_cameras(path: str) -> dict[str, tuple[Camera, ...]]:
+  """Reads the cameras of each subject.
+
+  Args:
+    path: A JSON object {subject: [camera, ...]}; the subject '*' stands for all
+      others. A camera is an object with the fields of `Camera` (metres,
+      pixels, quaternion with w first); the distortion may be left out.
+
+  Returns:
+    {subject: its cameras}, in the order of the file.
+
+  Raises:
+    SettingError: The file cannot be read.
+    UserError: The file does not hold cameras.
+  """
+  try:
+    subjects = json.loads(read_text(path))
+    cameras = {
+      subject: tuple(_camera(fields) for fields in described)
+      for subject, described in subjects.items()
+    }
+    if not cameras or not all(cameras.values()):
+      raise ValueError('a subject without cameras')
+    return cameras
+  except OSError as error:
+    raise SettingError(f'`cameras={path}`: {error.strerror}') from error
+  except (
+    *(ValueError, TypeError, AttributeError, KeyError, RecursionError),
+    OverflowError,
+  ) as error:
+    raise UserError(
+      f'`cameras={path}`: not cameras ({shortened(error, 200)}); give a JSON'
+      ' object {subject: [{orientation, translation, focal_length, center,'
+      ' width, height}, ...]}'
+    ) from error
+
+
+def _camera(fields: dict[str, Any]) -> Camera:
+  """Makes the camera that a JSON object describes; a bad field raises."""
+  sizes = {
+    'orientation': 4,
+    'translation': 3,
+    'focal_length': 2,
+    'center': 2,
+    'radial_distortion': 3,
+    'tangential_distortion': 2,
+  }
+  known = {field.name for field in dataclasses.fields(Camera)}
+  if set(fields) - known:
+    raise ValueError(f'unknown field {sorted(set(fields) - known)[0]}')
+  values: dict[str, Any] = {
+    name: tuple(float(x) for x in fields.get(name, (0,) * size))
+    for name, size in sizes.items()
+    if name in fields or 'distortion' in name
+  }
+  if min(values['focal_length']) <= 0:
+    raise ValueError('focal_length must be above 0')
+  for name, value in values.items():
+    if len(value) != sizes[name] or not all(map(math.isfinite, value)):
+      raise ValueError(f'{name} must be {sizes[name]} numbers')
+  for name in ('width', 'height'):
+    values[name] = int(fields[name])
+    if values[name] < 1:
+      raise ValueError(f'{name} must be above 0')
+  norm = math.hypot(*values['orientation'])
+  if abs(norm - 1) > 1e-3:
+    raise ValueError('orientation must be a unit quaternion')
+  values['orientation'] = _unit(values['orientation'])
+  return Camera(**values)
+
+
+def _unit(quaternion: Sequence[float]) -> tuple[float, float, float, float]:
+  """Normalises a quaternion of the calibration, which is in float32."""
+  norm = math.sqrt(sum(q * q for q in quaternion))
+  w, x, y, z = (q / norm for q in quaternion)
+  return w, x, y, z
+
+
+def rotate(quaternion: ArrayLike, vectors: np.ndarray) -> np.ndarray:
+  """Rotates vectors by unit quaternions.
+
+  Args:
+    quaternion: The quaternions `[..., 4]`, w first; they are broadcast against
+      the vectors.
+    vectors: The vectors `[..., 3]`.
+
+  Returns:
+    The rotated vectors, `[..., 3]`.
+  """
+  quaternion = np.asarray(quaternion, np.float64)
+  w, u = quaternion[..., :1], quaternion[..., 1:]
+  uv = np.cross(u, vectors)
+  return vectors + 2 * (w * uv + np.cross(u, uv))
+
+
+def world_to_camera(points: np.ndarray, camera: Camera) -> np.ndarray:
+  """Moves points `[..., 3]`, in metres, from the world to the camera frame."""
+  w, x, y, z = camera.orientation
+  return rotate((w, -x, -y, -z), points - np.array(camera.translation))
+
+
+def camera_to_world(points: np.ndarray, camera: Camera) -> np.ndarray:
+  """Moves points `[..., 3]`, in metres, from the camera to the world frame."""
+  return rotate(camera.orientation, points) + np.array(camera.translation)
+
+
+def project(points: np.ndarray, camera: Camera) -> np.ndarray:
+  """Projects points with Human3.6M's radial and tangential distortion.
+
+  Args:
+    points: Points `[..., 3]` in the camera frame, in metres, in front of the
+      camera (Z > 0).
+    camera: The camera, of which only the intrinsics are used.
+
+  Returns:
+    Their pixels, `[..., 2]`.
+  """
+  k1, k2, k3 = camera.radial_distortion
+  p1, p2 = camera.tangential_distortion
+  xy = np.clip(points[..., :2] / points[..., 2:], -1, 1)
+  x, y = xy[..., :1], xy[..., 1:]
+  r2 = x * x + y * y
+  radial = 1 + r2 * (k1 + r2 * (k2 + r2 * k3))
+  tangential = p1 * x + p2 * y
+  xy = xy * (radial + tangential) + np.array((p1, p2)) * r2
+  return xy * np.array(camera.focal_length) + np.array(camera.center)
+
+
+def normalize_screen(pixels: np.ndarray, camera: Camera) -> np.ndarray:
+  """Scales pixels `[..., 2]` to the normalised screen, with x in [-1, 1]."""
+  return pixels / camera.width * 2 - _screen_center(camera)
+
+
+def unnormalize_screen(screen: np.ndarray, camera: Camera) -> np.ndarray:
+  """Scales the normalised screen `[..., 2]` to pixels."""
+  return (screen + _screen_center(camera)) * camera.width / 2
+
+
+def _screen_center(camera: Camera) -> np.ndarray:
+  return np.array((1, camera.height / camera.width))

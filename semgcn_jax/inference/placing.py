@@ -1,0 +1,73 @@
+"""Finds where people are, and how large, from what a single camera tells."""
+
+import numpy as np
+
+from semgcn_jax.errors import SettingError
+from semgcn_jax.geometry.skeletons import H36M, bone_vectors
+
+# The bones that make up a standing person's height, by their child: the mean of
+# both legs, and the trunk. What is below the ankles is missing, in metres.
+_UPRIGHT = {'RKnee': 0.5, 'RAnkle': 0.5, 'LKnee': 0.5, 'LAnkle': 0.5}
+_UPRIGHT |= {'Spine': 1.0, 'Thorax': 1.0, 'Head': 1.0}
+_BELOW_ANKLES = 0.08
+
+
+def height_factors(poses: np.ndarray, height: float) -> np.ndarray:
+  """Measures by how much to scale poses to a person's height.
+
+  Args:
+    poses: The poses, `[N, 16, 3]`, metres.
+    height: The height of the person in metres, from 0.3 to 3.
+
+  Returns:
+    The factors, `[N]`.
+
+  Raises:
+    SettingError: The height is something else.
+  """
+  if not isinstance(height, int | float) or not 0.3 < height < 3:
+    raise SettingError(f'`height={height}`: must be from 0.3 to 3 metres')
+  lengths = np.linalg.norm(bone_vectors(poses, H36M), axis=-1)
+  ends = [H36M.joints[child] for _, child in H36M.bones]
+  weights = np.array([_UPRIGHT.get(joint, 0.0) for joint in ends])
+  return (height - _BELOW_ANKLES) / (lengths * weights).sum(axis=-1)
+
+
+def place_poses(
+  poses: np.ndarray,
+  keypoints: np.ndarray,
+  focal: np.ndarray,
+  center: np.ndarray,
+) -> np.ndarray:
+  """Finds the pelvis of poses by least squares on their reprojection.
+
+  A joint (x, y, z) of a pose whose pelvis is at (X, Y, Z) is seen at u = (x +
+  X) / (z + Z), and so in y. Multiplied by z + Z, that is linear in X, Y and Z.
+  The joints weigh by their confidence.
+
+  Args:
+    poses: The poses, `[N, 16, 3]`, metres.
+    keypoints: Where their joints are seen, `[N, 16, 3]`, pixels and confidence.
+    focal: The focal lengths, `[N]`, pixels.
+    center: The principal points, `[N, 2]`, pixels.
+
+  Returns:
+    The places, `[N, 3]`, metres, camera frame; NaN where the pose is, where
+    fewer than two joints are seen, or the pelvis would be behind the camera.
+  """
+  seen = (keypoints[..., :2] - center[:, None]) / focal[:, None, None]
+  weight = np.sqrt(keypoints[..., 2])
+  rows, values = [], []
+  for axis in (0, 1):
+    row = np.zeros(poses.shape)
+    row[..., axis], row[..., 2] = 1, -seen[..., axis]
+    rows.append(row * weight[..., None])
+    value = seen[..., axis] * poses[..., 2] - poses[..., axis]
+    values.append(value * weight)
+  row, value = np.concatenate(rows, axis=1), np.concatenate(values, axis=1)
+  known = np.isfinite(value).all(axis=1) & ((weight > 0).sum(axis=1) >= 2)
+  places = np.full((len(poses), 3), np.nan)
+  for index in np.flatnonzero(known):
+    places[index] = np.linalg.lstsq(row[index], value[index], rcond=None)[0]
+  places[~(places[:, 2] > 0)] = np.nan
+  return places

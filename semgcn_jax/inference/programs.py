@@ -1,0 +1,181 @@
+"""Makes the pure functions that lift keypoints, to be compiled or exported."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from semgcn_jax.config import ModelConfig
+from semgcn_jax.geometry.joint_sets import JOINT_SETS
+from semgcn_jax.geometry.rotations import rotate
+from semgcn_jax.geometry.skeletons import H36M, mirror
+from semgcn_jax.inference.bounds import bound
+from semgcn_jax.models.build import build
+from semgcn_jax.models.folding import FoldedNorm, fold
+from semgcn_jax.models.inputs import (
+  derive_joints,
+  filled,
+  make_inputs,
+  mirror_inputs,
+  source_table,
+)
+from semgcn_jax.models.root_relative import expected_error, predict
+from semgcn_jax.simulation.points import NAMES
+
+
+def joint_sets(model: ModelConfig) -> tuple[str, ...]:
+  """Lists the joint sets that a network lifts."""
+  if not model.input_joints:
+    return tuple(JOINT_SETS)
+  exact = ('h36m_17', 'h36m_32') if 'h36m' in model.input_joints else ()
+  return (*model.input_joints, *exact)
+
+
+def input_index(model: ModelConfig, joint_set: str) -> int:
+  """Finds what a network with `input_joints` knows a joint set as.
+
+  Returns:
+    The index in `input_joints`; all of Human3.6M's own sets have the same.
+  """
+  known = model.input_joints
+  return known.index(joint_set if joint_set in known else 'h36m')
+
+
+def fold_network(
+  model: ModelConfig, variables: dict[str, Any]
+) -> Callable[..., jax.Array]:
+  """Makes the function of a network's inputs, with its norms folded.
+
+  Args:
+    model: The settings of the network.
+    variables: The params and batch_stats of the network.
+  """
+  return functools.partial(
+    build(model, H36M, norm=FoldedNorm, dtype=jnp.float32).apply,
+    jax.device_get(fold(variables)),
+  )
+
+
+def make_program(
+  network: Callable[..., jax.Array], model: ModelConfig, *, flip_test: bool
+) -> Callable[..., tuple[jax.Array, jax.Array]]:
+  """Makes the function of a batch that lifts points of any joint sets.
+
+  Its arguments are the points `[B, P, 3]`, the joint sets `[B]`, the image
+  sizes `[B, 2]`, the focal lengths `[B]` (0 where not known) and the principal
+  points `[B, 2]`. It returns poses, `[B, 16, 3]`, and errors, `[B, 16]`. That
+  of a network that sees time takes clips, `[B, T, ...]`, and their lengths,
+  `[B]`.
+  """
+  names = joint_sets(model)
+  table = source_table(names, NAMES)
+  numbers = [input_index(model, n) for n in names if model.input_joints]
+  lift = make_lift(network, model, flip_test=flip_test)
+
+  def program(points, joint_set, image_size, focal, center, *length):
+    keypoints = derive_joints(points, jnp.asarray(table)[joint_set])
+    if model.input_joints:
+      joint_set = jnp.array(numbers)[joint_set]
+    return lift(keypoints, joint_set, image_size, focal, center, *length)
+
+  return program
+
+
+def make_lift(
+  network: Callable[..., jax.Array], model: ModelConfig, *, flip_test: bool
+) -> Callable[..., tuple[jax.Array, jax.Array]]:
+  """Makes the pure function of a batch that lifts the joints of `H36M`.
+
+  Its arguments are those of `models.inputs.make_inputs`: keypoints
+  `[B, 16, 3]`, as `derive_joints` makes them, the indices of their joint sets
+  in `input_joints` `[B]`, the image sizes `[B, 2]`, pixels, the focal lengths
+  `[B]`, pixels, 0 where not known, and the principal points `[B, 2]`, pixels.
+  It returns poses, `[B, 16, 3]`, metres, and errors, `[B, 16]`, metres. That of
+  a network that sees time takes clips, `[B, T, ...]`, and their lengths, `[B]`.
+
+  Args:
+    network: The function of the inputs, see `fold_network`.
+    model: The settings of the network.
+    flip_test: Whether to average with the prediction for the mirrored input.
+  """
+
+  def lift(keypoints, joint_set, image_size, focal, center, length=None):
+    leading = keypoints.shape[:-2]
+
+    def flat(array):
+      return array.reshape(-1, *array.shape[len(leading) :])
+
+    image_size = flat(image_size)
+    with jax.default_matmul_precision('highest'):
+      if model.input_joints:
+        inputs, rotation = make_inputs(
+          *(flat(keypoints), flat(joint_set), image_size),
+          *(flat(focal), flat(center), model),
+        )
+      else:
+        half = image_size[:, None, :1] / 2
+        inputs = (filled(flat(keypoints)) - image_size[:, None] / 2) / half
+        rotation = None
+      predicted = predict(
+        network,
+        inputs.reshape(*leading, *inputs.shape[1:]),
+        H36M,
+        flip_test=flip_test,
+        mirror_inputs=mirror_inputs if model.input_joints else mirror,
+        length=length,
+      )
+      poses = flat(predicted[..., :3])
+      if rotation is not None:
+        poses = rotate(rotation.swapaxes(1, 2), poses)
+      errors = (
+        expected_error(predicted)
+        if model.expected_error
+        else jnp.full((*leading, 16), jnp.nan)
+      )
+      return bound(poses).reshape(*leading, 16, 3), errors
+
+  return lift
+
+
+def make_stream_program(
+  model: ModelConfig, variables: dict[str, Any], *, flip_test: bool
+) -> tuple[Callable[..., Any], Any]:
+  """Makes the function that lifts the next frame of a stream.
+
+  Args:
+    model: The settings of the network, which is causal.
+    variables: The params and batch_stats of the network.
+    flip_test: Whether to average with the prediction for the mirrored input.
+
+  Returns:
+    A function of a cache and what the function of `make_program` takes, of one
+    frame, `[1, 1, ...]`. It returns the next cache, the pose `[1, 1, 16, 3]`,
+    and its errors `[1, 1, 16]`. And the cache of a network that has seen
+    nothing.
+  """
+  module = build(
+    model, H36M, norm=FoldedNorm, dtype=jnp.float32, streaming=True
+  )
+  params = jax.device_get(fold(variables))
+  clips = 2 if flip_test else 1  # The mirrored one is kept, too.
+  shape = (clips, 1, H36M.num_joints, model.input_channels)
+  cache = jax.eval_shape(module.init, jax.random.PRNGKey(0), jnp.zeros(shape))
+  cache = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), cache['cache'])
+
+  def advance(cache, *arrays):
+    after = {}
+
+    def network(inputs):
+      predicted, updated = module.apply(
+        params | {'cache': cache}, inputs, mutable=['cache']
+      )
+      after.update(updated['cache'])
+      return predicted
+
+    poses, errors = make_program(network, model, flip_test=flip_test)(*arrays)
+    return after, poses, errors
+
+  return advance, cache

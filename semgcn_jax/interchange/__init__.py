@@ -1,1 +1,0 @@
-"""The formats of other programs: PyTorch, ONNX, StableHLO, BVH, GLB."""

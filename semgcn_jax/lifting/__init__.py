@@ -1,6 +1,0 @@
-"""Lifting of 2D keypoints to 3D poses in your own program."""
-
-from semgcn_jax.lifting.lifter import Lifter
-from semgcn_jax.lifting.predictor import load_predictor, make_predictor
-
-__all__ = ['Lifter', 'load_predictor', 'make_predictor']

@@ -1,0 +1,237 @@
+"""Makes of detections the views of a clip: one person, of Human3.6M's joints.
+
+A view is what one camera sees. The views of a clip are put on one count of
+frames, and what was not found is interpolated.
+"""
+
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from semgcn_jax.detections.detector_formats import BY_COUNT, fits, numbered
+from semgcn_jax.errors import SettingError, UserError, listed
+from semgcn_jax.geometry.joint_sets import JOINT_SETS
+from semgcn_jax.geometry.skeletons import H36M
+
+# The share of a view's frames that must have a person. With fewer, the numbers
+# in the file probably do not count frames.
+MIN_DETECTED = 0.2
+# The most of a view that may be missing at its start, where nobody was found.
+MAX_LATE = 0.2
+
+
+@dataclasses.dataclass(frozen=True)
+class View:
+  """What a detector has found of one person in the frames of one camera.
+
+  Attributes:
+    source: A file that it is of, for messages.
+    first: The number of the first frame that is named.
+    is_whole: Whether the files name the frames without a person, too.
+    poses: `[T, 16, 3]`, pixels x and y, and confidence, which is 0 where a
+      joint was not found; T is 0 if nobody was ever found.
+  """
+
+  source: str
+  first: int
+  is_whole: bool
+  poses: np.ndarray
+
+  @property
+  def last(self) -> int:
+    """The number of the last frame that is named."""
+    return self.first + len(self.poses) - 1
+
+
+def read_view(paths: Sequence[pathlib.Path], joint_set: str = '') -> View:
+  """Reads one camera's detections of one person.
+
+  Of several people in a frame, the one with the highest sum of confidences is
+  taken.
+
+  Args:
+    paths: One file for all frames, or one for each frame.
+    joint_set: The key of the joints in `JOINT_SETS`; '' lets their number tell.
+
+  Raises:
+    UserError: A file is damaged or of no known form, or too few frames have a
+      person.
+  """
+  frames: dict[int, np.ndarray] = {}
+  named: set[int] = set()
+  is_whole = True
+  for frame, is_of_all, people in numbered(paths):
+    named.add(frame)
+    is_whole &= is_of_all
+    for person in people:
+      best = frames.get(frame)
+      if best is None or person.keypoints[:, 2].sum() > best[:, 2].sum():
+        frames[frame] = person.keypoints
+  if not frames:
+    return View(str(paths[0]), 0, is_whole, np.zeros((0, 16, 3)))
+  first, count = min(named), max(named) + 1 - min(named)
+  if len(frames) < MIN_DETECTED * count:
+    raise UserError(
+      f'{paths[0]}: a person in only {len(frames)} of {count:,} frames; image'
+      ' ids must count the frames of the view'
+    )
+  sizes = sorted({len(person) for person in frames.values()})
+  if len(sizes) > 1:
+    raise UserError(
+      f'{paths[0]}: people of {listed(map(str, sizes))} joints; they must agree'
+    )
+  joints = sizes[0]
+  name = joint_set or BY_COUNT.get(joints)
+  if name is None or not fits(joints, name):
+    raise UserError(
+      f'{paths[0]}: {joints} joints a person; name their set by `joint_set`'
+      f' ({listed(JOINT_SETS)})'
+    )
+  detected = np.zeros((count, joints, 3))
+  for frame, person in frames.items():
+    detected[frame - first] = person
+  return View(str(paths[0]), first, is_whole, to_16(detected, name))
+
+
+def align(
+  views: dict[int, View],
+  *,
+  frames_3d: int | None = None,
+  first_frame: int | None = None,
+) -> tuple[dict[int, np.ndarray], list[str]]:
+  """Puts the views of a clip on a common count of frames, and fills gaps.
+
+  The clip begins with the first frame that any of its views names; each view
+  ends with its own last. Joints and people that were not found are interpolated
+  over time, and keep confidence 0. Frames before a view's first are filled only
+  where few are missing, as nobody was found in them.
+
+  Args:
+    views: {index of a camera: its view}; each has found somebody.
+    frames_3d: How many frames the 3D of the clip has, if it is there. Numbers
+      that fit only from 0, or only from 1, then tell which.
+    first_frame: The number of the clip's first frame; None finds it.
+
+  Returns:
+    {index of a camera: `[T, 16, 3]` float32}, and what the user should know:
+    what was guessed and filled.
+
+  Raises:
+    UserError: A joint is not found in any frame, or the views do not count the
+      same frames.
+    SettingError: A view begins before `first_frame`, or long after it.
+  """
+  first = min(view.first for view in views.values())
+  last = max(view.last for view in views.values())
+  notes = []
+  start = first if first_frame is None else first_frame
+  if first < start:
+    earliest = min(views.values(), key=lambda view: view.first)
+    raise SettingError(
+      f'`first_frame={start}`: {earliest.source} begins with frame {first}'
+    )
+  if first_frame is None:
+    is_whole = all(view.is_whole for view in views.values())
+    if frames_3d is not None and not is_whole:
+      fits_0, fits_1 = last < frames_3d, 1 <= first and last <= frames_3d
+      if fits_0 and not (fits_1 and first == 1):
+        start = 0
+      elif fits_1:
+        start = 1
+    if start != 0 or first != 0:
+      notes.append(f'frame {start} is taken as the first')
+  whole = {}
+  for camera, view in views.items():
+    _check_start(view, start, first_frame)
+    late = np.zeros((view.first - start, 16, 3))
+    detected = np.concatenate([late, view.poses])
+    empty = int((~(detected[..., 2] > 0).any(axis=1)).sum())
+    if empty:
+      notes.append(
+        f'camera {camera}: {empty:,} of {len(detected):,} frames have nobody,'
+        ' and are filled from those around'
+      )
+    whole[camera] = interpolate(detected, view.source).astype(np.float32)
+  return whole, notes
+
+
+def _check_start(view: View, start: int, first_frame: int | None) -> None:
+  """Checks that a view lacks few frames at its start, and with a reason.
+
+  Args:
+    view: The view.
+    start: The number of the clip's first frame.
+    first_frame: The same, if the user has given it.
+
+  Raises:
+    UserError: It lacks many frames, or its files name every frame, and yet not
+      the first of the clip.
+    SettingError: It lacks many frames after the `first_frame` of the user.
+  """
+  late = view.first - start
+  is_late = late > MAX_LATE * (late + len(view.poses))
+  if first_frame is not None:
+    if is_late:
+      raise SettingError(
+        f'`first_frame={first_frame}`: {view.source} begins with frame'
+        f' {view.first}, too late to fill the {late:,} frames before; give the'
+        ' number of the first image'
+      )
+  elif is_late or (late and view.is_whole):
+    raise UserError(
+      f'{view.source}: begins with frame {view.first}, but the clip with frame'
+      f' {start}; number the images of each view from the same first one'
+      + ('' if is_late else f', or give `first_frame={start}` to fill them')
+    )
+
+
+def to_16(detected: np.ndarray, joint_set: str) -> np.ndarray:
+  """Converts detections to Human3.6M's 16 joints.
+
+  Args:
+    detected: Detections `[T, J, 3]`: pixels x and y, and confidence, which is
+      0 where a joint was not detected.
+    joint_set: The key of these J joints in `JOINT_SETS`.
+
+  Returns:
+    Detections `[T, 16, 3]`. Where several joints stand for one, it is the mean
+    of those that were detected; its confidence is the mean of all.
+  """
+  result = np.zeros((len(detected), 16, 3))
+  for joint, source in enumerate(JOINT_SETS[joint_set].sources):
+    parts = detected[:, source]
+    there = parts[..., 2:] > 0
+    number = np.maximum(there.sum(axis=1), 1)
+    result[:, joint, :2] = (parts[..., :2] * there).sum(axis=1) / number
+    result[:, joint, 2] = (parts[..., 2] * there[..., 0]).mean(axis=1)
+  return result
+
+
+def interpolate(detected: np.ndarray, source: str) -> np.ndarray:
+  """Interpolates joints of confidence 0 linearly between the frames around.
+
+  Args:
+    detected: Detections `[T, 16, 3]`: pixels x and y, and confidence.
+    source: The file that they are from, for the message.
+
+  Returns:
+    The detections, of which all x and y are filled in.
+
+  Raises:
+    UserError: A joint is not detected in any frame.
+  """
+  result, frames = detected.copy(), np.arange(len(detected))
+  for joint in range(detected.shape[1]):
+    there = detected[:, joint, 2] > 0
+    if not there.any():
+      raise UserError(
+        f'{source}: {H36M.joints[joint]} is not detected in any frame; is'
+        ' `joint_set` right?'
+      )
+    for axis in range(2):
+      result[~there, joint, axis] = np.interp(
+        frames[~there], frames[there], detected[there, joint, axis]
+      )
+  return result

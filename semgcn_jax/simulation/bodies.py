@@ -1,0 +1,124 @@
+"""Varies the bodies and the motions of poses."""
+
+import jax
+import jax.numpy as jnp
+
+from semgcn_jax.config import FilmingConfig
+from semgcn_jax.geometry.rotations import (
+  about_axis,
+  about_vector,
+  multiply,
+  rotate,
+)
+from semgcn_jax.geometry.skeletons import Skeleton
+
+Array = jax.Array
+
+
+def vary_bodies(
+  rng: Array, poses: Array, skeleton: Skeleton, config: FilmingConfig
+) -> Array:
+  """Varies poses, bone by bone.
+
+  The legs or an arm may be those of another pose of the batch (`mix_limbs`).
+  The whole body gets taller or shorter (`body_scale`), each bone longer or
+  shorter, the same left and right (`bone_scale`), and each limb and the head
+  turns at every joint (`limb_turn`).
+
+  Args:
+    rng: The random key.
+    poses: The poses, `[B, J, 3]`, metres, the root at the origin, level frame.
+    skeleton: The skeleton of the poses.
+    config: The ranges of the changes.
+
+  Returns:
+    The varied poses.
+  """
+  mix_rng, body_rng, bone_rng, turn_rng, some_rng = jax.random.split(rng, 5)
+  count = len(poses)
+  bones = {c: poses[:, c] - poses[:, p] for p, c in skeleton.bones}
+  if config.mix_limbs:
+    bones = _mix(mix_rng, bones, skeleton, config.mix_limbs)
+
+  def factors(rng, size, most):
+    random = jax.random.uniform(rng, (count, size), minval=-1, maxval=1)
+    return jnp.exp(random * jnp.log1p(most))
+
+  scale = factors(body_rng, 1, config.body_scale) * factors(
+    bone_rng, skeleton.num_joints, config.bone_scale
+  )
+  for left, right in zip(skeleton.left, skeleton.right, strict=True):
+    scale = scale.at[:, left].set(scale[:, right])
+  # Half of the poses keep their motion as it was recorded.
+  turned = jax.random.bernoulli(some_rng, shape=(count,))
+  turns = jax.random.normal(turn_rng, (count, skeleton.num_joints, 3))
+  turns = turns * (jnp.deg2rad(config.limb_turn) * turned[:, None, None])
+  sides = {*skeleton.left, *skeleton.right}
+  positions = {skeleton.root: jnp.zeros((count, 3))}
+  rotations = {skeleton.root: jnp.broadcast_to(jnp.eye(3), (count, 3, 3))}
+  for parent, child in downwards(skeleton):
+    rotation = rotations[parent]
+    is_end = child not in skeleton.parents and child not in sides
+    if config.limb_turn and (parent in sides or is_end):
+      rotation = multiply(rotation, about_vector(turns[:, child]))
+    rotations[child] = rotation
+    bone = bones[child] * scale[:, child, None]
+    positions[child] = positions[parent] + rotate(rotation, bone[:, None])[:, 0]
+  return jnp.stack(
+    [positions[joint] for joint in range(skeleton.num_joints)], axis=1
+  )
+
+
+def downwards(skeleton: Skeleton) -> list[tuple[int, int]]:
+  """Lists the bones (parent, child), each behind that of its parent."""
+  known, waiting, ordered = {skeleton.root}, list(skeleton.bones), []
+  while waiting:
+    ready = [bone for bone in waiting if bone[0] in known]
+    ordered += ready
+    known |= {child for _, child in ready}
+    waiting = [bone for bone in waiting if bone not in ready]
+  return ordered
+
+
+def _mix(
+  rng: Array, bones: dict[int, Array], skeleton: Skeleton, share: float
+) -> dict[int, Array]:
+  """Takes pairs of limbs, or one limb, from another pose of the batch.
+
+  A pair of limbs are all joints below a left and a right joint with the same
+  parent. The other pose is turned about the vertical until the two joints lie
+  in the same direction; each bone keeps its length.
+  """
+  mixed, sides = (
+    dict(bones),
+    dict(zip(skeleton.left, skeleton.right, strict=True)),
+  )
+  tops = [
+    (left, right)
+    for left, right in sides.items()
+    if skeleton.parents[left] == skeleton.parents[right]
+  ]
+  count = len(bones[tops[0][0]]) if tops else 0
+  for number, (left, right) in enumerate(tops):
+    choose_rng, side_rng = jax.random.split(jax.random.fold_in(rng, number))
+    across = bones[left] - bones[right]
+    angle = jnp.arctan2(across[:, 2], across[:, 0])
+    turn = about_axis(1, jnp.roll(angle, number + 1) - angle)
+    chosen = jax.random.bernoulli(choose_rng, share, (count, 1))
+    # Both limbs, or the left, or the right one.
+    which = jax.random.randint(side_rng, (count, 1), 0, 3)
+    for top, other in ((left, 1), (right, 2)):
+      below = [top]
+      for parent, child in downwards(skeleton):
+        if parent in below:
+          below.append(child)
+      for joint in below[1:]:
+        own = bones[joint]
+        taken = jnp.roll(own, number + 1, axis=0)
+        taken = rotate(turn, taken[:, None])[:, 0]
+        length = jnp.linalg.norm(own, axis=-1, keepdims=True)
+        there = jnp.linalg.norm(taken, axis=-1, keepdims=True)
+        taken = taken * (length / jnp.maximum(there, 1e-6))
+        use = chosen & (which != other)
+        mixed[joint] = jnp.where(use, taken, own)
+  return mixed

@@ -1,0 +1,113 @@
+"""Films poses by random cameras: any direction, lens, image and place in it."""
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+
+from semgcn_jax.config import FilmingConfig
+from semgcn_jax.geometry.rotations import (
+  about_axis,
+  multiply,
+  rotate,
+  to_axis,
+)
+
+Array = jax.Array
+
+NEAREST = 0.5  # The least distance of a joint to its camera, metres.
+_LONGER = 1000.0  # The longer side of every image, in pixels.
+
+
+@flax.struct.dataclass
+class Views:
+  """A random camera for each of B poses.
+
+  Attributes:
+    rotation: `[B, 3, 3]`, from the level frame to the camera frame.
+    root: `[B, 3]`, the root in the camera frame, metres.
+    focal: `[B]`, pixels.
+    image_size: `[B, 2]`, width and height in pixels.
+    center: `[B, 2]`, the principal point in pixels.
+  """
+
+  rotation: Array
+  root: Array
+  focal: Array
+  image_size: Array
+  center: Array
+
+  def project(self, points: Array) -> Array:
+    """Projects points `[B, P, 3]`, metres, camera frame, to pixels."""
+    xy = points[..., :2] / jnp.maximum(points[..., 2:], 0.01)
+    return xy * self.focal[:, None, None] + self.center[:, None]
+
+
+def level(targets: Array, up: Array) -> Array:
+  """Turns poses so that the world's vertical points along -y.
+
+  Args:
+    targets: Poses, `[N, J, 3]`, in the camera frame.
+    up: The world's vertical in the same frames, `[N, 3]`, of length 1.
+
+  Returns:
+    The poses in level frames, `[N, J, 3]`.
+  """
+  # Here z and -y change places: first `up` is turned to z, then z to -y.
+  quarter = jnp.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
+  return rotate(to_axis(up), targets) @ quarter.T
+
+
+def random_views(rng: Array, poses: Array, config: FilmingConfig) -> Views:
+  """Draws a camera for each pose.
+
+  Args:
+    rng: The random key.
+    poses: The poses, `[B, J, 3]`, metres, level frame, the root at the origin.
+    config: The ranges of the cameras.
+
+  Returns:
+    The cameras, all of which have the whole pose in front of them.
+  """
+  count = len(poses)
+  rngs = iter(jax.random.split(rng, 12))
+
+  def uniform(low=-1.0, high=1.0, shape=(count,)):
+    return jax.random.uniform(next(rngs), shape, minval=low, maxval=high)
+
+  def normal(most):
+    return jnp.clip(jax.random.normal(next(rngs), (count,)), -most, most)
+
+  turn = uniform(-jnp.pi, jnp.pi)
+  pitch = config.film_tilt + config.film_pitch * normal(3.5)
+  pitch = jnp.deg2rad(jnp.clip(pitch, -85, 85))
+  roll = jnp.deg2rad(config.film_roll * normal(3.0))
+  rotation = multiply(
+    about_axis(2, roll), about_axis(0, pitch), about_axis(1, turn)
+  )
+  seen = rotate(rotation, poses)
+  aspect = jnp.exp(uniform() * jnp.log(config.film_aspect))
+  image_size = _LONGER * jnp.stack(
+    [jnp.minimum(aspect, 1), jnp.minimum(1 / aspect, 1)], axis=-1
+  )
+  field = jnp.deg2rad(uniform(config.film_fov_low, config.film_fov_high))
+  focal = _LONGER / (2 * jnp.tan(field / 2))
+  # The box around the pose fills this share of the image.
+  low, high = seen[..., :2].min(axis=1), seen[..., :2].max(axis=1)
+  size = uniform(config.film_size_low, config.film_size_high)
+  close = uniform(0.0, 1.0) < config.film_crop
+  size = jnp.where(close, uniform(0.7, 2.0), size)
+  metres = jnp.max((high - low) / image_size, axis=-1)
+  depth = focal * metres / size
+  depth = jnp.maximum(depth, NEAREST - seen[..., 2].min(axis=1))
+  # The middle of the box lies where all of it is in the image; a close camera
+  # may look past the person.
+  box = (high - low) * (focal / depth)[:, None]
+  free = jnp.maximum(image_size - box, 0) / 2
+  free = jnp.where(close[:, None], jnp.maximum(free, 0.4 * box), free)
+  middle = uniform(shape=(count, 2)) * free
+  moved = uniform(0.0, 1.0) < config.film_off_axis
+  off_axis = uniform(shape=(count, 2)) * 0.4 * image_size
+  center = image_size / 2 + jnp.where(moved[:, None], off_axis, 0)
+  place = (image_size / 2 + middle - center) * (depth / focal)[:, None]
+  root = jnp.concatenate([place - (low + high) / 2, depth[:, None]], axis=-1)
+  return Views(rotation, root, focal, image_size, center)

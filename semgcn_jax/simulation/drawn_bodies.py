@@ -1,0 +1,284 @@
+"""Makes bodies of round parts around the joints."""
+
+import dataclasses
+
+import numpy as np
+
+from semgcn_jax.geometry.skeletons import H36M
+from semgcn_jax.simulation.drawn_people import People
+
+_SKIN, _HAIR, _TOP, _TROUSERS, _SHOES, _TOP_2, _TROUSERS_2 = range(7)
+
+
+@dataclasses.dataclass(frozen=True)
+class Bodies:
+  """The K parts of each of N bodies, in metres, in the frame of the poses.
+
+  A part is the union of the balls whose centres run from `starts` to `ends`
+  while their radii run from the first to the second. It is stretched across
+  that line: balls are ellipsoids, the longer the larger `stretch`.
+
+  Attributes:
+    starts: `[N, K, 3]`.
+    ends: `[N, K, 3]`.
+    radii: `[N, K, 2]`.
+    across: Two unit vectors, about across the part, `[N, K, 2, 3]`.
+    stretch: The factors of the radii in their directions, `[N, K, 2]`.
+    colors: The colour up to `cut`, that of the stripes there, and the colour
+      from `cut` on, `[N, K, 3, 3]`.
+    cut: Where the colour changes, in parts of the line, `[N, K]`.
+    stripes: The stripes per metre along and across the line, `[N, K, 2]`.
+  """
+
+  starts: np.ndarray
+  ends: np.ndarray
+  radii: np.ndarray
+  across: np.ndarray
+  stretch: np.ndarray
+  colors: np.ndarray
+  cut: np.ndarray
+  stripes: np.ndarray
+
+  @property
+  def reach(self) -> np.ndarray:
+    """The radii of balls around the ends that hold the parts, `[N, K, 2]`."""
+    return self.radii * np.maximum(self.stretch.max(axis=-1), 1)[..., None]
+
+
+def make(poses: np.ndarray, people: People, yaw: np.ndarray) -> Bodies:
+  """Builds the bodies of people.
+
+  Args:
+    poses: The joints, `[N, 16, 3]`, metres.
+    people: The people.
+    yaw: How far each turns the face to the left, radians, `[N]`.
+  """
+  joints = dict(zip(H36M.joints, np.moveaxis(poses, 1, 0), strict=True))
+  parts = _Parts(people)
+  _add_trunk(parts, joints)
+  _add_head(parts, joints, yaw)
+  for side in 'RL':
+    _add_leg(parts, joints, side)
+    _add_arm(parts, joints, side)
+  return parts.stacked()
+
+
+class _Parts:
+  """Collects the parts of bodies."""
+
+  def __init__(self, people: People):
+    self.people = people
+    self._parts: list[tuple] = []
+
+  def add(
+    self,
+    line: tuple[np.ndarray, np.ndarray],
+    radii: tuple,
+    axes: tuple[np.ndarray, np.ndarray],
+    near: int,
+    far: int | None = None,
+    cut: np.ndarray | None = None,
+    stretch: tuple = (1.0, 1.0),
+  ) -> None:
+    """Adds a part of every body; clothing makes it a little thicker.
+
+    Args:
+      line: Where it begins and ends, `[N, 3]` each.
+      radii: The radii there, each a number or `[N]`.
+      axes: Two unit vectors about across the line, `[N, 3]` each.
+      near: The index of the colour up to the cut.
+      far: That of the colour beyond it; None stands for the same.
+      cut: Where the cut is, `[N]`; None stands for beyond the end.
+      stretch: The factors of the radii along the axes, each a number or `[N]`.
+    """
+    people, count = self.people, len(line[0])
+    far = near if far is None else far
+    second = {_TOP: _TOP_2, _TROUSERS: _TROUSERS_2}.get(near, near)
+    stripes = {_TOP: people.stripes[:, 0], _TROUSERS: people.stripes[:, 1]}
+    loose = people.loose if near in stripes else 0.0
+    self._parts.append(
+      (
+        *line,
+        np.stack([np.broadcast_to(r + loose, count) for r in radii], -1),
+        np.stack(axes, axis=1),
+        np.stack([np.broadcast_to(s, count) for s in stretch], -1),
+        people.colors[:, [near, second, far]],
+        np.full(count, 2.0) if cut is None else cut,
+        stripes.get(near, np.zeros((count, 2))),
+      )
+    )
+
+  def stacked(self) -> Bodies:
+    """Makes the bodies of the collected parts."""
+    return Bodies(
+      *(np.stack(f, axis=1) for f in zip(*self._parts, strict=True))
+    )
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+  length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+  return vectors / np.maximum(length, 1e-9)
+
+
+def _without(vectors: np.ndarray, axis: np.ndarray) -> np.ndarray:
+  """Takes from vectors what they have along a unit axis; then of length 1."""
+  # A little is added, as a vector along the axis has no direction left.
+  vectors = vectors + 1e-4 * np.roll(axis, 1, axis=-1)
+  return _unit(vectors - (vectors * axis).sum(-1, keepdims=True) * axis)
+
+
+def _axes(right: np.ndarray, line: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+  """Makes two axes across a unit line, the first one to the right."""
+  across = _without(right, line)
+  return across, np.cross(line, across)
+
+
+def _frame(joints: dict, right: str, left: str, low: str, high: str):
+  """Finds right, front and up of a part of the trunk, `[N, 3]` each."""
+  up = _unit(joints[high] - joints[low])
+  side = _without(joints[right] - joints[left], up)
+  return side, np.cross(up, side), up
+
+
+def _add_trunk(parts: _Parts, joints: dict) -> None:
+  """Adds hips, belly, chest, shoulders and neck."""
+  people = parts.people
+  girth = people.girth[:, 0]
+  wide, broad = people.trunk[:, 0], people.trunk[:, 1]
+  pelvis, spine, thorax = joints['Pelvis'], joints['Spine'], joints['Thorax']
+  side, front, up = _frame(joints, 'RHip', 'LHip', 'Pelvis', 'Spine')
+  inner = 0.36 * (joints['RHip'] - joints['LHip'])
+  back = (joints['RHip'] + joints['LHip']) / 2 - 0.01 * front
+  hips = 0.097 * girth
+  parts.add(
+    (back - inner, back + inner),
+    (hips, hips),
+    (front, up),
+    _TROUSERS,
+    stretch=(1.0, 1.1),
+  )
+  low = pelvis + 0.25 * (spine - pelvis)
+  parts.add(
+    (spine, low),
+    (0.1 * girth, 0.105 * girth),
+    (side, front),
+    _TOP,
+    far=_TROUSERS,
+    cut=np.full(len(low), 0.9),
+    stretch=(wide, 1.0),
+  )
+  side, front, up = _frame(joints, 'RShoulder', 'LShoulder', 'Spine', 'Thorax')
+  high = spine + 0.66 * (thorax - spine) + 0.01 * front
+  parts.add(
+    (spine, high),
+    (0.1 * girth, 0.112 * girth),
+    (side, front),
+    _TOP,
+    stretch=(broad, 1.0),
+  )
+  base = thorax - 0.05 * up
+  for shoulder in (joints['RShoulder'], joints['LShoulder']):
+    parts.add(
+      (base, shoulder), (0.072 * girth, 0.055 * girth), (front, up), _TOP
+    )
+  throat = thorax + 0.55 * (joints['Head'] - thorax)
+  girth = people.girth[:, 3]
+  parts.add(
+    (thorax - 0.02 * up, throat),
+    (0.058 * girth, 0.05 * girth),
+    (side, front),
+    _SKIN,
+  )
+
+
+def _add_head(parts: _Parts, joints: dict, yaw: np.ndarray) -> None:
+  """Adds the head, its hair and its nose."""
+  people = parts.people
+  girth = people.girth[:, 3]
+  side, front, up = _frame(joints, 'RShoulder', 'LShoulder', 'Thorax', 'Head')
+  cos, sin = np.cos(yaw)[:, None], np.sin(yaw)[:, None]
+  side, front = cos * side + sin * front, cos * front - sin * side
+  axes, narrow = (side, front), (0.86, 1.0)
+  neck = joints['Head'] - joints['Thorax']
+  middle = joints['Thorax'] + 0.82 * neck
+  chin = joints['Thorax'] + 0.55 * neck + 0.035 * front
+  parts.add(
+    (chin, middle), (0.058 * girth, 0.093 * girth), axes, _SKIN, stretch=narrow
+  )
+  crown = middle - 0.02 * front + 0.016 * up
+  ends = crown - people.hair[:, None] * (up + 0.25 * front)
+  parts.add(
+    (crown, ends), (0.097 * girth, 0.08 * girth), axes, _HAIR, stretch=narrow
+  )
+  nose = middle + 0.088 * front - 0.02 * up
+  parts.add(
+    (nose, nose + 0.014 * front - 0.03 * up), (0.011, 0.017), axes, _SKIN
+  )
+
+
+def _add_leg(parts: _Parts, joints: dict, side: str) -> None:
+  """Adds a thigh, a shin and a foot; toes point to where the knee bends."""
+  people, girth = parts.people, parts.people.girth[:, 2]
+  hip, knee, ankle = (joints[side + j] for j in ('Hip', 'Knee', 'Ankle'))
+  right, front, _ = _frame(joints, 'RHip', 'LHip', 'Pelvis', 'Spine')
+  thigh, shin = _unit(knee - hip), _unit(ankle - knee)
+  parts.add(
+    (hip, knee),
+    (0.088 * girth, 0.055 * girth),
+    _axes(right, thigh),
+    _TROUSERS,
+    far=_SKIN,
+    cut=people.legs,
+  )
+  parts.add(
+    (knee, ankle),
+    (0.056 * girth, 0.038 * girth),
+    _axes(right, shin),
+    _TROUSERS,
+    far=_SKIN,
+    cut=people.legs - 1,
+  )
+  bend = thigh - (thigh * shin).sum(-1, keepdims=True) * shin
+  toes = _without(front + 1.5 * bend, shin)
+  heel = ankle + 0.03 * shin - 0.035 * toes
+  tip = ankle + 0.045 * shin + people.foot[:, None] * toes
+  parts.add(
+    (heel, tip),
+    (0.042, 0.031),
+    (np.cross(toes, shin), shin),
+    _SHOES,
+    stretch=(1.15, 0.95),
+  )
+
+
+def _add_arm(parts: _Parts, joints: dict, side: str) -> None:
+  """Adds an upper arm, a forearm and a hand."""
+  people, girth = parts.people, parts.people.girth[:, 1]
+  shoulder, elbow, wrist = (
+    joints[side + j] for j in ('Shoulder', 'Elbow', 'Wrist')
+  )
+  right, _, _ = _frame(joints, 'RShoulder', 'LShoulder', 'Spine', 'Thorax')
+  upper, lower = _unit(elbow - shoulder), _unit(wrist - elbow)
+  parts.add(
+    (shoulder, elbow),
+    (0.053 * girth, 0.041 * girth),
+    _axes(right, upper),
+    _TOP,
+    far=_SKIN,
+    cut=people.sleeves,
+  )
+  parts.add(
+    (elbow, wrist),
+    (0.041 * girth, 0.029 * girth),
+    _axes(right, lower),
+    _TOP,
+    far=_SKIN,
+    cut=people.sleeves - 1,
+  )
+  parts.add(
+    (wrist + 0.03 * lower, wrist + 0.125 * lower),
+    (0.042 * girth, 0.031 * girth),
+    _axes(right, lower),
+    _SKIN,
+    stretch=(0.5, 1.0),
+  )

@@ -1,0 +1,155 @@
+"""Films poses: from a level pose to the input and the target of a network."""
+
+import jax
+import jax.numpy as jnp
+
+from semgcn_jax.config import FilmingConfig, ModelConfig
+from semgcn_jax.geometry.rotations import about_vector, rotate
+from semgcn_jax.geometry.skeletons import Skeleton
+from semgcn_jax.models.inputs import (
+  derive_joints,
+  hold_lost,
+  make_inputs,
+  source_table,
+)
+from semgcn_jax.simulation.bodies import vary_bodies
+from semgcn_jax.simulation.cameras import random_views
+from semgcn_jax.simulation.detector import detect
+from semgcn_jax.simulation.points import NAMES, mark
+
+Array = jax.Array
+
+
+def film(
+  rng: Array,
+  poses: Array,
+  skeleton: Skeleton,
+  model: ModelConfig,
+  config: FilmingConfig,
+) -> tuple[Array, Array]:
+  """Films level poses, and makes of them inputs and targets.
+
+  Args:
+    rng: The random key.
+    poses: The poses, `[B, 16, 3]`, metres, level frame, the root at the origin.
+    skeleton: The skeleton of the poses, `H36M`.
+    model: The settings that say what the input of the network is.
+    config: The ranges of bodies, cameras and mistakes.
+
+  Returns:
+    The inputs, `[B, 16, C]`, and the targets, `[B, 16, 3]`, metres, in the
+    frame that the network predicts in.
+  """
+  still = jnp.zeros((len(poses), 1, 3))
+  inputs, targets = film_clips(
+    rng, poses[:, None], still, jnp.ones(1), skeleton, model, config
+  )
+  return inputs[:, 0], targets[:, 0]
+
+
+def film_clips(
+  rng: Array,
+  poses: Array,
+  roots: Array,
+  rate: Array,
+  skeleton: Skeleton,
+  model: ModelConfig,
+  config: FilmingConfig,
+) -> tuple[Array, Array]:
+  """Films clips of level poses, each by one camera; see `film`.
+
+  Args:
+    rng: The random key.
+    poses: The poses, `[B, T, 16, 3]`, metres, level frame, the root at the
+      origin.
+    roots: Where the roots are, `[B, T, 3]`, metres, level frame, from the
+      middle of the clip.
+    rate: The frames a second of each clip, `[B]`.
+    skeleton: The skeleton of the poses, `H36M`.
+    model: The settings that say what the input of the network is.
+    config: The ranges of bodies, cameras and mistakes.
+
+  Returns:
+    The inputs, `[B, T, 16, C]`, and the targets, `[B, T, 16, 3]`, metres, in
+    the frames that the network predicts in.
+  """
+  body_rng, view_rng, mark_rng, set_rng, detect_rng, known_rng = (
+    jax.random.split(rng, 6)
+  )
+  count, frames = poses.shape[:2]
+
+  def for_each_frame(function, rng, clips):
+    """Applies the same random changes to each frame of a clip."""
+    return jax.vmap(lambda frame: function(rng, frame), 1, 1)(clips)
+
+  def together(clips):
+    """Takes the points of all frames of a clip as those of one pose."""
+    return clips.reshape(count, -1, clips.shape[-1])
+
+  def apart(points, like):
+    return points.reshape(*like.shape[:-1], points.shape[-1])
+
+  poses = for_each_frame(
+    lambda rng, frame: vary_bodies(rng, frame, skeleton, config),
+    body_rng,
+    poses,
+  )
+  if frames > 1:
+    roots = _follow(jax.random.fold_in(view_rng, 1), roots, config)
+  views = random_views(view_rng, together(poses + roots[:, :, None]), config)
+  seen = apart(rotate(views.rotation, together(poses)), poses)
+  points = for_each_frame(
+    lambda rng, frame: mark(rng, frame, config), mark_rng, seen
+  )
+  places = rotate(views.rotation, roots) + views.root[:, None]
+  points = points + places[:, :, None]
+  if frames > 1:
+    turns = _pan(jax.random.fold_in(view_rng, 2), frames, rate, config)
+    seen, points = (
+      jnp.einsum('btij,btkj->btki', turns, x, precision='highest')
+      for x in (seen, points)
+    )
+  pixels = apart(views.project(together(points)), points)
+  found = detect(detect_rng, pixels, views.image_size, config)
+  table = jnp.asarray(source_table(model.input_joints, NAMES))
+  joint_set = jax.random.randint(set_rng, (count,), 0, len(table))
+  keypoints = derive_joints(found, table[joint_set][:, None])
+  if frames > 1:
+    keypoints = hold_lost(keypoints)
+  # Whoever knows the focal length knows the principal point, too.
+  known = jax.random.bernoulli(known_rng, config.known_focal, (count,))
+
+  def repeat(values):
+    return jnp.repeat(values, frames, axis=0)
+
+  inputs, rotation = make_inputs(
+    keypoints.reshape(-1, *keypoints.shape[2:]),
+    repeat(joint_set),
+    repeat(views.image_size),
+    repeat(jnp.where(known, views.focal, 0)),
+    repeat(jnp.where(known[:, None], views.center, views.image_size / 2)),
+    model,
+  )
+  targets = rotate(rotation, seen.reshape(-1, *seen.shape[2:]))
+  return (
+    inputs.reshape(count, frames, *inputs.shape[1:]),
+    targets.reshape(seen.shape),
+  )
+
+
+def _follow(rng: Array, roots: Array, config: FilmingConfig) -> Array:
+  """Shortens the paths of roots that a camera follows, `[B, T, 3]`."""
+  some_rng, share_rng = jax.random.split(rng)
+  shape = (len(roots), 1, 1)
+  followed = jax.random.bernoulli(some_rng, config.film_follow, shape)
+  return roots * jnp.where(followed, jax.random.uniform(share_rng, shape), 1)
+
+
+def _pan(rng: Array, frames: int, rate: Array, config: FilmingConfig) -> Array:
+  """Turns half of the cameras slowly, `[B, T, 3, 3]`."""
+  some_rng, speed_rng = jax.random.split(rng)
+  shape = (len(rate), 1, 3)
+  speed = jnp.deg2rad(config.film_pan) * jax.random.normal(speed_rng, shape)
+  speed = speed * jax.random.bernoulli(some_rng, shape=(len(rate), 1, 1))
+  seconds = (jnp.arange(frames) - (frames - 1) / 2) / rate[:, None]
+  return about_vector(speed * seconds[..., None])

@@ -1,0 +1,336 @@
+"""Computes the pixels of scenes by a ray through each, in JAX.
+
+A part of a body is the union of ellipsoids whose centres run along a line. In
+its metric a ray meets the ball with the centre a + s u at the depth
+
+  z(s) = (m(s) - sqrt(q(s))) / D,   q(s) = m(s)^2 - D C(s),
+
+where m is linear in s, q and C are quadratic, and D is the square of the ray's
+length. Where q has a maximum, z is convex, and its least value has a closed
+form.
+"""
+
+import functools
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from semgcn_jax.simulation.scenes import Scenes
+
+Array = jax.Array
+
+_FAR = 60.0  # Rays end at this depth, metres.
+_PENUMBRA = 0.03  # The width of the edges of shadows, metres.
+_BLOCK = 2**16  # The most rays that are computed at once.
+
+
+def draw(scenes: Scenes, size: int) -> np.ndarray:
+  """Draws the pictures of scenes.
+
+  Args:
+    scenes: The scenes, N of them.
+    size: The side of a picture, pixels.
+
+  Returns:
+    The pictures `[N, size, size, 3]` uint8, RGB.
+  """
+  # Colours are moved behind the pixels here, since the compiler would move them
+  # into the innermost loops of all that it computes.
+  return np.moveaxis(np.asarray(_draw(scenes, size)), 1, -1)
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _draw(scenes: Scenes, size: int) -> Array:
+  # Small pictures get 4 rays per pixel, which makes smooth edges.
+  fine = 2 if size <= 128 else 1
+  at_once = max(1, _BLOCK // (size * fine) ** 2)
+  draw_one = functools.partial(_draw_one, size=size, fine=fine)
+  return jax.lax.map(draw_one, scenes, batch_size=at_once)
+
+
+def _draw_one(scene: Scenes, size: int, fine: int) -> Array:
+  """Draws the picture of one scene, `[3, size, size]` uint8."""
+  x, y = _rays(size, fine) / scene.zoom
+  parts = _describe(scene)
+  nearest = _nearest(parts, x, y)
+  # The numbers of the part that each ray meets.
+  part = _Parts.from_table(
+    jnp.dot(
+      parts.table(),
+      (jnp.arange(parts.cut.size)[:, None] == nearest).astype(jnp.float32),
+      precision='highest',
+    )
+  )
+  body, place, _ = _meet(part, x, y)
+  floor, wall = (_plane_depth(scene, plane, x, y) for plane in (0, 1))
+  is_body, is_floor = nearest >= 0, floor < wall
+  depth = jnp.where(is_body, body, jnp.minimum(floor, wall))
+  points = jnp.stack([x * depth, y * depth, depth])
+  away = points - part.start - place * part.line
+  flat = jnp.where(is_floor, *scene.planes[..., None])
+  normal = jnp.where(is_body, _normal(part, away), flat)
+  shine = _shine(scene, parts, points, normal)
+  striped = _stripes(part, away, place)
+  mixed = _texture(scene, points, is_floor)
+
+  def channel(values):
+    (near, second, far), tones, tint, noise = values
+    worn = jnp.where(place < part.cut, near + (second - near) * striped, far)
+    first, other = jnp.where(is_floor, *tones[..., None])
+    color = jnp.where(is_body, worn, first + (other - first) * mixed)
+    color = (color * shine * tint).reshape(fine**2, size**2)
+    color = sum(color) / fine**2 + scene.noise * noise
+    return jnp.round(255 * jnp.clip(color, 0, 1)).astype(jnp.uint8)
+
+  # The loop makes the compiler compute once what all channels share.
+  colors, tones = part.colors.swapaxes(0, 1), jnp.moveaxis(scene.tones, -1, 0)
+  noise = _noise(scene.seed, size)
+  picture = jax.lax.map(channel, (colors, tones, scene.tint, noise))
+  return picture.reshape(3, size, size)
+
+
+def _rays(size: int, fine: int) -> np.ndarray:
+  """Makes x and y of the rays (x, y, 1), from -1 to 1 in the picture.
+
+  Returns:
+    `[2, fine * fine * size * size]`: the rays of all pixels, row by row, and
+    behind these the second rays of all pixels, and so on.
+  """
+  steps = (np.arange(size * fine, dtype=np.float32) + 0.5) * (2 / fine / size)
+  steps = (steps - 1).reshape(size, fine).T
+  y, x = np.broadcast_arrays(steps[:, None, :, None], steps[None, :, None, :])
+  return np.stack([x.reshape(-1), y.reshape(-1)])
+
+
+@flax.struct.dataclass
+class _Parts:
+  """The K parts of a body, or those that K rays meet.
+
+  Attributes:
+    start: Where the line begins, `[3, K]`, metres, camera frame.
+    line: From there to the end, `[3, K]`.
+    metric: The symmetric matrix that makes the ellipsoids balls, `[3, 3, K]`.
+    radius: At the start, `[K]`.
+    growth: The radius at the end less that at the start, `[K]`.
+    across: The direction across the line, `[3, K]`.
+    stripes: The stripes per length of the line, and per metre across it,
+      `[2, K]`.
+    colors: That up to the cut, that of stripes, and that beyond, `[3, 3, K]`.
+    cut: Where the cut is, `[K]`.
+  """
+
+  start: Array
+  line: Array
+  metric: Array
+  radius: Array
+  growth: Array
+  across: Array
+  stripes: Array
+  colors: Array
+  cut: Array
+
+  def table(self) -> Array:
+    """Lists all numbers, `[32, K]`."""
+    return jnp.concatenate(
+      [a.reshape(-1, a.shape[-1]) for a in jax.tree.leaves(self)]
+    )
+
+  @staticmethod
+  def from_table(table: Array) -> '_Parts':
+    """Makes parts from their numbers, `[32, K]`."""
+    return _Parts(
+      start=table[:3],
+      line=table[3:6],
+      metric=table[6:15].reshape(3, 3, -1),
+      radius=table[15],
+      growth=table[16],
+      across=table[17:20],
+      stripes=table[20:22],
+      colors=table[22:31].reshape(3, 3, -1),
+      cut=table[31],
+    )
+
+
+def _describe(scene: Scenes) -> _Parts:
+  """Prepares the parts of a body."""
+  squeeze = 1 / jnp.square(scene.stretch) - 1
+  outer = scene.across[..., :, None] * scene.across[..., None, :]
+  metric = jnp.eye(3) + (squeeze[..., None, None] * outer).sum(axis=1)
+  line = scene.ends - scene.starts
+  length = jnp.sqrt(jnp.square(line).sum(axis=-1))
+  return _Parts(
+    start=scene.starts.T,
+    line=line.T,
+    metric=metric.T,
+    radius=scene.radii[:, 0],
+    growth=scene.radii[:, 1] - scene.radii[:, 0],
+    across=scene.across[:, 0].T,
+    stripes=jnp.stack([scene.stripes[:, 0] * length, scene.stripes[:, 1]]),
+    colors=jnp.moveaxis(scene.colors, 0, -1),
+    cut=scene.cut,
+  )
+
+
+def _dot(a, b) -> Array:
+  """Multiplies and adds over the first axis, in a fixed order."""
+  return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+
+
+def _meet(part: _Parts, x: Array, y: Array) -> tuple[Array, Array, Array]:
+  """Meets one part, or one for each ray, with the rays (x, y, 1), each `[P]`.
+
+  Returns:
+    The depth in metres, the place s along the line of the part from 0 to 1, and
+    whether the ray meets the part at all, `[P]` each.
+  """
+  metric = part.metric
+  to_start, along = _dot(metric, part.start), _dot(metric, part.line)
+  c0 = _dot(part.start, to_start) - part.radius**2
+  c1 = 2 * (_dot(part.line, to_start) - part.radius * part.growth)
+  c2 = _dot(part.line, along) - part.growth**2
+  square = (
+    x * (x * metric[0, 0] + 2 * (y * metric[0, 1] + metric[0, 2]))
+    + y * (y * metric[1, 1] + 2 * metric[1, 2])
+    + metric[2, 2]
+  )
+  m0 = x * to_start[0] + y * to_start[1] + to_start[2]
+  m1 = x * along[0] + y * along[1] + along[2]
+  q0 = m0 * m0 - square * c0
+  q1 = 2 * m0 * m1 - square * c1
+  q2 = m1 * m1 - square * c2
+  # The least z(s), where q has a maximum.
+  k = jnp.maximum(-q2, 1e-6)
+  share = 1 / (k * square)  # One division, as it takes long.
+  middle = 0.5 * q1 * share * square
+  most = jnp.maximum(q0 + q1 * middle / 2, 0)
+  s = middle - m1 * jnp.sqrt(most * share / jnp.maximum(c2, 1e-9))
+  # Who looks along the line sees the nearer end, or the larger one behind it.
+  first = jnp.where(m1 > 0, 0.0, 1.0)
+  first = jnp.where(q0 + first * (q1 + q2) >= 0, first, 1 - first)
+  s = jnp.where(q2 < -1e-6, jnp.clip(s, 0, 1), first)
+  q = q0 + s * (q1 + s * q2)
+  depth = (m0 + m1 * s - jnp.sqrt(jnp.maximum(q, 0))) * (share * k)
+  return depth, s, q >= 0
+
+
+def _nearest(parts: _Parts, x: Array, y: Array) -> Array:
+  """Finds which part each ray meets first, its index or -1 for none, `[P]`."""
+  bits = (1 << (parts.cut.size + 1).bit_length()) - 1
+
+  def meet(index, best):
+    depth, _, meets = _meet(_pick(parts, index), x, y)
+    # Depths are compared as whole numbers, which have the order of positive
+    # floats. The last bits hold the index, so that one number tells all.
+    key = jax.lax.bitcast_convert_type(depth, jnp.int32) & ~bits | index
+    return jnp.minimum(best, jnp.where(meets & (depth > 0), key, nothing))
+
+  nothing = np.int32(np.iinfo(np.int32).max)
+  start = jnp.full(x.shape, nothing)
+  best = jax.lax.fori_loop(0, parts.cut.size, meet, start)
+  return jnp.where(best == nothing, -1, best & bits)
+
+
+def _pick(parts: _Parts, index: Array) -> _Parts:
+  """Picks one of the parts."""
+  return jax.tree.map(lambda array: array[..., index], parts)
+
+
+def _plane_depth(scene: Scenes, plane: int, x: Array, y: Array) -> Array:
+  """Finds how deep the rays meet the floor (0) or the wall (1), metres."""
+  normal = scene.planes[plane]
+  towards = x * normal[0] + y * normal[1] + normal[2]
+  return jnp.minimum(scene.offsets[plane] / jnp.minimum(towards, -1e-6), _FAR)
+
+
+def _normal(part: _Parts, away: Array) -> Array:
+  """Finds the normals of points that are so far from their balls' centres.
+
+  Args:
+    part: The part that each point is on.
+    away: The points less the centres, `[3, P]`, metres.
+
+  Returns:
+    The normals, `[3, P]`.
+  """
+  normal = _dot(part.metric, away)
+  return normal * jax.lax.rsqrt(jnp.maximum(_dot(normal, normal), 1e-12))
+
+
+def _stripes(part: _Parts, away: Array, place: Array) -> Array:
+  """Finds how much points of bodies have of the stripes' colour, `[P]`."""
+  wave = _wave(part.stripes[0] * place)
+  wave *= _wave(part.stripes[1] * _dot(part.across, away))
+  is_plain = part.stripes[0] + part.stripes[1] == 0
+  return jnp.where(is_plain, 0, jnp.clip(0.5 + 3 * wave, 0, 1))
+
+
+def _wave(cycles: Array) -> Array:
+  """Makes a smooth wave from -1 to 1, cheaper than a cosine."""
+  t = 2 * jnp.abs(cycles - jnp.round(cycles))
+  return 1 - 2 * t * t * (3 - 2 * t)
+
+
+def _texture(scene: Scenes, points: Array, is_floor: Array) -> Array:
+  """Finds how much points of the room have of their second colour, `[P]`."""
+  floor, wall = scene.axes
+  u, v = (
+    jnp.where(is_floor, _dot(floor[axis], points), _dot(wall[axis], points))
+    for axis in (0, 1)
+  )
+  texture = jnp.zeros_like(u)
+  for wave in scene.waves:
+    weight = jnp.where(is_floor, wave[3], wave[4])
+    texture += weight * _wave(wave[0] * u + wave[1] * v + wave[2])
+  sharp = jnp.where(is_floor, scene.sharp[0], scene.sharp[1])
+  return jnp.clip(0.5 + sharp * texture, 0, 1)
+
+
+def _shine(scene: Scenes, parts: _Parts, points: Array, normal: Array) -> Array:
+  """Computes the light that points with normals `[3, P]` reflect, `[P]`."""
+  directed, ambient, fill = scene.lights
+  facing = jnp.maximum(_dot(scene.light, normal), 0)
+  view = -_dot(points, normal) * jax.lax.rsqrt(_dot(points, points))
+  return (
+    directed * facing * (1 - _shadow(parts, scene.light, points))
+    + ambient * (0.7 + 0.3 * _dot(scene.planes[0], normal))
+    + fill * jnp.maximum(view, 0)
+  )
+
+
+def _shadow(parts: _Parts, light: Array, points: Array) -> Array:
+  """Computes how much of the light the body keeps from points, `[P]`."""
+
+  def cover(index, most):
+    part = _pick(parts, index)
+    to_light, along = _dot(part.metric, light), _dot(part.metric, part.line)
+    square = _dot(to_light, light)
+    m1 = _dot(to_light, part.line)
+    c2 = _dot(part.line, along) - part.growth**2
+    q2 = jnp.minimum(m1 * m1 - square * c2, -1e-6)
+    away = [part.start[axis] - points[axis] for axis in range(3)]
+    m0 = _dot(to_light, away)
+    squeezed = [_dot(row, away) for row in part.metric]
+    c0 = _dot(away, squeezed) - part.radius**2
+    c1 = 2 * (_dot(along, away) - part.radius * part.growth)
+    q0 = m0 * m0 - square * c0
+    q1 = 2 * m0 * m1 - square * c1
+    s = jnp.clip(q1 * (-0.5 / q2), 0, 1)
+    q = q0 + s * (q1 + s * q2)
+    width = square * 2 * _PENUMBRA * (part.radius + 0.5 * part.growth)
+    covered = jnp.clip(q / width, 0, 1)
+    return jnp.maximum(most, jnp.where(m0 + m1 * s > 0, covered, 0))
+
+  return jax.lax.fori_loop(0, parts.cut.size, cover, jnp.zeros_like(points[0]))
+
+
+def _noise(seed: Array, size: int) -> Array:
+  """Makes noise `[3, size * size]` from -1 to 1, from a hash of the places."""
+  places = jnp.arange(3 * size * size, dtype=jnp.uint32)
+  bits = places * jnp.uint32(0x9E3779B1) ^ seed
+  for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
+    bits = (bits ^ (bits >> shift)) * jnp.uint32(factor)
+  bits = bits ^ (bits >> 16)
+  unit = (bits >> 8).astype(jnp.float32) * 2.0**-24
+  return (2 * unit - 1).reshape(3, size * size)

@@ -1,0 +1,109 @@
+"""Marks on poses the points that the detectors of each joint set mark.
+
+These are not the joints of a skeleton: a detector's hip lies elsewhere than the
+joint of a recorded skeleton, in every body by another offset, and a face has
+no joint at all.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from semgcn_jax.config import FilmingConfig
+from semgcn_jax.geometry.rotations import rotate
+from semgcn_jax.geometry.skeletons import H36M
+
+Array = jax.Array
+
+_LIMBS = tuple(
+  f'{side}_{part}'
+  for side in ('left', 'right')
+  for part in ('hip', 'knee', 'ankle', 'shoulder', 'elbow', 'wrist')
+)
+FACE = ('nose', 'left_eye', 'right_eye', 'left_ear', 'right_ear')
+# The places in the head, in metres from the end of its bone: to the body's
+# left, up along the neck, and forward.
+_IN_HEAD = {
+  'nose': (0.0, -0.10, 0.10),
+  'left_eye': (0.03, -0.07, 0.08),
+  'right_eye': (-0.03, -0.07, 0.08),
+  'left_ear': (0.07, -0.08, 0.0),
+  'right_ear': (-0.07, -0.08, 0.0),
+}
+_TRUNK = ('neck', 'mid_hip', 'thorax', 'upper_neck', 'head_top')
+
+# The names of all points: those of Human3.6M itself, then what detectors mark.
+NAMES = (*H36M.joints, *_LIMBS, *FACE, *_TRUNK)
+# The points that lie on the left and on the right, pairwise.
+PAIRS = tuple(
+  (NAMES.index(name), NAMES.index(name.replace('left', 'right')))
+  for name in (*_LIMBS, *FACE)
+  if name.startswith('left')
+) + tuple(zip(H36M.left, H36M.right, strict=True))
+
+
+def joint_of(name: str) -> int:
+  """Finds the joint of `H36M` that a limb's point marks."""
+  side, part = name.split('_')
+  return H36M.joints.index(f'{side[0].upper()}{part.capitalize()}')
+
+
+def mark(rng: Array | None, poses: Array, config: FilmingConfig) -> Array:
+  """Places the points of all joint sets on poses.
+
+  Args:
+    rng: The random key; None puts every point at its usual place.
+    poses: The poses, `[B, 16, 3]`, metres, of the skeleton `H36M`.
+    config: The range of the offsets.
+
+  Returns:
+    The points, `[B, P, 3]`, in the order of `NAMES`.
+  """
+  count = len(poses)
+  if rng is None:
+    shares = jnp.full((count, 4, 1), 0.5)
+    in_head = jnp.ones((count, 1, 1))
+    offsets = jnp.zeros((count, len(NAMES), 3))
+  else:
+    share_rng, head_rng, off_rng, body_rng = jax.random.split(rng, 4)
+    shares = jax.random.uniform(share_rng, (count, 4, 1))
+    # In half of the poses the face is at the end of the head's bone, as it is
+    # in files whose face was made from a skeleton.
+    in_head = jax.random.uniform(head_rng, (count, 1, 1), minval=-1)
+    in_head = jnp.maximum(in_head, 0)
+    offsets = jax.random.normal(off_rng, (count, len(NAMES), 3))
+    most = jax.random.uniform(body_rng, (count, 1, 1), minval=0.3, maxval=1.7)
+    offsets = offsets * (config.mark_offset * most)
+
+  def joint(name):
+    return poses[:, H36M.joints.index(name)]
+
+  def between(first, second, row, low, high):
+    share = low + (high - low) * shares[:, row]
+    return first + share * (second - first)
+
+  # The body's own axes: to its left, up along the neck, and forward.
+  up = _unit(joint('Head') - joint('Thorax'))
+  left = joint('LShoulder') - joint('RShoulder')
+  left = _unit(left - jnp.sum(left * up, axis=-1, keepdims=True) * up)
+  axes = jnp.stack([left, up, jnp.cross(left, up)], axis=-2)
+  places = jnp.array([_IN_HEAD[name] for name in FACE])
+  places = jnp.broadcast_to(places, (count, *places.shape))
+  face = joint('Head')[:, None] + in_head * rotate(axes.swapaxes(1, 2), places)
+  shoulders = (joint('LShoulder') + joint('RShoulder')) / 2
+  hips = (joint('LHip') + joint('RHip')) / 2
+  trunk = [
+    between(shoulders, joint('Thorax'), 0, 0, 1),
+    hips,
+    between(joint('Spine'), joint('Thorax'), 1, 0.2, 1),
+    between(joint('Thorax'), joint('Head'), 2, 0, 0.5),
+    between(joint('Head'), joint('Thorax'), 3, -0.4, 0.1),
+  ]
+  limbs = poses[:, [joint_of(name) for name in _LIMBS]]
+  marked = jnp.concatenate([limbs, face, jnp.stack(trunk, axis=1)], axis=1)
+  marked = marked + offsets[:, len(H36M.joints) :]
+  return jnp.concatenate([poses, marked], axis=1)
+
+
+def _unit(vectors: Array) -> Array:
+  length = jnp.sqrt(jnp.sum(jnp.square(vectors), axis=-1, keepdims=True))
+  return vectors / jnp.maximum(length, 1e-6)

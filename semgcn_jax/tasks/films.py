@@ -1,0 +1,115 @@
+"""Films pairs: upright poses of them, and clips of them to score on."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from semgcn_jax.config import Config
+from semgcn_jax.data.pairs import Pairs, take
+from semgcn_jax.data.windows import Windows, cut, known_fps, sequences, step_of
+from semgcn_jax.geometry.cameras import rotate as turn_by
+from semgcn_jax.geometry.skeletons import Skeleton
+from semgcn_jax.simulation.cameras import level
+from semgcn_jax.simulation.film import film_clips
+
+_SCORED_SEED = 0  # The seed of the cameras that poses are scored by.
+_SCORED_POSES = 4096  # How many poses are filmed in a call, for scoring.
+
+
+def level_poses(pairs: Pairs) -> np.ndarray:
+  """Turns the targets of pairs upright, `[N, J, 3]`; see `cameras.level`."""
+  return _level(pairs, pairs.targets)
+
+
+def level_roots(pairs: Pairs) -> np.ndarray:
+  """Turns the places of the roots upright, like the poses, `[N, 3]`, metres."""
+  return _level(pairs, pairs.roots[:, None])[:, 0]
+
+
+def _level(pairs: Pairs, points: np.ndarray) -> np.ndarray:
+  """Turns points of each pair, `[N, P, 3]`, upright."""
+  ups = []
+  for camera in pairs.camera_list:
+    w, x, y, z = camera.orientation
+    ups.append(turn_by((w, -x, -y, -z), np.array((0.0, 0.0, 1.0))))
+  up = np.array(ups, np.float32)[pairs.cameras]
+  return np.asarray(level(jnp.asarray(points), jnp.asarray(up)))
+
+
+@functools.partial(jax.jit, static_argnums=(4, 5, 6))
+def _film(rng, poses, roots, rate, skeleton, model, config):
+  return film_clips(rng, poses, roots, rate, skeleton, model, config)
+
+
+def film_pairs(pairs: Pairs, skeleton: Skeleton, config: Config) -> Pairs:
+  """Films pairs once and for all, to score on, always by the same cameras.
+
+  Args:
+    pairs: The pairs.
+    skeleton: Their skeleton.
+    config: The config of the run.
+
+  Returns:
+    The pairs with other inputs and targets. Each has a camera of its own. For a
+    network that sees time they are cut into clips of up to `window` frames, at
+    about the network's rate, each with a camera of its own, and are in the
+    order of these.
+
+  Raises:
+    SettingError: The frames a second are not known.
+  """
+  plain = dataclasses.replace(
+    config.filming, mix_limbs=0.0, body_scale=0.0, bone_scale=0.0, limb_turn=0.0
+  )
+  windows, rate = _clips_to_film(pairs, config)
+  poses, roots = (
+    a[windows.rows] for a in (level_poses(pairs), level_roots(pairs))
+  )
+  roots = roots - roots.mean(axis=1, keepdims=True)
+  count = len(poses)
+  size = max(1, min(_SCORED_POSES // poses.shape[1], count))
+  inputs, targets = [], []
+  for start in range(0, count, size):
+    rng = jax.random.fold_in(jax.random.PRNGKey(_SCORED_SEED), start)
+    rows = np.arange(start, start + size) % count
+    part = _film(
+      rng,
+      poses[rows],
+      roots[rows],
+      np.full(size, rate, np.float32),
+      skeleton,
+      config.model,
+      plain,
+    )
+    for parts, array in zip((inputs, targets), part, strict=True):
+      parts.append(np.asarray(array)[: count - start])
+  own = windows.own
+  numbers, frames = np.nonzero(own)
+  is_clip = config.model.is_temporal
+  return dataclasses.replace(
+    take(pairs, windows.rows[own]),
+    inputs=np.concatenate(inputs)[own],
+    targets=np.concatenate(targets)[own],
+    views=numbers.astype(np.int32) if is_clip else None,
+    frames=frames.astype(np.int32) if is_clip else None,
+    view_list=(),
+    fps=rate,
+  )
+
+
+def _clips_to_film(pairs: Pairs, config: Config) -> tuple[Windows, float]:
+  """Cuts pairs into clips of about one length, and tells their rate."""
+  if not config.model.is_temporal:
+    rows = np.arange(len(pairs))[:, None]
+    return Windows(rows, np.ones(len(rows), np.int32), rows >= 0), pairs.fps
+  fps, window = known_fps(pairs), config.training.window
+  step = step_of(fps, config.model.frame_rate)
+  parts = [
+    part
+    for clip in sequences(pairs, step)
+    for part in np.array_split(clip, -(-len(clip) // window))
+  ]
+  return cut(parts, window, 0, 0), fps / step

@@ -1,0 +1,67 @@
+"""Telling the people of a clip apart."""
+
+import numpy as np
+import pytest
+from filmed import keypoints_of
+
+from semgcn_jax.detections.detector_formats import Person
+from semgcn_jax.detections.tracking import oks, track
+
+
+def test_oks_is_one_for_the_same_and_falls_with_distance():
+  [person] = keypoints_of(1)
+  far = person + (500, 0, 0)
+  near = person + (5, 0, 0)
+  assert oks(person, person) == pytest.approx(1)
+  assert oks(person, far) < 0.01 < 0.9 < oks(person, near) < 1
+  assert oks(person, person * (1, 1, 0)) == 0
+
+
+def test_people_who_cross_are_kept_apart():
+  person = keypoints_of(1)[0]
+  frames = {
+    t: [
+      Person(person + (shift, 0, 0))
+      for shift in ((-300 + 30 * t), (300 + 5 * t))[:: 1 if t % 2 else -1]
+    ]
+    for t in range(8)
+  }
+  tracks = track(frames)
+  assert [t.name for t in tracks] == ['1', '2']
+  for found in tracks:
+    steps = np.diff(found.keypoints[:, 0, 0])
+    assert len({round(float(step), 3) for step in steps}) == 1
+
+
+def test_numbers_of_the_file_count():
+  person = keypoints_of(1)[0]
+  frames = {t: [Person(person, 7), Person(person, 3)] for t in range(3)}
+  assert [t.name for t in track(frames)] == ['7', '3']
+
+
+def test_a_long_absence_makes_a_new_person():
+  person = keypoints_of(1)[0]
+  assert len(track({0: [Person(person)], 5: [Person(person)]})) == 1
+  assert len(track({0: [Person(person)], 50: [Person(person)]})) == 2
+  # The keypoints may be those of every n-th frame.
+  every = [0, 20, 40, 400, 420]
+  frames = {number: [Person(person)] for number in every}
+  assert [t.frames.tolist() for t in track(frames)] == [[0, 20, 40], [400, 420]]
+
+
+def test_the_same_number_for_everybody_does_not_count():
+  person = keypoints_of(1)[0]
+  frames = {
+    t: [Person(person + (x, 0, 0), 0) for x in (-300, 300)][:: (-1) ** t]
+    for t in range(6)
+  }
+  tracks = track(frames)
+  assert len(tracks) == 2
+  for found in tracks:
+    assert np.ptp(found.keypoints[:, 0, 0]) == 0 and len(found.frames) == 6
+
+
+def test_names_of_the_matching_leave_those_of_the_file_alone():
+  person = keypoints_of(1)[0]
+  frames = {0: [Person(person)], 1: [Person(person + (445, 0, 0), 1)]}
+  assert sorted(t.name for t in track(frames)) == ['1', '2']

@@ -1,0 +1,90 @@
+import json
+import pathlib
+
+import numpy as np
+import pytest
+from scenes import person
+
+from semgcn_jax.errors import UserError
+from semgcn_jax.formats.pose_files import read_poses, write_poses
+
+
+def written(folder, ending, people):
+  path = pathlib.Path(folder) / f'poses{ending}'
+  path.write_bytes(write_poses(people, path, {'fps': 25.0}))
+  return path
+
+
+@pytest.mark.parametrize('ending', ['.json', '.npz'])
+def test_what_is_written_is_read(tmp_path, ending):
+  poses = person().poses.copy()
+  poses[3] = np.nan
+  places = np.arange(60.0).reshape(20, 3)
+  people = [
+    person(poses=poses, places=places),
+    person(5, '2', frames=np.array([2, 3, 4, 9, 10]), errors=None),
+  ]
+  found, header = read_poses(written(tmp_path, ending, people))
+  assert header['fps'] == 25.0 and [p.person for p in found] == ['1', '2']
+  for before, after in zip(people, found, strict=True):
+    assert after.clip == 'walk' and after.image_size == (1280, 720)
+    np.testing.assert_array_equal(after.frames, before.frames)
+    for name in ('poses', 'keypoints'):
+      np.testing.assert_allclose(
+        getattr(after, name), getattr(before, name), atol=1e-3
+      )
+  np.testing.assert_allclose(found[0].places, places)
+  assert np.isnan(found[1].errors).all() and np.isnan(found[1].places).all()
+
+
+def test_older_files_without_keypoints_are_read(tmp_path):
+  path = written(tmp_path, '.json', [person()])
+  content = json.loads(path.read_text())
+  for part in content['people']:
+    del part['keypoints'], part['places']
+  path.write_text(json.dumps(content))
+  [found], _ = read_poses(path)
+  assert found.keypoints is None and found.poses.shape == (20, 16, 3)
+
+
+@pytest.mark.parametrize(
+  'change',
+  [
+    {'format': 'other'},
+    {'version': 2},
+    {'joints': ['a']},
+    {'people': 3},
+    {'people': [{'clip': 'a'}]},
+    {'people': None},
+    {'fps': None},
+    {'fps': 0},
+    {'fps': float('inf')},
+  ],
+)
+def test_other_files_are_refused(tmp_path, change):
+  path = written(tmp_path, '.json', [person()])
+  path.write_text(json.dumps(json.loads(path.read_text()) | change))
+  with pytest.raises(UserError, match='not poses as predict.py writes'):
+    read_poses(path)
+
+
+def test_damaged_files_are_refused(tmp_path):
+  path = written(tmp_path, '.npz', [person()])
+  path.write_bytes(path.read_bytes()[:-30])
+  with pytest.raises(UserError, match='poses.npz: '):
+    read_poses(path)
+  with pytest.raises(UserError, match='are read from .json, .npz'):
+    read_poses(tmp_path / 'poses.csv')
+  with pytest.raises(UserError, match='No such file'):
+    read_poses(tmp_path / 'none.json')
+
+
+def test_people_of_one_name_and_infinite_numbers(tmp_path):
+  twice = written(tmp_path, '.json', [person(), person()])
+  with pytest.raises(UserError, match='have the same name'):
+    read_poses(twice)
+  poses = person().poses.copy()
+  poses[2, 3] = np.inf
+  path = written(tmp_path, '.npz', [person(poses=poses)])
+  [found], _ = read_poses(path)
+  assert np.isnan(found.poses[2, 3]).all() and not np.isinf(found.poses).any()

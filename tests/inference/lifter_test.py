@@ -1,0 +1,320 @@
+"""The Lifter, with the weights in the box."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from filmed import film_level, standing
+
+from semgcn_jax import Lifter
+from semgcn_jax.errors import SettingError, UserError
+from semgcn_jax.evaluation import metrics
+from semgcn_jax.geometry.joint_sets import JOINT_SETS
+from semgcn_jax.geometry.skeletons import H36M, bone_vectors
+from semgcn_jax.inference import bounds
+from semgcn_jax.inference.arguments import MIN_KEYPOINTS
+from semgcn_jax.simulation.points import NAMES, mark
+
+SIZE = (1280, 720)
+
+
+@pytest.fixture(scope='module')
+def lifter():
+  return Lifter.load('cmu')
+
+
+@pytest.fixture(scope='module')
+def filmed():
+  """Poses `[N, 16, 3]` in the camera frame, and their places and keypoints."""
+  return film_level(standing(40), SIZE)
+
+
+def mean_error(first, second):
+  return 1000 * np.linalg.norm(first - second, axis=-1).mean()
+
+
+@pytest.mark.parametrize('name', JOINT_SETS)
+def test_every_joint_set_is_lifted(lifter, filmed, name):
+  keypoints = filmed.keypoints(name)
+  poses = lifter(keypoints, SIZE, joints=name)
+  assert poses.shape == (40, 16, 3)
+  # The synthetic body is like nobody's: its size and its lean cannot be known.
+  aligned = 1000 * np.mean(metrics.p_mpjpe(poses, filmed.poses))
+  assert aligned < 85
+  # In another order the joints make no such poses.
+  used = sorted({i for s in JOINT_SETS[name].sources for i in s})
+  keypoints[:, used] = keypoints[:, used[::-1]]
+  poses = lifter(keypoints, SIZE, joints=name, check=False)
+  assert 1000 * np.mean(metrics.p_mpjpe(poses, filmed.poses)) > 2 * aligned
+
+
+def test_joint_sets_agree_on_the_same_people(lifter, filmed):
+  for first, second in (
+    *(('coco', 'mediapipe'), ('coco', 'openpose_18'), ('h36m', 'h36m_17')),
+    *(('coco', 'body_25'), ('h36m', 'h36m_32')),
+  ):
+    poses = [
+      lifter(filmed.keypoints(name), SIZE, joints=name)
+      for name in (first, second)
+    ]
+    assert mean_error(*poses) < 15, (first, second)
+
+
+def test_the_order_and_the_number_of_poses_do_not_matter(lifter, filmed):
+  keypoints = filmed.keypoints('coco')
+  poses = lifter(keypoints, SIZE)
+  order = np.random.default_rng(0).permutation(len(keypoints))
+  np.testing.assert_allclose(
+    lifter(keypoints[order], SIZE), poses[order], atol=1e-5
+  )
+  np.testing.assert_allclose(lifter(keypoints[3], SIZE), poses[3], atol=1e-5)
+  split = lifter(keypoints.reshape(4, 10, 17, 2), SIZE)
+  np.testing.assert_allclose(split.reshape(40, 16, 3), poses, atol=1e-5)
+  assert lifter(keypoints[:0], SIZE).shape == (0, 16, 3)
+
+
+def test_too_few_keypoints_are_nan_and_counted(lifter, filmed):
+  keypoints = np.concatenate(
+    [filmed.keypoints('coco'), np.ones((40, 17, 1))], axis=-1
+  )
+  keypoints[2, MIN_KEYPOINTS - 1 :, 2] = 0
+  keypoints[5, MIN_KEYPOINTS - 1 :, 0] = np.nan
+  keypoints[7, MIN_KEYPOINTS:, 2] = 0
+  lifted = lifter.lift(keypoints, SIZE)
+  missing = np.isnan(lifted.poses).all(axis=(1, 2))
+  assert np.flatnonzero(missing).tolist() == [2, 5]
+  assert lifted.num_missing == 2
+  assert np.isfinite(lifted.poses[~missing]).all()
+
+
+def test_a_low_confidence_is_not_found(lifter, filmed):
+  keypoints = np.concatenate(
+    [filmed.keypoints('coco'), np.ones((40, 17, 1))], axis=-1
+  )
+  keypoints[:, 9, 2] = 0.2
+  gone = keypoints.copy()
+  gone[:, 9] = 0
+  np.testing.assert_array_equal(
+    lifter(keypoints, SIZE, min_confidence=0.5), lifter(gone, SIZE)
+  )
+
+
+def test_the_expected_error_grows_with_gaps(lifter, filmed):
+  keypoints = np.concatenate(
+    [filmed.keypoints('coco'), np.ones((40, 17, 1))], axis=-1
+  )
+  whole = lifter.lift(keypoints, SIZE).errors
+  keypoints[:, 9] = 0  # The left wrist.
+  gap = lifter.lift(keypoints, SIZE).errors
+  wrist = H36M.joints.index('LWrist')
+  assert gap[:, wrist].mean() > whole[:, wrist].mean()
+
+
+def test_place_finds_the_pelvis(lifter, filmed):
+  keypoints = filmed.keypoints('h36m')
+  place = lifter.place(
+    filmed.poses, keypoints, SIZE, 'h36m', focal_length=filmed.focal
+  )
+  np.testing.assert_allclose(place, filmed.roots, atol=1e-2)
+  with pytest.raises(UserError, match='`focal_length` or `field_of_view`'):
+    lifter.place(filmed.poses, keypoints, SIZE, 'h36m')
+
+
+def test_the_field_of_view_is_another_form_of_the_focal_length(lifter, filmed):
+  keypoints = filmed.keypoints('coco')
+  degrees = 2 * np.degrees(np.arctan(SIZE[0] / 2 / filmed.focal))
+  np.testing.assert_allclose(
+    lifter(keypoints, SIZE, focal_length=filmed.focal),
+    lifter(keypoints, SIZE, field_of_view=degrees),
+    atol=1e-4,
+  )
+
+
+def test_the_height_sets_the_scale(lifter, filmed):
+  keypoints = filmed.keypoints('coco')
+  small, tall = (lifter(keypoints, SIZE, height=h) for h in (1.0, 2.0))
+  ratio = np.linalg.norm(tall, axis=-1) / np.linalg.norm(small + 1e-9, axis=-1)
+  np.testing.assert_allclose(ratio[:, 1:], (2 - 0.08) / (1 - 0.08), rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+  'change, options, message',
+  [
+    (lambda k: k / 1280, {}, 'normalised'),
+    (lambda k: k + 3000, {}, r'_\w+ at .*, far outside'),
+    (lambda k: k[:, :16], {}, '16 are those of h36m, mpii'),
+    (lambda k: k[:, :5], {}, 'no joint set has 5'),
+    (lambda k: (0, 720) - k * (-1, 1), {}, 'y must point down'),
+    (lambda k: np.zeros(0), {}, r'shape \(0,\)'),
+    (lambda k: 'many', {}, 'are not an array'),
+    (lambda k: k, {'joints': 'spider'}, 'choose from'),
+    (lambda k: k, {'image_size': (0, 100)}, '`image_size`'),
+    (lambda k: k, {'image_size': 'large'}, '`image_size`'),
+    (lambda k: k, {'field_of_view': 190}, '`field_of_view`'),
+    (lambda k: k, {'focal_length': -1}, '`focal_length`'),
+    (lambda k: k, {'height': 30}, '`height=30`'),
+    (
+      lambda k: np.concatenate([k, 300 + k[..., :1]], axis=-1),
+      {},
+      'confidence',
+    ),
+  ],
+)
+def test_refusals(lifter, filmed, change, options, message):
+  keypoints = change(filmed.keypoints('coco'))
+  with pytest.raises(UserError, match=message):
+    lifter(keypoints, **{'image_size': SIZE} | options)
+
+
+def within_bounds(poses):
+  lengths = np.linalg.norm(bone_vectors(poses, H36M), axis=-1)
+  medians = bounds.MEDIAN_LENGTHS
+  assert np.isfinite(poses).all()
+  assert (lengths <= 2 * medians).all()
+  total = lengths.sum(axis=-1) / medians.sum()
+  assert (total >= 0.5).all() and (total <= 2).all()
+
+
+def any_poses(rng, count):
+  """What a network might predict, of any size, some of it not finite."""
+  scales = 10.0 ** rng.uniform(-30, 30, (count, 1, 1))
+  poses = np.float32(rng.standard_normal((count, 16, 3)) * scales)
+  poses[0], poses[1], poses[2] = np.nan, np.inf, 0
+  poses[3, 5] = -np.inf
+  return poses
+
+
+def test_bounds_of_anything():
+  poses = any_poses(np.random.default_rng(0), 5000)
+  within_bounds(np.asarray(bounds.bound(jnp.asarray(poses))))
+
+
+@pytest.mark.slow
+def test_bounds_of_a_million():
+  bound = jax.jit(bounds.bound)
+  for seed in range(20):
+    poses = any_poses(np.random.default_rng(seed), 50_000)
+    within_bounds(np.asarray(bound(poses)))
+
+
+def test_real_poses_are_left_alone(filmed):
+  bounded = np.asarray(bounds.bound(jnp.asarray(filmed.poses)))
+  assert np.abs(bounded - filmed.poses).max() < 1e-5
+
+
+def hostile(rng, count):
+  """Keypoints that no detector would give: random, shuffled, far, repeated."""
+  kind = rng.integers(5, size=count)
+  keypoints = rng.uniform(0, 1000, (count, 17, 3)).astype(np.float32)
+  keypoints[..., 2] = rng.uniform(0, 1, (count, 17))
+  keypoints[kind == 1, :, :2] *= 1e4
+  keypoints[kind == 2, :, :2] = keypoints[kind == 2, :1, :2]
+  keypoints[kind == 3, :, :2] *= 1e-4
+  keypoints[kind == 4, 4:, 2] = 0
+  keypoints[rng.random((count, 17)) < 0.02] = np.nan
+  return keypoints
+
+
+@pytest.mark.slow
+def test_hostile_keypoints_give_possible_bodies(lifter):
+  keypoints = hostile(np.random.default_rng(0), 3000)
+  poses = lifter(keypoints, (1000, 1000), check=False)
+  within_bounds(poses[np.isfinite(poses).all(axis=(1, 2))])
+  found = np.isfinite(keypoints).all(axis=-1) & (keypoints[..., 2] > 0)
+  few = found.sum(axis=-1) < MIN_KEYPOINTS
+  np.testing.assert_array_equal(np.isnan(poses).all(axis=(1, 2)), few)
+
+
+@pytest.fixture
+def optimized():
+  """Compiles as for users; what runs for minutes is then much faster."""
+  name = 'jax_disable_most_optimizations'
+  before = jax.config.values[name]
+  jax.config.update(name, False)
+  yield
+  jax.config.update(name, before)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures('optimized')
+def test_a_million_hostile_keypoints():
+  lifter = Lifter.load('cmu')
+  for seed in range(50):
+    keypoints = hostile(np.random.default_rng(seed), 20_000)
+    poses = lifter(keypoints, (1000, 1000), check=False)
+    within_bounds(poses[np.isfinite(poses).all(axis=(1, 2))])
+
+
+@pytest.mark.slow
+def test_a_run_of_another_recipe_warns(caplog, tmp_path):
+  from tiny import TINY
+
+  from semgcn_jax.training.loop import train_and_evaluate
+
+  train_and_evaluate(TINY.replace(epochs=1), tmp_path / 'run')
+  lifter = Lifter.load(tmp_path / 'run')
+  assert 'knows only the cameras' in caplog.text
+  assert lifter(np.full((1, 17, 2), 300.0), SIZE, check=False).shape == (
+    *(1, 16, 3),
+  )
+
+
+def test_unknown_weights_are_named():
+  with pytest.raises(UserError, match='in the box, which has cmu'):
+    Lifter.load('nobody')
+
+
+def test_points_have_their_usual_places_without_a_key():
+  poses = jnp.asarray(standing(3))
+  from semgcn_jax.config import FilmingConfig
+
+  points = np.asarray(mark(None, poses, FilmingConfig()))
+  left = points[:, NAMES.index('left_wrist')]
+  np.testing.assert_allclose(left, poses[:, H36M.joints.index('LWrist')])
+  ears = points[:, [NAMES.index('left_ear'), NAMES.index('right_ear')]]
+  assert (np.linalg.norm(ears[:, 0] - ears[:, 1], axis=-1) > 0.1).all()
+
+
+def test_points_that_no_joint_is_made_of_are_not_enough(lifter):
+  names = JOINT_SETS['body_25'].names
+  keypoints = np.full((1, 25, 3), 300.0)
+  feet = [n for n, name in enumerate(names) if 'toe' in name or 'heel' in name]
+  keypoints[..., 2] = 0
+  keypoints[:, feet, 2] = 1
+  lifted = lifter.lift(keypoints, SIZE, 'body_25')
+  assert np.isnan(lifted.poses).all() and lifted.num_missing == 1
+
+
+def test_one_normalised_pose_among_others_is_refused(lifter, filmed):
+  keypoints = filmed.keypoints('coco')
+  keypoints[7] /= 1280
+  with pytest.raises(UserError, match='pose 7 has nose at .* normalised'):
+    lifter(keypoints, SIZE)
+
+
+def test_a_place_that_cannot_be_known_is_nan(lifter, filmed):
+  keypoints = filmed.keypoints('h36m')
+  sure = np.ones((40, 16, 1))
+  sure[3, 1:] = 0
+  sure[5] = 0
+  given = np.concatenate([keypoints, sure], axis=-1)
+  places = lifter.place(
+    filmed.poses, given, SIZE, 'h36m', focal_length=filmed.focal
+  )
+  assert np.flatnonzero(np.isnan(places[:, 0])).tolist() == [3, 5]
+  for bad in ({'center': (np.nan, 1)}, {'image_size': (0, 0)}):
+    with pytest.raises(SettingError):
+      lifter.place(
+        filmed.poses, keypoints, **{'image_size': SIZE} | bad,
+        joints='h36m', focal_length=filmed.focal,
+      )  # fmt: skip
+  with pytest.raises(UserError, match='`pose`: is not an array'):
+    lifter.place('x', keypoints, SIZE, 'h36m', focal_length=filmed.focal)
+
+
+def test_expected_errors_scale_with_the_height(lifter, filmed):
+  keypoints = filmed.keypoints('coco')
+  small, tall = (lifter.lift(keypoints, SIZE, height=h) for h in (1.0, 2.0))
+  np.testing.assert_allclose(
+    tall.errors / small.errors, (2 - 0.08) / (1 - 0.08), rtol=1e-4
+  )

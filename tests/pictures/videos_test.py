@@ -1,0 +1,132 @@
+import io
+import sys
+import types
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from semgcn_jax.errors import SettingError, UserError
+from semgcn_jax.pictures import videos
+
+
+def picture(width=60, height=40):
+  image = np.zeros((height, width, 3), np.uint8)
+  image[: height // 2, : width // 2] = 255
+  return image
+
+
+def test_kinds_of_pictures(tmp_path):
+  image = Image.fromarray(picture())
+  for mode in ('RGB', 'L', 'P', 'RGBA', 'CMYK', '1', 'LA', 'I;16'):
+    ending = 'tif' if mode in ('CMYK',) else 'png'
+    path = tmp_path / f'{mode.replace(";", "")}.{ending}'
+    image.convert('L' if mode == 'I;16' else mode).convert(mode).save(path)
+    found = videos.read_image(path)
+    assert found.shape == (40, 60, 3) and found.dtype == np.uint8
+    assert int(found[5, 5].sum()) > int(found[35, 55].sum()), mode
+
+
+def test_a_picture_stands_as_its_camera_was_held(tmp_path):
+  path = tmp_path / 'turned.jpg'
+  exif = Image.Exif()
+  exif[0x0112] = 6  # It must be turned clockwise.
+  Image.fromarray(picture()).save(path, exif=exif, quality=95)
+  found = videos.read_image(path)
+  assert found.shape == (60, 40, 3) and found[5, 35, 0] > 200 > found[5, 5, 0]
+
+
+def test_damaged_pictures_are_refused(tmp_path, monkeypatch):
+  path = tmp_path / 'a.png'
+  Image.fromarray(picture()).save(path)
+  whole = path.read_bytes()
+  for content in (b'', b'no picture', whole[: len(whole) // 2]):
+    path.write_bytes(content)
+    with pytest.raises(UserError, match='a.png: not a picture'):
+      videos.read_image(path)
+  path.write_bytes(whole)
+  monkeypatch.setattr(videos, 'MAX_PIXELS', 1000)
+  with pytest.raises(UserError, match='60 x 40 pixels, more than 1,000'):
+    videos.read_image(path)
+  with pytest.raises(UserError, match='No such file'):
+    videos.read_image(tmp_path / 'b.png')
+
+
+def test_an_album_thins_out_evenly():
+  album = videos.Album(longest=30, most=10)
+  for number in range(100):
+    album.add(number, np.full((40, 60, 3), number, np.uint8))
+  assert album.step == 16
+  for number in (0, 15, 16, 50, 99):
+    found = album.decoded(number)
+    assert found.shape == (20, 30, 3)
+    assert abs(int(found.mean()) - number // 16 * 16) <= 2
+  assert videos.Album().at(3) is None
+
+
+def test_without_opencv_videos_are_refused(tmp_path, monkeypatch):
+  monkeypatch.setitem(sys.modules, 'cv2', None)
+  with pytest.raises(SettingError, match=r'pip install "semgcn-jax\[pose\]"'):
+    videos.Video(tmp_path / 'a.mp4')
+
+
+def test_videos(tmp_path):
+  cv2 = pytest.importorskip('cv2', reason='needs the extra pose')
+  path = tmp_path / 'a.avi'
+  code = cv2.VideoWriter_fourcc(*'MJPG')
+  writer = cv2.VideoWriter(str(path), code, 12.5, (60, 40))
+  for number in range(7):
+    writer.write(np.full((40, 60, 3), (0, 0, 30 * number), np.uint8))
+  writer.release()
+  video = videos.Video(path)
+  frames = list(video)
+  assert video.fps == 12.5 and len(frames) == 7
+  assert abs(int(frames[5][..., 0].mean()) - 150) < 8  # Red comes first.
+  assert len(list(videos.Video(path, seconds=0.32))) == 4
+  album, size, fps = videos.read_album(path)
+  assert (size, fps) == ((60, 40), 12.5) and album.decoded(6) is not None
+  path.write_bytes(b'no video')
+  with pytest.raises(UserError, match='a.avi: cannot be opened'):
+    videos.Video(path)
+  with pytest.raises(UserError, match='no such file'):
+    videos.Video(tmp_path / 'b.mp4')
+  with pytest.raises(UserError, match='is it connected'):
+    videos.Video(99)
+
+
+def test_a_camera_has_the_rate_at_which_it_is_read(monkeypatch):
+  clock = [0.0]
+
+  class Camera:
+    def __init__(self, number):
+      del number
+
+    def isOpened(self):
+      return True
+
+    def get(self, number):
+      del number
+      return 30.0
+
+    def read(self):
+      clock[0] += 0.25  # Each picture is looked at for long.
+      return True, picture()
+
+    def release(self):
+      pass
+
+  fake = types.SimpleNamespace(VideoCapture=Camera, CAP_PROP_FPS=5)
+  monkeypatch.setattr(videos, '_opencv', lambda: fake)
+  monkeypatch.setattr(videos.time, 'monotonic', lambda: clock[0])
+  video = videos.Video(0, seconds=5.0)
+  assert len(list(video)) == 20 and video.fps == 4.0
+
+
+def test_a_picture_is_an_album_of_one(tmp_path):
+  path = tmp_path / 'a.JPG'
+  file = io.BytesIO()
+  Image.fromarray(picture()).save(file, 'JPEG')
+  path.write_bytes(file.getvalue())
+  album, size, fps = videos.read_album(path)
+  assert (size, fps, album.step) == ((60, 40), None, 1)
+  assert album.at(0) == album.at(500)
