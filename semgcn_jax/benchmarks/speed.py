@@ -12,13 +12,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from semgcn_jax.config import Config, TrainingConfig
+from semgcn_jax.data.pairs import Pairs
 from semgcn_jax.geometry.cameras import h36m_cameras
 from semgcn_jax.geometry.skeletons import Skeleton
-from semgcn_jax.inference.image_lifter import make_image_forward
-from semgcn_jax.inference.predictor import make_predictor, split
+from semgcn_jax.inference.networks import require_task, trained_function
+from semgcn_jax.inference.predictor import make_predictor
+from semgcn_jax.models.batches import split
 from semgcn_jax.models.build import build
 from semgcn_jax.models.precision import matmul_precision
-from semgcn_jax.runs.checkpoints import Network, Progress
+from semgcn_jax.runs.checkpoints import Progress
+from semgcn_jax.tasks import make_task
 from semgcn_jax.text_tables import plain_table
 from semgcn_jax.training.interrupts import StopRequest
 from semgcn_jax.training.progress import ProgressBar
@@ -148,7 +151,7 @@ def measure_training(
   """
   training = config.training
   seeds = (training.num_seeds,) if training.num_seeds > 1 else ()
-  share = config.samples_per_step // devices
+  share = make_task(config, skeleton).samples_per_step // devices
   num_poses = max(num_poses, training.batch_size)
   trainer = Trainer(
     config.replace(device_data='resident'),
@@ -199,20 +202,20 @@ def measure_forward(
     ceilings: The measured ceilings of the device.
     repeats: The number of medians of ten calls to take the median of.
   """
-  batch_size = config.training.batch_size
+  batch_size, task = config.training.batch_size, config.model.task
   shape = (batch_size, skeleton.num_joints, config.model.input_channels)
-  if config.model.backbone:
+  if task == 'pictures':
     shape = (batch_size, *(config.data.crop_size,) * 2, 3)
   inputs = jax.random.normal(jax.random.PRNGKey(0), shape)
   model = build(config.model, skeleton)
   variables = jax.jit(model.init)(jax.random.PRNGKey(1), inputs[:1])
   start = time.perf_counter()
-  if config.model.backbone:
-    network = Network(config, skeleton, variables, Progress())
-    forward_fn = make_image_forward(
-      network, variables, precision=config.model.backbone_precision
+  if task == 'pictures':
+    require_task(config, task)
+    function = trained_function(
+      *(config, skeleton, variables), precision=config.model.backbone_precision
     )
-    compiled = {batch_size: jax.jit(forward_fn).lower(inputs).compile()}
+    compiled = {batch_size: jax.jit(function).lower(inputs).compile()}
   else:
     compiled = make_predictor(
       config,
@@ -278,33 +281,30 @@ def _host_gigabytes() -> float:
 def random_arrays(
   config: Config, skeleton: Skeleton, num_poses: int
 ) -> dict[str, np.ndarray]:
-  """Makes arrays of random poses, like those of `augmentation.batch_arrays`.
+  """Makes the training arrays of random poses, a single clip.
 
   Args:
-    config: The config, whose augmentation says which arrays there are.
+    config: The config, whose task says which arrays there are.
     skeleton: The skeleton of the poses.
     num_poses: The number of poses.
   """
   rng = np.random.default_rng(0)
-  joints = (num_poses, skeleton.num_joints)
-  arrays: dict[str, np.ndarray] = {
-    'inputs': rng.standard_normal((*joints, 2), np.float32),
-    'targets': rng.standard_normal((*joints, 3), np.float32),
-  }
-  if config.model.backbone:
-    shape = (num_poses, *(config.data.crop_size,) * 2, 3)
-    arrays['images'] = rng.integers(0, 256, shape, np.uint8)
-  if config.augmentation.virtual_cameras:
-    arrays['roots'] = np.full((num_poses, 3), 5, np.float32)
-    arrays['cameras'] = rng.integers(4, size=num_poses, dtype=np.int32)
-  if config.model.input_joints:
-    arrays = {'targets': arrays['targets']}
-  if config.model.is_temporal:  # The poses are taken as a single clip.
-    arrays['first'] = np.zeros(num_poses, np.int32)
-    arrays['last'] = np.full(num_poses, num_poses - 1, np.int32)
-    if config.model.input_joints:
-      arrays['roots'] = np.zeros((num_poses, 3), np.float32)
-  return arrays
+  joints = num_poses, skeleton.num_joints
+  zeros = np.zeros(num_poses, np.int32)
+  size = config.data.crop_size if config.data.has_images else 1
+  pairs = Pairs(
+    inputs=rng.standard_normal((*joints, 2), np.float32),
+    targets=rng.standard_normal((*joints, 3), np.float32),
+    roots=np.full((num_poses, 3), 5, np.float32),
+    cameras=rng.integers(4, size=num_poses, dtype=np.int32),
+    actions=zeros,
+    action_names=('',),
+    camera_list=CAMERAS,
+    images=rng.integers(0, 256, (num_poses, size, size, 3), np.uint8),
+    views=zeros,
+    fps=config.model.frame_rate,
+  )
+  return make_task(config, skeleton).arrays(pairs)
 
 
 def _row(

@@ -204,13 +204,6 @@ class Config(Group):
     return 'pixel_error' if self.only_2d else 'mpjpe'
 
   @property
-  def samples_per_step(self) -> int:
-    """How many poses, or windows of clips, a step takes, over all devices."""
-    if self.model.is_temporal:
-      return self.training.batch_size // self.training.window
-    return self.training.batch_size
-
-  @property
   def calibrates(self) -> bool:
     """Whether predictions are scaled, having no metric scale of their own."""
     return self.evaluation.scale_calibration or self.data.image_aligned

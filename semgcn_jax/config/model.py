@@ -175,6 +175,13 @@ class ModelConfig(Group):
       raise SettingError('`input_joints`: cannot be combined with `refine`')
 
   @property
+  def task(self) -> str:
+    """What the network takes: single 'frames', 'clips', or 'pictures'."""
+    if self.backbone:
+      return 'pictures'
+    return 'clips' if self.is_temporal else 'frames'
+
+  @property
   def is_temporal(self) -> bool:
     """Whether the network takes clips, not single frames."""
     return self.model == 'semgcn_temporal'

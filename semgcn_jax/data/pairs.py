@@ -279,3 +279,47 @@ def _check(poses: np.ndarray, skeleton: Skeleton, where: str) -> None:
       f'{where} frame {frame} joint {skeleton.joints[joint]} is not a number;'
       ' mend the file or leave the subject or action out'
     )
+
+
+def known_fps(pairs: Pairs) -> float:
+  """Takes the frames a second of pairs.
+
+  Raises:
+    SettingError: They are not known.
+  """
+  if not pairs.fps:
+    raise SettingError(
+      '`data_fps`: say how many frames a second the files have'
+    )
+  return pairs.fps
+
+
+def clip_bounds(pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
+  """Finds the first and the last row of the view of each pair, `[N]` each."""
+  starts = _starts(pairs)
+  ends = np.append(starts[1:], len(pairs)) - 1
+  counts = ends - starts + 1
+  first, last = (np.repeat(rows, counts) for rows in (starts, ends))
+  return first.astype(np.int32), last.astype(np.int32)
+
+
+def sequences(pairs: Pairs, step: int) -> list[np.ndarray]:
+  """Lists the rows of each view in steps: from its first frame, its second, ...
+
+  Args:
+    pairs: The pairs.
+    step: The step from a frame to the next, at least 1.
+
+  Returns:
+    Rows, `[n]` each; all rows of the pairs, each once.
+  """
+  views = np.split(np.arange(len(pairs)), _starts(pairs)[1:])
+  return [
+    rows[phase::step] for rows in views for phase in range(min(step, len(rows)))
+  ]
+
+
+def _starts(pairs: Pairs) -> np.ndarray:
+  """Finds the rows where views begin, ascending."""
+  assert pairs.views is not None
+  return np.flatnonzero(np.diff(pairs.views, prepend=-1))

@@ -28,7 +28,7 @@ def evaluate_run(
     seed: The only seed to score, for a run that has several; None scores all.
 
   Returns:
-    What `scores.evaluate` returns, with 'epoch' and 'num_params'.
+    What `scores.score_predictions` returns, with 'epoch' and 'num_params'.
 
   Raises:
     UserError: There is no run, no checkpoint, or no data.

@@ -4,24 +4,18 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from semgcn_jax.config import Config, ModelConfig
-from semgcn_jax.data.image_aligned import canonical_length, center_inputs
+from semgcn_jax.config import Config
+from semgcn_jax.data.image_aligned import canonical_length
 from semgcn_jax.data.pairs import Pairs
-from semgcn_jax.data.windows import Windows, cut, known_fps, sequences, step_of
 from semgcn_jax.evaluation import metrics
 from semgcn_jax.evaluation.motion import motion_errors
-from semgcn_jax.geometry.skeletons import Skeleton, bone_vectors, mirror
-from semgcn_jax.models.build import build
-from semgcn_jax.models.image_network import ImageNetwork, predict_from_images
-from semgcn_jax.models.inputs import mirror_inputs
-from semgcn_jax.models.root_relative import predict
-from semgcn_jax.models.temporal import reach
-from semgcn_jax.tasks.films import film_pairs
+from semgcn_jax.geometry.skeletons import Skeleton, bone_vectors
+from semgcn_jax.models.batches import run_batches
+from semgcn_jax.tasks import make_task
 
 # The scores of a pose, and their headings. The first three are in millimetres,
 # the others in percent.
@@ -42,9 +36,8 @@ MOTION_HEADINGS = {
 # Those of the 2D joints that a network finds in pictures: their error in
 # pixels, and the percentage of them that is off by less than half a head.
 IMAGE_HEADINGS = {'pixel_error': '2D pixels', 'pckh': 'PCKh@0.5'}
-_OWN = 128  # So many poses a window of a clip is there for.
 
-# Scores variables on pairs, and returns what `evaluate` returns.
+# Scores variables on pairs, and returns what `score_predictions` returns.
 Score = Callable[[dict[str, Any], Pairs], dict[str, Any]]
 
 
@@ -72,46 +65,26 @@ def make_score(
   """
   if config.evaluation.flip_test:
     skeleton.require_sides('flip_test')
-  model = build(config.model, skeleton)
-  length = None
+  task, length = make_task(config, skeleton), None
   if config.calibrates:
     assert train is not None
     length = canonical_length(train, skeleton)
+  predict = task.make_predict(num_seeds or config.training.num_seeds)
+  batch_size = config.evaluation.eval_batch_size
 
   def score(variables, pairs):
-    if config.data.image_aligned:
-      pairs = center_inputs(pairs, skeleton)
-    if config.model.input_joints:
-      pairs = film_pairs(pairs, skeleton, config)
-    return evaluate(
-      model,
-      variables,
+    pairs = task.to_score(pairs)
+    predicted = predict(variables, pairs, batch_size)
+    return score_predictions(
+      predicted[..., :3],
       pairs,
       skeleton,
-      batch_size=config.evaluation.eval_batch_size,
-      flip_test=config.evaluation.flip_test,
+      batch_size=batch_size,
       canonical_length=length,
-      num_seeds=num_seeds or config.training.num_seeds,
-      windows=test_windows(pairs, config.model),
+      joints=task.joints(predicted),
     )
 
   return score
-
-
-def test_windows(pairs: Pairs, config: ModelConfig) -> Windows | None:
-  """Cuts the clips of pairs for a network that sees time; None for others.
-
-  Each frame sees all that it depends on, so that its pose is that of the whole
-  clip at once, at about the network's own rate.
-
-  Raises:
-    SettingError: The frames a second are not known.
-  """
-  if not config.is_temporal:
-    return None
-  step = step_of(known_fps(pairs), config.frame_rate)
-  before, after = reach(config)
-  return cut(sequences(pairs, step), before + after + _OWN, before, after)
 
 
 def rank(record: dict[str, Any], choose_on: str, by: str = 'mpjpe') -> float:
@@ -130,34 +103,26 @@ def rank(record: dict[str, Any], choose_on: str, by: str = 'mpjpe') -> float:
   return record[{'val': f'val_{by}', 'test': by}[choose_on]]
 
 
-def evaluate(
-  model: nn.Module,
-  variables: dict[str, Any],
+def score_predictions(
+  poses: np.ndarray,
   pairs: Pairs,
   skeleton: Skeleton,
   *,
   batch_size: int,
-  flip_test: bool = False,
   canonical_length: float | None = None,
-  num_seeds: int = 1,
-  windows: Windows | None = None,
+  joints: np.ndarray | None = None,
 ) -> dict[str, Any]:
-  """Scores a model on every pose exactly once, in full float32 precision.
+  """Scores every predicted pose exactly once, in full float32 precision.
 
   Args:
-    model: The model, which maps `[..., J, 2]` to `[..., J, 3]`; or one that
-      takes the pictures of the pairs, see `image_network.ImageNetwork`.
-    variables: The params and batch_stats of the model.
-    pairs: The inputs, and the targets in metres.
+    poses: The poses that R seeds predict, `[R, N, J, 3]`, metres.
+    pairs: The pairs that they are of, with the targets in metres.
     skeleton: The skeleton of the poses.
-    batch_size: How many poses to take a step.
-    flip_test: See `predict`.
+    batch_size: How many poses to score a step.
     canonical_length: The sum of bone lengths, in metres, that every prediction
       is scaled to (the paper's section 5.2, after arXiv:1704.02447); None does
       not scale.
-    num_seeds: How many seeds the variables are of; those of several are
-      stacked.
-    windows: The windows that a model sees that takes clips.
+    joints: The 2D joints that were found in pictures, `[R, N, J, 2]`.
 
   Returns:
     A dict of the means over all poses, 'mpjpe', 'p_mpjpe', 'n_mpjpe' (mm),
@@ -167,96 +132,32 @@ def evaluate(
     'pckh', and for clips what `motion.motion_errors` returns, too. For several
     seeds it is what `summarize` makes of theirs.
   """
-  predicted = predict_pairs(
-    model,
-    variables,
-    pairs,
-    skeleton,
-    batch_size=batch_size,
-    flip_test=flip_test,
-    num_seeds=num_seeds,
-    windows=windows,
-  )
-  poses, joints = predicted[..., :3], predicted[..., 3:]
-  batch_size = min(batch_size, len(pairs))
-  parts = []
-  for start in range(0, len(pairs), batch_size):
-    # The last batch is filled up from the front to keep one compiled shape.
-    rows = np.arange(start, start + batch_size) % len(pairs)
+
+  def measure(rows):
     with jax.default_matmul_precision('highest'):
       errors = _pose_errors(
         skeleton, poses[:, rows], pairs.targets[rows], canonical_length
       )
-      if isinstance(model, ImageNetwork):
+      if joints is not None:
         size, truth = pairs.images.shape[1], pairs.inputs[rows]
         errors |= _joint_errors(skeleton, size, joints[:, rows], truth)
-    parts.append(jax.device_get(errors))
+    return {name: np.asarray(values).T for name, values in errors.items()}
+
+  errors = run_batches(measure, len(pairs), (min(batch_size, len(pairs)),))
   results = []
-  for seed in range(num_seeds):
-    errors = {
-      name: np.concatenate([part[name][seed] for part in parts])[: len(pairs)]
-      for name in parts[0]
-    }
+  for seed, predicted in enumerate(poses):
     result = _averages(
-      {name: values.astype(float) for name, values in errors.items()}, pairs
+      {name: values[:, seed].astype(float) for name, values in errors.items()},
+      pairs,
     )
     if pairs.views is not None and canonical_length is None:
-      result |= motion_errors(poses[seed], pairs.targets, pairs.views)
+      result |= motion_errors(predicted, pairs.targets, pairs.views)
     results.append(result)
   return summarize(results)
 
 
-def predict_pairs(
-  model: nn.Module,
-  variables: dict[str, Any],
-  pairs: Pairs,
-  skeleton: Skeleton,
-  *,
-  batch_size: int,
-  flip_test: bool = False,
-  num_seeds: int = 1,
-  windows: Windows | None = None,
-) -> np.ndarray:
-  """Predicts the poses of pairs by R seeds, `[R, N, J, 3]`; see `evaluate`.
-
-  From pictures it also finds the 2D, `[R, N, J, 5]`.
-  """
-  # One device predicts; all that the state is on would only do the same.
-  variables = jax.device_put(variables, jax.local_devices()[0])
-  # Pairs may have pictures that a network of keypoints does not look at.
-  sees = isinstance(model, ImageNetwork)
-  inputs = pairs.images if sees else pairs.inputs
-  count, batch_size = len(pairs), min(batch_size, len(pairs))
-  if windows is not None:
-    count, size = windows.rows.shape
-    batch_size = min(max(batch_size // size, 1), count)
-  predicted = None
-  for start in range(0, count, batch_size):
-    # The last batch is filled up from the front to keep one compiled shape.
-    batch = np.arange(start, start + batch_size) % count
-    rows, length = batch, None
-    if windows is not None:
-      rows, length = windows.rows[batch], windows.lengths[batch]
-    with jax.default_matmul_precision('highest'):
-      part = jax.device_get(
-        _predict(
-          *(model, skeleton, flip_test, num_seeds),
-          *(variables, inputs[rows], length),
-        )
-      )
-    if windows is not None:
-      own = windows.own[batch]
-      rows, part = rows[own], part[:, own]
-    if predicted is None:
-      shape = (num_seeds, len(pairs), *part.shape[2:])
-      predicted = np.empty(shape, part.dtype)
-    predicted[:, rows] = part
-  assert predicted is not None
-  return predicted
-
-
 def _averages(errors: dict[str, np.ndarray], pairs: Pairs) -> dict[str, Any]:
-  """Averages the scores of every pose, `[N]`, to what `evaluate` returns."""
+  """Averages the scores of every pose, `[N]`, as `score_predictions` says."""
   result = {name: float(values.mean()) for name, values in errors.items()}
   actions = {}
   for index, action in enumerate(pairs.action_names):
@@ -270,45 +171,6 @@ def _averages(errors: dict[str, np.ndarray], pairs: Pairs) -> dict[str, Any]:
     scores = [action[name] for action in actions.values()]
     result[f'{name}_action'] = float(np.mean(scores))
   return result | {'num_poses': len(pairs), 'actions': actions}
-
-
-# There are two programs, so that the second, which takes longer to compile,
-# serves for every model.
-@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
-def _predict(
-  model: nn.Module,
-  skeleton: Skeleton,
-  flip_test: bool,
-  num_seeds: int,
-  variables: dict[str, Any],
-  inputs: jax.Array,
-  length: jax.Array | None,
-) -> jax.Array:
-  """Predicts poses, `[R, B, J, 3]`, from inputs `[B, J, 2]` by R seeds.
-
-  From pictures `[B, S, S, 3]` it also finds the 2D, `[R, B, J, 5]`. From clips
-  `[B, T, J, 2]` with the lengths `[B]` it predicts `[R, B, T, J, 3]`.
-  """
-
-  def predict_seed(variables):
-    def network(inputs, **options) -> Any:
-      return model.apply(variables, inputs, train=False, **options)
-
-    if isinstance(model, ImageNetwork):
-      return predict_from_images(network, inputs, skeleton, flip_test=flip_test)
-    predicted = predict(
-      network,
-      inputs,
-      skeleton,
-      flip_test=flip_test,
-      mirror_inputs=mirror if inputs.shape[-1] == 2 else mirror_inputs,
-      length=length,
-    )
-    return predicted[..., :3]
-
-  if num_seeds == 1:
-    return predict_seed(variables)[None]
-  return jax.vmap(predict_seed)(variables)
 
 
 @functools.partial(jax.jit, static_argnums=0)

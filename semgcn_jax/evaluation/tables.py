@@ -18,7 +18,7 @@ def format_table(
   """Formats a result as the text of a table.
 
   Args:
-    result: The result, as `scores.evaluate` returns it.
+    result: The result, as `scores.score_predictions` returns it.
     published: The published MPJPE in mm of each action, to print beside it.
   """
   rows = []

@@ -9,14 +9,12 @@ import numpy as np
 from semgcn_jax.data.datasets import load
 from semgcn_jax.data.pairs import Pairs
 from semgcn_jax.detections.clips import PersonPoses
-from semgcn_jax.evaluation.scores import predict_pairs, test_windows
 from semgcn_jax.geometry.cameras import Camera, rotate
 from semgcn_jax.geometry.skeletons import Skeleton
 from semgcn_jax.inference.image_lifter import ImageLifter
-from semgcn_jax.models.build import build
 from semgcn_jax.pictures.videos import Album
 from semgcn_jax.runs.checkpoints import restore_network
-from semgcn_jax.tasks.films import film_pairs
+from semgcn_jax.tasks import make_task
 
 # What stands for the image of a network that knows no pixels.
 _NO_IMAGE = (1000, 1000)
@@ -67,21 +65,13 @@ def predict_clips(
   network = restore_network(checkpoint, which, averaged=averaged)
   config, skeleton = network.config.replace(**overrides), network.skeleton
   test = load(config.data, skeleton, train=False).test
-  if config.model.backbone:
+  if config.model.task == 'pictures':
     network = dataclasses.replace(network, config=config)
     return _predict_images(ImageLifter.of(network, seed), test)
-  is_filmed = bool(config.model.input_joints)
-  if is_filmed:  # Each pose by a camera of its own.
-    test = film_pairs(test, skeleton, config)
-  [predicted] = predict_pairs(
-    build(config.model, skeleton),
-    network.of_seed(seed),
-    test,
-    skeleton,
-    batch_size=_BATCH,
-    flip_test=config.evaluation.flip_test,
-    windows=test_windows(test, config.model),
-  )
+  task = make_task(config, skeleton)
+  test, is_filmed = task.to_score(test), task.is_filmed
+  [predicted] = task.make_predict()(network.of_seed(seed), test, _BATCH)
+  predicted = predicted[..., :3]
   people, pitch, counts = [], {}, {}
   for rows in _clips(test):
     action = test.action_names[test.actions[rows[0]]]

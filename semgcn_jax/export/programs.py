@@ -19,10 +19,8 @@ from semgcn_jax.errors import SettingError, UserError, listed
 from semgcn_jax.geometry.joint_sets import JOINT_SETS
 from semgcn_jax.geometry.skeletons import H36M, Skeleton
 from semgcn_jax.inference.arguments import MIN_KEYPOINTS
-from semgcn_jax.inference.image_lifter import make_image_forward, require_poses
-from semgcn_jax.inference.predictor import make_forward
+from semgcn_jax.inference.networks import require_task, trained_function
 from semgcn_jax.inference.programs import (
-  fold_network,
   input_index,
   joint_sets,
   make_lift,
@@ -89,23 +87,26 @@ def make_program(
       trained, or it is a lifter to another skeleton than Human3.6M's.
     SettingError: There is no such seed or joint set.
   """
-  variables = network.of_seed(seed)
-  if network.config.model.is_temporal:
+  if network.config.model.task == 'clips':
     raise UserError(
       '`output`: a network that sees time cannot be a program; name a folder'
       ' for its weights'
     )
-  if network.config.model.backbone and joint_set is None:
-    program = _image_program(network, variables)
+  require_task(network.config, 'frames', 'pictures')
+  function = trained_function(
+    network.config, network.skeleton, network.of_seed(seed)
+  )
+  if network.config.model.task == 'pictures' and joint_set is None:
+    program = _image_program(network, function)
   elif network.config.model.input_joints:
-    program = _lifter_program(network, variables, joint_set or 'coco')
+    program = _lifter_program(network, function, joint_set or 'coco')
   elif joint_set is not None:
     raise SettingError(
       f'`joint_set={joint_set}`: the network takes the 2D joints of its own'
       ' skeleton alone; leave it out'
     )
   else:
-    program = _predictor_program(network, variables)
+    program = _predictor_program(network, function)
   about = {
     'program': f'semgcn_jax {__version__}',
     'joints': json.dumps(network.skeleton.joints),
@@ -116,15 +117,17 @@ def make_program(
   return dataclasses.replace(program, notes=about | program.notes)
 
 
-def _predictor_program(network: Network, variables: dict[str, Any]) -> Program:
+def _predictor_program(
+  network: Network, forward: Callable[..., jax.Array]
+) -> Program:
   """Makes the program of a network that knows its own cameras alone."""
   skeleton = network.skeleton
   shape = (skeleton.num_joints, network.config.model.input_channels)
-  forward = make_forward(network.config, skeleton, variables)
 
   def function(inputs):
     finite = jnp.isfinite(inputs).all(axis=(1, 2))[:, None, None]
-    return (jnp.where(finite, forward(jnp.where(finite, inputs, 0)), jnp.nan),)
+    poses = forward(jnp.where(finite, inputs, 0))[..., :3]
+    return (jnp.where(finite, poses, jnp.nan),)
 
   def draw(count):
     rng = np.random.default_rng(count)
@@ -141,11 +144,11 @@ def _predictor_program(network: Network, variables: dict[str, Any]) -> Program:
   return Program(function, {'inputs': shape}, ('poses',), notes, draw)
 
 
-def _image_program(network: Network, variables: dict[str, Any]) -> Program:
+def _image_program(
+  network: Network, forward: Callable[..., jax.Array]
+) -> Program:
   """Makes the program of a network that sees pictures."""
-  require_poses(network)
   size, skeleton = network.config.data.crop_size, network.skeleton
-  forward = make_image_forward(network, variables)
 
   def function(images):
     found = forward(images)
@@ -179,7 +182,7 @@ def _poses_note(skeleton: Skeleton) -> str:
 
 
 def _lifter_program(
-  network: Network, variables: dict[str, Any], joint_set: str
+  network: Network, forward: Callable[..., jax.Array], joint_set: str
 ) -> Program:
   """Makes the program of a network that lifts any camera's keypoints."""
   model, known = network.config.model, joint_sets(network.config.model)
@@ -191,8 +194,7 @@ def _lifter_program(
     raise SettingError(
       f'`joint_set={joint_set}`: this network lifts {listed(known)}'
     )
-  flip_test = network.config.evaluation.flip_test
-  lift = make_lift(fold_network(model, variables), model, flip_test=flip_test)
+  lift = make_lift(forward, model)
   (sources,) = source_table([joint_set], point_names(joint_set))
   used = sorted({i for source in JOINT_SETS[joint_set].sources for i in source})
   count = JOINT_SETS[joint_set].num_joints

@@ -13,13 +13,13 @@ import numpy as np
 from scipy.ndimage import convolve1d
 
 from semgcn_jax.config import ModelConfig
-from semgcn_jax.data.windows import cut, step_of
 from semgcn_jax.errors import SettingError
 from semgcn_jax.geometry.joint_sets import JOINT_SETS
 from semgcn_jax.geometry.skeletons import H36M, bone_vectors, join_bones
-from semgcn_jax.inference.predictor import split
+from semgcn_jax.models.batches import run_batches
 from semgcn_jax.models.inputs import HELD, MIN_JOINTS
 from semgcn_jax.models.temporal import reach
+from semgcn_jax.models.windows import cut, step_of
 
 LOWEST_RATE, HIGHEST_RATE = 0.1, 10_000  # Frames a second.
 # Of fewer frames, or fewer a second, a network of single frames may err less.
@@ -158,19 +158,14 @@ def run_clip(
     [rows[phase::step] for phase in range(min(step, len(rows)))],
     *(size, before, after),
   )
-  poses = np.empty((len(rows), 16, 3), np.float32)
-  errors = np.empty((len(rows), 16), np.float32)
-  start, count = 0, len(windows.rows)
-  for batch_size in split(count, _BATCH_SIZES):
-    batch = np.arange(start, start + batch_size) % count
-    taken = windows.rows[batch]
-    result = program(
-      *(array[taken] for array in arrays), windows.lengths[batch]
-    )
-    own = windows.own[batch]
-    for target, of_windows in zip((poses, errors), result, strict=True):
-      target[taken[own]] = np.asarray(of_windows)[own]
-    start += batch_size
+  results = run_batches(
+    lambda batch: program(
+      *(array[windows.rows[batch]] for array in arrays), windows.lengths[batch]
+    ),
+    len(windows.rows),
+    _BATCH_SIZES,
+  )
+  poses, errors = map(windows.join, results)
   if not model.causal:
     poses = blend(poses, step)
   return poses[::parts], errors[::parts]

@@ -1,7 +1,6 @@
 """Lifts people in pictures by a network that was trained on pictures."""
 
 import dataclasses
-import functools
 import pathlib
 from collections.abc import Callable
 from typing import Any, Self
@@ -12,10 +11,8 @@ import numpy as np
 from semgcn_jax.detections.clips import PersonPoses
 from semgcn_jax.errors import SettingError, UserError, shortened
 from semgcn_jax.geometry.skeletons import Skeleton
-from semgcn_jax.models.build import build
-from semgcn_jax.models.folding import FoldedNorm, fold
-from semgcn_jax.models.image_network import predict_from_images
-from semgcn_jax.models.precision import matmul_precision
+from semgcn_jax.inference.networks import require_task, trained_function
+from semgcn_jax.models.batches import run_batches
 from semgcn_jax.pictures.crops import square_boxes
 from semgcn_jax.pictures.image_files import cut_square
 from semgcn_jax.runs.checkpoints import Network, restore_network
@@ -32,8 +29,8 @@ class ImageLifter:
   Attributes:
     skeleton: The skeleton of its J joints.
     size: The pixels S of a side of the squares that it takes.
-    program: Maps squares `[B, S, S, 3]` to `[B, J, 5]`, see
-      `make_image_forward`.
+    program: Maps squares `[B, S, S, 3]`, red, green and blue from 0 to 255, to
+      `[B, J, 5]`, see `forward.predict_poses`.
   """
 
   skeleton: Skeleton
@@ -53,10 +50,12 @@ class ImageLifter:
       UserError: The network takes no pictures, its poses have no scale, or it
         has learned 2D joints alone.
     """
-    require_poses(network)
-    forward = make_image_forward(network, network.of_seed(seed))
+    require_task(network.config, 'pictures')
+    program = trained_function(
+      network.config, network.skeleton, network.of_seed(seed)
+    )
     size = network.config.data.crop_size
-    return cls(network.skeleton, size, jax.jit(forward))
+    return cls(network.skeleton, size, jax.jit(program))
 
   @classmethod
   def load(
@@ -94,13 +93,14 @@ class ImageLifter:
       UserError: The squares have another shape or type.
     """
     _check_pixels('images', images, (None, self.size, self.size, 3))
-    found = [np.zeros((0, self.skeleton.num_joints, 5), np.float32)]
-    for start in range(0, len(images), _BATCH_SIZE):
-      # The last batch is filled up, to keep one compiled shape.
-      rows = np.arange(start, start + min(_BATCH_SIZE, len(images)))
-      part = self.program(np.asarray(images[rows % len(images)]))
-      found.append(np.asarray(part)[: len(images) - start])
-    joints = np.concatenate(found)
+    if not len(images):
+      joints = np.zeros((0, self.skeleton.num_joints, 5), np.float32)
+    else:
+      joints = run_batches(
+        lambda rows: self.program(np.asarray(images[rows])),
+        len(images),
+        (min(_BATCH_SIZE, len(images)),),
+      )
     return joints[..., :3], joints[..., 3:]
 
   def lift(
@@ -189,64 +189,3 @@ def _read_box(box: Box | None, width: int, height: int) -> np.ndarray:
       ' last two above 0'
     )
   return numbers
-
-
-def require_poses(network: Network) -> None:
-  """Checks that the graph network of a network has been trained.
-
-  Raises:
-    UserError: The run has trained its 2D joints alone.
-  """
-  if network.config.only_2d:
-    raise UserError(
-      'a run of `stage=keypoints` has learned 2D joints alone, and its poses'
-      ' mean nothing; train a run of `stage=graph` with `init_from`'
-    )
-
-
-def make_image_forward(
-  network: Network, variables: dict[str, Any], *, precision: str = 'highest'
-) -> Callable[[jax.Array], jax.Array]:
-  """Makes the pure function of a network that takes pictures.
-
-  Args:
-    network: The network; of its config the model and `flip_test` are used.
-    variables: The params and batch_stats of one seed.
-    precision: How exactly to compute, a value of the setting
-      `backbone_precision`.
-
-  Returns:
-    A function from squares `[B, S, S, 3]`, red, green and blue from 0 to 255 of
-    any type, to `[B, J, 5]`: the pose in metres with the root at the origin,
-    and the 2D joints behind it, where -1 and 1 are the edges of the square.
-
-  Raises:
-    UserError: The network takes no pictures, or its poses have no scale of
-      their own.
-  """
-  config = network.config
-  if not config.model.backbone:
-    raise UserError('the network takes keypoints, not pictures')
-  if config.calibrates:
-    raise UserError(
-      'predictions of a run with `image_aligned` or `scale_calibration` have no'
-      ' scale of their own: they can be scored, but neither made nor drawn'
-    )
-  model = build(
-    config.model,
-    network.skeleton,
-    norm=FoldedNorm,
-    backbone_precision=precision,
-  )
-  apply = functools.partial(model.apply, jax.device_get(fold(variables)))
-
-  def forward(images):
-    with matmul_precision(precision):
-      return predict_from_images(
-        apply,
-        images,
-        network.skeleton,
-        flip_test=config.evaluation.flip_test,
-      )
-
-  return forward

@@ -23,15 +23,15 @@ from semgcn_jax.inference.arguments import (
   read_arguments,
 )
 from semgcn_jax.inference.lifted import Lifted
+from semgcn_jax.inference.networks import require_task, trained_function
 from semgcn_jax.inference.placing import height_factors, place_poses
-from semgcn_jax.inference.predictor import split
 from semgcn_jax.inference.programs import (
-  fold_network,
   joint_sets,
   make_program,
   make_stream_program,
 )
 from semgcn_jax.inference.stream import Stream
+from semgcn_jax.models.batches import run_batches
 from semgcn_jax.models.inputs import joints_of
 from semgcn_jax.runs.checkpoints import Network, restore_network
 
@@ -87,10 +87,7 @@ class Lifter:
       raise UserError(
         f'{name}: is of another skeleton; keypoints are lifted to `h36m` alone'
       )
-    if network.config.model.backbone:
-      raise UserError(f'{name}: takes pictures; use `ImageLifter` for it')
-    if network.config.calibrates:
-      raise UserError(f'{name}: its predictions have no scale of their own')
+    require_task(network.config, 'frames', 'clips', name=name)
     if not network.config.model.input_joints:
       logging.getLogger('semgcn_jax').warning(
         '%s: knows only the cameras that it was trained with; for any other'
@@ -100,9 +97,8 @@ class Lifter:
     variables = jax.device_get(network.of_seed(seed))
     model = network.config.model
     flip_test = network.config.evaluation.flip_test
-    program = make_program(
-      fold_network(model, variables), model, flip_test=flip_test
-    )
+    function = trained_function(network.config, H36M, variables)
+    program = make_program(function, model)
     return cls(model, flip_test, variables, jax.jit(program))
 
   @property
@@ -289,19 +285,13 @@ class Lifter:
 
   def _run(self, *arrays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Runs the program on batches of a few sizes, whatever the number."""
-    parts, start, count = [], 0, len(arrays[0])
-    for size in split(count, _BATCH_SIZES) if count else ():
-      part = [array[start : start + size] for array in arrays]
-      rows = len(part[0])
-      if rows < size:
-        part = [np.resize(array, (size, *array.shape[1:])) for array in part]
-      result = jax.device_get(self.program(*part))
-      parts.append([array[:rows] for array in result])
-      start += size
-    if not parts:
+    if not len(arrays[0]):
       return np.zeros((0, 16, 3), np.float32), np.zeros((0, 16), np.float32)
-    poses, errors = (np.concatenate(p) for p in zip(*parts, strict=True))
-    return poses, errors
+    return run_batches(
+      lambda rows: self.program(*(array[rows] for array in arrays)),
+      len(arrays[0]),
+      _BATCH_SIZES,
+    )
 
   def place(
     self,

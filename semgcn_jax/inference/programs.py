@@ -1,6 +1,5 @@
 """Makes the pure functions that lift keypoints, to be compiled or exported."""
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -11,18 +10,18 @@ import numpy as np
 from semgcn_jax.config import ModelConfig
 from semgcn_jax.geometry.joint_sets import JOINT_SETS
 from semgcn_jax.geometry.rotations import rotate
-from semgcn_jax.geometry.skeletons import H36M, mirror
+from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.inference.bounds import bound
 from semgcn_jax.models.build import build
 from semgcn_jax.models.folding import FoldedNorm, fold
+from semgcn_jax.models.forward import predict_poses
 from semgcn_jax.models.inputs import (
   derive_joints,
   filled,
   make_inputs,
-  mirror_inputs,
   source_table,
 )
-from semgcn_jax.models.root_relative import expected_error, predict
+from semgcn_jax.models.root_relative import expected_error
 from semgcn_jax.simulation.points import NAMES
 
 
@@ -44,23 +43,8 @@ def input_index(model: ModelConfig, joint_set: str) -> int:
   return known.index(joint_set if joint_set in known else 'h36m')
 
 
-def fold_network(
-  model: ModelConfig, variables: dict[str, Any]
-) -> Callable[..., jax.Array]:
-  """Makes the function of a network's inputs, with its norms folded.
-
-  Args:
-    model: The settings of the network.
-    variables: The params and batch_stats of the network.
-  """
-  return functools.partial(
-    build(model, H36M, norm=FoldedNorm, dtype=jnp.float32).apply,
-    jax.device_get(fold(variables)),
-  )
-
-
 def make_program(
-  network: Callable[..., jax.Array], model: ModelConfig, *, flip_test: bool
+  network: Callable[..., jax.Array], model: ModelConfig
 ) -> Callable[..., tuple[jax.Array, jax.Array]]:
   """Makes the function of a batch that lifts points of any joint sets.
 
@@ -73,7 +57,7 @@ def make_program(
   names = joint_sets(model)
   table = source_table(names, NAMES)
   numbers = [input_index(model, n) for n in names if model.input_joints]
-  lift = make_lift(network, model, flip_test=flip_test)
+  lift = make_lift(network, model)
 
   def program(points, joint_set, image_size, focal, center, *length):
     keypoints = derive_joints(points, jnp.asarray(table)[joint_set])
@@ -85,7 +69,7 @@ def make_program(
 
 
 def make_lift(
-  network: Callable[..., jax.Array], model: ModelConfig, *, flip_test: bool
+  network: Callable[..., jax.Array], model: ModelConfig
 ) -> Callable[..., tuple[jax.Array, jax.Array]]:
   """Makes the pure function of a batch that lifts the joints of `H36M`.
 
@@ -97,9 +81,8 @@ def make_lift(
   a network that sees time takes clips, `[B, T, ...]`, and their lengths, `[B]`.
 
   Args:
-    network: The function of the inputs, see `fold_network`.
+    network: The function of the inputs, see `networks.trained_function`.
     model: The settings of the network.
-    flip_test: Whether to average with the prediction for the mirrored input.
   """
 
   def lift(keypoints, joint_set, image_size, focal, center, length=None):
@@ -119,14 +102,7 @@ def make_lift(
         half = image_size[:, None, :1] / 2
         inputs = (filled(flat(keypoints)) - image_size[:, None] / 2) / half
         rotation = None
-      predicted = predict(
-        network,
-        inputs.reshape(*leading, *inputs.shape[1:]),
-        H36M,
-        flip_test=flip_test,
-        mirror_inputs=mirror_inputs if model.input_joints else mirror,
-        length=length,
-      )
+      predicted = network(inputs.reshape(*leading, *inputs.shape[1:]), length)
       poses = flat(predicted[..., :3])
       if rotation is not None:
         poses = rotate(rotation.swapaxes(1, 2), poses)
@@ -168,14 +144,19 @@ def make_stream_program(
   def advance(cache, *arrays):
     after = {}
 
-    def network(inputs):
+    def keep(inputs):
       predicted, updated = module.apply(
         params | {'cache': cache}, inputs, mutable=['cache']
       )
       after.update(updated['cache'])
       return predicted
 
-    poses, errors = make_program(network, model, flip_test=flip_test)(*arrays)
+    def network(inputs, length):
+      return predict_poses(
+        keep, inputs, model, H36M, flip_test=flip_test, length=length
+      )
+
+    poses, errors = make_program(network, model)(*arrays)
     return after, poses, errors
 
   return advance, cache

@@ -9,8 +9,7 @@ are only `targets`, upright, until they are. With `backbone` there are also
 """
 
 import dataclasses
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import flax.struct
@@ -18,36 +17,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from semgcn_jax.config import AugmentationConfig, Config
-from semgcn_jax.data.pairs import Pairs
+from semgcn_jax.config import AugmentationConfig
 from semgcn_jax.geometry.cameras import Camera, normalize_screen, rotate
 from semgcn_jax.geometry.skeletons import Skeleton, mirror
-from semgcn_jax.simulation.film import film, film_clips
-from semgcn_jax.tasks import windows
-from semgcn_jax.tasks.films import level_poses, level_roots
-from semgcn_jax.tasks.image_augmentation import augment_images
 
 Array = jax.Array
 Batch = dict[str, Array]
 
 NOISE_WIDTH = 1000  # The width in pixels of the image that `noise` is for.
-
-
-def batch_arrays(train: Pairs, config: Config) -> dict[str, np.ndarray]:
-  """Picks the arrays of all training poses that batches are taken from."""
-  of_clips = {}
-  if config.model.is_temporal:
-    of_clips = windows.bounds(train)
-  if config.model.input_joints:
-    if of_clips:
-      of_clips['roots'] = level_roots(train)
-    return {'targets': level_poses(train)} | of_clips
-  names = ['inputs', 'targets']
-  if config.model.backbone:
-    names += ['images']
-  if config.augmentation.virtual_cameras:
-    names += ['roots', 'cameras']
-  return {name: getattr(train, name) for name in names} | of_clips
 
 
 @flax.struct.dataclass
@@ -233,94 +210,6 @@ def corrupt(
   )
   inputs = jnp.where(missing, inputs[..., parents, :], inputs)
   return batch | {'inputs': inputs}
-
-
-def make_augment(
-  config: Config,
-  skeleton: Skeleton,
-  cameras: Sequence[Camera],
-  fps: float = 0.0,
-) -> Callable[[Array, Batch], Batch]:
-  """Makes the function that varies a batch, given a random key and the batch.
-
-  Args:
-    config: The config of the run.
-    skeleton: The skeleton of the poses.
-    cameras: The cameras of the poses, for virtual ones.
-    fps: The frames a second of the poses, for networks that see time.
-  """
-  if config.model.input_joints and config.model.is_temporal:
-    _, step = windows.frames_read(config, fps)
-    return functools.partial(
-      film_windows, config=config, skeleton=skeleton, fps=fps / step
-    )
-  if config.model.input_joints:
-    return functools.partial(film_batch, config=config, skeleton=skeleton)
-  if config.model.backbone:
-    return functools.partial(
-      augment_images, config=config.augmentation, skeleton=skeleton
-    )
-  virtual = config.augmentation.virtual_cameras
-  return functools.partial(
-    augment,
-    config=config.augmentation,
-    skeleton=skeleton,
-    lenses=make_lenses(cameras) if virtual else None,
-  )
-
-
-def film_batch(
-  rng: Array, batch: Batch, *, config: Config, skeleton: Skeleton
-) -> Batch:
-  """Films a batch of level poses, of which half are mirrored with `flip`."""
-  flip_rng, film_rng = jax.random.split(rng)
-  if config.augmentation.flip:
-    batch = random_flip(flip_rng, batch, skeleton)
-  inputs, targets = film(
-    film_rng, batch['targets'], skeleton, config.model, config.filming
-  )
-  return {'inputs': inputs, 'targets': targets}
-
-
-def film_windows(
-  rng: Array, batch: Batch, *, config: Config, skeleton: Skeleton, fps: float
-) -> Batch:
-  """Films a batch of windows of level poses, at random rates.
-
-  Args:
-    rng: The random key.
-    batch: The poses, `[B, S, 16, 3]`, and their roots, `[B, S, 3]`.
-    config: The config of the run.
-    skeleton: The skeleton of the poses.
-    fps: The frames a second of these S frames.
-
-  Returns:
-    The inputs and the targets of windows, `[B, T, 16, ...]`.
-  """
-  flip_rng, film_rng, rate_rng, start_rng = jax.random.split(rng, 4)
-  if config.augmentation.flip:
-    batch = random_flip(flip_rng, batch, skeleton)
-  filming, frames = config.filming, jnp.arange(config.training.window)
-  count, most = batch['roots'].shape[:2]
-  rate = jnp.exp(
-    jax.random.uniform(
-      rate_rng,
-      (count, 1),
-      minval=np.log(filming.rate_low),
-      maxval=np.log(filming.rate_high),
-    )
-  )
-  free = most - 1 - frames[-1] * fps / rate
-  times = jax.random.uniform(start_rng, (count, 1)) * jnp.maximum(free, 0)
-  times = jnp.minimum(times + frames * fps / rate, most - 1)
-  poses, roots = (
-    windows.resample(batch[name], times) for name in ('targets', 'roots')
-  )
-  roots = roots - roots.mean(axis=1, keepdims=True)
-  inputs, targets = film_clips(
-    film_rng, poses, roots, rate[:, 0], skeleton, config.model, filming
-  )
-  return {'inputs': inputs, 'targets': targets}
 
 
 def augment(

@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from semgcn_jax.config import Config
-from semgcn_jax.data.pairs import Pairs, take
-from semgcn_jax.data.windows import Windows, cut, known_fps, sequences, step_of
+from semgcn_jax.data.pairs import Pairs, known_fps, sequences, take
 from semgcn_jax.geometry.cameras import rotate as turn_by
 from semgcn_jax.geometry.skeletons import Skeleton
+from semgcn_jax.models.batches import run_batches
+from semgcn_jax.models.windows import Windows, cut, step_of
 from semgcn_jax.simulation.cameras import level
 from semgcn_jax.simulation.film import film_clips
 
@@ -71,28 +72,22 @@ def film_pairs(pairs: Pairs, skeleton: Skeleton, config: Config) -> Pairs:
   roots = roots - roots.mean(axis=1, keepdims=True)
   count = len(poses)
   size = max(1, min(_SCORED_POSES // poses.shape[1], count))
-  inputs, targets = [], []
-  for start in range(0, count, size):
-    rng = jax.random.fold_in(jax.random.PRNGKey(_SCORED_SEED), start)
-    rows = np.arange(start, start + size) % count
-    part = _film(
-      rng,
-      poses[rows],
-      roots[rows],
-      np.full(size, rate, np.float32),
-      skeleton,
-      config.model,
-      plain,
+
+  def film(rows):
+    rng = jax.random.fold_in(jax.random.PRNGKey(_SCORED_SEED), rows[0])
+    rates = np.full(size, rate, np.float32)
+    return _film(
+      rng, poses[rows], roots[rows], rates, skeleton, config.model, plain
     )
-    for parts, array in zip((inputs, targets), part, strict=True):
-      parts.append(np.asarray(array)[: count - start])
+
+  inputs, targets = run_batches(film, count, (size,))
   own = windows.own
   numbers, frames = np.nonzero(own)
   is_clip = config.model.is_temporal
   return dataclasses.replace(
     take(pairs, windows.rows[own]),
-    inputs=np.concatenate(inputs)[own],
-    targets=np.concatenate(targets)[own],
+    inputs=inputs[own],
+    targets=targets[own],
     views=numbers.astype(np.int32) if is_clip else None,
     frames=frames.astype(np.int32) if is_clip else None,
     view_list=(),

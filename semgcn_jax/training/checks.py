@@ -4,9 +4,9 @@ import jax
 
 from semgcn_jax.config import Config
 from semgcn_jax.data.pairs import Pairs
-from semgcn_jax.data.windows import known_fps
 from semgcn_jax.errors import SettingError
 from semgcn_jax.geometry.skeletons import Skeleton
+from semgcn_jax.tasks import make_task
 
 NEAREST = 1.0  # The least distance of a virtual camera to a pelvis, metres.
 
@@ -18,24 +18,7 @@ def check_settings(config: Config, skeleton: Skeleton) -> None:
     SettingError: The batches do not split over the devices; poses cannot be
       mirrored; or virtual cameras would look at 2D that is no projection.
   """
-  batch_size, devices = config.training.batch_size, jax.device_count()
-  if config.model.is_temporal:
-    window = config.training.window
-    if config.training.device_data == 'streamed':
-      raise SettingError(
-        '`device_data=streamed`: `model=semgcn_temporal` needs all poses on'
-        ' each device; leave it out'
-      )
-    if batch_size % (window * devices):
-      raise SettingError(
-        f'`batch_size={batch_size}`: is not so many windows of {window} frames'
-        f' for each of {devices} devices; use a multiple of {window * devices}'
-      )
-  if batch_size % devices:
-    raise SettingError(
-      f'`batch_size={batch_size}`: does not split over {devices} devices; use a'
-      f' multiple of {devices}'
-    )
+  make_task(config, skeleton).check(jax.device_count())
   if config.augmentation.flip:
     skeleton.require_sides('flip')
   virtual = config.augmentation.virtual_cameras
@@ -54,8 +37,6 @@ def check_poses(config: Config, train: Pairs) -> None:
     SettingError: There are too few poses for a batch, or virtual cameras would
       come too close to one.
   """
-  if config.model.is_temporal:
-    known_fps(train)
   batch_size = config.training.batch_size
   if len(train) < batch_size:
     raise SettingError(

@@ -58,7 +58,7 @@ def make_feed(
   closed. The batches are the same in any case.
 
   Args:
-    arrays: The training poses, see `augmentation.batch_arrays`; `images` may be
+    arrays: The training poses, see `Frames.arrays` of `tasks`; `images` may be
       `ImageFiles`.
     mesh: The devices of this process.
     axis: The name of the axis of the mesh.

@@ -26,7 +26,7 @@ from semgcn_jax.geometry.skeletons import Skeleton
 from semgcn_jax.models.build import count_parameters
 from semgcn_jax.runs import checkpoints, folder
 from semgcn_jax.runs.checkpoints import Progress
-from semgcn_jax.tasks.augmentation import batch_arrays
+from semgcn_jax.tasks import make_task
 from semgcn_jax.training import processes
 from semgcn_jax.training.checks import check_poses, check_settings
 from semgcn_jax.training.interrupts import StopRequest
@@ -138,7 +138,7 @@ def _make_trainer(
   check_poses(config, train)
   if config.data.image_aligned:
     train = image_aligned(train, skeleton)
-  arrays = batch_arrays(train, config)
+  arrays = make_task(config, skeleton).arrays(train)
   return Trainer(config, skeleton, arrays, train.camera_list, train.fps)
 
 
@@ -273,11 +273,12 @@ def _describe(
     lines.append(f'{len(dataset.val):,} {whose} {use}')
   rest = len(train) - trainer.steps * training.batch_size
   dropped = f', the last {rest} of each shuffle are dropped' if rest else ''
+  rates = _rates(config, make_task(config, skeleton).learns)
   seeds = f', {training.num_seeds} seeds' if training.num_seeds > 1 else ''
   lines.append(
     f'{config.model.model}: {count_parameters(config.model, skeleton):,}'
     f' parameters, on {_devices(trainer)}; {trainer.steps} steps of'
-    f' {training.batch_size} poses an epoch{dropped}; {_rates(config)}{seeds}'
+    f' {training.batch_size} poses an epoch{dropped}; {rates}{seeds}'
   )
   megabytes = trainer.poses_bytes / 1e6
   where = 'on each device' if trainer.resident else 'streamed from the host'
@@ -289,16 +290,17 @@ def _describe(
   return lines
 
 
-def _rates(config: Config) -> str:
+def _rates(config: Config, parts: tuple[str, ...]) -> str:
   """Spells the highest learning rate of each part that learns."""
   training = config.training
-  graph = f'{peak_rate(training):.2g}'
-  if not config.model.backbone or training.stage == 'graph':
-    return f'learning rate {graph}'
-  backbone = f'{training.backbone_lr:.2g}'
-  if config.only_2d:
-    return f'learning rate {backbone}'
-  return f'learning rates {backbone} (backbone), {graph} (graph network)'
+  rates = {
+    'backbone': f'{training.backbone_lr:.2g}',
+    'graph network': f'{peak_rate(training):.2g}',
+  }
+  if len(parts) == 1:
+    return f'learning rate {rates[parts[0]]}'
+  named = listed(f'{rates[part]} ({part})' for part in parts)
+  return f'learning rates {named}'
 
 
 def _devices(trainer: Trainer) -> str:

@@ -9,10 +9,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from semgcn_jax.config import TrainingConfig
 from semgcn_jax.geometry.skeletons import Skeleton, bone_vectors
-from semgcn_jax.models.heatmaps import heatmap_loss, keypoint_l1
-from semgcn_jax.models.image_network import Found
 from semgcn_jax.models.root_relative import expected_error, root_relative
 
 HUBER_METRES = 0.05  # The length at which 'huber' turns linear.
@@ -98,36 +95,4 @@ def pose_loss(
     actual = jax.lax.stop_gradient(distance(root_relative(errors, skeleton)))
     missed = expected_error(predicted) - actual
     total = total + jnp.mean(jnp.square(missed))
-  return total
-
-
-def image_loss(
-  found: Found,
-  batch: dict[str, jax.Array],
-  *,
-  loss: Callable[[jax.Array, jax.Array], jax.Array],
-  config: TrainingConfig,
-) -> jax.Array:
-  """Adds the losses of the 2D joints and of the poses, as the stage asks.
-
-  Args:
-    found: What the network has found in pictures.
-    batch: The true 2D, `inputs` `[B, J, 2]` on the normalised picture, and the
-      true poses, `targets` `[B, J, 3]`, metres.
-    loss: Measures poses, given those and the targets.
-    config: The stage, and the loss and the weight of the 2D joints.
-
-  Returns:
-    A scalar.
-  """
-  total = jnp.float32(0)
-  if config.stage != 'keypoints':
-    total += loss(found.poses, batch['targets'])
-  if config.stage != 'graph':
-    of_joints = (
-      keypoint_l1(found.joints, batch['inputs'])
-      if config.keypoint_loss == 'l1'
-      else heatmap_loss(found.logits, batch['inputs'])
-    )
-    total += config.keypoint_weight * of_joints
   return total

@@ -14,9 +14,9 @@ from semgcn_jax.geometry.cameras import Camera
 from semgcn_jax.geometry.skeletons import Skeleton
 from semgcn_jax.models.build import build
 from semgcn_jax.models.precision import matmul_precision
-from semgcn_jax.tasks.augmentation import Batch, make_augment
-from semgcn_jax.tasks.windows import frames_read, take_windows
-from semgcn_jax.training.losses import LOSSES, image_loss, pose_loss
+from semgcn_jax.tasks import make_task
+from semgcn_jax.tasks.augmentation import Batch
+from semgcn_jax.training.losses import LOSSES, pose_loss
 from semgcn_jax.training.state import AXIS, TrainState, pack_state
 
 DROPOUT, SHUFFLE, AUGMENT = range(3)  # What a random key is for.
@@ -109,9 +109,9 @@ def make_train_chunk(
     `[N, ...]` or `[D, R, N, ...]`, the order is `[D, R, S, B / D]`, and the
     losses are `[R, S]`.
   """
-  training = config.training
+  training, task = config.training, make_task(config, skeleton)
   measure, bones = LOSSES[training.loss]
-  of_poses = functools.partial(
+  measure_poses = functools.partial(
     pose_loss,
     measure=measure,
     bones=bones,
@@ -119,35 +119,23 @@ def make_train_chunk(
     num_predicted=build(config.model, skeleton).num_predicted,
   )
 
-  def loss(predicted, batch):
-    if config.model.backbone:
-      return image_loss(predicted, batch, loss=of_poses, config=training)
-    return of_poses(predicted, batch['targets'])
-
   step_fn = functools.partial(
     train_step,
-    augment_fn=make_augment(config, skeleton, cameras, fps),
-    loss=loss,
+    augment_fn=task.make_augment(cameras, fps),
+    loss=functools.partial(task.loss, pose_loss=measure_poses),
     # Whatever the batch size, the average reaches back over as many poses.
     decay=training.averaging ** (training.batch_size / AVERAGING_POSES),
   )
 
-  def take(arrays, rows):
-    if config.model.is_temporal:
-      return take_windows(arrays, rows, *frames_read(config, fps))
-    return {name: array[rows] for name, array in arrays.items()}
-
   def train_chunk(state, arrays, order):
     def step(packed, rows):
-      return step_fn(packed, take(arrays, rows))
+      return step_fn(packed, task.take(arrays, rows, fps))
 
-    # The layers of a backbone are large, so packing would cost more than it
-    # saves.
     packed, unpack = state, lambda packed: packed
-    if not config.model.backbone:
+    if not task.is_large:
       packed, unpack = pack_state(state)
     with matmul_precision(training.precision):
-      if config.model.backbone and len(order) <= 4:
+      if task.is_large and len(order) <= 4:
         # On a CPU, XLA does the gradients of convolutions fast only outside of
         # loops, and a scan over a single step is a loop, too.
         losses = []

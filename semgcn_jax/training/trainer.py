@@ -15,6 +15,7 @@ from semgcn_jax.errors import UserError
 from semgcn_jax.geometry.cameras import Camera
 from semgcn_jax.geometry.skeletons import Skeleton
 from semgcn_jax.runs.checkpoints import Progress
+from semgcn_jax.tasks import make_task
 from semgcn_jax.training import processes
 from semgcn_jax.training.feeding import is_resident, make_feed
 from semgcn_jax.training.interrupts import StopRequest
@@ -59,7 +60,7 @@ class Trainer:
     Args:
       config: The config of the run.
       skeleton: The skeleton of the poses.
-      arrays: The training poses, see `augmentation.batch_arrays`.
+      arrays: The training poses, see `Frames.arrays`.
       cameras: Their cameras, for virtual ones.
       fps: Their frames a second, for networks that see time.
       devices: The JAX devices to train on; None takes all of this process.
@@ -68,7 +69,8 @@ class Trainer:
     self.mesh = Mesh(np.array(devices or jax.local_devices()), (AXIS,))
     self.steps = num_poses // training.batch_size
     self.bounds = chunk_bounds(self.steps, training.chunk_steps)
-    self.resident = config.model.is_temporal or not processes.any_process(
+    task = make_task(config, skeleton)
+    self.resident = task.needs_residence or not processes.any_process(
       not is_resident(arrays, training, self.mesh)
     )
     self.poses_bytes = sum(array.nbytes for array in arrays.values())
@@ -80,7 +82,7 @@ class Trainer:
       image_workers=training.image_workers,
     )
     self.epoch_order = make_epoch_order(
-      num_poses, config.samples_per_step, self.bounds, self.mesh
+      num_poses, task.samples_per_step, self.bounds, self.mesh
     )
     self.train_chunk = make_train_chunk(
       config, skeleton, self.mesh, cameras, resident=self.resident, fps=fps

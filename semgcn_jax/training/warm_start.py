@@ -1,6 +1,5 @@
 """Starts a run with the weights of another: to refine them, or to go on."""
 
-import logging
 import pathlib
 from typing import Any
 
@@ -9,13 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from semgcn_jax.config import OF_TIME, Config
-from semgcn_jax.config.presets import MODEL_FIELDS
+from semgcn_jax.config import Config
 from semgcn_jax.errors import SettingError, UserError, shortened
 from semgcn_jax.files import read_arrays
 from semgcn_jax.geometry.skeletons import Skeleton
-from semgcn_jax.models.image_network import FINDING
 from semgcn_jax.runs.checkpoints import Network, restore_network
+from semgcn_jax.tasks import Frames, make_task
+from semgcn_jax.tasks.frames import take_part
 from semgcn_jax.training.state import TrainState
 
 
@@ -49,12 +48,13 @@ def warm_start(
   if not config.model.init_from:
     return state
   network = restore_network(config.model.init_from)
-  _check_source(network, config, skeleton)
-  parts = _choose_parts(network, config)
+  task = make_task(config, skeleton)
+  _check_source(network, config, task)
+  parts = task.parts(network)
   return _replace(state, config, parts, network.config.training.num_seeds)
 
 
-def _check_source(network: Network, config: Config, skeleton: Skeleton) -> None:
+def _check_source(network: Network, config: Config, task: Frames) -> None:
   """Raises a SettingError if a run cannot start with this network."""
   source = config.model.init_from
   wanted, there = config.flat(), network.config.flat()
@@ -63,30 +63,12 @@ def _check_source(network: Network, config: Config, skeleton: Skeleton) -> None:
       f'`init_from={source}`: is refined already; name the run that it started'
       ' from'
     )
-  if config.model.backbone and not there['backbone']:
-    raise SettingError(
-      f'`init_from={source}`: takes keypoints, not pictures; name a run of'
-      f' `backbone={config.model.backbone}`'
-    )
-  same = (*MODEL_FIELDS, 'image_aligned')
-  if config.model.backbone:
-    # The graph network may be another one, which then starts afresh.
-    same = ('backbone',)
-  if config.model.is_temporal:
-    # Beside a network of single frames, its layers between frames are new.
-    if there['model'] == 'semgcn':
-      same = tuple(name for name in same if name != 'model')
-    if network.config.model.is_temporal:
-      same += OF_TIME
-    # One that looks back alone has the weights of one that looks both ways.
-    if not config.model.refine:
-      same = tuple(name for name in same if name != 'causal')
-  for name in same:
+  for name in task.matching(network):
     if wanted[name] != there[name]:
       raise SettingError(
         f'`{name}={wanted[name]}`: `init_from={source}` has {there[name]}'
       )
-  if network.skeleton != skeleton:
+  if network.skeleton != task.skeleton:
     raise SettingError(f'`init_from={source}`: has another skeleton')
   num_seeds = config.training.num_seeds
   if there['num_seeds'] not in (1, num_seeds):
@@ -94,46 +76,6 @@ def _check_source(network: Network, config: Config, skeleton: Skeleton) -> None:
       f'`num_seeds={num_seeds}`: `init_from={source}` has'
       f' {there["num_seeds"]}; use as many, or a run of one'
     )
-
-
-def _choose_parts(
-  network: Network, config: Config
-) -> dict[str, dict[str, Any]]:
-  """Chooses what a run takes of another, and notes it where it may differ.
-
-  Returns:
-    {the name of a part of the new network: its params and batch_stats}.
-  """
-  variables = network.variables
-  if config.model.refine:
-    return {'lifter': variables}
-  names = [*variables['params']]
-  if config.model.backbone:
-    names = [*FINDING]
-    wanted, there = config.flat(), network.config.flat()
-    own = (*MODEL_FIELDS, 'pooled_features')
-    other = [name for name in own if wanted[name] != there[name]]
-    if network.config.only_2d:
-      what = 'the backbone and the 2D head, as it has trained no more'
-    elif other:
-      what = (
-        'the backbone and the 2D head alone, as its graph network has'
-        f' {other[0]}={there[other[0]]}'
-      )
-    else:
-      names += ['graph']
-      what = 'the backbone, the 2D head and the graph network'
-    if wanted['crop_size'] != there['crop_size']:
-      what += f'; its pictures had crop_size={there["crop_size"]}'
-    logging.getLogger('semgcn_jax').warning(
-      'from %s come %s', config.model.init_from, what
-    )
-  return {name: _part(variables, name) for name in names}
-
-
-def _part(variables: dict[str, Any], part: str) -> dict[str, Any]:
-  """Takes a part of a network out of its params and batch_stats."""
-  return {name: tree.get(part, {}) for name, tree in variables.items()}
 
 
 def _replace(
@@ -182,7 +124,7 @@ def _read_backbone(path: pathlib.Path, state: TrainState) -> dict[str, Any]:
     UserError: It cannot be read, or is of another backbone.
   """
   wanted: dict[str, Any] = flax.traverse_util.flatten_dict(
-    _part(state.variables, 'backbone'), sep='/'
+    take_part(state.variables, 'backbone'), sep='/'
   )
   try:
     arrays = read_arrays(path)

@@ -1,10 +1,17 @@
 import dataclasses
+import types
 
 import numpy as np
 import pytest
 from skeletons import CHAIN
 
-from semgcn_jax.data.pairs import Source, make_pairs
+from semgcn_jax.data.pairs import (
+  Source,
+  clip_bounds,
+  known_fps,
+  make_pairs,
+  sequences,
+)
 from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.geometry.cameras import (
   h36m_cameras,
@@ -121,3 +128,24 @@ def test_bad_poses_are_named():
   data.poses_3d['S1']['Run'][:] = 9000.0  # Millimetres.
   with pytest.raises(UserError, match='behind a camera; is it in metres'):
     pairs(data, actions=('Run',))
+
+
+class Rows(types.SimpleNamespace):
+  def __len__(self):
+    return len(self.views)
+
+
+PAIRS: object = Rows(views=np.array([0, 0, 0, 2, 2, 5]), fps=0.0)
+
+
+def test_rows_of_views():
+  first, last = clip_bounds(PAIRS)
+  assert first.tolist() == [0, 0, 0, 3, 3, 5]
+  assert last.tolist() == [2, 2, 2, 4, 4, 5]
+  rows = [part.tolist() for part in sequences(PAIRS, 2)]
+  assert rows == [[0, 2], [1], [3], [4], [5]]
+
+
+def test_unknown_rates_are_asked_for():
+  with pytest.raises(SettingError, match='data_fps'):
+    known_fps(PAIRS)

@@ -1,27 +1,27 @@
 import dataclasses
 
-import flax.linen as nn
-import jax.numpy as jnp
+import jax
 import numpy as np
 import pytest
+from tiny import TINY
 
 from semgcn_jax.data.pairs import Pairs
 from semgcn_jax.evaluation.scores import (
   calibrate_scale,
-  evaluate,
   mean_pose_score,
+  score_predictions,
 )
 from semgcn_jax.geometry.cameras import h36m_cameras
 from semgcn_jax.geometry.skeletons import H36M
+from semgcn_jax.models.build import build
+from semgcn_jax.tasks import make_task
 
 
-class Lift(nn.Module):
-  """Copies x and y, and takes depth from a parameter."""
-
-  @nn.compact
-  def __call__(self, x, *, train):
-    depth = self.param('depth', nn.initializers.ones, ())
-    return jnp.concatenate([x, depth * x[..., :1] + 3], axis=-1)
+def lift(pairs, depth=0.5):
+  """Copies x and y, and takes depth from x; the root is moved to the origin."""
+  x = pairs.inputs
+  poses = np.concatenate([x, depth * x[..., :1]], axis=-1)
+  return (poses - poses[:, :1])[None]
 
 
 def make_pairs(count, seed=0):
@@ -38,13 +38,10 @@ def make_pairs(count, seed=0):
   )
 
 
-VARIABLES = {'params': {'depth': jnp.float32(0.5)}}
-
-
 @pytest.mark.parametrize('batch_size', [1, 7, 50, 64])
 def test_every_pose_counts_once(batch_size):
   pairs = make_pairs(50)
-  result = evaluate(Lift(), VARIABLES, pairs, H36M, batch_size=batch_size)
+  result = score_predictions(lift(pairs), pairs, H36M, batch_size=batch_size)
   errors = []
   for x, target in zip(pairs.inputs, pairs.targets, strict=True):
     predicted = np.concatenate([x, 0.5 * x[:, :1] + 3], axis=-1)
@@ -69,13 +66,18 @@ def test_every_pose_counts_once(batch_size):
 
 
 def test_a_network_of_keypoints_does_not_look_at_pictures():
-  pairs = make_pairs(10)
+  pairs, task = make_pairs(10), make_task(TINY, H36M)
+  variables = jax.jit(build(TINY.model, H36M).init)(
+    jax.random.PRNGKey(0), pairs.inputs[:1]
+  )
   pictures = np.zeros((10, 32, 32, 3), np.uint8)
-  results = [
-    evaluate(Lift(), VARIABLES, some, H36M, batch_size=4)
+  first, second = (
+    task.make_predict()(variables, some, 4)
     for some in (pairs, dataclasses.replace(pairs, images=pictures))
-  ]
-  assert results[0] == results[1]
+  )
+  assert first.shape == (1, 10, 16, 3)
+  np.testing.assert_array_equal(first, second)
+  assert task.joints(first) is None
 
 
 def test_scale_calibration():
@@ -86,10 +88,9 @@ def test_scale_calibration():
     np.testing.assert_allclose(sum(lengths), 4.3, rtol=1e-5)
   pairs = make_pairs(10)
   results = [
-    evaluate(
-      Lift(),
-      {'params': {'depth': jnp.float32(0.5)}},
-      dataclasses.replace(pairs, inputs=size * pairs.inputs),
+    score_predictions(
+      lift(dataclasses.replace(pairs, inputs=size * pairs.inputs)),
+      pairs,
       H36M,
       batch_size=4,
       canonical_length=4.3,

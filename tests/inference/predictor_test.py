@@ -14,6 +14,7 @@ from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.inference import predictor
 from semgcn_jax.models import folding
+from semgcn_jax.models.batches import split
 from semgcn_jax.models.build import build
 from semgcn_jax.models.root_relative import predict
 
@@ -134,8 +135,8 @@ def test_folding_leaves_no_norm():
   ],
 )
 def test_batches_are_cut_with_little_waste(poses, parts):
-  assert predictor.split(poses, (1, 16, 256, 4096)) == parts
-  assert predictor.split(3, (4,)) == [4]
+  assert split(poses, (1, 16, 256, 4096)) == parts
+  assert split(3, (4,)) == [4]
 
 
 @pytest.mark.slow

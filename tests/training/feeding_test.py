@@ -21,7 +21,7 @@ from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.pictures.image_files import ImageFiles
 from semgcn_jax.runs.checkpoints import Progress
-from semgcn_jax.tasks.augmentation import batch_arrays
+from semgcn_jax.tasks import make_task
 from semgcn_jax.training import feeding
 from semgcn_jax.training import state as state_lib
 from semgcn_jax.training.interrupts import StopRequest
@@ -179,7 +179,7 @@ def test_training_on_files_takes_the_steps_of_training_on_arrays(tmp_path):
     **{'batch_size': 8, 'chunk_steps': 2},  # Three equal chunks.
   )
   train = take(datasets.load(TINY.data, H36M).train, np.arange(50))
-  arrays = batch_arrays(train, TINY)
+  arrays = make_task(TINY, H36M).arrays(train)
   images = write_images(tmp_path)
 
   def parameters(images, stops):

@@ -11,7 +11,7 @@ from tiny import BEST, TINY
 from semgcn_jax.data import datasets
 from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.models.build import build
-from semgcn_jax.tasks.augmentation import batch_arrays
+from semgcn_jax.tasks import make_task
 from semgcn_jax.training import state as state_lib
 from semgcn_jax.training import step
 from semgcn_jax.training.trainer import Trainer
@@ -20,7 +20,7 @@ from semgcn_jax.training.trainer import Trainer
 def make_trainer(settings, num_devices, dtype=jnp.float32):
   """A Trainer of the settings' poses, its state and poses of another type."""
   train = datasets.load(settings.data, H36M).train
-  arrays = batch_arrays(train, settings)
+  arrays = make_task(settings, H36M).arrays(train)
   arrays = {
     name: array.astype(dtype) if array.dtype == np.float32 else array
     for name, array in arrays.items()

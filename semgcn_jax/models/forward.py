@@ -1,0 +1,96 @@
+"""The one way to run a network: a pure function of its variables and inputs."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from semgcn_jax.config import ModelConfig
+from semgcn_jax.geometry.skeletons import Skeleton, mirror
+from semgcn_jax.models.build import build
+from semgcn_jax.models.folding import FoldedNorm
+from semgcn_jax.models.image_network import predict_from_images
+from semgcn_jax.models.inputs import mirror_inputs
+from semgcn_jax.models.layers import BatchNorm
+from semgcn_jax.models.precision import matmul_precision
+from semgcn_jax.models.root_relative import predict
+
+
+def make_forward(
+  config: ModelConfig,
+  skeleton: Skeleton,
+  *,
+  flip_test: bool = False,
+  folded: bool = False,
+  precision: str = 'highest',
+) -> Callable[..., jax.Array]:
+  """Makes the function that predicts poses.
+
+  Args:
+    config: The settings of the network.
+    skeleton: The skeleton of the poses.
+    flip_test: Whether to average with the prediction for the mirrored input.
+    folded: Whether the variables are those that `folding.fold` returns.
+    precision: A value of the setting `precision`, or for a network that sees
+      pictures of `backbone_precision`.
+
+  Returns:
+    A function (variables, inputs, length=None) -> predicted; see
+    `predict_poses` for the shapes.
+  """
+  is_half = precision == 'bfloat16' and not config.backbone
+  model = build(
+    config,
+    skeleton,
+    norm=FoldedNorm if folded else BatchNorm,
+    dtype=jnp.bfloat16 if is_half else None,
+    backbone_precision=precision,
+  )
+
+  def forward(variables, inputs, length=None):
+    network = functools.partial(model.apply, variables, train=False)
+    with matmul_precision(precision):
+      return predict_poses(
+        network, inputs, config, skeleton, flip_test=flip_test, length=length
+      )
+
+  return forward
+
+
+def predict_poses(
+  network: Callable[..., Any],
+  inputs: jax.Array,
+  config: ModelConfig,
+  skeleton: Skeleton,
+  *,
+  flip_test: bool = False,
+  length: jax.Array | None = None,
+) -> jax.Array:
+  """Predicts poses by any network, with the root at the origin.
+
+  Args:
+    network: The function of the inputs.
+    inputs: 2D joints, `[B, J, C]`; clips of them, `[B, T, J, C]`; or pictures,
+      `[B, S, S, 3]`.
+    config: The settings of the network.
+    skeleton: The skeleton of the poses.
+    flip_test: Whether to average with the prediction for the mirrored input.
+    length: How many frames of each clip are real, `[B]`.
+
+  Returns:
+    The poses, `[B, ..., J, 3]`, metres, and behind them what else the network
+    predicts: the expected error (see `root_relative.expected_error`), or of
+    pictures the 2D joints, `[B, J, 5]`.
+  """
+  if config.task == 'pictures':
+    return predict_from_images(network, inputs, skeleton, flip_test=flip_test)
+  return predict(
+    network,
+    inputs,
+    skeleton,
+    flip_test=flip_test,
+    mirror_inputs=mirror_inputs if config.input_joints else mirror,
+    length=length,
+  )

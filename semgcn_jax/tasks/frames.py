@@ -1,0 +1,234 @@
+"""The task of single frames: from the 2D joints of a frame to a pose."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from semgcn_jax.config import Config
+from semgcn_jax.config.presets import MODEL_FIELDS
+from semgcn_jax.data.image_aligned import center_inputs
+from semgcn_jax.data.pairs import Pairs
+from semgcn_jax.errors import SettingError
+from semgcn_jax.geometry.cameras import Camera
+from semgcn_jax.geometry.skeletons import Skeleton
+from semgcn_jax.models.batches import run_batches
+from semgcn_jax.models.forward import make_forward
+from semgcn_jax.runs.checkpoints import Network
+from semgcn_jax.simulation.film import film
+from semgcn_jax.tasks.augmentation import (
+  Batch,
+  augment,
+  make_lenses,
+  random_flip,
+)
+from semgcn_jax.tasks.films import film_pairs, level_poses
+
+Array = jax.Array
+# Measures predicted poses, given those and the true ones.
+PoseLoss = Callable[[Array, Array], Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class Frames:
+  """The task of single frames; other tasks say in what they differ.
+
+  Attributes:
+    config: The config of the run.
+    skeleton: The skeleton of the poses.
+    is_large: Whether the layers are so large that packing them into long
+      vectors costs more than it saves (class attribute).
+    needs_residence: Whether all training poses must be on every device (class
+      attribute).
+    learns: The parts that learn, as the start of a run names them.
+  """
+
+  config: Config
+  skeleton: Skeleton
+
+  is_large = False
+  needs_residence = False
+
+  @property
+  def learns(self) -> tuple[str, ...]:
+    return ('graph network',)
+
+  @property
+  def is_filmed(self) -> bool:
+    """Whether poses are filmed by random cameras (`input_joints`)."""
+    return bool(self.config.model.input_joints)
+
+  @property
+  def samples_per_step(self) -> int:
+    """How many rows of the training arrays a step takes, over all devices."""
+    return self.config.training.batch_size
+
+  # How poses are fed and varied.
+
+  def check(self, devices: int) -> None:
+    """Checks what is known before the data is read.
+
+    Args:
+      devices: The number of devices to train on.
+
+    Raises:
+      SettingError: The batches do not split over the devices.
+    """
+    batch_size = self.config.training.batch_size
+    if batch_size % devices:
+      raise SettingError(
+        f'`batch_size={batch_size}`: does not split over {devices} devices; use'
+        f' a multiple of {devices}'
+      )
+
+  def arrays(self, train: Pairs) -> dict[str, Any]:
+    """Picks the arrays of all training poses that batches are taken from."""
+    if self.is_filmed:
+      return {'targets': level_poses(train)}
+    names = ['inputs', 'targets']
+    if self.config.augmentation.virtual_cameras:
+      names += ['roots', 'cameras']
+    return {name: getattr(train, name) for name in names}
+
+  def take(self, arrays: Batch, rows: Array, fps: float) -> Batch:
+    """Takes a batch out of the arrays, within the training step.
+
+    Args:
+      arrays: The arrays of all poses, `[N, ...]`.
+      rows: The rows to take, `[B]`.
+      fps: The frames a second of the poses, which clips need.
+    """
+    del fps
+    return {name: array[rows] for name, array in arrays.items()}
+
+  def make_augment(
+    self, cameras: Sequence[Camera], fps: float
+  ) -> Callable[[Array, Batch], Batch]:
+    """Makes the function that varies a batch, given a random key and the batch.
+
+    Args:
+      cameras: The cameras of the poses, for virtual ones.
+      fps: The frames a second of the poses, which clips need.
+    """
+    if self.is_filmed:
+      return functools.partial(self._film, fps=fps)
+    augmentation = self.config.augmentation
+    return functools.partial(
+      augment,
+      config=augmentation,
+      skeleton=self.skeleton,
+      lenses=make_lenses(cameras) if augmentation.virtual_cameras else None,
+    )
+
+  def _film(self, rng: Array, batch: Batch, *, fps: float) -> Batch:
+    """Films a batch of level poses, of which half are mirrored with `flip`."""
+    del fps
+    config = self.config
+    flip_rng, film_rng = jax.random.split(rng)
+    if config.augmentation.flip:
+      batch = random_flip(flip_rng, batch, self.skeleton)
+    inputs, targets = film(
+      film_rng, batch['targets'], self.skeleton, config.model, config.filming
+    )
+    return {'inputs': inputs, 'targets': targets}
+
+  def loss(self, predicted: Any, batch: Batch, pose_loss: PoseLoss) -> Array:
+    """Measures what the network predicts of a batch, as a scalar."""
+    return pose_loss(predicted, batch['targets'])
+
+  # How predictions are made and scored.
+
+  def to_score(self, pairs: Pairs) -> Pairs:
+    """Turns pairs into those that the network is scored on."""
+    if self.config.data.image_aligned:
+      pairs = center_inputs(pairs, self.skeleton)
+    if self.is_filmed:
+      pairs = film_pairs(pairs, self.skeleton, self.config)
+    return pairs
+
+  def make_predict(self, num_seeds: int = 1) -> Callable[..., np.ndarray]:
+    """Makes the function that predicts the poses of pairs by R seeds.
+
+    Args:
+      num_seeds: The number of seeds, R; the variables of several are stacked.
+
+    Returns:
+      A function of variables, pairs (see `to_score`) and a batch size, that
+      returns `[R, N, J, D]`: poses in metres, the root at the origin, and what
+      the network predicts behind them; see `forward.predict_poses`.
+    """
+    forward = make_forward(
+      self.config.model,
+      self.skeleton,
+      flip_test=self.config.evaluation.flip_test,
+    )
+    # The seeds come behind the rows, so that batches can be joined.
+    program = jax.jit(jax.vmap(forward, (0, None, None), 1))
+    if num_seeds == 1:
+      single = jax.jit(forward)
+
+      def program(variables, inputs, length):
+        return np.asarray(single(variables, inputs, length))[:, None]
+
+    def predict(variables, pairs, batch_size):
+      # One device predicts; all that the state is on would only do the same.
+      variables = jax.device_put(variables, jax.local_devices()[0])
+      predicted = self._run(
+        functools.partial(program, variables), pairs, batch_size
+      )
+      return predicted.swapaxes(0, 1)
+
+    return predict
+
+  def _run(
+    self, program: Callable[..., Any], pairs: Pairs, batch_size: int
+  ) -> np.ndarray:
+    """Runs a program on all pairs, `[N, R, J, D]`."""
+    inputs = self._inputs(pairs)
+    return run_batches(
+      lambda rows: program(inputs[rows], None),
+      len(pairs),
+      (min(batch_size, len(pairs)),),
+    )
+
+  def _inputs(self, pairs: Pairs) -> Any:
+    """Takes what the network looks at."""
+    return pairs.inputs
+
+  def joints(self, predicted: np.ndarray) -> np.ndarray | None:
+    """Takes the 2D joints out of predictions; None where they are given."""
+    del predicted
+    return None
+
+  # What a run may start with.
+
+  def matching(self, source: Network) -> tuple[str, ...]:
+    """Lists the settings in which a run must agree with the one it starts from.
+
+    Args:
+      source: The network of `init_from`.
+
+    Raises:
+      SettingError: It is of another task, which this one cannot start with.
+    """
+    del source
+    return (*MODEL_FIELDS, 'image_aligned')
+
+  def parts(self, source: Network) -> dict[str, dict[str, Any]]:
+    """Chooses what a run takes of the one it starts from.
+
+    Returns:
+      {the name of a part of the new network: its params and batch_stats}.
+    """
+    if self.config.model.refine:
+      return {'lifter': source.variables}
+    variables = source.variables
+    return {name: take_part(variables, name) for name in variables['params']}
+
+
+def take_part(variables: Mapping[str, Any], part: str) -> dict[str, Any]:
+  """Takes a part of a network out of its params and batch_stats."""
+  return {name: tree.get(part, {}) for name, tree in variables.items()}
