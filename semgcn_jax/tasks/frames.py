@@ -165,21 +165,21 @@ class Frames:
       self.skeleton,
       flip_test=self.config.evaluation.flip_test,
     )
-    # The seeds come behind the rows, so that batches can be joined.
-    program = jax.jit(jax.vmap(forward, (0, None, None), 1))
-    if num_seeds == 1:
-      single = jax.jit(forward)
 
-      def program(variables, inputs, length):
-        return np.asarray(single(variables, inputs, length))[:, None]
+    @jax.jit
+    def program(variables, inputs, length):
+      if num_seeds == 1:
+        return forward(variables, inputs, length)[None]
+      return jax.vmap(forward, (0, None, None))(variables, inputs, length)
 
     def predict(variables, pairs, batch_size):
       # One device predicts; all that the state is on would only do the same.
       variables = jax.device_put(variables, jax.local_devices()[0])
-      predicted = self._run(
-        functools.partial(program, variables), pairs, batch_size
-      )
-      return predicted.swapaxes(0, 1)
+
+      def run(inputs, length=None):  # The rows come first, to be joined.
+        return np.asarray(program(variables, inputs, length)).swapaxes(0, 1)
+
+      return self._run(run, pairs, batch_size).swapaxes(0, 1)
 
     return predict
 
@@ -189,7 +189,7 @@ class Frames:
     """Runs a program on all pairs, `[N, R, J, D]`."""
     inputs = self._inputs(pairs)
     return run_batches(
-      lambda rows: program(inputs[rows], None),
+      lambda rows: program(inputs[rows]),
       len(pairs),
       (min(batch_size, len(pairs)),),
     )
