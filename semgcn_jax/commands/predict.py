@@ -31,12 +31,7 @@ from semgcn_jax.commands.shared_flags import (
 from semgcn_jax.config.fields import NOT_NEGATIVE, Range, setting
 from semgcn_jax.detections import mediapipe
 from semgcn_jax.errors import SettingError, UserError
-from semgcn_jax.formats.writers import (
-  DATA,
-  MOTION,
-  SHOWN,
-  write_people,
-)
+from semgcn_jax.formats.writers import DATA, MOTION, SHOWN, write_people
 from semgcn_jax.inference import people
 from semgcn_jax.inference.image_lifter import ImageLifter
 from semgcn_jax.inference.lifter import Lifter

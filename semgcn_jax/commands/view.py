@@ -24,11 +24,7 @@ from semgcn_jax.config.fields import BELOW_A_MILLION, setting
 from semgcn_jax.errors import SettingError
 from semgcn_jax.evaluation.test_clips import predict_clips
 from semgcn_jax.formats.pose_files import read_poses
-from semgcn_jax.formats.writers import (
-  MOTION,
-  SHOWN,
-  write_people,
-)
+from semgcn_jax.formats.writers import MOTION, SHOWN, write_people
 from semgcn_jax.pictures.videos import read_album
 
 ENDINGS = (*SHOWN, *MOTION)

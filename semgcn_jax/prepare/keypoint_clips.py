@@ -47,7 +47,7 @@ def find(
     The file of 2D, if there are detections.
 
   Raises:
-    SettingError: No proper name is given, or there is no such joint set.
+    SettingError: No proper name is given.
     UserError: The name of a file does not name a camera.
   """
   files: dict[tuple[str, str, str], list[pathlib.Path]] = {}
