@@ -1,140 +1,157 @@
 """Measures training steps and predictions: speed, compile time, memory."""
 
 import dataclasses
+import functools
 import pathlib
-from collections.abc import Sequence
+from typing import Any
 
 import jax
-from absl import flags
 
 from semgcn_jax.benchmarks import speed
 from semgcn_jax.benchmarks.loading import measure_loading
 from semgcn_jax.benchmarks.plain_backbone import measure_plain
-from semgcn_jax.commands.parsing import (
-  config_flags,
-  config_from_flags,
-  define_cache_flag,
-  define_config_flags,
-)
-from semgcn_jax.commands.running import run, use_compilation_cache
+from semgcn_jax.commands.parsing import EVERY_SETTING, config_of
+from semgcn_jax.commands.running import run
+from semgcn_jax.commands.shared_flags import CacheFlags, use_compilation_cache
 from semgcn_jax.config import Config, TrainingConfig
+from semgcn_jax.config.fields import POSITIVE, setting
 from semgcn_jax.data.datasets import load
 from semgcn_jax.errors import SettingError
 from semgcn_jax.files import check_output, write_json
 from semgcn_jax.geometry.skeletons import Skeleton, load_skeleton
 
 
-def define_flags(values: flags.FlagValues) -> None:
-  """Defines the flags of the command."""
-  define_config_flags(values)
-  define_cache_flag(values)
-  for name, default, text in (
-    ('batch_sizes', ['64', '1024'], 'Time training with these batch sizes.'),
-    (
-      'forward_batch_sizes',
-      ['1', '1024'],
-      'Time predictions with these batch sizes.',
-    ),
-    ('precisions', ['highest'], 'Time these values of --precision.'),
-    ('devices', [], 'Train on these numbers of devices; if empty, on all.'),
-    ('seeds', ['1'], 'Train these numbers of seeds in one program.'),
-    (
-      'epoch_batch_sizes',
-      [],
-      'Time an epoch of --num_poses poses with these batch sizes.',
-    ),
-    (
-      'image_worker_counts',
-      [],
-      'Time only the reading of the training pictures of --dataset, by these'
-      ' numbers of processes; 0 reads by threads.',
-    ),
-  ):
-    flags.DEFINE_list(name, default, text, flag_values=values)
-  flags.DEFINE_bool(
-    'plain_backbone',
+@dataclasses.dataclass(frozen=True)
+class BenchmarkFlags(CacheFlags):
+  """The flags of the command."""
+
+  settings = EVERY_SETTING
+  batch_sizes: tuple[str, ...] = setting(
+    ('64', '1024'), 'Time training with these batch sizes.'
+  )
+  forward_batch_sizes: tuple[str, ...] = setting(
+    ('1', '1024'), 'Time predictions with these batch sizes.'
+  )
+  precisions: tuple[str, ...] = setting(
+    ('highest',), 'Time these values of --precision.'
+  )
+  devices: tuple[str, ...] = setting(
+    (), 'Train on these numbers of devices; if empty, on all.'
+  )
+  seeds: tuple[str, ...] = setting(
+    ('1',), 'Train these numbers of seeds in one program.'
+  )
+  epoch_batch_sizes: tuple[str, ...] = setting(
+    (), 'Time an epoch of --num_poses poses with these batch sizes.'
+  )
+  image_worker_counts: tuple[str, ...] = setting(
+    (),
+    'Time only the reading of the training pictures of --dataset, by these'
+    ' numbers of processes; 0 reads by threads.',
+  )
+  plain_backbone: bool = setting(
     False,
     'With --backbone=resnet50, also time a plain linen ResNet-50 with its 2D'
     ' head, alone, with the first batch size.',
-    flag_values=values,
   )
-  flags.DEFINE_integer(
-    'num_poses',
-    100_000,
-    'Put this many random training poses on the device.',
-    1,
-    flag_values=values,
+  num_poses: int = setting(
+    100_000, 'Put this many random training poses on the device.', POSITIVE
   )
-  flags.DEFINE_integer(
-    'repeats',
-    10,
-    'Take the median of this many measurements.',
-    1,
-    flag_values=values,
+  repeats: int = setting(
+    10, 'Take the median of this many measurements.', POSITIVE
   )
-  flags.DEFINE_string(
-    'output', None, 'Write the rows to this JSON file.', flag_values=values
-  )
+  output: str | None = setting(None, 'Write the rows to this JSON file.')
 
 
-def benchmark(values: flags.FlagValues) -> None:
+@dataclasses.dataclass(frozen=True)
+class _Plan:
+  """What to measure: numbers of devices to train on, and configs."""
+
+  training: list[tuple[int, Config]]
+  forward: list[Config]
+  epochs: list[Config]
+
+
+def benchmark(flags: BenchmarkFlags) -> None:
   """Measures what the flags ask for, and prints it as it comes.
 
   Raises:
     SettingError: A flag is wrong; nothing is measured.
   """
-  use_compilation_cache(values)
-  if 'num_seeds' in config_flags(values):
+  use_compilation_cache(flags)
+  if 'num_seeds' in flags.given:
     raise SettingError('`num_seeds`: use `seeds`')
-  base = config_from_flags(values)
+  base = config_of(flags.given)
   skeleton = load_skeleton(base.data.skeleton)
-  if values.output:
-    check_output(pathlib.Path(values.output))
-  if values.image_worker_counts:
-    _benchmark_loading(values, base, skeleton)
-    return
-  for precision in values.precisions:
+  if flags.output:
+    check_output(pathlib.Path(flags.output))
+  if flags.image_worker_counts:
+    result = _measure_loading(flags, base, skeleton)
+  else:
+    plan = _make_plan(flags, base)
+    result = _measure(flags, base, skeleton, plan)
+  if flags.output:
+    write_json(result, pathlib.Path(flags.output))
+
+
+def _make_plan(flags: BenchmarkFlags, base: Config) -> _Plan:
+  """Lists what to measure.
+
+  Raises:
+    SettingError: A flag is wrong, or two contradict each other.
+  """
+  for precision in flags.precisions:
     try:
       TrainingConfig(precision=precision)
     except SettingError as error:
       message = str(error).replace('precision=', 'precisions=', 1)
       raise SettingError(message) from error
-  configs = [base.replace(precision=name) for name in values.precisions]
+  configs = [base.replace(precision=name) for name in flags.precisions]
   available = jax.local_device_count()
-  counts = _numbers(values, 'devices', available) or [available]
-  training = [
-    (count, config.replace(batch_size=size, num_seeds=seeds))
-    for config in configs
-    for size in _numbers(values, 'batch_sizes')
-    for seeds in _numbers(values, 'seeds')
-    for count in counts
-  ]
-  forward = [
-    config.replace(batch_size=size)
-    for config in configs
-    for size in _numbers(values, 'forward_batch_sizes')
-  ]
-  epochs = [
-    config.replace(batch_size=size)
-    for config in configs
-    for size in _numbers(values, 'epoch_batch_sizes', values.num_poses)
-  ]
+  counts = _numbers(flags, 'devices', available) or [available]
+  plan = _Plan(
+    training=[
+      (count, config.replace(batch_size=size, num_seeds=seeds))
+      for config in configs
+      for size in _numbers(flags, 'batch_sizes')
+      for seeds in _numbers(flags, 'seeds')
+      for count in counts
+    ],
+    forward=[
+      config.replace(batch_size=size)
+      for config in configs
+      for size in _numbers(flags, 'forward_batch_sizes')
+    ],
+    epochs=[
+      config.replace(batch_size=size)
+      for config in configs
+      for size in _numbers(flags, 'epoch_batch_sizes', flags.num_poses)
+    ],
+  )
   for name, count, config in [
-    *(('batch_sizes', count, config) for count, config in training),
-    *(('epoch_batch_sizes', available, config) for config in epochs),
+    *(('batch_sizes', count, config) for count, config in plan.training),
+    *(('epoch_batch_sizes', available, config) for config in plan.epochs),
   ]:
     if config.training.batch_size % count:
       raise SettingError(
         f'`{name}={config.training.batch_size}`: does not split over {count}'
         ' devices'
       )
-  if forward and base.calibrates:
+  if plan.forward and base.calibrates:
     raise SettingError(
       '`image_aligned`, `scale_calibration`: predictions have no scale of their'
       ' own; leave the flag out, or measure none by `forward_batch_sizes=`'
     )
-  ceilings = speed.measure_ceilings(values.precisions, values.repeats)
-  print(f'{available} {jax.local_devices()[0].device_kind}; measured ceilings:')
+  return plan
+
+
+def _measure(
+  flags: BenchmarkFlags, base: Config, skeleton: Skeleton, plan: _Plan
+) -> dict[str, Any]:
+  """Measures what is planned, and prints it as it comes."""
+  ceilings = speed.measure_ceilings(flags.precisions, flags.repeats)
+  device = jax.local_devices()[0].device_kind
+  print(f'{jax.local_device_count()} {device}; measured ceilings:')
   for precision, flops in ceilings.flops.items():
     print(f'  matrix product, {precision}: {flops / 1e12:.2f} TFLOP/s')
   print(f'  copy: {ceilings.bytes / 1e9:.0f} GB/s')
@@ -145,51 +162,42 @@ def benchmark(values: flags.FlagValues) -> None:
     rows.append(row)
     print(f'{row.what} {row.batch_size}: {row.step_ms:.3f} ms', flush=True)
 
-  for count, config in training:
-    add(
-      speed.measure_training(
-        config,
-        skeleton,
-        ceilings,
-        devices=count,
-        num_poses=values.num_poses,
-        repeats=values.repeats,
-      )
-    )
-  for config in forward:
-    add(
-      speed.measure_forward(config, skeleton, ceilings, repeats=values.repeats)
-    )
+  def tell(line):
+    lines.append(line)
+    print(line, flush=True)
+
+  given = skeleton, ceilings
+  for count, config in plan.training:
+    sizes = {'devices': count, 'num_poses': flags.num_poses}
+    add(speed.measure_training(config, *given, **sizes, repeats=flags.repeats))
+  for config in plan.forward:
+    add(speed.measure_forward(config, *given, repeats=flags.repeats))
   if rows:
     print(speed.format_rows(rows), flush=True)
-  if values.plain_backbone:
-    lines.append(_plain_backbone(values, base, skeleton))
-    print(lines[-1], flush=True)
-  for config in epochs:
-    lines.append(speed.measure_epoch(config, skeleton, values.num_poses))
-    print(lines[-1], flush=True)
-  if values.output:
-    result = {
-      'device': jax.local_devices()[0].device_kind,
-      'ceilings': dataclasses.asdict(ceilings),
-      'config': base.flat(),
-      'epochs': lines,
-      'rows': [dataclasses.asdict(row) for row in rows],
-    }
-    write_json(result, pathlib.Path(values.output))
+  if flags.plain_backbone:
+    tell(_plain_backbone(flags, base, skeleton))
+  for config in plan.epochs:
+    tell(speed.measure_epoch(config, skeleton, flags.num_poses))
+  return {
+    'device': device,
+    'ceilings': dataclasses.asdict(ceilings),
+    'config': base.flat(),
+    'epochs': lines,
+    'rows': [dataclasses.asdict(row) for row in rows],
+  }
 
 
 def _plain_backbone(
-  values: flags.FlagValues, config: Config, skeleton: Skeleton
+  flags: BenchmarkFlags, config: Config, skeleton: Skeleton
 ) -> str:
   """Measures a plain ResNet-50 with its 2D head, and says how fast it is."""
-  (size, *_) = _numbers(values, 'batch_sizes') or [config.training.batch_size]
+  (size, *_) = _numbers(flags, 'batch_sizes') or [config.training.batch_size]
   rates = measure_plain(
     skeleton.num_joints,
     size,
     config.data.crop_size,
     config.model.backbone_precision,
-    repeats=values.repeats,
+    repeats=flags.repeats,
   )
   return (
     f'plain ResNet-50 with its 2D head, batch {size}: forward and backward'
@@ -198,16 +206,16 @@ def _plain_backbone(
   )
 
 
-def _benchmark_loading(
-  values: flags.FlagValues, config: Config, skeleton: Skeleton
-) -> None:
+def _measure_loading(
+  flags: BenchmarkFlags, config: Config, skeleton: Skeleton
+) -> dict[str, Any]:
   """Measures how fast the training pictures are read, and prints it.
 
   Raises:
     SettingError: A flag is wrong, or the dataset has no files of pictures.
     UserError: A picture cannot be read.
   """
-  counts = _numbers(values, 'image_worker_counts', 256, lowest=0)
+  counts = _numbers(flags, 'image_worker_counts', 256, lowest=0)
   if config.data.dataset != 'images' and not config.data.image_dir:
     raise SettingError(
       f'`dataset={config.data.dataset}`: has no files of pictures; use images,'
@@ -219,20 +227,18 @@ def _benchmark_loading(
   for count in counts:
     speeds[count] = measure_loading(train.images, count)
     print(f'{count} processes: {speeds[count]:,.0f} pictures/s', flush=True)
-  if values.output:
-    result = {'config': config.flat(), 'pictures_per_second': speeds}
-    write_json(result, pathlib.Path(values.output))
+  return {'config': config.flat(), 'pictures_per_second': speeds}
 
 
 def _numbers(
-  values: flags.FlagValues,
+  flags: BenchmarkFlags,
   name: str,
   highest: int = 2**31 - 1,
   lowest: int = 1,
 ) -> list[int]:
   """Reads a flag that is a list of whole numbers within bounds."""
   try:
-    numbers = [int(number) for number in values[name].value or ()]
+    numbers = [int(number) for number in getattr(flags, name)]
   except ValueError as error:
     raise SettingError(f'`{name}`: give whole numbers') from error
   for number in numbers:
@@ -243,6 +249,4 @@ def _numbers(
   return numbers
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-  """Runs the command, and returns its exit status."""
-  return run(__doc__, define_flags, benchmark, argv)
+main = functools.partial(run, __doc__, benchmark, BenchmarkFlags)

@@ -4,58 +4,50 @@ With --backbone it converts a ResNet of torchvision, such as one trained on
 ImageNet, to the npz that train.py takes by --backbone_weights.
 """
 
+import dataclasses
+import functools
 import pathlib
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from absl import flags
 from flax import traverse_util
 
-from semgcn_jax.commands.parsing import (
-  config_flags,
-  define_config_flags,
-  define_which_flags,
-)
+from semgcn_jax.commands.parsing import EVERY_SETTING
 from semgcn_jax.commands.running import run
+from semgcn_jax.commands.shared_flags import RunFlags
+from semgcn_jax.config.fields import REQUIRED, setting
 from semgcn_jax.errors import SettingError
 from semgcn_jax.export.backbone_weights import read_backbone
 from semgcn_jax.export.torch_runs import export_run, import_run
 from semgcn_jax.files import check_output, write_output
 
 
-def define_flags(values: flags.FlagValues) -> None:
-  """Defines the flags of the command."""
-  define_config_flags(values)
-  define_which_flags(values)
-  flags.DEFINE_string(
-    'input',
-    None,
+@dataclasses.dataclass(frozen=True)
+class ConvertFlags(RunFlags):
+  """The flags of the command."""
+
+  settings = EVERY_SETTING
+  input: str = setting(
+    REQUIRED,
     'Convert this checkpoint, or with --to_torch this run folder, or with'
     ' --backbone this file of weights (.pth, .safetensors).',
-    flag_values=values,
   )
-  flags.DEFINE_string(
-    'output',
-    None,
+  output: str = setting(
+    REQUIRED,
     'Make this run folder, or with --to_torch or --backbone this file.',
-    flag_values=values,
   )
-  flags.DEFINE_bool(
-    'to_torch', False, 'Convert a run to a checkpoint.', flag_values=values
-  )
-  flags.mark_flags_as_required(['input', 'output'], flag_values=values)
+  to_torch: bool = setting(False, 'Convert a run to a checkpoint.')
 
 
-def convert(values: flags.FlagValues) -> None:
+def convert(flags: ConvertFlags) -> None:
   """Converts what the flags name."""
-  source, output = pathlib.Path(values.input), pathlib.Path(values.output)
-  if values.backbone:
-    _convert_backbone(source, output, values.backbone)
-  elif values.to_torch:
-    export_run(source, values.which, output, values.only_seed)
+  source, output = pathlib.Path(flags.input), pathlib.Path(flags.output)
+  if backbone := flags.given.get('backbone'):
+    _convert_backbone(source, output, backbone)
+  elif flags.to_torch:
+    export_run(source, flags.which, output, flags.only_seed)
   else:
-    import_run(source, output, config_flags(values))
+    import_run(source, output, flags.given)
 
 
 def _convert_backbone(
@@ -83,6 +75,4 @@ def _convert_backbone(
   print(f'{output}: the weights of {name}; give them by --backbone_weights')
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-  """Runs the command, and returns its exit status."""
-  return run(__doc__, define_flags, convert, argv)
+main = functools.partial(run, __doc__, convert, ConvertFlags)

@@ -5,17 +5,14 @@ file F.onnx or F.stablehlo is the whole program from 2D to 3D, which runs
 without this package; docs/programs.md tells how.
 """
 
+import dataclasses
+import functools
 import pathlib
-from collections.abc import Sequence
-
-from absl import flags
 
 from semgcn_jax import weights
-from semgcn_jax.commands.parsing import (
-  define_checkpoint_flag,
-  define_which_flags,
-)
 from semgcn_jax.commands.running import run
+from semgcn_jax.commands.shared_flags import RunFlags, checkpoint_setting
+from semgcn_jax.config.fields import REQUIRED, setting
 from semgcn_jax.errors import SettingError
 from semgcn_jax.files import check_output
 from semgcn_jax.runs.checkpoints import restore_network
@@ -29,44 +26,37 @@ _LICENCE = (
 )
 
 
-def define_flags(values: flags.FlagValues) -> None:
-  """Defines the flags of the command."""
-  define_checkpoint_flag(values, 'Write the weights of', default=None)
-  define_which_flags(values)
-  flags.DEFINE_string(
-    'output',
-    None,
+@dataclasses.dataclass(frozen=True)
+class ExportFlags(RunFlags):
+  """The flags of the command."""
+
+  checkpoint: str = checkpoint_setting('Write the weights of', REQUIRED)
+  output: str = setting(
+    REQUIRED,
     'Make this folder, or this file, which ends in .onnx or .stablehlo.',
-    flag_values=values,
   )
-  flags.DEFINE_string(
-    'joint_set',
+  joint_set: str | None = setting(
     None,
     'For a file of a network that lifts several joint sets: let it take this'
     ' one; coco, if none is given.',
-    flag_values=values,
   )
-  flags.DEFINE_bool(
-    'benchmark',
-    False,
-    'Measure the file, and print its speed beside that of JAX.',
-    flag_values=values,
+  benchmark: bool = setting(
+    False, 'Measure the file, and print its speed beside that of JAX.'
   )
-  flags.mark_flags_as_required(['checkpoint', 'output'], flag_values=values)
 
 
-def export(values: flags.FlagValues) -> None:
+def export(flags: ExportFlags) -> None:
   """Writes what the flags name.
 
   Raises:
     UserError: A file is damaged, or a package missing; nothing is written.
     SettingError: A flag is wrong; nothing is written.
   """
-  output = pathlib.Path(values.output)
+  output = pathlib.Path(flags.output)
   ending = output.suffix.lower()
   if ending in ('.onnx', '.stablehlo'):
     _check_file(output)
-    _write_file(values, output, ending)
+    _write_file(flags, output, ending)
     return
   # Such as .v2 is no ending, but part of the name of a folder.
   if ending[1:].isalpha():
@@ -75,11 +65,11 @@ def export(values: flags.FlagValues) -> None:
       ' name a folder without an ending'
     )
   for name in ('joint_set', 'benchmark'):
-    if values[name].value:
+    if getattr(flags, name):
       raise SettingError(
         f'`{name}`: is for a file; end `output` in .onnx or .stablehlo'
       )
-  _write_folder(values, output)
+  _write_folder(flags, output)
 
 
 def _check_file(output: pathlib.Path) -> None:
@@ -89,20 +79,18 @@ def _check_file(output: pathlib.Path) -> None:
   check_output(output)
 
 
-def _write_file(
-  values: flags.FlagValues, output: pathlib.Path, ending: str
-) -> None:
+def _write_file(flags: ExportFlags, output: pathlib.Path, ending: str) -> None:
   """Writes a file, and prints how well it agrees with JAX."""
   # The imports are here, as a folder of weights is written sooner without them.
   from semgcn_jax.benchmarks import exported_files
   from semgcn_jax.export import onnx_files, programs, stablehlo_files
 
-  network = restore_network(values.checkpoint, values.which)
+  network = restore_network(flags.checkpoint, flags.which)
   program = programs.make_program(
     network,
-    values.only_seed,
-    values.joint_set,
-    _LICENCE if values.checkpoint in weights.names() else '',
+    flags.only_seed,
+    flags.joint_set,
+    _LICENCE if flags.checkpoint in weights.names() else '',
   )
   write = onnx_files.write if ending == '.onnx' else stablehlo_files.write
   difference = write(program, output)
@@ -111,16 +99,16 @@ def _write_file(
     f'{output}: network of epoch {network.progress.epoch}; on batches of'
     f' {sizes} it differs from JAX by up to {difference:.1g} m'
   )
-  if values.benchmark:
+  if flags.benchmark:
     print(exported_files.compare(program, output, difference))
 
 
-def _write_folder(values: flags.FlagValues, output: pathlib.Path) -> None:
+def _write_folder(flags: ExportFlags, output: pathlib.Path) -> None:
   """Writes the folder of weights."""
-  network = restore_network(values.checkpoint, values.which)
-  variables = network.of_seed(values.only_seed)
+  network = restore_network(flags.checkpoint, flags.which)
+  variables = network.of_seed(flags.only_seed)
   training = network.config.training
-  seed = training.seed if values.only_seed is None else values.only_seed
+  seed = training.seed if flags.only_seed is None else flags.only_seed
   config = network.config.replace(seed=seed, num_seeds=1)
   save_weights(
     output, config, network.skeleton, variables, network.progress.epoch
@@ -128,6 +116,4 @@ def _write_folder(values: flags.FlagValues, output: pathlib.Path) -> None:
   print(f'{output}: weights of epoch {network.progress.epoch}')
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-  """Runs the command, and returns its exit status."""
-  return run(__doc__, define_flags, export, argv)
+main = functools.partial(run, __doc__, export, ExportFlags)

@@ -1,14 +1,15 @@
-"""The flags of the commands: those of `Config`, others, and their --help."""
+"""Command lines: groups of settings become flags, and flags become groups."""
 
 import dataclasses
+import logging
 import os
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, TypeVar
 
 from absl import flags
 
-from semgcn_jax import weights
 from semgcn_jax.config import RENAMED, Config, fields_by_group
+from semgcn_jax.config.fields import REQUIRED, Group, kind_of, settings_of
 from semgcn_jax.config.presets import PRESETS, preset
 from semgcn_jax.errors import UserError
 
@@ -19,122 +20,79 @@ _DEFINE = {
   str: flags.DEFINE_string,
   tuple: flags.DEFINE_list,
 }
+_OF_CONFIG = {
+  field.name: field for fields in fields_by_group().values() for field in fields
+}
+EVERY_SETTING = tuple(_OF_CONFIG)
+_log = logging.getLogger(__name__)
 
 
 class UsageError(Exception):
   """A command line that cannot be understood; the message is one line."""
 
 
-def define_config_flags(values: flags.FlagValues, *names: str) -> None:
-  """Defines a flag for each of the named settings; without names, for all."""
-  for fields in fields_by_group().values():
-    for field in fields:
-      if not names or field.name in names:
-        define = _DEFINE[type(field.default)]
-        define(field.name, None, _help(field), flag_values=values)
+@dataclasses.dataclass(frozen=True)
+class Flags(Group):
+  """The flags of a command, which inherits and declares its own as settings.
+
+  Attributes:
+    settings: The names of the settings of `Config` that it takes besides.
+    renamed: {the old name of a flag, which goes on working: the new one}.
+    given: Those settings of `Config` that were given, by their names.
+  """
+
+  settings: ClassVar[Sequence[str]] = ()
+  renamed: ClassVar[Mapping[str, str]] = {}
+  given: dict[str, Any] = dataclasses.field(default_factory=dict, kw_only=True)
+
+
+F = TypeVar('F', bound=Flags)
+
+
+def config_of(given: Mapping[str, Any]) -> Config:
+  """Makes the config of the settings that were given, of which one is a preset.
+
+  Raises:
+    UserError: A setting is wrong, or the run that one names is damaged.
+  """
+  settings = dict(given)
+  return preset(settings.pop('preset', Config.preset), **settings)
+
+
+def define(kind: type[Flags]) -> flags.FlagValues:
+  """Defines the flags of a command, and --help."""
+  values = flags.FlagValues()
+  flags.DEFINE_bool(
+    'help', False, 'Show this help.', short_name='h', flag_values=values
+  )
+  for field in settings_of(kind):
+    _define(field, field.default, values)
+  for name in kind.settings:
+    # What is not given, the preset or the run tells.
+    _define(_OF_CONFIG[name], None, values)
+  for old, new in kind.renamed.items():
+    flags.DEFINE_alias(old, new, flag_values=values)
+  return values
+
+
+def _define(
+  field: dataclasses.Field, default: Any, values: flags.FlagValues
+) -> None:
+  """Defines the flag of a setting, whose range the group checks."""
+  define = _DEFINE[kind_of(field)]
+  if default is REQUIRED:
+    define(field.name, None, _help(field), values, required=True)
+  else:
+    # absl reads a tuple as if it were text.
+    default = list(default) if isinstance(default, tuple) else default
+    define(field.name, default, _help(field), flag_values=values)
 
 
 def _help(field: dataclasses.Field) -> str:
   """Makes the help of a setting, which ends with its choices."""
   choices = PRESETS if field.name == 'preset' else field.metadata['choices']
-  choices = [choice for choice in choices if choice]
-  return field.metadata['help'] + (
-    f' One of {", ".join(choices)}.' if choices else ''
-  )
-
-
-def config_flags(values: flags.FlagValues) -> dict[str, Any]:
-  """Collects the settings that were given as flags."""
-  given = {}
-  for fields in fields_by_group().values():
-    for field in fields:
-      value = values[field.name].value if field.name in values else None
-      if value is not None:
-        value = tuple(value) if isinstance(value, list) else value
-        given[field.name] = value
-  return given
-
-
-def config_from_flags(values: flags.FlagValues) -> Config:
-  """Makes the config that the flags describe: a preset, and other settings.
-
-  Raises:
-    UserError: A setting is wrong, or the run that one names is damaged.
-  """
-  given = config_flags(values)
-  return preset(given.pop('preset', Config.preset), **given)
-
-
-def define_cache_flag(values: flags.FlagValues) -> None:
-  """Defines --compilation_cache, for `running.use_compilation_cache`."""
-  home = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
-  flags.DEFINE_string(
-    'compilation_cache',
-    os.path.join(home, 'semgcn_jax'),
-    'Keep compiled programs in this folder, for a faster start; if empty, keep'
-    ' none.',
-    flag_values=values,
-  )
-
-
-def define_process_flags(values: flags.FlagValues) -> None:
-  """Defines the flags of several processes, for `running.join_processes`."""
-  flags.DEFINE_bool(
-    'distributed',
-    False,
-    'Train as one of several processes, which SLURM or Kubernetes has started.',
-    flag_values=values,
-  )
-  flags.DEFINE_string(
-    'coordinator',
-    None,
-    'Train as one of several processes, of which the first is at this'
-    ' host:port.',
-    flag_values=values,
-  )
-  flags.DEFINE_integer(
-    'num_processes',
-    None,
-    'Say how many processes there are.',
-    1,
-    flag_values=values,
-  )
-  flags.DEFINE_integer(
-    'process_id',
-    None,
-    'Say which of the processes this is, from 0.',
-    0,
-    flag_values=values,
-  )
-
-
-def define_checkpoint_flag(
-  values: flags.FlagValues, verb: str, default: str | None
-) -> None:
-  """Defines --checkpoint, the name of weights in the box or a run's folder."""
-  flags.DEFINE_string(
-    'checkpoint',
-    default,
-    f'{verb} the run in this folder, or the weights in the box of this name:'
-    f' {", ".join(weights.names())}. A folder of the same name is ./<name>.',
-    flag_values=values,
-  )
-
-
-def define_which_flags(values: flags.FlagValues) -> None:
-  """Defines the flags that choose a checkpoint of a run, and a seed."""
-  flags.DEFINE_string(
-    'which',
-    'best',
-    'Take this checkpoint: best, last, or the number of an epoch.',
-    flag_values=values,
-  )
-  flags.DEFINE_integer(
-    'only_seed',
-    None,
-    'Take this seed of a run that has several.',
-    flag_values=values,
-  )
+  choices = ', '.join(filter(None, choices))
+  return field.metadata['help'] + (f' One of {choices}.' if choices else '')
 
 
 def parse(values: flags.FlagValues, argv: Sequence[str]) -> None:
@@ -147,9 +105,6 @@ def parse(values: flags.FlagValues, argv: Sequence[str]) -> None:
   Raises:
     UsageError: The command line cannot be understood.
   """
-  flags.DEFINE_bool(
-    'help', False, 'Show this help.', short_name='h', flag_values=values
-  )
   try:
     rest = values(argv)
   except flags.Error as error:
@@ -161,16 +116,39 @@ def parse(values: flags.FlagValues, argv: Sequence[str]) -> None:
     if name in RENAMED and RENAMED[name] in values:
       raise UsageError(f'--{name}: is now called --{RENAMED[name]}') from error
     raise UsageError(' '.join(str(error).split())) from error
-  for name in values:
-    value = values[name].value
-    if isinstance(value, str) and value.startswith('~'):
-      values[name].value = os.path.expanduser(value)
   if rest[1:]:
     raise UsageError(f'{rest[1]}: not a flag; flags start with --, see --help')
 
 
+def read(kind: type[F], values: flags.FlagValues) -> F:
+  """Makes the group of a command from its flags, after parsing.
+
+  Raises:
+    SettingError: The value of a flag is out of its range.
+  """
+  for old, new in kind.renamed.items():
+    if values[old].present:
+      _log.warning('--%s is now called --%s', old, new)
+  own = {f.name: _value(values, f.name) for f in settings_of(kind)}
+  return kind(**own, given=_given(kind, values))
+
+
+def _given(kind: type[Flags], values: flags.FlagValues) -> dict[str, Any]:
+  """Collects the settings of `Config` that were given."""
+  settings = {name: _value(values, name) for name in kind.settings}
+  return {name: v for name, v in settings.items() if v is not None}
+
+
+def _value(values: flags.FlagValues, name: str) -> Any:
+  """Reads a flag; lists become tuples, and a leading ~ the home folder."""
+  value = values[name].value
+  if isinstance(value, str) and value.startswith('~'):
+    return os.path.expanduser(value)
+  return tuple(value) if isinstance(value, list) else value
+
+
 def format_help(
-  values: flags.FlagValues, description: str, program: str
+  kind: type[Flags], values: flags.FlagValues, description: str, program: str
 ) -> str:
   """Makes the text of --help: a command and its flags, by group.
 
@@ -178,41 +156,37 @@ def format_help(
   without presets take settings that are not given from a run.
 
   Args:
-    values: The flags of the command, after parsing.
+    kind: The flags of the command.
+    values: The same, after parsing.
     description: The sentences about the command.
     program: The program, as it is called.
   """
-  groups, own, defaults = {}, set(values), {}
-  if 'preset' in values:
+  own = sorted(settings_of(kind), key=lambda field: field.name)
+  groups = {
+    title: [field for field in fields if field.name in kind.settings]
+    for title, fields in fields_by_group().items()
+  } | {'This command': own}
+  defaults = {field.name: field.default for field in own}
+  if 'preset' in kind.settings:
     try:
-      defaults = config_from_flags(values).flat()
+      defaults |= config_of(_given(kind, values)).flat()
     except UserError:  # The command itself will say what is wrong.
-      defaults = Config().flat()
-  for title, fields in fields_by_group().items():
-    names = [field.name for field in fields if field.name in own]
-    # A flag of this name with a default is the command's own.
-    names = [name for name in names if values[name].default is None]
-    groups[title] = [(name, defaults.get(name)) for name in names]
-    own -= set(names)
-  own -= {'h', 'help'}
-  groups['This command'] = [
-    (name, values[name].default) for name in sorted(own)
-  ]
+      defaults |= Config().flat()
   lines = [description.strip(), '', f'Usage: {program} [--flag=value ...]']
-  for title, entries in groups.items():
-    if entries:
-      lines += ['', f'{title}:']
-    for name, default in entries:
-      lines.append(f'  {_spelled(values[name], default)}')
-      # absl begins the help of an enum by its choices, which the help says.
-      lines.append(f'      {values[name].help.split(">: ")[-1]}')
+  for title, fields in groups.items():
+    lines += ['', f'{title}:'] if fields else []
+    for field in fields:
+      lines.append(f'  {spelled(field.name, defaults.get(field.name))}')
+      lines.append(f'      {_help(field)}')
   return '\n'.join(lines)
 
 
-def _spelled(flag: flags.Flag, default: Any) -> str:
-  """Spells a flag with its default, such as --epochs=30."""
-  if flag.boolean and default is not None:
-    default = 'true' if default else 'false'
-  elif isinstance(default, list | tuple):
-    default = ','.join(map(str, default))
-  return f'--{flag.name}={"" if default is None else default}'
+def spelled(name: str, value: Any) -> str:
+  """Spells a flag with its value, such as --epochs=30."""
+  if value is None or value is REQUIRED:
+    value = ''
+  elif isinstance(value, bool):
+    value = str(value).lower()
+  elif isinstance(value, tuple):
+    value = ','.join(value)
+  return f'--{name}={value}'

@@ -6,6 +6,8 @@ cameras, in which MediaPipe then finds them. A network that was trained on
 pictures finds the person in a picture itself.
 """
 
+import dataclasses
+import functools
 import pathlib
 import re
 import time
@@ -13,29 +15,26 @@ from collections.abc import Sequence
 
 import numpy as np
 import rich.progress
-from absl import flags
 
-from semgcn_jax.commands.parsing import (
-  define_cache_flag,
-  define_checkpoint_flag,
-  define_which_flags,
-)
-from semgcn_jax.commands.running import run, use_compilation_cache
-from semgcn_jax.detections import mediapipe
-from semgcn_jax.errors import SettingError, UserError, choose
-from semgcn_jax.formats.writers import (
-  DATA,
-  MOTION,
-  SHOWN,
+from semgcn_jax.commands.outputs import (
+  PeopleFlags,
   check_output_flags,
-  define_output_flags,
-  write_people,
+  output_setting,
 )
-from semgcn_jax.geometry.joint_sets import JOINT_SETS
+from semgcn_jax.commands.running import run
+from semgcn_jax.commands.shared_flags import (
+  CacheFlags,
+  RunFlags,
+  checkpoint_setting,
+  use_compilation_cache,
+)
+from semgcn_jax.config.fields import NOT_NEGATIVE, Range, setting
+from semgcn_jax.detections import mediapipe
+from semgcn_jax.errors import SettingError, UserError
+from semgcn_jax.formats.writers import DATA, MOTION, SHOWN, write_people
 from semgcn_jax.inference import people
 from semgcn_jax.inference.image_lifter import ImageLifter
 from semgcn_jax.inference.lifter import Lifter
-from semgcn_jax.motion.smoothing import METHODS
 from semgcn_jax.pictures.videos import Album, Video, read_album, read_image
 from semgcn_jax.runs.checkpoints import Network, restore_network
 
@@ -44,91 +43,54 @@ ENDINGS = (*DATA, *SHOWN, *MOTION)
 SINGLE, OVER_TIME = 'cmu', 'cmu-video'
 
 
-def define_flags(values: flags.FlagValues) -> None:
-  """Defines the flags of the command."""
-  define_cache_flag(values)
-  define_checkpoint_flag(
-    values,
+@dataclasses.dataclass(frozen=True)
+class PredictFlags(people.Options, PeopleFlags, CacheFlags, RunFlags):
+  """The flags of the command."""
+
+  renamed = {'keypoints': 'detections'}
+  checkpoint: str = checkpoint_setting(
     f'If empty, lift by {OVER_TIME} who is followed for long enough, and by'
     f' {SINGLE} the others; otherwise lift by',
-    default='',
+    '',
   )
-  define_which_flags(values)
-  define_output_flags(values, ENDINGS)
-  for name, default, text in (
-    (
-      'keypoints',
-      None,
-      "Lift the keypoints in this file, in a clip's folder of a file for each"
-      ' frame, or in a folder of clips.',
-    ),
-    (
-      'image',
-      None,
-      'Find and lift the people in this picture; with --keypoints it is their'
-      ' picture.',
-    ),
-    (
-      'video',
-      None,
-      'Find and lift one person in this video; with --keypoints it is their'
-      ' video.',
-    ),
-    (
-      'image_size',
-      '',
-      'Say how large the images are in pixels, such as 1920x1080; if empty, the'
-      ' file must tell.',
-    ),
-    (
-      'joint_set',
-      '',
-      'Say which set of joints was detected; if empty, their number tells. One'
-      f' of {", ".join(JOINT_SETS)}.',
-    ),
-    (
-      'smooth',
-      'none',
-      f'Smooth the poses over time. One of {", ".join(METHODS)}.',
-    ),
-  ):
-    flags.DEFINE_string(name, default, text, flag_values=values)
-  flags.DEFINE_list(
-    'box',
+  output: str = output_setting(ENDINGS)
+  detections: str | None = setting(
+    None,
+    "Lift the keypoints in this file, in a clip's folder of a file for each"
+    ' frame, or in a folder of clips.',
+  )
+  image: str | None = setting(
+    None,
+    'Find and lift the people in this picture; with --detections it is their'
+    ' picture.',
+  )
+  video: str | None = setting(
+    None,
+    'Find and lift one person in this video; with --detections it is their'
+    ' video.',
+  )
+  image_size: str = setting(
+    '',
+    'Say how large the images are in pixels, such as 1920x1080; if empty, the'
+    ' file must tell.',
+  )
+  box: str | None = setting(
     None,
     'Find the person in this box alone: left, top, width, height in pixels.',
-    flag_values=values,
   )
-  flags.DEFINE_integer(
-    'camera',
+  camera: int | None = setting(
     None,
     'Film with the camera of this number, and find and lift one person.',
-    0,
-    flag_values=values,
+    NOT_NEGATIVE,
   )
-  for name, default, text in (
-    ('seconds', 10.0, 'Film with --camera for so many seconds.'),
-    ('min_confidence', 0.0, 'Take keypoints of less confidence as not found.'),
-    ('focal_length', None, 'Say what the focal length is in pixels, if known.'),
-    (
-      'field_of_view',
-      None,
-      "Say what the field of view of an image's longer side is in degrees, if"
-      ' known.',
-    ),
-    ('height', None, 'Say how tall the person is in metres, if known.'),
-    (
-      'fps',
-      None,
-      'Say how many frames a second has; if not given, the video tells it, and'
-      ' otherwise it is 30. Networks that see time need it.',
-    ),
-    ('cutoff', 3.0, 'Let --smooth keep motion of up to this frequency in Hz.'),
-  ):
-    flags.DEFINE_float(name, default, text, flag_values=values)
+  seconds: float = setting(
+    10.0,
+    'Film with --camera for so many seconds.',
+    Range('above 0, up to 600', lambda x: 0 < x <= 600),
+  )
 
 
-def lift(values: flags.FlagValues) -> None:
+def lift(flags: PredictFlags) -> None:
   """Lifts what the flags name.
 
   Raises:
@@ -136,105 +98,89 @@ def lift(values: flags.FlagValues) -> None:
     UserError: A file is damaged or not usable.
   """
   began = time.monotonic()
-  check_output_flags(values, ENDINGS)
-  choose('smooth', values.smooth, dict.fromkeys(METHODS))
-  if values.joint_set:
-    choose('joint_set', values.joint_set, JOINT_SETS)
-  _check_sources(values)
-  if values.fps is not None:
-    if not 0 < values.fps < 1e6:
-      raise SettingError(f'`fps={values.fps}`: must be above 0, below 1e6')
-    _check_cutoff(values, values.fps)
-  use_compilation_cache(values)
-  name = values.checkpoint or SINGLE
-  if not values.checkpoint and (
-    values.only_seed is not None or values.which != 'best'
+  check_output_flags(flags, ENDINGS)
+  _check_sources(flags)
+  if flags.fps is not None:
+    _check_cutoff(flags, flags.fps)
+  use_compilation_cache(flags)
+  name = flags.checkpoint or SINGLE
+  if not flags.checkpoint and (
+    flags.only_seed is not None or flags.which != 'best'
   ):
     raise SettingError('`which`, `only_seed`: are of a run; give `checkpoint`')
-  network = restore_network(name, values.which)
+  network = restore_network(name, flags.which)
   if network.config.model.backbone:
-    _lift_image(values, network, began)
+    _lift_image(flags, network, began)
     return
-  clips, albums, rate = _read_clips(values)
-  fps = values.fps if values.fps is not None else rate or 30.0
-  _check_cutoff(values, fps)
-  lifter = Lifter.of(network, values.only_seed, name)
+  clips, albums, rate = _read_clips(flags)
+  fps = flags.fps if flags.fps is not None else rate or 30.0
+  _check_cutoff(flags, fps)
+  lifter = Lifter.of(network, flags.only_seed, name)
   over_time = None
-  if not values.checkpoint and any(len(clip.frames) > 1 for clip in clips):
+  if not flags.checkpoint and any(len(clip.frames) > 1 for clip in clips):
     over_time = Lifter.load(OVER_TIME)
-  options = people.Options(
-    joint_set=values.joint_set if values.keypoints else 'mediapipe',
-    min_confidence=values.min_confidence,
-    focal_length=values.focal_length,
-    field_of_view=values.field_of_view,
-    height=values.height,
-    smooth=values.smooth,
-    fps=fps,
-    cutoff=values.cutoff,
-  )
+  joint_set = flags.joint_set if flags.detections else 'mediapipe'
+  options = dataclasses.replace(flags, joint_set=joint_set, fps=fps)
   found = []
   for clip in rich.progress.track(
     clips, 'lifting', transient=True, disable=len(clips) == 1
   ):
     found += people.lift_clip(lifter, clip, options, over_time)
   if not found:
-    raise UserError(f'{values.keypoints}: no person in any frame')
-  told = ('checkpoint', 'smooth', 'cutoff', 'joint_set', 'height')
-  told += ('min_confidence', 'focal_length', 'field_of_view')
-  details = {name: values[name].value for name in told} | {'fps': fps}
-  details['joint_set'] = options.joint_set
-  details['checkpoint'] = f'{OVER_TIME}, {SINGLE}' if over_time else name
+    raise UserError(f'{flags.detections}: no person in any frame')
+  told = ('smooth', 'cutoff', 'joint_set', 'height', 'min_confidence')
+  told += ('focal_length', 'field_of_view', 'fps')
+  names = f'{OVER_TIME}, {SINGLE}' if over_time else name
+  details = {'checkpoint': names} | {n: getattr(options, n) for n in told}
   title = pathlib.PurePath(clips[0].source).name
   title += f' and {len(clips) - 1} more' if len(clips) > 1 else ''
   write_people(
-    values, found, fps=fps, details=details, title=title, albums=albums
+    flags, found, fps=fps, details=details, title=title, albums=albums
   )
   poses = sum(len(person.frames) for person in found)
   missing = sum(int(np.isnan(p.poses[:, 0, 0]).sum()) for p in found)
   few = f', of which {missing} have too few keypoints' if missing else ''
   print(
-    f'{values.output}: {poses:,} poses{few}, of {len(found)} people in'
+    f'{flags.output}: {poses:,} poses{few}, of {len(found)} people in'
     f' {len(clips)} clips, at {fps:g} frames a second, in'
     f' {time.monotonic() - began:.1f} s'
   )
 
 
-def _lift_image(
-  values: flags.FlagValues, network: Network, began: float
-) -> None:
+def _lift_image(flags: PredictFlags, network: Network, began: float) -> None:
   """Lifts the person in a picture by a network that sees pictures.
 
   Raises:
     SettingError: A flag has no meaning for it.
     UserError: The picture cannot be read.
   """
-  if values.image is None or values.keypoints is not None:
+  if flags.image is None or flags.detections is not None:
     raise SettingError(
-      f'`checkpoint={values.checkpoint}`: takes a picture; give `image`, and'
+      f'`checkpoint={flags.checkpoint}`: takes a picture; give `image`, and'
       ' `box` where the person does not fill it'
     )
   for name in (
     *('min_confidence', 'focal_length', 'field_of_view', 'height'),
     *('smooth', 'cutoff', 'fps'),
   ):
-    if values[name].value != values[name].default:
+    if getattr(flags, name) != getattr(PredictFlags, name):
       raise SettingError(
         f'`{name}`: has no meaning with `backbone`; leave it out'
       )
-  path = pathlib.Path(values.image)
+  path = pathlib.Path(flags.image)
   picture = read_image(path)
   album = Album(longest=1280)
   album.add(0, picture)
-  person = ImageLifter.of(network, values.only_seed).lift(
-    picture, _read_box(values.box), path.stem
+  person = ImageLifter.of(network, flags.only_seed).lift(
+    picture, _read_box(flags.box), path.stem
   )
   details = {
-    'checkpoint': values.checkpoint,
+    'checkpoint': flags.checkpoint,
     'fps': 1.0,
     'joint_set': network.config.data.skeleton,
   }
   write_people(
-    values,
+    flags,
     [person],
     fps=1.0,
     details=details,
@@ -242,79 +188,75 @@ def _lift_image(
     skeleton=network.skeleton,
     albums={person.clip: album},
   )
-  print(f'{values.output}: 1 pose, in {time.monotonic() - began:.1f} s')
+  print(f'{flags.output}: 1 pose, in {time.monotonic() - began:.1f} s')
 
 
-def _check_cutoff(values: flags.FlagValues, fps: float) -> None:
+def _check_cutoff(flags: PredictFlags, fps: float) -> None:
   """Checks the frequency that is smoothed to, if it is."""
-  if values.smooth != 'none' and not 0 < values.cutoff < fps / 2:
+  if flags.smooth != 'none' and not 0 < flags.cutoff < fps / 2:
     raise SettingError(
-      f'`cutoff={values.cutoff}`: must be above 0 and below half of `fps`,'
+      f'`cutoff={flags.cutoff}`: must be above 0 and below half of `fps`,'
       f' which is {fps:g}'
     )
 
 
-def _check_sources(values: flags.FlagValues) -> None:
+def _check_sources(flags: PredictFlags) -> None:
   """Checks that the flags name one source of people, and nothing in vain."""
-  if values.keypoints == '':
-    raise SettingError('`keypoints`: is empty; name a file or a folder')
-  names = ('keypoints', 'image', 'video', 'camera')
-  given = [name for name in names if values[name].value is not None]
+  if flags.detections == '':
+    raise SettingError('`detections`: is empty; name a file or a folder')
+  names = ('detections', 'image', 'video', 'camera')
+  given = [name for name in names if getattr(flags, name) is not None]
   if not given:
-    raise SettingError('give `keypoints`, `image`, `video` or `camera`')
+    raise SettingError('give `detections`, `image`, `video` or `camera`')
   if len(given) > 1 and given not in (
-    ['keypoints', 'image'],
-    ['keypoints', 'video'],
+    ['detections', 'image'],
+    ['detections', 'video'],
   ):
     raise SettingError(f'{" and ".join(f"`{n}`" for n in given)}: give one')
-  if given[0] == 'keypoints' and values.box:
-    raise SettingError('`box`: has no meaning with `keypoints`')
-  if given[0] != 'keypoints':
+  if given[0] == 'detections' and flags.box:
+    raise SettingError('`box`: has no meaning with `detections`')
+  if given[0] != 'detections':
     for name in ('joint_set', 'image_size'):
-      if values[name].value:
-        raise SettingError(f'`{name}`: has a meaning with `keypoints` alone')
-  if not 0 < values.seconds <= 600:
-    raise SettingError(
-      f'`seconds={values.seconds}`: must be above 0, up to 600'
-    )
+      if getattr(flags, name):
+        raise SettingError(f'`{name}`: has a meaning with `detections` alone')
 
 
 def _read_clips(
-  values: flags.FlagValues,
+  flags: PredictFlags,
 ) -> tuple[list[people.Clip], dict[str, Album], float | None]:
   """Reads the clips that the flags name.
 
   Returns:
     The clips, their pictures by their names, and the frames a second, if known.
   """
-  box = _read_box(values.box)
-  if values.keypoints is None and values.image is not None:
-    clip, album = mediapipe.detect_image(pathlib.Path(values.image), box)
+  box = _read_box(flags.box)
+  if flags.detections is None and flags.image is not None:
+    clip, album = mediapipe.detect_image(pathlib.Path(flags.image), box)
     everybody = list(clip.frames[0])
     if box is None and len(everybody) > 1:
-      print(_told(values.image, everybody))
+      print(_told(flags.image, everybody))
     return [clip], {clip.name: album}, None
-  if values.keypoints is None:
-    if values.camera is not None:
-      name = f'camera {values.camera}'
-      video = Video(values.camera, values.seconds)
+  if flags.detections is None:
+    if flags.camera is not None:
+      name = f'camera {flags.camera}'
+      video = Video(flags.camera, flags.seconds)
     else:
-      path = pathlib.Path(values.video)
+      assert flags.video is not None  # See `_check_sources`.
+      path = pathlib.Path(flags.video)
       name, video = path.stem, Video(path)
     clip, album, everybody = mediapipe.detect_video(video, name, box)
     if len(everybody) > 1:
       print(_told(video.name, everybody) + '; the first is followed')
     return [clip], {clip.name: album}, video.fps
-  size, album, rate = _read_size(values.image_size), None, None
-  found = people.find_clips(pathlib.Path(values.keypoints))
-  if values.image or values.video:
+  size, album, rate = _read_size(flags.image_size), None, None
+  found = people.find_clips(pathlib.Path(flags.detections))
+  if shown := flags.image or flags.video:
     if len(found) > 1:
       raise SettingError(
-        '`image`, `video`: are of one clip, but `keypoints` names'
+        '`image`, `video`: are of one clip, but `detections` names'
         f' {len(found)}; name one of them'
       )
-    path = pathlib.Path(values.image or values.video)
-    album, picture_size, rate = read_album(path)
+    album, picture_size, rate = read_album(pathlib.Path(shown))
     size = size or picture_size
   clips = [people.read_clip(name, paths, size) for name, paths in found.items()]
   return clips, {clip.name: album for clip in clips if album}, rate
@@ -331,17 +273,17 @@ def _told(source: str, everybody: Sequence[mediapipe.Person]) -> str:
   )
 
 
-def _read_box(numbers: Sequence[str] | None) -> mediapipe.Box | None:
+def _read_box(text: str | None) -> mediapipe.Box | None:
   """Reads a box such as 10,20,100,300."""
-  if numbers is None:
+  if text is None:
     return None
   try:
-    x, y, width, height = (float(number) for number in numbers)
+    x, y, width, height = map(float, text.split(','))
     if not (abs(x) + abs(y) < 1e6 and 0 < width < 1e6 and 0 < height < 1e6):
       raise ValueError
   except ValueError as error:
     raise SettingError(
-      f'`box={",".join(numbers)}`: give left, top, width and height in pixels,'
+      f'`box={text}`: give left, top, width and height in pixels,'
       ' such as 10,20,100,300'
     ) from error
   return x, y, width, height
@@ -359,6 +301,4 @@ def _read_size(text: str) -> tuple[int, int] | None:
   return int(match[1]), int(match[2])
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-  """Runs the command, and returns its exit status."""
-  return run(__doc__, define_flags, lift, argv)
+main = functools.partial(run, __doc__, lift, PredictFlags)

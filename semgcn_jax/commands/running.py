@@ -12,14 +12,18 @@ import re
 import signal
 import sys
 import threading
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from absl import flags
-
 from semgcn_jax.commands.entry import STATUS
-from semgcn_jax.commands.parsing import UsageError, format_help, parse
+from semgcn_jax.commands.parsing import (
+  F,
+  UsageError,
+  define,
+  format_help,
+  parse,
+  read,
+)
 from semgcn_jax.errors import SettingError, Terminated, UserError
 
 # What the system says where there is no room for what a command prints.
@@ -28,16 +32,16 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 def run(
   description: str | None,
-  define_flags: Callable[[flags.FlagValues], None],
-  command: Callable[[flags.FlagValues], None],
-  argv: Sequence[str] | None,
+  command: Callable[[F], None],
+  kind: type[F],
+  argv: Sequence[str] | None = None,
 ) -> int:
   """Runs a command.
 
   Args:
     description: The sentences that --help begins with.
-    define_flags: Defines the flags of the command.
     command: Does the work, given the flags.
+    kind: The flags of the command.
     argv: The command line, of which argv[0] is the program; None takes that of
       the process.
 
@@ -46,15 +50,15 @@ def run(
     after Ctrl-C, 143 after SIGTERM, 141 if nobody reads the output any more.
   """
   argv = sys.argv if argv is None else argv
-  values = flags.FlagValues()
-  define_flags(values)
+  values = define(kind)
   try:
     parse(values, argv)
     if values.help:
-      print(format_help(values, description or '', program_name(argv[0])))
+      program = program_name(argv[0])
+      print(format_help(kind, values, description or '', program))
     else:
       with _prepared():
-        command(values)
+        command(read(kind, values))
     sys.stdout.flush()
   except UsageError as error:
     return _fail(argv[0], str(error), 2)
@@ -97,62 +101,6 @@ def with_dashes(message: str) -> str:
   --epochs=0.
   """
   return re.sub(r'`(\w+(?:=[^`]*)?)`', r'--\1', message)
-
-
-def use_compilation_cache(values: flags.FlagValues) -> None:
-  """Keeps compiled programs for the next start, as --compilation_cache says.
-
-  If JAX's own variable JAX_COMPILATION_CACHE_DIR is set, that counts instead.
-
-  Raises:
-    SettingError: The folder was given, and cannot be made.
-  """
-  # A cache that cannot be written, as on a full disk, costs time alone.
-  warnings.filterwarnings(
-    'ignore', 'Error (reading|writing) persistent compilation cache'
-  )
-  folder = values.compilation_cache
-  if not folder or 'JAX_COMPILATION_CACHE_DIR' in os.environ:
-    return
-  try:
-    os.makedirs(folder, exist_ok=True)
-  except OSError as error:
-    if values['compilation_cache'].using_default_value:
-      return  # The cache only saves time, so a command works without it.
-    raise SettingError(
-      f'`compilation_cache={folder}`: {error.strerror}; name another folder'
-    ) from error
-  # The import is here, as commands that compile nothing need not wait for it.
-  import jax
-
-  jax.config.update('jax_compilation_cache_dir', folder)
-  jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)
-
-
-def join_processes(values: flags.FlagValues) -> None:
-  """Makes this process one of several, if the flags say so.
-
-  Raises:
-    SettingError: The flags contradict each other, or some are missing.
-  """
-  by_hand = values.coordinator, values.num_processes, values.process_id
-  if any(value is not None for value in by_hand):
-    if None in by_hand:
-      raise SettingError(
-        '`coordinator`, `num_processes`, `process_id`: give all three, or'
-        ' `distributed` alone'
-      )
-    if values.process_id >= values.num_processes:
-      raise SettingError(
-        f'`process_id={values.process_id}`: must be below `num_processes`,'
-        f' {values.num_processes}'
-      )
-  elif not values.distributed:
-    return
-  # The import is here, as commands that need no JAX start faster without it.
-  from semgcn_jax.training import processes
-
-  processes.join(*by_hand)
 
 
 @contextlib.contextmanager

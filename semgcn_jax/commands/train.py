@@ -1,46 +1,47 @@
 """Trains a model and scores it after every epoch."""
 
+import dataclasses
+import functools
 import pathlib
-from collections.abc import Sequence
-
-from absl import flags
 
 from semgcn_jax import config as config_lib
-from semgcn_jax.commands.parsing import (
-  config_flags,
-  config_from_flags,
-  define_cache_flag,
-  define_config_flags,
-  define_process_flags,
-)
-from semgcn_jax.commands.running import (
-  join_processes,
-  run,
-  use_compilation_cache,
-)
+from semgcn_jax.commands.parsing import EVERY_SETTING, config_of
+from semgcn_jax.commands.running import run
+from semgcn_jax.commands.shared_flags import CacheFlags, use_compilation_cache
+from semgcn_jax.config.fields import NOT_NEGATIVE, POSITIVE, setting
 from semgcn_jax.errors import SettingError, Terminated
 from semgcn_jax.runs.folder import holds_run
 from semgcn_jax.training import processes
 from semgcn_jax.training.loop import train_and_evaluate
 
 
-def define_flags(values: flags.FlagValues) -> None:
-  """Defines the flags of the command."""
-  define_config_flags(values)
-  define_cache_flag(values)
-  define_process_flags(values)
-  flags.DEFINE_string(
-    'workdir',
+@dataclasses.dataclass(frozen=True)
+class TrainFlags(CacheFlags):
+  """The flags of the command."""
+
+  settings = EVERY_SETTING
+  workdir: str | None = setting(
+    None, 'Keep the run in this folder; by default runs/<preset>.'
+  )
+  resume: bool = setting(False, 'Go on with the run in --workdir.')
+  distributed: bool = setting(
+    False,
+    'Train as one of several processes, which SLURM or Kubernetes has started.',
+  )
+  coordinator: str | None = setting(
     None,
-    'Keep the run in this folder; by default runs/<preset>.',
-    flag_values=values,
+    'Train as one of several processes, of which the first is at this'
+    ' host:port.',
   )
-  flags.DEFINE_bool(
-    'resume', False, 'Go on with the run in --workdir.', flag_values=values
+  num_processes: int | None = setting(
+    None, 'Say how many processes there are.', POSITIVE
+  )
+  process_id: int | None = setting(
+    None, 'Say which of the processes this is, from 0.', NOT_NEGATIVE
   )
 
 
-def train(values: flags.FlagValues) -> None:
+def train(flags: TrainFlags) -> None:
   """Trains the run that the flags describe.
 
   Raises:
@@ -48,23 +49,45 @@ def train(values: flags.FlagValues) -> None:
     UserError: A file is damaged or not usable.
     Terminated: SIGTERM came; all is saved.
   """
-  join_processes(values)
-  use_compilation_cache(values)
-  given = config_flags(values)
+  _join_processes(flags)
+  use_compilation_cache(flags)
+  given = flags.given
   name = given.get('preset', config_lib.Config.preset)
-  if values.workdir == '':
+  if flags.workdir == '':
     raise SettingError('`workdir`: is empty; name a folder')
-  workdir = pathlib.Path(values.workdir or f'runs/{name}')
-  if values.resume and holds_run(workdir):
+  workdir = pathlib.Path(flags.workdir or f'runs/{name}')
+  if flags.resume and holds_run(workdir):
     config = config_lib.load(workdir / 'config.json').replace(**given)
   else:
-    config = config_from_flags(values)
+    config = config_of(given)
   with processes.ending_together():
-    records = train_and_evaluate(config, workdir, resume=values.resume)
+    records = train_and_evaluate(config, workdir, resume=flags.resume)
   if not records or records[-1]['epoch'] < config.training.epochs:
     raise Terminated  # All is saved. A shell's && must not go on.
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-  """Runs the command, and returns its exit status."""
-  return run(__doc__, define_flags, train, argv)
+def _join_processes(flags: TrainFlags) -> None:
+  """Makes this process one of several, if the flags say so.
+
+  Raises:
+    SettingError: The flags contradict each other, or some are missing.
+  """
+  by_hand = flags.coordinator, flags.num_processes, flags.process_id
+  address, count, number = by_hand
+  if by_hand == (None, None, None):
+    if flags.distributed:
+      processes.join(*by_hand)
+    return
+  if address is None or count is None or number is None:
+    raise SettingError(
+      '`coordinator`, `num_processes`, `process_id`: give all three, or'
+      ' `distributed` alone'
+    )
+  if number >= count:
+    raise SettingError(
+      f'`process_id={number}`: must be below `num_processes`, {count}'
+    )
+  processes.join(*by_hand)
+
+
+main = functools.partial(run, __doc__, train, TrainFlags)

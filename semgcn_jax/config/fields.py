@@ -1,7 +1,8 @@
 """What a setting is: its default, its help, and the values that it may have."""
 
 import dataclasses
-from collections.abc import Callable
+import typing
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from semgcn_jax.errors import SettingError, choose
@@ -22,8 +23,12 @@ class Range:
 
 POSITIVE = Range('above 0, below 2^31', lambda x: 0 < x < 2**31)
 NOT_NEGATIVE = Range('0 or more, below 2^31', lambda x: 0 <= x < 2**31)
+BELOW_A_MILLION = Range('above 0, below 1e6', lambda x: 0 < x < 1e6)
 FRAME_RATE = Range('from 1 to 1000', lambda x: 1 <= x <= 1000)
 SHARE = Range('at least 0, below 1', lambda x: 0 <= x < 1)
+
+
+REQUIRED: Any = dataclasses.MISSING  # The default of what must be given.
 
 
 def up_to(high: float) -> Range:
@@ -36,12 +41,13 @@ def setting(
   help_text: str,
   within: Range | None = None,
   *,
-  choices: tuple[str, ...] = (),
+  choices: Iterable[str] = (),
 ) -> Any:
   """Describes a field of a group.
 
   Args:
-    default: The default, which also tells the type.
+    default: The default; None where the annotation admits it and nothing is
+      given, `REQUIRED` where something must be.
     help_text: The sentences that --help shows.
     within: The range of a number; None admits any.
     choices: The values that a word may have; if empty, it may have any.
@@ -49,8 +55,20 @@ def setting(
   Returns:
     The field for a dataclass.
   """
-  metadata = {'help': help_text, 'within': within, 'choices': choices}
-  return dataclasses.field(default=default, metadata=metadata)
+  metadata = {'help': help_text, 'within': within, 'choices': tuple(choices)}
+  return dataclasses.field(default=default, kw_only=True, metadata=metadata)
+
+
+def settings_of(group: 'Group | type[Group]') -> list[dataclasses.Field]:
+  """Lists the fields of a group that `setting` describes."""
+  return [f for f in dataclasses.fields(group) if 'help' in f.metadata]
+
+
+def kind_of(field: dataclasses.Field) -> type:
+  """Finds the type of a field; that of `T | None` is T."""
+  options = typing.get_args(field.type)
+  kind: Any = options[0] if type(None) in options else field.type
+  return typing.get_origin(kind) or kind
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,14 +80,15 @@ class Group:
   """
 
   def __post_init__(self):
-    for field in dataclasses.fields(self):
-      if 'help' in field.metadata:
-        _check(field, getattr(self, field.name))
+    for field in settings_of(self):
+      value = getattr(self, field.name)
+      if value is not None or field.default is not None:
+        _check(field, value)
 
 
 def _check(field: dataclasses.Field, value: Any) -> None:
   """Raises a SettingError if a field cannot have this value."""
-  kind, within = type(field.default), field.metadata['within']
+  kind, within = kind_of(field), field.metadata['within']
   if type(value) is not kind and (kind, type(value)) != (float, int):
     raise SettingError(
       f'`{field.name}={value}`: must be of type {kind.__name__}'
@@ -78,6 +97,7 @@ def _check(field: dataclasses.Field, value: Any) -> None:
     raise SettingError(f'`{field.name}={value}`: must be {within.text}')
   if kind is tuple and not all(isinstance(w, str) and w for w in value):
     raise SettingError(f'`{field.name}`: has an empty name, or what is no name')
-  if field.metadata['choices']:
+  if choices := field.metadata['choices']:
     for word in value if kind is tuple else (value,):
-      choose(field.name, word, dict.fromkeys(field.metadata['choices']))
+      if word not in choices:
+        choose(field.name, word, dict.fromkeys(filter(None, choices)))

@@ -1,19 +1,20 @@
 """Writes people in the format that the ending of --output names."""
 
+import dataclasses
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from absl import flags
 
+from semgcn_jax.config.fields import REQUIRED, Group, Range, setting
 from semgcn_jax.detections.clips import PersonPoses
 from semgcn_jax.errors import SettingError, UserError, choose, listed
-from semgcn_jax.figures.animation import check_ffmpeg, write_animation
+from semgcn_jax.figures.animation import write_animation
 from semgcn_jax.figures.page import page_html
 from semgcn_jax.figures.poses import draw_grid
 from semgcn_jax.figures.style import DPI
-from semgcn_jax.files import check_output, write_output
+from semgcn_jax.files import write_output
 from semgcn_jax.formats.bvh_files import bvh_text
 from semgcn_jax.formats.glb_files import glb_bytes
 from semgcn_jax.formats.pose_files import write_poses
@@ -28,67 +29,31 @@ MOTION = ('.bvh', '.glb')
 _MOST_NOTES = 10
 
 
-def define_output_flags(
-  values: flags.FlagValues, endings: Sequence[str]
-) -> None:
-  """Defines the flags that `write_people` reads."""
-  for name, default, text in (
-    (
-      'output',
-      None,
-      f'Write to this file, whose ending says what: {", ".join(endings)}.',
-    ),
-    ('clip', '', 'Write this clip alone; if empty, all of them.'),
-    ('person', '', 'Write the person of this name alone; if empty, everybody.'),
-    (
-      'joint_names',
-      'h36m',
-      'Name the joints of .bvh and .glb in this way. One of'
-      f' {", ".join(NAMES)}.',
-    ),
-  ):
-    flags.DEFINE_string(name, default, text, flag_values=values)
-  flags.DEFINE_float(
-    'pitch',
+@dataclasses.dataclass(frozen=True)
+class Options(Group):
+  """Says what of the people to write, and how."""
+
+  output: str = setting(REQUIRED, 'Write to this file.')
+  clip: str = setting('', 'Write this clip alone; if empty, all of them.')
+  person: str = setting(
+    '', 'Write the person of this name alone; if empty, everybody.'
+  )
+  joint_names: str = setting(
+    'h36m', 'Name the joints of .bvh and .glb in this way.', choices=NAMES
+  )
+  pitch: float | None = setting(
     None,
     'Say by how many degrees the camera looks down, if known; otherwise it is'
     ' estimated from the people.',
-    flag_values=values,
+    Range(
+      f'from {-MAX_PITCH:g} to {MAX_PITCH:g} degrees',
+      lambda x: abs(x) <= MAX_PITCH,
+    ),
   )
-  flags.DEFINE_bool(
-    'overwrite', False, 'Replace the output if it exists.', flag_values=values
-  )
-  flags.mark_flag_as_required('output', flag_values=values)
-
-
-def check_output_flags(
-  values: flags.FlagValues, endings: Sequence[str]
-) -> pathlib.Path:
-  """Checks the flags before work begins, and returns the output's path.
-
-  Raises:
-    SettingError: A flag is wrong, or the output exists.
-  """
-  output = pathlib.Path(values.output)
-  check_output(output)
-  if output.suffix not in endings:
-    raise SettingError(f'`output={output}`: must end with {listed(endings)}')
-  if output.exists() and not values.overwrite:
-    raise SettingError(f'`output={output}`: exists; give `overwrite`')
-  check_ffmpeg(output)
-  if 'pitch' not in values:
-    return output
-  choose('joint_names', values.joint_names, NAMES)
-  if values.pitch is not None and not abs(values.pitch) <= MAX_PITCH:
-    raise SettingError(
-      f'`pitch={values.pitch}`: must be from {-MAX_PITCH:g} to {MAX_PITCH:g}'
-      ' degrees'
-    )
-  return output
 
 
 def write_people(
-  values: flags.FlagValues,
+  options: Options,
   people: Sequence[PersonPoses],
   *,
   fps: float,
@@ -98,30 +63,30 @@ def write_people(
   pitch: Mapping[str, float] | None = None,
   albums: Mapping[str, Album] | None = None,
 ) -> None:
-  """Writes people to the output that the flags name, whole or not at all.
+  """Writes people to the output that the options name, whole or not at all.
 
   Args:
-    values: The flags, see `define_output_flags`.
+    options: Says what, and how.
     people: The people.
     fps: The frames a second.
     details: What the files of poses tell besides.
     title: The title of a page.
     skeleton: The skeleton of the people.
     pitch: {name of a clip: by how many degrees its camera looks down}, where
-      it is known and no flag says otherwise.
+      it is known and no option says otherwise.
     albums: {name of a clip: its pictures}.
 
   Raises:
-    SettingError: The output cannot be written, or a flag chooses nobody.
+    SettingError: The output cannot be written, or an option chooses nobody.
     UserError: The people do not suit the format.
   """
-  output = pathlib.Path(values.output)
-  people = _chosen(values, people)
+  output = pathlib.Path(options.output)
+  people = _chosen(options, people)
   if output.suffix in DATA:
     content = write_poses(people, output, dict(details))
     write_output(output, lambda path: path.write_bytes(content))
     return
-  scenes = make_scenes(people, fps=fps, pitch=values.pitch, known=pitch)
+  scenes = make_scenes(people, fps=fps, pitch=options.pitch, known=pitch)
   for scene in scenes[:_MOST_NOTES]:
     print(f'{scene.name}: {scene.note}')
   if len(scenes) > _MOST_NOTES:
@@ -143,16 +108,16 @@ def write_people(
       lambda path: write_animation(scene, skeleton, output, path, album),
     )
   else:
-    content = _motion(values, _one(scenes, output, 'clip'), output, skeleton)
+    content = _motion(options, _one(scenes, output, 'clip'), output, skeleton)
     write_output(output, lambda path: path.write_bytes(content))
 
 
 def _chosen(
-  values: flags.FlagValues, people: Sequence[PersonPoses]
+  options: Options, people: Sequence[PersonPoses]
 ) -> list[PersonPoses]:
-  """Takes the people whom --clip and --person name."""
+  """Takes the people whom `clip` and `person` name."""
   for name in ('clip', 'person'):
-    wanted = values[name].value
+    wanted = getattr(options, name)
     if wanted:
       there = dict.fromkeys(getattr(person, name) for person in people)
       choose(name, wanted, there)
@@ -172,7 +137,7 @@ def _one(things: Sequence[Any], output: pathlib.Path, flag: str) -> Any:
 
 
 def _motion(
-  values: flags.FlagValues,
+  options: Options,
   scene: Scene,
   output: pathlib.Path,
   skeleton: Skeleton,
@@ -201,9 +166,9 @@ def _motion(
   if not motions:
     raise UserError(f'{output}: nobody has a whole pose in it')
   if output.suffix == '.glb':
-    return glb_bytes(motions, values.joint_names)
+    return glb_bytes(motions, options.joint_names)
   (motion,) = motions.values()
-  return bvh_text(motion, values.joint_names).encode()
+  return bvh_text(motion, options.joint_names).encode()
 
 
 def _all_frames(person: PersonPoses, positions: Any) -> Any:

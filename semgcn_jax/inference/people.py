@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from semgcn_jax.config.fields import BELOW_A_MILLION, Group, setting
 from semgcn_jax.detections.clips import Clip, PersonPoses
 from semgcn_jax.detections.detector_formats import (
   BY_COUNT,
@@ -36,32 +37,42 @@ from semgcn_jax.inference.lifted import Lifted
 from semgcn_jax.inference.lifter import Lifter
 from semgcn_jax.inference.placing import height_factors
 from semgcn_jax.models.inputs import joints_of
-from semgcn_jax.motion.smoothing import smooth
+from semgcn_jax.motion.smoothing import METHODS, smooth
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
-  """Says how to lift a clip.
+class Options(Group):
+  """Says how to lift a clip; see `Lifter.lift` and `smooth`."""
 
-  Attributes:
-    joint_set: The key of the joints in `JOINT_SETS`; '' lets their number tell.
-    min_confidence: See `Lifter.lift`, as for the next three.
-    focal_length: See there.
-    field_of_view: See there.
-    height: See there.
-    smooth: The method of `smooth`; see there, as for the next two.
-    fps: The frames a second, for `smooth` and for networks that see time.
-    cutoff: See there.
-  """
-
-  joint_set: str = ''
-  min_confidence: float = 0.0
-  focal_length: float | None = None
-  field_of_view: float | None = None
-  height: float | None = None
-  smooth: str = 'none'
-  fps: float = 30.0
-  cutoff: float = 3.0
+  joint_set: str = setting(
+    '',
+    'Say which set of joints was detected; if empty, their number tells.',
+    choices=('', *JOINT_SETS),
+  )
+  min_confidence: float = setting(
+    0.0, 'Take keypoints of less confidence as not found.'
+  )
+  focal_length: float | None = setting(
+    None, 'Say what the focal length is in pixels, if known.'
+  )
+  field_of_view: float | None = setting(
+    None,
+    "Say what the field of view of an image's longer side is in degrees, if"
+    ' known.',
+  )
+  height: float | None = setting(
+    None, 'Say how tall the person is in metres, if known.'
+  )
+  smooth: str = setting('none', 'Smooth the poses over time.', choices=METHODS)
+  fps: float | None = setting(
+    None,
+    'Say how many frames a second has; if not given, the video tells it, and'
+    ' otherwise it is 30. Networks that see time need it.',
+    BELOW_A_MILLION,
+  )
+  cutoff: float = setting(
+    3.0, 'Let --smooth keep motion of up to this frequency in Hz.'
+  )
 
 
 def find_clips(path: pathlib.Path) -> dict[str, list[pathlib.Path]]:
@@ -191,7 +202,7 @@ def _lift_person(
 ) -> PersonPoses:
   """Lifts a person of a clip, whose keypoints are of the set `joints`."""
   person = _cleaned(person, JOINT_SETS[joints].num_joints)
-  least = options.min_confidence
+  least, fps = options.min_confidence, options.fps or 30.0
   lens: dict[str, Any] = {
     'focal_length': options.focal_length,
     'field_of_view': options.field_of_view,
@@ -206,9 +217,7 @@ def _lift_person(
         raise
       raise UserError(f'{clip.source}: {error}') from error
 
-  person, poses, errors = _lift_parts(
-    person, options.fps, lift, lifter, over_time
-  )
+  person, poses, errors = _lift_parts(person, fps, lift, lifter, over_time)
   factor = 1.0
   if options.height is not None and np.isfinite(poses).any():
     # A person does not grow from frame to frame.
@@ -227,7 +236,7 @@ def _lift_person(
       positions,
       person.frames,
       options.smooth,
-      fps=options.fps,
+      fps=fps,
       cutoff=options.cutoff,
     )
 

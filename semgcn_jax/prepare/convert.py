@@ -9,6 +9,12 @@ from collections.abc import Sequence
 
 import filelock
 
+from semgcn_jax.config.fields import (
+  BELOW_A_MILLION,
+  NOT_NEGATIVE,
+  Group,
+  setting,
+)
 from semgcn_jax.data.npz import (
   Poses3D,
   read_poses_3d,
@@ -17,6 +23,7 @@ from semgcn_jax.data.npz import (
 )
 from semgcn_jax.errors import SettingError, UserError, listed
 from semgcn_jax.files import is_of_macos
+from semgcn_jax.geometry.joint_sets import JOINT_SETS
 from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.prepare import archives, cmu, h36m, keypoint_clips
 from semgcn_jax.prepare.clips import (
@@ -30,28 +37,36 @@ _LOCK = '.lock'  # A conversion that runs holds the lock of what it unpacks.
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
-  """The options of a conversion.
+class Options(Group):
+  """Says what to convert, and how."""
 
-  Attributes:
-    fps: The frames per second to keep of CMU's motions.
-    benchmark: Whether to convert only the CMU clips of the benchmark.
-    rates: The CSV file of the CMU clips that do not have 120 frames per second.
-    dataset: The dataset that detections are of.
-    keypoints: The name to give to detections.
-    joint_set: The joints that were detected; '' lets their number tell.
-    first_frame: The number of the first frame of detections; None finds it.
-    overwrite: Whether to replace files that exist.
-  """
-
-  fps: float = 10.0
-  benchmark: bool = True
-  rates: pathlib.Path | None = None
-  dataset: str = 'h36m'
-  keypoints: str = ''
-  joint_set: str = ''
-  first_frame: int | None = None
-  overwrite: bool = False
+  fps: float = setting(
+    10.0, 'Keep this many frames per second of CMU clips.', BELOW_A_MILLION
+  )
+  rates: str | None = setting(
+    None,
+    'Read from this CSV file the frames per second of those CMU clips that do'
+    ' not have 120.',
+  )
+  clips: str = setting(
+    'benchmark',
+    'Convert the CMU clips of the benchmark, or all.',
+    choices=('benchmark', 'all'),
+  )
+  dataset: str = setting('h36m', 'Say which dataset the detections are of.')
+  detections_name: str = setting('', 'Give the detections this name.')
+  joint_set: str = setting(
+    '',
+    'Say which set of joints was detected; if empty, their number tells.',
+    choices=('', *JOINT_SETS),
+  )
+  first_frame: int | None = setting(
+    None,
+    'Say which number the first frame of detections has; by default the first'
+    ' one of all views of a clip.',
+    NOT_NEGATIVE,
+  )
+  overwrite: bool = setting(False, 'Replace files that exist.')
 
 
 def prepare(
@@ -72,11 +87,9 @@ def prepare(
     UserError: A file is damaged, or the output cannot be written; what was
       there stays.
   """
-  if not 0 < options.fps < 1e6:
-    raise SettingError(f'`fps={options.fps:g}`: must be above 0')
   if not source.exists():
     raise SettingError(f'`source={source}`: no such file or folder')
-  rates = cmu.read_rates(options.rates) if options.rates else {}
+  rates = cmu.read_rates(pathlib.Path(options.rates)) if options.rates else {}
   try:
     output_dir.mkdir(parents=True, exist_ok=True)
     # Archives are unpacked there, not in the system's folder for such files:
@@ -94,12 +107,15 @@ def prepare(
     products = [
       *h36m.find(folders),
       *cmu.find(
-        folders, fps=options.fps, benchmark=options.benchmark, rates=rates
+        folders,
+        fps=options.fps,
+        benchmark=options.clips == 'benchmark',
+        rates=rates,
       ),
       *keypoint_clips.find(
         folders,
         dataset=options.dataset,
-        keypoints=options.keypoints,
+        keypoints=options.detections_name,
         joint_set=options.joint_set,
       ),
     ]

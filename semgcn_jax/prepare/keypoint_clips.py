@@ -10,8 +10,7 @@ import pathlib
 import re
 from collections.abc import Iterator, Sequence
 
-from semgcn_jax.errors import SettingError, UserError, choose, listed
-from semgcn_jax.geometry.joint_sets import JOINT_SETS
+from semgcn_jax.errors import SettingError, UserError, listed
 from semgcn_jax.prepare import h36m
 from semgcn_jax.prepare.clips import Clip, Product, find_files
 from semgcn_jax.prepare.views import read_view
@@ -48,7 +47,7 @@ def find(
     The file of 2D, if there are detections.
 
   Raises:
-    SettingError: No proper name is given, or there is no such joint set.
+    SettingError: No proper name is given.
     UserError: The name of a file does not name a camera.
   """
   files: dict[tuple[str, str, str], list[pathlib.Path]] = {}
@@ -59,12 +58,10 @@ def find(
     return
   if not re.fullmatch(r'\w+', keypoints) or not re.fullmatch(r'\w+', dataset):
     raise SettingError(
-      f'`keypoints={keypoints}`, `dataset={dataset}`: detections were found,'
-      f' such as {next(iter(files.values()))[0]}; name them and their dataset'
-      ' by letters, digits and _'
+      f'`detections_name={keypoints}`, `dataset={dataset}`: detections were'
+      f' found, such as {next(iter(files.values()))[0]}; name them and their'
+      ' dataset by letters, digits and _'
     )
-  if joint_set:
-    choose('joint_set', joint_set, JOINT_SETS)
   clips = [
     Clip(
       subject,

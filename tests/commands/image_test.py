@@ -184,7 +184,7 @@ def test_predict_takes_a_picture(workdir, picture, tmp_path):
 def test_predict_refuses_what_it_cannot_use(workdir, picture, tmp_path):
   common = f'--checkpoint={workdir}', f'--output={tmp_path}/x.json'
   fails(
-    *('predict', *common, '--keypoints=examples/people.json'),
+    *('predict', *common, '--detections=examples/people.json'),
     status=2,
     message='takes a picture; give --image',
   )

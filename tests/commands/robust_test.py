@@ -11,7 +11,6 @@ import warnings
 
 import numpy as np
 import pytest
-from absl import flags
 from asf_files import AMC, ASF
 from command_line import fails, run, start
 from conftest import ROOT
@@ -19,8 +18,8 @@ from detections import as_coco, people, write
 from h36m_files import zip_of
 
 from semgcn_jax.commands import running
-from semgcn_jax.commands.parsing import define_cache_flag
-from semgcn_jax.commands.running import use_compilation_cache
+from semgcn_jax.commands.parsing import Flags
+from semgcn_jax.commands.shared_flags import CacheFlags, use_compilation_cache
 from semgcn_jax.data import npz
 from semgcn_jax.errors import UserError
 
@@ -88,7 +87,7 @@ def test_a_note_is_printed_once():
   root.addHandler(handler)
   try:
     with contextlib.redirect_stderr(err):
-      assert running.run('Falls.', lambda _: None, command, ['fall.py']) == 0
+      assert running.run('Falls.', command, Flags, ['fall.py']) == 0
     assert (err.getvalue(), repeated.getvalue()) == ('note: a tree fell\n', '')
     command(None)  # A program that calls the library handles its notes itself.
     assert repeated.getvalue() == 'a tree fell\n'
@@ -123,12 +122,9 @@ def test_there_is_no_room_for_the_output():
 
 
 def test_a_cache_that_cannot_be_written_gives_no_warning():
-  values = flags.FlagValues()
-  define_cache_flag(values)
-  values(['train', '--compilation_cache='])
   with warnings.catch_warnings(record=True) as told:
     warnings.simplefilter('always')
-    use_compilation_cache(values)
+    use_compilation_cache(CacheFlags(compilation_cache=''))
     warnings.warn('Error writing persistent compilation cache entry for x',
                   stacklevel=1)  # fmt: skip
     warnings.warn('something else', stacklevel=1)
@@ -200,6 +196,6 @@ def test_a_killed_conversion_leaves_no_processes(tmp_path):
   # The next conversion removes what was left.
   write(tmp_path / 'next' / 'S1' / 'Walk.0.json', as_coco(people(4, 17)))
   code, _, err = run('prepare_data', f'--source={tmp_path / "next"}',
-                     f'--output_dir={out}', '--keypoints=a')  # fmt: skip
+                     f'--output_dir={out}', '--detections_name=a')  # fmt: skip
   assert code == 0, err
   assert not list(out.glob('.unpacked-*'))

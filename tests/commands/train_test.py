@@ -202,8 +202,9 @@ def test_gpu_memory_is_taken_as_needed(given, told):
   if given:
     environment[name] = given
   program = (
-    'import os; from semgcn_jax.commands.running import run;'
-    f' run("", lambda _: 0, lambda _: print(os.environ["{name}"]), ["a"])'
+    'import os; from semgcn_jax.commands.parsing import Flags;'
+    ' from semgcn_jax.commands.running import run;'
+    f' run("", lambda _: print(os.environ["{name}"]), Flags, ["a"])'
   )
   out = subprocess.check_output(
     [sys.executable, '-c', program], env=environment, text=True

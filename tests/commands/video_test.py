@@ -101,7 +101,7 @@ def test_keypoints_of_a_video_are_lifted(workdir, tmp_path):
   output = tmp_path / 'poses.json'
   status, out, err = run(
     *('predict', f'--checkpoint={workdir}', '--image_size=1280x720'),
-    *(f'--keypoints={tmp_path / "people.npy"}', f'--output={output}'),
+    *(f'--detections={tmp_path / "people.npy"}', f'--output={output}'),
     '--fps=25',
   )
   assert status == 0, err

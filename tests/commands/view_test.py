@@ -117,7 +117,7 @@ def test_pictures_lie_behind(poses, tmp_path):
     result['keypoints'] = sum(result['keypoints'], [])
   keypoints.write_text(json.dumps(results))
   code, out, err = run(
-    'predict', f'--keypoints={keypoints}', f'--image={picture}',
+    'predict', f'--detections={keypoints}', f'--image={picture}',
     f'--output={tmp_path / "one.html"}', '--compilation_cache=',
   )  # fmt: skip
   assert code == 0, err

@@ -34,7 +34,7 @@ def clip(tmp_path_factory):
 
 def predict(clip, output, *flags):
   return run(
-    'predict', f'--keypoints={clip}', '--image_size=1280x720',
+    'predict', f'--detections={clip}', '--image_size=1280x720',
     f'--output={output}', '--compilation_cache=', *flags,
   )  # fmt: skip
 
@@ -64,7 +64,7 @@ def test_nothing_is_overwritten(clip, tmp_path):
   output = tmp_path / 'out.json'
   output.write_text('mine')
   fails(
-    'predict', f'--keypoints={clip}', '--image_size=1280x720',
+    'predict', f'--detections={clip}', '--image_size=1280x720',
     f'--output={output}', status=2, message='exists; give --overwrite',
   )  # fmt: skip
   assert output.read_text() == 'mine'
@@ -83,8 +83,8 @@ def test_nothing_is_overwritten(clip, tmp_path):
     (('--smooth=one_euro', '--cutoff=20'), 'below half of --fps'),
     (('--fps=0',), '--fps=0.0: must be above 0'),
     (('--fps=inf',), '--fps=inf: must be above 0'),
-    (('--keypoints=',), '--keypoints: is empty'),
-    (('--keypoints=nowhere',), 'nowhere: no such file or folder'),
+    (('--detections=',), '--detections: is empty'),
+    (('--detections=nowhere',), 'nowhere: no such file or folder'),
     (('--checkpoint=nobody',), 'in the box, which has cmu'),
     (('--joint_set=body_25',), '17 joints a person, but --joint_set=body_25'),
     (('--field_of_view=200',), '--field_of_view: must be from 1 to 179'),
@@ -95,7 +95,7 @@ def test_nothing_is_overwritten(clip, tmp_path):
 )
 def test_bad_flags(clip, tmp_path, flags, message):
   given = [
-    f'--keypoints={clip}', '--image_size=1280x720',
+    f'--detections={clip}', '--image_size=1280x720',
     f'--output={tmp_path / "out.json"}', '--compilation_cache=',
   ]  # fmt: skip
   code, _, err = run('predict', *given, *flags)
@@ -226,7 +226,7 @@ def test_landmarks_of_the_world_are_refused(tmp_path):
   np.save(tmp_path / 'world.npy', world)
   for name, message in (('z.npy', 'it is z'), ('world.npy', 'not pose_world')):
     fails(
-      'predict', f'--keypoints={tmp_path / name}', '--image_size=1280x720',
+      'predict', f'--detections={tmp_path / name}', '--image_size=1280x720',
       f'--output={tmp_path / "o.json"}', status=1, message=message,
     )  # fmt: skip
 
@@ -234,7 +234,7 @@ def test_landmarks_of_the_world_are_refused(tmp_path):
 def test_a_set_that_does_not_fit_is_refused(tmp_path):
   np.save(tmp_path / 'a.npy', keypoints_of(name='mediapipe'))
   fails(
-    'predict', f'--keypoints={tmp_path / "a.npy"}', '--image_size=1280x720',
+    'predict', f'--detections={tmp_path / "a.npy"}', '--image_size=1280x720',
     f'--output={tmp_path / "o.json"}', '--joint_set=coco',
     status=1, message='33 joints a person, but --joint_set=coco has 17',
   )  # fmt: skip
@@ -266,7 +266,7 @@ def test_folders_of_clips(tmp_path):
   np.testing.assert_allclose(both, np.concatenate([poses, poses]), atol=1e-4)
   np.save(tmp_path / 'clips' / 'one.npy', person)
   fails(
-    'predict', f'--keypoints={tmp_path / "clips"}', '--image_size=1280x720',
+    'predict', f'--detections={tmp_path / "clips"}', '--image_size=1280x720',
     f'--output={tmp_path / "o.json"}', status=1, message='has the same name',
   )  # fmt: skip
 
@@ -292,7 +292,7 @@ def test_every_malformed_file_is_one_line(tmp_path, content):
   (tmp_path / '1.json').write_text(content)
   for path in (tmp_path / '0.json', tmp_path):
     code, _, err = run(
-      'predict', f'--keypoints={path}', '--image_size=64x48',
+      'predict', f'--detections={path}', '--image_size=64x48',
       f'--output={tmp_path / "o.csv"}', '--compilation_cache=',
     )  # fmt: skip
     assert code == 1 and len(err.strip().splitlines()) == 1, err
@@ -326,6 +326,6 @@ def test_who_is_followed_for_long_is_lifted_over_time(tmp_path):
   content = json.loads((tmp_path / 'one.json').read_text())
   assert content['checkpoint'] == 'cmu'
   fails(
-    'predict', f'--keypoints={clip}', f'--output={tmp_path / "o.json"}',
+    'predict', f'--detections={clip}', f'--output={tmp_path / "o.json"}',
     '--only_seed=1', status=2, message='give --checkpoint',
   )  # fmt: skip

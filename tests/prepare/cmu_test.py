@@ -46,7 +46,7 @@ def test_rates(shared, tmp_path):
   rates = tmp_path / 'rates.csv'
   rates.write_text('clip,fps\n16_01,60\n')
   source = shared / 'cmu' / 'raw'
-  poses = read_poses_3d(prepare(source, tmp_path, rates=rates, fps=30))
+  poses = read_poses_3d(prepare(source, tmp_path, rates=str(rates), fps=30))
   lengths = {a: len(p) for clips in poses.values() for a, p in clips.items()}
   usual = read_poses_3d(
     prepare(source, tmp_path, rates=None, fps=30, overwrite=True)
@@ -55,18 +55,18 @@ def test_rates(shared, tmp_path):
   ratio = lengths['Jump 16_01'] / len(usual['S16']['Jump 16_01'])
   assert 1.9 < ratio <= 2
   rates.write_text('\ufeff16_01,60\n')
-  again = prepare(source, tmp_path, rates=rates, fps=30, overwrite=True)
+  again = prepare(source, tmp_path, rates=str(rates), fps=30, overwrite=True)
   again = {a: p for c in read_poses_3d(again).values() for a, p in c.items()}
   assert {a: len(p) for a, p in again.items()} == lengths
   for text in (b'\xff\xfe1', b'16_01,nan', b'16_01'):
     rates.write_bytes(text)
     with pytest.raises(UserError, match='rates.csv:1: not a|not a CSV file'):
-      prepare(source, tmp_path / 'new', rates=rates)
+      prepare(source, tmp_path / 'new', rates=str(rates))
   with pytest.raises(SettingError, match='`fps=nan`'):
     prepare(source, tmp_path / 'new', fps=float('nan'))
   rates.write_text('16_01,fast\n')
   with pytest.raises(UserError, match='rates.csv:1: not a clip'):
-    prepare(source, tmp_path / 'new', rates=rates)
+    prepare(source, tmp_path / 'new', rates=str(rates))
   with pytest.raises(SettingError, match='`fps=50`: .* not a multiple'):
     prepare(source, tmp_path / 'new', fps=50)
   with pytest.raises(SettingError, match='`fps=0`'):

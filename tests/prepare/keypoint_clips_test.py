@@ -10,7 +10,7 @@ from semgcn_jax.prepare.convert import Options
 
 def test_names_of_other_datasets_stay(tmp_path):
   write(tmp_path / 's' / 'S5' / 'Walk 05_01.0.json', as_coco(people(4, 17)))
-  options = Options(dataset='cmu', keypoints='coco')
+  options = Options(dataset='cmu', detections_name='coco')
   [file] = convert.prepare(tmp_path / 's', tmp_path / 'data', options)
   assert [*read_poses_2d(file)['S5']] == ['Walk 05_01']
 
@@ -34,7 +34,7 @@ def test_prepare_writes_every_view(tmp_path, capsys):
         write(folder / 'alphapose-results.json', as_alphapose(person))
       views[action.replace('Taking', ''), camera] = person
   [file] = convert.prepare(
-    source, tmp_path / 'data', Options(keypoints='hrnet')
+    source, tmp_path / 'data', Options(detections_name='hrnet')
   )
   assert file.name == 'data_2d_h36m_hrnet.npz'
   assert 'S1 2 12 2' in ' '.join(capsys.readouterr().out.split())
@@ -45,11 +45,11 @@ def test_prepare_writes_every_view(tmp_path, capsys):
       poses['S1'][action][camera], coco(person), rtol=1e-5
     )
   with pytest.raises(
-    SettingError, match='`keypoints=`, .* were found, such as'
+    SettingError, match='`detections_name=`, .* were found, such as'
   ):
     convert.prepare(source, tmp_path / 'data', Options())
   with pytest.raises(SettingError, match='`joint_set=lego`: choose from'):
-    options = Options(keypoints='a', joint_set='lego')
+    options = Options(detections_name='a', joint_set='lego')
     convert.prepare(source, tmp_path / 'data', options)
 
 
@@ -57,7 +57,7 @@ def test_a_camera_that_is_none(tmp_path):
   good = as_coco(people(4, 17))
   with pytest.raises(UserError, match='777 is not a camera'):
     write(tmp_path / 'x' / 'S1' / 'Walk.777.json', good)
-    options = Options(keypoints='a')
+    options = Options(detections_name='a')
     convert.prepare(tmp_path / 'x', tmp_path / 'data', options)
 
 
@@ -73,7 +73,7 @@ def test_files_of_macos_and_empty_views(tmp_path, capsys):
     for camera in (0, 1):
       folder = source / 'S1' / f'Run.{camera}'
       write(folder / f'img.{i:04d}.json', [{'keypoints': entry['keypoints']}])
-  options = Options(dataset='mine', keypoints='a')
+  options = Options(dataset='mine', detections_name='a')
   [file] = convert.prepare(source, tmp_path / 'data', options)
   assert sorted(read_poses_2d(file)['S1']) == ['Run', 'Walk']
   out = capsys.readouterr().out
