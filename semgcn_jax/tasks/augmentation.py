@@ -8,7 +8,6 @@ are only `targets`, upright, until they are. With `backbone` there are also
 `images`, which `image_augmentation` varies.
 """
 
-import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -20,11 +19,13 @@ import numpy as np
 
 from semgcn_jax.config import AugmentationConfig, Config
 from semgcn_jax.data.pairs import Pairs
-from semgcn_jax.geometry.cameras import Camera, normalize_screen, rotate
-from semgcn_jax.geometry.skeletons import Skeleton, mirror
+from semgcn_jax.geometry.cameras import Camera, Lens, normalize_screen
+from semgcn_jax.geometry.rotations import turn
+from semgcn_jax.geometry.skeletons import Skeleton
 from semgcn_jax.simulation.film import film, film_clips
 from semgcn_jax.tasks import windows
 from semgcn_jax.tasks.films import level_poses, level_roots
+from semgcn_jax.tasks.flips import random_flip
 from semgcn_jax.tasks.image_augmentation import augment_images
 
 Array = jax.Array
@@ -56,68 +57,29 @@ class Lenses:
 
   Attributes:
     up: `[K, 3]`, the world's vertical in the camera frame.
-    focal: `[K, 2]`, normalised screen.
-    center: `[K, 2]`, normalised screen.
-    radial: `[K, 3]`, k1, k2, k3.
-    tangential: `[K, 2]`, p1, p2.
+    lens: How they project to the normalised screen, arrays of `[K, 1, ...]`.
   """
 
   up: Array
-  focal: Array
-  center: Array
-  radial: Array
-  tangential: Array
+  lens: Lens
 
 
 def make_lenses(cameras: Sequence[Camera]) -> Lenses:
   """Stacks the parts of cameras that virtual ones need, in float32."""
 
-  def stack(function) -> Any:
-    return np.array([function(camera) for camera in cameras], np.float32)
+  def stack(*arrays) -> Any:
+    return np.stack(arrays).astype(np.float32)
 
-  def up(camera):
-    w, x, y, z = camera.orientation
-    return rotate((w, -x, -y, -z), np.array((0.0, 0.0, 1.0)))
-
+  lenses = [
+    camera.lens._replace(
+      focal=camera.lens.focal / camera.width * 2,
+      center=normalize_screen(camera.lens.center, camera),
+    )
+    for camera in cameras
+  ]
   return Lenses(
-    up=stack(up),
-    focal=stack(lambda c: np.array(c.focal_length) / c.width * 2),
-    center=stack(lambda c: normalize_screen(np.array(c.center), c)),
-    radial=stack(lambda c: c.radial_distortion),
-    tangential=stack(lambda c: c.tangential_distortion),
-  )
-
-
-def project(points: Array, lenses: Lenses) -> Array:
-  """Projects each pose through a lens of its own, to the normalised screen.
-
-  This is `cameras.project` and `cameras.normalize_screen` in JAX.
-
-  Args:
-    points: The joints, `[B, J, 3]`, camera frame, metres; they lie in front of
-      the camera.
-    lenses: The lens of each pose, so that K = B.
-
-  Returns:
-    The projected joints, `[B, J, 2]`, normalised screen.
-  """
-  xy = jnp.clip(points[..., :2] / points[..., 2:], -1, 1)
-  r2 = jnp.sum(jnp.square(xy), axis=-1, keepdims=True)
-  k1, k2, k3 = jnp.moveaxis(lenses.radial[:, None, :, None], 2, 0)
-  tangential = lenses.tangential[:, None]
-  radial = 1 + r2 * (k1 + r2 * (k2 + r2 * k3))
-  bend = jnp.sum(tangential * xy, axis=-1, keepdims=True)
-  xy = xy * (radial + bend) + tangential * r2
-  return xy * lenses.focal[:, None] + lenses.center[:, None]
-
-
-def turn(vectors: Array, axis: Array, angle: Array) -> Array:
-  """Rotates `[B, J, 3]` about unit axes `[B, 3]` by angles `[B]` in radians."""
-  axis = jnp.broadcast_to(axis[:, None], vectors.shape)
-  cos, sin = jnp.cos(angle)[:, None, None], jnp.sin(angle)[:, None, None]
-  along = jnp.sum(axis * vectors, axis=-1, keepdims=True)
-  return (
-    vectors * cos + jnp.cross(axis, vectors) * sin + axis * along * (1 - cos)
+    up=stack(*(camera.up for camera in cameras)),
+    lens=jax.tree.map(lambda *arrays: stack(*arrays)[:, None], *lenses),
   )
 
 
@@ -152,9 +114,9 @@ def virtual_cameras(
   sideways = jnp.zeros((count, 3)).at[:, 0].set(1)
   poses = turn(poses, sideways, random[1] * jnp.deg2rad(config.virtual_pitch))
   roots = batch['roots'] + config.virtual_shift * random[2:5].T
-  zoom = jnp.exp(random[5] * jnp.log1p(config.virtual_zoom))[:, None]
-  lenses = dataclasses.replace(lenses, focal=lenses.focal * zoom)
-  inputs = project(poses + roots[:, None], lenses)
+  zoom = jnp.exp(random[5] * jnp.log1p(config.virtual_zoom))[:, None, None]
+  lens = lenses.lens._replace(focal=lenses.lens.focal * zoom)
+  inputs = lens.project(poses + roots[:, None])
   return batch | {'inputs': inputs, 'targets': poses}
 
 
@@ -195,23 +157,6 @@ def virtual_cameras_of_clips(
     'inputs': seen['inputs'].reshape(*points.shape[:-1], 2),
     'targets': turned - turned[:, :, skeleton.root, None],
   }
-
-
-def random_flip(rng: Array, batch: Batch, skeleton: Skeleton) -> Batch:
-  """Mirrors each pose, or clip, of a batch with a probability of one half."""
-  poses = batch['targets']
-  chosen = jax.random.bernoulli(
-    rng, shape=(len(poses), *[1] * (poses.ndim - 1))
-  )
-  flipped = {
-    name: jnp.where(chosen, mirror(batch[name], skeleton), batch[name])
-    for name in ('inputs', 'targets')
-    if name in batch
-  }
-  if 'roots' in batch:
-    sign = jnp.where(chosen[..., 0], jnp.array([-1.0, 1.0, 1.0]), 1.0)
-    flipped['roots'] = batch['roots'] * sign
-  return batch | flipped
 
 
 def corrupt(
