@@ -24,10 +24,7 @@ UP = np.array((0.0, 0.0, 1.0))  # The vertical of the world.
 
 
 class Lens(NamedTuple):
-  """Maps the camera frame to an image, with Brown's distortion if it has any.
-
-  Its arrays are all of NumPy or all of JAX, and broadcast against the points
-  that it projects; JAX can map over them, as over those of any tuple.
+  """A pinhole, or a lens with Brown's distortion; of arrays of NumPy or JAX.
 
   Attributes:
     focal: The focal length in x and y, `[..., 2]`, or one for both.
@@ -42,19 +39,18 @@ class Lens(NamedTuple):
   tangential: Any = None
 
   def project(self, points: Any) -> Any:
-    """Projects points.
+    """Projects points to the image, in the unit of the focal length.
 
     Args:
       points: Points `[..., 3]` in the camera frame, in metres, in front of the
-        camera (Z > 0). With distortion, rays farther than 45 degrees to the
-        side are drawn in to there, since its polynomial holds no farther out.
+        camera (Z > 0), that the lens's arrays are broadcast against.
 
     Returns:
-      Their places in the image, `[..., 2]`, an array of the same kind.
+      Their places in the image, `[..., 2]`.
     """
     xy = points[..., :2] / points[..., 2:]
     if self.radial is not None:
-      xy = xy.clip(-1, 1)
+      xy = xy.clip(-1, 1)  # The polynomials mean nothing farther out.
       k1, k2, k3 = (self.radial[..., i : i + 1] for i in range(3))
       r2 = (xy * xy).sum(-1, keepdims=True)
       radial = 1 + r2 * (k1 + r2 * (k2 + r2 * k3))

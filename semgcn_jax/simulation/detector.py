@@ -84,78 +84,46 @@ def detect(
 
 
 def in_image(pixels: Any, image_size: Any) -> Any:
-  """Tells which points lie in their images, in NumPy or JAX.
-
-  Args:
-    pixels: The points, `[..., 2]`, pixels.
-    image_size: Width and height, pixels, broadcast against the points.
-
-  Returns:
-    Whether each point lies in its image, `[...]`.
-  """
+  """Tells which points `[..., 2]`, pixels, lie in their images, `[...]`."""
   return ((pixels >= 0) & (pixels < image_size)).all(axis=-1)
 
 
 def person_size(pixels: Any) -> Any:
-  """Measures the longer side of the box around points, in NumPy or JAX.
-
-  Args:
-    pixels: The points of each person, `[..., P, 2]`, pixels.
-
-  Returns:
-    The size of each person, `[...]`, pixels.
-  """
+  """Measures the longer side of the box around points, `[..., P, 2]`."""
   return (pixels.max(axis=-2) - pixels.min(axis=-2)).max(axis=-1)
 
 
 class _Draws:
-  """Hands out the random numbers of B clips of T frames.
-
-  The order of the calls decides which numbers they get.
-  """
+  """Hands out the random numbers of B clips of T frames, call by call."""
 
   def __init__(self, rng: Array, count: int, frames: int, lasting: float):
-    """Draws for how many frames what happens in each clip lasts.
-
-    Args:
-      rng: The random key.
-      count: The number of clips, B.
-      frames: The number of their frames, T.
-      lasting: The most frames that something lasts, on average.
-    """
     self.count, self.frames = count, frames
     self._rngs = iter(jax.random.split(rng, 16))
-    # Numbers that only clips need come from keys of their own.
+    # What single frames have no use for comes from keys of its own.
     self._clip_rngs = iter(jax.random.split(jax.random.fold_in(rng, 1), 16))
-    self._lasting = self.of_clips(1.0, lasting)
+    self._lasting = self.of_clip(1.0, lasting)
+
+  def key(self) -> Array:
+    """Hands out a random key."""
+    return next(self._rngs)
 
   def uniform(self, low: float = 0.0, high: float = 1.0) -> Array:
-    """Draws one number for each clip, `[B, 1, 1]`."""
-    return jax.random.uniform(
-      next(self._rngs), (self.count, 1, 1), minval=low, maxval=high
-    )
+    """Draws a number for each clip, `[B, 1, 1]`."""
+    return jax.random.uniform(self.key(), (self.count, 1, 1), None, low, high)
 
-  def of_clips(self, low: float, high: float) -> Array:
-    """Draws like `uniform`, `[B, 1, 1]`, what single poses do not need."""
-    return jax.random.uniform(
-      next(self._clip_rngs), (self.count, 1, 1), minval=low, maxval=high
-    )
+  def of_clip(self, low: float, high: float) -> Array:
+    """Draws a number that tells how a clip changes, `[B, 1, 1]`."""
+    rng = next(self._clip_rngs)
+    return jax.random.uniform(rng, (self.count, 1, 1), None, low, high)
 
   def normal(self, *shape: int) -> Array:
-    """Draws `[B, *shape]` from the normal distribution."""
-    return jax.random.normal(next(self._rngs), (self.count, *shape))
-
-  def number(self, high: int) -> Array:
-    """Draws a whole number below `high` for each clip, `[B, 1]`."""
-    return jax.random.randint(next(self._rngs), (self.count, 1), 0, high)
+    """Draws from the normal distribution, `[B, *shape]`."""
+    return jax.random.normal(self.key(), (self.count, *shape))
 
   def chosen(self, share: float, of_each: int, times: float = 1.0) -> Array:
     """Chooses a share of N things in each frame, for a while, `[B, T, N]`."""
-    random = jax.random.uniform(
-      next(self._rngs), (self.count, self.frames, of_each)
-    )
-    held = hold(next(self._clip_rngs), random, times * self._lasting)
-    return held < share
+    random = jax.random.uniform(self.key(), (self.count, self.frames, of_each))
+    return hold(next(self._clip_rngs), random, times * self._lasting) < share
 
 
 def _errors(draws: _Draws, clean: Array, config: FilmingConfig) -> Array:
@@ -166,7 +134,7 @@ def _errors(draws: _Draws, clean: Array, config: FilmingConfig) -> Array:
   out = draws.chosen(config.outliers, points)
   units = of_point * of_pose * jnp.where(out, _OUTLIER, 1)
   units = jnp.where(clean, 0, units)
-  likeness = draws.of_clips(0.0, config.noise_correlation)
+  likeness = draws.of_clip(0.0, config.noise_correlation)
   error = correlate(draws.normal(draws.frames, points, 2), likeness)
   return error * units[..., None]
 
@@ -188,9 +156,8 @@ def _swap_sides(
   """Takes some points `[B, T, P, 3]` for those of the other side, pairwise."""
   other = np.arange(len(NAMES))
   number = np.zeros(len(NAMES), np.int32)
-  for index, (left, right) in enumerate(PAIRS):
-    other[left], other[right] = right, left
-    number[[left, right]] = index
+  for index, pair in enumerate(PAIRS):
+    other[list(pair)], number[list(pair)] = pair[::-1], index
   swapped = draws.chosen(config.swaps, len(PAIRS))
   swapped = (swapped & ~clean)[..., number]
   return jnp.where(swapped[..., None], keypoints[:, :, other], keypoints)
@@ -199,12 +166,13 @@ def _swap_sides(
 def _lose(draws: _Draws, clean: Array, config: FilmingConfig) -> Array:
   """Draws which points are hidden or not found, `[B, T, P]`."""
   lost = ~clean & draws.chosen(config.gaps, len(NAMES))
-  hidden = jnp.asarray(_HIDDEN)[draws.number(len(_HIDDEN))]
+  which = jax.random.randint(draws.key(), (draws.count, 1), 0, len(_HIDDEN))
   # What hides limbs, a table or the edge of a picture, stays for longer.
-  lost |= hidden & draws.chosen(config.limb_gaps, 1, _HIDDEN_TIMES)
-  lost |= jnp.asarray(_LOWER) & draws.chosen(
-    config.lower_gaps, 1, _HIDDEN_TIMES
-  )
+  for hidden, share in (
+    (jnp.asarray(_HIDDEN)[which], config.limb_gaps),
+    (jnp.asarray(_LOWER), config.lower_gaps),
+  ):
+    lost |= hidden & draws.chosen(share, 1, _HIDDEN_TIMES)
   if draws.frames > 1:
     lost |= ~clean & draws.chosen(config.lost, 1)
   return lost

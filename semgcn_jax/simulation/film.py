@@ -29,11 +29,7 @@ def film(
   model: ModelConfig,
   config: FilmingConfig,
 ) -> tuple[Array, Array]:
-  """Films single poses, `[B, 16, 3]`: clips of one frame; see `film_clips`.
-
-  Returns:
-    The inputs, `[B, 16, C]`, and the targets, `[B, 16, 3]`.
-  """
+  """Films single poses, `[B, 16, 3]`, like clips of a frame; see there."""
   still = jnp.zeros((len(poses), 1, 3))
   inputs, targets = film_clips(
     rng, poses[:, None], still, jnp.ones(1), skeleton, model, config
@@ -108,14 +104,7 @@ def _see(
   rate: Array,
   config: FilmingConfig,
 ) -> tuple[Views, Array, Array]:
-  """Puts a camera before each clip, and marks on each pose what it sees.
-
-  Args:
-    rngs: The random keys of the cameras and of the points.
-    poses: The poses, `[B, T, 16, 3]`, as those of `film_clips`.
-    roots: Where their roots are, `[B, T, 3]`.
-    rate: The frames a second of each clip, `[B]`.
-    config: The ranges of cameras and offsets.
+  """Puts a camera before each clip, and marks on the poses what it sees.
 
   Returns:
     The cameras, the poses in their frames, `[B, T, 16, 3]`, metres, and the

@@ -56,16 +56,11 @@ def cut(rng: np.random.Generator, clip: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def film(rng: np.random.Generator, clip: np.ndarray) -> dict[str, np.ndarray]:
-  """Films a sequence by a static camera; a detector finds COCO's keypoints.
-
-  Args:
-    rng: The random numbers.
-    clip: The poses, `[T, 16, 3]`, metres, z up, of the skeleton `H36M`.
+  """Films a sequence of poses of `H36M`, `[T, 16, 3]`, metres, z up.
 
   Returns:
-    The arrays of T frames that `evaluation.wild` reads, but for the names of
-    the sequence and of its frames; and `root`, the pelvis in the camera frame,
-    `[T, 3]`, metres.
+    The arrays that `evaluation.wild` describes, of T frames, apart from names
+    and numbers; and the pelvis in the camera frame, `root` `[T, 3]`, metres.
   """
   level = y_down(clip)
   if rng.random() < _MIRRORED:
@@ -119,17 +114,7 @@ def _mark(rng: np.random.Generator, poses: np.ndarray) -> np.ndarray:
 def _place(
   rng: np.random.Generator, points: np.ndarray, size: np.ndarray, focal: float
 ) -> np.ndarray:
-  """Draws where the person is before the camera.
-
-  Args:
-    rng: The random numbers.
-    points: The points of all frames, `[T, P, 3]`, metres, about the origin.
-    size: Width and height of the image, `[2]`, pixels.
-    focal: The focal length, pixels.
-
-  Returns:
-    The place of the origin in the camera frame, `[3]`, metres.
-  """
+  """Draws where the origin of points `[T, P, 3]` is in the camera frame."""
   lens = Lens(focal, 0.0)
   share = rng.uniform(*_FILLED)
 

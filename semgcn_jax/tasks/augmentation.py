@@ -10,7 +10,6 @@ are only `targets`, upright, until they are. With `backbone` there are also
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import flax.struct
 import jax
@@ -67,9 +66,7 @@ class Lenses:
 def make_lenses(cameras: Sequence[Camera]) -> Lenses:
   """Stacks the parts of cameras that virtual ones need, in float32."""
 
-  def stack(*arrays) -> Any:
-    return np.stack(arrays).astype(np.float32)
-
+  ups = np.array([camera.up for camera in cameras], np.float32)
   lenses = [
     camera.lens._replace(
       focal=camera.lens.focal / camera.width * 2,
@@ -77,86 +74,60 @@ def make_lenses(cameras: Sequence[Camera]) -> Lenses:
     )
     for camera in cameras
   ]
-  return Lenses(
-    up=stack(*(camera.up for camera in cameras)),
-    lens=jax.tree.map(lambda *arrays: stack(*arrays)[:, None], *lenses),
-  )
+  fields = (np.array(field, np.float32) for field in zip(*lenses, strict=True))
+  return Lenses(ups, Lens(*(field[:, None] for field in fields)))
 
 
 def virtual_cameras(
-  rng: Array, batch: Batch, lenses: Lenses, config: AugmentationConfig
-) -> Batch:
-  """Shows every pose to a random camera near its own.
-
-  The camera circles the pelvis about the world's vertical, z (`virtual_turn`),
-  and up or down about its own x axis (`virtual_pitch`). It always faces the
-  pelvis as before, so in the camera frame it is the pose that turns, about its
-  pelvis. Then the camera moves along its own axes (`virtual_shift`) and zooms
-  by 1 / (1 + z) to 1 + z, for a `virtual_zoom` of z. All are uniform within
-  their ranges, in both directions; the zoom is uniform in its logarithm. With
-  ranges of zero the projection of the pose itself comes back.
-
-  Args:
-    rng: The random key.
-    batch: A batch with roots and cameras.
-    lenses: The lenses of all cameras.
-    config: The ranges of the changes.
-
-  Returns:
-    The batch with other inputs and targets.
-  """
-  count = len(batch['targets'])
-  lenses = jax.tree.map(lambda x: jnp.asarray(x)[batch['cameras']], lenses)
-  random = jax.random.uniform(rng, (6, count), minval=-1, maxval=1)
-  poses = turn(
-    batch['targets'], lenses.up, random[0] * jnp.deg2rad(config.virtual_turn)
-  )
-  sideways = jnp.zeros((count, 3)).at[:, 0].set(1)
-  poses = turn(poses, sideways, random[1] * jnp.deg2rad(config.virtual_pitch))
-  roots = batch['roots'] + config.virtual_shift * random[2:5].T
-  zoom = jnp.exp(random[5] * jnp.log1p(config.virtual_zoom))[:, None, None]
-  lens = lenses.lens._replace(focal=lenses.lens.focal * zoom)
-  inputs = lens.project(poses + roots[:, None])
-  return batch | {'inputs': inputs, 'targets': poses}
-
-
-def virtual_cameras_of_clips(
   rng: Array,
   batch: Batch,
   lenses: Lenses,
   config: AugmentationConfig,
   skeleton: Skeleton,
 ) -> Batch:
-  """Shows every clip to a random camera near its own; see `virtual_cameras`.
+  """Shows every pose, or clip, to a random camera near its own.
 
-  The camera circles the middle of the path of the pelvis.
+  The camera circles the pelvis, or the middle of the pelvis's path, about the
+  world's vertical, z (`virtual_turn`), and up or down about its own x axis
+  (`virtual_pitch`). It always faces that place as before, so in the camera
+  frame it is the pose that turns. Then the camera moves along its own axes
+  (`virtual_shift`) and zooms by 1 / (1 + z) to 1 + z, for a `virtual_zoom` of
+  z. All are uniform within their ranges, in both directions; the zoom is
+  uniform in its logarithm. With ranges of zero the projection of the pose
+  itself comes back.
 
   Args:
     rng: The random key.
-    batch: A batch of clips, with roots `[B, T, 3]` and cameras `[B, T]`.
+    batch: A batch with roots and cameras; of clips, these are `[B, T, 3]` and
+      `[B, T]`.
     lenses: The lenses of all cameras.
     config: The ranges of the changes.
     skeleton: The skeleton of the poses.
+
+  Returns:
+    The batch with other inputs and targets.
   """
-  middle = batch['roots'].mean(axis=1)
-  path = batch['roots'] - middle[:, None]
-  points = batch['targets'] + path[:, :, None]
-  # All joints of all frames are taken as those of one pose.
-  seen = virtual_cameras(
-    rng,
-    {
-      'targets': points.reshape(len(points), -1, 3),
-      'roots': middle,
-      'cameras': batch['cameras'][:, 0],
-    },
-    lenses,
-    config,
-  )
-  turned = seen['targets'].reshape(points.shape)
-  return batch | {
-    'inputs': seen['inputs'].reshape(*points.shape[:-1], 2),
-    'targets': turned - turned[:, :, skeleton.root, None],
-  }
+  points, roots, cameras = (batch[n] for n in ('targets', 'roots', 'cameras'))
+  shape, count = points.shape, len(points)
+  is_clip = points.ndim == 4
+  if is_clip:
+    # All joints of all frames are taken as those of one pose.
+    middle, cameras = roots.mean(axis=1), cameras[:, 0]
+    points = points + (roots - middle[:, None])[:, :, None]
+    points, roots = points.reshape(count, -1, 3), middle
+  lenses = jax.tree.map(lambda x: jnp.asarray(x)[cameras], lenses)
+  random = jax.random.uniform(rng, (6, count), minval=-1, maxval=1)
+  points = turn(points, lenses.up, random[0] * jnp.deg2rad(config.virtual_turn))
+  sideways = jnp.zeros((count, 3)).at[:, 0].set(1)
+  points = turn(points, sideways, random[1] * jnp.deg2rad(config.virtual_pitch))
+  roots = roots + config.virtual_shift * random[2:5].T
+  zoom = jnp.exp(random[5] * jnp.log1p(config.virtual_zoom))[:, None, None]
+  lens = lenses.lens._replace(focal=lenses.lens.focal * zoom)
+  inputs = lens.project(points + roots[:, None]).reshape(*shape[:-1], 2)
+  poses = points.reshape(shape)
+  if is_clip:
+    poses = poses - poses[:, :, skeleton.root, None]
+  return batch | {'inputs': inputs, 'targets': poses}
 
 
 def corrupt(
@@ -291,12 +262,7 @@ def augment(
   rngs = jax.random.split(rng, 3)
   if config.virtual_cameras:
     assert lenses is not None
-    cameras = rngs[0], batch, lenses, config
-    batch = (
-      virtual_cameras_of_clips(*cameras, skeleton)
-      if batch['targets'].ndim == 4
-      else virtual_cameras(*cameras)
-    )
+    batch = virtual_cameras(rngs[0], batch, lenses, config, skeleton)
   if config.flip:
     batch = random_flip(rngs[1], batch, skeleton)
   if config.noise or config.missing:

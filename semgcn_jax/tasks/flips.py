@@ -12,32 +12,21 @@ Array = jax.Array
 def random_flip(
   rng: Array, batch: dict[str, Array], skeleton: Skeleton
 ) -> dict[str, Array]:
-  """Mirrors each pose, or clip, of a batch with a probability of one half.
+  """Mirrors each pose, clip or picture of a batch, with a chance of one half.
 
-  Args:
-    rng: The random key.
-    batch: `targets` `[B, ..., J, 3]`, and, where there are any, `inputs` `[B,
-      ..., J, C]`, `roots` `[B, ..., 3]` and `images` `[B, S, S, 3]`.
-    skeleton: The skeleton of the poses.
-
-  Returns:
-    The batch, with all of these mirrored together.
+  What belongs together, `inputs`, `targets`, `roots` and `images`, is mirrored
+  together; all else in the batch stays as it is.
   """
-  chosen = jax.random.bernoulli(rng, shape=(len(batch['targets']),))
-
-  def choose(mirrored, array):
-    which = chosen.reshape(-1, *(1,) * (array.ndim - 1))
-    return jnp.where(which, mirrored, array)
-
-  flipped = {
-    name: choose(mirror(batch[name], skeleton), batch[name])
-    for name in ('inputs', 'targets')
-    if name in batch
+  mirrors = {
+    'inputs': lambda poses: mirror(poses, skeleton),
+    'targets': lambda poses: mirror(poses, skeleton),
+    'roots': lambda roots: roots * jnp.array([-1.0, 1.0, 1.0]),
+    'images': mirror_images,
   }
-  if 'roots' in batch:
-    sign = jnp.array([-1.0, 1.0, 1.0])
-    flipped['roots'] = choose(batch['roots'] * sign, batch['roots'])
-  if 'images' in batch:
-    images = batch['images']
-    flipped['images'] = choose(mirror_images(images), images)
+  chosen = jax.random.bernoulli(rng, shape=(len(batch['targets']),))
+  flipped = {}
+  for name in [name for name in mirrors if name in batch]:
+    array = batch[name]
+    which = chosen.reshape(-1, *(1,) * (array.ndim - 1))
+    flipped[name] = jnp.where(which, mirrors[name](array), array)
   return batch | flipped
