@@ -79,15 +79,16 @@ def film_clips(
     keypoints = hold_lost(keypoints)
   # Whoever knows the focal length knows the principal point, too.
   known = jax.random.bernoulli(known_rng, config.known_focal, (count,))
-  of_clips = (
-    joint_set,
-    views.image_size,
-    jnp.where(known, views.focal, 0),
-    jnp.where(known[:, None], views.center, views.image_size / 2),
-  )
+
+  def repeat(values):
+    return jnp.repeat(values, frames, axis=0)
+
   inputs, rotation = make_inputs(
     keypoints.reshape(-1, *keypoints.shape[2:]),
-    *(jnp.repeat(values, frames, axis=0) for values in of_clips),
+    repeat(joint_set),
+    repeat(views.image_size),
+    repeat(jnp.where(known, views.focal, 0)),
+    repeat(jnp.where(known[:, None], views.center, views.image_size / 2)),
     model,
   )
   targets = rotate(rotation, seen.reshape(-1, *seen.shape[2:]))

@@ -139,10 +139,7 @@ def make(
   def move(points):
     return rotate(back[:, None], points - translation[:, None])
 
-  up = rotate(back, UP)
-  ahead = np.array((0.0, 0.0, 1.0)) - up[:, 2:] * up
-  ahead /= np.linalg.norm(ahead, axis=-1, keepdims=True)
-  frame = up, ahead, np.cross(ahead, up)
+  frame = _room_frame(rotate(back, UP))
   joints = move(poses)
   fields = dataclasses.asdict(body)
   fields |= {
@@ -170,6 +167,13 @@ def make(
     zoom=zoom,
   )
   return scenes, truth
+
+
+def _room_frame(up: np.ndarray) -> _Frame:
+  """Finds up, ahead and to the right in camera frames, given up, `[N, 3]`."""
+  ahead = np.array((0.0, 0.0, 1.0)) - up[:, 2:] * up
+  ahead /= np.linalg.norm(ahead, axis=-1, keepdims=True)
+  return up, ahead, np.cross(ahead, up)
 
 
 def _facing(poses: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ are only `targets`, upright, until they are. With `backbone` there are also
 
 import functools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import flax.struct
 import jax
@@ -66,7 +67,9 @@ class Lenses:
 def make_lenses(cameras: Sequence[Camera]) -> Lenses:
   """Stacks the parts of cameras that virtual ones need, in float32."""
 
-  ups = np.array([camera.up for camera in cameras], np.float32)
+  def stack(rows) -> Any:
+    return np.array(rows, np.float32)
+
   lenses = [
     camera.lens._replace(
       focal=camera.lens.focal / camera.width * 2,
@@ -74,8 +77,8 @@ def make_lenses(cameras: Sequence[Camera]) -> Lenses:
     )
     for camera in cameras
   ]
-  fields = (np.array(field, np.float32) for field in zip(*lenses, strict=True))
-  return Lenses(ups, Lens(*(field[:, None] for field in fields)))
+  fields = [stack(field)[:, None] for field in zip(*lenses, strict=True)]
+  return Lenses(stack([camera.up for camera in cameras]), Lens(*fields))
 
 
 def virtual_cameras(
@@ -249,15 +252,7 @@ def augment(
 ) -> Batch:
   """Varies a batch as the config asks: cameras, then flip, then corruption.
 
-  Args:
-    rng: The random key.
-    batch: The batch.
-    config: The settings that say what to vary.
-    skeleton: The skeleton of the poses.
-    lenses: The lenses of all cameras; None suffices without virtual cameras.
-
-  Returns:
-    The varied batch.
+  Without virtual cameras no lenses of cameras are needed.
   """
   rngs = jax.random.split(rng, 3)
   if config.virtual_cameras:

@@ -24,12 +24,9 @@ def augment_images(
 
   Args:
     rng: The random key.
-    batch: The batch.
+    batch: Pictures and their poses, see above.
     config: The settings that say what to vary.
     skeleton: The skeleton of the poses.
-
-  Returns:
-    The varied batch.
   """
   rngs = jax.random.split(rng, 3)
   if config.flip:
