@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from semgcn_jax.data.synthetic import generate
-from semgcn_jax.geometry.skeletons import bone_vectors
+from semgcn_jax.geometry.skeletons import H36M, bone_vectors
 from semgcn_jax.simulation import test_films
-from semgcn_jax.simulation.points import H36M, joint_of, side_pairs
+from semgcn_jax.simulation.points import joint_of, side_pairs
 
 
 @pytest.fixture(scope='module')
