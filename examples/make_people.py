@@ -11,8 +11,7 @@ import numpy as np
 
 from semgcn_jax.data.synthetic import generate
 from semgcn_jax.geometry.joint_sets import JOINT_SETS
-from semgcn_jax.geometry.skeletons import H36M
-from semgcn_jax.simulation.points import FACE, joint_of
+from semgcn_jax.simulation.points import joint_of
 
 WIDTH, HEIGHT, FOCAL = 1280, 720, 1100.0
 FOLDER = pathlib.Path(__file__).parent
@@ -20,11 +19,7 @@ FOLDER = pathlib.Path(__file__).parent
 
 def main() -> None:
   """Writes the file."""
-  names = JOINT_SETS['coco'].names
-  joints = [
-    H36M.joints.index('Head') if name in FACE else joint_of(name)
-    for name in names
-  ]
+  joints = [joint_of(name) for name in JOINT_SETS['coco'].names]
   clips = [clip for clips in generate(0).values() for clip in clips.items()]
   results = []
   for number, (_, clip) in enumerate((clips[2], clips[40])):

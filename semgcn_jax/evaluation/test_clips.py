@@ -9,7 +9,6 @@ import numpy as np
 from semgcn_jax.data.datasets import load
 from semgcn_jax.data.pairs import Pairs
 from semgcn_jax.detections.clips import PersonPoses
-from semgcn_jax.geometry.cameras import Camera, rotate
 from semgcn_jax.geometry.skeletons import Skeleton
 from semgcn_jax.inference.image_lifter import ImageLifter
 from semgcn_jax.pictures.videos import Album
@@ -86,7 +85,7 @@ def predict_clips(
     else:
       size = camera.width, camera.height
       pixels = _on_screen(test.inputs[rows], *size)
-      pitch[name] = _pitch(camera)
+      pitch[name] = camera.pitch
       found = np.ones_like(pixels[..., :1])
     people.append(
       PersonPoses(
@@ -141,10 +140,3 @@ def _clips(pairs: Pairs) -> list[np.ndarray]:
 def _on_screen(inputs: np.ndarray, width: int, height: int) -> np.ndarray:
   """Turns the normalised screen, `[T, J, C]`, into pixels, `[T, J, 2]`."""
   return (inputs[..., :2] + (1, height / width)) * width / 2
-
-
-def _pitch(camera: Camera) -> float:
-  """Measures by how many degrees a camera looks down."""
-  w, x, y, z = camera.orientation
-  _, up_y, up_z = rotate((w, -x, -y, -z), np.array((0.0, 0.0, 1.0)))
-  return float(np.rad2deg(np.arctan2(-up_z, -up_y)))

@@ -27,10 +27,10 @@ from semgcn_jax.geometry.joint_sets import JOINT_SETS
 from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.inference.arguments import MIN_KEYPOINTS
 from semgcn_jax.inference.lifter import Lifter
+from semgcn_jax.simulation.test_films import FPS
 from semgcn_jax.text_tables import plain_table
 
 KINDS = ('clean', 'noisy')
-RATE = 10.0  # The frames a second of a sequence.
 SCORES = {'mpjpe': 'MPJPE', 'n_mpjpe': 'N-MPJPE', 'p_mpjpe': 'P-MPJPE'}
 _SHAPES = {
   'clean': (17, 3),
@@ -210,7 +210,7 @@ def score_frames(
       arrays['size'][rows],
       'coco',
       focal_length=arrays['focal'][rows] if use_focal else None,
-      rate=RATE,
+      rate=FPS,
       check=False,
     )
     poses[rows], expected[rows] = lifted.poses, lifted.errors

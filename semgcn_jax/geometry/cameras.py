@@ -11,7 +11,7 @@ import importlib.resources
 import json
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,6 +20,43 @@ from semgcn_jax.errors import SettingError, UserError, shortened
 from semgcn_jax.files import read_text
 
 H36M_SUBJECTS = ('S1', 'S5', 'S6', 'S7', 'S8', 'S9', 'S11')
+UP = np.array((0.0, 0.0, 1.0))  # The vertical of the world.
+
+
+class Lens(NamedTuple):
+  """A pinhole, or a lens with Brown's distortion; of arrays of NumPy or JAX.
+
+  Attributes:
+    focal: The focal length in x and y, `[..., 2]`, or one for both.
+    center: The principal point, `[..., 2]`, in the unit of the focal length.
+    radial: The coefficients k1, k2, k3, `[..., 3]`; None for a pinhole.
+    tangential: The coefficients p1, p2, `[..., 2]`; None for a pinhole.
+  """
+
+  focal: Any
+  center: Any
+  radial: Any = None
+  tangential: Any = None
+
+  def project(self, points: Any) -> Any:
+    """Projects points to the image, in the unit of the focal length.
+
+    Args:
+      points: Points `[..., 3]` in the camera frame, in metres, in front of the
+        camera (Z > 0), that the lens's arrays are broadcast against.
+
+    Returns:
+      Their places in the image, `[..., 2]`.
+    """
+    xy = points[..., :2] / points[..., 2:]
+    if self.radial is not None:
+      xy = xy.clip(-1, 1)  # The polynomials mean nothing farther out.
+      k1, k2, k3 = (self.radial[..., i : i + 1] for i in range(3))
+      r2 = (xy * xy).sum(-1, keepdims=True)
+      radial = 1 + r2 * (k1 + r2 * (k2 + r2 * k3))
+      bend = (self.tangential * xy).sum(-1, keepdims=True)
+      xy = xy * (radial + bend) + self.tangential * r2
+    return xy * self.focal + self.center
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,20 +68,41 @@ class Camera:
     translation: Its position in the world, in metres.
     focal_length: Its focal length in x and y, in pixels.
     center: Its principal point x and y, in pixels.
-    radial_distortion: The coefficients k1, k2, k3.
-    tangential_distortion: The coefficients p1, p2.
     width: The width of its image, in pixels.
     height: The height of its image, in pixels.
+    radial_distortion: The coefficients k1, k2, k3.
+    tangential_distortion: The coefficients p1, p2.
   """
 
   orientation: tuple[float, float, float, float]
   translation: tuple[float, float, float]
   focal_length: tuple[float, float]
   center: tuple[float, float]
-  radial_distortion: tuple[float, float, float]
-  tangential_distortion: tuple[float, float]
   width: int
   height: int
+  radial_distortion: tuple[float, float, float] = (0.0, 0.0, 0.0)
+  tangential_distortion: tuple[float, float] = (0.0, 0.0)
+
+  @property
+  def lens(self) -> Lens:
+    """Its lens, in pixels."""
+    return Lens(
+      focal=np.array(self.focal_length),
+      center=np.array(self.center),
+      radial=np.array(self.radial_distortion),
+      tangential=np.array(self.tangential_distortion),
+    )
+
+  @property
+  def up(self) -> np.ndarray:
+    """The world's vertical in the camera frame, `[3]`, of length 1."""
+    return rotate(inverse(self.orientation), UP)
+
+  @property
+  def pitch(self) -> float:
+    """By how many degrees it looks down."""
+    _, y, z = self.up
+    return float(np.rad2deg(np.arctan2(-z, -y)))
 
 
 @functools.cache
@@ -125,9 +183,9 @@ def _camera(fields: dict[str, Any]) -> Camera:
   if set(fields) - known:
     raise ValueError(f'unknown field {sorted(set(fields) - known)[0]}')
   values: dict[str, Any] = {
-    name: tuple(float(x) for x in fields.get(name, (0,) * size))
-    for name, size in sizes.items()
-    if name in fields or 'distortion' in name
+    name: tuple(float(x) for x in fields[name])
+    for name in sizes
+    if name in fields
   }
   if min(values['focal_length']) <= 0:
     raise ValueError('focal_length must be above 0')
@@ -169,10 +227,16 @@ def rotate(quaternion: ArrayLike, vectors: np.ndarray) -> np.ndarray:
   return vectors + 2 * (w * uv + np.cross(u, uv))
 
 
+def inverse(quaternion: ArrayLike) -> np.ndarray:
+  """Makes the unit quaternions `[..., 4]` that turn back."""
+  return np.asarray(quaternion) * (1, -1, -1, -1)
+
+
 def world_to_camera(points: np.ndarray, camera: Camera) -> np.ndarray:
   """Moves points `[..., 3]`, in metres, from the world to the camera frame."""
-  w, x, y, z = camera.orientation
-  return rotate((w, -x, -y, -z), points - np.array(camera.translation))
+  return rotate(
+    inverse(camera.orientation), points - np.array(camera.translation)
+  )
 
 
 def camera_to_world(points: np.ndarray, camera: Camera) -> np.ndarray:
@@ -181,25 +245,8 @@ def camera_to_world(points: np.ndarray, camera: Camera) -> np.ndarray:
 
 
 def project(points: np.ndarray, camera: Camera) -> np.ndarray:
-  """Projects points with Human3.6M's radial and tangential distortion.
-
-  Args:
-    points: Points `[..., 3]` in the camera frame, in metres, in front of the
-      camera (Z > 0).
-    camera: The camera, of which only the intrinsics are used.
-
-  Returns:
-    Their pixels, `[..., 2]`.
-  """
-  k1, k2, k3 = camera.radial_distortion
-  p1, p2 = camera.tangential_distortion
-  xy = np.clip(points[..., :2] / points[..., 2:], -1, 1)
-  x, y = xy[..., :1], xy[..., 1:]
-  r2 = x * x + y * y
-  radial = 1 + r2 * (k1 + r2 * (k2 + r2 * k3))
-  tangential = p1 * x + p2 * y
-  xy = xy * (radial + tangential) + np.array((p1, p2)) * r2
-  return xy * np.array(camera.focal_length) + np.array(camera.center)
+  """Projects points `[..., 3]`, in metres, to pixels `[..., 2]`; see `Lens`."""
+  return camera.lens.project(points)
 
 
 def normalize_screen(pixels: np.ndarray, camera: Camera) -> np.ndarray:

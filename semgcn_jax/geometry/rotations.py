@@ -1,7 +1,10 @@
 """Rotates in JAX, always in full float32, whatever the network computes in."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 Array = jax.Array
 
@@ -30,14 +33,31 @@ def about_axis(axis: int, angle: Array) -> Array:
 def about_vector(vectors: Array) -> Array:
   """Makes the rotations `[..., 3, 3]` about vectors `[..., 3]`, radians.
 
-  The length of a vector is the angle (Rodrigues' formula).
+  The length of a vector is the angle.
   """
   angle = jnp.sqrt(jnp.sum(jnp.square(vectors), axis=-1) + 1e-12)
-  x, y, z = jnp.moveaxis(vectors / angle[..., None], -1, 0)
-  zero = jnp.zeros_like(x)
-  cross = _matrix([[zero, -z, y], [z, zero, -x], [-y, x, zero]])
-  sin, cos = jnp.sin(angle)[..., None, None], jnp.cos(angle)[..., None, None]
-  return jnp.eye(3) + sin * cross + (1 - cos) * multiply(cross, cross)
+  axes = jnp.broadcast_to(jnp.eye(3), (*vectors.shape, 3))
+  turned = turn(axes, vectors / angle[..., None], angle)
+  return turned.swapaxes(-1, -2)
+
+
+def turn(vectors: Array, axis: Array, angle: Array) -> Array:
+  """Rotates vectors by Rodrigues' formula.
+
+  Args:
+    vectors: The vectors, `[..., P, 3]`.
+    axis: The unit axis that the P vectors turn about, `[..., 3]`.
+    angle: By how much, `[...]`, radians.
+
+  Returns:
+    The rotated vectors, `[..., P, 3]`.
+  """
+  axis = jnp.broadcast_to(axis[..., None, :], vectors.shape)
+  cos, sin = jnp.cos(angle)[..., None, None], jnp.sin(angle)[..., None, None]
+  along = jnp.sum(axis * vectors, axis=-1, keepdims=True)
+  return (
+    vectors * cos + jnp.cross(axis, vectors) * sin + axis * along * (1 - cos)
+  )
 
 
 def to_axis(rays: Array) -> Array:
@@ -51,14 +71,17 @@ def to_axis(rays: Array) -> Array:
   """
   x, y, z = jnp.moveaxis(rays, -1, 0)
   share = 1 / jnp.maximum(1 + z, 1e-6)
-  return _matrix(
-    [
-      [1 - x * x * share, -x * y * share, -x],
-      [-x * y * share, 1 - y * y * share, -y],
-      [x, y, z],
-    ]
+  rows = (
+    (1 - x * x * share, -x * y * share, -x),
+    (-x * y * share, 1 - y * y * share, -y),
+    (x, y, z),
   )
-
-
-def _matrix(rows: list[list[Array]]) -> Array:
   return jnp.stack([jnp.stack(row, axis=-1) for row in rows], axis=-2)
+
+
+def y_down(points: Any) -> Any:
+  """Turns points `[..., 3]`, of NumPy or JAX, from z up to y down.
+
+  x stays, y becomes z, and z becomes -y.
+  """
+  return points[..., np.array((0, 2, 1))] * np.array((1, -1, 1), points.dtype)

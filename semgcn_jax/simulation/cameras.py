@@ -5,11 +5,13 @@ import jax
 import jax.numpy as jnp
 
 from semgcn_jax.config import FilmingConfig
+from semgcn_jax.geometry.cameras import Lens
 from semgcn_jax.geometry.rotations import (
   about_axis,
   multiply,
   rotate,
   to_axis,
+  y_down,
 )
 
 Array = jax.Array
@@ -37,9 +39,14 @@ class Views:
   center: Array
 
   def project(self, points: Array) -> Array:
-    """Projects points `[B, P, 3]`, metres, camera frame, to pixels."""
-    xy = points[..., :2] / jnp.maximum(points[..., 2:], 0.01)
-    return xy * self.focal[:, None, None] + self.center[:, None]
+    """Projects points `[B, P, 3]`, metres, camera frame, to pixels.
+
+    Points nearer than a centimetre, or behind the camera, are taken for points
+    a centimetre in front of it.
+    """
+    points = jnp.maximum(points, jnp.array((-jnp.inf, -jnp.inf, 0.01)))
+    lens = Lens(self.focal[:, None, None], self.center[:, None])
+    return lens.project(points)
 
 
 def level(targets: Array, up: Array) -> Array:
@@ -52,9 +59,7 @@ def level(targets: Array, up: Array) -> Array:
   Returns:
     The poses in level frames, `[N, J, 3]`.
   """
-  # Here z and -y change places: first `up` is turned to z, then z to -y.
-  quarter = jnp.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
-  return rotate(to_axis(up), targets) @ quarter.T
+  return y_down(rotate(to_axis(up), targets))
 
 
 def random_views(rng: Array, poses: Array, config: FilmingConfig) -> Views:

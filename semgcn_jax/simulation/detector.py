@@ -1,5 +1,7 @@
 """Makes of exact points what a detector finds: noise, mistakes and gaps."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -66,70 +68,114 @@ def detect(
   Returns:
     Keypoints `[B, T, P, 3]`: pixels x and y, and confidence, 0 where not found.
   """
-  count, frames, points = pixels.shape[:3]
-  rngs = iter(jax.random.split(rng, 16))
-  clip_rngs = iter(jax.random.split(jax.random.fold_in(rng, 1), 16))
-
-  def uniform(low=0.0, high=1.0, shape=(count, 1, 1)):
-    return jax.random.uniform(next(rngs), shape, minval=low, maxval=high)
-
-  def normal(shape):
-    return jax.random.normal(next(rngs), shape)
-
-  lasting = jax.random.uniform(
-    next(clip_rngs), (count, 1, 1), minval=1.0, maxval=config.lasting
+  count, frames = pixels.shape[:2]
+  draws = _Draws(rng, count, frames, config.lasting)
+  clean = draws.uniform() < config.clean
+  error = _errors(draws, clean, config)
+  unit = config.detector_noise * person_size(pixels)[..., None, None]
+  confidence = _confidence(draws, error, clean)
+  keypoints = jnp.concatenate(
+    [pixels + error * unit, confidence[..., None]], axis=-1
   )
+  keypoints = _swap_sides(draws, keypoints, clean, config)
+  inside = in_image(pixels, image_size[:, None, None])
+  found = inside & ~_lose(draws, clean, config)
+  return jnp.where(found[..., None], keypoints, 0)
 
-  def chosen(share, of_each, times=1.0):
-    """Chooses a share of the things in each frame, for a while."""
-    random = uniform(shape=(count, frames, of_each))
-    return hold(next(clip_rngs), random, times * lasting) < share
 
-  inside = pixels < image_size[:, None, None]
-  inside = jnp.all((pixels >= 0) & inside, axis=-1)
-  size = jnp.max(pixels.max(axis=2) - pixels.min(axis=2), axis=-1)[..., None]
-  clean = uniform() < config.clean
-  # The noise of a point, in units of `detector_noise`.
-  of_point = jnp.exp(0.3 * normal((count, 1, points)))
-  of_pose = jnp.exp(0.35 * normal((count, 1, 1)))
-  out = chosen(config.outliers, points)
+def in_image(pixels: Any, image_size: Any) -> Any:
+  """Tells which points `[..., 2]`, pixels, lie in their images, `[...]`."""
+  return ((pixels >= 0) & (pixels < image_size)).all(axis=-1)
+
+
+def person_size(pixels: Any) -> Any:
+  """Measures the longer side of the box around points, `[..., P, 2]`."""
+  return (pixels.max(axis=-2) - pixels.min(axis=-2)).max(axis=-1)
+
+
+class _Draws:
+  """Hands out the random numbers of B clips of T frames, call by call."""
+
+  def __init__(self, rng: Array, count: int, frames: int, lasting: float):
+    self.count, self.frames = count, frames
+    self._rngs = iter(jax.random.split(rng, 16))
+    # What single frames have no use for comes from keys of its own.
+    self._clip_rngs = iter(jax.random.split(jax.random.fold_in(rng, 1), 16))
+    self._lasting = self.of_clip(1.0, lasting)
+
+  def key(self) -> Array:
+    """Hands out a random key."""
+    return next(self._rngs)
+
+  def uniform(self, low: float = 0.0, high: float = 1.0) -> Array:
+    """Draws a number for each clip, `[B, 1, 1]`."""
+    return jax.random.uniform(self.key(), (self.count, 1, 1), None, low, high)
+
+  def of_clip(self, low: float, high: float) -> Array:
+    """Draws a number that tells how a clip changes, `[B, 1, 1]`."""
+    rng = next(self._clip_rngs)
+    return jax.random.uniform(rng, (self.count, 1, 1), None, low, high)
+
+  def normal(self, *shape: int) -> Array:
+    """Draws from the normal distribution, `[B, *shape]`."""
+    return jax.random.normal(self.key(), (self.count, *shape))
+
+  def chosen(self, share: float, of_each: int, times: float = 1.0) -> Array:
+    """Chooses a share of N things in each frame, for a while, `[B, T, N]`."""
+    random = jax.random.uniform(self.key(), (self.count, self.frames, of_each))
+    return hold(next(self._clip_rngs), random, times * self._lasting) < share
+
+
+def _errors(draws: _Draws, clean: Array, config: FilmingConfig) -> Array:
+  """Draws how far off points are, `[B, T, P, 2]`, in `detector_noise`s."""
+  points = len(NAMES)
+  of_point = jnp.exp(0.3 * draws.normal(1, points))
+  of_pose = jnp.exp(0.35 * draws.normal(1, 1))
+  out = draws.chosen(config.outliers, points)
   units = of_point * of_pose * jnp.where(out, _OUTLIER, 1)
   units = jnp.where(clean, 0, units)
-  likeness = jax.random.uniform(
-    next(clip_rngs), (count, 1, 1), maxval=config.noise_correlation
-  )
-  error = correlate(normal((count, frames, points, 2)), likeness)
-  error = error * units[..., None]
-  unit = config.detector_noise * size
-  noisy = pixels + error * unit[..., None]
+  likeness = draws.of_clip(0.0, config.noise_correlation)
+  error = correlate(draws.normal(draws.frames, points, 2), likeness)
+  return error * units[..., None]
+
+
+def _confidence(draws: _Draws, error: Array, clean: Array) -> Array:
+  """Draws confidences `[B, T, P]`, given errors in `detector_noise`s."""
   off = jnp.linalg.norm(error, axis=-1)
   # What a confidence tells differs from detector to detector.
-  slope, highest = uniform(0.0, 0.12), uniform(0.75, 1.0)
-  confidence = highest - slope * off + 0.07 * normal((count, frames, points))
+  slope, highest = draws.uniform(0.0, 0.12), draws.uniform(0.75, 1.0)
+  confidence = highest - slope * off + 0.07 * draws.normal(*off.shape[1:])
   confidence = jnp.clip(confidence, 0.05, 1.0)
-  silent = uniform() < 0.1
-  confidence = jnp.where(clean | silent, 1.0, confidence)
-  keypoints = jnp.concatenate([noisy, confidence[..., None]], axis=-1)
-  # A pair is exchanged whole.
-  other = np.arange(points)
-  number = np.zeros(points, np.int32)
-  for index, (left, right) in enumerate(PAIRS):
-    other[left], other[right] = right, left
-    number[[left, right]] = index
-  swapped = chosen(config.swaps, len(PAIRS))
+  silent = draws.uniform() < 0.1
+  return jnp.where(clean | silent, 1.0, confidence)
+
+
+def _swap_sides(
+  draws: _Draws, keypoints: Array, clean: Array, config: FilmingConfig
+) -> Array:
+  """Takes some points `[B, T, P, 3]` for those of the other side, pairwise."""
+  other = np.arange(len(NAMES))
+  number = np.zeros(len(NAMES), np.int32)
+  for index, pair in enumerate(PAIRS):
+    other[list(pair)], number[list(pair)] = pair[::-1], index
+  swapped = draws.chosen(config.swaps, len(PAIRS))
   swapped = (swapped & ~clean)[..., number]
-  keypoints = jnp.where(swapped[..., None], keypoints[:, :, other], keypoints)
-  lost = ~clean & chosen(config.gaps, points)
-  hidden = jnp.asarray(_HIDDEN)[
-    jax.random.randint(next(rngs), (count, 1), 0, len(_HIDDEN))
-  ]
+  return jnp.where(swapped[..., None], keypoints[:, :, other], keypoints)
+
+
+def _lose(draws: _Draws, clean: Array, config: FilmingConfig) -> Array:
+  """Draws which points are hidden or not found, `[B, T, P]`."""
+  lost = ~clean & draws.chosen(config.gaps, len(NAMES))
+  which = jax.random.randint(draws.key(), (draws.count, 1), 0, len(_HIDDEN))
   # What hides limbs, a table or the edge of a picture, stays for longer.
-  lost |= hidden & chosen(config.limb_gaps, 1, _HIDDEN_TIMES)
-  lost |= jnp.asarray(_LOWER) & chosen(config.lower_gaps, 1, _HIDDEN_TIMES)
-  if frames > 1:
-    lost |= ~clean & chosen(config.lost, 1)
-  found = inside & ~lost
-  return jnp.where(found[..., None], keypoints, 0)
+  for hidden, share in (
+    (jnp.asarray(_HIDDEN)[which], config.limb_gaps),
+    (jnp.asarray(_LOWER), config.lower_gaps),
+  ):
+    lost |= hidden & draws.chosen(share, 1, _HIDDEN_TIMES)
+  if draws.frames > 1:
+    lost |= ~clean & draws.chosen(config.lost, 1)
+  return lost
 
 
 def hold(rng: Array, values: Array, frames: Array) -> Array:

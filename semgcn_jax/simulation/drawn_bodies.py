@@ -1,6 +1,7 @@
 """Makes bodies of round parts around the joints."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 
@@ -216,27 +217,30 @@ def _add_head(parts: _Parts, joints: dict, yaw: np.ndarray) -> None:
   )
 
 
+def _add_limb(
+  parts: _Parts,
+  joints: tuple[np.ndarray, ...],
+  radii: tuple[tuple, ...],
+  right: np.ndarray,
+  color: int,
+  covered: np.ndarray,
+) -> None:
+  """Adds the bones of a limb, of which clothing covers so many, then skin."""
+  bones = zip(itertools.pairwise(joints), radii, strict=True)
+  for number, (line, thick) in enumerate(bones):
+    axes = _axes(right, _unit(line[1] - line[0]))
+    parts.add(line, thick, axes, color, far=_SKIN, cut=covered - number)
+
+
 def _add_leg(parts: _Parts, joints: dict, side: str) -> None:
   """Adds a thigh, a shin and a foot; toes point to where the knee bends."""
   people, girth = parts.people, parts.people.girth[:, 2]
   hip, knee, ankle = (joints[side + j] for j in ('Hip', 'Knee', 'Ankle'))
   right, front, _ = _frame(joints, 'RHip', 'LHip', 'Pelvis', 'Spine')
   thigh, shin = _unit(knee - hip), _unit(ankle - knee)
-  parts.add(
-    (hip, knee),
-    (0.088 * girth, 0.055 * girth),
-    _axes(right, thigh),
-    _TROUSERS,
-    far=_SKIN,
-    cut=people.legs,
-  )
-  parts.add(
-    (knee, ankle),
-    (0.056 * girth, 0.038 * girth),
-    _axes(right, shin),
-    _TROUSERS,
-    far=_SKIN,
-    cut=people.legs - 1,
+  radii = (0.088 * girth, 0.055 * girth), (0.056 * girth, 0.038 * girth)
+  _add_limb(
+    parts, (hip, knee, ankle), radii, right, _TROUSERS, covered=people.legs
   )
   bend = thigh - (thigh * shin).sum(-1, keepdims=True) * shin
   toes = _without(front + 1.5 * bend, shin)
@@ -258,23 +262,11 @@ def _add_arm(parts: _Parts, joints: dict, side: str) -> None:
     joints[side + j] for j in ('Shoulder', 'Elbow', 'Wrist')
   )
   right, _, _ = _frame(joints, 'RShoulder', 'LShoulder', 'Spine', 'Thorax')
-  upper, lower = _unit(elbow - shoulder), _unit(wrist - elbow)
-  parts.add(
-    (shoulder, elbow),
-    (0.053 * girth, 0.041 * girth),
-    _axes(right, upper),
-    _TOP,
-    far=_SKIN,
-    cut=people.sleeves,
+  radii = (0.053 * girth, 0.041 * girth), (0.041 * girth, 0.029 * girth)
+  _add_limb(
+    parts, (shoulder, elbow, wrist), radii, right, _TOP, covered=people.sleeves
   )
-  parts.add(
-    (elbow, wrist),
-    (0.041 * girth, 0.029 * girth),
-    _axes(right, lower),
-    _TOP,
-    far=_SKIN,
-    cut=people.sleeves - 1,
-  )
+  lower = _unit(wrist - elbow)
   parts.add(
     (wrist + 0.03 * lower, wrist + 0.125 * lower),
     (0.042 * girth, 0.031 * girth),

@@ -1,5 +1,7 @@
 """Films poses: from a level pose to the input and the target of a network."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 
@@ -13,7 +15,7 @@ from semgcn_jax.models.inputs import (
   source_table,
 )
 from semgcn_jax.simulation.bodies import vary_bodies
-from semgcn_jax.simulation.cameras import random_views
+from semgcn_jax.simulation.cameras import Views, random_views
 from semgcn_jax.simulation.detector import detect
 from semgcn_jax.simulation.points import NAMES, mark
 
@@ -27,19 +29,7 @@ def film(
   model: ModelConfig,
   config: FilmingConfig,
 ) -> tuple[Array, Array]:
-  """Films level poses, and makes of them inputs and targets.
-
-  Args:
-    rng: The random key.
-    poses: The poses, `[B, 16, 3]`, metres, level frame, the root at the origin.
-    skeleton: The skeleton of the poses, `H36M`.
-    model: The settings that say what the input of the network is.
-    config: The ranges of bodies, cameras and mistakes.
-
-  Returns:
-    The inputs, `[B, 16, C]`, and the targets, `[B, 16, 3]`, metres, in the
-    frame that the network predicts in.
-  """
+  """Films single poses, `[B, 16, 3]`, like clips of a frame; see there."""
   still = jnp.zeros((len(poses), 1, 3))
   inputs, targets = film_clips(
     rng, poses[:, None], still, jnp.ones(1), skeleton, model, config
@@ -56,7 +46,7 @@ def film_clips(
   model: ModelConfig,
   config: FilmingConfig,
 ) -> tuple[Array, Array]:
-  """Films clips of level poses, each by one camera; see `film`.
+  """Films clips of level poses, each by one camera.
 
   Args:
     rng: The random key.
@@ -77,39 +67,10 @@ def film_clips(
     jax.random.split(rng, 6)
   )
   count, frames = poses.shape[:2]
-
-  def for_each_frame(function, rng, clips):
-    """Applies the same random changes to each frame of a clip."""
-    return jax.vmap(lambda frame: function(rng, frame), 1, 1)(clips)
-
-  def together(clips):
-    """Takes the points of all frames of a clip as those of one pose."""
-    return clips.reshape(count, -1, clips.shape[-1])
-
-  def apart(points, like):
-    return points.reshape(*like.shape[:-1], points.shape[-1])
-
-  poses = for_each_frame(
-    lambda rng, frame: vary_bodies(rng, frame, skeleton, config),
-    body_rng,
-    poses,
+  poses = _in_each_frame(
+    lambda frame: vary_bodies(body_rng, frame, skeleton, config), poses
   )
-  if frames > 1:
-    roots = _follow(jax.random.fold_in(view_rng, 1), roots, config)
-  views = random_views(view_rng, together(poses + roots[:, :, None]), config)
-  seen = apart(rotate(views.rotation, together(poses)), poses)
-  points = for_each_frame(
-    lambda rng, frame: mark(rng, frame, config), mark_rng, seen
-  )
-  places = rotate(views.rotation, roots) + views.root[:, None]
-  points = points + places[:, :, None]
-  if frames > 1:
-    turns = _pan(jax.random.fold_in(view_rng, 2), frames, rate, config)
-    seen, points = (
-      jnp.einsum('btij,btkj->btki', turns, x, precision='highest')
-      for x in (seen, points)
-    )
-  pixels = apart(views.project(together(points)), points)
+  views, seen, pixels = _see((view_rng, mark_rng), poses, roots, rate, config)
   found = detect(detect_rng, pixels, views.image_size, config)
   table = jnp.asarray(source_table(model.input_joints, NAMES))
   joint_set = jax.random.randint(set_rng, (count,), 0, len(table))
@@ -135,6 +96,48 @@ def film_clips(
     inputs.reshape(count, frames, *inputs.shape[1:]),
     targets.reshape(seen.shape),
   )
+
+
+def _see(
+  rngs: tuple[Array, Array],
+  poses: Array,
+  roots: Array,
+  rate: Array,
+  config: FilmingConfig,
+) -> tuple[Views, Array, Array]:
+  """Puts a camera before each clip, and marks on the poses what it sees.
+
+  Returns:
+    The cameras, the poses in their frames, `[B, T, 16, 3]`, metres, and the
+    points in their images, `[B, T, P, 2]`, pixels, in the order of `NAMES`.
+  """
+  view_rng, mark_rng = rngs
+  count, frames = poses.shape[:2]
+
+  def together(clips):
+    """Takes the points of all frames of a clip as those of one pose."""
+    return clips.reshape(count, -1, clips.shape[-1])
+
+  if frames > 1:
+    roots = _follow(jax.random.fold_in(view_rng, 1), roots, config)
+  views = random_views(view_rng, together(poses + roots[:, :, None]), config)
+  seen = rotate(views.rotation, together(poses)).reshape(poses.shape)
+  points = _in_each_frame(lambda frame: mark(mark_rng, frame, config), seen)
+  places = rotate(views.rotation, roots) + views.root[:, None]
+  points = points + places[:, :, None]
+  if frames > 1:
+    turns = _pan(jax.random.fold_in(view_rng, 2), frames, rate, config)
+    seen, points = (
+      jnp.einsum('btij,btkj->btki', turns, x, precision='highest')
+      for x in (seen, points)
+    )
+  pixels = views.project(together(points))
+  return views, seen, pixels.reshape(*points.shape[:-1], 2)
+
+
+def _in_each_frame(function: Callable[[Array], Array], clips: Array) -> Array:
+  """Applies a function of poses to each frame of clips `[B, T, ...]`."""
+  return jax.vmap(function, 1, 1)(clips)
 
 
 def _follow(rng: Array, roots: Array, config: FilmingConfig) -> Array:

@@ -55,14 +55,7 @@ def _draw_one(scene: Scenes, size: int, fine: int) -> Array:
   x, y = _rays(size, fine) / scene.zoom
   parts = _describe(scene)
   nearest = _nearest(parts, x, y)
-  # The numbers of the part that each ray meets.
-  part = _Parts.from_table(
-    jnp.dot(
-      parts.table(),
-      (jnp.arange(parts.cut.size)[:, None] == nearest).astype(jnp.float32),
-      precision='highest',
-    )
-  )
+  part = _pick_each(parts, nearest)
   body, place, _ = _meet(part, x, y)
   floor, wall = (_plane_depth(scene, plane, x, y) for plane in (0, 1))
   is_body, is_floor = nearest >= 0, floor < wall
@@ -130,27 +123,6 @@ class _Parts:
   stripes: Array
   colors: Array
   cut: Array
-
-  def table(self) -> Array:
-    """Lists all numbers, `[32, K]`."""
-    return jnp.concatenate(
-      [a.reshape(-1, a.shape[-1]) for a in jax.tree.leaves(self)]
-    )
-
-  @staticmethod
-  def from_table(table: Array) -> '_Parts':
-    """Makes parts from their numbers, `[32, K]`."""
-    return _Parts(
-      start=table[:3],
-      line=table[3:6],
-      metric=table[6:15].reshape(3, 3, -1),
-      radius=table[15],
-      growth=table[16],
-      across=table[17:20],
-      stripes=table[20:22],
-      colors=table[22:31].reshape(3, 3, -1),
-      cut=table[31],
-    )
 
 
 def _describe(scene: Scenes) -> _Parts:
@@ -235,6 +207,17 @@ def _nearest(parts: _Parts, x: Array, y: Array) -> Array:
 def _pick(parts: _Parts, index: Array) -> _Parts:
   """Picks one of the parts."""
   return jax.tree.map(lambda array: array[..., index], parts)
+
+
+def _pick_each(parts: _Parts, indices: Array) -> _Parts:
+  """Picks a part for each ray, `[P]`, by one product, which is the fastest."""
+  arrays, tree = jax.tree.flatten(parts)
+  table = jnp.concatenate([a.reshape(-1, a.shape[-1]) for a in arrays])
+  is_picked = jnp.arange(parts.cut.size)[:, None] == indices
+  table = jnp.dot(table, is_picked.astype(jnp.float32), precision='highest')
+  ends = np.cumsum([a[..., 0].size for a in arrays])
+  picked = zip(jnp.split(table, ends[:-1]), arrays, strict=True)
+  return tree.unflatten([t.reshape(*a.shape[:-1], -1) for t, a in picked])
 
 
 def _plane_depth(scene: Scenes, plane: int, x: Array, y: Array) -> Array:

@@ -5,6 +5,8 @@ joint of a recorded skeleton, in every body by another offset, and a face has
 no joint at all.
 """
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 
@@ -33,16 +35,25 @@ _TRUNK = ('neck', 'mid_hip', 'thorax', 'upper_neck', 'head_top')
 
 # The names of all points: those of Human3.6M itself, then what detectors mark.
 NAMES = (*H36M.joints, *_LIMBS, *FACE, *_TRUNK)
+
+
+def side_pairs(names: Sequence[str]) -> tuple[tuple[int, int], ...]:
+  """Pairs the indices of the names of points on the left and on the right."""
+  return tuple(
+    (index, names.index(name.replace('left', 'right')))
+    for index, name in enumerate(names)
+    if name.startswith('left')
+  )
+
+
 # The points that lie on the left and on the right, pairwise.
-PAIRS = tuple(
-  (NAMES.index(name), NAMES.index(name.replace('left', 'right')))
-  for name in (*_LIMBS, *FACE)
-  if name.startswith('left')
-) + tuple(zip(H36M.left, H36M.right, strict=True))
+PAIRS = side_pairs(NAMES) + tuple(zip(H36M.left, H36M.right, strict=True))
 
 
 def joint_of(name: str) -> int:
-  """Finds the joint of `H36M` that a limb's point marks."""
+  """Finds the joint of `H36M` that a point of a limb or of the face is at."""
+  if name in FACE:
+    return H36M.joints.index('Head')
   side, part = name.split('_')
   return H36M.joints.index(f'{side[0].upper()}{part.capitalize()}')
 

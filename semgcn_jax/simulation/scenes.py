@@ -6,8 +6,9 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.spatial.transform import Rotation
 
-from semgcn_jax.geometry.cameras import Camera, rotate
+from semgcn_jax.geometry.cameras import UP, Camera, Lens, inverse, rotate
 from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.simulation import drawn_bodies, drawn_people
 from semgcn_jax.simulation.draws import Draws
@@ -15,7 +16,6 @@ from semgcn_jax.simulation.draws import Draws
 _STREAM = 2  # Keeps the streams of scenes apart from those of people.
 _WAVES = 4  # The waves that the texture of floor and wall is the sum of.
 _Frame = tuple[np.ndarray, np.ndarray, np.ndarray]
-_UP = np.array((0.0, 0.0, 1.0))
 
 
 @flax.struct.dataclass
@@ -66,7 +66,7 @@ class Scenes:
 
 
 @dataclasses.dataclass(frozen=True)
-class Views:
+class Truth:
   """What is known of the people in N pictures.
 
   Attributes:
@@ -94,8 +94,6 @@ class Views:
         translation=translation,
         focal_length=(zoom * size / 2, zoom * size / 2),
         center=(size / 2, size / 2),
-        radial_distortion=(0.0, 0.0, 0.0),
-        tangential_distortion=(0.0, 0.0),
         width=size,
         height=size,
       )
@@ -115,7 +113,7 @@ def make(
   seed: int,
   train: bool,
   azimuth: float = 180.0,
-) -> tuple[Scenes, Views]:
+) -> tuple[Scenes, Truth]:
   """Makes scenes, each of which depends on its pose, number and seed alone.
 
   Args:
@@ -136,25 +134,18 @@ def make(
   ).min(axis=(1, 2))
   facing = None if azimuth == 180 else _facing(poses)
   orientation, translation, zoom = _aim(draws, body, floor, facing, azimuth)
-  inverse = orientation * (1, -1, -1, -1)
-
-  def turn(vectors):
-    shape = (len(vectors), *(1,) * (vectors.ndim - 2), 4)
-    return rotate(inverse.reshape(shape), vectors)
+  back = inverse(orientation)
 
   def move(points):
-    return turn(points - translation[:, None])
+    return rotate(back[:, None], points - translation[:, None])
 
-  up = turn(np.broadcast_to(_UP, (len(poses), 1, 3)))[:, 0]
-  ahead = np.array((0.0, 0.0, 1.0)) - up[:, 2:] * up
-  ahead /= np.linalg.norm(ahead, axis=-1, keepdims=True)
-  frame = up, ahead, np.cross(ahead, up)
+  frame = _room_frame(rotate(back, UP))
   joints = move(poses)
   fields = dataclasses.asdict(body)
   fields |= {
     'starts': move(body.starts),
     'ends': move(body.ends),
-    'across': turn(body.across),
+    'across': rotate(back[:, None, None], body.across),
     'zoom': zoom,
   }
   fields |= _light(draws, frame)
@@ -167,30 +158,22 @@ def make(
     **{name: jnp.asarray(x, jnp.float32) for name, x in fields.items()},
     seed=jnp.asarray(draws.uniform(0, 2**32).astype(np.uint32)),
   )
-  views = Views(
+  truth = Truth(
     people=someone.numbers,
     joints=joints,
-    screen=joints[..., :2] / joints[..., 2:] * zoom[:, None, None],
+    screen=Lens(zoom[:, None, None], 0.0).project(joints),
     orientation=orientation,
     translation=translation,
     zoom=zoom,
   )
-  return scenes, views
+  return scenes, truth
 
 
-def _multiply(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-  """Multiplies quaternions `[N, 4]`, w first."""
-  w = a[:, :1] * b[:, :1] - (a[:, 1:] * b[:, 1:]).sum(-1, keepdims=True)
-  xyz = a[:, :1] * b[:, 1:] + b[:, :1] * a[:, 1:] + np.cross(a[:, 1:], b[:, 1:])
-  return np.concatenate([w, xyz], axis=-1)
-
-
-def _about(axis: int, angle: np.ndarray) -> np.ndarray:
-  """Makes the quaternions `[N, 4]` of turns about x, y or z, radians `[N]`."""
-  quaternion = np.zeros((len(angle), 4))
-  quaternion[:, 0] = np.cos(angle / 2)
-  quaternion[:, 1 + axis] = np.sin(angle / 2)
-  return quaternion
+def _room_frame(up: np.ndarray) -> _Frame:
+  """Finds up, ahead and to the right in camera frames, given up, `[N, 3]`."""
+  ahead = np.array((0.0, 0.0, 1.0)) - up[:, 2:] * up
+  ahead /= np.linalg.norm(ahead, axis=-1, keepdims=True)
+  return up, ahead, np.cross(ahead, up)
 
 
 def _facing(poses: np.ndarray) -> np.ndarray:
@@ -233,10 +216,10 @@ def _aim(
   lowest = -np.arcsin(np.minimum(0.6 * (middle[:, 2] - floor) / distance, 0.5))
   pitch = np.maximum(pitch, lowest)
   roll = np.deg2rad(draws.uniform(-6, 6))
-  level = _multiply(_about(2, azimuth), _about(0, -np.pi / 2 - pitch))
-  orientation = _multiply(level, _about(2, roll))
-  inverse = (orientation * (1, -1, -1, -1))[:, None]
-  seen = rotate(inverse, ends - middle[:, None])
+  angles = np.stack([azimuth, -np.pi / 2 - pitch, roll], axis=-1)
+  # scipy's quaternions have w last.
+  orientation = np.roll(Rotation.from_euler('ZXZ', angles).as_quat(), 1, -1)
+  seen = rotate(inverse(orientation)[:, None], ends - middle[:, None])
   fill = draws.uniform(0.6, 0.9)
   place = draws.uniform(-1, 1, 2) * 0.9 * (1 - fill)[:, None]
   shift = np.stack([np.zeros_like(distance)] * 2 + [distance], axis=-1)

@@ -16,8 +16,9 @@ from semgcn_jax.models.temporal import reach
 from semgcn_jax.models.windows import cut, resample, step_of, take_windows
 from semgcn_jax.runs.checkpoints import Network
 from semgcn_jax.simulation.film import film_clips
-from semgcn_jax.tasks.augmentation import Batch, random_flip
+from semgcn_jax.tasks.augmentation import Batch
 from semgcn_jax.tasks.films import level_roots
+from semgcn_jax.tasks.flips import random_flip
 from semgcn_jax.tasks.frames import Frames
 
 Array = jax.Array

@@ -9,7 +9,6 @@ import numpy as np
 
 from semgcn_jax.config import Config
 from semgcn_jax.data.pairs import Pairs, known_fps, sequences, take
-from semgcn_jax.geometry.cameras import rotate as turn_by
 from semgcn_jax.geometry.skeletons import Skeleton
 from semgcn_jax.models.batches import run_batches
 from semgcn_jax.models.windows import Windows, cut, step_of
@@ -32,11 +31,8 @@ def level_roots(pairs: Pairs) -> np.ndarray:
 
 def _level(pairs: Pairs, points: np.ndarray) -> np.ndarray:
   """Turns points of each pair, `[N, P, 3]`, upright."""
-  ups = []
-  for camera in pairs.camera_list:
-    w, x, y, z = camera.orientation
-    ups.append(turn_by((w, -x, -y, -z), np.array((0.0, 0.0, 1.0))))
-  up = np.array(ups, np.float32)[pairs.cameras]
+  ups = np.array([camera.up for camera in pairs.camera_list], np.float32)
+  up = ups[pairs.cameras]
   return np.asarray(level(jnp.asarray(points), jnp.asarray(up)))
 
 

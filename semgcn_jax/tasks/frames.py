@@ -23,9 +23,9 @@ from semgcn_jax.tasks.augmentation import (
   Batch,
   augment,
   make_lenses,
-  random_flip,
 )
 from semgcn_jax.tasks.films import film_pairs, level_poses
+from semgcn_jax.tasks.flips import random_flip
 
 Array = jax.Array
 # Measures predicted poses, given those and the true ones.

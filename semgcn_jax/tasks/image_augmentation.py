@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 
 from semgcn_jax.config import AugmentationConfig
-from semgcn_jax.geometry.skeletons import Skeleton, mirror
-from semgcn_jax.models.image_network import mirror_images
+from semgcn_jax.geometry.skeletons import Skeleton
 from semgcn_jax.pictures.image_files import FILL
+from semgcn_jax.tasks.flips import random_flip
 
 Array = jax.Array
 Batch = dict[str, Array]
@@ -24,37 +24,19 @@ def augment_images(
 
   Args:
     rng: The random key.
-    batch: The batch.
+    batch: Pictures and their poses, see above.
     config: The settings that say what to vary.
     skeleton: The skeleton of the poses.
-
-  Returns:
-    The varied batch.
   """
   rngs = jax.random.split(rng, 3)
   if config.flip:
-    batch = _flip(rngs[0], batch, skeleton)
+    batch = random_flip(rngs[0], batch, skeleton)
   if config.image_turn or config.image_zoom:
     batch = _turn_and_zoom(rngs[1], batch, config)
   if config.image_color:
     images = _change_colors(rngs[2], batch['images'], config.image_color)
     batch = batch | {'images': images}
   return batch
-
-
-def _flip(rng: Array, batch: Batch, skeleton: Skeleton) -> Batch:
-  """Mirrors each picture and its pose with a probability of one half."""
-  chosen = jax.random.bernoulli(rng, shape=(len(batch['targets']), 1, 1))
-  images = batch['images']
-  return batch | {
-    'images': jnp.where(chosen[..., None], mirror_images(images), images),
-    'inputs': jnp.where(
-      chosen, mirror(batch['inputs'], skeleton), batch['inputs']
-    ),
-    'targets': jnp.where(
-      chosen, mirror(batch['targets'], skeleton), batch['targets']
-    ),
-  }
 
 
 def _turn_and_zoom(

@@ -1,8 +1,11 @@
 import dataclasses
 import json
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from semgcn_jax.errors import UserError
 from semgcn_jax.geometry import cameras
@@ -69,6 +72,52 @@ def test_projection_written_out():
   ]
   np.testing.assert_allclose(
     cameras.project(np.array([4 * x, 4 * y, 4.0]), camera), expected
+  )
+
+
+def test_lenses_project_alike_in_numpy_and_jax():
+  lenses = [camera_of(*which).lens for which in ALL]
+  points = np.random.default_rng(0).uniform(-1, 1, (len(ALL), 50, 3))
+  points += [0, 0, 3]
+  stacked = cameras.Lens(
+    *(
+      jnp.asarray(np.stack(field)[:, None], jnp.float32)
+      for field in zip(*lenses, strict=True)
+    )
+  )
+  ours = jax.jit(lambda lens, points: lens.project(points))(
+    stacked, jnp.asarray(points, jnp.float32)
+  )
+  for which, view, pixels in zip(ALL, points, ours, strict=True):
+    expected = cameras.project(view, camera_of(*which))
+    np.testing.assert_allclose(pixels, expected, atol=0.01)
+
+
+def test_a_pinhole_has_no_end():
+  lens = cameras.Lens(np.array(100.0), np.array((10.0, 20.0)))
+  pixels = lens.project(np.array([[1.0, -2.0, 4.0], [30.0, 0.0, 3.0]]))
+  np.testing.assert_allclose(pixels, [[35, -30], [1010, 20]])
+
+
+@pytest.mark.parametrize('degrees', [-20.0, 0.0, 35.0])
+def test_up_and_pitch(degrees):
+  # A camera that looks ahead along the ground, then down.
+  turn = Rotation.from_euler('XZX', (-90, 0, -degrees), degrees=True)
+  camera = cameras.Camera(
+    orientation=tuple(np.roll(turn.as_quat(), 1)),
+    translation=(1.0, 2.0, 3.0),
+    focal_length=(900.0, 900.0),
+    center=(500.0, 400.0),
+    width=1000,
+    height=800,
+  )
+  angle = np.radians(degrees)
+  up = (0, -np.cos(angle), -np.sin(angle))
+  np.testing.assert_allclose(camera.up, up, atol=1e-12)
+  assert camera.pitch == pytest.approx(degrees)
+  above = np.array(camera.translation) + (0, 0, 1)
+  np.testing.assert_allclose(
+    cameras.world_to_camera(above, camera), up, atol=1e-12
   )
 
 

@@ -11,7 +11,7 @@ from filmed import film_level, standing
 from semgcn_jax.config import FilmingConfig
 from semgcn_jax.config.presets import preset
 from semgcn_jax.geometry.joint_sets import JOINT_SETS
-from semgcn_jax.geometry.rotations import about_axis, about_vector, to_axis
+from semgcn_jax.geometry.rotations import about_axis, about_vector
 from semgcn_jax.geometry.skeletons import H36M, bone_vectors, mirror
 from semgcn_jax.models.inputs import (
   derive_joints,
@@ -37,22 +37,6 @@ def poses():
 
 def lengths(poses):
   return np.linalg.norm(bone_vectors(np.asarray(poses), H36M), axis=-1)
-
-
-def test_rotations():
-  vectors = np.random.default_rng(0).normal(size=(20, 3))
-  matrices = np.asarray(about_vector(jnp.asarray(vectors)))
-  for vector, matrix in zip(vectors, matrices, strict=True):
-    angle = np.linalg.norm(vector)
-    np.testing.assert_allclose(matrix @ matrix.T, np.eye(3), atol=1e-5)
-    np.testing.assert_allclose(matrix @ vector, vector, atol=1e-5)
-    trace = 1 + 2 * np.cos(angle)
-    np.testing.assert_allclose(np.trace(matrix), trace, atol=1e-5)
-  quarter = np.asarray(about_axis(2, jnp.array([np.pi / 2])))[0]
-  np.testing.assert_allclose(quarter @ (1, 0, 0), (0, 1, 0), atol=1e-6)
-  rays = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
-  for ray, matrix in zip(rays, to_axis(jnp.asarray(rays)), strict=True):
-    np.testing.assert_allclose(matrix @ ray, (0, 0, 1), atol=1e-5)
 
 
 def test_level_poses_stand_upright(poses):
