@@ -16,9 +16,13 @@ import numpy as np
 
 from semgcn_jax import __version__
 from semgcn_jax.errors import SettingError, UserError, listed
-from semgcn_jax.geometry.joint_sets import JOINT_SETS
+from semgcn_jax.geometry.joint_sets import (
+  JOINT_SETS,
+  MIN_KEYPOINTS,
+  derive_joints,
+  source_table,
+)
 from semgcn_jax.geometry.skeletons import H36M, Skeleton
-from semgcn_jax.inference.arguments import MIN_KEYPOINTS
 from semgcn_jax.inference.image_lifter import make_image_forward, require_poses
 from semgcn_jax.inference.predictor import make_forward
 from semgcn_jax.inference.programs import (
@@ -26,11 +30,6 @@ from semgcn_jax.inference.programs import (
   input_index,
   joint_sets,
   make_lift,
-)
-from semgcn_jax.models.inputs import (
-  derive_joints,
-  point_names,
-  source_table,
 )
 from semgcn_jax.runs.checkpoints import Network
 
@@ -193,9 +192,9 @@ def _lifter_program(
     )
   flip_test = network.config.evaluation.flip_test
   lift = make_lift(fold_network(model, variables), model, flip_test=flip_test)
-  (sources,) = source_table([joint_set], point_names(joint_set))
-  used = sorted({i for source in JOINT_SETS[joint_set].sources for i in source})
-  count = JOINT_SETS[joint_set].num_joints
+  known_set = JOINT_SETS[joint_set]
+  (sources,) = source_table([joint_set], known_set.points)
+  count = known_set.num_joints
 
   def function(keypoints, image_size, focal_length, center):
     found = jnp.isfinite(keypoints).all(axis=-1) & (keypoints[..., 2] > 0)
@@ -208,8 +207,9 @@ def _lifter_program(
       jnp.where(jnp.isfinite(focal_length), focal_length, 0),
       center,
     )
-    missing = found.sum(axis=-1) < MIN_KEYPOINTS
-    missing = (missing | ~found[:, np.array(used)].any(axis=-1))[:, None]
+    unused = ~found[:, np.array(known_set.used)].any(axis=-1)
+    missing = (found.sum(axis=-1) < MIN_KEYPOINTS) | unused
+    missing = missing[:, None]
     return (
       jnp.where(missing[..., None], jnp.nan, poses),
       jnp.where(missing, jnp.nan, errors),
@@ -223,7 +223,7 @@ def _lifter_program(
   }
   notes = {
     'joint_set': joint_set,
-    'keypoint_names': json.dumps(JOINT_SETS[joint_set].names),
+    'keypoint_names': json.dumps(known_set.names),
     'keypoints': (
       f'[B, {count}, 3]: x and y in pixels, and the confidence from 0 to 1. A'
       ' keypoint was not found where that is 0, or a number is NaN.'
