@@ -44,13 +44,10 @@ def huber(vectors: jax.Array) -> jax.Array:
   return jnp.where(length < HUBER_METRES, near, length - HUBER_METRES / 2)
 
 
-LOSSES: dict[str, tuple[Callable[[jax.Array], jax.Array], bool]] = {
-  'joints': (squared, False),
-  'joints_bones': (squared, True),
-  'distance': (distance, False),
-  'distance_bones': (distance, True),
-  'huber': (huber, False),
-  'huber_bones': (huber, True),
+MEASURES: dict[str, Callable[[jax.Array], jax.Array]] = {
+  'joints': squared,
+  'distance': distance,
+  'huber': huber,
 }
 
 

@@ -16,7 +16,7 @@ from semgcn_jax.models.build import build
 from semgcn_jax.models.precision import matmul_precision
 from semgcn_jax.tasks.augmentation import Batch, make_augment
 from semgcn_jax.tasks.windows import frames_read, take_windows
-from semgcn_jax.training.losses import LOSSES, image_loss, pose_loss
+from semgcn_jax.training.losses import MEASURES, image_loss, pose_loss
 from semgcn_jax.training.state import AXIS, TrainState, pack_state
 
 DROPOUT, SHUFFLE, AUGMENT = range(3)  # What a random key is for.
@@ -110,11 +110,10 @@ def make_train_chunk(
     losses are `[R, S]`.
   """
   training = config.training
-  measure, bones = LOSSES[training.loss]
   of_poses = functools.partial(
     pose_loss,
-    measure=measure,
-    bones=bones,
+    measure=MEASURES[training.loss_measure],
+    bones=training.bones_count,
     skeleton=skeleton,
     num_predicted=build(config.model, skeleton).num_predicted,
   )
