@@ -49,7 +49,7 @@ def below(arrays, prefix):
 def test_layers_and_their_gradients(name):
   data = below(load('layers'), f'{name}/')
   channel_wise = name == 'sem_ch'
-  layer = convolutions.SemGraphConv(7, H36M, channel_wise)
+  layer = convolutions.SemGraphConv(7, H36M, channel_wise=channel_wise)
   edges = data['e'] if channel_wise else data['e'][0]
   params = {'kernel': data['W'], 'edge_logits': edges, 'bias': data['bias']}
   out, vjp = jax.vjp(
