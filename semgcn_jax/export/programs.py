@@ -221,12 +221,19 @@ def _lifter_program(
     'focal_length': (),
     'center': (2,),
   }
-  notes = {
+  notes = _lifter_notes(joint_set)
+  return Program(function, inputs, ('poses', 'errors'), notes, _drawing(count))
+
+
+def _lifter_notes(joint_set: str) -> dict[str, str]:
+  """Describes the inputs and outputs of a lifter of this joint set."""
+  known = JOINT_SETS[joint_set]
+  return {
     'joint_set': joint_set,
-    'keypoint_names': json.dumps(known_set.names),
+    'keypoint_names': json.dumps(known.names),
     'keypoints': (
-      f'[B, {count}, 3]: x and y in pixels, and the confidence from 0 to 1. A'
-      ' keypoint was not found where that is 0, or a number is NaN.'
+      f'[B, {known.num_joints}, 3]: x and y in pixels, and the confidence from'
+      ' 0 to 1. A keypoint was not found where that is 0, or a number is NaN.'
     ),
     'image_size': '[B, 2]: width and height of the image in pixels.',
     'focal_length': '[B]: the focal length in pixels; 0 where it is unknown.',
@@ -241,7 +248,6 @@ def _lifter_program(
       ' network does not tell.'
     ),
   }
-  return Program(function, inputs, ('poses', 'errors'), notes, _drawing(count))
 
 
 def _drawing(count: int) -> Callable[[int], dict[str, np.ndarray]]:
