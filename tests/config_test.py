@@ -8,7 +8,7 @@ from semgcn_jax import config
 from semgcn_jax.config.presets import PRESETS, PUBLISHED_SIZES, RECIPES, preset
 from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.models.convolutions import CONVOLUTIONS
-from semgcn_jax.training.losses import LOSSES
+from semgcn_jax.training.losses import MEASURES
 
 FIELDS = [f for fields in config.fields_by_group().values() for f in fields]
 
@@ -28,7 +28,13 @@ def test_names_are_unique_and_flat():
 def test_choices_are_those_there_are():
   choices = {field.name: field.metadata['choices'] for field in FIELDS}
   assert set(choices['conv']) == set(CONVOLUTIONS)
-  assert set(choices['loss']) == set(LOSSES)
+  assert choices['loss'] == (
+    *('joints', 'joints_bones', 'distance', 'distance_bones'),
+    *('huber', 'huber_bones'),
+  )
+  losses = [config.TrainingConfig(loss=name) for name in choices['loss']]
+  assert {loss.loss_measure for loss in losses} == set(MEASURES)
+  assert [loss.bones_count for loss in losses] == [False, True] * 3
   assert set(choices['recipe']) == set(RECIPES)
   assert set(choices['model']) == set(PUBLISHED_SIZES)
 

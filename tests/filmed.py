@@ -8,7 +8,6 @@ import numpy as np
 from semgcn_jax.config import FilmingConfig
 from semgcn_jax.data.synthetic import generate
 from semgcn_jax.geometry.joint_sets import JOINT_SETS
-from semgcn_jax.models.inputs import point_names
 from semgcn_jax.simulation.points import NAMES, mark
 
 
@@ -48,7 +47,7 @@ class Filmed:
     keypoints = np.full(
       (len(pixels), JOINT_SETS[joint_set].num_joints, 2), 10.0
     )
-    for index, name in enumerate(point_names(joint_set)):
+    for index, name in enumerate(JOINT_SETS[joint_set].points):
       if name in NAMES:
         keypoints[:, index] = pixels[:, NAMES.index(name)]
     return keypoints

@@ -22,7 +22,7 @@ from semgcn_jax.models.build import build
 from semgcn_jax.models.graph import adjacency_mask
 from semgcn_jax.training import state as state_lib
 from semgcn_jax.training import step
-from semgcn_jax.training.losses import LOSSES, pose_loss
+from semgcn_jax.training.losses import pose_loss, squared
 
 TESTDATA = pathlib.Path(__file__).parent / 'testdata'
 # The second has all layers of the first.
@@ -31,8 +31,7 @@ MODELS = (
   *('semgcn_nonlocal_small', 'linear_small'),
 )
 
-MEASURE, BONES = LOSSES['joints']
-joints = functools.partial(pose_loss, measure=MEASURE, bones=BONES)
+joints = functools.partial(pose_loss, measure=squared, bones=False)
 
 
 def load(name):
@@ -50,7 +49,7 @@ def below(arrays, prefix):
 def test_layers_and_their_gradients(name):
   data = below(load('layers'), f'{name}/')
   channel_wise = name == 'sem_ch'
-  layer = convolutions.SemGraphConv(7, H36M, channel_wise)
+  layer = convolutions.SemGraphConv(7, H36M, channel_wise=channel_wise)
   edges = data['e'] if channel_wise else data['e'][0]
   params = {'kernel': data['W'], 'edge_logits': edges, 'bias': data['bias']}
   out, vjp = jax.vjp(

@@ -11,7 +11,7 @@ import pathlib
 from typing import Any, Self
 
 from semgcn_jax.config.augmentation import AugmentationConfig
-from semgcn_jax.config.data import DataConfig
+from semgcn_jax.config.data import OF_POSES, DataConfig
 from semgcn_jax.config.evaluation import EvaluationConfig
 from semgcn_jax.config.fields import Group, setting
 from semgcn_jax.config.filming import FilmingConfig
@@ -24,6 +24,7 @@ __all__ = [
   'ATTENTION_HEADS',
   'GROUPS',
   'OF_BACKBONE',
+  'OF_POSES',
   'OF_TIME',
   'RENAMED',
   'AugmentationConfig',

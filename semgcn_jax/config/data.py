@@ -10,6 +10,11 @@ from semgcn_jax.config.fields import (
   setting,
 )
 
+# The datasets that there are: files of poses, and pictures with poses. Another
+# name is one of your own.
+OF_POSES = ('synthetic', 'h36m', 'cmu')
+OF_PICTURES = ('rendered', 'images')
+
 
 @dataclasses.dataclass(frozen=True)
 class DataConfig(Group):
@@ -17,7 +22,7 @@ class DataConfig(Group):
 
   dataset: str = setting(
     'synthetic',
-    'Use synthetic, h36m, cmu, rendered, images (a folder of pictures), or a'
+    f'Use {", ".join(OF_POSES + OF_PICTURES)} (a folder of pictures), or a'
     ' dataset of your own.',
   )
   data_dir: str = setting('data', 'Read data_3d_<dataset>.npz in this folder.')
@@ -92,4 +97,4 @@ class DataConfig(Group):
   @property
   def has_images(self) -> bool:
     """Whether the poses come with pictures."""
-    return bool(self.image_dir) or self.dataset in ('rendered', 'images')
+    return bool(self.image_dir) or self.dataset in OF_PICTURES

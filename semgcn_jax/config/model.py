@@ -11,6 +11,7 @@ from semgcn_jax.config.fields import (
   setting,
 )
 from semgcn_jax.errors import SettingError
+from semgcn_jax.geometry.joint_sets import LIFTED
 
 # The heads of `conv=gat`: as many as GAT (arXiv:1710.10903) has in the layers
 # that it adds residuals to.
@@ -76,10 +77,7 @@ class ModelConfig(Group):
     (),
     'Lift the keypoints of these joint sets, seen by any camera; if empty, the'
     " 2D of the dataset's own cameras.",
-    choices=(
-      *('h36m', 'coco', 'mpii', 'body_25', 'openpose_18', 'halpe_26'),
-      'mediapipe',
-    ),
+    choices=LIFTED,
   )
   input_coordinates: str = setting(
     'ray',

@@ -5,6 +5,7 @@ from typing import Any
 from semgcn_jax import weights
 from semgcn_jax.config import OF_BACKBONE, OF_TIME, Config, load
 from semgcn_jax.errors import SettingError, choose, listed
+from semgcn_jax.geometry.joint_sets import LIFTED
 
 # The settings that each `recipe` brings along, where a preset or the user gives
 # no others; see docs/recipe.md.
@@ -26,10 +27,7 @@ RECIPES: dict[str, dict[str, Any]] = {
   },
   # Any camera and any detector; see docs/wild.md.
   'wild': {
-    'input_joints': (
-      *('h36m', 'coco', 'mpii', 'body_25', 'openpose_18', 'halpe_26'),
-      'mediapipe',
-    ),
+    'input_joints': LIFTED,
     'expected_error': True,
     'lr': 5e-3,
     'lr_batch': 1024,

@@ -12,6 +12,9 @@ from semgcn_jax.config.fields import (
 )
 from semgcn_jax.errors import SettingError, listed
 
+LOSS_MEASURES = ('joints', 'distance', 'huber')
+_WITH_BONES = '_bones'
+
 
 @dataclasses.dataclass(frozen=True)
 class TrainingConfig(Group):
@@ -65,10 +68,7 @@ class TrainingConfig(Group):
     'joints',
     'Train on the squared errors of the joints (joints), their distances, or'
     ' the Huber loss of those; with _bones, count the bones too (paper eq. 7).',
-    choices=(
-      *('joints', 'joints_bones', 'distance', 'distance_bones'),
-      *('huber', 'huber_bones'),
-    ),
+    choices=tuple(m + b for m in LOSS_MEASURES for b in ('', _WITH_BONES)),
   )
   stage: str = setting(
     'end_to_end',
@@ -136,6 +136,16 @@ class TrainingConfig(Group):
   def seeds(self) -> range:
     """The seed of each independent run."""
     return range(self.seed, self.seed + self.num_seeds)
+
+  @property
+  def loss_measure(self) -> str:
+    """How the loss measures an error, one of `LOSS_MEASURES`."""
+    return self.loss.removesuffix(_WITH_BONES)
+
+  @property
+  def bones_count(self) -> bool:
+    """Whether bones count in the loss, beside joints."""
+    return self.loss.endswith(_WITH_BONES)
 
   def index_of_seed(self, seed: int) -> int:
     """Finds the independent run of a seed.

@@ -2,10 +2,10 @@
 
 import pathlib
 
-from semgcn_jax.config import DataConfig
+from semgcn_jax.config import OF_POSES, DataConfig
 from semgcn_jax.data.npz import read_keypoints, read_poses_3d
 from semgcn_jax.data.pairs import Source
-from semgcn_jax.errors import SettingError
+from semgcn_jax.errors import SettingError, listed
 
 
 def read(config: DataConfig) -> Source:
@@ -21,7 +21,7 @@ def read(config: DataConfig) -> Source:
   path = pathlib.Path(config.data_dir) / f'data_3d_{config.dataset}.npz'
   if not path.exists():
     raise SettingError(
-      f'`dataset={config.dataset}`: choose from synthetic, h36m, cmu, or make'
+      f'`dataset={config.dataset}`: choose from {listed(OF_POSES)}, or make'
       f' {path}'
     )
   if not config.cameras:

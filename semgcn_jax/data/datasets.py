@@ -1,8 +1,9 @@
 """Loads the dataset that a config names, split into training and test pairs."""
 
 import dataclasses
+import functools
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 
 from semgcn_jax.config import DataConfig
 from semgcn_jax.data import (
@@ -19,9 +20,6 @@ from semgcn_jax.data.plausible import check_2d, check_3d
 from semgcn_jax.errors import SettingError, listed
 from semgcn_jax.geometry.cameras import load_cameras
 from semgcn_jax.geometry.skeletons import Skeleton
-
-RENDERED = 'rendered'  # The dataset that is drawn, with pictures.
-DATASETS = {'synthetic': synthetic.read, 'h36m': h36m.read, 'cmu': cmu.read}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,25 +38,18 @@ class Dataset:
   val: Pairs | None = None
 
 
-def read(config: DataConfig) -> Source:
-  """Reads the files of the config's dataset.
+@dataclasses.dataclass(frozen=True)
+class Entry:
+  """How a dataset is loaded.
 
-  Raises:
-    SettingError: There is no such dataset.
-    UserError: A file is missing, damaged or wrong.
+  Attributes:
+    load: Makes its pairs: takes the arguments of the function `load`, and
+      returns {split: its pairs}.
+    read: Reads its files of poses; None if it has none.
   """
-  if config.dataset == RENDERED:
-    raise SettingError(
-      f'`dataset={RENDERED}`: has pictures, but no files of poses; choose'
-      ' another'
-    )
-  source = DATASETS.get(config.dataset, custom.read)(config)
-  if config.cameras:
-    cameras = load_cameras(config.cameras)
-    source = dataclasses.replace(source, cameras=cameras)
-  if config.data_fps:
-    source = dataclasses.replace(source, fps=config.data_fps)
-  return source
+
+  load: Callable[..., Mapping[str, Pairs]]
+  read: Callable[[DataConfig], Source] | None = None
 
 
 def load(
@@ -76,17 +67,101 @@ def load(
       your own has no split.
     UserError: A file is missing, damaged or wrong.
   """
-  if config.dataset == RENDERED:
-    test, train_pairs = rendered.read(config, skeleton, train=train)
-    return Dataset(test=test, train=train_pairs)
-  if config.dataset == 'images':
-    return Dataset(**image_folder.read(config, skeleton, train=train))
-  if config.image_dir and config.dataset != 'h36m':
+  return Dataset(**_entry(config).load(config, skeleton, train=train))
+
+
+def read(config: DataConfig) -> Source:
+  """Reads the files of the config's dataset.
+
+  Raises:
+    SettingError: There is no such dataset.
+    UserError: A file is missing, damaged or wrong.
+  """
+  reader = _entry(config).read
+  if reader is None:
+    raise SettingError(
+      f'`dataset={config.dataset}`: has pictures, but no files of poses; choose'
+      ' another'
+    )
+  source = reader(config)
+  if config.cameras:
+    cameras = load_cameras(config.cameras)
+    source = dataclasses.replace(source, cameras=cameras)
+  if config.data_fps:
+    source = dataclasses.replace(source, fps=config.data_fps)
+  return source
+
+
+def _entry(config: DataConfig) -> Entry:
+  return DATASETS.get(config.dataset, _YOUR_OWN)
+
+
+def _of_poses(
+  read: Callable[[DataConfig], Source],
+  attach: Callable[..., Pairs] | None = None,
+) -> Entry:
+  """Makes the entry of a dataset that has files of poses.
+
+  Args:
+    read: Reads these.
+    attach: Gives the pairs of a split their pictures; None if it has none.
+  """
+  return Entry(functools.partial(_load_poses, attach), read)
+
+
+def _load_poses(
+  attach: Callable[..., Pairs] | None,
+  config: DataConfig,
+  skeleton: Skeleton,
+  *,
+  train: bool,
+) -> dict[str, Pairs]:
+  """Reads the files of poses of a dataset, and pairs 2D and 3D; see `load`."""
+  if config.image_dir and attach is None:
     raise SettingError(
       f'`image_dir`: `dataset={config.dataset}` has no pictures; choose h36m or'
       ' images, or leave it out'
     )
   source = read(config)
+  subjects = _split(config, source, train=train)
+  test_downsample = config.test_downsample or config.downsample
+  splits = {
+    name: make_pairs(
+      source,
+      skeleton,
+      subjects=own,
+      actions=config.actions,
+      downsample=config.downsample if name == 'train' else test_downsample,
+    )
+    for name, own in subjects.items()
+  }
+  num_cut = sum(split.num_cut for split in splits.values())
+  if num_cut:
+    logging.getLogger('semgcn_jax').warning(
+      '%s: %d views differ in length from their 2D; cut to the shorter',
+      source.name,
+      num_cut,
+    )
+  if attach is None or not config.image_dir:
+    return splits
+  return {
+    name: attach(config, split, train=name == 'train')
+    for name, split in splits.items()
+  }
+
+
+def _split(
+  config: DataConfig, source: Source, *, train: bool
+) -> dict[str, tuple[str, ...]]:
+  """Splits the subjects of a dataset, and checks the poses of each.
+
+  Returns:
+    {split: its subjects}, as `load` asks for them.
+
+  Raises:
+    SettingError: There is no such subject, or no such split.
+    UserError: The poses are wrong.
+  """
   train_subjects = config.train_subjects or source.train_subjects
   test_subjects = config.test_subjects or source.test_subjects
   if not train_subjects or not test_subjects:
@@ -105,9 +180,12 @@ def load(
   )
   if not train_subjects:
     raise SettingError('`val_subjects`: leave a subject to train on')
-  used = test_subjects
+  used, splits = test_subjects, {'test': test_subjects}
   if train:
     used = (*train_subjects, *config.val_subjects, *test_subjects)
+    splits['train'] = train_subjects
+    if config.val_subjects:
+      splits['val'] = config.val_subjects
   twice = sorted({subject for subject in used if used.count(subject) > 1})
   if twice:
     raise SettingError(
@@ -117,32 +195,15 @@ def load(
   check_3d(source.poses_3d, source.name, used)
   if source.poses_2d is not None:
     check_2d(source.poses_2d, source.name, used)
+  return splits
 
-  def pairs(subjects: Sequence[str], downsample: int) -> Pairs:
-    return make_pairs(
-      source,
-      skeleton,
-      subjects=subjects,
-      actions=config.actions,
-      downsample=downsample,
-    )
 
-  test_downsample = config.test_downsample or config.downsample
-  splits = {'test': pairs(test_subjects, test_downsample)}
-  if train:
-    splits['train'] = pairs(train_subjects, config.downsample)
-    if config.val_subjects:
-      splits['val'] = pairs(config.val_subjects, test_downsample)
-  num_cut = sum(split.num_cut for split in splits.values())
-  if num_cut:
-    logging.getLogger('semgcn_jax').warning(
-      '%s: %d views differ in length from their 2D; cut to the shorter',
-      source.name,
-      num_cut,
-    )
-  if config.image_dir:
-    splits = {
-      name: h36m_images.attach(config, split, train=name == 'train')
-      for name, split in splits.items()
-    }
-  return Dataset(**splits)
+# A new dataset has a line here, and its name in `config.data`.
+DATASETS = {
+  'synthetic': _of_poses(synthetic.read),
+  'h36m': _of_poses(h36m.read, h36m_images.attach),
+  'cmu': _of_poses(cmu.read),
+  'rendered': Entry(rendered.read),
+  'images': Entry(image_folder.read),
+}
+_YOUR_OWN = _of_poses(custom.read)

@@ -136,44 +136,25 @@ def make_pairs(
       skeleton or lie behind a camera; or the 2D is not of the same clips and
       cameras as the 3D.
   """
-  for subject in subjects:
-    if subject not in source.poses_3d:
-      raise SettingError(
-        f'`train_subjects`, `test_subjects`: no {subject} in {source.name};'
-        f' it has {listed(source.poses_3d)}'
-      )
-  there = {action_name(a) for s in source.poses_3d.values() for a in s}
-  for action in actions:
-    if action not in there:
-      raise SettingError(
-        f'`actions`: no {action} in {source.name}; it has'
-        f' {listed(sorted(there))}'
-      )
   inputs, targets, roots, names, num_cut = [], [], [], [], 0
   cameras, views, numbers = [], [], []
-  for subject in subjects:
-    for action, world in source.poses_3d[subject].items():
-      name = action_name(action)
-      if actions and name not in actions:
-        continue
-      where = f'{source.name}: {subject} {action!r}'
-      _check(world, skeleton, where)
-      seen = _views(source, subject, action, where)
-      for number, (camera, view, pixels) in enumerate(seen):
-        frames = min(len(view), len(pixels))
-        if not frames:
-          raise UserError(f'{where} has no frames; leave it out by `actions`')
-        num_cut += len(view) != len(pixels)
-        used = slice(0, frames, downsample)
-        root = view[used, skeleton.root, None]
-        roots.append(root[:, 0].astype(np.float32))
-        cameras.append(camera)
-        views.append(View(subject, action, number))
-        numbers.append(np.arange(frames, dtype=np.int32)[used])
-        inputs.append(normalize_screen(pixels[used], camera).astype(np.float32))
-        targets.append((view[used] - root).astype(np.float32))
-        names.append((name, len(inputs[-1])))
-        _check(inputs[-1], skeleton, f'the 2D of {where}')
+  for view, where in _chosen(source, skeleton, subjects, actions):
+    seen = _views(source, view.subject, view.clip, where)
+    for number, (camera, poses, pixels) in enumerate(seen):
+      frames = min(len(poses), len(pixels))
+      if not frames:
+        raise UserError(f'{where} has no frames; leave it out by `actions`')
+      num_cut += len(poses) != len(pixels)
+      used = slice(0, frames, downsample)
+      root = poses[used, skeleton.root, None]
+      roots.append(root[:, 0].astype(np.float32))
+      cameras.append(camera)
+      views.append(view._replace(camera=number))
+      numbers.append(np.arange(frames, dtype=np.int32)[used])
+      inputs.append(normalize_screen(pixels[used], camera).astype(np.float32))
+      targets.append((poses[used] - root).astype(np.float32))
+      names.append((action_name(view.clip), len(inputs[-1])))
+      _check(inputs[-1], skeleton, f'the 2D of {where}')
   if not names:
     raise UserError(
       f'{source.name}: no poses of {listed(subjects)} in'
@@ -182,9 +163,10 @@ def make_pairs(
   action_names = tuple(sorted({name for name, _ in names}))
   camera_list = tuple(dict.fromkeys(cameras))
 
+  counts = [count for _, count in names]
+
   def for_each_pose(indices: Sequence[int]) -> np.ndarray:
     """Repeats the index of a view for each of its poses."""
-    counts = [count for _, count in names]
     return np.repeat(np.array(indices, np.int32), counts)
 
   return Pairs(
@@ -201,6 +183,42 @@ def make_pairs(
     frames=np.concatenate(numbers),
     fps=source.fps / downsample,
   )
+
+
+def _chosen(
+  source: Source,
+  skeleton: Skeleton,
+  subjects: Sequence[str],
+  actions: Sequence[str],
+) -> Iterator[tuple[View, str]]:
+  """Gives the first view of each clip that is chosen; see `make_pairs`.
+
+  Yields:
+    The view, and what messages call the clip.
+
+  Raises:
+    SettingError: The source lacks a subject or an action.
+    UserError: The poses of a clip are not numbers, or do not fit the skeleton.
+  """
+  for subject in subjects:
+    if subject not in source.poses_3d:
+      raise SettingError(
+        f'`train_subjects`, `test_subjects`: no {subject} in {source.name};'
+        f' it has {listed(source.poses_3d)}'
+      )
+  there = {action_name(a) for s in source.poses_3d.values() for a in s}
+  for action in actions:
+    if action not in there:
+      raise SettingError(
+        f'`actions`: no {action} in {source.name}; it has'
+        f' {listed(sorted(there))}'
+      )
+  for subject in subjects:
+    for clip, world in source.poses_3d[subject].items():
+      if not actions or action_name(clip) in actions:
+        where = f'{source.name}: {subject} {clip!r}'
+        _check(world, skeleton, where)
+        yield View(subject, clip, 0), where
 
 
 def take(pairs: Pairs, rows: np.ndarray) -> Pairs:

@@ -28,7 +28,7 @@ _AT_ONCE = 64
 
 def read(
   config: DataConfig, skeleton: Skeleton, *, train: bool
-) -> tuple[Pairs, Pairs | None]:
+) -> dict[str, Pairs]:
   """Draws the pictures of the dataset, with the poses of those they show.
 
   The same settings always give the same pictures, and more pictures begin with
@@ -40,8 +40,8 @@ def read(
     train: Whether to draw those to train on, too.
 
   Returns:
-    The pairs to test on, and those to train on or None. Every pair has a camera
-    of its own, whose image is the picture.
+    {split: its pairs}: `test`, and with `train` also `train`. Every pair has a
+    camera of its own, whose image is the picture.
 
   Raises:
     SettingError: A setting contradicts the dataset, or there is not enough
@@ -50,8 +50,10 @@ def read(
   """
   _check(config, skeleton)
   motions = _read_motions(config)
-  test = _draw(config, motions, train=False)
-  return test, _draw(config, motions, train=True) if train else None
+  return {
+    split: _draw(config, motions, train=split == 'train')
+    for split in (('test', 'train') if train else ('test',))
+  }
 
 
 def _check(config: DataConfig, skeleton: Skeleton) -> None:

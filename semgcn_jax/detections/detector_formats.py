@@ -21,35 +21,13 @@ from semgcn_jax.detections.persons import (
 )
 from semgcn_jax.errors import UserError, shortened
 from semgcn_jax.files import read_bytes
-from semgcn_jax.geometry.joint_sets import JOINT_SETS
+from semgcn_jax.geometry.joint_sets import BY_COUNT
 
-# {number of keypoints: joint set}, for when the setting `joint_set` names none.
-# The sets of the whole body, of 133 and 136, begin with the body's joints.
-BY_COUNT = {
-  16: 'mpii',
-  17: 'coco',
-  18: 'openpose_18',
-  25: 'body_25',
-  26: 'halpe_26',
-  32: 'h36m_32',
-  33: 'mediapipe',
-  133: 'coco',
-  136: 'halpe_26',
-}
 _KNOWN = (
   'known are the results and annotations of COCO, the files of OpenPose,'
   ' AlphaPose, PoseFlow, MMPose and YOLO (result.to_json()), and lists of'
   ' {"keypoints": [[x, y, confidence], ...]}'
 )
-
-
-def fits(joints: int, joint_set: str) -> bool:
-  """Tells whether people of so many joints are of a joint set.
-
-  Those of the whole body, of 133 and 136, begin with the body's joints.
-  """
-  whole_body = joints in (133, 136) and BY_COUNT[joints] == joint_set
-  return whole_body or joints == JOINT_SETS[joint_set].num_joints
 
 
 def read_people(

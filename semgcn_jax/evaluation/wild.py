@@ -23,9 +23,8 @@ from semgcn_jax.errors import UserError, shortened
 from semgcn_jax.evaluation import metrics
 from semgcn_jax.evaluation.motion import motion_errors
 from semgcn_jax.files import read_arrays
-from semgcn_jax.geometry.joint_sets import JOINT_SETS
+from semgcn_jax.geometry.joint_sets import JOINT_SETS, MIN_KEYPOINTS
 from semgcn_jax.geometry.skeletons import H36M
-from semgcn_jax.inference.arguments import MIN_KEYPOINTS
 from semgcn_jax.inference.lifter import Lifter
 from semgcn_jax.simulation.test_films import FPS
 from semgcn_jax.text_tables import plain_table

@@ -16,19 +16,18 @@ import numpy as np
 
 from semgcn_jax import __version__
 from semgcn_jax.errors import SettingError, UserError, listed
-from semgcn_jax.geometry.joint_sets import JOINT_SETS
+from semgcn_jax.geometry.joint_sets import (
+  JOINT_SETS,
+  MIN_KEYPOINTS,
+  derive_joints,
+  source_table,
+)
 from semgcn_jax.geometry.skeletons import H36M, Skeleton
-from semgcn_jax.inference.arguments import MIN_KEYPOINTS
 from semgcn_jax.inference.networks import require_task, trained_function
 from semgcn_jax.inference.programs import (
   input_index,
   joint_sets,
   make_lift,
-)
-from semgcn_jax.models.inputs import (
-  derive_joints,
-  point_names,
-  source_table,
 )
 from semgcn_jax.runs.checkpoints import Network
 
@@ -195,9 +194,9 @@ def _lifter_program(
       f'`joint_set={joint_set}`: this network lifts {listed(known)}'
     )
   lift = make_lift(forward, model)
-  (sources,) = source_table([joint_set], point_names(joint_set))
-  used = sorted({i for source in JOINT_SETS[joint_set].sources for i in source})
-  count = JOINT_SETS[joint_set].num_joints
+  known_set = JOINT_SETS[joint_set]
+  (sources,) = source_table([joint_set], known_set.points)
+  count = known_set.num_joints
 
   def function(keypoints, image_size, focal_length, center):
     found = jnp.isfinite(keypoints).all(axis=-1) & (keypoints[..., 2] > 0)
@@ -210,8 +209,9 @@ def _lifter_program(
       jnp.where(jnp.isfinite(focal_length), focal_length, 0),
       center,
     )
-    missing = found.sum(axis=-1) < MIN_KEYPOINTS
-    missing = (missing | ~found[:, np.array(used)].any(axis=-1))[:, None]
+    unused = ~found[:, np.array(known_set.used)].any(axis=-1)
+    missing = (found.sum(axis=-1) < MIN_KEYPOINTS) | unused
+    missing = missing[:, None]
     return (
       jnp.where(missing[..., None], jnp.nan, poses),
       jnp.where(missing, jnp.nan, errors),
@@ -223,12 +223,19 @@ def _lifter_program(
     'focal_length': (),
     'center': (2,),
   }
-  notes = {
+  notes = _lifter_notes(joint_set)
+  return Program(function, inputs, ('poses', 'errors'), notes, _drawing(count))
+
+
+def _lifter_notes(joint_set: str) -> dict[str, str]:
+  """Describes the inputs and outputs of a lifter of this joint set."""
+  known = JOINT_SETS[joint_set]
+  return {
     'joint_set': joint_set,
-    'keypoint_names': json.dumps(JOINT_SETS[joint_set].names),
+    'keypoint_names': json.dumps(known.names),
     'keypoints': (
-      f'[B, {count}, 3]: x and y in pixels, and the confidence from 0 to 1. A'
-      ' keypoint was not found where that is 0, or a number is NaN.'
+      f'[B, {known.num_joints}, 3]: x and y in pixels, and the confidence from'
+      ' 0 to 1. A keypoint was not found where that is 0, or a number is NaN.'
     ),
     'image_size': '[B, 2]: width and height of the image in pixels.',
     'focal_length': '[B]: the focal length in pixels; 0 where it is unknown.',
@@ -243,7 +250,6 @@ def _lifter_program(
       ' network does not tell.'
     ),
   }
-  return Program(function, inputs, ('poses', 'errors'), notes, _drawing(count))
 
 
 def _drawing(count: int) -> Callable[[int], dict[str, np.ndarray]]:

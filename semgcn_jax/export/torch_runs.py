@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 from semgcn_jax import config as config_lib
-from semgcn_jax.config import Config
+from semgcn_jax.config import OF_POSES, Config
 from semgcn_jax.config.presets import preset
-from semgcn_jax.data.datasets import DATASETS
 from semgcn_jax.errors import SettingError, UserError, choose, listed
 from semgcn_jax.export import torch_files
 from semgcn_jax.export.torch_names import infer_model
@@ -93,7 +92,7 @@ def _make_config(
   if settings.get('num_seeds', 1) > 1:
     raise SettingError('`num_seeds`: a PyTorch checkpoint is one run')
   dataset = settings.get('dataset', 'h36m')
-  choose('dataset', dataset, DATASETS)
+  choose('dataset', dataset, dict.fromkeys(OF_POSES))
   settings = {'preset': dataset, 'recipe': 'released'} | settings | inferred
   config = preset(settings.pop('preset'), **settings)
   training = config.training

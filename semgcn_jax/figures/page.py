@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from semgcn_jax.figures.palette import DARK, LIGHT
 from semgcn_jax.geometry.skeletons import H36M, Skeleton
 from semgcn_jax.motion.upright import Scene
 from semgcn_jax.pictures.videos import Album
@@ -58,7 +59,9 @@ def page_html(
     _read('page.html'),
     {
       'title': html.escape(title),
-      'style': _read('page.css'),
+      'style': _fill(
+        _read('page.css'), {'light': _css(LIGHT), 'dark': _css(DARK)}
+      ),
       'three': _read('three.LICENSE', comment=True) + _read('three.min.js'),
       'data': packer.base64(),
       'content': as_json(content),
@@ -83,6 +86,11 @@ def _read(name: str, *, comment: bool = False) -> str:
   """Reads a part of the page."""
   text = (_PARTS / name).read_text(encoding='utf-8')
   return f'/*\n{text}*/\n' if comment else text
+
+
+def _css(colors: Mapping[str, str]) -> str:
+  """Writes colours as the variables of a style sheet."""
+  return ' '.join(f'--{name}: {color};' for name, color in colors.items())
 
 
 def _fill(template: str, parts: Mapping[str, str]) -> str:

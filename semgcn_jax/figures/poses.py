@@ -6,13 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from semgcn_jax.figures.palette import PAPER
 from semgcn_jax.figures.style import new_figure
 from semgcn_jax.geometry.skeletons import Skeleton
 from semgcn_jax.motion.upright import Scene
 from semgcn_jax.pictures.videos import Album
 
-# Colours that colour-blind people tell apart.
-LEFT, RIGHT, MIDDLE, TRUTH = '#0072b2', '#d55e00', '#333333', '#9a9a9a'
 _FLOOR = '#d8d8d8'
 # Where the room is seen from: azimuth and elevation, degrees.
 FRONT, SIDE = (25.0, 12.0), (115.0, 12.0)
@@ -97,8 +96,8 @@ def draw_grid(
     if number < columns:
       for axes, kind in zip((flat, first, second), kinds, strict=True):
         axes.text(0.03, 0.97, kind, **_NOTE, transform=axes.transAxes)
-  for color, label in ((LEFT, 'left'), (RIGHT, 'right'), (MIDDLE, 'trunk')):
-    grid[0, 0].plot([], [], color=color, linewidth=3, label=label)
+  for label in ('left', 'right', 'trunk'):
+    grid[0, 0].plot([], [], color=PAPER[label], linewidth=3, label=label)
   figure.legend(loc='outside lower center', ncols=3, frameon=False)
   return figure
 
@@ -242,11 +241,11 @@ def bones(
   for parent, child in skeleton.bones:
     if found is not None and not (found[parent] and found[child]):
       continue
-    color = LEFT if child in skeleton.left else MIDDLE
-    color = RIGHT if child in skeleton.right else color
+    side = 'left' if child in skeleton.left else 'trunk'
+    side = 'right' if child in skeleton.right else side
     axes.plot(
       *joints[[parent, child]].T,
-      color=color,
+      color=PAPER[side],
       linewidth=2.5,
       solid_capstyle='round',
     )

@@ -9,6 +9,7 @@ import numpy as np
 
 import semgcn_jax
 from semgcn_jax.errors import UserError, choose
+from semgcn_jax.figures.palette import SOLID
 from semgcn_jax.formats.body_mesh import Surface, body_surfaces
 from semgcn_jax.motion.rig import NAMES, PARENTS, Motion
 
@@ -16,9 +17,6 @@ from semgcn_jax.motion.rig import NAMES, PARENTS, Motion
 _COMPONENTS = {'float32': 5126, 'uint8': 5121, 'uint16': 5123, 'uint32': 5125}
 _TYPES = {(): 'SCALAR', (3,): 'VEC3', (4,): 'VEC4', (16,): 'MAT4'}
 _VERTICES, _INDICES = 34962, 34963
-# The colours of the body's surfaces, red, green, blue; those of the limbs are
-# told apart by colour-blind people, too.
-COLORS = {'trunk': '#8c8c8c', 'left': '#0072b2', 'right': '#d55e00'}
 
 
 class _Buffer:
@@ -97,7 +95,7 @@ def glb_bytes(motions: Mapping[str, Motion], names: str = 'h36m') -> bytes:
     'scene': 0,
     'scenes': [{'nodes': scene}],
     'nodes': nodes,
-    'materials': [_material(part, color) for part, color in COLORS.items()],
+    'materials': [_material(part, color) for part, color in SOLID.items()],
     'meshes': meshes,
     'skins': skins,
     'animations': [
@@ -150,7 +148,7 @@ def _mesh(person: str, motion: Motion, buffer: _Buffer) -> dict[str, Any]:
     'name': f'{person} body',
     'primitives': [
       _primitive(surfaces[part], motion.root[0], material, buffer)
-      for material, part in enumerate(COLORS)
+      for material, part in enumerate(SOLID)
     ],
   }
 

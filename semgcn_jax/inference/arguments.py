@@ -6,13 +6,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from semgcn_jax.errors import SettingError, UserError, choose, listed
-from semgcn_jax.geometry.joint_sets import JOINT_SETS
+from semgcn_jax.errors import SettingError, UserError, choose
+from semgcn_jax.geometry.joint_sets import JOINT_SETS, MIN_KEYPOINTS, resolve
 from semgcn_jax.geometry.skeletons import H36M
-from semgcn_jax.models.inputs import point_names
 from semgcn_jax.simulation.points import NAMES
-
-MIN_KEYPOINTS = 4  # With fewer a pose is NaN.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +75,8 @@ def read_keypoints(
   """Reads keypoints.
 
   Args:
-    keypoints: `[..., J, 2]`, pixels, or `[..., J, 3]` with the confidence.
+    keypoints: `[..., J, 2]`, pixels, or `[..., J, 3]` with the confidence; the
+      J of the set come first, and those of a whole body may follow.
     joints: The key of their joint set, for the messages.
     count: The number of joints of the set.
     min_confidence: Keypoints of a lower confidence count as not found.
@@ -99,19 +97,8 @@ def read_keypoints(
       f'`keypoints`: have the shape {array.shape}; give [..., {count}, 2] or'
       f' [..., {count}, 3]'
     )
-  if array.shape[-2] != count:
-    fitting = [
-      k for k, s in JOINT_SETS.items() if len(s.names) == array.shape[-2]
-    ]
-    advice = (
-      f'{array.shape[-2]} are those of {listed(fitting)}'
-      if fitting
-      else f'no joint set has {array.shape[-2]}'
-    )
-    raise UserError(
-      f'`keypoints`: have {array.shape[-2]} joints, but `joints={joints}` has'
-      f' {count}; {advice}'
-    )
+  resolve(joints, [array.shape[-2]], '`keypoints`', 'joints')
+  array = array[..., :count, :]
   if array.shape[-1] == 2:
     array = np.concatenate([array, np.ones_like(array[..., :1])], axis=-1)
   try:
@@ -257,7 +244,7 @@ def focal_lengths(
 def place_points(keypoints: np.ndarray, joints: str) -> np.ndarray:
   """Puts keypoints, `[N, J, 3]`, in the order of `NAMES`, `[N, P, 3]`."""
   points = np.zeros((len(keypoints), len(NAMES), 3), np.float32)
-  for index, name in enumerate(point_names(joints)):
+  for index, name in enumerate(JOINT_SETS[joints].points):
     if name in NAMES:
       points[:, NAMES.index(name)] = keypoints[:, index]
   return points
@@ -271,6 +258,5 @@ def few_keypoints(keypoints: np.ndarray, joints: str) -> np.ndarray:
     joints: The key of their joint set in `JOINT_SETS`.
   """
   found = keypoints[..., 2] > 0
-  used = sorted({i for source in JOINT_SETS[joints].sources for i in source})
   few = found.sum(axis=-1) < MIN_KEYPOINTS
-  return few | ~found[:, used].any(axis=-1)
+  return few | ~found[:, JOINT_SETS[joints].used].any(axis=-1)

@@ -14,10 +14,10 @@ from scipy.ndimage import convolve1d
 
 from semgcn_jax.config import ModelConfig
 from semgcn_jax.errors import SettingError
-from semgcn_jax.geometry.joint_sets import JOINT_SETS
+from semgcn_jax.geometry.joint_sets import joints_of
 from semgcn_jax.geometry.skeletons import H36M, bone_vectors, join_bones
 from semgcn_jax.models.batches import run_batches
-from semgcn_jax.models.inputs import HELD, MIN_JOINTS
+from semgcn_jax.models.inputs import shows_enough
 from semgcn_jax.models.temporal import reach
 from semgcn_jax.models.windows import cut, step_of
 
@@ -37,33 +37,9 @@ def enough(keypoints: np.ndarray, joints: str) -> np.ndarray:
     joints: The key of their joint set in `JOINT_SETS`.
 
   Returns:
-    Whether `MIN_JOINTS` of the 16 joints are seen, `[T]`.
+    Whether `shows_enough` says so of the 16 joints, `[T]`.
   """
-  found = keypoints[..., 2] > 0
-  seen = [
-    found[:, list(source)].any(axis=-1) for source in JOINT_SETS[joints].sources
-  ]
-  return np.sum(seen, axis=0) >= MIN_JOINTS
-
-
-def hold_lost(points: np.ndarray, seen: np.ndarray) -> np.ndarray:
-  """Shows in frames without enough points those of the last one with enough.
-
-  This is what `models.inputs.hold_lost` does in training.
-
-  Args:
-    points: The points, `[T, P, 3]`.
-    seen: Which frames have enough, `[T]`; the first one does.
-  """
-  last = np.maximum.accumulate(np.where(seen, np.arange(len(seen)), 0))
-  shown = points[last]
-  return np.where(seen[:, None, None], shown, held(shown))
-
-
-def held(points: np.ndarray) -> np.ndarray:
-  """Marks points, `[..., P, 3]`, as those of another frame."""
-  found = points[..., 2:] > 0
-  return np.concatenate([points[..., :2], found * HELD], axis=-1)
+  return shows_enough(joints_of(keypoints, joints))
 
 
 def check_rate(rate: float) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from semgcn_jax.config import ModelConfig
 from semgcn_jax.errors import SettingError, UserError, choose, listed
-from semgcn_jax.geometry.joint_sets import JOINT_SETS
+from semgcn_jax.geometry.joint_sets import JOINT_SETS, joints_of
 from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.inference import clips
 from semgcn_jax.inference.arguments import (
@@ -32,7 +32,7 @@ from semgcn_jax.inference.programs import (
 )
 from semgcn_jax.inference.stream import Stream
 from semgcn_jax.models.batches import run_batches
-from semgcn_jax.models.inputs import joints_of
+from semgcn_jax.models.inputs import hold_lost
 from semgcn_jax.runs.checkpoints import Network, restore_network
 
 _BATCH_SIZES = (1, 16, 256)
@@ -276,7 +276,7 @@ class Lifter:
         continue
       rows = slice(start + int(shown[0]), start + frames)
       points, *others = (array[rows] for array in arrays)
-      points = clips.hold_lost(points, seen[rows])
+      points = hold_lost(points, seen[rows])
       poses[rows], errors[rows] = clips.run_clip(
         self.program, (points, *others), rate, self.model
       )

@@ -11,9 +11,7 @@ import numpy as np
 from semgcn_jax.config.fields import BELOW_A_MILLION, Group, setting
 from semgcn_jax.detections.clips import Clip, PersonPoses
 from semgcn_jax.detections.detector_formats import (
-  BY_COUNT,
   Person,
-  fits,
   is_frame,
   is_known,
   read_people,
@@ -24,9 +22,9 @@ from semgcn_jax.detections.tracking import (
   every_frame,
   track,
 )
-from semgcn_jax.errors import SettingError, UserError, listed
+from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.files import is_of_macos, read_bytes
-from semgcn_jax.geometry.joint_sets import JOINT_SETS
+from semgcn_jax.geometry.joint_sets import JOINT_SETS, joints_of, resolve
 from semgcn_jax.inference.clips import (
   HIGHEST_RATE,
   LOWEST_RATE,
@@ -36,7 +34,6 @@ from semgcn_jax.inference.clips import (
 from semgcn_jax.inference.lifted import Lifted
 from semgcn_jax.inference.lifter import Lifter
 from semgcn_jax.inference.placing import height_factors
-from semgcn_jax.models.inputs import joints_of
 from semgcn_jax.motion.smoothing import METHODS, smooth
 
 
@@ -185,7 +182,8 @@ def lift_clip(
     SettingError: An option is wrong.
   """
   everybody = [person for frame in clip.frames.values() for person in frame]
-  joints = _joint_set(clip.source, everybody, options.joint_set)
+  counts = [len(person.keypoints) for person in everybody]
+  joints = resolve(options.joint_set, counts, clip.source)
   return [
     _lift_person(person, clip, joints, options, lifter, over_time)
     for person in track(clip.frames)
@@ -308,27 +306,6 @@ def _lift_parts(
   poses = np.concatenate([result.poses for result in results])
   errors = np.concatenate([result.errors for result in results])
   return person, poses, errors
-
-
-def _joint_set(source: str, people: Sequence[Person], joint_set: str) -> str:
-  """Finds the joint set of people; see `Options`."""
-  counts = sorted({len(person.keypoints) for person in people})
-  if len(counts) > 1:
-    raise UserError(
-      f'{source}: people of {listed(map(str, counts))} joints; they must agree'
-    )
-  joints = joint_set or BY_COUNT.get(counts[0] if counts else 17, '')
-  if not joints:
-    raise UserError(
-      f'{source}: {counts[0]} joints a person; name their set by `joint_set`'
-      f' ({listed(JOINT_SETS)})'
-    )
-  if counts and not fits(counts[0], joints):
-    raise UserError(
-      f'{source}: {counts[0]} joints a person, but `joint_set={joints}` has'
-      f' {JOINT_SETS[joints].num_joints}'
-    )
-  return joints
 
 
 def _to_pixels(

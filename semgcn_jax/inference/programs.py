@@ -8,19 +8,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from semgcn_jax.config import ModelConfig
-from semgcn_jax.geometry.joint_sets import JOINT_SETS
+from semgcn_jax.geometry.joint_sets import (
+  JOINT_SETS,
+  derive_joints,
+  source_table,
+)
 from semgcn_jax.geometry.rotations import rotate
 from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.inference.bounds import bound
 from semgcn_jax.models.build import build
 from semgcn_jax.models.folding import FoldedNorm, fold
 from semgcn_jax.models.forward import predict_poses
-from semgcn_jax.models.inputs import (
-  derive_joints,
-  filled,
-  make_inputs,
-  source_table,
-)
+from semgcn_jax.models.inputs import filled, make_inputs
 from semgcn_jax.models.root_relative import expected_error
 from semgcn_jax.simulation.points import NAMES
 
@@ -29,8 +28,9 @@ def joint_sets(model: ModelConfig) -> tuple[str, ...]:
   """Lists the joint sets that a network lifts."""
   if not model.input_joints:
     return tuple(JOINT_SETS)
-  exact = ('h36m_17', 'h36m_32') if 'h36m' in model.input_joints else ()
-  return (*model.input_joints, *exact)
+  known = model.input_joints
+  others = (name for name, own in JOINT_SETS.items() if own.same_as in known)
+  return (*known, *others)
 
 
 def input_index(model: ModelConfig, joint_set: str) -> int:
@@ -40,7 +40,7 @@ def input_index(model: ModelConfig, joint_set: str) -> int:
     The index in `input_joints`; all of Human3.6M's own sets have the same.
   """
   known = model.input_joints
-  return known.index(joint_set if joint_set in known else 'h36m')
+  return known.index(JOINT_SETS[joint_set].same_as or joint_set)
 
 
 def make_program(

@@ -11,6 +11,7 @@ from semgcn_jax.geometry.joint_sets import JOINT_SETS
 from semgcn_jax.inference import clips
 from semgcn_jax.inference.arguments import Arguments, check_pixels, place_points
 from semgcn_jax.inference.lifted import Lifted
+from semgcn_jax.models.inputs import held
 
 
 class Stream:
@@ -76,7 +77,7 @@ class Stream:
     if clips.enough(given.keypoints, self._joints)[0]:
       points = self._good = place_points(given.keypoints, self._joints)
     elif self._good is not None:
-      points = clips.held(self._good)
+      points = held(self._good)
     else:
       return Lifted(
         np.full((16, 3), np.nan, np.float32), np.full(16, np.nan, np.float32), 1

@@ -12,7 +12,7 @@ from semgcn_jax.config import ModelConfig
 from semgcn_jax.geometry.skeletons import Skeleton
 from semgcn_jax.models.heatmaps import HeatmapHead
 from semgcn_jax.models.image_network import ImageNetwork
-from semgcn_jax.models.layers import BatchNorm
+from semgcn_jax.models.layers import BatchNorm, PoseNetwork
 from semgcn_jax.models.linear import LinearModel
 from semgcn_jax.models.pose_grammar import Refined
 from semgcn_jax.models.resnet import make_resnet
@@ -72,38 +72,55 @@ def build(
     'norm': norm,
     'dtype': dtype,
   }
-  if config.model.startswith('semgcn'):
-    model = SemGCN(
-      conv=config.conv,
-      non_local=config.non_local,
-      time=_make_time(config, streaming) if config.is_temporal else None,
-      **fields,
-    )
-  elif config.model == 'linear':
-    model = LinearModel(**fields)
-  else:
-    model = STGCN(**fields)
+  model = _of_joints(config, fields, streaming)
   if config.backbone:
-    exact = backbone_precision != 'bfloat16'
-    of_images = {'norm': plain_norm, 'dtype': None if exact else jnp.bfloat16}
-    return ImageNetwork(
-      skeleton,
-      make_resnet(config.backbone, **of_images),
-      HeatmapHead(
-        skeleton.num_joints,
-        features=32 if config.backbone == 'tiny' else 256,
-        num_deconvs=1 if config.backbone == 'tiny' else 3,
-        **of_images,
-      ),
-      model,
-      pooled=config.pooled_features,
-      stage=stage,
-      precision=backbone_precision,
-    )
+    return _of_pictures(config, model, plain_norm, stage, backbone_precision)
   if not config.refine:
     return model
   skeleton.require_sides(f'refine={config.refine}')
   return Refined(model, skeleton, frozen=config.freeze_init)
+
+
+def _of_joints(
+  config: ModelConfig, fields: dict[str, Any], streaming: bool
+) -> PoseNetwork:
+  """Builds the network that lifts 2D joints; see `build`."""
+  if config.model == 'linear':
+    return LinearModel(**fields)
+  if config.model == 'st_gcn':
+    return STGCN(**fields)
+  return SemGCN(
+    conv=config.conv,
+    non_local=config.non_local,
+    time=_make_time(config, streaming) if config.is_temporal else None,
+    **fields,
+  )
+
+
+def _of_pictures(
+  config: ModelConfig,
+  model: PoseNetwork,
+  norm: Callable[..., nn.Module],
+  stage: str,
+  precision: str,
+) -> ImageNetwork:
+  """Builds the network that finds what a model lifts; see `build`."""
+  exact = precision != 'bfloat16'
+  fields = {'norm': norm, 'dtype': None if exact else jnp.bfloat16}
+  return ImageNetwork(
+    model.skeleton,
+    make_resnet(config.backbone, **fields),
+    HeatmapHead(
+      model.skeleton.num_joints,
+      features=32 if config.backbone == 'tiny' else 256,
+      num_deconvs=1 if config.backbone == 'tiny' else 3,
+      **fields,
+    ),
+    model,
+    pooled=config.pooled_features,
+    stage=stage,
+    precision=precision,
+  )
 
 
 def _make_time(

@@ -35,18 +35,25 @@ from semgcn_jax.models.layers import Array, add_bias, uniform
 xavier = nn.initializers.variance_scaling(1.414**2, 'fan_avg', 'uniform')
 
 
-class GraphConv(nn.Module):
-  """The vanilla graph convolution, with a bias (paper eq. 1).
+class _Convolution(nn.Module):
+  """What the graph convolutions share.
 
   Attributes:
     features: The number of output channels, D.
-    skeleton: The skeleton, whose adjacency is normalised symmetrically.
+    skeleton: The skeleton, whose bones are the edges.
     train_bias: Whether the bias is trained; see `Linear`.
   """
 
   features: int
   skeleton: Skeleton
   train_bias: bool = True
+
+
+class GraphConv(_Convolution):
+  """The vanilla graph convolution, with a bias (paper eq. 1).
+
+  The adjacency of the skeleton is normalised symmetrically.
+  """
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
@@ -58,21 +65,15 @@ class GraphConv(nn.Module):
     return add_bias(x, bias, self.train_bias)
 
 
-class SemGraphConv(nn.Module):
+class SemGraphConv(_Convolution):
   """The semantic graph convolution (paper eq. 2 and 9).
 
   Attributes:
-    features: The number of output channels, D.
-    skeleton: The skeleton, whose bones are the edges.
     channel_wise: Whether each output channel has an adjacency of its own
       (paper eq. 3).
-    train_bias: Whether the bias is trained; see `Linear`.
   """
 
-  features: int
-  skeleton: Skeleton
   channel_wise: bool = False
-  train_bias: bool = True
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
@@ -94,7 +95,7 @@ class SemGraphConv(nn.Module):
     return add_bias(x, bias, self.train_bias)
 
 
-class GraphAttention(nn.Module):
+class GraphAttention(_Convolution):
   """The graph attention of GAT (arXiv:1710.10903, eq. 1 to 6).
 
   The weights of a joint's neighbours, itself among them, are computed from the
@@ -103,15 +104,9 @@ class GraphAttention(nn.Module):
   instead, as in GAT's last layer.
 
   Attributes:
-    features: The number of output channels, D.
-    skeleton: The skeleton, whose bones are the edges.
-    train_bias: Whether the bias is trained; see `Linear`.
     heads: The number of heads; GAT has four where it adds residuals.
   """
 
-  features: int
-  skeleton: Skeleton
-  train_bias: bool = True
   heads: int = ATTENTION_HEADS
 
   @nn.compact
@@ -144,23 +139,17 @@ class GraphAttention(nn.Module):
     return add_bias(y, bias, self.train_bias)
 
 
-class AttentionalGraphConv(nn.Module):
+class AttentionalGraphConv(_Convolution):
   """The graph convolution of aGCN (Graph R-CNN, arXiv:1808.00191, section 3.3).
 
   The weights of a joint's neighbours are computed from the nodes:
   softmax_j(w . ReLU(W_a [h_i, h_j])). The weight of the joint itself is one.
 
   Attributes:
-    features: The number of output channels, D.
-    skeleton: The skeleton, whose bones are the edges.
-    train_bias: Whether the bias is trained; see `Linear`.
     hidden: The number of rows of W_a; with ten, the network has the published
       0.16M parameters.
   """
 
-  features: int
-  skeleton: Skeleton
-  train_bias: bool = True
   hidden: int = 10
 
   @nn.compact
@@ -187,21 +176,12 @@ class AttentionalGraphConv(nn.Module):
     return add_bias(y, bias, self.train_bias)
 
 
-class PartitionGraphConv(nn.Module):
+class PartitionGraphConv(_Convolution):
   """The spatial convolution of ST-GCN (arXiv:1801.07455).
 
   Each part of the neighbourhood has a kernel of its own. Every edge has one
   learnable importance for all channels, without a softmax.
-
-  Attributes:
-    features: The number of output channels, D.
-    skeleton: The skeleton, whose neighbourhoods are cut into parts.
-    train_bias: Whether the bias is trained; see `Linear`.
   """
-
-  features: int
-  skeleton: Skeleton
-  train_bias: bool = True
 
   @nn.compact
   def __call__(self, x: Array) -> Array:

@@ -217,6 +217,11 @@ class GraphConvBlock(nn.Module):
   norm: Callable[..., nn.Module] = BatchNorm
   dropout: float = 0.0
 
+  @property
+  def fields(self) -> tuple[Any, ...]:
+    """The values of its fields, for a block within a block."""
+    return self.conv, self.features, self.norm, self.dropout
+
   @nn.compact
   def __call__(self, x: Array, *, train: bool) -> Array:
     """Convolves nodes: `[J, ..., C]` -> `[J, ..., D]`."""
@@ -225,21 +230,41 @@ class GraphConvBlock(nn.Module):
     return nn.Dropout(self.dropout, deterministic=not train)(x)
 
 
-class ResidualBlock(nn.Module):
-  """The residual block x + block(block(x)), with nothing after the sum.
-
-  It has the fields of `GraphConvBlock`.
-  """
-
-  conv: Callable[..., nn.Module]
-  features: int
-  norm: Callable[..., nn.Module] = BatchNorm
-  dropout: float = 0.0
+class ResidualBlock(GraphConvBlock):
+  """The residual block x + block(block(x)), with nothing after the sum."""
 
   @nn.compact
   def __call__(self, x: Array, *, train: bool) -> Array:
     """Adds the output of two blocks to x: `[J, ..., D]` -> `[J, ..., D]`."""
-    fields = (self.conv, self.features, self.norm, self.dropout)
-    residual = GraphConvBlock(*fields, name='block1')(x, train=train)
-    residual = GraphConvBlock(*fields, name='block2')(residual, train=train)
-    return x + residual
+    residual = GraphConvBlock(*self.fields, name='block1')(x, train=train)
+    return x + GraphConvBlock(*self.fields, name='block2')(
+      residual, train=train
+    )
+
+
+class PoseNetwork(nn.Module):
+  """What the networks that predict poses share.
+
+  Attributes:
+    skeleton: The skeleton of the poses.
+    hid_dim: The number of channels of the hidden layers.
+    num_layers: The number of residual blocks.
+    dropout: The rate of dropout behind every ReLU.
+    out_dim: The number of coordinates of a predicted joint.
+    norm: Makes the batch norms.
+    dtype: The type of the activations; None takes that of the input.
+      Predictions always have the type of the input.
+  """
+
+  skeleton: Skeleton
+  hid_dim: int = 128
+  num_layers: int = 4
+  dropout: float = 0.0
+  out_dim: int = 3
+  norm: Callable[..., nn.Module] = BatchNorm
+  dtype: Any = None
+
+  @property
+  def num_predicted(self) -> int:
+    """The number of joints that the network predicts."""
+    return self.skeleton.num_joints

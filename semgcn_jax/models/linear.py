@@ -1,14 +1,12 @@
 """The fully connected baseline of Martinez et al. (arXiv:1705.03098)."""
 
 from collections.abc import Callable
-from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from semgcn_jax.geometry.skeletons import Skeleton
-from semgcn_jax.models.layers import BatchNorm, Linear, uniform
+from semgcn_jax.models.layers import BatchNorm, Linear, PoseNetwork, uniform
 
 
 class LinearBlock(nn.Module):
@@ -29,33 +27,20 @@ class LinearBlock(nn.Module):
     return nn.Dropout(self.dropout, deterministic=not train)(x)
 
 
-class LinearModel(nn.Module):
+class LinearModel(PoseNetwork):
   """The fully connected network, which maps all joints at once.
 
-  It predicts every joint but the root, which is zero.
-
-  Attributes:
-    skeleton: The skeleton of the poses.
-    hid_dim: The number of channels of the hidden layers.
-    num_layers: The number of residual stages.
-    dropout: The rate of dropout behind every ReLU.
-    out_dim: The number of coordinates of a predicted joint.
-    norm: Makes the batch norms.
-    dtype: The type of the activations; None takes that of the input.
-      Predictions always have the type of the input.
+  It predicts every joint but the root, which is zero. Its residual blocks are
+  called stages.
   """
 
-  skeleton: Skeleton
   hid_dim: int = 1024
   num_layers: int = 2
   dropout: float = 0.5
-  out_dim: int = 3
-  norm: Callable[..., nn.Module] = BatchNorm
-  dtype: Any = None
 
   @property
   def num_predicted(self) -> int:
-    """The number of joints that the model predicts."""
+    """The number of joints that the network predicts."""
     return self.skeleton.num_joints - 1
 
   @nn.compact

@@ -2,23 +2,21 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from semgcn_jax.geometry.skeletons import Skeleton
 from semgcn_jax.models.convolutions import CONVOLUTIONS
 from semgcn_jax.models.layers import (
-  BatchNorm,
   GraphConvBlock,
   NonLocal,
+  PoseNetwork,
   ResidualBlock,
 )
 
 
-class SemGCN(nn.Module):
+class SemGCN(PoseNetwork):
   """The network of the paper, of graph convolutions and non-local layers.
 
   The default is SemGCN in the paper's Table 1. Of its other rows, ResGCN is
@@ -27,36 +25,16 @@ class SemGCN(nn.Module):
   non_local=False`, and GAT is `conv='gat', non_local=False, hid_dim=136`.
 
   Attributes:
-    skeleton: The skeleton, which is the graph.
-    hid_dim: The number of channels of the hidden layers.
-    num_layers: The number of residual blocks.
     conv: The graph convolution, a key of `CONVOLUTIONS`.
     non_local: Whether a non-local layer follows the first block and each
       residual block.
-    dropout: The rate of dropout behind every ReLU.
-    out_dim: The number of coordinates of a predicted joint.
     time: Makes the layer between frames, given its number and name, that
       follows the first block and each residual block; None for single frames.
-    norm: Makes the batch norms.
-    dtype: The type of the activations; None takes that of the input.
-      Predictions always have the type of the input.
   """
 
-  skeleton: Skeleton
-  hid_dim: int = 128
-  num_layers: int = 4
   conv: str = 'semantic'
   non_local: bool = True
-  dropout: float = 0.0
-  out_dim: int = 3
   time: Callable[..., Callable[..., jax.Array]] | None = None
-  norm: Callable[..., nn.Module] = BatchNorm
-  dtype: Any = None
-
-  @property
-  def num_predicted(self) -> int:
-    """The number of joints that the model predicts."""
-    return self.skeleton.num_joints
 
   @nn.compact
   def __call__(

@@ -12,6 +12,7 @@ from scipy.ndimage import percentile_filter
 
 from semgcn_jax.detections.clips import PersonPoses
 from semgcn_jax.errors import UserError
+from semgcn_jax.geometry.joint_sets import MIN_KEYPOINTS
 from semgcn_jax.geometry.skeletons import H36M
 
 MAX_PITCH = 89.0
@@ -25,7 +26,6 @@ _MAX_ESTIMATE = 60.0  # A steeper camera is not believed, degrees.
 # People whose places are not known stand as a lens of this focal length, over
 # the longer side of the image, would see them.
 _FOCAL = 1.2
-_LEAST_FOUND = 4  # Keypoints, to tell that.
 _FARTHEST = 100.0  # A place is not believed beyond that, metres.
 # What the ground is, of the lowest joints of two seconds.
 _GROUND_PERCENTILE = 10
@@ -161,7 +161,7 @@ def _roots(person: PersonPoses, turn: np.ndarray, *, alone: bool) -> np.ndarray:
   if alone or person.keypoints is None:
     return roots
   found = person.keypoints[..., 2:] > 0
-  usable = (found.sum(axis=(1, 2)) >= _LEAST_FOUND) & np.isfinite(pose).all(
+  usable = (found.sum(axis=(1, 2)) >= MIN_KEYPOINTS) & np.isfinite(pose).all(
     (1, 2)
   )
   if not usable.any():

@@ -66,12 +66,8 @@ def write(workdir: pathlib.Path, command: str) -> str:
       lines += ['', f'## {title}', '', *_table(runs, names)]
   try:
     for preset, (config, rows) in runs.items():
-      lines += [
-        '',
-        f'## {preset}',
-        '',
-        *_figures(preset, config, rows, workdir),
-      ]
+      lines += ['', f'## {preset}', '']
+      lines += _figures(preset, config, rows, workdir)
       lines += _action_table(rows, config)
     write_text(workdir / 'report.md', '\n'.join(lines) + '\n')
     result = {

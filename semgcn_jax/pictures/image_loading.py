@@ -5,10 +5,8 @@ imports, so that they take no memory of a device.
 """
 
 import contextlib
-import multiprocessing
 import os
 import signal
-import threading
 from collections.abc import Generator, Iterator, Sequence
 from multiprocessing import resource_tracker
 from typing import Any
@@ -16,6 +14,7 @@ from typing import Any
 import numpy as np
 from absl import flags
 
+from semgcn_jax.child_processes import end_with_parent
 from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.pictures.image_files import ImageFiles
 
@@ -134,14 +133,7 @@ def _begin_worker(index: int, count: int) -> None:
   del index, count
   for number in _SIGNALS:
     signal.signal(number, signal.SIG_IGN)
-  parent = multiprocessing.parent_process()
-  assert parent is not None
-
-  def follow():
-    parent.join()
-    os._exit(1)
-
-  threading.Thread(target=follow, daemon=True).start()
+  end_with_parent()
 
 
 def _grain() -> Any:

@@ -221,34 +221,9 @@ def read_amc(path: pathlib.Path, asf: Asf) -> dict[str, np.ndarray]:
     data = read_bytes(path)
   except OSError as error:
     raise UserError(f'{path}: {error.strerror}') from error
-  start = data.find(b'\n1\n') if b'\r' not in data else -1
-  head = data[: max(start, 0)].decode('latin1').splitlines()
-  headers = [line for line in head if line.lstrip().startswith(':')]
-  if any(line.strip() and line.strip()[0] not in '#:' for line in head):
-    start = -1  # There is something before frame 1, which must not be lost.
-  tokens = data[start:].split() if start >= 0 else []
-  layout = _layout(tokens, asf)
-  size = layout[-1][2] if layout else 0
-  frames, rest = divmod(len(tokens), size) if size else (0, 1)
-  try:
-    if rest:
-      raise ValueError
-    # Every frame has the same tokens: its number, then names and values.
-    if list(map(int, tokens[::size])) != list(range(1, frames + 1)):
-      raise ValueError
-    motion = {}
-    for name, first, last in layout:
-      if set(tokens[first - 1 :: size]) != {name.encode()}:
-        raise ValueError
-      columns = [list(map(float, tokens[i::size])) for i in range(first, last)]
-      motion[name] = np.array(columns).T
-      if not (np.abs(motion[name]) < MAX_VALUE).all():
-        raise ValueError
-  except ValueError:
-    # This is slower, but says which line is wrong, and reads a file that is
-    # only unusual.
-    motion, headers = _read_amc_by_lines(path, data, asf)
-  return _in_degrees(path, motion, headers)
+  lines = data.decode('latin1').splitlines()
+  headers = [line for line in lines if line.lstrip().startswith(':')]
+  return _in_degrees(path, _read_frames(path, lines, asf), headers)
 
 
 def _in_degrees(
@@ -283,88 +258,79 @@ def _in_degrees(
   return motion
 
 
-def _layout(tokens: Sequence[bytes], asf: Asf) -> list[tuple[str, int, int]]:
-  """Finds where the tokens of the first frame hold each bone's values.
-
-  Returns:
-    A (bone, first, last + 1) for each bone; empty if the frame does not name
-    exactly the bones of the skeleton.
-  """
-  layout, place = [], 1
-  channels = asf.channels
-  while place < len(tokens) and tokens[place] != b'2':
-    name = tokens[place].decode('latin1')
-    if name not in channels:
-      return []
-    last = place + 1 + len(channels[name])
-    layout.append((name, place + 1, last))
-    place = last
-  named = [name for name, *_ in layout]
-  return layout if sorted(named) == sorted(channels) else []
-
-
-def _read_amc_by_lines(
-  path: pathlib.Path, data: bytes, asf: Asf
-) -> tuple[dict[str, np.ndarray], list[str]]:
-  """Reads a motion line by line, and its headers; see `read_amc`."""
-  channels, frames, last = asf.channels, [], 0
-  headers = []
-  for number, line in enumerate(data.decode('latin1').splitlines(), start=1):
-    where = f'{path}:{number}'
-    name, *values = line.split() or ('#',)
+def _read_frames(
+  path: pathlib.Path, lines: Sequence[str], asf: Asf
+) -> dict[str, np.ndarray]:
+  """Reads the frames of a motion from its lines; see `read_amc`."""
+  widths = {name: len(own) for name, own in asf.channels.items()}
+  rows: dict[str, list[float]] = {name: [] for name in widths}
+  places: dict[str, list[int]] = {name: [] for name in widths}
+  count = last = 0
+  for number, line in enumerate(lines, start=1):
+    name, *words = line.split() or ('#',)
     if name[0] in '#:':
-      headers += [line] if name[0] == ':' else []
       continue
-    if name.isascii() and name.isdigit() and not values:
-      _check_frame(frames, channels, where)
+    if not words and name.isascii() and name.isdigit():
+      _check_frame(places, count, f'{path}:{number}')
       # Python refuses to read numbers of thousands of digits.
-      if len(name) > 18 or (frames and int(name) != last + 1):
-        after = f'follows frame {last}' if frames else 'is no number of a frame'
-        raise UserError(f'{where}: frame {shortened(name)} {after}')
-      last = int(name)
-      frames.append({})
+      if len(name) > 18 or (count and int(name) != last + 1):
+        after = f'follows frame {last}' if count else 'is no number of a frame'
+        raise UserError(f'{path}:{number}: frame {shortened(name)} {after}')
+      last, count = int(name), count + 1
       continue
-    if not frames:
-      raise UserError(f'{where}: not an .amc motion: no frame number before it')
-    if name not in channels:
+    if not count or name not in places or len(places[name]) == count:
       raise UserError(
-        f'{where}: {shortened(name)} does not move in {asf.path.name}; the'
-        ' motion is of another skeleton'
-      )
-    if name in frames[-1]:
-      raise UserError(
-        f'{where}: {name} is there twice in frame {last}; the number of the'
-        ' next frame, or a line, is damaged'
+        f'{path}:{number}: {_misplaced(name, last if count else None, asf)}'
       )
     try:
-      frames[-1][name] = [float(value) for value in values]
-      finite = (np.abs(frames[-1][name]) < MAX_VALUE).all()
-    except ValueError:
-      finite = False
-    if not finite:
-      raise UserError(f'{where}: {line.strip()!r:.80} holds no proper number')
-    if len(values) != len(channels[name]):
+      values = list(map(float, words))
+    except ValueError as error:
+      raise _no_number(path, number, line) from error
+    if len(values) != widths[name]:
       raise UserError(
-        f'{where}: {len(values)} numbers for {name}, not {len(channels[name])};'
-        ' the line is cut off, or of another skeleton'
+        f'{path}:{number}: {len(values)} numbers for {name}, not'
+        f' {widths[name]}; the line is cut off, or of another skeleton'
       )
+    rows[name] += values
+    places[name].append(number)
   where = f'{path}, at its end'
-  _check_frame(frames, channels, where)
-  if not frames:
+  _check_frame(places, count, where)
+  if not count:
     raise UserError(f'{where}: not an .amc motion: no frame')
-  motion = {
-    name: np.array([frame[name] for frame in frames]) for name in channels
-  }
-  return motion, headers
+  motion = {name: np.array(rows[name]).reshape(count, -1) for name in rows}
+  for name, values in motion.items():
+    proper = (np.abs(values) < MAX_VALUE).all(axis=1)
+    if not proper.all():
+      number = places[name][int(proper.argmin())]
+      raise _no_number(path, number, lines[number - 1])
+  return motion
 
 
-def _check_frame(
-  frames: list[dict[str, list[float]]],
-  channels: dict[str, tuple[str, ...]],
-  where: str,
-) -> None:
-  """Raises a UserError if the last frame so far lacks a bone."""
-  missing = [name for name in channels if frames and name not in frames[-1]]
+def _misplaced(name: str, frame: int | None, asf: Asf) -> str:
+  """Says why a line of values cannot stand in a frame, or before any."""
+  if frame is None:
+    return 'not an .amc motion: no frame number before it'
+  if name not in asf.channels:
+    return (
+      f'{shortened(name)} does not move in {asf.path.name}; the motion is of'
+      ' another skeleton'
+    )
+  return (
+    f'{name} is there twice in frame {frame}; the number of the next frame, or'
+    ' a line, is damaged'
+  )
+
+
+def _no_number(path: pathlib.Path, number: int, line: str) -> UserError:
+  """Makes the error of a line whose values are not numbers of a motion."""
+  return UserError(
+    f'{path}:{number}: {line.strip()!r:.80} holds no proper number'
+  )
+
+
+def _check_frame(places: dict[str, list[int]], count: int, where: str) -> None:
+  """Raises a UserError if the last of so many frames lacks a bone."""
+  missing = [name for name, own in places.items() if len(own) < count]
   if missing:
     raise UserError(
       f'{where}: the frame before lacks {", ".join(missing)}; the file is cut'

@@ -3,11 +3,9 @@
 import concurrent.futures
 import dataclasses
 import multiprocessing
-import os
 import pathlib
 import re
 import signal
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +13,7 @@ import numpy as np
 import rich.console
 import rich.progress
 
+from semgcn_jax.child_processes import end_with_parent
 from semgcn_jax.data.npz import Poses2D, Poses3D
 from semgcn_jax.errors import UserError, listed
 from semgcn_jax.files import is_of_macos
@@ -108,7 +107,7 @@ def read_all(clips: Sequence[Clip]) -> list[np.ndarray | View]:
   # Python's lock. They are spawned, as a fork of a program that runs threads,
   # as JAX does, can hang.
   with concurrent.futures.ProcessPoolExecutor(
-    mp_context=multiprocessing.get_context('spawn'), initializer=_end_together
+    mp_context=multiprocessing.get_context('spawn'), initializer=end_with_parent
   ) as pool:
     try:
       # The processes, which start here, leave Ctrl-C to this one. It is blocked
@@ -132,18 +131,6 @@ def read_all(clips: Sequence[Clip]) -> list[np.ndarray | View]:
       ) from error
     finally:
       pool.shutdown(cancel_futures=True)
-
-
-def _end_together() -> None:
-  """Lets a process end when the one that started it was killed."""
-  parent = multiprocessing.parent_process()
-  assert parent is not None
-
-  def wait():
-    parent.join()
-    os._exit(1)
-
-  threading.Thread(target=wait, daemon=True).start()
 
 
 def _read(clip: Clip) -> np.ndarray | View:
@@ -170,20 +157,7 @@ def gather(
     about actions that are left out as a view of them is missing, and about
     frames that are guessed or filled.
   """
-  poses: dict[str, dict[str, Any]] = {}
-  for clip, array in zip(product.clips, arrays, strict=True):
-    actions = poses.setdefault(clip.subject, {})
-    key: Any = clip.action
-    place: dict[Any, Any] = actions
-    if clip.camera is not None:
-      key, place = clip.camera, actions.setdefault(clip.action, {})
-    if key in place:
-      raise UserError(
-        f'{product.file}: two files are of {clip.subject} {clip.action!r}'
-        f'{"" if clip.camera is None else f" camera {clip.camera}"}; take one'
-        ' away'
-      )
-    place[key] = array
+  poses = _by_action(product, arrays)
   if product.keypoints is None:
     return poses, ()
   cameras = range(1 + max(clip.camera or 0 for clip in product.clips))
@@ -219,6 +193,31 @@ def gather(
     }
     for subject, actions in poses.items()
   }, tuple(notes)
+
+
+def _by_action(
+  product: Product, arrays: Sequence[np.ndarray | View]
+) -> dict[str, dict[str, Any]]:
+  """Sorts the poses of clips: {subject: {action: poses, or {camera: view}}}.
+
+  Raises:
+    UserError: Two clips are of the same.
+  """
+  poses: dict[str, dict[str, Any]] = {}
+  for clip, array in zip(product.clips, arrays, strict=True):
+    actions = poses.setdefault(clip.subject, {})
+    key: Any = clip.action
+    place: dict[Any, Any] = actions
+    if clip.camera is not None:
+      key, place = clip.camera, actions.setdefault(clip.action, {})
+    if key in place:
+      raise UserError(
+        f'{product.file}: two files are of {clip.subject} {clip.action!r}'
+        f'{"" if clip.camera is None else f" camera {clip.camera}"}; take one'
+        ' away'
+      )
+    place[key] = array
+  return poses
 
 
 def summarize(

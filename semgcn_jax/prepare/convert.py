@@ -6,6 +6,7 @@ import pathlib
 import shutil
 import tempfile
 from collections.abc import Sequence
+from typing import Any
 
 import filelock
 
@@ -28,6 +29,7 @@ from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.prepare import archives, cmu, h36m, keypoint_clips
 from semgcn_jax.prepare.clips import (
   UNPACKED,
+  Product,
   gather,
   read_all,
   summarize,
@@ -104,21 +106,7 @@ def prepare(
     ) from error
   with unpacked as temporary, lock:
     folders = _unpack(source, pathlib.Path(temporary))
-    products = [
-      *h36m.find(folders),
-      *cmu.find(
-        folders,
-        fps=options.fps,
-        benchmark=options.clips == 'benchmark',
-        rates=rates,
-      ),
-      *keypoint_clips.find(
-        folders,
-        dataset=options.dataset,
-        keypoints=options.detections_name,
-        joint_set=options.joint_set,
-      ),
-    ]
+    products = _find(folders, options, rates)
     if not products:
       raise SettingError(
         f'`source={source}`: holds nothing that is known; docs/data.md lists'
@@ -129,31 +117,75 @@ def prepare(
       if path.exists() and not options.overwrite:
         raise SettingError(f'{path}: exists; replace it with `overwrite`')
     # All clips are read first: of a damaged source, nothing is written.
-    converted = []
-    poses_3d: dict[str, Poses3D] = {}
-    for product in products:
-      known = poses_3d.get(product.dataset)
-      path = output_dir / f'data_3d_{product.dataset}.npz'
-      if known is None and product.keypoints and path.exists():
-        known = read_poses_3d(path)
-      poses, notes = gather(
-        product, read_all(product.clips), known or {}, options.first_frame
-      )
-      if product.keypoints is None:
-        poses_3d[product.dataset] = poses
-      converted.append((poses, notes))
+    converted = _read(products, output_dir, options.first_frame)
   for product, (poses, notes) in zip(products, converted, strict=True):
-    path = output_dir / product.file
-    for note in (*product.notes, *notes):
-      print(f'note: {note}')
-    if not any(poses.values()):
-      raise UserError(f'{path}: nothing to write, no action is complete')
-    if product.keypoints is None:
-      write_poses_3d(poses, path)
-    else:
-      write_poses_2d(poses, H36M, path)
-    print(summarize(product, poses, path))
+    _write(product, poses, notes, output_dir / product.file)
   return [output_dir / product.file for product in products]
+
+
+def _find(
+  folders: Sequence[pathlib.Path], options: Options, rates: dict[str, float]
+) -> list[Product]:
+  """Finds all files that can be made of what the folders hold."""
+  return [
+    *h36m.find(folders),
+    *cmu.find(
+      folders,
+      fps=options.fps,
+      benchmark=options.clips == 'benchmark',
+      rates=rates,
+    ),
+    *keypoint_clips.find(
+      folders,
+      dataset=options.dataset,
+      keypoints=options.detections_name,
+      joint_set=options.joint_set,
+    ),
+  ]
+
+
+def _read(
+  products: Sequence[Product],
+  output_dir: pathlib.Path,
+  first_frame: int | None,
+) -> list[tuple[dict[str, dict[str, Any]], tuple[str, ...]]]:
+  """Reads all clips: the poses and the notes of each file, see `gather`."""
+  converted = []
+  poses_3d: dict[str, Poses3D] = {}
+  for product in products:
+    known = poses_3d.get(product.dataset)
+    path = output_dir / f'data_3d_{product.dataset}.npz'
+    if known is None and product.keypoints and path.exists():
+      known = read_poses_3d(path)
+    poses, notes = gather(
+      product, read_all(product.clips), known or {}, first_frame
+    )
+    if product.keypoints is None:
+      poses_3d[product.dataset] = poses
+    converted.append((poses, notes))
+  return converted
+
+
+def _write(
+  product: Product,
+  poses: dict[str, dict[str, Any]],
+  notes: Sequence[str],
+  path: pathlib.Path,
+) -> None:
+  """Writes a file, and prints what the user should know of it.
+
+  Raises:
+    UserError: There are no poses, or the file cannot be written.
+  """
+  for note in (*product.notes, *notes):
+    print(f'note: {note}')
+  if not any(poses.values()):
+    raise UserError(f'{path}: nothing to write, no action is complete')
+  if product.keypoints is None:
+    write_poses_3d(poses, path)
+  else:
+    write_poses_2d(poses, H36M, path)
+  print(summarize(product, poses, path))
 
 
 def _remove_left(output_dir: pathlib.Path) -> None:

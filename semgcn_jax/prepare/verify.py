@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import scipy.optimize
 
-from semgcn_jax.config import DataConfig
-from semgcn_jax.data.datasets import DATASETS, read
+from semgcn_jax.config import OF_POSES, DataConfig
+from semgcn_jax.data.datasets import read
 from semgcn_jax.data.npz import (
   Poses2D,
   Poses3D,
@@ -65,7 +65,7 @@ def verify(
     raise SettingError(f'`verify={folder}`: holds no data_3d_<dataset>.npz')
   flawed = []
   for dataset, paths in of_dataset.items():
-    own = dataset not in DATASETS
+    own = dataset not in OF_POSES
     config = DataConfig(
       dataset=dataset,
       data_dir=str(folder),
@@ -251,7 +251,7 @@ def check_2d(path: pathlib.Path, config: DataConfig) -> tuple[str, list[str]]:
   if np.median(largest) < MIN_PIXELS:
     problems.append('normalised to the screen; pixels are wanted')
     return description, problems
-  if config.dataset not in DATASETS and not config.cameras:
+  if config.dataset not in OF_POSES and not config.cameras:
     return f'{description}; not compared with the 3D (no `cameras`)', problems
   source = read(config)
   skeleton = load_skeleton(config.skeleton)

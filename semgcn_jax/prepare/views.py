@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from semgcn_jax.detections.detector_formats import BY_COUNT, fits, numbered
-from semgcn_jax.errors import SettingError, UserError, listed
-from semgcn_jax.geometry.joint_sets import JOINT_SETS
+from semgcn_jax.detections.detector_formats import numbered
+from semgcn_jax.errors import SettingError, UserError
+from semgcn_jax.geometry.joint_sets import joints_of, resolve
 from semgcn_jax.geometry.skeletons import H36M
 
 # The share of a view's frames that must have a person. With fewer, the numbers
@@ -77,22 +77,12 @@ def read_view(paths: Sequence[pathlib.Path], joint_set: str = '') -> View:
       f'{paths[0]}: a person in only {len(frames)} of {count:,} frames; image'
       ' ids must count the frames of the view'
     )
-  sizes = sorted({len(person) for person in frames.values()})
-  if len(sizes) > 1:
-    raise UserError(
-      f'{paths[0]}: people of {listed(map(str, sizes))} joints; they must agree'
-    )
-  joints = sizes[0]
-  name = joint_set or BY_COUNT.get(joints)
-  if name is None or not fits(joints, name):
-    raise UserError(
-      f'{paths[0]}: {joints} joints a person; name their set by `joint_set`'
-      f' ({listed(JOINT_SETS)})'
-    )
-  detected = np.zeros((count, joints, 3))
+  sizes = {len(person) for person in frames.values()}
+  name = resolve(joint_set, sizes, str(paths[0]))
+  detected = np.zeros((count, *sizes, 3))
   for frame, person in frames.items():
     detected[frame - first] = person
-  return View(str(paths[0]), first, is_whole, to_16(detected, name))
+  return View(str(paths[0]), first, is_whole, joints_of(detected, name))
 
 
 def align(
@@ -185,28 +175,6 @@ def _check_start(view: View, start: int, first_frame: int | None) -> None:
       f' {start}; number the images of each view from the same first one'
       + ('' if is_late else f', or give `first_frame={start}` to fill them')
     )
-
-
-def to_16(detected: np.ndarray, joint_set: str) -> np.ndarray:
-  """Converts detections to Human3.6M's 16 joints.
-
-  Args:
-    detected: Detections `[T, J, 3]`: pixels x and y, and confidence, which is
-      0 where a joint was not detected.
-    joint_set: The key of these J joints in `JOINT_SETS`.
-
-  Returns:
-    Detections `[T, 16, 3]`. Where several joints stand for one, it is the mean
-    of those that were detected; its confidence is the mean of all.
-  """
-  result = np.zeros((len(detected), 16, 3))
-  for joint, source in enumerate(JOINT_SETS[joint_set].sources):
-    parts = detected[:, source]
-    there = parts[..., 2:] > 0
-    number = np.maximum(there.sum(axis=1), 1)
-    result[:, joint, :2] = (parts[..., :2] * there).sum(axis=1) / number
-    result[:, joint, 2] = (parts[..., 2] * there[..., 0]).mean(axis=1)
-  return result
 
 
 def interpolate(detected: np.ndarray, source: str) -> np.ndarray:

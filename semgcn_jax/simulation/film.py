@@ -6,14 +6,10 @@ import jax
 import jax.numpy as jnp
 
 from semgcn_jax.config import FilmingConfig, ModelConfig
+from semgcn_jax.geometry.joint_sets import derive_joints, source_table
 from semgcn_jax.geometry.rotations import about_vector, rotate
 from semgcn_jax.geometry.skeletons import Skeleton
-from semgcn_jax.models.inputs import (
-  derive_joints,
-  hold_lost,
-  make_inputs,
-  source_table,
-)
+from semgcn_jax.models.inputs import hold_lost, make_inputs, shows_enough
 from semgcn_jax.simulation.bodies import vary_bodies
 from semgcn_jax.simulation.cameras import Views, random_views
 from semgcn_jax.simulation.detector import detect
@@ -76,7 +72,7 @@ def film_clips(
   joint_set = jax.random.randint(set_rng, (count,), 0, len(table))
   keypoints = derive_joints(found, table[joint_set][:, None])
   if frames > 1:
-    keypoints = hold_lost(keypoints)
+    keypoints = hold_lost(keypoints, shows_enough(keypoints))
   # Whoever knows the focal length knows the principal point, too.
   known = jax.random.bernoulli(known_rng, config.known_focal, (count,))
 

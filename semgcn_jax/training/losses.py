@@ -8,6 +8,7 @@ from collections.abc import Callable
 import chex
 import jax
 import jax.numpy as jnp
+import optax
 
 from semgcn_jax.geometry.skeletons import Skeleton, bone_vectors
 from semgcn_jax.models.root_relative import expected_error, root_relative
@@ -25,10 +26,7 @@ def distance(vectors: jax.Array) -> jax.Array:
 
   Its gradient at zero is zero.
   """
-  # optax's safe_norm and huber_loss differ from these in the last bit.
-  squares = jnp.sum(jnp.square(vectors), axis=-1)
-  is_zero = squares == 0
-  return jnp.where(is_zero, 0, jnp.sqrt(jnp.where(is_zero, 1, squares)))
+  return optax.safe_norm(vectors, 0.0, axis=-1)
 
 
 def huber(vectors: jax.Array) -> jax.Array:
@@ -36,18 +34,14 @@ def huber(vectors: jax.Array) -> jax.Array:
 
   It is smooth at that length, and divided by it.
   """
-  length = distance(vectors)
-  near = jnp.square(length) / (2 * HUBER_METRES)
-  return jnp.where(length < HUBER_METRES, near, length - HUBER_METRES / 2)
+  losses = optax.huber_loss(distance(vectors), delta=HUBER_METRES)
+  return losses / HUBER_METRES
 
 
-LOSSES: dict[str, tuple[Callable[[jax.Array], jax.Array], bool]] = {
-  'joints': (squared, False),
-  'joints_bones': (squared, True),
-  'distance': (distance, False),
-  'distance_bones': (distance, True),
-  'huber': (huber, False),
-  'huber_bones': (huber, True),
+MEASURES: dict[str, Callable[[jax.Array], jax.Array]] = {
+  'joints': squared,
+  'distance': distance,
+  'huber': huber,
 }
 
 

@@ -16,7 +16,7 @@ from semgcn_jax.models.build import build
 from semgcn_jax.models.precision import matmul_precision
 from semgcn_jax.tasks import make_task
 from semgcn_jax.tasks.augmentation import Batch
-from semgcn_jax.training.losses import LOSSES, pose_loss
+from semgcn_jax.training.losses import MEASURES, pose_loss
 from semgcn_jax.training.state import AXIS, TrainState, pack_state
 
 DROPOUT, SHUFFLE, AUGMENT = range(3)  # What a random key is for.
@@ -110,11 +110,10 @@ def make_train_chunk(
     losses are `[R, S]`.
   """
   training, task = config.training, make_task(config, skeleton)
-  measure, bones = LOSSES[training.loss]
   measure_poses = functools.partial(
     pose_loss,
-    measure=measure,
-    bones=bones,
+    measure=MEASURES[training.loss_measure],
+    bones=training.bones_count,
     skeleton=skeleton,
     num_predicted=build(config.model, skeleton).num_predicted,
   )

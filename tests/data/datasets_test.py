@@ -6,7 +6,8 @@ import logging
 import numpy as np
 import pytest
 
-from semgcn_jax.config import presets
+from semgcn_jax.config import DataConfig, presets
+from semgcn_jax.config.data import OF_PICTURES, OF_POSES
 from semgcn_jax.data import cmu, datasets, synthetic
 from semgcn_jax.data.image_aligned import canonical_length, image_aligned
 from semgcn_jax.data.npz import write_poses_3d
@@ -260,6 +261,14 @@ def test_views_that_are_cut_are_told_once(tmp_path, caplog):
     datasets.load(presets.preset('h36m_sh', data_dir=str(tmp_path)).data, H36M)
   assert len(caplog.records) == 1
   assert '52 views differ in length' in caplog.text
+
+
+def test_every_dataset_that_the_settings_name_can_be_loaded():
+  """Those with files of poses can also be read; others only with pictures."""
+  assert [*datasets.DATASETS] == [*OF_POSES, *OF_PICTURES]
+  for name, entry in datasets.DATASETS.items():
+    assert (entry.read is not None) == (name in OF_POSES)
+    assert DataConfig(dataset=name).has_images == (entry.read is None)
 
 
 def test_image_aligned_targets_coincide_with_the_input(dataset):

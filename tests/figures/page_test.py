@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from scenes import person
 
+from semgcn_jax.figures import palette
 from semgcn_jax.figures.page import page_html
 from semgcn_jax.motion.upright import make_scenes
 from semgcn_jax.pictures.videos import Album
@@ -68,6 +69,14 @@ def test_the_page_needs_no_network_and_no_name_breaks_it():
   assert page.count('</script>') == 4 and content(page)['title'] == name
   assert not re.search(r'(src|href)\s*=\s*["\']?(https?:)?//', page)
   assert 'MIT' in page and len(page) < 650_000
+
+
+def test_the_limbs_have_the_colours_of_all_figures():
+  page = page_of([person()])
+  day, night = re.findall(r'--left: (#\w+); --right: (#\w+);', page)
+  assert day == (palette.PAPER['left'], palette.PAPER['right'])
+  assert night == (palette.DARK['left'], palette.DARK['right'])
+  assert '{{' not in re.search(r'<style>.*?</style>', page, re.S)[0]
 
 
 def test_long_clips_are_small():

@@ -1,8 +1,17 @@
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from semgcn_jax.errors import UserError
-from semgcn_jax.geometry.joint_sets import JOINT_SETS, to_h36m
+from semgcn_jax.errors import SettingError, UserError
+from semgcn_jax.geometry.joint_sets import (
+  BY_COUNT,
+  JOINT_SETS,
+  LIFTED,
+  convert_joints,
+  joints_of,
+  resolve,
+  to_h36m,
+)
 from semgcn_jax.geometry.skeletons import H36M
 
 
@@ -45,3 +54,77 @@ def test_joint_sets_pair_left_and_right():
     for joint, source in enumerate(joints.sources):
       mirrored = sorted(other[i] for i in source)
       assert mirrored == sorted(joints.sources[ours.get(joint, joint)]), name
+
+
+def test_networks_know_the_sets_in_the_order_of_the_weights_in_the_box():
+  assert LIFTED == (
+    *('h36m', 'coco', 'mpii', 'body_25', 'openpose_18', 'halpe_26'),
+    'mediapipe',
+  )
+
+
+def test_the_number_of_keypoints_tells_their_set():
+  assert BY_COUNT == {
+    16: 'mpii',
+    17: 'coco',
+    18: 'openpose_18',
+    25: 'body_25',
+    26: 'halpe_26',
+    32: 'h36m_32',
+    33: 'mediapipe',
+    133: 'coco',
+    136: 'halpe_26',
+  }
+  for count, name in BY_COUNT.items():
+    assert resolve('', [count, count], 'f') == name
+    assert resolve(name, [count], 'f') == name
+  assert resolve('h36m', [16], 'f') == 'h36m'
+  assert resolve('h36m_17', [17], 'f') == 'h36m_17'
+  assert resolve('', [], 'f') == 'coco'
+  assert resolve('mpii', [], 'f') == 'mpii'
+
+
+@pytest.mark.parametrize(
+  ('name', 'counts', 'error', 'message'),
+  [
+    ('', [17, 25], UserError, '^f: people of 17, 25 joints; they must agree$'),
+    ('', [20], UserError, '^f: 20 joints a person; name their set by `joint_s'),
+    ('mpii', [17], UserError, '`joint_set=mpii` has 16; 17 .* h36m_17, coco$'),
+    ('coco', [136], UserError, '`joint_set=coco` has 17; 136 .* halpe_26$'),
+    ('coco', [5], UserError, 'has 17; no joint set has 5$'),
+    ('lego', [], SettingError, '`joint_set=lego`: choose from h36m_32, '),
+  ],
+)
+def test_keypoints_of_no_set_are_refused(name, counts, error, message):
+  with pytest.raises(error, match=message):
+    resolve(name, counts, 'f')
+
+
+@pytest.mark.parametrize('name', JOINT_SETS)
+def test_joints_are_the_mean_of_what_was_found(name):
+  """NumPy and JAX agree with a loop over the joints."""
+  rng = np.random.default_rng(1)
+  keypoints = rng.uniform(0.1, 1, (2, 5, JOINT_SETS[name].num_joints, 3))
+  keypoints[rng.random(keypoints.shape[:-1]) < 0.4] = 0
+  wanted = np.zeros((2, 5, 16, 3))
+  for index in np.ndindex(2, 5):
+    for joint, source in enumerate(JOINT_SETS[name].sources):
+      parts = [keypoints[index][i] for i in source]
+      found = [part[:2] for part in parts if part[2] > 0]
+      if found:
+        wanted[index][joint, :2] = np.mean(found, axis=0)
+      wanted[index][joint, 2] = np.mean([part[2] for part in parts])
+  joints = joints_of(keypoints, name)
+  assert joints.dtype == np.float64
+  np.testing.assert_allclose(joints, wanted, rtol=1e-12)
+  single = joints_of(jnp.asarray(keypoints, jnp.float32), name)
+  np.testing.assert_allclose(single, wanted, rtol=1e-5, atol=1e-6)
+  assert joints_of(keypoints.astype(np.float32), name).dtype == np.float32
+  positions = rng.normal(size=(3, JOINT_SETS[name].num_joints, 3))
+  means = [
+    positions[:, list(source)].mean(axis=1)
+    for source in JOINT_SETS[name].sources
+  ]
+  np.testing.assert_allclose(
+    convert_joints(positions, name), np.stack(means, axis=1), rtol=1e-12
+  )

@@ -41,8 +41,11 @@ def test_lost_frames_show_the_last_one_as_in_training():
   for frame, source in ((2, 1), (3, 1), (5, 4)):
     wanted[frame] = points[source]
     wanted[frame, :, 2] = np.where(points[source, :, 2] > 0, inputs.HELD, 0)
-  np.testing.assert_allclose(clips.hold_lost(points, seen), wanted)
-  in_training = inputs.hold_lost(jnp.asarray(points[None]))[0]
+  np.testing.assert_allclose(inputs.hold_lost(points, seen), wanted)
+  clip = jnp.asarray(points[None])
+  enough = inputs.shows_enough(clip)
+  np.testing.assert_array_equal(enough[0], seen)
+  in_training = inputs.hold_lost(clip, enough)[0]
   np.testing.assert_allclose(in_training, wanted)
 
 

@@ -9,10 +9,9 @@ from filmed import film_level, standing
 from semgcn_jax import Lifter
 from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.evaluation import metrics
-from semgcn_jax.geometry.joint_sets import JOINT_SETS
+from semgcn_jax.geometry.joint_sets import JOINT_SETS, MIN_KEYPOINTS
 from semgcn_jax.geometry.skeletons import H36M, bone_vectors
 from semgcn_jax.inference import bounds
-from semgcn_jax.inference.arguments import MIN_KEYPOINTS
 from semgcn_jax.simulation.points import NAMES, mark
 
 SIZE = (1280, 720)

@@ -27,7 +27,9 @@ def randomized(layer, x):
 def test_semantic_conv_by_loops(skeleton, channel_wise):
   joints, channels, features = skeleton.num_joints, 3, 4
   x = random(2, 5, joints, channels)
-  layer = convolutions.SemGraphConv(features, skeleton, channel_wise)
+  layer = convolutions.SemGraphConv(
+    features, skeleton, channel_wise=channel_wise
+  )
   params = init(layer, x)['params']
   edges = random(*params['edge_logits'].shape)
   params = params | {'edge_logits': jnp.asarray(edges)}

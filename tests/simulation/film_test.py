@@ -10,15 +10,16 @@ from filmed import film_level, standing
 
 from semgcn_jax.config import FilmingConfig
 from semgcn_jax.config.presets import preset
-from semgcn_jax.geometry.joint_sets import JOINT_SETS
+from semgcn_jax.geometry.joint_sets import (
+  JOINT_SETS,
+  derive_joints,
+  source_table,
+)
 from semgcn_jax.geometry.rotations import about_axis, about_vector
 from semgcn_jax.geometry.skeletons import H36M, bone_vectors, mirror
 from semgcn_jax.models.inputs import (
-  derive_joints,
   make_inputs,
   mirror_inputs,
-  point_names,
-  source_table,
 )
 from semgcn_jax.simulation import detector, points
 from semgcn_jax.simulation.bodies import vary_bodies
@@ -126,7 +127,7 @@ def test_sources_are_the_joint_sets():
   for name in JOINT_SETS:
     table = source_table([name], points.NAMES)[0]
     for cells, source in zip(table, JOINT_SETS[name].sources, strict=True):
-      wanted = [point_names(name)[index] for index in source]
+      wanted = [JOINT_SETS[name].points[index] for index in source]
       assert [points.NAMES[cell] for cell in cells if cell >= 0] == wanted
 
 
@@ -134,7 +135,7 @@ def test_derived_joints_by_loops():
   rng = np.random.default_rng(0)
   found = rng.uniform(0, 100, (20, 17, 3)).astype(np.float32)
   found[..., 2] = np.where(rng.random((20, 17)) < 0.3, 0, rng.random((20, 17)))
-  table = source_table(['coco'], point_names('coco'))[0]
+  table = source_table(['coco'], JOINT_SETS['coco'].points)[0]
   joints = np.asarray(
     derive_joints(jnp.asarray(found), jnp.asarray(np.tile(table, (20, 1, 1))))
   )
@@ -289,7 +290,7 @@ def inputs_of(filmed, name='coco', shift=(0, 0), focal=0.0):
     [keypoints, np.ones_like(keypoints[..., :1])], axis=-1
   )
   count = len(keypoints)
-  table = source_table([name], point_names(name))
+  table = source_table([name], JOINT_SETS[name].points)
   joints = derive_joints(
     jnp.asarray(keypoints, jnp.float32),
     jnp.asarray(np.tile(table, (count, 1, 1))),

@@ -2,17 +2,24 @@ import jax
 import numpy as np
 import pytest
 
+from semgcn_jax.config import TrainingConfig
 from semgcn_jax.geometry.skeletons import H36M
-from semgcn_jax.training.losses import HUBER_METRES, LOSSES, pose_loss
+from semgcn_jax.training import losses
+from semgcn_jax.training.losses import HUBER_METRES, pose_loss
+
+LOSSES = (
+  *('joints', 'joints_bones', 'distance', 'distance_bones'),
+  *('huber', 'huber_bones'),
+)
 
 
 def loss_of(name, predicted, target, num_predicted=16):
-  measure, bones = LOSSES[name]
+  config = TrainingConfig(loss=name)
   return pose_loss(
     predicted,
     target,
-    measure=measure,
-    bones=bones,
+    measure=losses.MEASURES[config.loss_measure],
+    bones=config.bones_count,
     skeleton=H36M,
     num_predicted=num_predicted,
   )
