@@ -111,7 +111,7 @@ def poses(ending):
 def picture(folder):
   from PIL import Image
 
-  from semgcn_jax.pictures.videos import read_image
+  from semgcn_jax.pictures.images import read_image
 
   Image.fromarray(np.ones((20, 30, 3), np.uint8)).save(folder / 'a.png')
   return folder / 'a.png', read_image

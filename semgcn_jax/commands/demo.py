@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
+from semgcn_jax.commands.outputs import check_output_flags
 from semgcn_jax.commands.parsing import (
   define_checkpoint_flag,
   define_which_flags,
@@ -20,10 +21,7 @@ from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.export import onnx_files, programs
 from semgcn_jax.figures.demo import demo_html, read_runtime
 from semgcn_jax.files import write_output
-from semgcn_jax.formats.writers import (
-  check_output_flags,
-  encoded,
-)
+from semgcn_jax.formats.writers import encoded
 from semgcn_jax.runs.checkpoints import restore_network
 
 RUNTIME = 'onnxruntime-web@1.30.0'

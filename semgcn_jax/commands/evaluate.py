@@ -93,8 +93,7 @@ def evaluate(values: flags.FlagValues) -> None:
       averaged=averaged,
       seed=values.only_seed,
     )
-    scenes = make_scenes(clips.people, fps=1.0, known=clips.pitch)
-    figure = draw_grid(scenes, clips.skeleton, clips.albums)
+    figure = draw_grid(make_scenes(clips))
     write_output(
       pathlib.Path(values.figure),
       lambda path: figure.savefig(path, format='png', dpi=DPI),

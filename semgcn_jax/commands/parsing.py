@@ -43,15 +43,30 @@ def _help(field: dataclasses.Field) -> str:
   )
 
 
+def _settings(values: flags.FlagValues) -> dict[str, list[str]]:
+  """Lists the flags of a command that are settings, by group.
+
+  A flag of the command's own may have the name of a setting, such as the --fps
+  of a clip; it has another help.
+  """
+  return {
+    title: [
+      field.name
+      for field in fields
+      if field.name in values and values[field.name].help == _help(field)
+    ]
+    for title, fields in fields_by_group().items()
+  }
+
+
 def config_flags(values: flags.FlagValues) -> dict[str, Any]:
   """Collects the settings that were given as flags."""
   given = {}
-  for fields in fields_by_group().values():
-    for field in fields:
-      value = values[field.name].value if field.name in values else None
+  for names in _settings(values).values():
+    for name in names:
+      value = values[name].value
       if value is not None:
-        value = tuple(value) if isinstance(value, list) else value
-        given[field.name] = value
+        given[name] = tuple(value) if isinstance(value, list) else value
   return given
 
 
@@ -158,8 +173,9 @@ def parse(values: flags.FlagValues, argv: Sequence[str]) -> None:
       values['help'].value = True
       return
     name = getattr(error, 'flagname', '').removeprefix('no')
-    if name in RENAMED and RENAMED[name] in values:
-      raise UsageError(f'--{name}: is now called --{RENAMED[name]}') from error
+    now = RENAMED.get(name)
+    if any(now in names for names in _settings(values).values()):
+      raise UsageError(f'--{name}: is now called --{now}') from error
     raise UsageError(' '.join(str(error).split())) from error
   for name in values:
     value = values[name].value
@@ -188,10 +204,7 @@ def format_help(
       defaults = config_from_flags(values).flat()
     except UserError:  # The command itself will say what is wrong.
       defaults = Config().flat()
-  for title, fields in fields_by_group().items():
-    names = [field.name for field in fields if field.name in own]
-    # A flag of this name with a default is the command's own.
-    names = [name for name in names if values[name].default is None]
+  for title, names in _settings(values).items():
     groups[title] = [(name, defaults.get(name)) for name in names]
     own -= set(names)
   own -= {'h', 'help'}

@@ -6,6 +6,7 @@ cameras, in which MediaPipe then finds them. A network that was trained on
 pictures finds the person in a picture itself.
 """
 
+import dataclasses
 import pathlib
 import re
 import time
@@ -15,6 +16,11 @@ import numpy as np
 import rich.progress
 from absl import flags
 
+from semgcn_jax.commands.outputs import (
+  check_output_flags,
+  define_output_flags,
+  write_chosen,
+)
 from semgcn_jax.commands.parsing import (
   define_cache_flag,
   define_checkpoint_flag,
@@ -22,24 +28,22 @@ from semgcn_jax.commands.parsing import (
 )
 from semgcn_jax.commands.running import run, use_compilation_cache
 from semgcn_jax.detections import mediapipe
+from semgcn_jax.detections.clip_files import find_clips, read_clip
+from semgcn_jax.detections.clips import Clip
 from semgcn_jax.errors import SettingError, UserError, choose
-from semgcn_jax.formats.writers import (
-  DATA,
-  MOTION,
-  SHOWN,
-  check_output_flags,
-  define_output_flags,
-  write_people,
-)
+from semgcn_jax.formats.writers import WRITERS
+from semgcn_jax.geometry import rates
 from semgcn_jax.geometry.joint_sets import JOINT_SETS
-from semgcn_jax.inference import people
 from semgcn_jax.inference.image_lifter import ImageLifter
 from semgcn_jax.inference.lifter import Lifter
-from semgcn_jax.motion.smoothing import METHODS
-from semgcn_jax.pictures.videos import Album, Video, read_album, read_image
+from semgcn_jax.inference.people import lift_clip
+from semgcn_jax.motion.smoothing import METHODS, smooth
+from semgcn_jax.pictures.crops import read_box
+from semgcn_jax.pictures.images import read_image
+from semgcn_jax.pictures.videos import Video, read_album
 from semgcn_jax.runs.checkpoints import Network, restore_network
 
-ENDINGS = (*DATA, *SHOWN, *MOTION)
+ENDINGS = tuple(WRITERS)
 # The weights in the box for single frames, and for clips.
 SINGLE, OVER_TIME = 'cmu', 'cmu-video'
 
@@ -142,8 +146,7 @@ def lift(values: flags.FlagValues) -> None:
     choose('joint_set', values.joint_set, JOINT_SETS)
   _check_sources(values)
   if values.fps is not None:
-    if not 0 < values.fps < 1e6:
-      raise SettingError(f'`fps={values.fps}`: must be above 0, below 1e6')
+    rates.check_fps(values.fps)
     _check_cutoff(values, values.fps)
   use_compilation_cache(values)
   name = values.checkpoint or SINGLE
@@ -155,48 +158,55 @@ def lift(values: flags.FlagValues) -> None:
   if network.config.model.backbone:
     _lift_image(values, network, began)
     return
-  clips, albums, rate = _read_clips(values)
-  fps = values.fps if values.fps is not None else rate or 30.0
+  clips = _read_clips(values)
+  if not any(clip.people for clip in clips):
+    raise UserError(f'{values.keypoints}: no person in any frame')
+  fps = clips[0].fps
   _check_cutoff(values, fps)
   lifter = Lifter.of(network, values.only_seed, name)
   over_time = None
   if not values.checkpoint and any(len(clip.frames) > 1 for clip in clips):
     over_time = Lifter.load(OVER_TIME)
-  options = people.Options(
-    joint_set=values.joint_set if values.keypoints else 'mediapipe',
+  lifted = [
+    _lift_clip(values, clip, lifter, over_time)
+    for clip in rich.progress.track(
+      clips, 'lifting', transient=True, disable=len(clips) == 1
+    )
+  ]
+  told = ('checkpoint', 'smooth', 'cutoff', 'joint_set', 'height')
+  told += ('min_confidence', 'focal_length', 'field_of_view')
+  details = {name: values[name].value for name in told}
+  if not values.keypoints:
+    details['joint_set'] = clips[0].joint_set
+  details['checkpoint'] = f'{OVER_TIME}, {SINGLE}' if over_time else name
+  title = pathlib.PurePath(clips[0].source).name
+  title += f' and {len(clips) - 1} more' if len(clips) > 1 else ''
+  write_chosen(values, lifted, title=title, details=details)
+  people = [person for clip in lifted for person in clip.people]
+  poses = sum(len(person.frames) for person in people)
+  missing = sum(int(np.isnan(p.poses[:, 0, 0]).sum()) for p in people)
+  few = f', of which {missing} have too few keypoints' if missing else ''
+  print(
+    f'{values.output}: {poses:,} poses{few}, of {len(people)} people in'
+    f' {len(clips)} clips, at {fps:g} frames a second, in'
+    f' {time.monotonic() - began:.1f} s'
+  )
+
+
+def _lift_clip(
+  values: flags.FlagValues, clip: Clip, lifter: Lifter, over_time: Lifter | None
+) -> Clip:
+  """Lifts and smooths a clip as the flags say."""
+  clip = lift_clip(
+    lifter,
+    clip,
+    over_time,
     min_confidence=values.min_confidence,
     focal_length=values.focal_length,
     field_of_view=values.field_of_view,
     height=values.height,
-    smooth=values.smooth,
-    fps=fps,
-    cutoff=values.cutoff,
   )
-  found = []
-  for clip in rich.progress.track(
-    clips, 'lifting', transient=True, disable=len(clips) == 1
-  ):
-    found += people.lift_clip(lifter, clip, options, over_time)
-  if not found:
-    raise UserError(f'{values.keypoints}: no person in any frame')
-  told = ('checkpoint', 'smooth', 'cutoff', 'joint_set', 'height')
-  told += ('min_confidence', 'focal_length', 'field_of_view')
-  details = {name: values[name].value for name in told} | {'fps': fps}
-  details['joint_set'] = options.joint_set
-  details['checkpoint'] = f'{OVER_TIME}, {SINGLE}' if over_time else name
-  title = pathlib.PurePath(clips[0].source).name
-  title += f' and {len(clips) - 1} more' if len(clips) > 1 else ''
-  write_people(
-    values, found, fps=fps, details=details, title=title, albums=albums
-  )
-  poses = sum(len(person.frames) for person in found)
-  missing = sum(int(np.isnan(p.poses[:, 0, 0]).sum()) for p in found)
-  few = f', of which {missing} have too few keypoints' if missing else ''
-  print(
-    f'{values.output}: {poses:,} poses{few}, of {len(found)} people in'
-    f' {len(clips)} clips, at {fps:g} frames a second, in'
-    f' {time.monotonic() - began:.1f} s'
-  )
+  return smooth(clip, values.smooth, cutoff=values.cutoff)
 
 
 def _lift_image(
@@ -222,26 +232,15 @@ def _lift_image(
         f'`{name}`: has no meaning with `backbone`; leave it out'
       )
   path = pathlib.Path(values.image)
-  picture = read_image(path)
-  album = Album(longest=1280)
-  album.add(0, picture)
-  person = ImageLifter.of(network, values.only_seed).lift(
-    picture, _read_box(values.box), path.stem
-  )
+  box = None if values.box is None else read_box(values.box)
+  lifter = ImageLifter.of(network, values.only_seed)
+  clip = lifter.lift(read_image(path), box, path.stem)
   details = {
     'checkpoint': values.checkpoint,
-    'fps': 1.0,
+    'fps': clip.fps,
     'joint_set': network.config.data.skeleton,
   }
-  write_people(
-    values,
-    [person],
-    fps=1.0,
-    details=details,
-    title=path.name,
-    skeleton=network.skeleton,
-    albums={person.clip: album},
-  )
+  write_chosen(values, [clip], title=path.name, details=details)
   print(f'{values.output}: 1 pose, in {time.monotonic() - began:.1f} s')
 
 
@@ -279,72 +278,62 @@ def _check_sources(values: flags.FlagValues) -> None:
     )
 
 
-def _read_clips(
-  values: flags.FlagValues,
-) -> tuple[list[people.Clip], dict[str, Album], float | None]:
-  """Reads the clips that the flags name.
-
-  Returns:
-    The clips, their pictures by their names, and the frames a second, if known.
-  """
-  box = _read_box(values.box)
-  if values.keypoints is None and values.image is not None:
-    clip, album = mediapipe.detect_image(pathlib.Path(values.image), box)
-    everybody = list(clip.frames[0])
-    if box is None and len(everybody) > 1:
-      print(_told(values.image, everybody))
-    return [clip], {clip.name: album}, None
-  if values.keypoints is None:
+def _read_clips(values: flags.FlagValues) -> list[Clip]:
+  """Reads the clips that the flags name, or detects them in pictures."""
+  if values.keypoints is not None:
+    return _read_keypoints(values)
+  box = None if values.box is None else read_box(values.box)
+  if values.image is not None:
+    path = pathlib.Path(values.image)
+    clip, everybody = mediapipe.detect_image(path, box)
+    source, followed = values.image, ''
+  else:
     if values.camera is not None:
       name = f'camera {values.camera}'
       video = Video(values.camera, values.seconds)
     else:
       path = pathlib.Path(values.video)
       name, video = path.stem, Video(path)
-    clip, album, everybody = mediapipe.detect_video(video, name, box)
-    if len(everybody) > 1:
-      print(_told(video.name, everybody) + '; the first is followed')
-    return [clip], {clip.name: album}, video.fps
-  size, album, rate = _read_size(values.image_size), None, None
-  found = people.find_clips(pathlib.Path(values.keypoints))
+    clip, everybody = mediapipe.detect_video(video, name, box)
+    source, followed = video.name, '; the first is followed'
+  if len(everybody) > 1:
+    print(_told(source, everybody) + followed)
+  return [dataclasses.replace(clip, fps=values.fps or clip.fps)]
+
+
+def _read_keypoints(values: flags.FlagValues) -> list[Clip]:
+  """Reads the clips of --keypoints, and their pictures if they are given."""
+  image_size, album = _read_size(values.image_size), None
+  found = find_clips(pathlib.Path(values.keypoints))
   if values.image or values.video:
     if len(found) > 1:
       raise SettingError(
         '`image`, `video`: are of one clip, but `keypoints` names'
         f' {len(found)}; name one of them'
       )
-    path = pathlib.Path(values.image or values.video)
-    album, picture_size, rate = read_album(path)
-    size = size or picture_size
-  clips = [people.read_clip(name, paths, size) for name, paths in found.items()]
-  return clips, {clip.name: album for clip in clips if album}, rate
+    album = read_album(pathlib.Path(values.image or values.video))
+  return [
+    read_clip(
+      name,
+      paths,
+      image_size=image_size,
+      joint_set=values.joint_set,
+      fps=values.fps,
+      pictures=album,
+    )
+    for name, paths in found.items()
+  ]
 
 
-def _told(source: str, everybody: Sequence[mediapipe.Person]) -> str:
-  """Says whom a picture shows, and where."""
+def _told(source: str, everybody: Sequence[np.ndarray]) -> str:
+  """Says whom a picture shows, given the keypoints of each, and where."""
   boxes = []
-  for person in everybody:
-    left, top, right, bottom = mediapipe.box_of(person)
+  for keypoints in everybody:
+    left, top, right, bottom = mediapipe.box_of(keypoints)
     boxes.append(f'--box={left},{top},{right - left},{bottom - top}')
   return (
     f'{source}: {len(everybody)} people; choose one by {" or ".join(boxes)}'
   )
-
-
-def _read_box(numbers: Sequence[str] | None) -> mediapipe.Box | None:
-  """Reads a box such as 10,20,100,300."""
-  if numbers is None:
-    return None
-  try:
-    x, y, width, height = (float(number) for number in numbers)
-    if not (abs(x) + abs(y) < 1e6 and 0 < width < 1e6 and 0 < height < 1e6):
-      raise ValueError
-  except ValueError as error:
-    raise SettingError(
-      f'`box={",".join(numbers)}`: give left, top, width and height in pixels,'
-      ' such as 10,20,100,300'
-    ) from error
-  return x, y, width, height
 
 
 def _read_size(text: str) -> tuple[int, int] | None:

@@ -4,11 +4,17 @@ The poses are those that predict.py has written, or the test poses of a run,
 beside their truth.
 """
 
+import dataclasses
 import pathlib
 from collections.abc import Sequence
 
 from absl import flags
 
+from semgcn_jax.commands.outputs import (
+  check_output_flags,
+  define_output_flags,
+  write_chosen,
+)
 from semgcn_jax.commands.parsing import (
   config_flags,
   define_cache_flag,
@@ -19,17 +25,15 @@ from semgcn_jax.commands.parsing import (
 from semgcn_jax.commands.running import run, use_compilation_cache
 from semgcn_jax.errors import SettingError
 from semgcn_jax.evaluation.test_clips import predict_clips
-from semgcn_jax.formats.pose_files import read_poses
-from semgcn_jax.formats.writers import (
-  MOTION,
-  SHOWN,
-  check_output_flags,
-  define_output_flags,
-  write_people,
-)
+from semgcn_jax.formats import pose_files
+from semgcn_jax.formats.writers import WRITERS
+from semgcn_jax.geometry.rates import check_fps
 from semgcn_jax.pictures.videos import read_album
 
-ENDINGS = (*SHOWN, *MOTION)
+# Files of poses are made by predict.py, and read here.
+ENDINGS = tuple(
+  ending for ending in WRITERS if ending not in pose_files.ENDINGS
+)
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -67,8 +71,8 @@ def view(values: flags.FlagValues) -> None:
   check_output_flags(values, ENDINGS)
   if (values.poses is None) == (values.checkpoint is None):
     raise SettingError('give `poses` or `checkpoint`, one of both')
-  if values.fps is not None and not 0 < values.fps < 1e6:
-    raise SettingError(f'`fps={values.fps}`: must be above 0, below 1e6')
+  if values.fps is not None:
+    check_fps(values.fps)
   if values.checkpoint is not None:
     if values.pictures is not None:
       raise SettingError('`pictures`: has no meaning with `checkpoint`')
@@ -79,38 +83,24 @@ def view(values: flags.FlagValues) -> None:
       config_flags(values),
       seed=values.only_seed,
     )
-    write_people(
-      values,
-      clips.people,
-      fps=values.fps or 10.0,
-      details={},
-      title=f'{pathlib.PurePath(values.checkpoint).name}: test poses',
-      skeleton=clips.skeleton,
-      pitch=clips.pitch,
-      albums=clips.albums,
-    )
+    title = f'{pathlib.PurePath(values.checkpoint).name}: test poses'
   else:
     if given := config_flags(values):
       raise SettingError(f'`{[*given][0]}`: has no meaning with `poses`')
     path = pathlib.Path(values.poses)
-    people, header = read_poses(path)
-    albums = {}
+    clips, _ = pose_files.read_poses(path)
+    title = path.name
     if values.pictures is not None:
-      album, _, _ = read_album(pathlib.Path(values.pictures))
-      albums = {person.clip: album for person in people}
-      if len(albums) > 1 and not values.clip:
+      album = read_album(pathlib.Path(values.pictures))
+      if len(clips) > 1 and not values.clip:
         raise SettingError(
           '`pictures`: are of one clip; choose it by `clip` from'
-          f' {", ".join(albums)}'
+          f' {", ".join(clip.name for clip in clips)}'
         )
-    write_people(
-      values,
-      people,
-      fps=values.fps or header['fps'],
-      details=header,
-      title=path.name,
-      albums=albums,
-    )
+      clips = [dataclasses.replace(clip, pictures=album) for clip in clips]
+  if values.fps is not None:
+    clips = [dataclasses.replace(clip, fps=values.fps) for clip in clips]
+  write_chosen(values, clips, title=title)
   print(values.output)
 
 

@@ -8,18 +8,18 @@ person, `detections.keypoint_arrays` the files of NumPy.
 import json
 import pathlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from semgcn_jax.detections.keypoint_arrays import MAX_SIZE, read_array
 from semgcn_jax.detections.persons import (
-  Person,
+  Detection,
   annotated,
   is_person,
   read_person,
   whole,
 )
-from semgcn_jax.errors import UserError, shortened
+from semgcn_jax.errors import UserError, listed, shortened
 from semgcn_jax.files import read_bytes
 from semgcn_jax.geometry.joint_sets import JOINT_SETS
 
@@ -43,7 +43,7 @@ _KNOWN = (
 )
 
 
-def fits(joints: int, joint_set: str) -> bool:
+def _fits(joints: int, joint_set: str) -> bool:
   """Tells whether people of so many joints are of a joint set.
 
   Those of the whole body, of 133 and 136, begin with the body's joints.
@@ -52,9 +52,41 @@ def fits(joints: int, joint_set: str) -> bool:
   return whole_body or joints == JOINT_SETS[joint_set].num_joints
 
 
+def joint_set_of(
+  counts: Iterable[int], joint_set: str, source: pathlib.Path | str
+) -> str:
+  """Finds the joint set of people.
+
+  Args:
+    counts: How many joints each of them has.
+    joint_set: The key of the joints in `JOINT_SETS`; '' lets their number tell.
+    source: The file that they are of, for messages.
+
+  Raises:
+    UserError: Their numbers differ, tell no set, or do not fit the one named.
+  """
+  found = sorted(set(counts))
+  if len(found) > 1:
+    raise UserError(
+      f'{source}: people of {listed(map(str, found))} joints; they must agree'
+    )
+  joints = joint_set or BY_COUNT.get(found[0] if found else 17, '')
+  if not joints:
+    raise UserError(
+      f'{source}: {found[0]} joints a person; name their set by `joint_set`'
+      f' ({listed(JOINT_SETS)})'
+    )
+  if found and not _fits(found[0], joints):
+    raise UserError(
+      f'{source}: {found[0]} joints a person, but `joint_set={joints}` has'
+      f' {JOINT_SETS[joints].num_joints}'
+    )
+  return joints
+
+
 def read_people(
   paths: Sequence[pathlib.Path],
-) -> tuple[dict[int, list[Person]], tuple[int, int] | None]:
+) -> tuple[dict[int, list[Detection]], tuple[int, int] | None]:
   """Reads everybody whom a detector has found in a clip.
 
   Args:
@@ -72,7 +104,7 @@ def read_people(
   if paths[0].suffix.lower() in ('.npy', '.npz'):
     people, size = read_array(paths[0])
     return dict(enumerate(people)), size
-  frames: dict[int, list[Person]] = {}
+  frames: dict[int, list[Detection]] = {}
   for frame, _, people in numbered(paths):
     frames.setdefault(frame, []).extend(people)
   size = _image_size(_content(paths[0])) if len(paths) == 1 else None
@@ -98,7 +130,7 @@ def _image_size(content: Any) -> tuple[int, int] | None:
 
 def numbered(
   paths: Sequence[pathlib.Path],
-) -> Iterator[tuple[int, bool, list[Person]]]:
+) -> Iterator[tuple[int, bool, list[Detection]]]:
   """Reads the frames of a clip.
 
   A file by itself that is a single frame is frame 0, whatever its name. Beside
@@ -138,7 +170,7 @@ def numbered(
 
 def _checked(
   content: Any, path: pathlib.Path, names: dict[int, str], alone: bool = False
-) -> Iterator[tuple[int, bool, list[Person]]]:
+) -> Iterator[tuple[int, bool, list[Detection]]]:
   """Numbers the frames of a file, whose names must differ; see `numbered`."""
   for name, is_whole, people in _read(content, path):
     is_only = alone and name == path.name
@@ -181,7 +213,7 @@ def _content(path: pathlib.Path) -> Any:
 
 def _read(
   content: Any, path: pathlib.Path
-) -> Iterator[tuple[str, bool, list[Person]]]:
+) -> Iterator[tuple[str, bool, list[Detection]]]:
   """Reads the name of every frame, and the people in it; see `numbered`."""
   try:
     for name, is_whole, found in _frames(content, path):

@@ -8,10 +8,9 @@ import numpy as np
 
 from semgcn_jax.data.datasets import load
 from semgcn_jax.data.pairs import Pairs
-from semgcn_jax.detections.clips import PersonPoses
+from semgcn_jax.detections.clips import Clip, Person
 from semgcn_jax.evaluation.scores import predict_pairs, test_windows
 from semgcn_jax.geometry.cameras import Camera, rotate
-from semgcn_jax.geometry.skeletons import Skeleton
 from semgcn_jax.inference.image_lifter import ImageLifter
 from semgcn_jax.models.build import build
 from semgcn_jax.pictures.videos import Album
@@ -20,26 +19,9 @@ from semgcn_jax.tasks.films import film_pairs
 
 # What stands for the image of a network that knows no pixels.
 _NO_IMAGE = (1000, 1000)
+_FPS = 10.0  # So many frames a second are shown.
 _BATCH = 256  # So many poses are predicted in a call.
 _MOST_IMAGES = 200  # So many pictures can be looked at, and fit into a page.
-
-
-@dataclasses.dataclass(frozen=True)
-class TestClips:
-  """The test poses of a run.
-
-  Attributes:
-    skeleton: Their skeleton.
-    people: One for each clip and camera, with the truth.
-    pitch: {name of a clip: by how many degrees its camera looks down}, as far
-      as it is known.
-    albums: {name of a clip: its pictures}, where the network sees pictures.
-  """
-
-  skeleton: Skeleton
-  people: list[PersonPoses]
-  pitch: dict[str, float]
-  albums: dict[str, Album] = dataclasses.field(default_factory=dict)
 
 
 def predict_clips(
@@ -49,7 +31,7 @@ def predict_clips(
   *,
   averaged: bool = True,
   seed: int | None = None,
-) -> TestClips:
+) -> list[Clip]:
   """Predicts the test poses of a run.
 
   Args:
@@ -58,6 +40,9 @@ def predict_clips(
     overrides: Settings that replace those of the run's config.
     averaged: Whether to take the averaged weights, if the run has some.
     seed: The seed to take, of a run with several; None takes the first.
+
+  Returns:
+    One for each clip and camera, or for each picture, with the truth.
 
   Raises:
     UserError: There is no run, no checkpoint, or no data; or predictions of the
@@ -82,12 +67,12 @@ def predict_clips(
     flip_test=config.evaluation.flip_test,
     windows=test_windows(test, config.model),
   )
-  people, pitch, counts = [], {}, {}
+  clips, counts = [], {}
   for rows in _clips(test):
     action = test.action_names[test.actions[rows[0]]]
     counts[action] = counts.get(action, 0) + 1
     name = f'{action} {counts[action]}'
-    camera = test.camera_list[test.cameras[rows[0]]]
+    pitch, camera = None, test.camera_list[test.cameras[rows[0]]]
     if is_filmed:
       # The coordinates may be scaled to the person; those found are marked.
       inputs = test.inputs[rows]
@@ -96,47 +81,50 @@ def predict_clips(
     else:
       size = camera.width, camera.height
       pixels = _on_screen(test.inputs[rows], *size)
-      pitch[name] = _pitch(camera)
+      pitch = _pitch(camera)
       found = np.ones_like(pixels[..., :1])
-    people.append(
-      PersonPoses(
-        clip=name,
-        person='1',
-        frames=np.arange(len(rows)),
-        poses=predicted[rows],
-        image_size=size,
-        keypoints=np.concatenate([pixels, found], axis=-1),
-        truth=test.targets[rows],
-      )
+    person = Person(
+      name='1',
+      frames=np.arange(len(rows)),
+      keypoints=np.concatenate([pixels, found], axis=-1),
+      poses=predicted[rows],
+      truth=test.targets[rows],
     )
-  return TestClips(skeleton, people, pitch)
+    clips.append(
+      Clip(name, (person,), _FPS, size, skeleton=skeleton, pitch=pitch)
+    )
+  return clips
 
 
-def _predict_images(lifter: ImageLifter, test: Pairs) -> TestClips:
+def _predict_images(lifter: ImageLifter, test: Pairs) -> list[Clip]:
   """Predicts pictures, evenly out of all, each of which is a clip."""
   rows = np.linspace(0, len(test) - 1, min(len(test), _MOST_IMAGES)).astype(int)
   images = test.images[rows]
   poses, joints = lifter(images)
   size = lifter.size
-  people, albums = [], {}
+  clips = []
   for number, row in enumerate(rows):
     name = f'{test.action_names[test.actions[row]]} {row + 1}'
-    albums[name] = Album(longest=size)
-    albums[name].add(0, images[number])
     pixels = _on_screen(joints[number], size, size)
     found = np.ones_like(pixels[:, :1])
-    people.append(
-      PersonPoses(
-        clip=name,
-        person='1',
-        frames=np.arange(1),
-        poses=poses[number, None],
+    person = Person(
+      name='1',
+      frames=np.arange(1),
+      keypoints=np.concatenate([pixels, found], axis=-1)[None],
+      poses=poses[number, None],
+      truth=test.targets[row, None],
+    )
+    clips.append(
+      Clip(
+        name=name,
+        people=(person,),
+        fps=_FPS,
         image_size=(size, size),
-        keypoints=np.concatenate([pixels, found], axis=-1)[None],
-        truth=test.targets[row, None],
+        pictures=Album.of(images[number], longest=size),
+        skeleton=lifter.skeleton,
       )
     )
-  return TestClips(lifter.skeleton, people, {}, albums)
+  return clips
 
 
 def _clips(pairs: Pairs) -> list[np.ndarray]:

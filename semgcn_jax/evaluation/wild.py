@@ -30,7 +30,7 @@ from semgcn_jax.inference.lifter import Lifter
 from semgcn_jax.text_tables import plain_table
 
 KINDS = ('clean', 'noisy')
-RATE = 10.0  # The frames a second of a sequence.
+FILM_FPS = 10.0  # The frames a second of a sequence.
 SCORES = {'mpjpe': 'MPJPE', 'n_mpjpe': 'N-MPJPE', 'p_mpjpe': 'P-MPJPE'}
 _SHAPES = {
   'clean': (17, 3),
@@ -210,7 +210,7 @@ def score_frames(
       arrays['size'][rows],
       'coco',
       focal_length=arrays['focal'][rows] if use_focal else None,
-      rate=RATE,
+      fps=FILM_FPS,
       check=False,
     )
     poses[rows], expected[rows] = lifted.poses, lifted.errors

@@ -14,14 +14,12 @@ from scipy.ndimage import convolve1d
 
 from semgcn_jax.config import ModelConfig
 from semgcn_jax.data.windows import cut, step_of
-from semgcn_jax.errors import SettingError
 from semgcn_jax.geometry.joint_sets import JOINT_SETS
 from semgcn_jax.geometry.skeletons import H36M, bone_vectors, join_bones
 from semgcn_jax.inference.predictor import split
 from semgcn_jax.models.inputs import HELD, MIN_JOINTS
 from semgcn_jax.models.temporal import reach
 
-LOWEST_RATE, HIGHEST_RATE = 0.1, 10_000  # Frames a second.
 # Of fewer frames, or fewer a second, a network of single frames may err less.
 _LONG, _SLOWEST = 5, 2.5
 _SIZES = (32, 128)  # Clips of up to so many frames are lifted as one window.
@@ -66,28 +64,18 @@ def held(points: np.ndarray) -> np.ndarray:
   return np.concatenate([points[..., :2], found * HELD], axis=-1)
 
 
-def check_rate(rate: float) -> None:
-  """Raises a SettingError if this cannot be the frames a second of a clip."""
-  is_number = np.ndim(rate) == 0 and np.asarray(rate).dtype.kind in 'iuf'
-  if not (is_number and LOWEST_RATE <= rate <= HIGHEST_RATE):
-    raise SettingError(
-      f'`rate={rate}`: give the frames a second, from {LOWEST_RATE} to'
-      f' {HIGHEST_RATE}'
-    )
-
-
-def times_of(rate: float, frame_rate: float) -> tuple[int, int]:
+def times_of(fps: float, frame_rate: float) -> tuple[int, int]:
   """Tells how a network of one frame rate takes a clip of another.
 
   Args:
-    rate: The frames a second of the clip.
+    fps: The frames a second of the clip.
     frame_rate: Those of the network.
 
   Returns:
     The step from a frame to the next, and into how many frames each is divided;
     one of them is 1.
   """
-  return step_of(rate, frame_rate), step_of(frame_rate, rate)
+  return step_of(fps, frame_rate), step_of(frame_rate, fps)
 
 
 def between(points: np.ndarray, parts: int) -> np.ndarray:
@@ -113,22 +101,22 @@ def between(points: np.ndarray, parts: int) -> np.ndarray:
   return np.concatenate([result, points[-1:]]).astype(points.dtype)
 
 
-def is_long(count: int, rate: float, model: ModelConfig) -> bool:
+def is_long(count: int, fps: float, model: ModelConfig) -> bool:
   """Tells whether a person is seen for so long that time helps.
 
   Args:
     count: The number of frames that show the person.
-    rate: The frames a second.
+    fps: The frames a second.
     model: The settings of the network that sees time.
   """
-  step, _ = times_of(rate, model.frame_rate)
-  return rate >= _SLOWEST and count > (_LONG - 1) * step
+  step, _ = times_of(fps, model.frame_rate)
+  return fps >= _SLOWEST and count > (_LONG - 1) * step
 
 
 def run_clip(
   program: Callable[..., tuple[jax.Array, jax.Array]],
   arrays: Sequence[np.ndarray],
-  rate: float,
+  fps: float,
   model: ModelConfig,
 ) -> tuple[np.ndarray, np.ndarray]:
   """Lifts a clip.
@@ -138,14 +126,14 @@ def run_clip(
       of their lengths, `[B]`, that returns poses and errors, `[B, K, ...]`.
     arrays: The points, `[T, P, 3]`, and what else is known of each frame,
       `[T, ...]`.
-    rate: The frames a second.
+    fps: The frames a second.
     model: The settings of the network.
 
   Returns:
     The poses, `[T, 16, 3]`, metres, and the errors, `[T, 16]`, metres.
   """
   points, *others = arrays
-  step, parts = times_of(rate, model.frame_rate)
+  step, parts = times_of(fps, model.frame_rate)
   arrays = [between(points, parts)]
   rows = np.arange(len(arrays[0]))
   # What else is known of a frame is so of those between it and the next.

@@ -5,8 +5,50 @@ pixel covers 0 to 1.
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
+
+from semgcn_jax.errors import SettingError, shortened
+
+Box = tuple[float, float, float, float]
 
 MARGIN = 0.15  # What is added at each side of the joints, as a share of a side.
+
+
+def read_box(box: ArrayLike, image_size: tuple[int, int] | None = None) -> Box:
+  """Reads the box of a person, given as numbers or as their texts.
+
+  Args:
+    box: Left, top, width and height, pixels.
+    image_size: The width and height of the picture, pixels, if it is known.
+
+  Raises:
+    SettingError: They are not four finite numbers, the box is empty or beyond
+      all pictures, or it is outside of this one.
+  """
+  words = np.ravel(np.asarray(box, object))
+  text = shortened(','.join(map(str, words)))
+  try:
+    numbers = words.astype(float)
+  except (TypeError, ValueError):
+    numbers = np.empty(0)
+  if not (
+    numbers.shape == (4,)
+    and (np.abs(numbers) < 1e6).all()
+    and (numbers[2:] > 0).all()
+  ):
+    raise SettingError(
+      f'`box={text}`: give left, top, width and height in pixels, the last two'
+      ' above 0, such as 10,20,100,300'
+    )
+  x, y, width, height = map(float, numbers)
+  if image_size is not None and not (
+    -width < x < image_size[0] and -height < y < image_size[1]
+  ):
+    raise SettingError(
+      f'`box={text}`: is outside of the picture; give one within the'
+      f' {image_size[0]} x {image_size[1]} pixels that there are'
+    )
+  return x, y, width, height
 
 
 def square_boxes(boxes: np.ndarray, margin: float = 0.0) -> np.ndarray:

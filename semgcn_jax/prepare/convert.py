@@ -17,6 +17,7 @@ from semgcn_jax.data.npz import (
 )
 from semgcn_jax.errors import SettingError, UserError, listed
 from semgcn_jax.files import is_of_macos
+from semgcn_jax.geometry.rates import check_fps
 from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.prepare import archives, cmu, h36m, keypoint_clips
 from semgcn_jax.prepare.clips import (
@@ -72,8 +73,7 @@ def prepare(
     UserError: A file is damaged, or the output cannot be written; what was
       there stays.
   """
-  if not 0 < options.fps < 1e6:
-    raise SettingError(f'`fps={options.fps:g}`: must be above 0')
+  check_fps(options.fps)
   if not source.exists():
     raise SettingError(f'`source={source}`: no such file or folder')
   rates = cmu.read_rates(options.rates) if options.rates else {}

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from semgcn_jax.detections.detector_formats import BY_COUNT, fits, numbered
-from semgcn_jax.errors import SettingError, UserError, listed
+from semgcn_jax.detections.detector_formats import joint_set_of, numbered
+from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.geometry.joint_sets import JOINT_SETS
 from semgcn_jax.geometry.skeletons import H36M
 
@@ -77,19 +77,8 @@ def read_view(paths: Sequence[pathlib.Path], joint_set: str = '') -> View:
       f'{paths[0]}: a person in only {len(frames)} of {count:,} frames; image'
       ' ids must count the frames of the view'
     )
-  sizes = sorted({len(person) for person in frames.values()})
-  if len(sizes) > 1:
-    raise UserError(
-      f'{paths[0]}: people of {listed(map(str, sizes))} joints; they must agree'
-    )
-  joints = sizes[0]
-  name = joint_set or BY_COUNT.get(joints)
-  if name is None or not fits(joints, name):
-    raise UserError(
-      f'{paths[0]}: {joints} joints a person; name their set by `joint_set`'
-      f' ({listed(JOINT_SETS)})'
-    )
-  detected = np.zeros((count, joints, 3))
+  name = joint_set_of(map(len, frames.values()), joint_set, paths[0])
+  detected = np.zeros((count, len(next(iter(frames.values()))), 3))
   for frame, person in frames.items():
     detected[frame - first] = person
   return View(str(paths[0]), first, is_whole, to_16(detected, name))

@@ -60,13 +60,13 @@ def test_frames_between_frames():
 
 @pytest.mark.parametrize('rate', RATES)
 def test_every_frame_gets_a_pose_at_every_rate(lifter, keypoints, rate):
-  lifted = lifter.lift(keypoints, SIZE, rate=rate)
+  lifted = lifter.lift(keypoints, SIZE, fps=rate)
   assert lifted.poses.shape == (70, 16, 3) and lifted.num_missing == 0
   assert np.isfinite(lifted.poses).all() and np.isfinite(lifted.errors).all()
   # Every n-th frame by itself is a clip of the network's own rate.
   step, _ = clips.times_of(rate, 10.0)
   if step > 1:
-    part = lifter.lift(keypoints[1::step], SIZE, rate=rate / step)
+    part = lifter.lift(keypoints[1::step], SIZE, fps=rate / step)
     np.testing.assert_allclose(part.poses, lifted.poses[1::step], atol=1e-4)
 
 
@@ -75,9 +75,9 @@ def test_every_frame_gets_a_pose_at_every_rate(lifter, keypoints, rate):
 )
 def test_clips_of_any_length(count):
   lifter, keypoints = make_lifter(), of_frames(count)
-  lifted = lifter.lift(keypoints, SIZE, rate=10)
+  lifted = lifter.lift(keypoints, SIZE, fps=10)
   assert np.isfinite(lifted.poses).all()
-  together = lifter.lift(np.stack([keypoints, keypoints]), SIZE, rate=10)
+  together = lifter.lift(np.stack([keypoints, keypoints]), SIZE, fps=10)
   np.testing.assert_array_equal(together.poses[0], lifted.poses)
   np.testing.assert_array_equal(together.poses[1], lifted.poses)
 
@@ -133,7 +133,7 @@ def test_who_is_away_for_long_has_no_poses_meanwhile(lifter):
     [person] = people_in(numbers, keypoints, lifter)
     assert person.frames.tolist() == numbers
     for half in (slice(20), slice(20, 40)):
-      alone = lifter.lift(keypoints[half], SIZE, rate=25).poses
+      alone = lifter.lift(keypoints[half], SIZE, fps=25).poses
       np.testing.assert_array_equal(person.poses[half], alone)
 
 
@@ -143,7 +143,7 @@ def test_keypoints_of_every_nth_frame(lifter, step):
   numbers = step * np.arange(12) + 3
   [person] = people_in(numbers, keypoints, lifter, fps=30.0)
   assert person.frames.tolist() == numbers.tolist()
-  alone = lifter.lift(keypoints, SIZE, rate=30 / step).poses
+  alone = lifter.lift(keypoints, SIZE, fps=30 / step).poses
   np.testing.assert_array_equal(person.poses, alone)
 
 
@@ -177,7 +177,7 @@ def test_poses_do_not_jump_from_phase_to_phase(rate):
   for name in ('cmu', 'cmu-video'):
     lifter = Lifter.load(name)
     for kind, keypoints in (('exact', exact), ('noisy', exact + noise)):
-      error = lifter(keypoints, SIZE, rate=rate) - poses
+      error = lifter(keypoints, SIZE, fps=rate) - poses
       error = np.linalg.norm(np.diff(error, 2, axis=0), axis=-1)
       errors[name, kind] = error.mean(), error.max()
   # Noise shakes them a tenth as much as single frames, or less; and without
@@ -240,4 +240,4 @@ def test_blending_leaves_a_steady_motion(count):
 )
 def test_rates_that_cannot_be(lifter, keypoints, rate):
   with pytest.raises(SettingError, match='frames a second'):
-    lifter.lift(keypoints, SIZE, rate=rate)
+    lifter.lift(keypoints, SIZE, fps=rate)

@@ -318,7 +318,7 @@ def test_who_is_followed_for_long_is_lifted_over_time(tmp_path):
     lifted = Lifter.load(name)(
       keypoints[: len(own)] + (250 * (name == 'cmu'), 0, 0),
       SIZE,
-      rate=29.97,
+      fps=29.97,
     )
     np.testing.assert_allclose(person['poses'], lifted, atol=1e-4)
   code, _, err = predict(clip, tmp_path / 'one.json', '--checkpoint=cmu')
