@@ -97,12 +97,12 @@ def wild(folder):
 
 def poses(ending):
   def make(folder):
-    from scenes import person
+    from scenes import clip, person
 
     from semgcn_jax.formats.pose_files import read_poses, write_poses
 
     path = folder / f'a{ending}'
-    path.write_bytes(write_poses([person(3)], path, {'fps': 25.0}))
+    path.write_bytes(write_poses([clip(person(3))], path, {}))
     return path, read_poses
 
   return make

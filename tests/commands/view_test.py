@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from command_line import fails, run
 from PIL import Image
-from scenes import person
+from scenes import clip, person
 from tiny import TINY_FLAGS
 
 from semgcn_jax.formats.pose_files import write_poses
@@ -16,8 +16,8 @@ from semgcn_jax.formats.pose_files import write_poses
 def poses(tmp_path_factory):
   """A file of poses, of two people."""
   path = tmp_path_factory.mktemp('poses') / 'walk.json'
-  people = [person(), person(name='2')]
-  path.write_bytes(write_poses(people, path, {'fps': 25.0}))
+  people = person(), person(name='2')
+  path.write_bytes(write_poses([clip(*people)], path, {}))
   return path
 
 
@@ -53,7 +53,7 @@ def test_every_ending_is_written(poses, tmp_path):
     (('--clip=run',), '--clip=run: choose from walk'),
     (('--pitch=100',), '--pitch=100.0: must be from -89 to 89'),
     (('--pitch=nan',), '--pitch=nan: must be from -89 to 89'),
-    (('--fps=0',), '--fps=0.0: must be above 0'),
+    (('--fps=0',), '--fps=0.0: must be from 0.1 to 10,000'),
     (('--joint_names=maya',), '--joint_names=maya: choose from h36m'),
     (('--checkpoint=cmu',), 'give --poses or --checkpoint, one of both'),
     (('--poses=none.json',), 'none.json: No such file'),
@@ -72,7 +72,7 @@ def test_bad_flags(poses, tmp_path, monkeypatch, flags, message):
 def test_whoever_was_never_found_is_left_out(tmp_path):
   nobody = person(3, name='ghost', poses=np.full((3, 16, 3), np.nan))
   path = tmp_path / 'walk.npz'
-  path.write_bytes(write_poses([person(), nobody], path, {}))
+  path.write_bytes(write_poses([clip(person(), nobody)], path, {}))
   code, out, err = view(path, tmp_path / 'walk.glb')
   assert (code, err) == (0, ''), err
   assert 'person ghost: is left out' in out
@@ -82,8 +82,8 @@ def test_whoever_was_never_found_is_left_out(tmp_path):
 
 def test_odd_names(tmp_path):
   path = tmp_path / 'walk.json'
-  people = [person(clip='a$_$b<i>', name='<b>')]
-  path.write_bytes(write_poses(people, path, {}))
+  odd = clip(person(name='<b>'), name='a$_$b<i>')
+  path.write_bytes(write_poses([odd], path, {}))
   for ending in ('png', 'html'):
     code, _, err = view(path, tmp_path / f'a.{ending}')
     assert code == 0, err

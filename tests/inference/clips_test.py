@@ -11,11 +11,14 @@ from timed import RATES, SIZE, make_lifter, of_frames
 
 from semgcn_jax import Lifter
 from semgcn_jax.data.synthetic import generate
-from semgcn_jax.detections.detector_formats import Person
+from semgcn_jax.detections.clips import Clip
+from semgcn_jax.detections.persons import Detection
+from semgcn_jax.detections.tracking import track
 from semgcn_jax.errors import SettingError
 from semgcn_jax.geometry.skeletons import H36M, bone_vectors
-from semgcn_jax.inference import clips, people
+from semgcn_jax.inference import clips
 from semgcn_jax.inference.bounds import MEDIAN_LENGTHS, bound
+from semgcn_jax.inference.people import lift_clip
 from semgcn_jax.models import inputs
 
 
@@ -91,11 +94,11 @@ def test_one_frame_needs_no_clip(lifter, keypoints):
 
 def people_in(numbers, keypoints, lifter, fps=25.0, name=1, **lens):
   frames = {
-    n: [Person(found, name)]
+    n: [Detection(found, name)]
     for n, found in zip(numbers, keypoints, strict=True)
   }
-  clip = people.Clip('walk', 'walk.json', frames, SIZE)
-  return people.lift_clip(lifter, clip, people.Options(fps=fps, **lens))
+  clip = Clip('walk', track(frames), fps, SIZE, joint_set='coco')
+  return lift_clip(lifter, clip, **lens).people
 
 
 @pytest.mark.parametrize('gap', [1, 7, 30])
