@@ -69,6 +69,23 @@ def test_bad_flags(poses, tmp_path, monkeypatch, flags, message):
   assert not list(tmp_path.iterdir())
 
 
+def test_the_rate_of_a_clip_is_no_setting(poses, tmp_path):
+  # The setting of the data has the same name.
+  output = tmp_path / 'walk.gif'
+  code, _, err = view(poses, output, '--person=1', '--fps=50')
+  assert (code, err) == (0, ''), err
+  with Image.open(output) as image:
+    assert image.info['duration'] == 20
+  code, out, _ = run('view', '--help')
+  assert code == 0 and '--fps=' in out.partition('This command:')[2]
+  fails(
+    'view', f'--poses={poses}', f'--output={tmp_path / "x.png"}',
+    '--data_fps=50', status=2, message='data_fps',
+  )  # fmt: skip
+  _, _, err = view(poses, tmp_path / 'x.png', '--data_fps=50')
+  assert 'is now called' not in err
+
+
 def test_whoever_was_never_found_is_left_out(tmp_path):
   nobody = person(3, name='ghost', poses=np.full((3, 16, 3), np.nan))
   path = tmp_path / 'walk.npz'
