@@ -8,10 +8,6 @@ from semgcn_jax.geometry.skeletons import H36M, Skeleton
 from semgcn_jax.pictures.videos import Album
 
 
-def _no_poses() -> np.ndarray:
-  return np.zeros((0, H36M.num_joints, 3))
-
-
 @dataclasses.dataclass(frozen=True)
 class Person:
   """A person in T frames of a clip.
@@ -33,7 +29,9 @@ class Person:
   name: str
   frames: np.ndarray
   keypoints: np.ndarray | None = None
-  poses: np.ndarray = dataclasses.field(default_factory=_no_poses)
+  poses: np.ndarray = dataclasses.field(
+    default_factory=lambda: np.zeros((0, 16, 3))
+  )
   errors: np.ndarray | None = None
   places: np.ndarray | None = None
   truth: np.ndarray | None = None
@@ -74,8 +72,6 @@ class Clip:
   @property
   def frames(self) -> range:
     """The numbers of its frames, from the first to the last with a person."""
-    ends = [p.frames[[0, -1]] for p in self.people if len(p.frames)]
-    if not ends:
-      return range(0)
-    firsts, lasts = zip(*ends, strict=True)
-    return range(int(min(firsts)), int(max(lasts)) + 1)
+    ends = [int(n) for p in self.people for n in p.frames[:1]]
+    ends += [int(n) + 1 for p in self.people for n in p.frames[-1:]]
+    return range(min(ends, default=0), max(ends, default=0))

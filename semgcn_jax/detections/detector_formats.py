@@ -43,15 +43,6 @@ _KNOWN = (
 )
 
 
-def _fits(joints: int, joint_set: str) -> bool:
-  """Tells whether people of so many joints are of a joint set.
-
-  Those of the whole body, of 133 and 136, begin with the body's joints.
-  """
-  whole_body = joints in (133, 136) and BY_COUNT[joints] == joint_set
-  return whole_body or joints == JOINT_SETS[joint_set].num_joints
-
-
 def joint_set_of(
   counts: Iterable[int], joint_set: str, source: pathlib.Path | str
 ) -> str:
@@ -70,16 +61,18 @@ def joint_set_of(
     raise UserError(
       f'{source}: people of {listed(map(str, found))} joints; they must agree'
     )
-  joints = joint_set or BY_COUNT.get(found[0] if found else 17, '')
-  if not joints:
+  count = found[0] if found else 17
+  told = BY_COUNT.get(count)
+  joints = joint_set or told
+  if joints is None:
     raise UserError(
-      f'{source}: {found[0]} joints a person; name their set by `joint_set`'
+      f'{source}: {count} joints a person; name their set by `joint_set`'
       f' ({listed(JOINT_SETS)})'
     )
-  if found and not _fits(found[0], joints):
+  own = JOINT_SETS[joints].num_joints
+  if found and count != own and joints != told:
     raise UserError(
-      f'{source}: {found[0]} joints a person, but `joint_set={joints}` has'
-      f' {JOINT_SETS[joints].num_joints}'
+      f'{source}: {count} joints a person, but `joint_set={joints}` has {own}'
     )
   return joints
 

@@ -8,7 +8,7 @@ import contextlib
 import os
 import pathlib
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -70,7 +70,9 @@ def find_people(image: np.ndarray, box: Box | None = None) -> list[Detection]:
         part = np.full_like(rest, _GREY)
         part[:, window] = rest[:, window]
         person = find(part)
-        if person is None or _overlaps(person, people):
+        if person is None or any(
+          _overlap(person, box_of(p.keypoints)) > _SAME_OVERLAP for p in people
+        ):
           break
         people.append(person)
         left, top, right, bottom = box_of(person.keypoints)
@@ -154,13 +156,6 @@ def _windows(width: int) -> list[slice]:
   half = width // 2
   starts = (half, 0, half // 2)
   return [slice(0, width), *(slice(s, s + half) for s in starts)]
-
-
-def _overlaps(person: Detection, people: Sequence[Detection]) -> bool:
-  """Tells whether a person is one of those who were found before."""
-  return any(
-    _overlap(person, box_of(p.keypoints)) > _SAME_OVERLAP for p in people
-  )
 
 
 def _overlap(person: Detection, edges: tuple[float, ...]) -> float:

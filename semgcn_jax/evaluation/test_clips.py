@@ -77,22 +77,13 @@ def predict_clips(
       # The coordinates may be scaled to the person; those found are marked.
       inputs = test.inputs[rows]
       size, pixels = _NO_IMAGE, _on_screen(inputs[..., :2] / 3, *_NO_IMAGE)
-      found = inputs[..., 2:3] > 0
+      found = inputs[..., 2] > 0
     else:
-      size = camera.width, camera.height
+      size, found, pitch = (camera.width, camera.height), 1, _pitch(camera)
       pixels = _on_screen(test.inputs[rows], *size)
-      pitch = _pitch(camera)
-      found = np.ones_like(pixels[..., :1])
-    person = Person(
-      name='1',
-      frames=np.arange(len(rows)),
-      keypoints=np.concatenate([pixels, found], axis=-1),
-      poses=predicted[rows],
-      truth=test.targets[rows],
-    )
-    clips.append(
-      Clip(name, (person,), _FPS, size, skeleton=skeleton, pitch=pitch)
-    )
+    keypoints = np.insert(pixels, 2, found, axis=-1)
+    shown = keypoints, predicted[rows], test.targets[rows]
+    clips.append(_clip(name, *shown, size, skeleton=skeleton, pitch=pitch))
   return clips
 
 
@@ -101,30 +92,33 @@ def _predict_images(lifter: ImageLifter, test: Pairs) -> list[Clip]:
   rows = np.linspace(0, len(test) - 1, min(len(test), _MOST_IMAGES)).astype(int)
   images = test.images[rows]
   poses, joints = lifter(images)
-  size = lifter.size
-  clips = []
-  for number, row in enumerate(rows):
-    name = f'{test.action_names[test.actions[row]]} {row + 1}'
-    pixels = _on_screen(joints[number], size, size)
-    found = np.ones_like(pixels[:, :1])
-    person = Person(
-      name='1',
-      frames=np.arange(1),
-      keypoints=np.concatenate([pixels, found], axis=-1)[None],
-      poses=poses[number, None],
-      truth=test.targets[row, None],
+  size = lifter.size, lifter.size
+  keypoints = np.insert(_on_screen(joints, *size), 2, 1, axis=-1)
+  return [
+    _clip(
+      f'{test.action_names[test.actions[row]]} {row + 1}',
+      keypoints[number, None],
+      poses[number, None],
+      test.targets[row, None],
+      size,
+      skeleton=lifter.skeleton,
+      pictures=Album.of(images[number], longest=lifter.size),
     )
-    clips.append(
-      Clip(
-        name=name,
-        people=(person,),
-        fps=_FPS,
-        image_size=(size, size),
-        pictures=Album.of(images[number], longest=size),
-        skeleton=lifter.skeleton,
-      )
-    )
-  return clips
+    for number, row in enumerate(rows)
+  ]
+
+
+def _clip(
+  name: str,
+  keypoints: np.ndarray,
+  poses: np.ndarray,
+  truth: np.ndarray,
+  image_size: tuple[int, int],
+  **known: Any,
+) -> Clip:
+  """Makes a clip of one person in successive frames."""
+  person = Person('1', np.arange(len(poses)), keypoints, poses, truth=truth)
+  return Clip(name, (person,), _FPS, image_size, **known)
 
 
 def _clips(pairs: Pairs) -> list[np.ndarray]:

@@ -62,21 +62,18 @@ def write_clips(clips: Sequence[Clip], output: Output) -> None:
 def choose_people(
   clips: Sequence[Clip], clip: str = '', person: str = ''
 ) -> list[Clip]:
-  """Takes the clip and the person of these names, or of any if they are ''.
+  """Takes the clip and the person of these names, or everybody if they are ''.
 
-  Returns:
-    The clips that are left; those without people are left out.
+  Clips without people are left out.
 
   Raises:
     SettingError: There is no such clip or person.
   """
   clips = [one for one in clips if one.people]
   if clip:
-    choose('clip', clip, {one.name: one for one in clips})
-    clips = [one for one in clips if one.name == clip]
+    clips = [choose('clip', clip, {one.name: one for one in clips})]
   if person:
-    everybody = (each.name for one in clips for each in one.people)
-    choose('person', person, dict.fromkeys(everybody))
+    choose('person', person, {p.name: p for one in clips for p in one.people})
     clips = [
       dataclasses.replace(one, people=(each,))
       for one in clips

@@ -66,10 +66,10 @@ def lift_clip(
 
   def lift_person(person):
     keypoints = _cleaned(person.keypoints, clip.joint_set)
-    frames, keypoints, lifted = _lift_parts(
+    frames, keypoints, poses, errors = _lift_parts(
       person.frames, keypoints, clip.fps, lift, lifter, over_time
     )
-    poses, errors, places = lifted.poses, lifted.errors, None
+    places = None
     if height is not None:
       poses, errors = to_height(poses, errors, height)
     seen = keypoints.copy()
@@ -102,7 +102,7 @@ def _lift_parts(
   lift: Callable[[Lifter, np.ndarray, float], Lifted],
   lifter: Lifter,
   over_time: Lifter | None,
-) -> tuple[np.ndarray, np.ndarray, Lifted]:
+) -> tuple[np.ndarray, ...]:
   """Lifts each part of a person's track by the lifter that suits its length.
 
   Args:
@@ -114,8 +114,8 @@ def _lift_parts(
     over_time: See there.
 
   Returns:
-    The numbers and the keypoints of all frames that are lifted, and their
-    poses.
+    Of all frames that are lifted the numbers, the keypoints, the poses and
+    their errors.
   """
   parts, step = cut_track(frames)
   fps = float(np.clip(fps / step, rates.LOWEST, rates.HIGHEST))
@@ -127,20 +127,11 @@ def _lift_parts(
   ]
   if not any(chosen.model.is_temporal for chosen in lifters):
     parts, lifters = [np.arange(len(frames))], [lifter]  # One call is faster.
-  tracks = [
-    every_frame(frames[part], keypoints[part], step)
-    if chosen.model.is_temporal
-    else (frames[part], keypoints[part])
-    for part, chosen in zip(parts, lifters, strict=True)
-  ]
-  results = [
-    lift(chosen, seen, fps)
-    for (_, seen), chosen in zip(tracks, lifters, strict=True)
-  ]
-  frames, keypoints = map(np.concatenate, zip(*tracks, strict=True))
-  lifted = Lifted(
-    np.concatenate([result.poses for result in results]),
-    np.concatenate([result.errors for result in results]),
-    sum(result.num_missing for result in results),
-  )
-  return frames, keypoints, lifted
+  rows = []
+  for part, chosen in zip(parts, lifters, strict=True):
+    track = frames[part], keypoints[part]
+    if chosen.model.is_temporal:
+      track = every_frame(*track, step)
+    lifted = lift(chosen, track[1], fps)
+    rows.append((*track, lifted.poses, lifted.errors))
+  return tuple(np.concatenate(arrays) for arrays in zip(*rows, strict=True))

@@ -28,19 +28,14 @@ def read_box(box: ArrayLike, image_size: tuple[int, int] | None = None) -> Box:
   words = np.ravel(np.asarray(box, object))
   text = shortened(','.join(map(str, words)))
   try:
-    numbers = words.astype(float)
-  except (TypeError, ValueError):
-    numbers = np.empty(0)
-  if not (
-    numbers.shape == (4,)
-    and (np.abs(numbers) < 1e6).all()
-    and (numbers[2:] > 0).all()
-  ):
+    x, y, width, height = (float(word) for word in words)
+    if not (abs(x) + abs(y) < 1e6 and 0 < width < 1e6 and 0 < height < 1e6):
+      raise ValueError
+  except (TypeError, ValueError) as error:
     raise SettingError(
       f'`box={text}`: give left, top, width and height in pixels, the last two'
       ' above 0, such as 10,20,100,300'
-    )
-  x, y, width, height = map(float, numbers)
+    ) from error
   if image_size is not None and not (
     -width < x < image_size[0] and -height < y < image_size[1]
   ):
