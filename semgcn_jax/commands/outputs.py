@@ -81,23 +81,12 @@ def write_chosen(
   title: str,
   details: Mapping[str, Any] | None = None,
 ) -> None:
-  """Writes the clips and people that the flags choose to their output.
-
-  Args:
-    values: The flags, see `define_output_flags`.
-    clips: The clips.
-    title: The title of a page.
-    details: What files of poses tell besides.
+  """Writes the clips and people that the flags choose; see `Output`.
 
   Raises:
     SettingError: The output cannot be written, or a flag chooses nobody.
     UserError: The clips do not suit the format.
   """
-  output = Output(
-    pathlib.Path(values.output),
-    title,
-    details or {},
-    values.pitch,
-    values.joint_names,
-  )
-  write_clips(choose_people(clips, values.clip, values.person), output)
+  path, chosen = pathlib.Path(values.output), (values.clip, values.person)
+  output = Output(path, title, details or {}, values.pitch, values.joint_names)
+  write_clips(choose_people(clips, *chosen), output)

@@ -102,8 +102,7 @@ def read_clip(
     image_size: The width and height of the images; None asks the pictures, and
       then the files.
     joint_set: The key of the joints in `JOINT_SETS`; '' lets their number tell.
-    fps: The frames a second; None asks the pictures, and otherwise takes
-      `rates.DEFAULT`.
+    fps: The frames a second; None asks the pictures, or takes the default.
     pictures: The pictures of the clip.
 
   Raises:
@@ -111,10 +110,7 @@ def read_clip(
       joints are not of one known set.
   """
   frames, told = read_people(paths)
-  if pictures is not None:
-    image_size = image_size or pictures.image_size
-    fps = fps or pictures.fps
-  size = image_size or told
+  size = image_size or (pictures.image_size if pictures else told)
   if size is None:
     raise UserError(
       f'{paths[0]}: does not tell the size of its images; give'
@@ -127,7 +123,7 @@ def read_clip(
   return Clip(
     name=name,
     people=track(frames),
-    fps=fps or rates.DEFAULT,
+    fps=fps or (pictures.fps if pictures else rates.DEFAULT),
     image_size=size,
     pictures=pictures,
     joint_set=joints,

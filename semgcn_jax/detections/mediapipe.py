@@ -18,7 +18,6 @@ from semgcn_jax.detections.clips import Clip
 from semgcn_jax.detections.persons import Detection
 from semgcn_jax.detections.tracking import track
 from semgcn_jax.errors import SettingError, UserError
-from semgcn_jax.geometry import rates
 from semgcn_jax.geometry.joint_sets import JOINT_SETS
 from semgcn_jax.pictures.crops import Box, read_box
 from semgcn_jax.pictures.images import read_image
@@ -338,12 +337,5 @@ def _clip(
   name: str, source: str, frames: dict[int, list[Detection]], album: Album
 ) -> Clip:
   """Makes the clip of what was found in the pictures of an album."""
-  return Clip(
-    name=name,
-    people=track(frames),
-    fps=album.fps or rates.DEFAULT,
-    image_size=album.image_size,
-    pictures=album,
-    joint_set='mediapipe',
-    source=source,
-  )
+  people, size = track(frames), album.image_size
+  return Clip(name, people, album.fps, size, album, 'mediapipe', source=source)

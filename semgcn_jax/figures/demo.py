@@ -60,13 +60,8 @@ def demo_html(model: bytes, runtime: dict[str, bytes], title: str) -> str:
     'sole': SOLE,
   }
   # The page lifts them as soon as it is open.
-  person = Person(
-    name='1',
-    frames=np.arange(1),
-    keypoints=np.ones((1, 16, 3)),
-    poses=np.zeros((1, 16, 3)),
-    errors=np.zeros((1, 16)),
-  )
+  zeros = np.zeros((1, 16, 3))
+  person = Person('1', np.arange(1), zeros + 1, zeros, errors=zeros[..., 0])
   clip = Clip('demo', (person,), fps=1.0, image_size=_SIZE)
   [scene] = make_scenes([clip], pitch=0.0)
   note = (

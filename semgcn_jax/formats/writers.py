@@ -45,11 +45,7 @@ class Output:
 
 
 def write_clips(clips: Sequence[Clip], output: Output) -> None:
-  """Writes clips to a file, whole or not at all.
-
-  Args:
-    clips: The clips.
-    output: The file, which ends with one of `WRITERS`.
+  """Writes clips to a file with one of the endings of `WRITERS`, whole.
 
   Raises:
     SettingError: The file cannot be written, or holds one clip or person alone.

@@ -143,19 +143,11 @@ class ImageLifter:
     pixels = square[:2] + (joints + 1) / 2 * square[2:]
     # The network does not tell how sure it is.
     keypoints = np.concatenate([pixels, np.ones_like(pixels[:, :1])], axis=1)
-    person = Person(
-      name='1',
-      frames=np.arange(1),
-      keypoints=keypoints[None].astype(np.float32),
-      poses=pose[None],
-    )
+    keypoints = keypoints[None].astype(np.float32)
+    person = Person('1', np.arange(1), keypoints, pose[None])
+    album = Album.of(picture)
     return Clip(
-      name=name,
-      people=(person,),
-      fps=1.0,
-      image_size=(width, height),
-      pictures=Album.of(picture),
-      skeleton=self.skeleton,
+      name, (person,), 1.0, (width, height), album, skeleton=self.skeleton
     )
 
 

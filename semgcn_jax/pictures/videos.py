@@ -110,11 +110,11 @@ class Album:
     longest: The pixels of their longer side, at most.
     step: Each picture stands for so many frames.
     image_size: The width and height of the pictures that were added, pixels.
-    fps: The frames a second of a video; None if it is not known.
+    fps: The frames a second; `rates.DEFAULT` if nothing tells them.
   """
 
   def __init__(
-    self, longest: int = 640, most: int = 600, fps: float | None = None
+    self, longest: int = 640, most: int = 600, fps: float = rates.DEFAULT
   ):
     self.longest = longest
     self.step = 1

@@ -93,5 +93,5 @@ def test_a_picture_is_an_album_of_one(tmp_path):
   Image.fromarray(picture()).save(file, 'JPEG')
   path.write_bytes(file.getvalue())
   album = videos.read_album(path)
-  assert (album.image_size, album.fps, album.step) == ((60, 40), None, 1)
+  assert (album.image_size, album.fps, album.step) == ((60, 40), 30.0, 1)
   assert album.at(0) == album.at(500)
