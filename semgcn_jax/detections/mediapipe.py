@@ -97,8 +97,7 @@ def follow(
   with _landmarker(static=False) as find:
     for number, picture in enumerate(pictures):
       if number == 0 and box is not None:
-        # The tracker then stays with whom it has found.
-        yield _begin_in_box(find, picture, box)
+        yield _find_in_box(find, picture, box, tracks=True)
       else:
         yield find(picture)
 
@@ -110,44 +109,32 @@ def box_of(keypoints: np.ndarray) -> tuple[int, int, int, int]:
   return int(left), int(top), int(right) + 1, int(bottom) + 1
 
 
-def _find_in_box(find: Any, image: np.ndarray, box: Box) -> Detection:
-  """Finds the person that fits a box best."""
+def _find_in_box(
+  find: Any, image: np.ndarray, box: Box, *, tracks: bool = False
+) -> Detection:
+  """Finds the person that fits a box best.
+
+  A tracker stays with whom it has found: it takes the first who fits.
+  """
   x, y, width, height = box
-  edges = (x, y, x + width, y + height)
   best, most = None, _LEAST_OVERLAP
   for margin in _MARGINS:
     person = find(_surroundings(image, box, margin))
-    overlap = 0.0 if person is None else _overlap(person, edges)
-    if overlap > most:
-      best, most = person, overlap
-    if most > _GOOD_OVERLAP:
+    if person is not None:
+      overlap = _overlap(person, (x, y, x + width, y + height))
+      if overlap > most:
+        best, most = person, overlap
+    if best is not None and (tracks or most > _GOOD_OVERLAP):
       break
+    if tracks:
+      find(np.full_like(image, _GREY))  # It forgets whom it has found.
   if best is None:
-    raise _nobody(box)
+    numbers = ','.join(f'{number:g}' for number in box)
+    raise UserError(
+      f'`box={numbers}`: nobody was found in it; make it larger, or leave it'
+      ' out to see whom there is'
+    )
   return best
-
-
-def _begin_in_box(find: Any, image: np.ndarray, box: Box) -> Detection:
-  """Lets a tracker begin with the person in a box."""
-  x, y, width, height = box
-  for margin in _MARGINS:
-    person = find(_surroundings(image, box, margin))
-    if (
-      person
-      and _overlap(person, (x, y, x + width, y + height)) > _LEAST_OVERLAP
-    ):
-      return person
-    find(np.full_like(image, _GREY))  # It forgets whom it has found.
-  raise _nobody(box)
-
-
-def _nobody(box: Box) -> UserError:
-  """Says that nobody is in a box."""
-  numbers = ','.join(f'{number:g}' for number in box)
-  return UserError(
-    f'`box={numbers}`: nobody was found in it; make it larger, or leave it out'
-    ' to see whom there is'
-  )
 
 
 def _windows(width: int) -> list[slice]:

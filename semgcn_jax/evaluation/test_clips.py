@@ -51,12 +51,13 @@ def predict_clips(
   """
   network = restore_network(checkpoint, which, averaged=averaged)
   config, skeleton = network.config.replace(**overrides), network.skeleton
+  network = dataclasses.replace(network, config=config)
   test = load(config.data, skeleton, train=False).test
   if config.model.backbone:
-    network = dataclasses.replace(network, config=config)
     return _predict_images(ImageLifter.of(network, seed), test)
-  is_filmed = bool(config.model.input_joints)
-  if is_filmed:  # Each pose by a camera of its own.
+  if is_filmed := bool(
+    config.model.input_joints
+  ):  # Each pose by a camera of its own.
     test = film_pairs(test, skeleton, config)
   [predicted] = predict_pairs(
     build(config.model, skeleton),

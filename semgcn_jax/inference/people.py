@@ -35,14 +35,14 @@ def lift_clip(
     clip: The clip, as it is read: its people have keypoints of its joint set.
     over_time: If given, it lifts those who are followed for long enough instead
       (see `is_long`); it sees time.
-    min_confidence: See `Lifter.lift`, as for the next three.
-    focal_length: See there. With a known lens people get places, too.
+    min_confidence: See `Lifter.lift`, as for the height.
+    focal_length: See there; with it, or the next, people get places, too.
     field_of_view: See there.
     height: See there.
 
   Returns:
-    The clip with poses, and with keypoints of the 16 joints. Who is lifted over
-    time is in every frame of the parts in which the person is followed.
+    The clip with poses and keypoints of the 16 joints; who is lifted over time
+    is in every frame of the parts in which the person is followed.
 
   Raises:
     UserError: The keypoints cannot be lifted.
