@@ -167,15 +167,16 @@ def lift(values: flags.FlagValues) -> None:
   over_time = None
   if not values.checkpoint and any(len(clip.frames) > 1 for clip in clips):
     over_time = Lifter.load(OVER_TIME)
-  lifted = [
-    _lift_clip(values, clip, lifter, over_time)
-    for clip in rich.progress.track(
-      clips, 'lifting', transient=True, disable=len(clips) == 1
-    )
-  ]
-  told = ('checkpoint', 'smooth', 'cutoff', 'joint_set', 'height')
-  told += ('min_confidence', 'focal_length', 'field_of_view')
-  details = {name: values[name].value for name in told}
+  told = ('height', 'min_confidence', 'focal_length', 'field_of_view')
+  options = {name: values[name].value for name in told}
+  lifted = []
+  for clip in rich.progress.track(
+    clips, 'lifting', transient=True, disable=len(clips) == 1
+  ):
+    clip = lift_clip(lifter, clip, over_time, **options)
+    lifted.append(smooth(clip, values.smooth, cutoff=values.cutoff))
+  told = ('checkpoint', 'smooth', 'cutoff', 'joint_set')
+  details = {name: values[name].value for name in told} | options
   if not values.keypoints:
     details['joint_set'] = clips[0].joint_set
   details['checkpoint'] = f'{OVER_TIME}, {SINGLE}' if over_time else name
@@ -191,22 +192,6 @@ def lift(values: flags.FlagValues) -> None:
     f' {len(clips)} clips, at {fps:g} frames a second, in'
     f' {time.monotonic() - began:.1f} s'
   )
-
-
-def _lift_clip(
-  values: flags.FlagValues, clip: Clip, lifter: Lifter, over_time: Lifter | None
-) -> Clip:
-  """Lifts and smooths a clip as the flags say."""
-  clip = lift_clip(
-    lifter,
-    clip,
-    over_time,
-    min_confidence=values.min_confidence,
-    focal_length=values.focal_length,
-    field_of_view=values.field_of_view,
-    height=values.height,
-  )
-  return smooth(clip, values.smooth, cutoff=values.cutoff)
 
 
 def _lift_image(

@@ -32,7 +32,7 @@ def predict_clips(
   averaged: bool = True,
   seed: int | None = None,
 ) -> list[Clip]:
-  """Predicts the test poses of a run.
+  """Predicts the test poses of a run: a clip for each view, or each picture.
 
   Args:
     checkpoint: The folder of the run, or the name of weights in the box.
@@ -40,9 +40,6 @@ def predict_clips(
     overrides: Settings that replace those of the run's config.
     averaged: Whether to take the averaged weights, if the run has some.
     seed: The seed to take, of a run with several; None takes the first.
-
-  Returns:
-    One for each clip and camera, or for each picture, with the truth.
 
   Raises:
     UserError: There is no run, no checkpoint, or no data; or predictions of the
@@ -55,9 +52,8 @@ def predict_clips(
   test = load(config.data, skeleton, train=False).test
   if config.model.backbone:
     return _predict_images(ImageLifter.of(network, seed), test)
-  if is_filmed := bool(
-    config.model.input_joints
-  ):  # Each pose by a camera of its own.
+  is_filmed = bool(config.model.input_joints)
+  if is_filmed:  # Each pose by a camera of its own.
     test = film_pairs(test, skeleton, config)
   [predicted] = predict_pairs(
     build(config.model, skeleton),
