@@ -1,7 +1,7 @@
 """The flags of the commands that write clips, in any format."""
 
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from absl import flags
@@ -75,18 +75,16 @@ def check_output_flags(
 
 
 def write_chosen(
-  values: flags.FlagValues,
-  clips: Sequence[Clip],
-  *,
-  title: str,
-  details: Mapping[str, Any] | None = None,
+  values: flags.FlagValues, clips: Sequence[Clip], **told: Any
 ) -> None:
-  """Writes the clips and people that the flags choose; see `Output`.
+  """Writes the clips and people that the flags choose, with what is told.
+
+  The title and the details that can be told are those of `Output`.
 
   Raises:
     SettingError: The output cannot be written, or a flag chooses nobody.
     UserError: The clips do not suit the format.
   """
-  path, chosen = pathlib.Path(values.output), (values.clip, values.person)
-  output = Output(path, title, details or {}, values.pitch, values.joint_names)
-  write_clips(choose_people(clips, *chosen), output)
+  flagged = {name: values[name].value for name in ('pitch', 'joint_names')}
+  output = Output(pathlib.Path(values.output), **told, **flagged)
+  write_clips(choose_people(clips, values.clip, values.person), output)

@@ -11,6 +11,7 @@ import pathlib
 import re
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import rich.progress
@@ -168,7 +169,7 @@ def lift(values: flags.FlagValues) -> None:
   if not values.checkpoint and any(len(clip.frames) > 1 for clip in clips):
     over_time = Lifter.load(OVER_TIME)
   told = ('height', 'min_confidence', 'focal_length', 'field_of_view')
-  options = {name: values[name].value for name in told}
+  options: dict[str, Any] = {name: values[name].value for name in told}
   lifted = []
   for clip in rich.progress.track(
     clips, 'lifting', transient=True, disable=len(clips) == 1
@@ -220,11 +221,8 @@ def _lift_image(
   box = None if values.box is None else read_box(values.box)
   lifter = ImageLifter.of(network, values.only_seed)
   clip = lifter.lift(read_image(path), box, path.stem)
-  details = {
-    'checkpoint': values.checkpoint,
-    'fps': clip.fps,
-    'joint_set': network.config.data.skeleton,
-  }
+  details = {'checkpoint': values.checkpoint, 'fps': clip.fps}
+  details['joint_set'] = network.config.data.skeleton
   write_chosen(values, [clip], title=path.name, details=details)
   print(f'{values.output}: 1 pose, in {time.monotonic() - began:.1f} s')
 

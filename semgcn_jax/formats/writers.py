@@ -2,7 +2,7 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -71,10 +71,10 @@ def choose_people(
   if person:
     choose('person', person, {p.name: p for one in clips for p in one.people})
     clips = [
-      dataclasses.replace(one, people=(each,))
+      dataclasses.replace(one, people=(p,))
       for one in clips
-      for each in one.people
-      if each.name == person
+      for p in one.people
+      if p.name == person
     ]
   return clips
 
@@ -125,7 +125,7 @@ def _glb(clips: Sequence[Clip], output: Output, path: pathlib.Path) -> None:
 
 
 # {ending of a file: what writes it}.
-WRITERS: dict[str, Callable[[Sequence[Clip], Output, pathlib.Path], None]] = {
+WRITERS = {
   **dict.fromkeys(pose_files.ENDINGS, _poses),
   '.html': _page,
   '.png': _drawing,

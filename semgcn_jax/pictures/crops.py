@@ -22,8 +22,7 @@ def read_box(box: ArrayLike, image_size: tuple[int, int] | None = None) -> Box:
     image_size: The width and height of the picture, pixels, if it is known.
 
   Raises:
-    SettingError: They are not four finite numbers, the box is empty or beyond
-      all pictures, or it is outside of this one.
+    SettingError: It is no box of four numbers, or is outside of the picture.
   """
   words = np.ravel(np.asarray(box, object))
   text = shortened(','.join(map(str, words)))
