@@ -77,14 +77,12 @@ def check_output_flags(
 def write_chosen(
   values: flags.FlagValues, clips: Sequence[Clip], **told: Any
 ) -> None:
-  """Writes the clips and people that the flags choose, with what is told.
-
-  The title and the details that can be told are those of `Output`.
+  """Writes what the flags choose; `title` and `details` are those of `Output`.
 
   Raises:
     SettingError: The output cannot be written, or a flag chooses nobody.
     UserError: The clips do not suit the format.
   """
-  flagged = {name: values[name].value for name in ('pitch', 'joint_names')}
-  output = Output(pathlib.Path(values.output), **told, **flagged)
+  told |= {'pitch': values.pitch, 'joint_names': values.joint_names}
+  output = Output(pathlib.Path(values.output), **told)
   write_clips(choose_people(clips, values.clip, values.person), output)

@@ -99,8 +99,7 @@ def read_clip(
   Args:
     name: The name of the clip.
     paths: Its files, see `read_people`.
-    image_size: The width and height of the images; None asks the pictures, and
-      then the files.
+    image_size: The width and height; None asks the pictures, or the files.
     joint_set: The key of the joints in `JOINT_SETS`; '' lets their number tell.
     fps: The frames a second; None asks the pictures, or takes the default.
     pictures: The pictures of the clip.

@@ -32,8 +32,7 @@ class Output:
     path: The file, whose ending says what.
     title: The title of a page.
     details: What files of poses tell besides.
-    pitch: By how many degrees the camera looks down; None takes what is known
-      of a clip, or estimates it.
+    pitch: By how many degrees the camera looks down; see `make_scenes`.
     joint_names: How the joints of a rig are called, a key of `rig.NAMES`.
   """
 
