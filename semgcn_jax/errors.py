@@ -50,6 +50,17 @@ def listed(names: Iterable[str]) -> str:
   return ', '.join(names) or 'nothing'
 
 
+def counted(count: int, one: str, many: str = '') -> str:
+  """Spells a number of things, such as '1 clip' or '1,200 clips'.
+
+  Args:
+    count: How many there are.
+    one: The word for one of them.
+    many: The word for several; if empty, `one` with an s.
+  """
+  return f'{count:,} {one if count == 1 else many or one + "s"}'
+
+
 def shortened(text: object, most: int = 40) -> str:
   """Spells something that a file holds in one short line, for a message."""
   words = ' '.join(str(text).split())

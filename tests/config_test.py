@@ -52,10 +52,12 @@ def test_presets_are_saved_and_loaded(name, tmp_path):
 def test_the_names_of_before_are_understood(tmp_path):
   path = tmp_path / 'config.json'
   saved = config.Config().replace(refine='pose_grammar').flat()
-  del saved['init_from'], saved['freeze_init']
-  saved |= {'lifter': 'runs/other', 'freeze_lifter': True}
+  del saved['init_from'], saved['freeze_init'], saved['fps']
+  saved |= {'lifter': 'runs/other', 'freeze_lifter': True, 'data_fps': 25.0}
   path.write_text(json.dumps(saved))
-  model = config.load(path).model
+  loaded = config.load(path)
+  model = loaded.model
+  assert loaded.data.fps == 25.0
   assert (model.init_from, model.freeze_init) == ('runs/other', True)
 
 

@@ -97,12 +97,12 @@ def wild(folder):
 
 def poses(ending):
   def make(folder):
-    from scenes import person
+    from scenes import clip, person
 
     from semgcn_jax.formats.pose_files import read_poses, write_poses
 
     path = folder / f'a{ending}'
-    path.write_bytes(write_poses([person(3)], path, {'fps': 25.0}))
+    path.write_bytes(write_poses([clip(person(3))], path, {}))
     return path, read_poses
 
   return make
@@ -111,7 +111,7 @@ def poses(ending):
 def picture(folder):
   from PIL import Image
 
-  from semgcn_jax.pictures.videos import read_image
+  from semgcn_jax.pictures.images import read_image
 
   Image.fromarray(np.ones((20, 30, 3), np.uint8)).save(folder / 'a.png')
   return folder / 'a.png', read_image

@@ -75,8 +75,7 @@ def evaluate(flags: EvaluateFlags) -> None:
     }
     if flags.figure:
       clips = predict_clips(*of, **how)
-      scenes = make_scenes(clips.people, fps=1.0, known=clips.pitch)
-      figure = draw_grid(scenes, clips.skeleton, clips.albums)
+      figure = draw_grid(make_scenes(clips))
       write_output(
         pathlib.Path(flags.figure),
         lambda path: figure.savefig(path, format='png', dpi=DPI),

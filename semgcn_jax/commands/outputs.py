@@ -1,16 +1,19 @@
-"""The flags of commands that write people, or another file, to --output."""
+"""The flags of commands that write clips, or another file, to --output."""
 
 import dataclasses
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from semgcn_jax.commands.parsing import Flags
-from semgcn_jax.config.fields import REQUIRED, setting
+from semgcn_jax.config.fields import REQUIRED, Range, setting
+from semgcn_jax.detections.clips import Clip
 from semgcn_jax.errors import SettingError, listed
 from semgcn_jax.figures.animation import check_ffmpeg
 from semgcn_jax.files import check_output
-from semgcn_jax.formats import writers
+from semgcn_jax.formats.writers import Output, choose_people, write_clips
+from semgcn_jax.motion.rig import NAMES
+from semgcn_jax.motion.upright import MAX_PITCH
 
 
 def output_setting(endings: Iterable[str]) -> Any:
@@ -30,8 +33,25 @@ class OutputFlags(Flags):
 
 
 @dataclasses.dataclass(frozen=True)
-class PeopleFlags(OutputFlags, writers.Options):
-  """The flags of commands that write people."""
+class ClipFlags(OutputFlags):
+  """The flags of commands that write clips, see `write_chosen`."""
+
+  clip: str = setting('', 'Write this clip alone; if empty, all of them.')
+  person: str = setting(
+    '', 'Write the person of this name alone; if empty, everybody.'
+  )
+  joint_names: str = setting(
+    'h36m', 'Name the joints of .bvh and .glb in this way.', choices=NAMES
+  )
+  pitch: float | None = setting(
+    None,
+    'Say by how many degrees the camera looks down, if known; otherwise it is'
+    ' estimated from the people.',
+    Range(
+      f'from {-MAX_PITCH:g} to {MAX_PITCH:g} degrees',
+      lambda x: abs(x) <= MAX_PITCH,
+    ),
+  )
 
 
 def check_output_flags(
@@ -50,3 +70,15 @@ def check_output_flags(
     raise SettingError(f'`output={output}`: exists; give `overwrite`')
   check_ffmpeg(output)
   return output
+
+
+def write_chosen(flags: ClipFlags, clips: Sequence[Clip], **told: Any) -> None:
+  """Writes what the flags choose; `title` and `details` are those of `Output`.
+
+  Raises:
+    SettingError: The output cannot be written, or a flag chooses nobody.
+    UserError: The clips do not suit the format.
+  """
+  told |= {'pitch': flags.pitch, 'joint_names': flags.joint_names}
+  output = Output(pathlib.Path(flags.output), **told)
+  write_clips(choose_people(clips, flags.clip, flags.person), output)

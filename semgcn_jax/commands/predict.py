@@ -12,14 +12,16 @@ import pathlib
 import re
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import rich.progress
 
 from semgcn_jax.commands.outputs import (
-  PeopleFlags,
+  ClipFlags,
   check_output_flags,
   output_setting,
+  write_chosen,
 )
 from semgcn_jax.commands.running import run
 from semgcn_jax.commands.shared_flags import (
@@ -28,23 +30,28 @@ from semgcn_jax.commands.shared_flags import (
   checkpoint_setting,
   use_compilation_cache,
 )
-from semgcn_jax.config.fields import NOT_NEGATIVE, Range, setting
+from semgcn_jax.config.fields import NOT_NEGATIVE, RATE, Range, setting
 from semgcn_jax.detections import mediapipe
-from semgcn_jax.errors import SettingError, UserError
-from semgcn_jax.formats.writers import DATA, MOTION, SHOWN, write_people
-from semgcn_jax.inference import people
+from semgcn_jax.detections.clip_files import find_clips, read_clip
+from semgcn_jax.detections.clips import Clip
+from semgcn_jax.errors import SettingError, UserError, counted
+from semgcn_jax.formats.writers import WRITERS
+from semgcn_jax.geometry.joint_sets import JOINT_SETS
 from semgcn_jax.inference.image_lifter import ImageLifter
 from semgcn_jax.inference.lifter import Lifter
-from semgcn_jax.pictures.videos import Album, Video, read_album, read_image
+from semgcn_jax.inference.people import lift_clip
+from semgcn_jax.motion.smoothing import METHODS, smooth
+from semgcn_jax.pictures.crops import read_box
+from semgcn_jax.pictures.images import read_image
+from semgcn_jax.pictures.videos import Video, read_album
 from semgcn_jax.runs.checkpoints import Network, restore_network
 
-ENDINGS = (*DATA, *SHOWN, *MOTION)
 # The weights in the box for single frames, and for clips.
 SINGLE, OVER_TIME = 'cmu', 'cmu-video'
 
 
 @dataclasses.dataclass(frozen=True)
-class PredictFlags(people.Options, PeopleFlags, CacheFlags, RunFlags):
+class PredictFlags(ClipFlags, CacheFlags, RunFlags):
   """The flags of the command."""
 
   renamed = {'keypoints': 'detections'}
@@ -53,7 +60,7 @@ class PredictFlags(people.Options, PeopleFlags, CacheFlags, RunFlags):
     f' {SINGLE} the others; otherwise lift by',
     '',
   )
-  output: str = output_setting(ENDINGS)
+  output: str = output_setting(WRITERS)
   detections: str | None = setting(
     None,
     "Lift the keypoints in this file, in a clip's folder of a file for each"
@@ -88,6 +95,35 @@ class PredictFlags(people.Options, PeopleFlags, CacheFlags, RunFlags):
     'Film with --camera for so many seconds.',
     Range('above 0, up to 600', lambda x: 0 < x <= 600),
   )
+  joint_set: str = setting(
+    '',
+    'Say which set of joints was detected; if empty, their number tells.',
+    choices=('', *JOINT_SETS),
+  )
+  min_confidence: float = setting(
+    0.0, 'Take keypoints of less confidence as not found.'
+  )
+  focal_length: float | None = setting(
+    None, 'Say what the focal length is in pixels, if known.'
+  )
+  field_of_view: float | None = setting(
+    None,
+    "Say what the field of view of an image's longer side is in degrees, if"
+    ' known.',
+  )
+  height: float | None = setting(
+    None, 'Say how tall the person is in metres, if known.'
+  )
+  smooth: str = setting('none', 'Smooth the poses over time.', choices=METHODS)
+  fps: float | None = setting(
+    None,
+    'Say how many frames a second has; if not given, the video tells it, and'
+    ' otherwise it is 30. Networks that see time need it.',
+    RATE,
+  )
+  cutoff: float = setting(
+    3.0, 'Let --smooth keep motion of up to this frequency in Hz.'
+  )
 
 
 def lift(flags: PredictFlags) -> None:
@@ -98,7 +134,7 @@ def lift(flags: PredictFlags) -> None:
     UserError: A file is damaged or not usable.
   """
   began = time.monotonic()
-  check_output_flags(flags, ENDINGS)
+  check_output_flags(flags, WRITERS)
   _check_sources(flags)
   if flags.fps is not None:
     _check_cutoff(flags, flags.fps)
@@ -109,41 +145,51 @@ def lift(flags: PredictFlags) -> None:
   ):
     raise SettingError('`which`, `only_seed`: are of a run; give `checkpoint`')
   network = restore_network(name, flags.which)
-  if network.config.model.backbone:
+  if network.config.model.task == 'pictures':
     _lift_image(flags, network, began)
     return
-  clips, albums, rate = _read_clips(flags)
-  fps = flags.fps if flags.fps is not None else rate or 30.0
+  clips = _read_clips(flags)
+  if not any(clip.people for clip in clips):
+    raise UserError(f'{flags.detections}: no person in any frame')
+  fps = clips[0].fps
   _check_cutoff(flags, fps)
   lifter = Lifter.of(network, flags.only_seed, name)
   over_time = None
   if not flags.checkpoint and any(len(clip.frames) > 1 for clip in clips):
     over_time = Lifter.load(OVER_TIME)
-  joint_set = flags.joint_set if flags.detections else 'mediapipe'
-  options = dataclasses.replace(flags, joint_set=joint_set, fps=fps)
-  found = []
+  told = ('height', 'min_confidence', 'focal_length', 'field_of_view')
+  options: dict[str, Any] = {name: getattr(flags, name) for name in told}
+  lifted = []
   for clip in rich.progress.track(
     clips, 'lifting', transient=True, disable=len(clips) == 1
   ):
-    found += people.lift_clip(lifter, clip, options, over_time)
-  if not found:
-    raise UserError(f'{flags.detections}: no person in any frame')
-  told = ('smooth', 'cutoff', 'joint_set', 'height', 'min_confidence')
-  told += ('focal_length', 'field_of_view', 'fps')
-  names = f'{OVER_TIME}, {SINGLE}' if over_time else name
-  details = {'checkpoint': names} | {n: getattr(options, n) for n in told}
+    clip = lift_clip(lifter, clip, over_time, **options)
+    lifted.append(smooth(clip, flags.smooth, cutoff=flags.cutoff))
+  details = options | {
+    'checkpoint': f'{OVER_TIME}, {SINGLE}' if over_time else name,
+    'smooth': flags.smooth,
+    'cutoff': flags.cutoff,
+    'joint_set': flags.joint_set if flags.detections else clips[0].joint_set,
+  }
   title = pathlib.PurePath(clips[0].source).name
   title += f' and {len(clips) - 1} more' if len(clips) > 1 else ''
-  write_people(
-    flags, found, fps=fps, details=details, title=title, albums=albums
-  )
-  poses = sum(len(person.frames) for person in found)
-  missing = sum(int(np.isnan(p.poses[:, 0, 0]).sum()) for p in found)
+  write_chosen(flags, lifted, title=title, details=details)
+  print(_summary(flags, lifted, fps, time.monotonic() - began))
+
+
+def _summary(
+  flags: PredictFlags, clips: Sequence[Clip], fps: float, seconds: float
+) -> str:
+  """Says in a line what was lifted."""
+  people = [person for clip in clips for person in clip.people]
+  poses = sum(len(person.frames) for person in people)
+  missing = sum(int((~person.is_whole).sum()) for person in people)
   few = f', of which {missing} have too few keypoints' if missing else ''
-  print(
-    f'{flags.output}: {poses:,} poses{few}, of {len(found)} people in'
-    f' {len(clips)} clips, at {fps:g} frames a second, in'
-    f' {time.monotonic() - began:.1f} s'
+  return (
+    f'{flags.output}: {counted(poses, "pose")}{few}, of'
+    f' {counted(len(people), "person", "people")} in'
+    f' {counted(len(clips), "clip")}, at {fps:g} frames a second, in'
+    f' {seconds:.1f} s'
   )
 
 
@@ -168,26 +214,15 @@ def _lift_image(flags: PredictFlags, network: Network, began: float) -> None:
         f'`{name}`: has no meaning with `backbone`; leave it out'
       )
   path = pathlib.Path(flags.image)
-  picture = read_image(path)
-  album = Album(longest=1280)
-  album.add(0, picture)
-  person = ImageLifter.of(network, flags.only_seed).lift(
-    picture, _read_box(flags.box), path.stem
-  )
+  box = None if flags.box is None else read_box(flags.box)
+  lifter = ImageLifter.of(network, flags.only_seed)
+  clip = lifter.lift(read_image(path), box, path.stem)
   details = {
     'checkpoint': flags.checkpoint,
-    'fps': 1.0,
+    'fps': clip.fps,
     'joint_set': network.config.data.skeleton,
   }
-  write_people(
-    flags,
-    [person],
-    fps=1.0,
-    details=details,
-    title=path.name,
-    skeleton=network.skeleton,
-    albums={person.clip: album},
-  )
+  write_chosen(flags, [clip], title=path.name, details=details)
   print(f'{flags.output}: 1 pose, in {time.monotonic() - began:.1f} s')
 
 
@@ -221,22 +256,15 @@ def _check_sources(flags: PredictFlags) -> None:
         raise SettingError(f'`{name}`: has a meaning with `detections` alone')
 
 
-def _read_clips(
-  flags: PredictFlags,
-) -> tuple[list[people.Clip], dict[str, Album], float | None]:
-  """Reads the clips that the flags name.
-
-  Returns:
-    The clips, their pictures by their names, and the frames a second, if known.
-  """
-  box = _read_box(flags.box)
-  if flags.detections is None and flags.image is not None:
-    clip, album = mediapipe.detect_image(pathlib.Path(flags.image), box)
-    everybody = list(clip.frames[0])
-    if box is None and len(everybody) > 1:
-      print(_told(flags.image, everybody))
-    return [clip], {clip.name: album}, None
-  if flags.detections is None:
+def _read_clips(flags: PredictFlags) -> list[Clip]:
+  """Reads the clips that the flags name, or detects them in pictures."""
+  if flags.detections is not None:
+    return _read_detections(flags, pathlib.Path(flags.detections))
+  box = None if flags.box is None else read_box(flags.box)
+  if flags.image is not None:
+    source, followed = flags.image, ''
+    clip, everybody = mediapipe.detect_image(pathlib.Path(source), box)
+  else:
     if flags.camera is not None:
       name = f'camera {flags.camera}'
       video = Video(flags.camera, flags.seconds)
@@ -244,49 +272,49 @@ def _read_clips(
       assert flags.video is not None  # See `_check_sources`.
       path = pathlib.Path(flags.video)
       name, video = path.stem, Video(path)
-    clip, album, everybody = mediapipe.detect_video(video, name, box)
-    if len(everybody) > 1:
-      print(_told(video.name, everybody) + '; the first is followed')
-    return [clip], {clip.name: album}, video.fps
-  size, album, rate = _read_size(flags.image_size), None, None
-  found = people.find_clips(pathlib.Path(flags.detections))
+    clip, everybody = mediapipe.detect_video(video, name, box)
+    source, followed = video.name, '; the first is followed'
+  if len(everybody) > 1:
+    print(_told(source, everybody) + followed)
+  return [dataclasses.replace(clip, fps=flags.fps or clip.fps)]
+
+
+def _read_detections(flags: PredictFlags, path: pathlib.Path) -> list[Clip]:
+  """Reads the clips of --detections, and their pictures if they are given."""
+  image_size, album, found = (
+    _read_size(flags.image_size),
+    None,
+    find_clips(path),
+  )
   if shown := flags.image or flags.video:
     if len(found) > 1:
       raise SettingError(
         '`image`, `video`: are of one clip, but `detections` names'
         f' {len(found)}; name one of them'
       )
-    album, picture_size, rate = read_album(pathlib.Path(shown))
-    size = size or picture_size
-  clips = [people.read_clip(name, paths, size) for name, paths in found.items()]
-  return clips, {clip.name: album for clip in clips if album}, rate
+    album = read_album(pathlib.Path(shown))
+  return [
+    read_clip(
+      name,
+      paths,
+      image_size=_read_size(flags.image_size),
+      joint_set=flags.joint_set,
+      fps=flags.fps,
+      pictures=album,
+    )
+    for name, paths in found.items()
+  ]
 
 
-def _told(source: str, everybody: Sequence[mediapipe.Person]) -> str:
-  """Says whom a picture shows, and where."""
+def _told(source: str, everybody: Sequence[np.ndarray]) -> str:
+  """Says whom a picture shows, given the keypoints of each, and where."""
   boxes = []
-  for person in everybody:
-    left, top, right, bottom = mediapipe.box_of(person)
+  for keypoints in everybody:
+    left, top, right, bottom = mediapipe.box_of(keypoints)
     boxes.append(f'--box={left},{top},{right - left},{bottom - top}')
   return (
     f'{source}: {len(everybody)} people; choose one by {" or ".join(boxes)}'
   )
-
-
-def _read_box(text: str | None) -> mediapipe.Box | None:
-  """Reads a box such as 10,20,100,300."""
-  if text is None:
-    return None
-  try:
-    x, y, width, height = map(float, text.split(','))
-    if not (abs(x) + abs(y) < 1e6 and 0 < width < 1e6 and 0 < height < 1e6):
-      raise ValueError
-  except ValueError as error:
-    raise SettingError(
-      f'`box={text}`: give left, top, width and height in pixels,'
-      ' such as 10,20,100,300'
-    ) from error
-  return x, y, width, height
 
 
 def _read_size(text: str) -> tuple[int, int] | None:

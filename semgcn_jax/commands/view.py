@@ -9,9 +9,10 @@ import functools
 import pathlib
 
 from semgcn_jax.commands.outputs import (
-  PeopleFlags,
+  ClipFlags,
   check_output_flags,
   output_setting,
+  write_chosen,
 )
 from semgcn_jax.commands.running import run
 from semgcn_jax.commands.shared_flags import (
@@ -20,18 +21,21 @@ from semgcn_jax.commands.shared_flags import (
   checkpoint_setting,
   use_compilation_cache,
 )
-from semgcn_jax.config.fields import BELOW_A_MILLION, setting
-from semgcn_jax.errors import SettingError
+from semgcn_jax.config.fields import RATE, setting
+from semgcn_jax.errors import SettingError, listed
 from semgcn_jax.evaluation.test_clips import predict_clips
-from semgcn_jax.formats.pose_files import read_poses
-from semgcn_jax.formats.writers import MOTION, SHOWN, write_people
+from semgcn_jax.formats import pose_files
+from semgcn_jax.formats.writers import WRITERS
 from semgcn_jax.pictures.videos import read_album
 
-ENDINGS = (*SHOWN, *MOTION)
+# Files of poses are made by predict.py, and read here.
+ENDINGS = tuple(
+  ending for ending in WRITERS if ending not in pose_files.ENDINGS
+)
 
 
 @dataclasses.dataclass(frozen=True)
-class ViewFlags(PeopleFlags, CacheFlags, RunFlags):
+class ViewFlags(ClipFlags, CacheFlags, RunFlags):
   """The flags of the command."""
 
   settings = (
@@ -50,7 +54,7 @@ class ViewFlags(PeopleFlags, CacheFlags, RunFlags):
     None,
     'Say how many frames a second has; if not given, the file of the poses'
     ' tells it, and for a run it is 10.',
-    BELOW_A_MILLION,
+    RATE,
   )
 
 
@@ -74,39 +78,26 @@ def view(flags: ViewFlags) -> None:
       flags.given,
       seed=flags.only_seed,
     )
-    write_people(
-      flags,
-      clips.people,
-      fps=flags.fps or 10.0,
-      details={},
-      title=f'{pathlib.PurePath(flags.checkpoint).name}: test poses',
-      skeleton=clips.skeleton,
-      pitch=clips.pitch,
-      albums=clips.albums,
-    )
-  elif flags.poses is not None:
+    title = f'{pathlib.PurePath(flags.checkpoint).name}: test poses'
+  else:
+    assert flags.poses is not None
     if flags.given:
       name = next(iter(flags.given))
       raise SettingError(f'`{name}`: has no meaning with `poses`')
     path = pathlib.Path(flags.poses)
-    people, header = read_poses(path)
-    albums = {}
+    clips, _ = pose_files.read_poses(path)
+    title = path.name
     if flags.pictures is not None:
-      album, _, _ = read_album(pathlib.Path(flags.pictures))
-      albums = {person.clip: album for person in people}
-      if len(albums) > 1 and not flags.clip:
+      album = read_album(pathlib.Path(flags.pictures))
+      if len(clips) > 1 and not flags.clip:
         raise SettingError(
           '`pictures`: are of one clip; choose it by `clip` from'
-          f' {", ".join(albums)}'
+          f' {listed(clip.name for clip in clips)}'
         )
-    write_people(
-      flags,
-      people,
-      fps=flags.fps or header['fps'],
-      details=header,
-      title=path.name,
-      albums=albums,
-    )
+      clips = [dataclasses.replace(clip, pictures=album) for clip in clips]
+  if flags.fps is not None:
+    clips = [dataclasses.replace(clip, fps=flags.fps) for clip in clips]
+  write_chosen(flags, clips, title=title)
   print(flags.output)
 
 

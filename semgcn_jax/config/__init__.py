@@ -40,7 +40,11 @@ __all__ = [
 ]
 
 # The settings that were renamed: {the old name: the new one}.
-RENAMED = {'lifter': 'init_from', 'freeze_lifter': 'freeze_init'}
+RENAMED = {
+  'lifter': 'init_from',
+  'freeze_lifter': 'freeze_init',
+  'data_fps': 'fps',
+}
 # The settings that have a meaning with `backbone` alone. With another network
 # `presets.preset` leaves out those of a preset.
 OF_BACKBONE = (

@@ -9,6 +9,7 @@ from semgcn_jax.config.fields import (
   Range,
   setting,
 )
+from semgcn_jax.geometry import rates
 
 # The datasets that there are: files of poses, and pictures with poses. Another
 # name is one of your own.
@@ -43,11 +44,11 @@ class DataConfig(Group):
   val_subjects: tuple[str, ...] = setting(
     (), 'Keep these training subjects aside, to choose the best epoch on.'
   )
-  data_fps: float = setting(
+  fps: float = setting(
     0.0,
     'With --model=semgcn_temporal, say how many frames a second the files have;'
     ' 0 takes what is known of the dataset.',
-    Range('from 0 to 1000', lambda x: 0 <= x <= 1000),
+    Range(f'0, or {rates.RANGE}', lambda x: x == 0 or rates.is_rate(x)),
   )
   downsample: int = setting(1, 'Use every n-th frame.', POSITIVE)
   test_downsample: int = setting(

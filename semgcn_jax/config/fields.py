@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from semgcn_jax.errors import SettingError, choose
+from semgcn_jax.geometry import rates
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,8 +24,7 @@ class Range:
 
 POSITIVE = Range('above 0, below 2^31', lambda x: 0 < x < 2**31)
 NOT_NEGATIVE = Range('0 or more, below 2^31', lambda x: 0 <= x < 2**31)
-BELOW_A_MILLION = Range('above 0, below 1e6', lambda x: 0 < x < 1e6)
-FRAME_RATE = Range('from 1 to 1000', lambda x: 1 <= x <= 1000)
+RATE = Range(rates.RANGE, rates.is_rate)
 SHARE = Range('at least 0, below 1', lambda x: 0 <= x < 1)
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 
 from semgcn_jax.config.fields import (
-  FRAME_RATE,
+  RATE,
   SHARE,
   Group,
   Range,
@@ -117,10 +117,10 @@ class FilmingConfig(Group):
     8.0,
     'Film clips for --model=semgcn_temporal at this many frames a second or'
     ' more.',
-    FRAME_RATE,
+    RATE,
   )
   rate_high: float = setting(
-    13.0, 'Film them at this many frames a second or fewer.', FRAME_RATE
+    13.0, 'Film them at this many frames a second or fewer.', RATE
   )
   film_pan: float = setting(
     5.0,

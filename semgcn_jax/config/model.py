@@ -3,8 +3,8 @@
 import dataclasses
 
 from semgcn_jax.config.fields import (
-  FRAME_RATE,
   NOT_NEGATIVE,
+  RATE,
   SHARE,
   Group,
   Range,
@@ -59,7 +59,7 @@ class ModelConfig(Group):
   frame_rate: float = setting(
     10.0,
     'With --model=semgcn_temporal, take about this many frames a second.',
-    FRAME_RATE,
+    RATE,
   )
   dropout: float = setting(0.0, 'Drop this share of activations.', SHARE)
   norm_poses: int = setting(

@@ -87,8 +87,8 @@ def read(config: DataConfig) -> Source:
   if config.cameras:
     cameras = load_cameras(config.cameras)
     source = dataclasses.replace(source, cameras=cameras)
-  if config.data_fps:
-    source = dataclasses.replace(source, fps=config.data_fps)
+  if config.fps:
+    source = dataclasses.replace(source, fps=config.fps)
   return source
 
 

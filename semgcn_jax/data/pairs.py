@@ -306,9 +306,7 @@ def known_fps(pairs: Pairs) -> float:
     SettingError: They are not known.
   """
   if not pairs.fps:
-    raise SettingError(
-      '`data_fps`: say how many frames a second the files have'
-    )
+    raise SettingError('`fps`: say how many frames a second the files have')
   return pairs.fps
 
 

@@ -1,56 +1,77 @@
-"""People in the frames of a clip: what was found of them, and their poses."""
+"""A clip: its people, frame by frame, and what is known about their frames."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from semgcn_jax.detections.persons import Person
+from semgcn_jax.geometry.skeletons import H36M, Skeleton
+from semgcn_jax.pictures.videos import Album
 
 
 @dataclasses.dataclass(frozen=True)
-class Clip:
-  """The keypoints of people in the frames of a clip.
+class Person:
+  """A person in T frames of a clip.
 
   Attributes:
-    name: The name of the clip.
-    source: The file that it is of, for messages.
-    frames: {number of a frame: its people}, in pixels.
-    image_size: The width and height of the images, in pixels.
-  """
-
-  name: str
-  source: str
-  frames: Mapping[int, Sequence[Person]]
-  image_size: tuple[int, int]
-
-
-@dataclasses.dataclass(frozen=True)
-class PersonPoses:
-  """A person's poses in a clip.
-
-  Attributes:
-    clip: The name of the clip.
-    person: The name of the person in it.
+    name: The name of the person in the clip, such as '1'.
     frames: The numbers of the frames, ascending, `[T]`.
+    keypoints: The joints in 2D, `[T, J, 3]`: pixels, and the confidence, which
+      is 0 where a joint was not found; None if not known.
     poses: The poses, `[T, J, 3]`, metres, the root at the origin, camera frame;
-      NaN where it is not known.
-    image_size: The width and height of the images, in pixels.
+      NaN where it is not known. There are none before the clip is lifted.
     errors: The expected error of each joint, `[T, J]`, metres; None or NaN
       where it is not known.
-    keypoints: What the poses were lifted from, `[T, J, 3]`: pixels, and the
-      confidence, which is 0 where a joint was not found; None if not known.
     places: Where the root is in the camera frame, `[T, 3]`, metres; None or
       NaN where it is not known.
     truth: The true poses, `[T, J, 3]`, as `poses`; None if not known.
   """
 
-  clip: str
-  person: str
+  name: str
   frames: np.ndarray
-  poses: np.ndarray
-  image_size: tuple[int, int]
-  errors: np.ndarray | None = None
   keypoints: np.ndarray | None = None
+  poses: np.ndarray = dataclasses.field(
+    default_factory=lambda: np.zeros((0, 16, 3))
+  )
+  errors: np.ndarray | None = None
   places: np.ndarray | None = None
   truth: np.ndarray | None = None
+
+  @property
+  def is_whole(self) -> np.ndarray:
+    """Which poses are known, with all of their joints, `[T]`."""
+    return np.asarray(np.isfinite(self.poses).all(axis=(1, 2)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Clip:
+  """People in the frames of a clip, from its file to the page that shows them.
+
+  Attributes:
+    name: The name of the clip.
+    people: The people, each with a name of its own.
+    fps: The frames a second.
+    image_size: The width and height of the images, in pixels.
+    pictures: Small pictures of the frames, if there are any.
+    joint_set: The key of the keypoints in `JOINT_SETS`; '' if they are the
+      joints of the skeleton, as those of a lifted clip are.
+    skeleton: The skeleton of the poses.
+    pitch: By how many degrees the camera looks down, if it is calibrated.
+    source: The file that it is of, for messages.
+  """
+
+  name: str
+  people: tuple[Person, ...]
+  fps: float
+  image_size: tuple[int, int]
+  pictures: Album | None = None
+  joint_set: str = ''
+  skeleton: Skeleton = H36M
+  pitch: float | None = None
+  source: str = ''
+
+  @property
+  def frames(self) -> range:
+    """The numbers of its frames, from the first to the last with a person."""
+    ends = [int(n) for p in self.people for n in p.frames[:1]]
+    ends += [int(n) + 1 for p in self.people for n in p.frames[-1:]]
+    return range(min(ends, default=0), max(ends, default=0))

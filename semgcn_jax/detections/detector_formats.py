@@ -13,7 +13,7 @@ from typing import Any
 
 from semgcn_jax.detections.keypoint_arrays import MAX_SIZE, read_array
 from semgcn_jax.detections.persons import (
-  Person,
+  Detection,
   annotated,
   is_person,
   read_person,
@@ -32,7 +32,7 @@ _KNOWN = (
 
 def read_people(
   paths: Sequence[pathlib.Path],
-) -> tuple[dict[int, list[Person]], tuple[int, int] | None]:
+) -> tuple[dict[int, list[Detection]], tuple[int, int] | None]:
   """Reads everybody whom a detector has found in a clip.
 
   Args:
@@ -50,7 +50,7 @@ def read_people(
   if paths[0].suffix.lower() in ('.npy', '.npz'):
     people, size = read_array(paths[0])
     return dict(enumerate(people)), size
-  frames: dict[int, list[Person]] = {}
+  frames: dict[int, list[Detection]] = {}
   for frame, _, people in numbered(paths):
     frames.setdefault(frame, []).extend(people)
   size = _image_size(_content(paths[0])) if len(paths) == 1 else None
@@ -76,7 +76,7 @@ def _image_size(content: Any) -> tuple[int, int] | None:
 
 def numbered(
   paths: Sequence[pathlib.Path],
-) -> Iterator[tuple[int, bool, list[Person]]]:
+) -> Iterator[tuple[int, bool, list[Detection]]]:
   """Reads the frames of a clip.
 
   A file by itself that is a single frame is frame 0, whatever its name. Beside
@@ -116,7 +116,7 @@ def numbered(
 
 def _checked(
   content: Any, path: pathlib.Path, names: dict[int, str], alone: bool = False
-) -> Iterator[tuple[int, bool, list[Person]]]:
+) -> Iterator[tuple[int, bool, list[Detection]]]:
   """Numbers the frames of a file, whose names must differ; see `numbered`."""
   for name, is_whole, people in _read(content, path):
     is_only = alone and name == path.name
@@ -159,7 +159,7 @@ def _content(path: pathlib.Path) -> Any:
 
 def _read(
   content: Any, path: pathlib.Path
-) -> Iterator[tuple[str, bool, list[Person]]]:
+) -> Iterator[tuple[str, bool, list[Detection]]]:
   """Reads the name of every frame, and the people in it; see `numbered`."""
   try:
     for name, is_whole, found in _frames(content, path):

@@ -7,7 +7,7 @@ import pathlib
 
 import numpy as np
 
-from semgcn_jax.detections.persons import Person, check_coordinates
+from semgcn_jax.detections.persons import Detection, check_coordinates
 from semgcn_jax.errors import UserError, listed, shortened
 from semgcn_jax.files import read_arrays
 
@@ -16,7 +16,7 @@ MAX_SIZE = 10**6  # The most pixels of a side of an image.
 
 def read_array(
   path: pathlib.Path,
-) -> tuple[list[list[Person]], tuple[int, int] | None]:
+) -> tuple[list[list[Detection]], tuple[int, int] | None]:
   """Reads keypoints from an array.
 
   Args:
@@ -69,7 +69,7 @@ def read_array(
     # Frame by frame, as most of a padded array may be nobody.
     return [
       [
-        Person(person.copy(), number if tracked else None)
+        Detection(person.copy(), number if tracked else None)
         for number, person in enumerate(_points(frame))
         if (person[:, 2] > 0).any()
       ]

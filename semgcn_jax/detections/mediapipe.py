@@ -8,19 +8,20 @@ import contextlib
 import os
 import pathlib
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 import rich.progress
 
 from semgcn_jax.detections.clips import Clip
-from semgcn_jax.detections.detector_formats import Person
+from semgcn_jax.detections.persons import Detection
+from semgcn_jax.detections.tracking import track
 from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.geometry.joint_sets import JOINT_SETS
-from semgcn_jax.pictures.videos import Album, Video, read_image
-
-Box = tuple[float, float, float, float]
+from semgcn_jax.pictures.crops import Box, read_box
+from semgcn_jax.pictures.images import read_image
+from semgcn_jax.pictures.videos import Album, Video
 
 MOST_PEOPLE = 12  # Of a picture.
 _LEAST_VISIBILITY = 0.5
@@ -43,7 +44,7 @@ _KNEES = [_NAMES.index(f'{side}_knee') for side in ('left', 'right')]
 _ANKLES = [_NAMES.index(f'{side}_ankle') for side in ('left', 'right')]
 
 
-def find_people(image: np.ndarray, box: Box | None = None) -> list[Person]:
+def find_people(image: np.ndarray, box: Box | None = None) -> list[Detection]:
   """Finds the people of a picture, the most prominent first.
 
   Whoever is found is painted over, to find the next.
@@ -68,10 +69,12 @@ def find_people(image: np.ndarray, box: Box | None = None) -> list[Person]:
         part = np.full_like(rest, _GREY)
         part[:, window] = rest[:, window]
         person = find(part)
-        if person is None or _overlaps(person, people):
+        if person is None or any(
+          _overlap(person, box_of(p.keypoints)) > _SAME_OVERLAP for p in people
+        ):
           break
         people.append(person)
-        left, top, right, bottom = box_of(person)
+        left, top, right, bottom = box_of(person.keypoints)
         margin = _BEYOND * max(right - left, bottom - top)
         _cut(rest, left, top, right, bottom, margin)[...] = _GREY
     return people
@@ -79,7 +82,7 @@ def find_people(image: np.ndarray, box: Box | None = None) -> list[Person]:
 
 def follow(
   pictures: Iterable[np.ndarray], box: Box | None = None
-) -> Iterator[Person | None]:
+) -> Iterator[Detection | None]:
   """Finds one person in every picture of a video.
 
   Args:
@@ -94,57 +97,44 @@ def follow(
   with _landmarker(static=False) as find:
     for number, picture in enumerate(pictures):
       if number == 0 and box is not None:
-        # The tracker then stays with whom it has found.
-        yield _begin_in_box(find, picture, box)
+        yield _find_in_box(find, picture, box, tracks=True)
       else:
         yield find(picture)
 
 
-def box_of(person: Person) -> tuple[int, int, int, int]:
-  """Measures the left, top, right and bottom of the found keypoints, pixels."""
-  found = person.keypoints[person.keypoints[:, 2] > 0, :2]
+def box_of(keypoints: np.ndarray) -> tuple[int, int, int, int]:
+  """Measures the left, top, right and bottom of keypoints, `[J, 3]`, pixels."""
+  found = keypoints[keypoints[:, 2] > 0, :2]
   (left, top), (right, bottom) = found.min(axis=0), found.max(axis=0)
   return int(left), int(top), int(right) + 1, int(bottom) + 1
 
 
-def _find_in_box(find: Any, image: np.ndarray, box: Box) -> Person:
-  """Finds the person that fits a box best."""
+def _find_in_box(
+  find: Any, image: np.ndarray, box: Box, *, tracks: bool = False
+) -> Detection:
+  """Finds the person that fits a box best.
+
+  A tracker stays with whom it has found: it takes the first who fits.
+  """
   x, y, width, height = box
-  edges = (x, y, x + width, y + height)
   best, most = None, _LEAST_OVERLAP
   for margin in _MARGINS:
     person = find(_surroundings(image, box, margin))
-    overlap = 0.0 if person is None else _overlap(person, edges)
-    if overlap > most:
-      best, most = person, overlap
-    if most > _GOOD_OVERLAP:
+    if person is not None:
+      overlap = _overlap(person, (x, y, x + width, y + height))
+      if overlap > most:
+        best, most = person, overlap
+    if best is not None and (tracks or most > _GOOD_OVERLAP):
       break
+    if tracks:
+      find(np.full_like(image, _GREY))  # It forgets whom it has found.
   if best is None:
-    raise _nobody(box)
+    numbers = ','.join(f'{number:g}' for number in box)
+    raise UserError(
+      f'`box={numbers}`: nobody was found in it; make it larger, or leave it'
+      ' out to see whom there is'
+    )
   return best
-
-
-def _begin_in_box(find: Any, image: np.ndarray, box: Box) -> Person:
-  """Lets a tracker begin with the person in a box."""
-  x, y, width, height = box
-  for margin in _MARGINS:
-    person = find(_surroundings(image, box, margin))
-    if (
-      person
-      and _overlap(person, (x, y, x + width, y + height)) > _LEAST_OVERLAP
-    ):
-      return person
-    find(np.full_like(image, _GREY))  # It forgets whom it has found.
-  raise _nobody(box)
-
-
-def _nobody(box: Box) -> UserError:
-  """Says that nobody is in a box."""
-  numbers = ','.join(f'{number:g}' for number in box)
-  return UserError(
-    f'`box={numbers}`: nobody was found in it; make it larger, or leave it out'
-    ' to see whom there is'
-  )
 
 
 def _windows(width: int) -> list[slice]:
@@ -154,14 +144,9 @@ def _windows(width: int) -> list[slice]:
   return [slice(0, width), *(slice(s, s + half) for s in starts)]
 
 
-def _overlaps(person: Person, people: Sequence[Person]) -> bool:
-  """Tells whether a person is one of those who were found before."""
-  return any(_overlap(person, box_of(p)) > _SAME_OVERLAP for p in people)
-
-
-def _overlap(person: Person, edges: tuple[float, ...]) -> float:
+def _overlap(person: Detection, edges: tuple[float, ...]) -> float:
   """Measures the intersection over the union of a person and a box."""
-  own = box_of(person)
+  own = box_of(person.keypoints)
 
   def area(left, top, right, bottom):
     return max(0, right - left) * max(0, bottom - top)
@@ -217,7 +202,7 @@ def _landmarker(*, static: bool) -> Iterator[Any]:
       height, width = picture.shape[:2]
       points = [(p.x, p.y, p.visibility) for p in found.landmark]
       keypoints = _found(np.array(points) * (width, height, 1), picture.shape)
-      return Person(keypoints) if (keypoints[:, 2] > 0).any() else None
+      return Detection(keypoints) if (keypoints[:, 2] > 0).any() else None
 
     with landmarker:
       yield find
@@ -272,30 +257,33 @@ def _quiet() -> Iterator[None]:
 
 def detect_image(
   path: pathlib.Path, box: Box | None = None
-) -> tuple[Clip, Album]:
+) -> tuple[Clip, list[np.ndarray]]:
   """Finds the people of a picture; see `find_people`.
+
+  Returns:
+    The clip, and the keypoints, `[33, 3]`, of everybody in it.
 
   Raises:
     UserError: The picture cannot be read, or nobody is in it.
     SettingError: MediaPipe is not installed, or the box is not in the picture.
   """
   image = read_image(path)
-  _check_box(box, image)
+  album = Album.of(image)
+  if box is not None:
+    box = read_box(box, album.image_size)
   people = find_people(image, box)
   if not people:
     raise UserError(
       f'{path}: nobody was found in it; name where a person is by `box=x,y,w,h`'
     )
-  numbered = [Person(p.keypoints, n) for n, p in enumerate(people, start=1)]
-  album = Album(longest=1280)
-  album.add(0, image)
-  size = image.shape[1], image.shape[0]
-  return Clip(path.stem, str(path), {0: numbered}, size), album
+  numbered = [Detection(p.keypoints, n) for n, p in enumerate(people, start=1)]
+  clip = _clip(path.stem, str(path), {0: numbered}, album)
+  return clip, [person.keypoints for person in people]
 
 
 def detect_video(
   video: Video, name: str, box: Box | None = None
-) -> tuple[Clip, Album, list[Person]]:
+) -> tuple[Clip, list[np.ndarray]]:
   """Finds one person in a video; see `follow`.
 
   Args:
@@ -304,47 +292,37 @@ def detect_video(
     box: Where the person is in the first picture.
 
   Returns:
-    The clip; its pictures; and everybody in the first picture.
+    The clip, and the keypoints, `[33, 3]`, of everybody in the first picture.
 
   Raises:
     UserError: The video cannot be read, or nobody is in it.
     SettingError: MediaPipe is not installed, or the box is not in the picture.
   """
   album, frames, first = Album(), {}, []
-  size = 0, 0
 
   def pictures():
-    nonlocal size
     for number, picture in enumerate(
       rich.progress.track(video, 'detecting', transient=True)
     ):
-      if not number:
-        _check_box(box, picture)
-        size = picture.shape[1], picture.shape[0]
-        first.extend(find_people(picture) if box is None else ())
       album.add(number, picture)
+      if number == 0 and box is not None:
+        read_box(box, album.image_size)
+      elif number == 0:
+        first.extend(person.keypoints for person in find_people(picture))
       yield picture
 
   for number, person in enumerate(follow(pictures(), box)):
     if person is not None:
-      frames[number] = [Person(person.keypoints, 1)]
+      frames[number] = [Detection(person.keypoints, 1)]
   if not frames:
     raise UserError(f'{video.name}: nobody was found in it')
-  return Clip(name, name, frames, size), album, first
+  album.fps = video.fps  # That of a camera was measured meanwhile.
+  return _clip(name, name, frames, album), first
 
 
-def _check_box(box: Box | None, image: np.ndarray) -> None:
-  """Checks that a box is in a picture.
-
-  Raises:
-    SettingError: It is not.
-  """
-  if box is None:
-    return
-  x, y, width, height = box
-  rows, columns = image.shape[:2]
-  if not (x + width > 0 and y + height > 0 and x < columns and y < rows):
-    raise SettingError(
-      f'`box={x:g},{y:g},{width:g},{height:g}`: is outside of the picture of'
-      f' {columns} x {rows} pixels'
-    )
+def _clip(
+  name: str, source: str, frames: dict[int, list[Detection]], album: Album
+) -> Clip:
+  """Makes the clip of what was found in the pictures of an album."""
+  people, size = track(frames), album.image_size
+  return Clip(name, people, album.fps, size, album, 'mediapipe', source=source)

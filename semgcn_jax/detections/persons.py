@@ -25,8 +25,8 @@ MAX_PIXELS = 1e6  # No image has coordinates beyond this.
 
 
 @dataclasses.dataclass(frozen=True)
-class Person:
-  """A person in a frame.
+class Detection:
+  """What a detector has found of a person in a frame.
 
   Attributes:
     keypoints: Pixels x and y, and confidence, `[J, 3]`.
@@ -42,7 +42,7 @@ def is_person(value: Any) -> bool:
   return isinstance(value, dict) and any(name in value for name in POINTS)
 
 
-def read_person(value: dict[str, Any]) -> Person | None:
+def read_person(value: dict[str, Any]) -> Detection | None:
   """Reads a person.
 
   Args:
@@ -55,7 +55,7 @@ def read_person(value: dict[str, Any]) -> Person | None:
     Exception: The value is of no known form, which can raise anything.
   """
   points = _keypoints(value)
-  return None if points is None else Person(points, _track(value))
+  return None if points is None else Detection(points, _track(value))
 
 
 def check_coordinates(points: np.ndarray) -> np.ndarray:

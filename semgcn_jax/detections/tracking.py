@@ -1,12 +1,12 @@
 """Tells the people of a clip apart: whose keypoints are whose, and when."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from semgcn_jax.detections.detector_formats import Person
+from semgcn_jax.detections.clips import Person
+from semgcn_jax.detections.persons import Detection
 
 LEAST_OKS = 0.2  # Keypoints that are less alike are of different people.
 # A person who was not seen for more of the frames that there are is a new one.
@@ -17,23 +17,8 @@ MOST_LOST = 30  # In longer times of not being seen a person has no poses.
 _SPREAD = 0.15
 
 
-@dataclasses.dataclass(frozen=True)
-class Track:
-  """A person in the frames of a clip.
-
-  Attributes:
-    name: The name of the person, such as '1'.
-    frames: The numbers of the frames, ascending, `[T]`.
-    keypoints: The keypoints, `[T, J, 3]`.
-  """
-
-  name: str
-  frames: np.ndarray
-  keypoints: np.ndarray
-
-
-def track(frames: Mapping[int, Sequence[Person]]) -> list[Track]:
-  """Joins the people of all frames to tracks.
+def track(frames: Mapping[int, Sequence[Detection]]) -> tuple[Person, ...]:
+  """Tells whose keypoints are whose, in all frames.
 
   Where the file numbers the people, its numbers count. Otherwise the people of
   a frame are matched with those before by the similarity of their keypoints
@@ -43,7 +28,7 @@ def track(frames: Mapping[int, Sequence[Person]]) -> list[Track]:
     frames: {number of a frame: its people}.
 
   Returns:
-    The tracks, ordered by their first frame.
+    The people, ordered by their first frame.
   """
   parts: dict[str, list[tuple[int, np.ndarray]]] = {}
   numbers = [[p.track for p in people] for people in frames.values()]
@@ -88,47 +73,49 @@ def track(frames: Mapping[int, Sequence[Person]]) -> list[Track]:
         name = str(matched)
       taken.add(name)
       parts.setdefault(name, []).append((frame, person.keypoints))
-  return [
-    Track(
+  return tuple(
+    Person(
       name,
       np.array([frame for frame, _ in part]),
       np.stack([keypoints for _, keypoints in part]),
     )
     for name, part in parts.items()
-  ]
+  )
 
 
-def cut_track(person: Track) -> tuple[list[Track], int]:
+def cut_track(frames: np.ndarray) -> tuple[list[np.ndarray], int]:
   """Cuts a track wherever nothing was seen for more than `MOST_LOST` frames.
 
+  Args:
+    frames: The numbers of the frames in which the person was seen, `[T]`.
+
   Returns:
-    The parts, and the step from a frame to the next, where it is another than
-    1: the keypoints may be those of every n-th frame.
+    The rows of each part, `[K]`, and the step from a frame to the next, where
+    it is another than 1: the keypoints may be those of every n-th frame.
   """
-  steps = np.diff(person.frames)
+  steps = np.diff(frames)
   step = int(np.gcd.reduce(steps)) if len(steps) else 1
   starts = np.flatnonzero(steps > (MOST_LOST + 1) * step) + 1
-  arrays = (np.split(a, starts) for a in (person.frames, person.keypoints))
-  parts = [
-    dataclasses.replace(person, frames=frames, keypoints=keypoints)
-    for frames, keypoints in zip(*arrays, strict=True)
-  ]
-  return parts, step
+  return np.split(np.arange(len(frames)), starts), step
 
 
-def every_frame(person: Track, step: int) -> Track:
+def every_frame(
+  frames: np.ndarray, keypoints: np.ndarray, step: int
+) -> tuple[np.ndarray, np.ndarray]:
   """Fills the frames in which a person was not seen by empty keypoints.
 
   Args:
-    person: The person.
+    frames: The numbers of the frames, `[T]`.
+    keypoints: The keypoints in them, `[T, J, 3]`.
     step: The step from a frame to the next.
+
+  Returns:
+    The numbers and the keypoints of all frames from the first to the last.
   """
-  first, last = int(person.frames[0]), int(person.frames[-1])
-  frames = np.arange(first, last + 1, step)
-  shape = (len(frames), *person.keypoints.shape[1:])
-  keypoints = np.zeros(shape, person.keypoints.dtype)
-  keypoints[(person.frames - first) // step] = person.keypoints
-  return dataclasses.replace(person, frames=frames, keypoints=keypoints)
+  every = np.arange(int(frames[0]), int(frames[-1]) + 1, step)
+  filled = np.zeros((len(every), *keypoints.shape[1:]), keypoints.dtype)
+  filled[(frames - frames[0]) // step] = keypoints
+  return every, filled
 
 
 def oks(first: np.ndarray, second: np.ndarray) -> float:

@@ -8,8 +8,7 @@ import numpy as np
 
 from semgcn_jax.data.datasets import load
 from semgcn_jax.data.pairs import Pairs
-from semgcn_jax.detections.clips import PersonPoses
-from semgcn_jax.geometry.skeletons import Skeleton
+from semgcn_jax.detections.clips import Clip, Person
 from semgcn_jax.inference.image_lifter import ImageLifter
 from semgcn_jax.pictures.videos import Album
 from semgcn_jax.runs.checkpoints import restore_network
@@ -17,26 +16,9 @@ from semgcn_jax.tasks import make_task
 
 # What stands for the image of a network that knows no pixels.
 _NO_IMAGE = (1000, 1000)
+_FPS = 10.0  # So many frames a second are shown.
 _BATCH = 256  # So many poses are predicted in a call.
 _MOST_IMAGES = 200  # So many pictures can be looked at, and fit into a page.
-
-
-@dataclasses.dataclass(frozen=True)
-class TestClips:
-  """The test poses of a run.
-
-  Attributes:
-    skeleton: Their skeleton.
-    people: One for each clip and camera, with the truth.
-    pitch: {name of a clip: by how many degrees its camera looks down}, as far
-      as it is known.
-    albums: {name of a clip: its pictures}, where the network sees pictures.
-  """
-
-  skeleton: Skeleton
-  people: list[PersonPoses]
-  pitch: dict[str, float]
-  albums: dict[str, Album] = dataclasses.field(default_factory=dict)
 
 
 def predict_clips(
@@ -46,8 +28,8 @@ def predict_clips(
   *,
   averaged: bool = True,
   seed: int | None = None,
-) -> TestClips:
-  """Predicts the test poses of a run.
+) -> list[Clip]:
+  """Predicts the test poses of a run: a clip for each view, or each picture.
 
   Args:
     checkpoint: The folder of the run, or the name of weights in the box.
@@ -63,69 +45,66 @@ def predict_clips(
   """
   network = restore_network(checkpoint, which, averaged=averaged)
   config, skeleton = network.config.replace(**overrides), network.skeleton
+  network = dataclasses.replace(network, config=config)
   test = load(config.data, skeleton, train=False).test
   if config.model.task == 'pictures':
-    network = dataclasses.replace(network, config=config)
     return _predict_images(ImageLifter.of(network, seed), test)
   task = make_task(config, skeleton)
   test, is_filmed = task.to_score(test), task.is_filmed
   [predicted] = task.make_predict()(network.of_seed(seed), test, _BATCH)
   predicted = predicted[..., :3]
-  people, pitch, counts = [], {}, {}
+  clips, counts = [], {}
   for rows in _clips(test):
     action = test.action_names[test.actions[rows[0]]]
     counts[action] = counts.get(action, 0) + 1
     name = f'{action} {counts[action]}'
-    camera = test.camera_list[test.cameras[rows[0]]]
+    pitch, camera = None, test.camera_list[test.cameras[rows[0]]]
     if is_filmed:
       # The coordinates may be scaled to the person; those found are marked.
       inputs = test.inputs[rows]
       size, pixels = _NO_IMAGE, _on_screen(inputs[..., :2] / 3, *_NO_IMAGE)
-      found = inputs[..., 2:3] > 0
+      found = inputs[..., 2] > 0
     else:
-      size = camera.width, camera.height
+      size, found, pitch = (camera.width, camera.height), 1, camera.pitch
       pixels = _on_screen(test.inputs[rows], *size)
-      pitch[name] = camera.pitch
-      found = np.ones_like(pixels[..., :1])
-    people.append(
-      PersonPoses(
-        clip=name,
-        person='1',
-        frames=np.arange(len(rows)),
-        poses=predicted[rows],
-        image_size=size,
-        keypoints=np.concatenate([pixels, found], axis=-1),
-        truth=test.targets[rows],
-      )
-    )
-  return TestClips(skeleton, people, pitch)
+    keypoints = np.insert(pixels, 2, found, axis=-1)
+    shown = keypoints, predicted[rows], test.targets[rows]
+    clips.append(_clip(name, *shown, size, skeleton=skeleton, pitch=pitch))
+  return clips
 
 
-def _predict_images(lifter: ImageLifter, test: Pairs) -> TestClips:
+def _predict_images(lifter: ImageLifter, test: Pairs) -> list[Clip]:
   """Predicts pictures, evenly out of all, each of which is a clip."""
   rows = np.linspace(0, len(test) - 1, min(len(test), _MOST_IMAGES)).astype(int)
   images = test.images[rows]
   poses, joints = lifter(images)
-  size = lifter.size
-  people, albums = [], {}
-  for number, row in enumerate(rows):
-    name = f'{test.action_names[test.actions[row]]} {row + 1}'
-    albums[name] = Album(longest=size)
-    albums[name].add(0, images[number])
-    pixels = _on_screen(joints[number], size, size)
-    found = np.ones_like(pixels[:, :1])
-    people.append(
-      PersonPoses(
-        clip=name,
-        person='1',
-        frames=np.arange(1),
-        poses=poses[number, None],
-        image_size=(size, size),
-        keypoints=np.concatenate([pixels, found], axis=-1)[None],
-        truth=test.targets[row, None],
-      )
+  size = lifter.size, lifter.size
+  keypoints = np.insert(_on_screen(joints, *size), 2, 1, axis=-1)
+  return [
+    _clip(
+      f'{test.action_names[test.actions[row]]} {row + 1}',
+      keypoints[number, None],
+      poses[number, None],
+      test.targets[row, None],
+      size,
+      skeleton=lifter.skeleton,
+      pictures=Album.of(images[number], longest=lifter.size),
     )
-  return TestClips(lifter.skeleton, people, {}, albums)
+    for number, row in enumerate(rows)
+  ]
+
+
+def _clip(
+  name: str,
+  keypoints: np.ndarray,
+  poses: np.ndarray,
+  truth: np.ndarray,
+  image_size: tuple[int, int],
+  **known: Any,
+) -> Clip:
+  """Makes a clip of one person in successive frames."""
+  person = Person('1', np.arange(len(poses)), keypoints, poses, truth=truth)
+  return Clip(name, (person,), _FPS, image_size, **known)
 
 
 def _clips(pairs: Pairs) -> list[np.ndarray]:

@@ -209,7 +209,7 @@ def score_frames(
       arrays['size'][rows],
       'coco',
       focal_length=arrays['focal'][rows] if use_focal else None,
-      rate=FPS,
+      fps=FPS,
       check=False,
     )
     poses[rows], expected[rows] = lifted.poses, lifted.errors

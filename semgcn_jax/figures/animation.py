@@ -14,9 +14,7 @@ from PIL import Image
 from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.figures.poses import FRONT, bones, draw_room, seen_from
 from semgcn_jax.figures.style import new_figure
-from semgcn_jax.geometry.skeletons import Skeleton
 from semgcn_jax.motion.upright import Scene
-from semgcn_jax.pictures.videos import Album
 
 _MARGIN = 0.25  # Around everybody, metres.
 _DPI = 90
@@ -37,20 +35,14 @@ def check_ffmpeg(path: pathlib.Path) -> None:
 
 
 def write_animation(
-  scene: Scene,
-  skeleton: Skeleton,
-  path: pathlib.Path,
-  temporary: pathlib.Path,
-  album: Album | None = None,
+  scene: Scene, path: pathlib.Path, temporary: pathlib.Path
 ) -> None:
   """Draws every frame of a scene.
 
   Args:
     scene: The scene.
-    skeleton: The skeleton of its people.
     path: The file that is meant; its ending, .gif or .mp4, tells the format.
     temporary: The file to write.
-    album: Its pictures.
 
   Raises:
     SettingError: See `check_ffmpeg`.
@@ -59,12 +51,13 @@ def write_animation(
   figure = new_figure(9.6, 4.8)
   figure.set_layout_engine('none')
   flat, room = (figure.add_axes((x, 0.0, 0.5, 1.0)) for x in (0.0, 0.5))
-  width, height = scene.people[0].image_size if scene.people else (1, 1)
-  frames = scene.frames
+  clip, album, skeleton = scene.clip, scene.clip.pictures, scene.clip.skeleton
+  width, height = clip.image_size
+  frames = clip.frames
   if not frames:
     raise UserError(f'{path}: nobody is there to draw')
   if path.suffix == '.gif':  # It shows at most 50 pictures a second.
-    frames = frames[:: math.ceil(scene.fps / _GIF_FPS)]
+    frames = frames[:: math.ceil(clip.fps / _GIF_FPS)]
   limits = _limits(scene)
   window: dict = {'xlim': (0, width), 'ylim': (height, 0)}
   if album is None:
@@ -90,14 +83,14 @@ def write_animation(
       flat.set(**window, aspect='equal')
       draw_room(room, positions, skeleton, FRONT)
       room.set(xlim=limits[0], ylim=limits[1])
-      time = f'{(frame - frames[0]) / scene.fps:.2f} s'
+      time = f'{(frame - frames[0]) / clip.fps:.2f} s'
       flat.text(0.03, 0.97, time, va='top', transform=flat.transAxes)
       yield frame
 
   if path.suffix == '.mp4':
     # The options tell the format, as the temporary name does not.
     options = ['-f', 'mp4', '-pix_fmt', 'yuv420p']
-    writer = FFMpegWriter(scene.fps, extra_args=options)  # pyright: ignore[reportArgumentType]
+    writer = FFMpegWriter(clip.fps, extra_args=options)  # pyright: ignore[reportArgumentType]
     try:
       with writer.saving(figure, str(temporary), dpi=_DPI):
         for _ in drawn():
@@ -118,7 +111,7 @@ def write_animation(
       yield Image.fromarray(rgb).quantize(64)
 
   # A GIF counts in hundredths of a second: the errors must not add up.
-  times = np.append(frames, frames[-1] + frames.step) / scene.fps
+  times = np.append(frames, frames[-1] + frames.step) / clip.fps
   durations = np.diff(np.round(100 * (times - times[0]))).clip(1, 65535)
   every = pictures()
   next(every).save(
@@ -135,7 +128,7 @@ def _people_of(
   scene: Scene, frame: int
 ) -> Iterator[tuple[np.ndarray | None, np.ndarray]]:
   """Gives the keypoints and the joints in the room of a frame's people."""
-  for person, upright in zip(scene.people, scene.upright, strict=True):
+  for person, upright in zip(scene.clip.people, scene.upright, strict=True):
     for row in np.flatnonzero(person.frames == frame):
       keypoints = None if person.keypoints is None else person.keypoints[row]
       yield keypoints, upright.positions[row]
@@ -160,7 +153,7 @@ def _window(scene: Scene) -> dict[str, tuple[float, float]] | None:
   """Finds a square of the image that holds all keypoints of a scene."""
   keypoints = [
     person.keypoints[person.keypoints[..., 2] > 0, :2]
-    for person in scene.people
+    for person in scene.clip.people
     if person.keypoints is not None
   ]
   points = np.concatenate([*keypoints, np.zeros((0, 2))])

@@ -10,12 +10,11 @@ import pathlib
 
 import numpy as np
 
-from semgcn_jax.detections.clips import PersonPoses
+from semgcn_jax.detections.clips import Clip, Person
 from semgcn_jax.errors import UserError
 from semgcn_jax.figures.page import as_json, page_html
 from semgcn_jax.files import read_bytes
 from semgcn_jax.geometry.joint_sets import JOINT_SETS
-from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.motion.upright import SOLE, make_scenes
 
 _SIZE = (720, 900)
@@ -61,23 +60,16 @@ def demo_html(model: bytes, runtime: dict[str, bytes], title: str) -> str:
     'sole': SOLE,
   }
   # The page lifts them as soon as it is open.
-  person = PersonPoses(
-    clip='demo',
-    person='1',
-    frames=np.arange(1),
-    poses=np.zeros((1, 16, 3)),
-    image_size=_SIZE,
-    errors=np.zeros((1, 16)),
-    keypoints=np.ones((1, 16, 3)),
-  )
-  [scene] = make_scenes([person], fps=1.0, pitch=0.0)
+  zeros = np.zeros((1, 16, 3))
+  person = Person('1', np.arange(1), zeros + 1, zeros, errors=zeros[..., 0])
+  clip = Clip('demo', (person,), fps=1.0, image_size=_SIZE)
+  [scene] = make_scenes([clip], pitch=0.0)
   note = (
     'Drag a keypoint; double-click to lose or find it. The camera is level.'
   )
   return page_html(
     [dataclasses.replace(scene, note=note)],
     title=title,
-    skeleton=H36M,
     demo={
       'settings': as_json(settings),
       'model': _packed(model),

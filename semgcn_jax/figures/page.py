@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from semgcn_jax.detections.clips import Clip
 from semgcn_jax.figures.palette import DARK, LIGHT
-from semgcn_jax.geometry.skeletons import H36M, Skeleton
+from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.motion.upright import Scene
-from semgcn_jax.pictures.videos import Album
 
 _PARTS = pathlib.Path(__file__).parent / 'page_parts'
 _SCRIPTS = ('clips.js', 'picture.js', 'room.js', 'page.js')
@@ -30,8 +30,6 @@ def page_html(
   scenes: Sequence[Scene],
   *,
   title: str,
-  skeleton: Skeleton = H36M,
-  albums: Mapping[str, Album] | None = None,
   demo: Mapping[str, str] | None = None,
 ) -> str:
   """Makes the page of some scenes.
@@ -39,14 +37,11 @@ def page_html(
   Args:
     scenes: The scenes, of which the reader of the page chooses one.
     title: The title of the page.
-    skeleton: The skeleton of the people.
-    albums: {name of a scene: its pictures}.
     demo: {name: text} of what `demo.js` needs, if the page is a demo.
   """
   packer = _Packer()
-  clips = [
-    _clip(scene, (albums or {}).get(scene.name), packer) for scene in scenes
-  ]
+  clips = [_clip(scene, packer) for scene in scenes]
+  skeleton = scenes[0].clip.skeleton if scenes else H36M
   content = {
     'title': title,
     'joints': skeleton.joints,
@@ -100,16 +95,14 @@ def _fill(template: str, parts: Mapping[str, str]) -> str:
   return ''.join(pieces)
 
 
-def _clip(
-  scene: Scene, album: Album | None, packer: '_Packer'
-) -> dict[str, Any]:
+def _clip(scene: Scene, packer: '_Packer') -> dict[str, Any]:
   """Describes a scene to the page's scripts."""
-  people = []
-  for person, upright in zip(scene.people, scene.upright, strict=True):
+  clip, people = scene.clip, []
+  for person, upright in zip(clip.people, scene.upright, strict=True):
     people.append(
       {
-        'name': person.person,
-        'runs': _runs(person.frames - scene.frames.start),
+        'name': person.name,
+        'runs': _runs(person.frames - clip.frames.start),
         'positions': packer.add(upright.positions, _MILLIMETRE),
         'truth': packer.add(upright.truth, _MILLIMETRE),
         'keypoints': packer.add(_found(person.keypoints), _PIXEL),
@@ -118,22 +111,22 @@ def _clip(
       }
     )
   return {
-    'name': scene.name,
-    'fps': scene.fps,
-    'first': scene.frames.start,
-    'count': len(scene.frames),
-    'size': scene.people[0].image_size,
+    'name': clip.name,
+    'fps': clip.fps,
+    'first': clip.frames.start,
+    'count': len(clip.frames),
+    'size': clip.image_size,
     'note': scene.note,
     'people': people,
-    'pictures': _pictures(scene, album),
-    'step': album.step if album else 1,
+    'pictures': _pictures(clip),
+    'step': clip.pictures.step if clip.pictures else 1,
   }
 
 
-def _pictures(scene: Scene, album: Album | None) -> list[str]:
-  """Lists the pictures of a scene as addresses of their own content."""
-  frames = scene.frames
-  found = [album.at(n) for n in frames[:: album.step]] if album else []
+def _pictures(clip: Clip) -> list[str]:
+  """Lists the pictures of a clip as addresses of their own content."""
+  album = clip.pictures
+  found = [album.at(n) for n in clip.frames[:: album.step]] if album else []
   if len(set(found)) == 1:
     found = found[:1]  # A single picture serves all frames.
   return [

@@ -1,16 +1,16 @@
 """Drawings of poses: 2D, prediction and truth, as the paper's Fig. 5."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from semgcn_jax.detections.clips import Person
 from semgcn_jax.figures.palette import PAPER
 from semgcn_jax.figures.style import new_figure
 from semgcn_jax.geometry.skeletons import Skeleton
 from semgcn_jax.motion.upright import Scene
-from semgcn_jax.pictures.videos import Album
 
 _FLOOR = '#d8d8d8'
 # Where the room is seen from: azimuth and elevation, degrees.
@@ -31,10 +31,11 @@ class _Sample:
   @property
   def title(self) -> str:
     """What to write above it."""
-    person = self.scene.people[self.person]
-    parts = [self.scene.name]
-    if len(self.scene.people) > 1:
-      parts.append(f'person {person.person}')
+    clip = self.scene.clip
+    person = clip.people[self.person]
+    parts = [clip.name]
+    if len(clip.people) > 1:
+      parts.append(f'person {person.name}')
     parts.append(f'frame {person.frames[self.row]}')
     if np.isfinite(self.error):
       kind = '' if person.truth is not None else '± '
@@ -42,11 +43,7 @@ class _Sample:
     return ', '.join(parts)
 
 
-def draw_grid(
-  scenes: Sequence[Scene],
-  skeleton: Skeleton,
-  albums: Mapping[str, Album] | None = None,
-) -> Any:
+def draw_grid(scenes: Sequence[Scene]) -> Any:
   """Draws poses of scenes as a grid, with the worst in the last row.
 
   The others are those of median error, each of another clip, as far as there
@@ -55,14 +52,12 @@ def draw_grid(
 
   Args:
     scenes: The scenes.
-    skeleton: The skeleton of the people.
-    albums: {name of a scene: its pictures}.
 
   Returns:
     The figure.
   """
   samples = _choose(scenes)
-  with_truth = any(p.truth is not None for s in scenes for p in s.people)
+  with_truth = any(p.truth is not None for s in scenes for p in s.clip.people)
   rows = -(-max(1, len(samples)) // _COLUMNS)
   columns = min(_COLUMNS, max(1, len(samples)))
   figure = new_figure(4.2 * columns, 1.75 * rows + 0.5)
@@ -74,19 +69,15 @@ def draw_grid(
   for number, sample in enumerate(samples):
     at, place = grid[number // columns], 3 * (number % columns)
     flat, first, second = at[place : place + 3]
-    person = sample.scene.people[sample.person]
+    clip, skeleton = sample.scene.clip, sample.scene.clip.skeleton
+    person = clip.people[sample.person]
     upright = sample.scene.upright[sample.person]
     frame = int(person.frames[sample.row])
     if person.keypoints is not None:
-      album = (albums or {}).get(sample.scene.name)
+      album = clip.pictures
       picture = album.decoded(frame) if album else None
-      draw_flat(
-        flat,
-        person.keypoints[sample.row],
-        skeleton,
-        person.image_size,
-        picture,
-      )
+      keypoints = person.keypoints[sample.row]
+      draw_flat(flat, keypoints, skeleton, clip.image_size, picture)
     draw_room(first, [upright.positions[sample.row]], skeleton, FRONT)
     if upright.truth is not None:
       draw_room(second, [upright.truth[sample.row]], skeleton, FRONT)
@@ -106,12 +97,12 @@ def _choose(scenes: Sequence[Scene]) -> list[_Sample]:
   """Chooses the poses to draw: of median error, then the worst."""
   everything = []
   for scene in scenes:
-    for index, person in enumerate(scene.people):
+    for index, person in enumerate(scene.clip.people):
       errors = _errors(person)
       everything.append(
         [
           _Sample(scene, index, int(row), float(errors[row]))
-          for row in np.flatnonzero(np.isfinite(person.poses).all(axis=(1, 2)))
+          for row in np.flatnonzero(person.is_whole)
         ]
       )
   everything = [samples for samples in everything if samples]
@@ -136,7 +127,7 @@ def _choose(scenes: Sequence[Scene]) -> list[_Sample]:
   return chosen + (first + rest)[:_COLUMNS]
 
 
-def _errors(person: Any) -> np.ndarray:
+def _errors(person: Person) -> np.ndarray:
   """Measures the error of each pose, true or expected, `[T]`, metres."""
   if person.truth is not None:
     return np.linalg.norm(person.poses - person.truth, axis=-1).mean(axis=-1)

@@ -4,20 +4,20 @@ import csv
 import io
 import json
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from semgcn_jax.detections.clips import PersonPoses
+from semgcn_jax.detections.clips import Clip, Person
 from semgcn_jax.errors import UserError, listed
 from semgcn_jax.files import read_arrays, read_bytes
+from semgcn_jax.geometry import rates
 from semgcn_jax.geometry.skeletons import H36M
 
 # The version of the written files; docs/lifting.md describes them.
 FORMAT, VERSION = 'semgcn_jax poses', 1
 READABLE = ('.json', '.npz')
-
 
 # What a file holds of each person, beside frames and poses: {name in the file:
 # (name of the attribute, shape of a frame's)}.
@@ -26,15 +26,16 @@ _ARRAYS = {
   'keypoints': ('keypoints', (16, 3)),
   'places': ('places', (3,)),
 }
+_Row = tuple[Clip, Person]
 
 
 def write_poses(
-  people: Sequence[PersonPoses], path: pathlib.Path, details: dict[str, Any]
+  clips: Sequence[Clip], path: pathlib.Path, details: Mapping[str, Any]
 ) -> bytes:
   """Makes the content of a JSON, npz or CSV file, by the ending of the path.
 
   Args:
-    people: The poses of Human3.6M's 16 joints.
+    clips: The clips, of Human3.6M's 16 joints and of one rate.
     path: The file that will hold them.
     details: What else to tell, such as the checkpoint.
   """
@@ -47,11 +48,13 @@ def write_poses(
     'axes': 'x right, y down, z forward; the pelvis is the origin',
     **details,
   }
-  write = {'.json': _as_json, '.npz': _as_npz, '.csv': _as_csv}[path.suffix]
-  return write(people, header)
+  if clips:
+    header['fps'] = clips[0].fps
+  rows = [(clip, person) for clip in clips for person in clip.people]
+  return _WRITERS[path.suffix](rows, header)
 
 
-def _array(person: PersonPoses, name: str) -> np.ndarray:
+def _array(person: Person, name: str) -> np.ndarray:
   """Gets an array of a person by its name in the file; NaN if not known."""
   attribute, shape = _ARRAYS[name]
   array = getattr(person, attribute)
@@ -60,7 +63,7 @@ def _array(person: PersonPoses, name: str) -> np.ndarray:
   return array
 
 
-def _as_json(people: Sequence[PersonPoses], header: dict[str, Any]) -> bytes:
+def _as_json(rows: Sequence[_Row], header: dict[str, Any]) -> bytes:
   """Makes JSON, in which null stands for what is not known."""
 
   def numbers(array):
@@ -71,19 +74,19 @@ def _as_json(people: Sequence[PersonPoses], header: dict[str, Any]) -> bytes:
 
   header['people'] = [
     {
-      'clip': person.clip,
-      'person': person.person,
-      'image_size': list(person.image_size),
+      'clip': clip.name,
+      'person': person.name,
+      'image_size': list(clip.image_size),
       'frames': person.frames.tolist(),
       'poses': numbers(person.poses),
       **{name: numbers(_array(person, name)) for name in _ARRAYS},
     }
-    for person in people
+    for clip, person in rows
   ]
   return (json.dumps(header, allow_nan=False) + '\n').encode()
 
 
-def _as_npz(people: Sequence[PersonPoses], header: dict[str, Any]) -> bytes:
+def _as_npz(rows: Sequence[_Row], header: dict[str, Any]) -> bytes:
   """Makes an npz with a row for each person and frame."""
 
   def joined(arrays, shape, kind: type = np.float32):
@@ -92,15 +95,15 @@ def _as_npz(people: Sequence[PersonPoses], header: dict[str, Any]) -> bytes:
 
   arrays: dict[str, Any] = dict(
     header=json.dumps(header),
-    clip=np.array([p.clip for p in people for _ in p.frames], str),
-    person=np.array([p.person for p in people for _ in p.frames], str),
-    frame=joined((p.frames for p in people), (), int),
-    poses=joined((p.poses for p in people), (16, 3)),
+    clip=np.array([c.name for c, p in rows for _ in p.frames], str),
+    person=np.array([p.name for _, p in rows for _ in p.frames], str),
+    frame=joined((p.frames for _, p in rows), (), int),
+    poses=joined((p.poses for _, p in rows), (16, 3)),
     image_size=joined(
-      (np.tile(p.image_size, (len(p.frames), 1)) for p in people), (2,), int
+      (np.tile(c.image_size, (len(p.frames), 1)) for c, p in rows), (2,), int
     ),
     **{
-      name: joined((_array(p, name) for p in people), shape)
+      name: joined((_array(p, name) for _, p in rows), shape)
       for name, (_, shape) in _ARRAYS.items()
     },
   )
@@ -109,7 +112,7 @@ def _as_npz(people: Sequence[PersonPoses], header: dict[str, Any]) -> bytes:
   return file.getvalue()
 
 
-def _as_csv(people: Sequence[PersonPoses], header: dict[str, Any]) -> bytes:
+def _as_csv(rows: Sequence[_Row], header: dict[str, Any]) -> bytes:
   """Makes CSV with a line for each joint; the first line is a comment."""
   file = io.StringIO()
   file.write('# ' + json.dumps(header) + '\n')
@@ -121,7 +124,7 @@ def _as_csv(people: Sequence[PersonPoses], header: dict[str, Any]) -> bytes:
   def text(x):
     return f'{x:.4f}' if np.isfinite(x) else ''
 
-  for person in people:
+  for clip, person in rows:
     for frame, pose, errors in zip(
       person.frames,
       person.poses,
@@ -131,7 +134,7 @@ def _as_csv(people: Sequence[PersonPoses], header: dict[str, Any]) -> bytes:
       for joint, place, error in zip(H36M.joints, pose, errors, strict=True):
         writer.writerow(
           (
-            *(person.clip, person.person, frame, joint),
+            *(clip.name, person.name, frame, joint),
             *map(text, place),
             text(error),
           )
@@ -140,11 +143,15 @@ def _as_csv(people: Sequence[PersonPoses], header: dict[str, Any]) -> bytes:
   return file.getvalue().encode(errors='replace')
 
 
-def read_poses(path: pathlib.Path) -> tuple[list[PersonPoses], dict[str, Any]]:
+_WRITERS = {'.json': _as_json, '.npz': _as_npz, '.csv': _as_csv}
+ENDINGS = tuple(_WRITERS)
+
+
+def read_poses(path: pathlib.Path) -> tuple[list[Clip], dict[str, Any]]:
   """Reads a JSON or npz file that `write_poses` has made.
 
   Returns:
-    The poses, and the header with its details and `fps`.
+    The clips, and the header with its details.
 
   Raises:
     UserError: The file cannot be read, or holds something else.
@@ -166,14 +173,15 @@ def read_poses(path: pathlib.Path) -> tuple[list[PersonPoses], dict[str, Any]]:
       raise ValueError('of another format')
     if header['version'] != VERSION:
       raise ValueError(f'version {header["version"]}, not {VERSION}')
-    header['fps'] = float(header.get('fps', 30.0))
-    if not 0 < header['fps'] < 1e6:
+    header['fps'] = float(header.get('fps', rates.DEFAULT))
+    if not rates.is_rate(header['fps']):
       raise ValueError(f'fps is {header["fps"]}')
-    people = [_person(part) for part in parts]
-    names = [(person.clip, person.person) for person in people]
-    if len(set(names)) < len(names):
-      raise ValueError('two people of a clip have the same name')
-    return people, header
+    of_clips: dict[str, list[dict[str, Any]]] = {}
+    for part in parts:
+      of_clips.setdefault(str(part['clip']), []).append(part)
+    source, fps = str(path), header['fps']
+    clips = [_clip(*named, fps, source) for named in of_clips.items()]
+    return clips, header
   except OSError as error:
     raise UserError(f'{path}: {error.strerror or error}') from error
   except (
@@ -200,30 +208,35 @@ def _split(arrays: dict[str, np.ndarray]) -> list[dict[str, Any]]:
   return parts
 
 
-def _person(part: dict[str, Any]) -> PersonPoses:
-  """Makes a person's poses of what a file holds of it."""
+def _clip(
+  name: str, parts: Sequence[dict[str, Any]], fps: float, source: str
+) -> Clip:
+  """Makes a clip of what a file holds of its people."""
+  people = tuple(_person(part) for part in parts)
+  if len({person.name for person in people}) < len(people):
+    raise ValueError('two people of a clip have the same name')
+  sizes = np.asarray([part['image_size'] for part in parts], int)
+  if sizes.shape[1:] != (2,) or not ((sizes > 0) & (sizes < 1e6)).all():
+    raise ValueError('image_size must be two numbers above 0')
+  width, height = sizes[0].tolist()
+  return Clip(name, people, fps, (width, height), source=source)
+
+
+def _person(part: dict[str, Any]) -> Person:
+  """Makes a person of what a file holds of one."""
   frames = np.asarray(part['frames'], int)
-  size = np.asarray(part['image_size'], int)
   if frames.ndim != 1 or (np.diff(frames) <= 0).any():
     raise ValueError('frames must ascend')
-  if size.shape != (2,) or not ((size > 0) & (size < 1e6)).all():
-    raise ValueError('image_size must be two numbers above 0')
   found = {}
   for name, (attribute, shape) in {
     'poses': ('poses', (16, 3)),
     **_ARRAYS,
   }.items():
-    if name in part:
+    if name in part or name == 'poses':
       array = np.asarray(part[name], np.float32)
       if len(frames) and array.shape != (len(frames), *shape):
         raise ValueError(f'{name} has the shape {array.shape}')
       # What is not finite is not known.
       array = np.where(np.isfinite(array), array, np.nan)
       found[attribute] = array.reshape(len(frames), *shape)
-  return PersonPoses(
-    clip=str(part['clip']),
-    person=str(part['person']),
-    frames=frames,
-    image_size=(int(size[0]), int(size[1])),
-    **found,
-  )
+  return Person(str(part['person']), frames, **found)

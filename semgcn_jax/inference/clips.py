@@ -13,7 +13,6 @@ import numpy as np
 from scipy.ndimage import convolve1d
 
 from semgcn_jax.config import ModelConfig
-from semgcn_jax.errors import SettingError
 from semgcn_jax.geometry.joint_sets import joints_of
 from semgcn_jax.geometry.skeletons import H36M, bone_vectors, join_bones
 from semgcn_jax.models.batches import run_batches
@@ -21,7 +20,6 @@ from semgcn_jax.models.inputs import shows_enough
 from semgcn_jax.models.temporal import reach
 from semgcn_jax.models.windows import cut, step_of
 
-LOWEST_RATE, HIGHEST_RATE = 0.1, 10_000  # Frames a second.
 # Of fewer frames, or fewer a second, a network of single frames may err less.
 _LONG, _SLOWEST = 5, 2.5
 _SIZES = (32, 128)  # Clips of up to so many frames are lifted as one window.
@@ -42,28 +40,18 @@ def enough(keypoints: np.ndarray, joints: str) -> np.ndarray:
   return shows_enough(joints_of(keypoints, joints))
 
 
-def check_rate(rate: float) -> None:
-  """Raises a SettingError if this cannot be the frames a second of a clip."""
-  is_number = np.ndim(rate) == 0 and np.asarray(rate).dtype.kind in 'iuf'
-  if not (is_number and LOWEST_RATE <= rate <= HIGHEST_RATE):
-    raise SettingError(
-      f'`rate={rate}`: give the frames a second, from {LOWEST_RATE} to'
-      f' {HIGHEST_RATE}'
-    )
-
-
-def times_of(rate: float, frame_rate: float) -> tuple[int, int]:
+def times_of(fps: float, frame_rate: float) -> tuple[int, int]:
   """Tells how a network of one frame rate takes a clip of another.
 
   Args:
-    rate: The frames a second of the clip.
+    fps: The frames a second of the clip.
     frame_rate: Those of the network.
 
   Returns:
     The step from a frame to the next, and into how many frames each is divided;
     one of them is 1.
   """
-  return step_of(rate, frame_rate), step_of(frame_rate, rate)
+  return step_of(fps, frame_rate), step_of(frame_rate, fps)
 
 
 def between(points: np.ndarray, parts: int) -> np.ndarray:
@@ -89,22 +77,22 @@ def between(points: np.ndarray, parts: int) -> np.ndarray:
   return np.concatenate([result, points[-1:]]).astype(points.dtype)
 
 
-def is_long(count: int, rate: float, model: ModelConfig) -> bool:
+def is_long(count: int, fps: float, model: ModelConfig) -> bool:
   """Tells whether a person is seen for so long that time helps.
 
   Args:
     count: The number of frames that show the person.
-    rate: The frames a second.
+    fps: The frames a second.
     model: The settings of the network that sees time.
   """
-  step, _ = times_of(rate, model.frame_rate)
-  return rate >= _SLOWEST and count > (_LONG - 1) * step
+  step, _ = times_of(fps, model.frame_rate)
+  return fps >= _SLOWEST and count > (_LONG - 1) * step
 
 
 def run_clip(
   program: Callable[..., tuple[jax.Array, jax.Array]],
   arrays: Sequence[np.ndarray],
-  rate: float,
+  fps: float,
   model: ModelConfig,
 ) -> tuple[np.ndarray, np.ndarray]:
   """Lifts a clip.
@@ -114,14 +102,14 @@ def run_clip(
       of their lengths, `[B]`, that returns poses and errors, `[B, K, ...]`.
     arrays: The points, `[T, P, 3]`, and what else is known of each frame,
       `[T, ...]`.
-    rate: The frames a second.
+    fps: The frames a second.
     model: The settings of the network.
 
   Returns:
     The poses, `[T, 16, 3]`, metres, and the errors, `[T, 16]`, metres.
   """
   points, *others = arrays
-  step, parts = times_of(rate, model.frame_rate)
+  step, parts = times_of(fps, model.frame_rate)
   arrays = [between(points, parts)]
   rows = np.arange(len(arrays[0]))
   # What else is known of a frame is so of those between it and the next.

@@ -7,19 +7,19 @@ from typing import Any, Self
 
 import jax
 import numpy as np
+from numpy.typing import ArrayLike
 
-from semgcn_jax.detections.clips import PersonPoses
-from semgcn_jax.errors import SettingError, UserError, shortened
+from semgcn_jax.detections.clips import Clip, Person
+from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.geometry.skeletons import Skeleton
 from semgcn_jax.inference.networks import require_task, trained_function
 from semgcn_jax.models.batches import run_batches
-from semgcn_jax.pictures.crops import square_boxes
+from semgcn_jax.pictures.crops import read_box, square_boxes
 from semgcn_jax.pictures.image_files import cut_square
+from semgcn_jax.pictures.videos import Album
 from semgcn_jax.runs.checkpoints import Network, restore_network
 
 _BATCH_SIZE = 32  # How many pictures are taken at once.
-
-Box = tuple[float, float, float, float]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,8 +104,11 @@ class ImageLifter:
     return joints[..., :3], joints[..., 3:]
 
   def lift(
-    self, picture: np.ndarray, box: Box | None = None, name: str = 'picture'
-  ) -> PersonPoses:
+    self,
+    picture: np.ndarray,
+    box: ArrayLike | None = None,
+    name: str = 'picture',
+  ) -> Clip:
     """Lifts the person in a picture.
 
     Args:
@@ -115,7 +118,8 @@ class ImageLifter:
       name: What the picture is called.
 
     Returns:
-      The pose, with the 2D joints in pixels.
+      A clip of one frame, with the picture, the pose, and the 2D joints in
+      pixels.
 
     Raises:
       UserError: The picture has another shape or type.
@@ -125,7 +129,9 @@ class ImageLifter:
     picture = np.asarray(picture)
     _check_pixels('picture', picture, (None, None, 3))
     height, width = picture.shape[:2]
-    (square,) = square_boxes(_read_box(box, width, height)[None])
+    if box is None:
+      box = 0, 0, width, height
+    (square,) = square_boxes(np.array([read_box(box, (width, height))]))
     try:
       image = cut_square(picture, square, self.size)
     except ValueError as error:
@@ -137,13 +143,11 @@ class ImageLifter:
     pixels = square[:2] + (joints + 1) / 2 * square[2:]
     # The network does not tell how sure it is.
     keypoints = np.concatenate([pixels, np.ones_like(pixels[:, :1])], axis=1)
-    return PersonPoses(
-      clip=name,
-      person='1',
-      frames=np.arange(1),
-      poses=pose[None],
-      image_size=(width, height),
-      keypoints=keypoints[None].astype(np.float32),
+    keypoints = keypoints[None].astype(np.float32)
+    person = Person('1', np.arange(1), keypoints, pose[None])
+    album = Album.of(picture)
+    return Clip(
+      name, (person,), 1.0, (width, height), album, skeleton=self.skeleton
     )
 
 
@@ -165,27 +169,3 @@ def _check_pixels(
       f'`{name}`: is {pixels.dtype} {list(pixels.shape)}; give [{wanted}] of'
       ' uint8: red, green and blue from 0 to 255'
     )
-
-
-def _read_box(box: Box | None, width: int, height: int) -> np.ndarray:
-  """Reads a box, `[4]`; None is the whole picture of this size in pixels.
-
-  Raises:
-    SettingError: It is not four finite numbers, or it is empty.
-  """
-  if box is None:
-    return np.array([0.0, 0.0, width, height])
-  try:
-    numbers = np.asarray(box, np.float64)
-  except (TypeError, ValueError):
-    numbers = np.empty(0)
-  if (
-    numbers.shape != (4,)
-    or not np.isfinite(numbers).all()
-    or (numbers[2:] <= 0).any()
-  ):
-    raise SettingError(
-      f'`box={shortened(box)}`: give left, top, width and height in pixels, the'
-      ' last two above 0'
-    )
-  return numbers

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from semgcn_jax.config import ModelConfig
 from semgcn_jax.errors import SettingError, UserError, choose, listed
+from semgcn_jax.geometry import rates
 from semgcn_jax.geometry.joint_sets import JOINT_SETS, joints_of
 from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.inference import clips
@@ -24,7 +25,7 @@ from semgcn_jax.inference.arguments import (
 )
 from semgcn_jax.inference.lifted import Lifted
 from semgcn_jax.inference.networks import require_task, trained_function
-from semgcn_jax.inference.placing import height_factors, place_poses
+from semgcn_jax.inference.placing import place_poses, to_height
 from semgcn_jax.inference.programs import (
   joint_sets,
   make_program,
@@ -132,7 +133,7 @@ class Lifter:
     focal_length: ArrayLike | None = None,
     center: ArrayLike | None = None,
     height: float | None = None,
-    rate: float = 30.0,
+    fps: float = rates.DEFAULT,
     check: bool = True,
   ) -> Lifted:
     """Lifts keypoints to poses, and tells how good they are.
@@ -152,8 +153,9 @@ class Lifter:
       focal_length: The focal length in pixels, if known, instead.
       center: The principal point in pixels, if it is known not to be the middle
         of the image.
-      height: The person's height in metres, if known, for the scale.
-      rate: The frames a second of clips; a network for single frames does not
+      height: The person's height in metres, if known, for the scale; poses
+        `[..., T, 16, 3]` are scaled as those of a person each.
+      fps: The frames a second of clips; a network for single frames does not
         ask.
       check: Whether to refuse what is probably a mistake: a crowd upside down,
         coordinates that are not pixels or far outside of the image.
@@ -164,7 +166,7 @@ class Lifter:
     """
     self._check_joints(joints)
     if self.model.is_temporal:
-      clips.check_rate(rate)
+      rates.check_fps(fps)
     given = read_arguments(
       keypoints,
       image_size,
@@ -183,26 +185,23 @@ class Lifter:
     if self.model.is_temporal:
       seen = clips.enough(given.keypoints, joints)
       frames = given.leading[-1] if given.leading else 1
-      poses, errors, missing = self._run_clips(arrays, seen, frames, rate)
+      poses, errors, missing = self._run_clips(arrays, seen, frames, fps)
     else:
       poses, errors = self._run(*arrays)
       missing = few_keypoints(given.keypoints, joints)
-    if height is not None:
-      factors = height_factors(poses, height)
-      poses, errors = poses * factors[:, None, None], errors * factors[:, None]
     poses[missing], errors[missing] = np.nan, np.nan
-    return Lifted(
-      poses.reshape(*given.leading, *poses.shape[1:]),
-      errors.reshape(*given.leading, *errors.shape[1:]),
-      int(missing.sum()),
-    )
+    poses = poses.reshape(*given.leading, *poses.shape[1:])
+    errors = errors.reshape(*given.leading, *errors.shape[1:])
+    if height is not None:
+      poses, errors = to_height(poses, errors, height)
+    return Lifted(poses, errors, int(missing.sum()))
 
   def stream(
     self,
     image_size: ArrayLike,
     joints: str = 'coco',
     *,
-    rate: float = 30.0,
+    fps: float = rates.DEFAULT,
     min_confidence: float = 0.0,
     field_of_view: float | None = None,
     focal_length: float | None = None,
@@ -224,7 +223,7 @@ class Lifter:
       )
     choose('joints', joints, JOINT_SETS)
     self._check_joints(joints)
-    clips.check_rate(rate)
+    rates.check_fps(fps)
     read = functools.partial(
       read_arguments,
       image_size=image_size,
@@ -235,7 +234,7 @@ class Lifter:
       center=center,
     )
     advance, cache = self._stream_program
-    times = clips.times_of(rate, self.model.frame_rate)
+    times = clips.times_of(fps, self.model.frame_rate)
     number = self.joint_sets.index(joints)
     return Stream(advance, cache, read, joints, number, times, check)
 
@@ -258,7 +257,7 @@ class Lifter:
     arrays: Sequence[np.ndarray],
     seen: np.ndarray,
     frames: int,
-    rate: float,
+    fps: float,
   ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Runs the program on clips of so many frames, one after the other.
 
@@ -278,7 +277,7 @@ class Lifter:
       points, *others = (array[rows] for array in arrays)
       points = hold_lost(points, seen[rows])
       poses[rows], errors[rows] = clips.run_clip(
-        self.program, (points, *others), rate, self.model
+        self.program, (points, *others), fps, self.model
       )
       missing[rows] = False
     return poses, errors, missing

@@ -1,5 +1,7 @@
 """Finds where people are, and how large, from what a single camera tells."""
 
+import warnings
+
 import numpy as np
 
 from semgcn_jax.errors import SettingError
@@ -12,15 +14,22 @@ _UPRIGHT |= {'Spine': 1.0, 'Thorax': 1.0, 'Head': 1.0}
 _BELOW_ANKLES = 0.08
 
 
-def height_factors(poses: np.ndarray, height: float) -> np.ndarray:
-  """Measures by how much to scale poses to a person's height.
+def to_height(
+  poses: np.ndarray, errors: np.ndarray, height: float
+) -> tuple[np.ndarray, np.ndarray]:
+  """Scales the poses of a person to the person's height.
+
+  A person does not grow from frame to frame: all T poses are scaled by the
+  median of the factors that would suit each of them.
 
   Args:
-    poses: The poses, `[N, 16, 3]`, metres.
-    height: The height of the person in metres, from 0.3 to 3.
+    poses: The poses of people, `[..., T, 16, 3]`, or one pose, `[16, 3]`,
+      metres; NaN where not known.
+    errors: The expected error of each joint, `[..., T, 16]` or `[16]`, metres.
+    height: The height of each person in metres, from 0.3 to 3.
 
   Returns:
-    The factors, `[N]`.
+    The scaled poses and errors.
 
   Raises:
     SettingError: The height is something else.
@@ -30,7 +39,13 @@ def height_factors(poses: np.ndarray, height: float) -> np.ndarray:
   lengths = np.linalg.norm(bone_vectors(poses, H36M), axis=-1)
   ends = [H36M.joints[child] for _, child in H36M.bones]
   weights = np.array([_UPRIGHT.get(joint, 0.0) for joint in ends])
-  return (height - _BELOW_ANKLES) / (lengths * weights).sum(axis=-1)
+  factors = (height - _BELOW_ANKLES) / (lengths * weights).sum(axis=-1)
+  if factors.ndim:
+    with warnings.catch_warnings():
+      # Of who is never found there is no median, and no pose to scale.
+      warnings.filterwarnings('ignore', 'All-NaN|Mean of empty')
+      factors = np.nanmedian(factors, axis=-1, keepdims=True)
+  return poses * factors[..., None, None], errors * factors[..., None]
 
 
 def place_poses(

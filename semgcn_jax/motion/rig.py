@@ -12,13 +12,13 @@ rest pose, a T pose, the person faces +z, and +x is the person's left.
 """
 
 import dataclasses
-import math
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.spatial.transform import Rotation, Slerp
 
-from semgcn_jax.errors import SettingError, UserError
+from semgcn_jax.errors import UserError
+from semgcn_jax.geometry.rates import check_fps
 from semgcn_jax.geometry.skeletons import H36M
 
 # A row for each joint, parents first: the joint of Human3.6M that it stands at,
@@ -133,11 +133,10 @@ def fit(positions: ArrayLike, fps: float, first: int = 0) -> Motion:
 
   Raises:
     UserError: The positions have another shape, or no frame is complete.
-    SettingError: `fps` is not a positive number.
+    SettingError: `fps` is not a rate.
   """
   positions = _checked(positions)
-  if not (math.isfinite(fps) and fps > 0):
-    raise SettingError(f'`fps={fps}`: give a positive number')
+  check_fps(fps)
   found = np.flatnonzero(_complete(positions))
   if not len(found):
     raise UserError(
@@ -190,7 +189,7 @@ def deviation(motion: Motion, positions: ArrayLike) -> float:
     )
   complete = _complete(positions)
   if not complete.any():
-    return math.nan
+    return np.nan
   error = joint_positions(motion)[complete] - positions[complete]
   return float(np.linalg.norm(error, axis=-1).mean())
 

@@ -5,12 +5,12 @@ and z towards the camera.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from scipy.ndimage import percentile_filter
 
-from semgcn_jax.detections.clips import PersonPoses
+from semgcn_jax.detections.clips import Clip, Person
 from semgcn_jax.errors import UserError
 from semgcn_jax.geometry.joint_sets import MIN_KEYPOINTS
 from semgcn_jax.geometry.skeletons import H36M
@@ -44,7 +44,7 @@ class Upright:
   truth: np.ndarray | None
 
 
-def estimate_pitch(people: Sequence[PersonPoses]) -> float | None:
+def estimate_pitch(clip: Clip) -> float | None:
   """Estimates by how much a camera looks down, from people who stand in it.
 
   It is the median direction from the feet to the middle of the spine, of the
@@ -52,16 +52,17 @@ def estimate_pitch(people: Sequence[PersonPoses]) -> float | None:
   CMU database give it within 2 degrees for half of the clips, within 5 for 90%.
 
   Args:
-    people: The people of a clip, of Human3.6M's 16 joints.
+    clip: The clip, of Human3.6M's 16 joints.
 
   Returns:
     The pitch in degrees, above 0 for a camera that looks down; None if nobody
     stands.
   """
-  if not people:
+  if not clip.people:
     return None
-  poses = np.concatenate([person.poses for person in people])
-  poses = poses[np.isfinite(poses).all(axis=(1, 2))]
+  poses = np.concatenate(
+    [person.poses[person.is_whole] for person in clip.people]
+  )
   joint = H36M.joints.index
   thorax = poses[:, joint('Thorax')]
   spine = poses[:, joint('Spine')]
@@ -80,9 +81,7 @@ def estimate_pitch(people: Sequence[PersonPoses]) -> float | None:
   return pitch if abs(pitch) <= _MAX_ESTIMATE else None
 
 
-def stand_up(
-  people: Sequence[PersonPoses], pitch: float, fps: float
-) -> list[Upright]:
+def stand_up(clip: Clip, pitch: float) -> list[Upright]:
   """Puts the people of a clip into the room.
 
   Where its places are known, a person moves along them, over a ground that is
@@ -92,9 +91,8 @@ def stand_up(
   other as a usual lens would see them.
 
   Args:
-    people: The people of a clip.
+    clip: The clip.
     pitch: By how many degrees the camera looks down.
-    fps: The frames a second.
 
   Returns:
     The people in the same order.
@@ -108,8 +106,9 @@ def stand_up(
       [0, np.sin(angle), -np.cos(angle)],
     ]
   )
+  people = clip.people
   poses = [person.poses @ turn.T for person in people]
-  roots = [_roots(p, turn, alone=len(people) == 1) for p in people]
+  roots = [_roots(person, clip, turn) for person in people]
   known = [r for p, r in zip(people, roots, strict=True) if _moves(p)]
   middle = np.median(np.concatenate(known), axis=0) if known else np.zeros(3)
   result = []
@@ -123,7 +122,7 @@ def stand_up(
         person.frames,
         person.frames[seen],
         percentile_filter(
-          lowest[seen], _GROUND_PERCENTILE, max(1, round(2 * fps))
+          lowest[seen], _GROUND_PERCENTILE, max(1, round(2 * clip.fps))
         ),
       )
     root[:, 1] += SOLE - ground
@@ -136,15 +135,14 @@ def stand_up(
   return result
 
 
-def _moves(person: PersonPoses) -> bool:
+def _moves(person: Person) -> bool:
   """Tells whether it is known where a person is."""
   if person.places is None:
     return False
-  poses = np.isfinite(person.poses).all(axis=(1, 2))
-  return bool(poses.any() and np.isfinite(person.places[poses]).all(-1).any())
+  return bool(np.isfinite(person.places[person.is_whole]).all(axis=-1).any())
 
 
-def _roots(person: PersonPoses, turn: np.ndarray, *, alone: bool) -> np.ndarray:
+def _roots(person: Person, clip: Clip, turn: np.ndarray) -> np.ndarray:
   """Finds where a person's root is, `[T, 3]`; not yet how high."""
   pose = person.poses
   if person.places is not None and _moves(person):
@@ -158,12 +156,10 @@ def _roots(person: PersonPoses, turn: np.ndarray, *, alone: bool) -> np.ndarray:
       )
     return places @ turn.T
   roots = np.zeros((len(pose), 3))
-  if alone or person.keypoints is None:
+  if len(clip.people) == 1 or person.keypoints is None:
     return roots
   found = person.keypoints[..., 2:] > 0
-  usable = (found.sum(axis=(1, 2)) >= MIN_KEYPOINTS) & np.isfinite(pose).all(
-    (1, 2)
-  )
+  usable = (found.sum(axis=(1, 2)) >= MIN_KEYPOINTS) & person.is_whole
   if not usable.any():
     return roots
   found, pose = found[usable], pose[usable, :, :2]
@@ -180,8 +176,8 @@ def _roots(person: PersonPoses, turn: np.ndarray, *, alone: bool) -> np.ndarray:
   scale = spread[0] / np.maximum(spread[1], 0.1)
   scale = np.maximum(scale, 1)
   offset = middle(seen) / scale[:, None] - middle(pose)
-  focal = _FOCAL * max(person.image_size)
-  width, height = person.image_size
+  focal = _FOCAL * max(clip.image_size)
+  width, height = clip.image_size
   places = np.column_stack(
     [
       offset[:, 0] - width / 2 / scale,
@@ -194,74 +190,52 @@ def _roots(person: PersonPoses, turn: np.ndarray, *, alone: bool) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True)
 class Scene:
-  """A clip of people as it is shown: in the camera's image and in the room.
+  """A clip as it is shown: in the camera's image and in the room.
 
   Attributes:
-    name: The name of the clip.
-    people: Its people, in the camera frame.
+    clip: The clip, whose people are in the camera frame.
     upright: The same people in the room.
-    fps: The frames a second.
     pitch: By how many degrees the camera looks down.
     note: A sentence on how the pitch is known.
   """
 
-  name: str
-  people: tuple[PersonPoses, ...]
+  clip: Clip
   upright: tuple[Upright, ...]
-  fps: float
   pitch: float
   note: str
 
-  @property
-  def frames(self) -> range:
-    """The numbers of its frames, from the first to the last with a person."""
-    numbers = [person.frames for person in self.people if len(person.frames)]
-    if not numbers:
-      return range(0)
-    return range(
-      min(int(n[0]) for n in numbers), max(int(n[-1]) for n in numbers) + 1
-    )
-
 
 def make_scenes(
-  people: Sequence[PersonPoses],
-  *,
-  fps: float,
-  pitch: float | None = None,
-  known: Mapping[str, float] | None = None,
+  clips: Sequence[Clip], *, pitch: float | None = None
 ) -> list[Scene]:
   """Makes a scene of every clip.
 
   Args:
-    people: The people of all clips.
-    fps: The frames a second.
+    clips: The clips.
     pitch: By how many degrees the camera looks down; None takes what is known,
       or estimates it for each clip.
-    known: {name of a clip: its pitch}.
 
   Raises:
     UserError: The frames of a clip are too far apart.
   """
   scenes = []
-  for name in dict.fromkeys(person.clip for person in people):
-    own = [person for person in people if person.clip == name]
+  for clip in clips:
     degrees, how = pitch, 'as given'
     if degrees is None:
-      degrees, how = (known or {}).get(name), 'as it was calibrated'
+      degrees, how = clip.pitch, 'as it was calibrated'
     if degrees is None:
-      degrees, how = estimate_pitch(own), 'as estimated from the people'
+      degrees, how = estimate_pitch(clip), 'as estimated from the people'
     if degrees is None:
       degrees, how = 0.0, 'as assumed, since nobody stands upright'
-    note = f'The camera looks {_direction(degrees)}, {how}.'
-    upright = tuple(stand_up(own, degrees, fps))
-    scene = Scene(name, tuple(own), upright, fps, degrees, note)
-    first, end = scene.frames.start, scene.frames.stop
+    first, end = clip.frames.start, clip.frames.stop
     if end - first > MAX_FRAMES:
       raise UserError(
-        f'{name}: its frames go from {first} to {end - 1}, more than'
+        f'{clip.name}: its frames go from {first} to {end - 1}, more than'
         f' {MAX_FRAMES:,}; number them one after the other'
       )
-    scenes.append(scene)
+    note = f'The camera looks {_direction(degrees)}, {how}.'
+    upright = tuple(stand_up(clip, degrees))
+    scenes.append(Scene(clip, upright, degrees, note))
   return scenes
 
 

@@ -5,8 +5,44 @@ pixel covers 0 to 1.
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
+
+from semgcn_jax.errors import SettingError, shortened
+
+Box = tuple[float, float, float, float]
 
 MARGIN = 0.15  # What is added at each side of the joints, as a share of a side.
+
+
+def read_box(box: ArrayLike, image_size: tuple[int, int] | None = None) -> Box:
+  """Reads the box of a person, given as numbers or as their texts.
+
+  Args:
+    box: Left, top, width and height, pixels.
+    image_size: The width and height of the picture, pixels, if it is known.
+
+  Raises:
+    SettingError: It is no box of four numbers, or is outside of the picture.
+  """
+  words = np.ravel(np.asarray(box, object))
+  text = shortened(','.join(map(str, words)))
+  try:
+    x, y, width, height = (float(word) for word in words)
+    if not (abs(x) + abs(y) < 1e6 and 0 < width < 1e6 and 0 < height < 1e6):
+      raise ValueError
+  except (TypeError, ValueError) as error:
+    raise SettingError(
+      f'`box={text}`: give left, top, width and height in pixels, the last two'
+      ' above 0, such as 10,20,100,300'
+    ) from error
+  if image_size is not None and not (
+    -width < x < image_size[0] and -height < y < image_size[1]
+  ):
+    raise SettingError(
+      f'`box={text}`: is outside of the picture; give one within the'
+      f' {image_size[0]} x {image_size[1]} pixels that there are'
+    )
+  return x, y, width, height
 
 
 def square_boxes(boxes: np.ndarray, margin: float = 0.0) -> np.ndarray:

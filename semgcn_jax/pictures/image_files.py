@@ -16,7 +16,7 @@ from PIL import Image
 
 from semgcn_jax.errors import UserError
 from semgcn_jax.files import read_bytes
-from semgcn_jax.pictures.videos import MAX_PIXELS
+from semgcn_jax.pictures.images import MAX_PIXELS
 
 FILL = 128  # The grey of what a square shows beyond its picture.
 MAX_SIDE = 10_000  # Of a square, in pixels: what is beyond would fill memory.

@@ -18,7 +18,7 @@ import numpy as np
 from semgcn_jax.errors import UserError, listed, shortened
 from semgcn_jax.files import open_plain
 from semgcn_jax.pictures.image_files import MAX_SIDE
-from semgcn_jax.pictures.videos import MAX_PIXELS
+from semgcn_jax.pictures.images import MAX_PIXELS
 
 MISSING = 'missing'
 UNREADABLE = 'unreadable'

@@ -1,4 +1,4 @@
-"""Reads pictures, videos and cameras, and writes small JPEG files of them.
+"""Reads videos and cameras, and keeps small pictures of them.
 
 Pictures are arrays `[H, W, 3]` of bytes: red, green, blue. Videos and cameras
 need OpenCV, which the extra `pose` brings.
@@ -8,57 +8,14 @@ import io
 import pathlib
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from semgcn_jax.errors import SettingError, UserError
-from semgcn_jax.files import read_bytes
-
-MAX_PIXELS = 100_000_000  # Of a picture, before it is decoded.
-_QUALITY = 80  # Of JPEG files, of 100.
-PICTURES = ('.png', '.jpg', '.jpeg', '.webp', '.bmp', '.tif', '.tiff')
-
-
-def read_image(path: pathlib.Path) -> np.ndarray:
-  """Reads a picture upright, as its camera noted it, `[H, W, 3]`.
-
-  Raises:
-    UserError: It cannot be read, or is too large.
-  """
-  try:
-    content = read_bytes(path)
-  except OSError as error:
-    raise UserError(f'{path}: {error.strerror}') from error
-  try:
-    with Image.open(io.BytesIO(content)) as image:
-      width, height = image.size
-      if width * height > MAX_PIXELS:
-        raise UserError(
-          f'{path}: {width} x {height} pixels, more than {MAX_PIXELS:,}; make'
-          ' the picture smaller'
-        )
-      image.load()
-      upright = ImageOps.exif_transpose(image)
-      return np.asarray(upright.convert('RGB'))
-  except UserError:
-    raise
-  # A damaged picture makes the decoder raise anything.
-  except Exception as error:
-    raise UserError(
-      f'{path}: not a picture, or a damaged one ({type(error).__name__}); give'
-      ' a PNG or JPEG file'
-    ) from error
-
-
-def to_jpeg(image: np.ndarray, longest: int) -> bytes:
-  """Makes a JPEG file whose longer side has at most so many pixels."""
-  picture = Image.fromarray(image)
-  picture.thumbnail((longest, longest))
-  file = io.BytesIO()
-  picture.save(file, 'JPEG', quality=_QUALITY)
-  return file.getvalue()
+from semgcn_jax.geometry import rates
+from semgcn_jax.pictures import images
 
 
 class Video:
@@ -101,7 +58,7 @@ class Video:
         )
       )
     fps = self._capture.get(cv2.CAP_PROP_FPS)
-    self.fps = float(fps) if 0 < fps < 1000 else 30.0
+    self.fps = float(fps) if rates.is_rate(fps) else rates.DEFAULT
     self._most = None if seconds is None else max(1, round(seconds * self.fps))
     self._seconds = seconds if isinstance(source, int) else None
 
@@ -147,24 +104,38 @@ def _opencv() -> Any:
 
 
 class Album:
-  """Keeps small pictures of a video, evenly, and no more than some hundred.
+  """Keeps small pictures of a clip, evenly, and no more than some hundred.
 
   Attributes:
     longest: The pixels of their longer side, at most.
     step: Each picture stands for so many frames.
+    image_size: The width and height of the pictures that were added, pixels.
+    fps: The frames a second; `rates.DEFAULT` if nothing tells them.
   """
 
-  def __init__(self, longest: int = 640, most: int = 600):
+  def __init__(
+    self, longest: int = 640, most: int = 600, fps: float = rates.DEFAULT
+  ):
     self.longest = longest
     self.step = 1
+    self.image_size = 0, 0
+    self.fps = fps
     self._most = most
     self._pictures: dict[int, bytes] = {}
 
+  @classmethod
+  def of(cls, image: np.ndarray, longest: int = 1280) -> Self:
+    """Makes an album of a single picture, `[H, W, 3]`."""
+    album = cls(longest)
+    album.add(0, image)
+    return album
+
   def add(self, number: int, image: np.ndarray) -> None:
     """Adds the picture of a frame, unless its step leaves it out."""
+    self.image_size = image.shape[1], image.shape[0]
     if number % self.step:
       return
-    self._pictures[number] = to_jpeg(image, self.longest)
+    self._pictures[number] = images.to_jpeg(image, self.longest)
     if len(self._pictures) > self._most:
       self.step *= 2
       kept = [n for n in self._pictures if n % self.step == 0]
@@ -181,28 +152,20 @@ class Album:
     return None if found is None else np.asarray(Image.open(io.BytesIO(found)))
 
 
-def read_album(
-  path: pathlib.Path,
-) -> tuple[Album, tuple[int, int], float | None]:
+def read_album(path: pathlib.Path) -> Album:
   """Reads a picture or a video, to show keypoints on it.
 
   Args:
     path: The file; what ends like a picture is read as one.
 
-  Returns:
-    Its pictures; their width and height; and the pictures a second, of a video.
-
   Raises:
     UserError: It cannot be read.
     SettingError: OpenCV is not installed, which videos need.
   """
-  if path.suffix.lower() in PICTURES:
-    album, fps, pictures = Album(longest=1280), None, iter([read_image(path)])
-  else:
-    video = Video(path)
-    album, fps, pictures = Album(), video.fps, iter(video)
-  size = 0, 0
-  for number, picture in enumerate(pictures):
+  if path.suffix.lower() in images.ENDINGS:
+    return Album.of(images.read_image(path))
+  video = Video(path)
+  album = Album(fps=video.fps)
+  for number, picture in enumerate(video):
     album.add(number, picture)
-    size = picture.shape[1], picture.shape[0]
-  return album, size, fps
+  return album

@@ -11,8 +11,8 @@ from typing import Any
 import filelock
 
 from semgcn_jax.config.fields import (
-  BELOW_A_MILLION,
   NOT_NEGATIVE,
+  RATE,
   Group,
   setting,
 )
@@ -43,7 +43,7 @@ class Options(Group):
   """Says what to convert, and how."""
 
   fps: float = setting(
-    10.0, 'Keep this many frames per second of CMU clips.', BELOW_A_MILLION
+    10.0, 'Keep this many frames per second of CMU clips.', RATE
   )
   rates: str | None = setting(
     None,

@@ -191,7 +191,7 @@ def test_predict_refuses_what_it_cannot_use(workdir, picture, tmp_path):
   fails(
     *('predict', *common, f'--image={picture}', '--box=100,100,5,5'),
     status=2,
-    message='--box: the crop lies outside of',
+    message='--box=100,100,5,5: is outside of the picture; give one within',
   )
   for flag in ('height=1.8', 'smooth=one_euro', 'cutoff=5', 'fps=25'):
     fails(
@@ -206,7 +206,7 @@ def test_a_lifter_places_joints_in_the_box(workdir):
   lifter = ImageLifter.load(workdir)
   rng = np.random.default_rng(1)
   picture = rng.integers(0, 256, (40, 60, 3), np.uint8)
-  person = lifter.lift(picture, (10, 5, 20, 20))
+  [person] = lifter.lift(picture, (10, 5, 20, 20)).people
   poses, joints = lifter(person_square(picture, lifter.size))
   np.testing.assert_allclose(person.poses, poses, atol=1e-5)
   expected = np.array([10, 5]) + (joints[0] + 1) / 2 * 20

@@ -82,7 +82,7 @@ def test_unknown_cameras_are_scored_by_sequences(workdir, tmp_path):
   errors, changes = [], []
   for number in np.unique(arrays['sequence']):
     rows = arrays['sequence'] == number
-    poses = lifter(arrays['clean'][rows], arrays['size'][rows], rate=10)
+    poses = lifter(arrays['clean'][rows], arrays['size'][rows], fps=10)
     off = poses - arrays['targets'][rows]
     errors += [np.linalg.norm(off, axis=-1).mean(axis=-1)]
     second = off[2:] - 2 * off[1:-1] + off[:-2]
@@ -107,7 +107,7 @@ def test_keypoints_of_a_video_are_lifted(workdir, tmp_path):
   assert status == 0, err
   assert '20 poses' in out
   written = json.loads(output.read_text())
-  poses = Lifter.load(workdir)(found, (1280, 720), rate=25)
+  poses = Lifter.load(workdir)(found, (1280, 720), fps=25)
   [person] = written['people'] if 'people' in written else [written]
   np.testing.assert_allclose(np.array(person['poses'], float), poses, atol=2e-3)
 

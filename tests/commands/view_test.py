@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from command_line import fails, run
 from PIL import Image
-from scenes import person
+from scenes import clip, person
 from tiny import TINY_FLAGS
 
 from semgcn_jax.formats.pose_files import write_poses
@@ -16,8 +16,8 @@ from semgcn_jax.formats.pose_files import write_poses
 def poses(tmp_path_factory):
   """A file of poses, of two people."""
   path = tmp_path_factory.mktemp('poses') / 'walk.json'
-  people = [person(), person(name='2')]
-  path.write_bytes(write_poses(people, path, {'fps': 25.0}))
+  people = person(), person(name='2')
+  path.write_bytes(write_poses([clip(*people)], path, {}))
   return path
 
 
@@ -53,7 +53,7 @@ def test_every_ending_is_written(poses, tmp_path):
     (('--clip=run',), '--clip=run: choose from walk'),
     (('--pitch=100',), '--pitch=100.0: must be from -89 to 89'),
     (('--pitch=nan',), '--pitch=nan: must be from -89 to 89'),
-    (('--fps=0',), '--fps=0.0: must be above 0'),
+    (('--fps=0',), '--fps=0.0: must be from 0.1 to 10,000'),
     (('--joint_names=maya',), '--joint_names=maya: choose from h36m'),
     (('--checkpoint=cmu',), 'give --poses or --checkpoint, one of both'),
     (('--poses=none.json',), 'none.json: No such file'),
@@ -69,10 +69,27 @@ def test_bad_flags(poses, tmp_path, monkeypatch, flags, message):
   assert not list(tmp_path.iterdir())
 
 
+def test_the_rate_of_a_clip_is_no_setting(poses, tmp_path):
+  # The setting of the data has the same name.
+  output = tmp_path / 'walk.gif'
+  code, _, err = view(poses, output, '--person=1', '--fps=50')
+  assert (code, err) == (0, ''), err
+  with Image.open(output) as image:
+    assert image.info['duration'] == 20
+  code, out, _ = run('view', '--help')
+  assert code == 0 and '--fps=' in out.partition('This command:')[2]
+  fails(
+    'view', f'--poses={poses}', f'--output={tmp_path / "x.png"}',
+    '--data_fps=50', status=2, message='data_fps',
+  )  # fmt: skip
+  _, _, err = view(poses, tmp_path / 'x.png', '--data_fps=50')
+  assert 'is now called' not in err
+
+
 def test_whoever_was_never_found_is_left_out(tmp_path):
   nobody = person(3, name='ghost', poses=np.full((3, 16, 3), np.nan))
   path = tmp_path / 'walk.npz'
-  path.write_bytes(write_poses([person(), nobody], path, {}))
+  path.write_bytes(write_poses([clip(person(), nobody)], path, {}))
   code, out, err = view(path, tmp_path / 'walk.glb')
   assert (code, err) == (0, ''), err
   assert 'person ghost: is left out' in out
@@ -82,8 +99,8 @@ def test_whoever_was_never_found_is_left_out(tmp_path):
 
 def test_odd_names(tmp_path):
   path = tmp_path / 'walk.json'
-  people = [person(clip='a$_$b<i>', name='<b>')]
-  path.write_bytes(write_poses(people, path, {}))
+  odd = clip(person(name='<b>'), name='a$_$b<i>')
+  path.write_bytes(write_poses([odd], path, {}))
   for ending in ('png', 'html'):
     code, _, err = view(path, tmp_path / f'a.{ending}')
     assert code == 0, err

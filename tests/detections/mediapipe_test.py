@@ -13,7 +13,7 @@ from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.geometry.joint_sets import JOINT_SETS
 from semgcn_jax.geometry.skeletons import H36M, bone_vectors
 from semgcn_jax.inference.lifter import Lifter
-from semgcn_jax.pictures.videos import read_image
+from semgcn_jax.pictures.images import read_image
 
 NAMES = JOINT_SETS['mediapipe'].names
 # Three people of the street photo, who can be told: left, middle, right.
@@ -103,7 +103,7 @@ def world_landmarks(image, box):
     keypoints = mediapipe._found(
       np.array(points) * (columns, rows, 1), image.shape
     )
-    person = mediapipe.Person(keypoints)
+    person = mediapipe.Detection(keypoints)
     overlap = mediapipe._overlap(person, (x, y, x + width, y + height))
     if overlap > most:
       world = found.pose_world_landmarks.landmark
@@ -188,7 +188,10 @@ def test_predict_takes_pictures_and_videos(photos, tmp_path):
   )
   assert code == 0 and '1 poses, of 1 people' in out
   for flag, message in (
-    ('--box=5000,0,10,10', 'is outside of the picture of 810 x 1080'),
+    (
+      '--box=5000,0,10,10',
+      'is outside of the picture; give one within the 810 x 1080',
+    ),
     ('--box=0,0,30,30', 'nobody was found in it'),
     ('--box=1,2,3', 'give left, top, width and height'),
     ('--box=1,2,0,3', 'give left, top, width and height'),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from filmed import keypoints_of
 
-from semgcn_jax.detections.detector_formats import Person
+from semgcn_jax.detections.persons import Detection
 from semgcn_jax.detections.tracking import oks, track
 
 
@@ -21,7 +21,7 @@ def test_people_who_cross_are_kept_apart():
   person = keypoints_of(1)[0]
   frames = {
     t: [
-      Person(person + (shift, 0, 0))
+      Detection(person + (shift, 0, 0))
       for shift in ((-300 + 30 * t), (300 + 5 * t))[:: 1 if t % 2 else -1]
     ]
     for t in range(8)
@@ -35,24 +35,24 @@ def test_people_who_cross_are_kept_apart():
 
 def test_numbers_of_the_file_count():
   person = keypoints_of(1)[0]
-  frames = {t: [Person(person, 7), Person(person, 3)] for t in range(3)}
+  frames = {t: [Detection(person, 7), Detection(person, 3)] for t in range(3)}
   assert [t.name for t in track(frames)] == ['7', '3']
 
 
 def test_a_long_absence_makes_a_new_person():
   person = keypoints_of(1)[0]
-  assert len(track({0: [Person(person)], 5: [Person(person)]})) == 1
-  assert len(track({0: [Person(person)], 50: [Person(person)]})) == 2
+  assert len(track({0: [Detection(person)], 5: [Detection(person)]})) == 1
+  assert len(track({0: [Detection(person)], 50: [Detection(person)]})) == 2
   # The keypoints may be those of every n-th frame.
   every = [0, 20, 40, 400, 420]
-  frames = {number: [Person(person)] for number in every}
+  frames = {number: [Detection(person)] for number in every}
   assert [t.frames.tolist() for t in track(frames)] == [[0, 20, 40], [400, 420]]
 
 
 def test_the_same_number_for_everybody_does_not_count():
   person = keypoints_of(1)[0]
   frames = {
-    t: [Person(person + (x, 0, 0), 0) for x in (-300, 300)][:: (-1) ** t]
+    t: [Detection(person + (x, 0, 0), 0) for x in (-300, 300)][:: (-1) ** t]
     for t in range(6)
   }
   tracks = track(frames)
@@ -63,5 +63,5 @@ def test_the_same_number_for_everybody_does_not_count():
 
 def test_names_of_the_matching_leave_those_of_the_file_alone():
   person = keypoints_of(1)[0]
-  frames = {0: [Person(person)], 1: [Person(person + (445, 0, 0), 1)]}
+  frames = {0: [Detection(person)], 1: [Detection(person + (445, 0, 0), 1)]}
   assert sorted(t.name for t in track(frames)) == ['1', '2']

@@ -4,18 +4,17 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
-from scenes import person
+from scenes import clip, person
 
 from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.figures.animation import check_ffmpeg, write_animation
-from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.motion.upright import make_scenes
 
 
 def test_gif(tmp_path):
-  [scene] = make_scenes([person(6), person(6, name='2')], fps=100)
+  [scene] = make_scenes([clip(person(6), person(6, name='2'), fps=100)])
   path = tmp_path / 'walk.tmp'
-  write_animation(scene, H36M, pathlib.Path('walk.gif'), path)
+  write_animation(scene, pathlib.Path('walk.gif'), path)
   with Image.open(path) as image:
     # 100 frames a second become 50.
     assert image.n_frames == 3 and image.info['duration'] == 20
@@ -27,9 +26,9 @@ def test_gif(tmp_path):
 
 @pytest.mark.parametrize('fps, total', [(30, 0.2), (60, 0.1), (24, 0.25)])
 def test_a_gif_lasts_as_long_as_the_clip(tmp_path, fps, total):
-  [scene] = make_scenes([person(6)], fps=fps)
+  [scene] = make_scenes([clip(person(6), fps=fps)])
   path = tmp_path / 'walk.tmp'
-  write_animation(scene, H36M, pathlib.Path('walk.gif'), path)
+  write_animation(scene, pathlib.Path('walk.gif'), path)
   with Image.open(path) as image:
     lasted = 0
     for number in range(image.n_frames):
@@ -39,16 +38,16 @@ def test_a_gif_lasts_as_long_as_the_clip(tmp_path, fps, total):
 
 
 def test_nobody_is_not_drawn(tmp_path):
-  [scene] = make_scenes([person(0)], fps=30)
+  [scene] = make_scenes([clip(person(0), fps=30)])
   with pytest.raises(UserError, match='nobody is there'):
-    write_animation(scene, H36M, pathlib.Path('a.gif'), tmp_path / 'a')
+    write_animation(scene, pathlib.Path('a.gif'), tmp_path / 'a')
 
 
 def test_mp4_needs_ffmpeg(tmp_path, monkeypatch):
   if shutil.which('ffmpeg'):
-    [scene] = make_scenes([person(6)], fps=30)
+    [scene] = make_scenes([clip(person(6), fps=30)])
     path = tmp_path / 'walk.tmp'
-    write_animation(scene, H36M, pathlib.Path('walk.mp4'), path)
+    write_animation(scene, pathlib.Path('walk.mp4'), path)
     assert path.read_bytes()[4:8] == b'ftyp'
   monkeypatch.setenv('PATH', '')
   with pytest.raises(SettingError, match='needs the program ffmpeg'):

@@ -10,7 +10,7 @@ import re
 import numpy as np
 import pytest
 from PIL import Image
-from scenes import person
+from scenes import clip, person
 
 from semgcn_jax.figures import palette
 from semgcn_jax.figures.page import page_html
@@ -18,8 +18,8 @@ from semgcn_jax.motion.upright import make_scenes
 from semgcn_jax.pictures.videos import Album
 
 
-def page_of(people, **options):
-  return page_html(make_scenes(people, fps=25), title='title', **options)
+def page_of(*clips):
+  return page_html(make_scenes(clips), title='title')
 
 
 def content(page):
@@ -41,11 +41,11 @@ def test_the_page_holds_the_numbers():
   poses = person().poses.copy()
   poses[4] = np.nan
   some = person(poses=poses, truth=True, frames=np.r_[3:13, 20:30])
-  [scene] = make_scenes([some], fps=25)
-  page = page_of([some])
-  [clip] = content(page)['clips']
-  assert (clip['first'], clip['count'], clip['fps']) == (3, 27, 25)
-  [shown] = clip['people']
+  [scene] = make_scenes([clip(some)])
+  page = page_of(clip(some))
+  [whole] = content(page)['clips']
+  assert (whole['first'], whole['count'], whole['fps']) == (3, 27, 25)
+  [shown] = whole['people']
   assert shown['runs'] == [[0, 10], [17, 10]]
   for name in ('positions', 'truth'):
     np.testing.assert_allclose(
@@ -63,9 +63,8 @@ def test_the_page_holds_the_numbers():
 
 def test_the_page_needs_no_network_and_no_name_breaks_it():
   name = '</script><script>alert(1)</script>'
-  page = page_html(
-    make_scenes([person(clip=name, name=name)], fps=25), title=name
-  )
+  scenes = make_scenes([clip(person(name=name), name=name)])
+  page = page_html(scenes, title=name)
   assert page.count('</script>') == 4 and content(page)['title'] == name
   assert not re.search(r'(src|href)\s*=\s*["\']?(https?:)?//', page)
   assert 'MIT' in page and len(page) < 650_000
@@ -90,18 +89,18 @@ def test_long_clips_are_small():
       keypoints=long.keypoints + rng.normal(0, (1, 1, 0.02), (count, 16, 3)),
       errors=long.errors + rng.normal(0, 0.01, (count, 16)),
     )
-    assert len(page_of([long])) < most
+    assert len(page_of(clip(long))) < most
 
 
 def test_pictures_go_along():
   album = Album()
   for number in range(3):
     album.add(number, np.full((72, 128, 3), 80 * number, np.uint8))
-  page = page_of([person(5)], albums={'walk': album})
-  [clip] = content(page)['clips']
+  page = page_of(clip(person(5), pictures=album))
+  [shown] = content(page)['clips']
   pictures = [
     np.asarray(Image.open(io.BytesIO(base64.b64decode(text.split(',')[1]))))
-    for text in clip['pictures']
+    for text in shown['pictures']
   ]
   assert [int(p.mean()) for p in pictures] == [0, 80, 160, 160, 160]
 
@@ -111,9 +110,9 @@ def open_page(chromium, tmp_path):
   """A function that opens a page, which must not log an error."""
   logged = []
 
-  def opened(people, **size):
+  def opened(*clips, **size):
     path = tmp_path / 'page.html'
-    path.write_text(page_of(people))
+    path.write_text(page_of(*clips))
     viewport = {'width': 900, 'height': 600} | size
     tab = chromium.new_page(viewport=viewport)
     tab.on(
@@ -147,7 +146,7 @@ def orange(image):
 
 @pytest.mark.slow
 def test_it_renders_plays_scrubs_and_orbits(open_page):
-  tab = open_page([person(25, truth=True)])
+  tab = open_page(clip(person(25, truth=True)))
   first = pixels(tab)
   assert blue(first) > 300 and orange(first) > 300
   flat = pixels(tab, '#picture')
@@ -179,15 +178,14 @@ def test_it_renders_plays_scrubs_and_orbits(open_page):
 @pytest.mark.slow
 def test_empty_short_and_long_clips(open_page):
   nobody = person(3, poses=np.full((3, 16, 3), np.nan))
-  for people in ([], [nobody], [person(0)]):
-    tab = open_page(people) if people else None
-    if tab:
-      assert blue(pixels(tab)) == 0
-      tab.close()
-  tab = open_page([person(1)])
+  for some in (nobody, person(0)):
+    tab = open_page(clip(some))
+    assert blue(pixels(tab)) == 0
+    tab.close()
+  tab = open_page(clip(person(1)))
   assert tab.locator('#play').is_disabled() and blue(pixels(tab)) > 300
   tab.close()
-  tab = open_page([person(10_000)])
+  tab = open_page(clip(person(10_000)))
   tab.keyboard.press('End')
   tab.wait_for_function('page.state.frame === 9999')
   assert blue(pixels(tab)) > 300
@@ -201,7 +199,7 @@ def test_empty_short_and_long_clips(open_page):
 @pytest.mark.slow
 def test_a_long_way_is_seen_whole(open_page):
   places = np.linspace((0, 0, 5), (20, 0, 25), 25)
-  tab = open_page([person(25, places=places)])
+  tab = open_page(clip(person(25, places=places)))
   # The body is small, but darker than the ground.
   assert (pixels(tab).min(axis=-1) < 120).sum() > 10
   tab.keyboard.press('End')
@@ -210,9 +208,8 @@ def test_a_long_way_is_seen_whole(open_page):
 
 @pytest.mark.slow
 def test_several_people_and_clips_on_a_phone(open_page):
-  people = [person(name='Ann'), person(name='Bob', clip='walk')]
-  people.append(person(clip='other'))
-  tab = open_page(people, width=390, height=800)
+  walk = clip(person(name='Ann'), person(name='Bob'))
+  tab = open_page(walk, clip(person(), name='other'), width=390, height=800)
   assert tab.locator('#names span').all_inner_texts() == ['Ann', 'Bob']
   flat = tab.locator('#flat').bounding_box()
   room = tab.locator('#room').bounding_box()

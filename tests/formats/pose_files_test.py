@@ -3,15 +3,15 @@ import pathlib
 
 import numpy as np
 import pytest
-from scenes import person
+from scenes import clip, person
 
 from semgcn_jax.errors import UserError
 from semgcn_jax.formats.pose_files import read_poses, write_poses
 
 
-def written(folder, ending, people):
+def written(folder, ending, people, **more):
   path = pathlib.Path(folder) / f'poses{ending}'
-  path.write_bytes(write_poses(people, path, {'fps': 25.0}))
+  path.write_bytes(write_poses([clip(*people, **more)], path, {'smooth': 'no'}))
   return path
 
 
@@ -24,10 +24,12 @@ def test_what_is_written_is_read(tmp_path, ending):
     person(poses=poses, places=places),
     person(5, '2', frames=np.array([2, 3, 4, 9, 10]), errors=None),
   ]
-  found, header = read_poses(written(tmp_path, ending, people))
-  assert header['fps'] == 25.0 and [p.person for p in found] == ['1', '2']
+  [read], header = read_poses(written(tmp_path, ending, people))
+  assert header['fps'] == 25.0 and header['smooth'] == 'no'
+  assert (read.name, read.fps, read.image_size) == ('walk', 25.0, (1280, 720))
+  found = read.people
+  assert [p.name for p in found] == ['1', '2']
   for before, after in zip(people, found, strict=True):
-    assert after.clip == 'walk' and after.image_size == (1280, 720)
     np.testing.assert_array_equal(after.frames, before.frames)
     for name in ('poses', 'keypoints'):
       np.testing.assert_allclose(
@@ -43,7 +45,8 @@ def test_older_files_without_keypoints_are_read(tmp_path):
   for part in content['people']:
     del part['keypoints'], part['places']
   path.write_text(json.dumps(content))
-  [found], _ = read_poses(path)
+  [read], _ = read_poses(path)
+  [found] = read.people
   assert found.keypoints is None and found.poses.shape == (20, 16, 3)
 
 
@@ -68,6 +71,34 @@ def test_other_files_are_refused(tmp_path, change):
     read_poses(path)
 
 
+def test_people_are_gathered_by_their_clips(tmp_path):
+  clips = [
+    clip(person(3), person(4, '2'), name='a'),
+    clip(person(2), name='b', image_size=(640, 480)),
+  ]
+  path = tmp_path / 'poses.json'
+  path.write_bytes(write_poses(clips, path, {}))
+  content = json.loads(path.read_text())
+  assert [(p['clip'], p['person']) for p in content['people']] == [
+    *(('a', '1'), ('a', '2'), ('b', '1')),
+  ]
+  content['people'] = [content['people'][n] for n in (0, 2, 1)]
+  path.write_text(json.dumps(content))
+  read, _ = read_poses(path)
+  assert [c.name for c in read] == ['a', 'b']
+  assert [len(p.frames) for p in read[0].people] == [3, 4]
+  assert [c.image_size for c in read] == [(1280, 720), (640, 480)]
+
+
+def test_a_person_without_poses_is_refused(tmp_path):
+  path = written(tmp_path, '.json', [person()])
+  content = json.loads(path.read_text())
+  del content['people'][0]['poses']
+  path.write_text(json.dumps(content))
+  with pytest.raises(UserError, match='not poses as predict.py writes'):
+    read_poses(path)
+
+
 def test_damaged_files_are_refused(tmp_path):
   path = written(tmp_path, '.npz', [person()])
   path.write_bytes(path.read_bytes()[:-30])
@@ -86,5 +117,6 @@ def test_people_of_one_name_and_infinite_numbers(tmp_path):
   poses = person().poses.copy()
   poses[2, 3] = np.inf
   path = written(tmp_path, '.npz', [person(poses=poses)])
-  [found], _ = read_poses(path)
+  [read], _ = read_poses(path)
+  [found] = read.people
   assert np.isnan(found.poses[2, 3]).all() and not np.isinf(found.poses).any()

@@ -11,11 +11,14 @@ from timed import RATES, SIZE, make_lifter, of_frames
 
 from semgcn_jax import Lifter
 from semgcn_jax.data.synthetic import generate
-from semgcn_jax.detections.detector_formats import Person
+from semgcn_jax.detections.clips import Clip
+from semgcn_jax.detections.persons import Detection
+from semgcn_jax.detections.tracking import track
 from semgcn_jax.errors import SettingError
 from semgcn_jax.geometry.skeletons import H36M, bone_vectors
-from semgcn_jax.inference import clips, people
+from semgcn_jax.inference import clips
 from semgcn_jax.inference.bounds import MEDIAN_LENGTHS, bound
+from semgcn_jax.inference.people import lift_clip
 from semgcn_jax.models import inputs
 
 
@@ -63,13 +66,13 @@ def test_frames_between_frames():
 
 @pytest.mark.parametrize('rate', RATES)
 def test_every_frame_gets_a_pose_at_every_rate(lifter, keypoints, rate):
-  lifted = lifter.lift(keypoints, SIZE, rate=rate)
+  lifted = lifter.lift(keypoints, SIZE, fps=rate)
   assert lifted.poses.shape == (70, 16, 3) and lifted.num_missing == 0
   assert np.isfinite(lifted.poses).all() and np.isfinite(lifted.errors).all()
   # Every n-th frame by itself is a clip of the network's own rate.
   step, _ = clips.times_of(rate, 10.0)
   if step > 1:
-    part = lifter.lift(keypoints[1::step], SIZE, rate=rate / step)
+    part = lifter.lift(keypoints[1::step], SIZE, fps=rate / step)
     np.testing.assert_allclose(part.poses, lifted.poses[1::step], atol=1e-4)
 
 
@@ -78,9 +81,9 @@ def test_every_frame_gets_a_pose_at_every_rate(lifter, keypoints, rate):
 )
 def test_clips_of_any_length(count):
   lifter, keypoints = make_lifter(), of_frames(count)
-  lifted = lifter.lift(keypoints, SIZE, rate=10)
+  lifted = lifter.lift(keypoints, SIZE, fps=10)
   assert np.isfinite(lifted.poses).all()
-  together = lifter.lift(np.stack([keypoints, keypoints]), SIZE, rate=10)
+  together = lifter.lift(np.stack([keypoints, keypoints]), SIZE, fps=10)
   np.testing.assert_array_equal(together.poses[0], lifted.poses)
   np.testing.assert_array_equal(together.poses[1], lifted.poses)
 
@@ -94,11 +97,11 @@ def test_one_frame_needs_no_clip(lifter, keypoints):
 
 def people_in(numbers, keypoints, lifter, fps=25.0, name=1, **lens):
   frames = {
-    n: [Person(found, name)]
+    n: [Detection(found, name)]
     for n, found in zip(numbers, keypoints, strict=True)
   }
-  clip = people.Clip('walk', 'walk.json', frames, SIZE)
-  return people.lift_clip(lifter, clip, people.Options(fps=fps, **lens))
+  clip = Clip('walk', track(frames), fps, SIZE, joint_set='coco')
+  return lift_clip(lifter, clip, **lens).people
 
 
 @pytest.mark.parametrize('gap', [1, 7, 30])
@@ -136,7 +139,7 @@ def test_who_is_away_for_long_has_no_poses_meanwhile(lifter):
     [person] = people_in(numbers, keypoints, lifter)
     assert person.frames.tolist() == numbers
     for half in (slice(20), slice(20, 40)):
-      alone = lifter.lift(keypoints[half], SIZE, rate=25).poses
+      alone = lifter.lift(keypoints[half], SIZE, fps=25).poses
       np.testing.assert_array_equal(person.poses[half], alone)
 
 
@@ -146,7 +149,7 @@ def test_keypoints_of_every_nth_frame(lifter, step):
   numbers = step * np.arange(12) + 3
   [person] = people_in(numbers, keypoints, lifter, fps=30.0)
   assert person.frames.tolist() == numbers.tolist()
-  alone = lifter.lift(keypoints, SIZE, rate=30 / step).poses
+  alone = lifter.lift(keypoints, SIZE, fps=30 / step).poses
   np.testing.assert_array_equal(person.poses, alone)
 
 
@@ -180,7 +183,7 @@ def test_poses_do_not_jump_from_phase_to_phase(rate):
   for name in ('cmu', 'cmu-video'):
     lifter = Lifter.load(name)
     for kind, keypoints in (('exact', exact), ('noisy', exact + noise)):
-      error = lifter(keypoints, SIZE, rate=rate) - poses
+      error = lifter(keypoints, SIZE, fps=rate) - poses
       error = np.linalg.norm(np.diff(error, 2, axis=0), axis=-1)
       errors[name, kind] = error.mean(), error.max()
   # Noise shakes them a tenth as much as single frames, or less; and without
@@ -243,4 +246,4 @@ def test_blending_leaves_a_steady_motion(count):
 )
 def test_rates_that_cannot_be(lifter, keypoints, rate):
   with pytest.raises(SettingError, match='frames a second'):
-    lifter.lift(keypoints, SIZE, rate=rate)
+    lifter.lift(keypoints, SIZE, fps=rate)

@@ -16,10 +16,12 @@ PICTURE = gradient(40, 60)
 
 @pytest.mark.parametrize('box', [(10, 5, 20, 30), np.array([10.0, 5, 20, 30])])
 def test_places_joints_in_the_box(box):
-  person = LIFTER.lift(PICTURE, box)
-  assert person.image_size == (60, 40)
+  clip = LIFTER.lift(PICTURE, box)
+  [person] = clip.people
+  assert clip.image_size == (60, 40)
+  assert clip.pictures.decoded(0).shape == PICTURE.shape
   np.testing.assert_allclose(person.keypoints[0], [[20, 20, 1]] * 16)
-  whole = LIFTER.lift(PICTURE)
+  [whole] = LIFTER.lift(PICTURE).people
   np.testing.assert_allclose(whole.keypoints[0], [[30, 20, 1]] * 16)
 
 
@@ -53,7 +55,8 @@ def test_a_long_picture_needs_a_box():
   long = np.zeros((20_000, 20, 3), np.uint8)
   with pytest.raises(SettingError, match='`box`: the crop has 20000 pixels'):
     LIFTER.lift(long)
-  assert LIFTER.lift(long, (0, 500, 20, 50)).poses.shape == (1, 16, 3)
+  [person] = LIFTER.lift(long, (0, 500, 20, 50)).people
+  assert person.poses.shape == (1, 16, 3)
 
 
 @pytest.mark.parametrize(

@@ -136,6 +136,39 @@ def test_the_height_sets_the_scale(lifter, filmed):
   np.testing.assert_allclose(ratio[:, 1:], (2 - 0.08) / (1 - 0.08), rtol=1e-4)
 
 
+def heights(poses):
+  """How tall the people of poses would stand, by hand, `[...]`."""
+
+  def length(*joints):
+    places = poses[..., [H36M.joints.index(joint) for joint in joints], :]
+    return np.linalg.norm(np.diff(places, axis=-2), axis=-1).sum(axis=-1)
+
+  legs = [length(f'{side}Hip', f'{side}Knee', f'{side}Ankle') for side in 'LR']
+  trunk = length('Pelvis', 'Spine', 'Thorax', 'Head')
+  return trunk + np.mean(legs, axis=0) + 0.08
+
+
+def test_a_person_has_one_height_over_a_clip(lifter, filmed):
+  keypoints = filmed.keypoints('coco')[:6]
+  keypoints = np.insert(keypoints, 2, 1.0, axis=-1)
+  keypoints[2, :, 2] = 0  # Nobody is there.
+  free = lifter.lift(keypoints, SIZE)
+  tall = lifter.lift(keypoints, SIZE, height=1.8)
+  known = [0, 1, 3, 4, 5]
+  factor = np.median((1.8 - 0.08) / (heights(free.poses[known]) - 0.08))
+  np.testing.assert_allclose(tall.poses, free.poses * factor, rtol=1e-5)
+  np.testing.assert_allclose(tall.errors, free.errors * factor, rtol=1e-5)
+  # Clips beside each other are people beside each other.
+  halves = lifter(keypoints.reshape(2, 3, 17, 3), SIZE, height=1.8)
+  for half, rows in zip(halves, (slice(3), slice(3, 6)), strict=True):
+    alone = lifter(keypoints[rows], SIZE, height=1.8)
+    np.testing.assert_allclose(half, alone, rtol=1e-4, atol=1e-5)
+  single = lifter(keypoints[0], SIZE, height=1.8)
+  assert heights(single) == pytest.approx(1.8, abs=1e-4)
+  lost = lifter(keypoints[2], SIZE, height=1.8)
+  assert np.isnan(lost).all()
+
+
 @pytest.mark.parametrize(
   'change, options, message',
   [

@@ -81,8 +81,8 @@ def test_nothing_is_overwritten(clip, tmp_path):
     (('--smooth=much',), '--smooth=much: choose from none'),
     (('--joint_set=spider',), '--joint_set=spider: choose from'),
     (('--smooth=one_euro', '--cutoff=20'), 'below half of --fps'),
-    (('--fps=0',), '--fps=0.0: must be above 0'),
-    (('--fps=inf',), '--fps=inf: must be above 0'),
+    (('--fps=0',), '--fps=0.0: must be from 0.1 to 10,000'),
+    (('--fps=inf',), '--fps=inf: must be from 0.1 to 10,000'),
     (('--detections=',), '--detections: is empty'),
     (('--detections=nowhere',), 'nowhere: no such file or folder'),
     (('--checkpoint=nobody',), 'in the box, which has cmu'),
@@ -318,7 +318,7 @@ def test_who_is_followed_for_long_is_lifted_over_time(tmp_path):
     lifted = Lifter.load(name)(
       keypoints[: len(own)] + (250 * (name == 'cmu'), 0, 0),
       SIZE,
-      rate=29.97,
+      fps=29.97,
     )
     np.testing.assert_allclose(person['poses'], lifted, atol=1e-4)
   code, _, err = predict(clip, tmp_path / 'one.json', '--checkpoint=cmu')

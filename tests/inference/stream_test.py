@@ -23,8 +23,8 @@ def keypoints():
 def test_a_stream_is_the_clip(lifter, keypoints, rate):
   keypoints = keypoints.copy()
   keypoints[:2], keypoints[30:41] = 0, 0
-  lifted = lifter.lift(keypoints, SIZE, rate=rate, field_of_view=60.0)
-  stream = lifter.stream(SIZE, rate=rate, field_of_view=60.0)
+  lifted = lifter.lift(keypoints, SIZE, fps=rate, field_of_view=60.0)
+  stream = lifter.stream(SIZE, fps=rate, field_of_view=60.0)
   found = [stream(frame) for frame in keypoints]
   poses = np.stack([frame.poses for frame in found])
   assert np.isnan(poses[:2]).all() and lifted.num_missing == 2
@@ -37,10 +37,10 @@ def test_a_stream_is_the_clip(lifter, keypoints, rate):
 @pytest.mark.parametrize('rate', [10, 29.97])
 def test_a_stream_is_the_clip_by_the_weights_in_the_box(keypoints, rate):
   lifter = Lifter.load('cmu-stream')
-  stream = lifter.stream(SIZE, rate=rate)
+  stream = lifter.stream(SIZE, fps=rate)
   found = [stream(frame).poses for frame in keypoints]
   np.testing.assert_allclose(
-    found, lifter(keypoints, SIZE, rate=rate), atol=1e-4
+    found, lifter(keypoints, SIZE, fps=rate), atol=1e-4
   )
 
 

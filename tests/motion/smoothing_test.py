@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
+from semgcn_jax.detections.clips import Clip, Person
 from semgcn_jax.motion.smoothing import smooth
+
+
+def smoothed(poses, frames, method, *, fps, cutoff):
+  """The smoothed poses of the only person of a clip."""
+  clip = Clip('walk', (Person('1', frames, poses=poses),), fps, (9, 9))
+  return smooth(clip, method, cutoff=cutoff).people[0].poses
 
 
 @pytest.mark.parametrize('method', ['one_euro', 'butterworth'])
@@ -16,7 +23,7 @@ def test_smoothing_takes_noise_away_and_keeps_gaps(method):
   noisy = path + rng.normal(0, 0.02, path.shape)
   noisy[40] = np.nan
   frames = np.arange(90)
-  result = smooth(noisy, frames, method, fps=30, cutoff=3)
+  result = smoothed(noisy, frames, method, fps=30, cutoff=3)
   rest = np.arange(90) != 40
   assert np.isnan(result[40]).all() and np.isfinite(result[rest]).all()
 
@@ -26,15 +33,29 @@ def test_smoothing_takes_noise_away_and_keeps_gaps(method):
   assert jerk(result) < 0.6 * jerk(noisy)
   assert np.abs(result[rest] - path[rest]).mean() < 0.05
   np.testing.assert_array_equal(
-    smooth(noisy, frames, 'none', fps=30, cutoff=3), noisy
+    smoothed(noisy, frames, 'none', fps=30, cutoff=3), noisy
   )
   # Of every fourth frame there are a quarter as many a second.
   np.testing.assert_array_equal(
-    smooth(noisy, 4 * frames, method, fps=120, cutoff=3), result
+    smoothed(noisy, 4 * frames, method, fps=120, cutoff=3), result
   )
 
 
 def test_what_is_too_slow_to_be_smoothed_is_left():
   poses = np.random.default_rng(0).normal(size=(20, 16, 3))
-  found = smooth(poses, 10 * np.arange(20), 'butterworth', fps=30, cutoff=3)
+  found = smoothed(poses, 10 * np.arange(20), 'butterworth', fps=30, cutoff=3)
   np.testing.assert_array_equal(found, poses)
+
+
+def test_places_are_smoothed_as_poses_are():
+  rng = np.random.default_rng(0)
+  poses, frames = rng.normal(size=(30, 16, 3)), np.arange(30)
+  places = poses[:, 0].copy()
+  person = Person('1', frames, poses=poses, places=places)
+  clip = Clip('walk', (person, person), 30.0, (9, 9))
+  found = smooth(clip, 'one_euro', cutoff=2.0)
+  assert len(found.people) == 2 and found.name == 'walk'
+  for one in found.people:
+    np.testing.assert_array_equal(one.places, one.poses[:, 0])
+  assert np.abs(np.diff(one.places, axis=0)).mean() < 1.0
+  np.testing.assert_array_equal(person.places, places)

@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 from filmed import moving
-from scenes import crowd, person
+from scenes import clip, crowd, person
 
 from semgcn_jax.errors import UserError
 from semgcn_jax.motion.upright import estimate_pitch, make_scenes, stand_up
@@ -25,32 +25,34 @@ def test_a_tilted_camera_sees_the_feet_nearer_or_farther():
 
 @pytest.mark.parametrize('pitch', [-20, 0, 15, 45])
 def test_the_pitch_is_estimated(pitch):
-  level = estimate_pitch([person(25)])
+  level = estimate_pitch(clip(person(25)))
   assert abs(level) < 8
-  tilted = estimate_pitch([person(25, pitch=pitch)])
+  tilted = estimate_pitch(clip(person(25, pitch=pitch)))
   assert tilted - level == pytest.approx(pitch, abs=1.5)
 
 
 def test_a_crowd_of_all_directions_tells_it_well():
-  assert abs(estimate_pitch([crowd()])) < 4
+  assert abs(estimate_pitch(clip(crowd()))) < 4
 
 
 def test_nobody_who_stands_tells_nothing():
   lying = crowd()
   lying = dataclasses.replace(lying, poses=lying.poses[..., [1, 0, 2]])
-  assert abs(estimate_pitch([lying]) or 0) <= 60
+  assert abs(estimate_pitch(clip(lying)) or 0) <= 60
   folded = dataclasses.replace(lying, poses=lying.poses * 0)
-  assert estimate_pitch([folded]) is None
+  assert estimate_pitch(clip(folded)) is None
   missing = dataclasses.replace(lying, poses=lying.poses * np.nan)
-  assert estimate_pitch([missing]) is None and estimate_pitch([]) is None
-  [scene] = make_scenes([missing], fps=30)
+  assert (
+    estimate_pitch(clip(missing)) is None and estimate_pitch(clip()) is None
+  )
+  [scene] = make_scenes([clip(missing)])
   assert 'nobody stands upright' in scene.note and scene.pitch == 0
 
 
 @pytest.mark.parametrize('pitch', [0, 25])
 def test_people_stand_on_the_ground(pitch):
   [scene] = make_scenes(
-    [person(truth=True, pitch=pitch)], fps=25, pitch=float(pitch)
+    [clip(person(truth=True, pitch=pitch))], pitch=float(pitch)
   )
   [upright] = scene.upright
   # A level pose with y down and z forward, turned by half about x.
@@ -69,7 +71,7 @@ def test_known_places_are_walked_along():
   steps = np.linspace(0, 2, 50)
   places = np.stack([steps, 0 * steps + 0.3, 6 - steps], axis=-1)
   walker = person(50, places=places)
-  [upright] = stand_up([walker], 0.0, 10.0)
+  [upright] = stand_up(clip(walker, fps=10.0), 0.0)
   path = upright.positions[:, 0]
   np.testing.assert_allclose(path[:, 0] - path[0, 0], steps, atol=1e-5)
   np.testing.assert_allclose(path[:, 2] - path[0, 2], steps, atol=1e-5)
@@ -77,9 +79,9 @@ def test_known_places_are_walked_along():
   assert abs(np.percentile(lowest, 10) - 0.08) < 0.03 and lowest.min() > 0
   gaps = places.copy()
   gaps[20:30] = np.nan
-  [filled] = stand_up([person(50, places=gaps)], 0.0, 10.0)
+  [filled] = stand_up(clip(person(50, places=gaps), fps=10.0), 0.0)
   np.testing.assert_allclose(filled.positions, upright.positions, atol=0.05)
-  [lost] = stand_up([person(50, places=places * np.nan)], 0.0, 10.0)
+  [lost] = stand_up(clip(person(50, places=places * np.nan), fps=10.0), 0.0)
   assert np.isfinite(lost.positions).all()
 
 
@@ -87,7 +89,7 @@ def test_several_people_stand_beside_each_other():
   left, right = person(name='1'), person(name='2')
   shift = right.keypoints + (400, 0, 0)  # At 5 m and 1,000 pixels: 2 m.
   right = dataclasses.replace(right, keypoints=shift)
-  a, b = stand_up([left, right], 0.0, 30.0)
+  a, b = stand_up(clip(left, right, fps=30.0), 0.0)
   apart = (b.positions - a.positions).mean(axis=(0, 1))
   # The lens is assumed; this one is nearly it, 1.2 times 1,280.
   np.testing.assert_allclose(apart[[1, 2]], 0, atol=0.02)
@@ -95,27 +97,34 @@ def test_several_people_stand_beside_each_other():
   hidden = shift.copy()
   hidden[..., 2] = 0
   hidden = dataclasses.replace(right, keypoints=hidden)
-  assert np.isfinite(stand_up([left, hidden], 0.0, 30.0)[1].positions).all()
+  assert np.isfinite(
+    stand_up(clip(left, hidden, fps=30.0), 0.0)[1].positions
+  ).all()
 
 
 def test_scenes_are_clips():
-  people = [person(clip='a'), person(clip='b', name='x'), person(clip='a')]
-  scenes = make_scenes(people, fps=30, known={'a': 12.0})
-  assert [scene.name for scene in scenes] == ['a', 'b']
-  assert [len(scene.people) for scene in scenes] == [2, 1]
+  clips = [
+    clip(person(), person(name='2'), name='a', pitch=12.0),
+    clip(person(name='x'), name='b'),
+  ]
+  scenes = make_scenes(clips)
+  assert [scene.clip for scene in scenes] == clips
+  assert [len(scene.upright) for scene in scenes] == [2, 1]
   assert scenes[0].note == 'The camera looks down by 12°, as it was calibrated.'
   late = person(5, frames=np.array([7, 8, 9, 12, 13]))
-  assert make_scenes([late], fps=30)[0].frames == range(7, 14)
+  assert clip(late).frames == range(7, 14)
+  assert clip(late, person(2), person(0)).frames == range(0, 14)
+  assert clip(person(0)).frames == clip().frames == range(0)
 
 
 def test_frames_far_apart_are_refused():
   far = person(2, frames=np.array([0, 10**12]))
   with pytest.raises(UserError, match='walk: its frames go from 0 to 10000'):
-    make_scenes([far], fps=30)
+    make_scenes([clip(far)])
 
 
 def test_a_wild_place_is_not_believed():
   places = np.tile([0.0, 0.0, 5.0], (20, 1))
   places[7] = (0, 0, 1e5)
-  [upright] = stand_up([person(places=places)], 0.0, 10.0)
+  [upright] = stand_up(clip(person(places=places), fps=10.0), 0.0)
   assert np.abs(upright.positions).max() < 110

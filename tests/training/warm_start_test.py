@@ -177,10 +177,16 @@ def test_only_a_preset_or_a_flag_changes_who_looks_back():
     assert not found.model.causal
 
 
-@pytest.mark.parametrize('flag', ['--lifter=runs/a', '--freeze_lifter'])
+@pytest.mark.parametrize(
+  'flag', ['--lifter=runs/a', '--freeze_lifter', '--data_fps=25']
+)
 def test_the_old_flags_name_the_new(flag, tmp_path):
   name = flag[2:].partition('=')[0]
-  new = {'lifter': 'init_from', 'freeze_lifter': 'freeze_init'}[name]
+  new = {
+    'lifter': 'init_from',
+    'freeze_lifter': 'freeze_init',
+    'data_fps': 'fps',
+  }[name]
   fails(
     *('train', flag, f'--workdir={tmp_path / "run"}'),
     status=2,

@@ -1,0 +1,157 @@
+"""Finds the clips that a path holds, and reads the keypoints of one."""
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from semgcn_jax.detections.clips import Clip
+from semgcn_jax.detections.detector_formats import (
+  is_frame,
+  is_known,
+  read_people,
+)
+from semgcn_jax.detections.persons import Detection
+from semgcn_jax.detections.tracking import track
+from semgcn_jax.errors import UserError
+from semgcn_jax.files import is_of_macos, read_bytes
+from semgcn_jax.geometry import rates
+from semgcn_jax.geometry.joint_sets import resolve
+from semgcn_jax.pictures.videos import Album
+
+
+def find_clips(path: pathlib.Path) -> dict[str, list[pathlib.Path]]:
+  """Finds the clips that a path holds.
+
+  Args:
+    path: A file; the folder of a clip, with a file for each frame; or a folder
+      of such files and folders.
+
+  Returns:
+    {name of a clip: its files}.
+
+  Raises:
+    UserError: There are none.
+  """
+  if path.is_file():
+    return {path.stem: [path]}
+  if path.exists() and not path.is_dir():
+    raise UserError(f'{path}: not a plain file; write the keypoints to one')
+  if not path.is_dir():
+    raise UserError(f'{path}: no such file or folder')
+
+  def files(folder, *endings):
+    return sorted(
+      p
+      for p in folder.iterdir()
+      if p.suffix.lower() in endings and p.is_file() and not is_of_macos(p.name)
+    )
+
+  own = files(path, '.json')
+  if own and _are_frames(own):
+    return {path.resolve().name: own}
+  clips = {}
+  folders = (p for p in path.iterdir() if p.is_dir())
+  for folder in sorted(p for p in folders if not is_of_macos(p.name)):
+    if found := files(folder, '.json'):
+      clips[folder.name] = found
+    for file in files(folder, '.npy', '.npz'):
+      clips[f'{folder.name}/{file.stem}'] = [file]
+  for file in (*own, *files(path, '.npy', '.npz')):
+    if file.stem in clips:
+      raise UserError(
+        f'{file}: {clips[file.stem][0]} has the same name; rename one'
+      )
+    clips[file.stem] = [file]
+  if not clips:
+    raise UserError(f'{path}: holds no keypoints (json, npy, npz)')
+  return clips
+
+
+def _are_frames(paths: Sequence[pathlib.Path]) -> bool:
+  """Tells whether files are the frames of one clip: each of one image.
+
+  The first file that holds keypoints tells; others may lie beside it.
+  """
+  for path in paths if len(paths) > 1 else ():
+    try:
+      content = json.loads(read_bytes(path))
+    except (ValueError, OSError, RecursionError):
+      return False  # Whoever reads the file will say what is wrong.
+    if is_known(content):
+      return is_frame(content)
+  return False
+
+
+def read_clip(
+  name: str,
+  paths: Sequence[pathlib.Path],
+  *,
+  image_size: tuple[int, int] | None = None,
+  joint_set: str = '',
+  fps: float | None = None,
+  pictures: Album | None = None,
+) -> Clip:
+  """Reads the keypoints of a clip, and tells its people apart.
+
+  Args:
+    name: The name of the clip.
+    paths: Its files, see `read_people`.
+    image_size: The width and height; None asks the pictures, or the files.
+    joint_set: The key of the joints in `JOINT_SETS`; '' lets their number tell.
+    fps: The frames a second; None asks the pictures, or takes the default.
+    pictures: The pictures of the clip.
+
+  Raises:
+    UserError: The files cannot be read, or do not tell the size, or their
+      joints are not of one known set.
+  """
+  frames, told = read_people(paths)
+  size = image_size or (pictures.image_size if pictures else told)
+  if size is None:
+    raise UserError(
+      f'{paths[0]}: does not tell the size of its images; give'
+      ' `image_size=1920x1080`'
+    )
+  if paths[0].suffix.lower() != '.json':
+    frames = _to_pixels(frames, size, paths[0])
+  counts = {len(one.keypoints) for frame in frames.values() for one in frame}
+  joints = resolve(joint_set, counts, str(paths[0]))
+  return Clip(
+    name=name,
+    people=track(frames),
+    fps=fps or (pictures.fps if pictures else rates.DEFAULT),
+    image_size=size,
+    pictures=pictures,
+    joint_set=joints,
+    source=str(paths[0]),
+  )
+
+
+def _to_pixels(
+  frames: Mapping[int, Sequence[Detection]],
+  size: tuple[int, int],
+  path: pathlib.Path,
+) -> Mapping[int, Sequence[Detection]]:
+  """Scales MediaPipe's landmarks, which are shares of the image, to pixels."""
+  everybody = [p.keypoints for frame in frames.values() for p in frame]
+  if {len(person) for person in everybody} != {33}:
+    return frames
+  points = np.concatenate(everybody)
+  points = points[points[:, 2] > 0, :2]
+  if np.median(np.abs(points)) > 2:
+    return frames
+  if (points < 0).mean() > 0.2:
+    raise UserError(
+      f'{path}: many landmarks are below 0, as those in metres are; give'
+      ' pose_landmarks, not pose_world_landmarks'
+    )
+  scale = np.array([*size, 1.0])
+  return {
+    number: [
+      dataclasses.replace(p, keypoints=p.keypoints * scale) for p in frame
+    ]
+    for number, frame in frames.items()
+  }

@@ -1,0 +1,48 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from semgcn_jax.errors import UserError
+from semgcn_jax.pictures import images
+
+
+def picture(width=60, height=40):
+  image = np.zeros((height, width, 3), np.uint8)
+  image[: height // 2, : width // 2] = 255
+  return image
+
+
+def test_kinds_of_pictures(tmp_path):
+  image = Image.fromarray(picture())
+  for mode in ('RGB', 'L', 'P', 'RGBA', 'CMYK', '1', 'LA', 'I;16'):
+    ending = 'tif' if mode in ('CMYK',) else 'png'
+    path = tmp_path / f'{mode.replace(";", "")}.{ending}'
+    image.convert('L' if mode == 'I;16' else mode).convert(mode).save(path)
+    found = images.read_image(path)
+    assert found.shape == (40, 60, 3) and found.dtype == np.uint8
+    assert int(found[5, 5].sum()) > int(found[35, 55].sum()), mode
+
+
+def test_a_picture_stands_as_its_camera_was_held(tmp_path):
+  path = tmp_path / 'turned.jpg'
+  exif = Image.Exif()
+  exif[0x0112] = 6  # It must be turned clockwise.
+  Image.fromarray(picture()).save(path, exif=exif, quality=95)
+  found = images.read_image(path)
+  assert found.shape == (60, 40, 3) and found[5, 35, 0] > 200 > found[5, 5, 0]
+
+
+def test_damaged_pictures_are_refused(tmp_path, monkeypatch):
+  path = tmp_path / 'a.png'
+  Image.fromarray(picture()).save(path)
+  whole = path.read_bytes()
+  for content in (b'', b'no picture', whole[: len(whole) // 2]):
+    path.write_bytes(content)
+    with pytest.raises(UserError, match='a.png: not a picture'):
+      images.read_image(path)
+  path.write_bytes(whole)
+  monkeypatch.setattr(images, 'MAX_PIXELS', 1000)
+  with pytest.raises(UserError, match='60 x 40 pixels, more than 1,000'):
+    images.read_image(path)
+  with pytest.raises(UserError, match='No such file'):
+    images.read_image(tmp_path / 'b.png')
