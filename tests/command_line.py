@@ -9,6 +9,8 @@ import sys
 
 from conftest import ROOT
 
+SCRIPTS = ROOT / 'experiments'
+
 # A shell starts jobs in the background with Ctrl-C ignored, and commands would
 # inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -39,8 +41,7 @@ def fails(command, *flags, status, message):
 def start(command, *flags, before=(), **options):
   """Starts a command as a process, for tests of what only a process does."""
   return subprocess.Popen(
-    [*before, sys.executable, f'experiments/{command}.py', *map(str, flags)],
-    cwd=ROOT,
+    [*before, sys.executable, SCRIPTS / f'{command}.py', *map(str, flags)],
     stdout=subprocess.PIPE,
     stderr=subprocess.PIPE,
     text=True,

@@ -1,3 +1,4 @@
+import contextlib
 import os
 import pathlib
 import shutil
@@ -25,6 +26,13 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import jax  # noqa: E402, once the environment is set
 
 ROOT = pathlib.Path(__file__).parents[1]
+
+
+@pytest.fixture(scope='module', autouse=True)
+def _no_runs_in_sight(tmp_path_factory):
+  """Moves to an empty folder, as the checkout may have runs and data in it."""
+  with contextlib.chdir(tmp_path_factory.mktemp('here')):
+    yield
 
 
 @pytest.fixture(scope='module', autouse=True)

@@ -7,7 +7,6 @@ import sys
 
 import fuzzing
 import pytest
-from conftest import ROOT
 
 COUNT = 300
 SLOW_TO_READ = {'checkpoint': 60, 'box': 60}
@@ -20,8 +19,7 @@ def test_a_damaged_file_is_a_value_or_one_line(tmp_path, name, record_property):
     pytest.skip('needs PyTorch')
   count = SLOW_TO_READ.get(name, COUNT)
   ended = subprocess.run(
-    [sys.executable, 'tests/fuzzing.py', name, str(count), str(tmp_path)],
-    cwd=ROOT,
+    [sys.executable, fuzzing.__file__, name, str(count), str(tmp_path)],
     capture_output=True,
     text=True,
     timeout=300,

@@ -6,14 +6,12 @@ import resource
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 
 import numpy as np
 import pytest
-from command_line import run, start
-from conftest import ROOT
+from command_line import SCRIPTS, run, start
 
 from semgcn_jax.runs.checkpoints import restore_network
 
@@ -134,18 +132,7 @@ def test_a_full_disk(whole, tmp_path, small_disk):
 def test_stopped_in_the_first_seconds(tmp_path, number, status, word):
   """From the first moment on there is one line, and the right status."""
   for delay in (0.1, 0.4, 1.0, 2.0, 4.0):
-    process = subprocess.Popen(
-      [
-        sys.executable,
-        'experiments/train.py',
-        *FLAGS,
-        f'--workdir={tmp_path}/{delay}',
-      ],
-      cwd=ROOT,
-      stdout=subprocess.PIPE,
-      stderr=subprocess.PIPE,
-      text=True,
-    )
+    process = start('train', *FLAGS, f'--workdir={tmp_path}/{delay}')
     time.sleep(delay)
     process.send_signal(signal.Signals[number])
     _, err = process.communicate(timeout=120)
@@ -153,6 +140,6 @@ def test_stopped_in_the_first_seconds(tmp_path, number, status, word):
       continue  # Python itself was still starting; that moment is not ours.
     assert process.returncode in (status, -signal.Signals[number])
     if process.returncode == status:
-      assert err == f'experiments/train.py: {word}\n'
+      assert err == f'{SCRIPTS}/train.py: {word}\n'
     else:  # Python itself had not started yet.
       assert delay == 0.1

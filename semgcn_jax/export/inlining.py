@@ -98,7 +98,7 @@ def _index_of_cpu(platforms: Any) -> int:
 
 def _unroll(params: dict[str, Any], operands: list[Any]) -> list[Any]:
   """Writes the steps of a loop one after the other."""
-  consts, carried = params['num_consts'], params['num_carry']
+  consts, carried = _count(params)
   shared, state = operands[:consts], operands[consts : consts + carried]
   sequences = operands[consts + carried :]
   order = range(params['length'])
@@ -111,6 +111,15 @@ def _unroll(params: dict[str, Any], operands: list[Any]) -> list[Any]:
     state, steps[step] = results[:carried], results[carried:]
   by_output = zip(*(steps[step] for step in order), strict=True)
   return [*state, *(jnp.stack(each) for each in by_output)]
+
+
+def _count(params: dict[str, Any]) -> tuple[int, int]:
+  """Counts the constants of a loop, and what it carries on."""
+  if 'num_carry' in params:
+    return params['num_consts'], params['num_carry']
+  # Newer releases of JAX keep the trees of the inputs instead.
+  consts, carried, _ = params['ft_in'].unpack()
+  return len(consts), len(carried)
 
 
 def _halve(x: Any, axis: int, sizes: Any) -> list[Any]:

@@ -12,8 +12,7 @@ import warnings
 import numpy as np
 import pytest
 from asf_files import AMC, ASF
-from command_line import fails, run, start
-from conftest import ROOT
+from command_line import SCRIPTS, fails, run, start
 from detections import as_coco, people, write
 from h36m_files import zip_of
 
@@ -96,10 +95,9 @@ def test_a_note_is_printed_once():
 
 
 def test_nobody_reads_the_output():
-  command = f'{sys.executable} experiments/train.py --help | head -1'
+  command = f'{sys.executable} {SCRIPTS}/train.py --help | head -1'
   ended = subprocess.run(
     ['bash', '-c', f'{command}; echo ${{PIPESTATUS[0]}}'],
-    cwd=ROOT,
     capture_output=True,
     text=True,
   )
@@ -113,8 +111,8 @@ def test_nobody_reads_the_output():
 def test_there_is_no_room_for_the_output():
   with open('/dev/full', 'w') as full:
     ended = subprocess.run(
-      [sys.executable, 'experiments/train.py', '--help'],
-      cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True,
+      [sys.executable, SCRIPTS / 'train.py', '--help'],
+      stdout=full, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
   assert ended.returncode == 1
   [line] = ended.stderr.splitlines()

@@ -10,7 +10,7 @@ import sys
 import jax
 import numpy as np
 import pytest
-from command_line import fails, run, start
+from command_line import SCRIPTS, fails, run, start
 from hostile import Hostile
 from tiny import TINY_FLAGS
 
@@ -289,7 +289,7 @@ def test_killed_and_terminated_runs_end_with_the_same_bits(trained, tmp_path):
   process.send_signal(signal.SIGTERM)
   out, err = process.communicate(timeout=300)
   assert process.returncode == 143
-  assert err == 'experiments/train.py: terminated\n'
+  assert err == f'{SCRIPTS}/train.py: terminated\n'
   assert 'stopped and saved' in out and 'resume it' in out
   code, out, err = run('train', f'--workdir={workdir}', '--resume')
   assert code == 0, err

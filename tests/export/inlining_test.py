@@ -65,10 +65,14 @@ def test_what_depends_on_constants_alone_is_computed():
 @pytest.mark.parametrize('reverse', [False, True])
 def test_loops_are_unrolled_in_order(reverse):
   def summed(x):
-    last, each = jax.lax.scan(
-      lambda s, n: (2 * s + n, s * n), x[:, 0], x.T, reverse=reverse
-    )
-    return jnp.concatenate([last[:, None], each.T], axis=1)
+    def step(carried, n):
+      s, count = carried
+      # What the body closes over is a constant of the loop.
+      return (2 * s + n, count + 1), (s * n + x[:, 1], count * n)
+
+    start = x[:, 0], jnp.zeros_like(x[:, 0])
+    last, each = jax.lax.scan(step, start, x.T, reverse=reverse)
+    return jnp.concatenate([*each, jnp.stack(last)]).T
 
   check(summed, 4, without=('scan',))
 

@@ -10,7 +10,6 @@ import types
 import jax
 import numpy as np
 import pytest
-from conftest import ROOT
 from jax.sharding import Mesh
 from pictured import broken_inside, encoded, gradient
 from tiny import TINY
@@ -256,7 +255,6 @@ def test_processes_end_with_their_parent_not_before(tmp_path, name):
     stdout=subprocess.PIPE,
     stderr=subprocess.PIPE,
     text=True,
-    cwd=ROOT,
     start_new_session=True,
   )
   assert process.stdout is not None
