@@ -138,7 +138,7 @@ def measure_training(
   num_poses: int,
   repeats: int,
 ) -> Row:
-  """Times chunks of training steps, as `train_and_evaluate` runs them.
+  """Times chunks of training steps, as `train` runs them.
 
   Args:
     config: The config of a run, which also gives the batch size, the precision,

@@ -17,7 +17,7 @@ from semgcn_jax.commands.shared_flags import (
 )
 from semgcn_jax.config.fields import REQUIRED, setting
 from semgcn_jax.errors import SettingError
-from semgcn_jax.evaluation.evaluate import evaluate_run
+from semgcn_jax.evaluation.evaluate import evaluate
 from semgcn_jax.evaluation.test_clips import predict_clips
 from semgcn_jax.evaluation.wild import format_wild, read_wild, score_wild
 from semgcn_jax.figures.poses import draw_grid
@@ -59,7 +59,7 @@ class EvaluateFlags(CacheFlags, RunFlags):
   )
 
 
-def evaluate(flags: EvaluateFlags) -> None:
+def evaluate_run(flags: EvaluateFlags) -> None:
   """Scores the checkpoint that the flags name."""
   use_compilation_cache(flags)
   for name in ('output', 'figure'):
@@ -81,7 +81,7 @@ def evaluate(flags: EvaluateFlags) -> None:
         lambda path: figure.savefig(path, format='png', dpi=DPI),
         'figure',
       )
-    result = evaluate_run(*of, **how)
+    result = evaluate(*of, **how)
   if flags.output:
     write_json(result, pathlib.Path(flags.output))
 
@@ -105,4 +105,4 @@ def _evaluate_wild(flags: EvaluateFlags, path: pathlib.Path) -> dict[str, Any]:
   return result
 
 
-main = functools.partial(run, __doc__, evaluate, EvaluateFlags)
+main = functools.partial(run, __doc__, evaluate_run, EvaluateFlags)

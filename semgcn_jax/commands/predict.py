@@ -281,11 +281,7 @@ def _read_clips(flags: PredictFlags) -> list[Clip]:
 
 def _read_detections(flags: PredictFlags, path: pathlib.Path) -> list[Clip]:
   """Reads the clips of --detections, and their pictures if they are given."""
-  image_size, album, found = (
-    _read_size(flags.image_size),
-    None,
-    find_clips(path),
-  )
+  found, album = find_clips(path), None
   if shown := flags.image or flags.video:
     if len(found) > 1:
       raise SettingError(

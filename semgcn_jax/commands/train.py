@@ -12,7 +12,7 @@ from semgcn_jax.config.fields import NOT_NEGATIVE, POSITIVE, setting
 from semgcn_jax.errors import SettingError, Terminated
 from semgcn_jax.runs.folder import holds_run
 from semgcn_jax.training import processes
-from semgcn_jax.training.loop import train_and_evaluate
+from semgcn_jax.training.loop import train
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +41,7 @@ class TrainFlags(CacheFlags):
   )
 
 
-def train(flags: TrainFlags) -> None:
+def train_run(flags: TrainFlags) -> None:
   """Trains the run that the flags describe.
 
   Raises:
@@ -61,7 +61,7 @@ def train(flags: TrainFlags) -> None:
   else:
     config = config_of(given)
   with processes.ending_together():
-    records = train_and_evaluate(config, workdir, resume=flags.resume)
+    records = train(config, workdir, resume=flags.resume)
   if not records or records[-1]['epoch'] < config.training.epochs:
     raise Terminated  # All is saved. A shell's && must not go on.
 
@@ -90,4 +90,4 @@ def _join_processes(flags: TrainFlags) -> None:
   processes.join(*by_hand)
 
 
-main = functools.partial(run, __doc__, train, TrainFlags)
+main = functools.partial(run, __doc__, train_run, TrainFlags)

@@ -1,6 +1,7 @@
 """Evaluates a checkpoint of a run."""
 
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 from semgcn_jax.data.datasets import load
@@ -10,10 +11,10 @@ from semgcn_jax.models.build import count_parameters
 from semgcn_jax.runs.checkpoints import restore_network
 
 
-def evaluate_run(
+def evaluate(
   checkpoint: str | pathlib.Path,
-  which: str,
-  overrides: dict[str, Any],
+  which: str = 'best',
+  overrides: Mapping[str, Any] | None = None,
   *,
   averaged: bool = True,
   seed: int | None = None,
@@ -35,7 +36,7 @@ def evaluate_run(
     SettingError: The run has no such seed.
   """
   network = restore_network(checkpoint, which, averaged=averaged)
-  config = network.config.replace(**overrides)
+  config = network.config.replace(**overrides or {})
   variables, num_seeds = network.variables, None
   if seed is not None:
     variables, num_seeds = network.of_seed(seed), 1

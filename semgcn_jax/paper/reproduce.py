@@ -19,7 +19,7 @@ from semgcn_jax.models.build import build
 from semgcn_jax.paper import report
 from semgcn_jax.paper.methods import DIFFERING, METHODS, TABLES, Method, named
 from semgcn_jax.runs import checkpoints, folder
-from semgcn_jax.training.loop import train_and_evaluate
+from semgcn_jax.training.loop import train
 
 
 def reproduce(
@@ -45,7 +45,7 @@ def reproduce(
 
   Raises:
     SettingError: A setting is wrong, or not that of a run that is there.
-    UserError: Training failed, see `train_and_evaluate`, or was asked to stop.
+    UserError: Training failed, see `train`, or was asked to stop.
     KeyboardInterrupt: Ctrl-C was pressed, or SIGTERM came; all is saved.
   """
   for name in DIFFERING:
@@ -70,7 +70,7 @@ def reproduce(
     done = is_finished(config, path)
     print(f'{name}, {method.name}' + (': is finished' if done else ''))
     if not done:
-      train_and_evaluate(config, path, resume=folder.holds_run(path))
+      train(config, path, resume=folder.holds_run(path))
       if not is_finished(config, path):
         raise Terminated('stopped; the same command goes on')
       report.write(workdir, command)

@@ -38,7 +38,7 @@ from semgcn_jax.training.warm_start import warm_start
 _DRAW_SECONDS = 5  # The least time between two drawings of the curves.
 
 
-def train_and_evaluate(
+def train(
   config: Config, workdir: pathlib.Path, *, resume: bool = False
 ) -> list[dict[str, Any]]:
   """Trains a model and scores it on the test split after every epoch.

@@ -209,7 +209,7 @@ def test_predict_takes_pictures_and_videos(photos, tmp_path):
     f'--output={tmp_path / "street.json"}', '--box=48,398,197,505',
   )  # fmt: skip
   assert (code, err) == (0, ''), err
-  assert '12 poses, of 1 people in 1 clips' in out
+  assert '12 poses, of 1 person in 1 clip,' in out
   empty = tmp_path / 'empty.png'
   from PIL import Image
 

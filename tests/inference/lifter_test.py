@@ -281,9 +281,9 @@ def test_a_million_hostile_keypoints():
 def test_a_run_of_another_recipe_warns(caplog, tmp_path):
   from tiny import TINY
 
-  from semgcn_jax.training.loop import train_and_evaluate
+  from semgcn_jax.training.loop import train
 
-  train_and_evaluate(TINY.replace(epochs=1), tmp_path / 'run')
+  train(TINY.replace(epochs=1), tmp_path / 'run')
   lifter = Lifter.load(tmp_path / 'run')
   assert 'knows only the cameras' in caplog.text
   assert lifter(np.full((1, 17, 2), 300.0), SIZE, check=False).shape == (

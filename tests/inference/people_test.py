@@ -44,7 +44,7 @@ def test_all_formats_hold_the_same(clip, tmp_path):
   for ending in ('json', 'npz', 'csv'):
     code, out, err = predict(clip, tmp_path / f'out.{ending}')
     assert (code, err) == (0, ''), err
-    assert '24 poses, of 2 people in 1 clips' in out
+    assert '24 poses, of 2 people in 1 clip,' in out
   content = json.loads((tmp_path / 'out.json').read_text())
   assert content['format'] == 'semgcn_jax poses' and content['version'] == 1
   first = np.array(content['people'][0]['poses'])
@@ -253,7 +253,7 @@ def test_folders_of_clips(tmp_path):
     ]
     write(mmpose / f'{n}.json', content)
   poses, out = lifted(tmp_path, 'mmpose')
-  assert '3 poses, of 1 people in 1 clips' in out
+  assert '3 poses, of 1 person in 1 clip,' in out
   (tmp_path / 'clips' / 'one').mkdir(parents=True)
   for n, p in enumerate(person):
     write(
@@ -308,7 +308,7 @@ def test_who_is_followed_for_long_is_lifted_over_time(tmp_path):
   clip = write(tmp_path / 'walk.json', brief)
   code, out, err = predict(clip, tmp_path / 'out.json', '--fps=29.97')
   assert (code, err) == (0, ''), err
-  assert '37 poses, of 2 people in 1 clips, at 29.97 frames a second' in out
+  assert '37 poses, of 2 people in 1 clip, at 29.97 frames a second' in out
   content = json.loads((tmp_path / 'out.json').read_text())
   assert content['checkpoint'] == 'cmu-video, cmu'
   lengths = [len(person['frames']) for person in content['people']]

@@ -17,7 +17,7 @@ from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.models.build import abstract_variables
 from semgcn_jax.models.graph import adjacency_mask, partitions
 from semgcn_jax.paper.learned_graph import joint_weights, learned_adjacencies
-from semgcn_jax.training.loop import train_and_evaluate
+from semgcn_jax.training.loop import train
 
 
 def random_params(**fields):
@@ -89,7 +89,7 @@ def test_figures(tmp_path, skeleton):
 @pytest.mark.slow
 def test_the_command(tmp_path):
   settings = TINY.replace(epochs=1, num_seeds=2, batch_size=400)
-  train_and_evaluate(settings, tmp_path / 'run')
+  train(settings, tmp_path / 'run')
   flag = f'--checkpoint={tmp_path / "run"}'
   code, out, err = run('show_learned', flag, '--only_seed=1')
   assert (code, err) == (0, '')

@@ -14,13 +14,13 @@ from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.geometry.skeletons import H36M, save_skeleton
 from semgcn_jax.models.build import count_parameters
 from semgcn_jax.runs.checkpoints import restore_network
-from semgcn_jax.training.loop import train_and_evaluate
+from semgcn_jax.training.loop import train
 
 
 @pytest.fixture(scope='module')
 def trained(tmp_path_factory):
   workdir = tmp_path_factory.mktemp('weights') / 'run'
-  train_and_evaluate(TINY.replace(epochs=1, num_seeds=2, seed=4), workdir)
+  train(TINY.replace(epochs=1, num_seeds=2, seed=4), workdir)
   return workdir
 
 

@@ -13,7 +13,7 @@ from tiny import BEST, TINY
 
 from semgcn_jax import config
 from semgcn_jax.errors import SettingError, UserError
-from semgcn_jax.evaluation.evaluate import evaluate_run
+from semgcn_jax.evaluation.evaluate import evaluate
 from semgcn_jax.evaluation.scores import rank
 from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.runs import checkpoints
@@ -25,7 +25,7 @@ from semgcn_jax.training import state as state_lib
 @pytest.mark.slow
 def test_everything_on_trains_resumes_and_keeps_both_kinds(tmp_path):
   settings = BEST.replace(val_subjects=('S5',), choose_on='val', lr=0.02)
-  whole = loop.train_and_evaluate(settings, tmp_path / 'whole')
+  whole = loop.train(settings, tmp_path / 'whole')
   calls = []
   with pytest.MonkeyPatch.context() as patch:
     advance = loop.ProgressBar.advance
@@ -37,24 +37,24 @@ def test_everything_on_trains_resumes_and_keeps_both_kinds(tmp_path):
       advance(*args)
 
     patch.setattr(loop.ProgressBar, 'advance', stopping)
-    loop.train_and_evaluate(settings, tmp_path / 'parts')
-  parts = loop.train_and_evaluate(settings, tmp_path / 'parts', resume=True)
+    loop.train(settings, tmp_path / 'parts')
+  parts = loop.train(settings, tmp_path / 'parts', resume=True)
   names = ('mpjpe', 'val_mpjpe', 'train_loss')
   for a, b in zip(whole, parts, strict=True):
     assert [a[n] for n in names] == [b[n] for n in names]
   best = min(whole, key=lambda record: record['val_mpjpe'])
-  result = evaluate_run(tmp_path / 'whole', 'best', {})
+  result = evaluate(tmp_path / 'whole', 'best', {})
   assert result['epoch'] == best['epoch']
   np.testing.assert_allclose(result['mpjpe'], best['mpjpe'], rtol=1e-6)
-  raw = evaluate_run(tmp_path / 'whole', 'best', {}, averaged=False)
+  raw = evaluate(tmp_path / 'whole', 'best', {}, averaged=False)
   assert abs(raw['mpjpe'] - result['mpjpe']) > 0.1
-  once = evaluate_run(tmp_path / 'whole', 'best', {'flip_test': False})
+  once = evaluate(tmp_path / 'whole', 'best', {'flip_test': False})
   assert abs(once['mpjpe'] - result['mpjpe']) > 0.01
   with pytest.raises(
     SettingError, match='`epochs=4`: .* its learning rate is zero'
   ):
     longer = settings.replace(epochs=4)
-    loop.train_and_evaluate(longer, tmp_path / 'whole', resume=True)
+    loop.train(longer, tmp_path / 'whole', resume=True)
 
 
 def test_the_last_epoch_is_best_unless_told_otherwise():
@@ -72,7 +72,7 @@ def test_bad_recipes(tmp_path):
   def check(message, **changes):
     with pytest.raises(SettingError, match=message):
       settings = BEST.replace(**changes)
-      loop.train_and_evaluate(settings, tmp_path / 'new')
+      loop.train(settings, tmp_path / 'new')
     assert not (tmp_path / 'new').exists()
 
   check('`val_subjects`: S9 is not a training', val_subjects=('S9',))
@@ -93,7 +93,7 @@ def test_bad_recipes(tmp_path):
 
 @pytest.mark.slow
 def test_train_resume_and_stop_are_bit_identical(tmp_path, monkeypatch):
-  whole = loop.train_and_evaluate(TINY, tmp_path / 'whole')
+  whole = loop.train(TINY, tmp_path / 'whole')
   assert [r['epoch'] for r in whole] == [1, 2]
   # The same, stopped in the middle of an epoch by SIGTERM, and again.
   advance, calls = loop.ProgressBar.advance, []
@@ -106,9 +106,9 @@ def test_train_resume_and_stop_are_bit_identical(tmp_path, monkeypatch):
 
   monkeypatch.setattr(loop.ProgressBar, 'advance', interrupted)
   parts = tmp_path / 'parts'
-  assert loop.train_and_evaluate(TINY, parts) == []
+  assert loop.train(TINY, parts) == []
   for _ in range(2):
-    records = loop.train_and_evaluate(TINY, parts, resume=True)
+    records = loop.train(TINY, parts, resume=True)
   assert run_folder.read_log(parts) == records
   for a, b in zip(whole, records, strict=True):
     for name in ('epoch', 'train_loss', 'mpjpe', 'actions'):
@@ -132,11 +132,11 @@ def test_train_resume_and_stop_are_bit_identical(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_a_crash_between_log_and_checkpoint_is_healed(tmp_path):
-  loop.train_and_evaluate(TINY.replace(epochs=1), tmp_path / 'run')
+  loop.train(TINY.replace(epochs=1), tmp_path / 'run')
   log = tmp_path / 'run' / 'metrics.jsonl'
   first = log.read_text()
   log.write_text(first + first.replace('"epoch": 1', '"epoch": 2') + '{"epo')
-  records = loop.train_and_evaluate(TINY, tmp_path / 'run', resume=True)
+  records = loop.train(TINY, tmp_path / 'run', resume=True)
   assert [r['epoch'] for r in records] == [1, 2]
   lines = log.read_text().splitlines()
   assert [json.loads(line)['epoch'] for line in lines] == [1, 2]
@@ -152,13 +152,13 @@ def test_ctrl_c_saves_too(tmp_path, monkeypatch):
 
   monkeypatch.setattr(loop.ProgressBar, 'advance', interrupted)
   with pytest.raises(KeyboardInterrupt):
-    loop.train_and_evaluate(TINY, tmp_path / 'run')
+    loop.train(TINY, tmp_path / 'run')
   assert checkpoints.exist(tmp_path / 'run')
 
 
 @pytest.mark.slow
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
-  loop.train_and_evaluate(TINY.replace(epochs=1), tmp_path / 'run')
+  loop.train(TINY.replace(epochs=1), tmp_path / 'run')
   state = state_lib.create_train_state(TINY, H36M)
   state, _ = checkpoints.restore_state(tmp_path / 'run', state)
   broken = jax.tree.map(lambda x: x * jnp.nan, state.params)
@@ -173,7 +173,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
       ),
     )
     with pytest.raises(UserError, match=r'loss is nan in epoch 2, step 1'):
-      loop.train_and_evaluate(TINY, tmp_path / 'run', resume=True)
+      loop.train(TINY, tmp_path / 'run', resume=True)
   restored, progress = checkpoints.restore_state(tmp_path / 'run', state)
   assert progress.epoch == 1
   jax.tree.map(np.testing.assert_array_equal, restored.params, state.params)
@@ -188,7 +188,7 @@ def test_parameters_that_are_not_finite_are_not_saved(tmp_path):
       optimizers, 'learning_rate', lambda *_: lambda count: jnp.float32(jnp.inf)
     )
     with pytest.raises(UserError, match='parameters are not finite in epoch 1'):
-      loop.train_and_evaluate(wild, tmp_path / 'run')
+      loop.train(wild, tmp_path / 'run')
   assert not checkpoints.exist(tmp_path / 'run')
   assert not (tmp_path / 'run' / 'metrics.jsonl').read_text()
 
@@ -196,7 +196,7 @@ def test_parameters_that_are_not_finite_are_not_saved(tmp_path):
 @pytest.mark.slow
 def test_a_damaged_history_is_not_written_over(tmp_path):
   run = tmp_path / 'run'
-  loop.train_and_evaluate(TINY, run)
+  loop.train(TINY, run)
   log = run / 'metrics.jsonl'
   lines = log.read_text().splitlines(keepends=True)
   longer = TINY.replace(epochs=3)
@@ -205,16 +205,16 @@ def test_a_damaged_history_is_not_written_over(tmp_path):
     with pytest.raises(
       UserError, match=r'metrics\.jsonl: (line|does not hold)'
     ):
-      loop.train_and_evaluate(longer, run, resume=True)
+      loop.train(longer, run, resume=True)
     assert log.read_text() == text
   log.write_text(''.join(lines))
   with pytest.raises(SettingError, match='`epochs=1`: 2 are done already'):
     short = TINY.replace(epochs=1)
-    loop.train_and_evaluate(short, run, resume=True)
-  assert len(loop.train_and_evaluate(TINY, run, resume=True)) == 2
+    loop.train(short, run, resume=True)
+  assert len(loop.train(TINY, run, resume=True)) == 2
   shutil.rmtree(run / 'checkpoints')
   with pytest.raises(UserError, match='no checkpoint of the epochs'):
-    loop.train_and_evaluate(longer, run, resume=True)
+    loop.train(longer, run, resume=True)
   assert log.read_text() == ''.join(lines)
 
 
@@ -222,7 +222,7 @@ def test_a_run_belongs_to_one_process(tmp_path):
   run = tmp_path / 'run'
   with run_folder.claim(TINY, run, False):
     with pytest.raises(SettingError, match='another process trains in it'):
-      loop.train_and_evaluate(TINY, run, resume=True)
+      loop.train(TINY, run, resume=True)
 
 
 def test_a_run_killed_at_its_very_start_can_be_started(tmp_path):
@@ -234,7 +234,7 @@ def test_a_run_killed_at_its_very_start_can_be_started(tmp_path):
 def test_refusals(tmp_path):
   def check(error, message, settings=TINY, workdir=tmp_path / 'new', **kwargs):
     with pytest.raises(error, match=message):
-      loop.train_and_evaluate(settings, workdir, **kwargs)
+      loop.train(settings, workdir, **kwargs)
     assert not (tmp_path / 'new').exists()
 
   uneven = TINY.replace(batch_size=42)
@@ -262,17 +262,17 @@ def test_fewer_checkpoints(tmp_path, choose_on):
   settings = TINY.replace(
     epochs=5, batch_size=400, checkpoint_epochs=3, choose_on=choose_on
   )
-  whole = loop.train_and_evaluate(settings, tmp_path / 'whole')
+  whole = loop.train(settings, tmp_path / 'whole')
   epochs = {3, 5}  # The last has one too.
   best = min(whole, key=lambda record: rank(record, choose_on))['epoch']
   for epoch in range(1, 6):
     if epoch in epochs | {best}:
-      result = evaluate_run(tmp_path / 'whole', str(epoch), {})
+      result = evaluate(tmp_path / 'whole', str(epoch), {})
       np.testing.assert_allclose(result['mpjpe'], whole[epoch - 1]['mpjpe'])
-  assert evaluate_run(tmp_path / 'whole', 'best', {})['epoch'] == best
+  assert evaluate(tmp_path / 'whole', 'best', {})['epoch'] == best
   if choose_on == 'last':
     with pytest.raises(SettingError, match='`which=4`: choose from'):
-      evaluate_run(tmp_path / 'whole', '4', {})
+      evaluate(tmp_path / 'whole', '4', {})
   with pytest.MonkeyPatch.context() as patch:
     line = loop.epoch_line
 
@@ -282,7 +282,7 @@ def test_fewer_checkpoints(tmp_path, choose_on):
       return line(record, *arguments)
 
     patch.setattr(loop, 'epoch_line', stopping)
-    loop.train_and_evaluate(settings, tmp_path / 'parts')
+    loop.train(settings, tmp_path / 'parts')
   assert checkpoints.finished_epochs(tmp_path / 'parts') == 1
-  parts = loop.train_and_evaluate(settings, tmp_path / 'parts', resume=True)
+  parts = loop.train(settings, tmp_path / 'parts', resume=True)
   assert [r['mpjpe'] for r in parts] == [r['mpjpe'] for r in whole]

@@ -14,13 +14,13 @@ from tiny import TINY
 from semgcn_jax import config
 from semgcn_jax.config import presets
 from semgcn_jax.errors import SettingError, UserError
-from semgcn_jax.evaluation.evaluate import evaluate_run
+from semgcn_jax.evaluation.evaluate import evaluate
 from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.inference.predictor import load_predictor
 from semgcn_jax.models.build import abstract_variables, build
 from semgcn_jax.runs import checkpoints
 from semgcn_jax.training import warm_start as warm_start_lib
-from semgcn_jax.training.loop import train_and_evaluate
+from semgcn_jax.training.loop import train
 from semgcn_jax.training.state import TrainState, create_train_state
 from semgcn_jax.training.warm_start import warm_start
 
@@ -37,7 +37,7 @@ def best_weights(settings, workdir):
 @pytest.fixture(scope='module')
 def lifter(tmp_path_factory):
   workdir = tmp_path_factory.mktemp('lifter') / 'run'
-  train_and_evaluate(SHORT, workdir)
+  train(SHORT, workdir)
   return workdir
 
 
@@ -47,7 +47,7 @@ def test_a_refined_run(lifter, tmp_path, frozen):
   settings = SHORT.replace(
     refine='pose_grammar', init_from=str(lifter), freeze_init=frozen
   )
-  records = train_and_evaluate(settings, tmp_path / 'run')
+  records = train(settings, tmp_path / 'run')
   before = best_weights(SHORT, lifter)
   after = best_weights(settings, tmp_path / 'run')
   for name, tree in before.items():
@@ -55,7 +55,7 @@ def test_a_refined_run(lifter, tmp_path, frozen):
     assert all(jax.tree.leaves(kept)) == frozen
   output = after['params']['grammar']['chain0_output']['kernel']
   assert np.abs(output).max() > 0  # It was zero.
-  result = evaluate_run(tmp_path / 'run', 'best', {})
+  result = evaluate(tmp_path / 'run', 'best', {})
   np.testing.assert_allclose(result['mpjpe'], records[-1]['mpjpe'], rtol=1e-5)
   call = load_predictor(tmp_path / 'run', batch_sizes=(4,))
   inputs = random(4, 16, 2)
@@ -106,7 +106,7 @@ def test_a_lifter_of_another_model(lifter, tmp_path, fields, message):
     refine='pose_grammar', init_from=str(lifter), **fields
   )
   with pytest.raises(SettingError, match=message):
-    train_and_evaluate(settings, tmp_path / 'run')
+    train(settings, tmp_path / 'run')
   assert not (tmp_path / 'run').exists()
 
 

@@ -10,11 +10,11 @@ from tiny import TINY_SETTINGS
 from semgcn_jax import Lifter
 from semgcn_jax.config.presets import preset
 from semgcn_jax.errors import SettingError
-from semgcn_jax.evaluation.evaluate import evaluate_run
+from semgcn_jax.evaluation.evaluate import evaluate
 from semgcn_jax.evaluation.test_clips import predict_clips
 from semgcn_jax.figures.poses import draw_grid
 from semgcn_jax.motion.upright import make_scenes
-from semgcn_jax.training.loop import train_and_evaluate
+from semgcn_jax.training.loop import train
 
 WILD = preset(
   'synthetic', **TINY_SETTINGS | {'recipe': 'wild', 'norm_poses': 0, 'lr': 1e-3}
@@ -24,15 +24,15 @@ WILD = preset(
 @pytest.fixture(scope='module')
 def trained(tmp_path_factory):
   workdir = tmp_path_factory.mktemp('wild') / 'run'
-  return workdir, train_and_evaluate(WILD, workdir)
+  return workdir, train(WILD, workdir)
 
 
 @pytest.mark.slow
 def test_a_wild_run_is_scored_lifted_and_drawn(trained, tmp_path):
   workdir, records = trained
-  result = evaluate_run(workdir, 'last', {})
+  result = evaluate(workdir, 'last', {})
   assert result['mpjpe'] == pytest.approx(records[-1]['mpjpe'], rel=1e-5)
-  once = evaluate_run(workdir, 'last', {'flip_test': False})
+  once = evaluate(workdir, 'last', {'flip_test': False})
   assert once['mpjpe'] != pytest.approx(result['mpjpe'], rel=1e-5)
   filmed = film_level(standing(10), (1280, 720))
   keypoints = filmed.keypoints('mpii')
@@ -47,10 +47,10 @@ def test_a_wild_run_is_scored_lifted_and_drawn(trained, tmp_path):
 def test_a_wild_run_resumes_with_the_same_bits(trained, tmp_path):
   _, records = trained
   one = WILD.replace(epochs=1, lr_schedule='staircase', warmup_epochs=0.0)
-  train_and_evaluate(one, tmp_path / 'parts')
+  train(one, tmp_path / 'parts')
   two = one.replace(epochs=2)
-  parts = train_and_evaluate(two, tmp_path / 'parts', resume=True)
-  whole = train_and_evaluate(two, tmp_path / 'whole')
+  parts = train(two, tmp_path / 'parts', resume=True)
+  whole = train(two, tmp_path / 'whole')
   for a, b in zip(parts, whole, strict=True):
     assert (a['mpjpe'], a['train_loss']) == (b['mpjpe'], b['train_loss'])
   assert len(records) == 2
@@ -68,7 +68,7 @@ def test_training_goes_on_from_a_run(trained, tmp_path):
     | {'init_from': str(source), 'averaging': 0.0},
   )
   assert settings.model.hid_dim == WILD.model.hid_dim
-  [record] = train_and_evaluate(settings, tmp_path / 'run')
+  [record] = train(settings, tmp_path / 'run')
   np.testing.assert_allclose(record['mpjpe'], records[-1]['mpjpe'], rtol=0.05)
 
 
