@@ -95,11 +95,14 @@ def _help(field: dataclasses.Field) -> str:
   return field.metadata['help'] + (f' One of {choices}.' if choices else '')
 
 
-def parse(values: flags.FlagValues, argv: Sequence[str]) -> None:
+def parse(
+  kind: type[Flags], values: flags.FlagValues, argv: Sequence[str]
+) -> None:
   """Parses a command line.
 
   Args:
-    values: The flags of the command, which get their values.
+    kind: The flags of the command.
+    values: The same, which get their values.
     argv: The command line, of which argv[0] is the program.
 
   Raises:
@@ -113,7 +116,7 @@ def parse(values: flags.FlagValues, argv: Sequence[str]) -> None:
       values['help'].value = True
       return
     name = getattr(error, 'flagname', '').removeprefix('no')
-    if name in RENAMED and RENAMED[name] in values:
+    if RENAMED.get(name) in kind.settings:
       raise UsageError(f'--{name}: is now called --{RENAMED[name]}') from error
     raise UsageError(' '.join(str(error).split())) from error
   if rest[1:]:

@@ -52,7 +52,7 @@ def run(
   argv = sys.argv if argv is None else argv
   values = define(kind)
   try:
-    parse(values, argv)
+    parse(kind, values, argv)
     if values.help:
       program = program_name(argv[0])
       print(format_help(kind, values, description or '', program))

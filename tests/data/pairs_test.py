@@ -147,5 +147,5 @@ def test_rows_of_views():
 
 
 def test_unknown_rates_are_asked_for():
-  with pytest.raises(SettingError, match='data_fps'):
+  with pytest.raises(SettingError, match='`fps`: say how many'):
     known_fps(PAIRS)

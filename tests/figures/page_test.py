@@ -71,7 +71,7 @@ def test_the_page_needs_no_network_and_no_name_breaks_it():
 
 
 def test_the_limbs_have_the_colours_of_all_figures():
-  page = page_of(clip([person()]))
+  page = page_of(clip(person()))
   day, night = re.findall(r'--left: (#\w+); --right: (#\w+);', page)
   assert day == (palette.PAPER['left'], palette.PAPER['right'])
   assert night == (palette.DARK['left'], palette.DARK['right'])
