@@ -14,21 +14,28 @@ def run_batches(
 
   Args:
     function: Takes the rows of a batch, `[n]`, where n is one of `sizes`, and
-      returns a tree of arrays, `[n, ...]`. Rows past the last one are the
-      first ones again; what is computed for them is dropped.
+      returns a tree of arrays, `[n, ...]`. The last batch is filled up with the
+      first rows again.
     count: The number of rows, N, at least 1.
     sizes: The sizes of batches to choose from; see `split`.
 
   Returns:
     The results of all rows: a tree of NumPy arrays, `[N, ...]`.
   """
-  parts, start = [], 0
+  whole, start = None, 0
   for size in split(count, sizes):
-    rows = np.arange(start, start + size)
-    part = jax.device_get(function(rows % count))
-    parts.append(jax.tree.map(lambda x, end=count - start: x[:end], part))
+    rows = np.arange(start, start + size) % count
+    part = jax.device_get(function(rows))
+    if whole is None:
+      whole = jax.tree.map(
+        lambda x: np.empty((count, *x.shape[1:]), x.dtype), part
+      )
+    for all_rows, of_batch in zip(
+      jax.tree.leaves(whole), jax.tree.leaves(part), strict=True
+    ):
+      all_rows[rows] = of_batch
     start += size
-  return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
+  return whole
 
 
 def split(count: int, sizes: Iterable[int]) -> list[int]:
