@@ -1,5 +1,7 @@
 """Lifters that see time, with random weights."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -40,7 +42,9 @@ def make_network(**settings):
   return Network(config, H36M, variables, Progress())
 
 
+@functools.cache
 def make_lifter(**settings):
+  """Makes a lifter once, with whatever it compiles."""
   return Lifter.of(make_network(**settings))
 
 

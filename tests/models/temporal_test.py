@@ -20,6 +20,7 @@ def settings(**fields):
   return preset('synthetic', model='semgcn_temporal', **SIZES | fields).model
 
 
+@functools.cache
 def fresh(config, seed=0):
   example = jnp.zeros((1, 1, 16, config.input_channels))
   return jax.jit(build(config, H36M).init)(jax.random.PRNGKey(seed), example)
@@ -28,7 +29,7 @@ def fresh(config, seed=0):
 def variables(config, seed=0):
   """Random weights, whose layers between frames do something."""
   rng = np.random.default_rng(seed)
-  tree = fresh(config, seed)
+  tree = jax.tree.map(lambda leaf: leaf, fresh(config, seed))  # To be changed.
   for name, layer in tree['params'].items():
     if 'time' in name and layer:
       for part in ('output', 'distance'):
@@ -39,7 +40,12 @@ def variables(config, seed=0):
 
 def apply(config, tree, x, length=None):
   """Runs a compiled network; step by step it would take much longer."""
-  return jax.jit(build(config, H36M).apply)(tree, x, length=length)
+  return compiled(config)(tree, x, length=length)
+
+
+@functools.cache
+def compiled(config):
+  return jax.jit(build(config, H36M).apply)
 
 
 def clips(frames, count=2):
