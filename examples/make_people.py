@@ -1,7 +1,7 @@
-"""Makes people.json: two people of the synthetic motion, as COCO's results.
+"""Makes people.json: two people from the synthetic motions, as COCO results.
 
-They are seen by one camera, 1280 x 720, without noise. Their joints stand for
-the keypoints of a detector, the end of the head for the face.
+One camera, 1280 x 720, sees them without noise. Their joints serve as detected
+keypoints; the end of the head serves for the face.
 """
 
 import json
