@@ -302,7 +302,7 @@ def _check(poses: np.ndarray, skeleton: Skeleton, where: str) -> None:
     frame, joint = bad[0]
     raise UserError(
       f'{where} frame {frame} joint {skeleton.joints[joint]} is not a number;'
-      ' mend the file or leave the subject or action out'
+      ' fix the file or leave the subject or action out'
     )
 
 
