@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from semgcn_jax.config import DataConfig
-from semgcn_jax.data.npz import unreadable
+from semgcn_jax.data.npz import unreadable, write_arrays
 from semgcn_jax.data.pairs import Pairs, take
 from semgcn_jax.data.plausible import MIN_PIXELS, check_3d
 from semgcn_jax.errors import SettingError, UserError, listed, shortened
@@ -296,11 +296,7 @@ def write(folder: pathlib.Path, splits: Mapping[str, Pairs]) -> None:
       }.items():
         columns.setdefault(name, []).append(array)
     arrays = {name: np.concatenate(parts) for name, parts in columns.items()}
-    with (
-      replacing(folder / ANNOTATIONS) as temporary,
-      open(temporary, 'wb') as file,
-    ):
-      np.savez_compressed(file, **arrays)  # pyright: ignore[reportArgumentType]
+    write_arrays(folder / ANNOTATIONS, arrays)
   except OSError as error:
     raise UserError(
       f'{folder}: cannot be written ({error.strerror}); give another folder'

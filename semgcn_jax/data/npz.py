@@ -12,7 +12,7 @@ import pickle
 import pickletools
 import re
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -153,17 +153,24 @@ def write_poses_2d(
 
 def _write(path: pathlib.Path, **objects: dict) -> None:
   """Writes dicts to an npz archive, all or nothing; see `write_poses_3d`."""
-  arrays: dict[str, Any] = {
-    key: np.array(value, dtype=object) for key, value in objects.items()
-  }
+  arrays = {key: np.array(value, object) for key, value in objects.items()}
   try:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary, open(temporary, 'wb') as file:
-      np.savez_compressed(file, **arrays)
+    write_arrays(path, arrays)
   except OSError as error:
     raise UserError(
       f'{path}: cannot be written ({error.strerror}); give another `output_dir`'
     ) from error
+
+
+def write_arrays(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
+  """Writes arrays to a compressed npz, all or nothing.
+
+  Raises:
+    OSError: The file cannot be written; the old one stays.
+  """
+  with replacing(path) as temporary, open(temporary, 'wb') as file:
+    np.savez_compressed(file, **arrays)  # pyright: ignore[reportArgumentType]
 
 
 def _read_dicts(path: pathlib.Path, key: str) -> dict[str, dict[str, Any]]:

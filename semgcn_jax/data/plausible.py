@@ -90,7 +90,8 @@ def check_3d(poses: Poses3D, name: str, subjects: Collection[str]) -> None:
   for subject in subjects:
     spans = {}
     for action, clip in poses.get(subject, {}).items():
-      span = np.ptp(clip[_rows(len(clip))].astype(np.float64), axis=1).max(-1)
+      some = clip[sample_rows(len(clip), _ROWS)].astype(np.float64)
+      span = np.ptp(some, axis=1).max(-1)
       where = f'{name}: {subject} {action!r}'
       if len(span) and span.max() == 0:
         raise UserError(
@@ -140,7 +141,7 @@ def check_2d(poses: Poses2D, name: str, subjects: Collection[str]) -> None:
     for action, views in poses.get(subject, {}).items():
       for camera, view in enumerate(views):
         where = f'{name}: {subject} {action!r} camera {camera}'
-        values = np.abs(view[_rows(len(view))])
+        values = np.abs(view[sample_rows(len(view), _ROWS)])
         # NaN and infinity are refused where they are used.
         most = values[np.isfinite(values)].max(initial=0)
         if len(view) and not view.any():
@@ -167,8 +168,8 @@ def _check_filled(poses: np.ndarray, where: str) -> None:
       )
 
 
-def _rows(frames: int) -> np.ndarray:
-  """Selects some frames, evenly."""
+def sample_rows(frames: int, most: int) -> np.ndarray:
+  """Selects at most `most` frames, evenly."""
   return np.unique(
-    np.linspace(0, max(frames - 1, 0), min(frames, _ROWS), dtype=int)
+    np.linspace(0, max(frames - 1, 0), min(frames, most), dtype=int)
   )
