@@ -84,7 +84,7 @@ def test_other_line_ends_give_the_same(files):
     ('lower 1e1 -20', 'upper 1 2 3', '01_01.amc:7: upper is in frame 1 twice'),
     (':DEGREES', ':ANGLE grads', '01_01.amc: its header names the unit'),
     (':DEGREES', ':DEGREES\n:RADIANS', 'angles deg and rad'),
-    ('1\nroot', f'{"9" * 5000}\nroot', 'frame 9{37}... is no number'),
+    ('1\nroot', f'{"9" * 5000}\nroot', 'frame 9{37}... is not a frame number'),
     ('upper 0 0 0', f'{"x" * 10**5} 0', 'x{37}... does not move'),
     ('upper 0 0 0', 'upper 0 1e300 0', 'has invalid numbers'),
     ('1\nroot', 'root', '01_01.amc:4: not an .amc motion'),
