@@ -241,7 +241,7 @@ def _people_of(frame: Any) -> Any:
 def _frames(
   content: Any, path: pathlib.Path
 ) -> Iterator[tuple[str, bool, list[Any] | None]]:
-  """Yields the name of each frame, whether empty ones are listed, its people."""
+  """Yields each frame's name, whether empty ones are listed, and its people."""
   match content:
     # A frame of OpenPose or AlphaPose's 'open', or of AlphaPose's 'cmu'.
     case {'people': people} | {'bodies': people}:

@@ -104,7 +104,7 @@ def box_of(keypoints: np.ndarray) -> tuple[int, int, int, int]:
 def _find_in_box(
   find: Any, image: np.ndarray, box: Box, *, tracks: bool = False
 ) -> Detection:
-  """Finds the person who fits a box best; a tracker keeps the first who fits."""
+  """Finds the person who fits a box best; a tracker keeps the first to fit."""
   x, y, width, height = box
   best, most = None, _LEAST_OVERLAP
   for margin in _MARGINS:

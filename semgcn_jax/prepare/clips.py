@@ -237,10 +237,7 @@ def summarize(
     subject: (len(actions), sum(len(of[0]) for of in actions.values()))
     for subject, actions in views.items()
   }
-  counts['all'] = (
-    sum(actions for actions, _ in counts.values()),
-    sum(frames for _, frames in counts.values()),
-  )
+  counts['all'] = tuple(map(sum, zip(*counts.values(), strict=True)))
   cameras = sorted({len(of) for a in views.values() for of in a.values()})
   seen = '-' if is_3d else listed(map(str, cameras))
   table = plain_table(
