@@ -31,6 +31,4 @@ def read(config: DataConfig) -> Source:
     poses_3d=read_poses_3d(path),
     poses_2d=read_keypoints(config, config.dataset),
     cameras={},
-    train_subjects=(),
-    test_subjects=(),
   )

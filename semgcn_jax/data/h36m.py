@@ -61,7 +61,7 @@ def read(config: DataConfig) -> Source:
 def read_h36m_keypoints(config: DataConfig, dataset: str) -> Poses2D | None:
   """Reads the 2D of a dataset with Human3.6M's joints.
 
-  Takes and raises what `npz.read_keypoints` does.
+  See `npz.read_keypoints` for the arguments and errors.
 
   Returns:
     {subject: {action: [one [T, 16, 2] array of pixels per camera]}}; None if

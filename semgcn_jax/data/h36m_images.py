@@ -35,11 +35,8 @@ _OTHER_NAMES = {
 # Each subject does each action twice. The first clip's name ends in 1, the
 # second's in no number. The file lists the exceptions in the dataset's
 # metadata.xml: {subject: {action: [ending of the first, of the second]}}.
-_EXCEPTIONS = json.loads(
-  (
-    importlib.resources.files('semgcn_jax.data') / 'h36m_repetitions.json'
-  ).read_text()
-)
+_FOLDER = importlib.resources.files('semgcn_jax.data')
+_EXCEPTIONS = json.loads((_FOLDER / 'h36m_repetitions.json').read_text())
 
 
 def repetition(subject: str, clip: str) -> int:

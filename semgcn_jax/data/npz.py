@@ -179,10 +179,9 @@ def _read_dicts(path: pathlib.Path, key: str) -> dict[str, dict[str, Any]]:
   for name, value in ((key, subjects), *_items(subjects)):
     if not isinstance(value, dict) or not value:
       raise UserError(f'{path}: {name} is not a filled dict; see docs/data.md')
-  for where, names in ((key, subjects), *_items(subjects)):
-    if len({*map(str, names)}) < len(names):
+    if len({*map(str, value)}) < len(value):
       raise UserError(
-        f'{path}: two names in {where} are the same as text; rename one'
+        f'{path}: two names in {name} are the same as text; rename one'
       )
   return {
     str(subject): {str(action): poses for action, poses in actions.items()}
@@ -198,8 +197,8 @@ def _check_bytes(path: pathlib.Path, values: Iterable[Any]) -> None:
   shared = len({id(array) for array in arrays}) < len(arrays)
   if shared and total > most:
     raise UserError(
-      f'{path}: its arrays, of which some are there many times, hold {total:,}'
-      f' bytes, more than the limit of {most:,}; write each clip once'
+      f'{path}: its arrays, some of them repeated, hold {total:,} bytes, more'
+      f' than the limit of {most:,}; write each clip once'
     )
 
 

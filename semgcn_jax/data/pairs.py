@@ -37,8 +37,8 @@ class Source:
   poses_3d: Poses3D
   poses_2d: Poses2D | None
   cameras: Mapping[str, Sequence[Camera]]
-  train_subjects: tuple[str, ...]
-  test_subjects: tuple[str, ...]
+  train_subjects: tuple[str, ...] = ()
+  test_subjects: tuple[str, ...] = ()
   fps: float = 0.0
 
   def cameras_of(self, subject: str) -> Sequence[Camera] | None:
@@ -52,7 +52,7 @@ class View(NamedTuple):
   Attributes:
     subject: The subject.
     clip: The name of the clip, such as 'Walking 1'.
-    camera: The number of the camera among those of the subject, from 0.
+    camera: The index of the camera among the subject's.
   """
 
   subject: str
@@ -208,7 +208,7 @@ def _chosen(
 ) -> Iterator[tuple[str, str, str]]:
   """Yields the subject and name of each chosen clip, and its name in messages.
 
-  Takes and raises what `make_pairs` does.
+  See `make_pairs` for the arguments and errors.
   """
   for subject in subjects:
     if subject not in source.poses_3d:
@@ -265,7 +265,7 @@ def _views(
   cameras = source.cameras_of(subject)
   if cameras is None:
     raise UserError(
-      f'{where} has no cameras; there are those of {listed(source.cameras)}'
+      f'{where} has no cameras; only {listed(source.cameras)} have'
     )
   world = source.poses_3d[subject][action].astype(np.float64)
   views = [world_to_camera(world, camera) for camera in cameras]

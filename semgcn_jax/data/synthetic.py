@@ -53,11 +53,8 @@ class Family:
   wander: float = 12.0
 
 
-_TABLES = json.loads(
-  (
-    importlib.resources.files('semgcn_jax.data') / 'synthetic_motions.json'
-  ).read_text()
-)
+_FOLDER = importlib.resources.files('semgcn_jax.data')
+_TABLES = json.loads((_FOLDER / 'synthetic_motions.json').read_text())
 # The offset `[3]` of each joint of `H36M` from its parent, in the neutral pose
 # with the arms hanging: x right, y forward, z up, metres.
 OFFSETS = np.array(list(_TABLES['offsets'].values()))
@@ -145,7 +142,7 @@ def _body(random: _Random) -> np.ndarray:
 
 
 def _clip(family: Family, offsets: np.ndarray, random: _Random) -> np.ndarray:
-  """Makes a clip `[T, 16, 3]` float32, in metres, in the world frame, z up."""
+  """Draws a clip `[T, 16, 3]` float32, in metres, in the world frame, z up."""
   time = np.arange(FRAMES) / RATE
   mirrored = bool(random.uniform(0, 1) < 0.5)
   angles = _angles(family, time, mirrored, random)

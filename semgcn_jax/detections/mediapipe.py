@@ -273,7 +273,7 @@ def detect_image(
 def detect_video(
   video: Video, name: str, box: Box | None = None
 ) -> tuple[Clip, list[np.ndarray]]:
-  """Finds one person in a video; see `follow`.
+  """Finds one person in a video; see `follow`, and `detect_image` for errors.
 
   Args:
     video: The video.
@@ -282,10 +282,6 @@ def detect_video(
 
   Returns:
     The clip, and the keypoints, `[33, 3]`, of everybody in the first image.
-
-  Raises:
-    UserError: The video cannot be read, or nobody is in it.
-    SettingError: MediaPipe is not installed, or the box is outside the image.
   """
   album, frames, first = Album(), {}, []
 

@@ -14,7 +14,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Generator, Iterable
-from typing import IO
+from typing import Any
 
 import rich.console
 import rich.progress
@@ -122,7 +122,7 @@ class Member:
   size: int
   is_folder: bool
   is_plain: bool
-  open: Callable[[], IO[bytes]]
+  open: Callable[[], Any]
 
 
 def _zip_members(
@@ -156,7 +156,7 @@ def _tar_members(
           size=info.size,
           is_folder=info.isdir(),
           is_plain=info.isfile() or info.isdir(),
-          open=functools.partial(_open_tar_member, tar, info),
+          open=functools.partial(tar.extractfile, info),
         )
       # Read the rest too: a compressed stream ends with its checksum, and
       # tarfile does not notice a file that is cut off between members.
@@ -164,13 +164,6 @@ def _tar_members(
         pass
       if file.tell() < tar.offset + tarfile.BLOCKSIZE:
         raise tarfile.ReadError('it ends too early')
-
-
-def _open_tar_member(tar: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
-  """Opens a member, which must be a file."""
-  file = tar.extractfile(info)
-  assert file is not None
-  return file
 
 
 class _Limited(io.RawIOBase):

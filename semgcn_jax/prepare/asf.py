@@ -156,7 +156,7 @@ def _bone(fields: dict[str, list[str]], parents: dict[str, str]) -> Bone:
   turn = np.array([float(x) for x in angles])
   length = float(fields['length'][0])
   if direction.shape != (3,) or len(angles) != 3:
-    raise ValueError(f'direction or axis of {shortened(name)} lacks 3 numbers')
+    raise ValueError(f'direction or axis of {shortened(name)} is not 3 numbers')
   if not 0 <= length < 1e4:
     raise ValueError(f'the length of {shortened(name)} is {length:g}')
   if not (np.abs([*direction, *turn]) < MAX_VALUE).all():

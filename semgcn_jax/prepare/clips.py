@@ -237,7 +237,8 @@ def summarize(
     subject: (len(actions), sum(len(of[0]) for of in actions.values()))
     for subject, actions in views.items()
   }
-  counts['all'] = tuple(map(sum, zip(*counts.values(), strict=True)))
+  total, frames = map(sum, zip(*counts.values(), strict=True))
+  counts['all'] = total, frames
   cameras = sorted({len(of) for a in views.values() for of in a.values()})
   seen = '-' if is_3d else listed(map(str, cameras))
   table = plain_table(

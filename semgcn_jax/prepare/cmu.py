@@ -71,7 +71,7 @@ def read_clip(path: pathlib.Path, asf: pathlib.Path, stride: int) -> np.ndarray:
 def read_bvh_clip(
   path: pathlib.Path, fps: float, stride: int | None
 ) -> np.ndarray:
-  """Reads a .bvh motion as poses; see `BVH_JOINTS`.
+  """Reads a .bvh motion as `read_clip` does an .amc; see `BVH_JOINTS`.
 
   The T-pose that the conversion puts before a motion is left out.
 
@@ -80,10 +80,6 @@ def read_bvh_clip(
     fps: The frames per second to keep.
     stride: The step between the frames to keep; None computes it from the
       file's own rate.
-
-  Returns:
-    The poses, `[T, 16, 3]` float32, in metres, z up, with the joints of
-    `skeleton.H36M`.
 
   Raises:
     UserError: The file cannot be read (see `read_bvh`) or lacks a joint.

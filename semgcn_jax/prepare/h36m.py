@@ -150,7 +150,7 @@ def read_view(path: pathlib.Path, subject: str, camera: int) -> np.ndarray:
   cameras = h36m_cameras()
   if subject not in cameras:
     raise UserError(
-      f'{path}: {subject} has no cameras; there are those of {listed(cameras)}'
+      f'{path}: {subject} has no cameras; only {listed(cameras)} have'
     )
   calibration = cameras[subject][camera]
   poses = convert_joints(read_recording(path), 'h36m_32').astype(np.float64)

@@ -210,7 +210,8 @@ def _side(clip: np.ndarray) -> float:
 def check_2d(path: pathlib.Path, config: DataConfig) -> tuple[str, list[str]]:
   """Checks a file of 2D poses, by itself and against the 3D.
 
-  Takes and returns what `check_3d` does; the config also names the keypoints.
+  The arguments and the result are like those of `check_3d`; the config also
+  names the keypoints.
 
   Raises:
     UserError: The file, or that of the 3D, cannot be read.

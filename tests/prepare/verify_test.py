@@ -92,7 +92,7 @@ def test_units(tmp_path, poses, capsys, factor):
   write(tmp_path, changed(poses, lambda p: p * factor))
   found = problems(tmp_path, capsys)
   name = {1000: 'millimetres', 100: 'centimetres'}[factor]
-  assert f'not plausible in metres; probably {name}: multiply by {1 / factor:g}' in found
+  assert f'in metres; probably {name}: multiply by {1 / factor:g}' in found
   write(tmp_path, changed(poses, lambda p: p * 1e-5))
   assert 'not plausible in metres' in problems(tmp_path, capsys)
 
@@ -167,7 +167,7 @@ def test_2d_that_does_not_fit(tmp_path, poses, capsys):
   del short['S5']['Sitting 1']
   text = found(short)
   assert "no 2D of S5 'Sitting 1'" in text
-  assert "lengths differ from the 3D: S1 'Running 2' camera 1 (2D 20, 3D 25)" in text
+  assert "differ from the 3D: S1 'Running 2' camera 1 (2D 20, 3D 25)" in text
 
 
 def test_damaged_files_and_empty_folders(tmp_path, poses, capsys):
