@@ -16,7 +16,7 @@ from semgcn_jax.errors import UserError
 from semgcn_jax.geometry.cameras import H36M_SUBJECTS, Camera, h36m_cameras
 
 TEST_SUBJECTS = ('S13', 'S35', 'S49', 'S135')
-MAX_OFFSET = 1.5  # Metres from the middle of its track to a pelvis, at most.
+MAX_OFFSET = 1.5  # Metres between a pelvis and the middle of its track.
 
 
 def read(config: DataConfig) -> Source:

@@ -23,6 +23,7 @@ _ROWS = 20  # Frames of a clip to measure, at most.
 MAX_EMPTY = 0.25  # Share of a clip's frames that may be all zero.
 # Pixels are larger than this, coordinates of the normalised screen smaller.
 MIN_PIXELS = 5
+_WAY_OUT = 'fix the file, or leave the subject or action out'
 # Names of layouts other than Human3.6M's.
 _OTHERS = (
   *('coco', 'mpii', 'openpose', 'body', 'halpe', 'mediapipe', 'blaze'),
@@ -94,10 +95,7 @@ def check_3d(poses: Poses3D, name: str, subjects: Collection[str]) -> None:
       span = np.ptp(some, axis=1).max(-1)
       where = f'{name}: {subject} {action!r}'
       if len(span) and span.max() == 0:
-        raise UserError(
-          f'{where} has all joints in one place; fix the file, or leave the'
-          ' subject or action out'
-        )
+        raise UserError(f'{where} has all joints in one place; {_WAY_OUT}')
       _check_filled(clip, where)
       if len(span := span[np.isfinite(span)]):
         spans[action] = span
@@ -145,10 +143,7 @@ def check_2d(poses: Poses2D, name: str, subjects: Collection[str]) -> None:
         # NaN and infinity are refused where they are used.
         most = values[np.isfinite(values)].max(initial=0)
         if len(view) and not view.any():
-          raise UserError(
-            f'{where} is all zero; fix the file, or leave the subject or'
-            ' action out'
-          )
+          raise UserError(f'{where} is all zero; {_WAY_OUT}')
         _check_filled(view, where)
         if np.isfinite(values).any() and most < MIN_PIXELS:
           raise UserError(
@@ -163,8 +158,7 @@ def _check_filled(poses: np.ndarray, where: str) -> None:
     empty = int((~poses.any(axis=(1, 2))).sum())
     if empty > MAX_EMPTY * len(poses):
       raise UserError(
-        f'{where}: {empty:,} of {len(poses):,} frames are all zero; fix the'
-        ' file, or leave the subject or action out'
+        f'{where}: {empty:,} of {len(poses):,} frames are all zero; {_WAY_OUT}'
       )
 
 

@@ -15,6 +15,7 @@ import json
 import numpy as np
 
 from semgcn_jax.config import DataConfig
+from semgcn_jax.data.h36m import TEST_SUBJECTS, TRAIN_SUBJECTS
 from semgcn_jax.data.npz import Poses3D
 from semgcn_jax.data.pairs import Source
 from semgcn_jax.errors import choose
@@ -25,8 +26,7 @@ RATE = 10  # Frames per second.
 FRAMES = 25  # Per clip.
 # Each subject's clips per family.
 CLIPS = {'S1': 4, 'S5': 4, 'S6': 4, 'S7': 4, 'S8': 4, 'S9': 3, 'S11': 2}
-TRAIN_SUBJECTS = ('S1', 'S5', 'S6', 'S7', 'S8')
-TEST_SUBJECTS = ('S9', 'S11')
+
 
 # These bones point up, so they bend forward by a turn about -x.
 _UPRIGHT = ('Pelvis', 'Spine', 'Thorax', 'Head')

@@ -14,12 +14,14 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Generator, Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 import rich.console
 import rich.progress
 
 from semgcn_jax.errors import UserError, shortened
+
+T = TypeVar('T')
 
 SUFFIXES = ('.zip', '.tar', '.tgz', '.tar.gz', '.tar.bz2', '.tar.xz')
 # No file that we read is larger or compresses better: text shrinks to about a
@@ -131,7 +133,7 @@ def _zip_members(
   """Yields the members of a zip archive."""
   del budget  # A zip archive lists the sizes up front.
   with zipfile.ZipFile(path) as archive:
-    for info in _shown(archive.infolist(), path):
+    for info in _unpacking(archive.infolist(), path):
       kind = stat.S_IFMT(info.external_attr >> 16)
       yield Member(
         name=info.filename,
@@ -150,7 +152,7 @@ def _tar_members(
     limited = _Limited(file, path, budget)
     # 'r|' reads the stream once, from start to end.
     with tarfile.open(fileobj=limited, mode='r|') as tar:
-      for info in _shown(tar, path):
+      for info in _unpacking(tar, path):
         yield Member(
           name=info.name,
           size=info.size,
@@ -193,15 +195,22 @@ def _decompressed(path: pathlib.Path) -> io.BufferedIOBase:
   return open(path, 'rb')
 
 
-def _shown(members: Iterable, path: pathlib.Path) -> Iterable:
-  """Shows progress while members are unpacked: a bar, or a line of text."""
+def _unpacking(members: Iterable, path: pathlib.Path) -> Iterable:
+  total = len(members) if isinstance(members, list) else None
+  return shown(members, f'unpacking {path.name}', f'unpacking {path}', total)
+
+
+def shown(
+  items: Iterable[T], label: str, line: str, total: int | None
+) -> Iterable[T]:
+  """Shows a labeled progress bar in a terminal, or else prints a line."""
   console = rich.console.Console(highlight=False, soft_wrap=True)
   if not console.is_terminal:
-    console.print(f'unpacking {path}', markup=False)
+    console.print(line, markup=False)
   return rich.progress.track(
-    members,
-    f'unpacking {path.name}',
-    total=len(members) if isinstance(members, list) else None,
+    items,
+    label,
+    total=total,
     console=console,
     disable=not console.is_terminal,
     transient=True,

@@ -10,13 +10,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import rich.console
-import rich.progress
 
 from semgcn_jax.child_processes import end_with_parent
 from semgcn_jax.data.npz import Poses2D, Poses3D
-from semgcn_jax.errors import UserError, listed
+from semgcn_jax.errors import UserError, counted, listed
 from semgcn_jax.files import is_of_macos
+from semgcn_jax.prepare.archives import shown
 from semgcn_jax.prepare.views import View, align
 from semgcn_jax.text_tables import plain_table
 
@@ -99,9 +98,6 @@ def read_all(clips: Sequence[Clip]) -> list[np.ndarray | View]:
   Raises:
     UserError: A clip cannot be read, or a process was killed.
   """
-  console = rich.console.Console(highlight=False)
-  if not console.is_terminal:
-    console.print(f'converting {len(clips):,} clips')
   # Processes, because most of the time goes into parsing text, which holds
   # Python's lock. Spawned, because forking a program with threads, such as
   # JAX's, can hang.
@@ -114,14 +110,10 @@ def read_all(clips: Sequence[Clip]) -> list[np.ndarray | View]:
       mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
       results = pool.map(_read, clips, chunksize=4)
       signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+      count = len(clips)
       return list(
-        rich.progress.track(
-          results,
-          'converting',
-          total=len(clips),
-          console=console,
-          disable=not console.is_terminal,
-          transient=True,
+        shown(
+          results, 'converting', f'converting {counted(count, "clip")}', count
         )
       )
     except concurrent.futures.BrokenExecutor as error:

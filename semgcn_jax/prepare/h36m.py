@@ -64,8 +64,8 @@ def find(folders: Sequence[pathlib.Path]) -> Iterator[Product]:
   for path, match in find_files(folders, _RECORDING):
     subject, action, kind = match.groups()
     # The same recording may come in several formats and archives.
-    known = recordings.setdefault((subject, canonical(action)), {})
-    known.setdefault(kind, path)
+    kinds = recordings.setdefault((subject, canonical(action)), {})
+    kinds.setdefault(kind, path)
   for path, match in find_files(folders, _DETECTION):
     subject, tuned, action, camera = match.groups()
     if camera not in CAMERAS:
@@ -259,7 +259,7 @@ def _read(
 
 
 def _is_sound(subject: str, action: str) -> bool:
-  """Whether to use a recording; '_ALL' are calibrations in some archives."""
+  """Whether a recording is usable: not corrupt, nor an '_ALL' calibration."""
   return not action.startswith('_ALL') and not is_corrupt(subject, action)
 
 

@@ -111,23 +111,21 @@ def check_3d(path: pathlib.Path, config: DataConfig) -> tuple[str, list[str]]:
   """
   skeleton = load_skeleton(config.skeleton)
   poses = read_poses_3d(path)
-  clips = [
-    (s, a, p) for s, actions in poses.items() for a, p in actions.items()
-  ]
-  joints = {clip.shape[1] for *_, clip in clips}
+  clips = list(_arrays(poses))
+  joints = {clip.shape[1] for _, clip in clips}
   description = (
     f'{len(poses)} subjects, {len(clips):,} clips,'
-    f' {sum(len(clip) for *_, clip in clips):,} frames,'
+    f' {sum(len(clip) for _, clip in clips):,} frames,'
     f' {listed(map(str, sorted(joints)))} joints'
   )
-  problems = list(_not_numbers([(f'{s} {a!r}', clip) for s, a, clip in clips]))
+  problems = list(_not_numbers(clips))
   if config.dataset == 'h36m':
-    clips = [(s, a, to_h36m(clip, f'{s} {a!r}')) for s, a, clip in clips]
+    clips = [(where, to_h36m(clip, where)) for where, clip in clips]
   elif joints != {skeleton.num_joints}:
     problems.append(f'the skeleton has {skeleton.num_joints} joints')
     return description, problems
-  clips = [(s, a, _sample(clip)) for s, a, clip in clips]
-  sizes = np.concatenate([_size(clip) for *_, clip in clips])
+  clips = [(where, _sample(clip)) for where, clip in clips]
+  sizes = np.concatenate([_size(clip) for _, clip in clips])
   if not len(sizes):
     return description, problems
   size = np.median(sizes)
@@ -145,10 +143,10 @@ def check_3d(path: pathlib.Path, config: DataConfig) -> tuple[str, list[str]]:
   return description, problems
 
 
-def _check_human(clips: Sequence[tuple[str, str, np.ndarray]]) -> list[str]:
+def _check_human(clips: Sequence[tuple[str, np.ndarray]]) -> list[str]:
   """Checks up, left and right of poses with Human3.6M's joints."""
   ups, sides = [], []
-  for *_, clip in clips:
+  for _, clip in clips:
     feet = clip[:, [_JOINT['RAnkle'], _JOINT['LAnkle']]].mean(axis=1)
     up = (clip[:, _JOINT['Head']] - feet).sum(axis=0)
     ups.append(up / max(np.linalg.norm(up), 1e-9))
@@ -168,8 +166,8 @@ def _check_human(clips: Sequence[tuple[str, str, np.ndarray]]) -> list[str]:
     )
   else:
     wrong = [
-      f'{s} {a!r}'
-      for (s, a, clip), side in zip(clips, sides, strict=True)
+      where
+      for (where, clip), side in zip(clips, sides, strict=True)
       if side < -0.05 * len(clip)
     ]
     if wrong:
@@ -217,12 +215,7 @@ def check_2d(path: pathlib.Path, config: DataConfig) -> tuple[str, list[str]]:
     UserError: The file, or that of the 3D, cannot be read.
   """
   poses = read_poses_2d(path)
-  views = [
-    (f'{s} {a!r} camera {i}', view)
-    for s, actions in poses.items()
-    for a, of_action in actions.items()
-    for i, view in enumerate(of_action)
-  ]
+  views = list(_arrays(poses))
   cameras = sorted({len(v) for a in poses.values() for v in a.values()})
   description = (
     f'{len(poses)} subjects, {len(views):,} views of'
@@ -264,11 +257,16 @@ def check_2d(path: pathlib.Path, config: DataConfig) -> tuple[str, list[str]]:
 
 
 def _arrays(poses: Poses3D | Poses2D) -> Iterator[tuple[str, np.ndarray]]:
-  """Yields the name of the clip and the array, for all arrays of poses."""
+  """Yields the name and the poses of every clip, or of every view in 2D."""
   for subject, actions in poses.items():
-    for action, value in actions.items():
-      for array in value if isinstance(value, list) else [value]:
-        yield f'{subject} {action!r}', array
+    for action, clip in actions.items():
+      where = f'{subject} {action!r}'
+      if isinstance(clip, list):
+        yield from (
+          (f'{where} camera {i}', view) for i, view in enumerate(clip)
+        )
+      else:
+        yield where, clip
 
 
 def _without_partner(source: Source) -> Iterator[str]:
