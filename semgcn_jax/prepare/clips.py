@@ -241,4 +241,4 @@ def summarize(
     ],
   )
   unit = 'metres, z up' if is_3d else 'pixels'
-  return f'{table}\n{path}: {len(poses)} subjects, {unit}'
+  return f'{table}\n{path}: {counted(len(poses), "subject")}, {unit}'

@@ -11,7 +11,7 @@ import numpy as np
 
 from semgcn_jax.data.npz import read_poses_3d, write_arrays
 from semgcn_jax.data.pairs import action_name
-from semgcn_jax.errors import SettingError, UserError, listed
+from semgcn_jax.errors import SettingError, UserError, counted, listed
 from semgcn_jax.files import check_output
 from semgcn_jax.geometry.skeletons import H36M, bone_vectors
 from semgcn_jax.simulation import test_films
@@ -63,8 +63,8 @@ def film(
     write_arrays(output, arrays)
   except OSError as error:
     raise SettingError(f'`output={output}`: {error.strerror}') from error
-  frames = len(arrays['frame'])
-  print(f'{output}: {len(sequences)} sequences, {frames:,} frames')
+  frames = counted(len(arrays['frame']), 'frame')
+  print(f'{output}: {counted(len(sequences), "sequence")}, {frames}')
 
 
 def _film_sequences(

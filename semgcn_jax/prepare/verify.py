@@ -12,7 +12,7 @@ from semgcn_jax.data.datasets import read
 from semgcn_jax.data.npz import Poses2D, Poses3D, read_poses_2d, read_poses_3d
 from semgcn_jax.data.pairs import Source
 from semgcn_jax.data.plausible import MIN_PIXELS, sample_rows
-from semgcn_jax.errors import SettingError, UserError, listed
+from semgcn_jax.errors import SettingError, UserError, counted, listed
 from semgcn_jax.geometry.cameras import project, world_to_camera
 from semgcn_jax.geometry.joint_sets import to_h36m
 from semgcn_jax.geometry.skeletons import H36M, Skeleton, load_skeleton
@@ -113,11 +113,7 @@ def check_3d(path: pathlib.Path, config: DataConfig) -> tuple[str, list[str]]:
   poses = read_poses_3d(path)
   clips = list(_arrays(poses))
   joints = {clip.shape[1] for _, clip in clips}
-  description = (
-    f'{len(poses)} subjects, {len(clips):,} clips,'
-    f' {sum(len(clip) for _, clip in clips):,} frames,'
-    f' {listed(map(str, sorted(joints)))} joints'
-  )
+  description = _describe(poses, counted(len(clips), 'clip'), clips)
   problems = list(_not_numbers(clips))
   if config.dataset == 'h36m':
     clips = [(where, to_h36m(clip, where)) for where, clip in clips]
@@ -217,11 +213,9 @@ def check_2d(path: pathlib.Path, config: DataConfig) -> tuple[str, list[str]]:
   poses = read_poses_2d(path)
   views = list(_arrays(poses))
   cameras = sorted({len(v) for a in poses.values() for v in a.values()})
-  description = (
-    f'{len(poses)} subjects, {len(views):,} views of'
-    f' {listed(map(str, cameras))} cameras,'
-    f' {sum(len(view) for _, view in views):,} frames,'
-    f' {listed(map(str, sorted({view.shape[1] for _, view in views})))} joints'
+  of_cameras = f' of {listed(map(str, cameras))} cameras'
+  description = _describe(
+    poses, counted(len(views), 'view') + of_cameras, views
   )
   problems = list(_not_numbers(views))
   largest = [np.abs(v).max() for v in (_sample(v) for _, v in views) if len(v)]
@@ -254,6 +248,15 @@ def check_2d(path: pathlib.Path, config: DataConfig) -> tuple[str, list[str]]:
   else:
     problems += [f'{s}: {p}' for s, of_one in found.items() for p in of_one]
   return description, problems
+
+
+def _describe(
+  poses: Poses3D | Poses2D, what: str, arrays: Sequence[tuple[str, np.ndarray]]
+) -> str:
+  """Describes the content of a file; `what` counts its clips or views."""
+  frames = counted(sum(len(array) for _, array in arrays), 'frame')
+  joints = listed(map(str, sorted({array.shape[1] for _, array in arrays})))
+  return f'{counted(len(poses), "subject")}, {what}, {frames}, {joints} joints'
 
 
 def _arrays(poses: Poses3D | Poses2D) -> Iterator[tuple[str, np.ndarray]]:
@@ -379,7 +382,7 @@ def _fit(cost: np.ndarray) -> np.ndarray:
 def _not_numbers(clips: Sequence[tuple[str, np.ndarray]]) -> Iterator[str]:
   """Finds clips with NaN or infinite values, or without frames."""
   bad = [
-    f'{where} ({count:,} frames)'
+    f'{where} ({counted(count, "frame")})'
     for where, clip in clips
     if (count := int((~np.isfinite(clip)).any(axis=(1, 2)).sum()))
   ]

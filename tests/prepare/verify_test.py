@@ -126,7 +126,7 @@ def test_not_numbers(tmp_path, poses, capsys):
   views['S5']['Running 2'][2][4:6, 2, 1] = np.inf
   write(tmp_path, poses, views)
   found = problems(tmp_path, capsys)
-  assert "not numbers in S1 'Walking 1' (1 frames)" in found
+  assert "not numbers in S1 'Walking 1' (1 frame)" in found
   assert 'tall' not in found and 'span' not in found and 'stand' not in found
   assert "not numbers in S5 'Running 2' camera 2 (2 frames)" in found
 
@@ -187,7 +187,7 @@ def test_a_dataset_of_ones_own(tmp_path, capsys):
   npz.write_poses_3d(poses, tmp_path / 'data_3d_own.npz')
   verify(tmp_path, skeleton=str(tmp_path / 'skeleton.json'))
   assert (
-    '1 clips, 9 frames, 3 joints, metres; usable' in capsys.readouterr().out
+    '1 clip, 9 frames, 3 joints, metres; usable' in capsys.readouterr().out
   )
   with pytest.raises(UserError):
     verify(tmp_path)
