@@ -50,17 +50,18 @@ class Options(Group):
     'Convert the CMU clips in the benchmark, or all.',
     choices=('benchmark', 'all'),
   )
-  dataset: str = setting('h36m', 'The dataset that the detections belong to.')
+  dataset: str = setting('h36m', 'Name the dataset of the detections.')
   detections_name: str = setting('', 'Give the detections this name.')
   joint_set: str = setting(
     '',
-    'The joint set of the detections; if empty, inferred from their number.',
+    'Name the joint set of the detections; if empty, infer it from the number'
+    ' of joints.',
     choices=('', *JOINT_SETS),
   )
   first_frame: int | None = setting(
     None,
-    'The number of the first frame of detections; by default, the first one in'
-    ' any view of a clip.',
+    'Count frames of detections from this number; by default, from the first'
+    ' one in any view of a clip.',
     NOT_NEGATIVE,
   )
   overwrite: bool = setting(False, 'Replace existing files.')
