@@ -196,6 +196,7 @@ def _decompressed(path: pathlib.Path) -> io.BufferedIOBase:
 
 
 def _unpacking(members: Iterable, path: pathlib.Path) -> Iterable:
+  """Shows the progress of unpacking an archive."""
   total = len(members) if isinstance(members, list) else None
   return shown(members, f'unpacking {path.name}', f'unpacking {path}', total)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from semgcn_jax.errors import UserError, shortened
-from semgcn_jax.files import read_bytes, read_text
+from semgcn_jax.files import read_text
 
 ROOT_CHANNELS = ('TX', 'TY', 'TZ', 'RX', 'RY', 'RZ')
 MAX_VALUE = 1e9  # No motion has larger numbers, in any unit.
@@ -209,10 +209,9 @@ def read_amc(path: pathlib.Path, asf: Asf) -> dict[str, np.ndarray]:
       frame, or from another skeleton.
   """
   try:
-    data = read_bytes(path)
+    lines = read_text(path, 'latin1').splitlines()
   except OSError as error:
     raise UserError(f'{path}: {error.strerror}') from error
-  lines = data.decode('latin1').splitlines()
   headers = [line for line in lines if line.lstrip().startswith(':')]
   return _in_degrees(path, _read_frames(path, lines, asf), headers)
 

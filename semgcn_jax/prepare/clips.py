@@ -3,6 +3,7 @@
 import concurrent.futures
 import dataclasses
 import multiprocessing
+import operator
 import pathlib
 import re
 import signal
@@ -108,25 +109,16 @@ def read_all(clips: Sequence[Clip]) -> list[np.ndarray | View]:
       # The processes start here and leave Ctrl-C to this one. It is blocked,
       # not ignored, so that it is not lost meanwhile.
       mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-      results = pool.map(_read, clips, chunksize=4)
+      results = pool.map(operator.methodcaller('read'), clips, chunksize=4)
       signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-      count = len(clips)
-      return list(
-        shown(
-          results, 'converting', f'converting {counted(count, "clip")}', count
-        )
-      )
+      line = f'converting {counted(len(clips), "clip")}'
+      return list(shown(results, 'converting', line, len(clips)))
     except concurrent.futures.BrokenExecutor as error:
       raise UserError(
         'a process of the conversion was killed; is there enough memory?'
       ) from error
     finally:
       pool.shutdown(cancel_futures=True)
-
-
-def _read(clip: Clip) -> np.ndarray | View:
-  """Reads a clip; a plain function can be sent to other processes."""
-  return clip.read()
 
 
 def gather(
