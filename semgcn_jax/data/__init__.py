@@ -1,1 +1,1 @@
-"""Datasets: files of poses, read and made into pairs of 2D and 3D."""
+"""Datasets: pose files, read and turned into pairs of 2D and 3D."""

@@ -1,7 +1,7 @@
 """The benchmark on the CMU Graphics Lab Motion Capture Database.
 
-Every pose is seen by the four calibrated cameras of a Human3.6M subject, so
-that all models can be compared on data that is free.
+The four calibrated cameras of a Human3.6M subject see every pose, so that all
+models can be compared on free data.
 """
 
 import pathlib
@@ -16,15 +16,15 @@ from semgcn_jax.errors import UserError
 from semgcn_jax.geometry.cameras import H36M_SUBJECTS, Camera, h36m_cameras
 
 TEST_SUBJECTS = ('S13', 'S35', 'S49', 'S135')
-MAX_OFFSET = 1.5  # Metres that a pelvis may be away from its track's middle.
+MAX_OFFSET = 1.5  # Metres between a pelvis and the middle of its track.
 
 
 def read(config: DataConfig) -> Source:
   """Reads data_3d_cmu.npz and data_2d_cmu_<keypoints>.npz.
 
-  The poses have Human3.6M's 16 joints, in metres, z up; a subject is called S
-  and its number in the database. If the ground-truth 2D has no file, it is
-  projected from the 3D.
+  The poses have Human3.6M's 16 joints, in metres, z up; subjects are named S
+  and their number in the database. Without a file of ground-truth 2D, the 3D
+  is projected.
 
   Raises:
     UserError: A file is missing, damaged, or not in this layout.
@@ -53,9 +53,8 @@ def center(poses: np.ndarray) -> np.ndarray:
       pelvis.
 
   Returns:
-    The moved poses, `[T, J, 3]` float64. The pelvis's track loses its mean x
-    and y, and what is then farther than 1.5 m from the origin is moved to that
-    distance; the other joints move along.
+    The moved poses, `[T, J, 3]` float64. The pelvis's track is centered in x
+    and y, then clipped to 1.5 m from the origin; the other joints move along.
   """
   poses = poses.astype(np.float64)
   track = poses[:, :1, :2]
@@ -68,11 +67,11 @@ def center(poses: np.ndarray) -> np.ndarray:
 
 
 def _cameras(subject: str, path: pathlib.Path) -> tuple[Camera, ...]:
-  """Gives a subject the cameras of a Human3.6M subject, by its number."""
+  """Assigns a subject, by its number, the cameras of one of Human3.6M's."""
   try:
     number = int(subject.removeprefix('S'))
   except ValueError as error:
     raise UserError(
-      f'{path}: subject {subject}; CMU subjects are S and their number'
+      f'{path}: subject {subject}; name CMU subjects S and their number'
     ) from error
   return h36m_cameras()[H36M_SUBJECTS[number % len(H36M_SUBJECTS)]]

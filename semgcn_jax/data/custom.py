@@ -1,4 +1,4 @@
-"""A dataset of your own, with any skeleton and cameras, in the usual files."""
+"""Your own dataset, with any skeleton and cameras, in the usual files."""
 
 import pathlib
 
@@ -11,8 +11,8 @@ from semgcn_jax.errors import SettingError, listed
 def read(config: DataConfig) -> Source:
   """Reads data_3d_<dataset>.npz and data_2d_<dataset>_<keypoints>.npz.
 
-  The joints are those of the setting `skeleton`, the cameras those of
-  `cameras`, and the split that of `train_subjects` and `test_subjects`.
+  The settings `skeleton`, `cameras`, `train_subjects` and `test_subjects`
+  supply the rest.
 
   Raises:
     SettingError: There is no such dataset, or its cameras are not given.
@@ -31,6 +31,4 @@ def read(config: DataConfig) -> Source:
     poses_3d=read_poses_3d(path),
     poses_2d=read_keypoints(config, config.dataset),
     cameras={},
-    train_subjects=(),
-    test_subjects=(),
   )

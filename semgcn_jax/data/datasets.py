@@ -27,10 +27,10 @@ class Dataset:
   """The splits of a dataset, with targets in metres.
 
   Attributes:
-    test: The pairs that are scored.
-    train: The pairs to train on; None if they were not asked for.
-    val: The pairs that can choose the best epoch; None if no subjects are kept
-      aside for that, nor has a folder of pictures such a split.
+    test: The pairs to score.
+    train: The pairs to train on; None if not requested.
+    val: The pairs that select the best epoch; None without validation subjects
+      or, in an image folder, without such a split.
   """
 
   test: Pairs
@@ -40,12 +40,11 @@ class Dataset:
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-  """How a dataset is loaded.
+  """How to load a dataset.
 
   Attributes:
-    load: Makes its pairs: takes the arguments of the function `load`, and
-      returns {split: its pairs}.
-    read: Reads its files of poses; None if it has none.
+    load: Takes the arguments of the function `load`; returns {split: pairs}.
+    read: Reads the pose files; None if there are none.
   """
 
   load: Callable[..., Mapping[str, Pairs]]
@@ -55,16 +54,16 @@ class Entry:
 def load(
   config: DataConfig, skeleton: Skeleton, *, train: bool = True
 ) -> Dataset:
-  """Reads or makes the dataset that the config names.
+  """Loads the dataset that the config names.
 
   Args:
-    config: Names the dataset, and says which of its poses to take.
+    config: The dataset, and which of its poses to take.
     skeleton: The skeleton of the dataset's poses.
-    train: Whether to make the training and validation pairs too.
+    train: Whether to load the training and validation pairs too.
 
   Raises:
-    SettingError: There is no such dataset, subject or action; or a dataset of
-      your own has no split.
+    SettingError: There is no such dataset, subject or action; or your own
+      dataset has no split.
     UserError: A file is missing, damaged or wrong.
   """
   return Dataset(**_entry(config).load(config, skeleton, train=train))
@@ -80,7 +79,7 @@ def read(config: DataConfig) -> Source:
   reader = _entry(config).read
   if reader is None:
     raise SettingError(
-      f'`dataset={config.dataset}`: has pictures, but no files of poses; choose'
+      f'`dataset={config.dataset}`: has images, but no files of poses; choose'
       ' another'
     )
   source = reader(config)
@@ -100,11 +99,9 @@ def _of_poses(
   read: Callable[[DataConfig], Source],
   attach: Callable[..., Pairs] | None = None,
 ) -> Entry:
-  """Makes the entry of a dataset that has files of poses.
+  """Builds the entry of a dataset with pose files, which `read` reads.
 
-  Args:
-    read: Reads these.
-    attach: Gives the pairs of a split their pictures; None if it has none.
+  `attach` adds the images to the pairs of a split, if there are any.
   """
   return Entry(functools.partial(_load_poses, attach), read)
 
@@ -116,10 +113,10 @@ def _load_poses(
   *,
   train: bool,
 ) -> dict[str, Pairs]:
-  """Reads the files of poses of a dataset, and pairs 2D and 3D; see `load`."""
+  """Reads a dataset's pose files and pairs 2D with 3D; see `load`."""
   if config.image_dir and attach is None:
     raise SettingError(
-      f'`image_dir`: `dataset={config.dataset}` has no pictures; choose h36m or'
+      f'`image_dir`: `dataset={config.dataset}` has no images; choose h36m or'
       ' images, or leave it out'
     )
   source = read(config)
@@ -153,10 +150,7 @@ def _load_poses(
 def _split(
   config: DataConfig, source: Source, *, train: bool
 ) -> dict[str, tuple[str, ...]]:
-  """Splits the subjects of a dataset, and checks the poses of each.
-
-  Returns:
-    {split: its subjects}, as `load` asks for them.
+  """Splits the subjects into {split: subjects}, and checks their poses.
 
   Raises:
     SettingError: There is no such subject, or no such split.
@@ -198,7 +192,7 @@ def _split(
   return splits
 
 
-# A new dataset has a line here, and its name in `config.data`.
+# Add a new dataset here, and its name in `config.data`.
 DATASETS = {
   'synthetic': _of_poses(synthetic.read),
   'h36m': _of_poses(h36m.read, h36m_images.attach),

@@ -16,6 +16,7 @@ from semgcn_jax.geometry.joint_sets import h36m_sides, to_h36m
 
 TRAIN_SUBJECTS = ('S1', 'S5', 'S6', 'S7', 'S8')
 TEST_SUBJECTS = ('S9', 'S11')
+CAMERAS = ('54138969', '55011271', '58860488', '60457274')
 ACTIONS = (
   *('Directions', 'Discussion', 'Eating', 'Greeting', 'Phoning', 'Photo'),
   *('Posing', 'Purchases', 'Sitting', 'SittingDown', 'Smoking', 'Waiting'),
@@ -24,7 +25,7 @@ ACTIONS = (
 
 
 def is_corrupt(subject: str, action: str) -> bool:
-  """Tells whether this is the one corrupt recording, which is left out."""
+  """Whether this is the one corrupt recording, which is left out."""
   return (subject, action) == ('S11', 'Directions')
 
 
@@ -58,18 +59,13 @@ def read(config: DataConfig) -> Source:
 
 
 def read_h36m_keypoints(config: DataConfig, dataset: str) -> Poses2D | None:
-  """Reads the 2D of a dataset that has Human3.6M's joints.
+  """Reads the 2D of a dataset with Human3.6M's joints.
 
-  Args:
-    config: The config, which names the folder and the keypoints.
-    dataset: The name of the dataset.
+  See `npz.read_keypoints` for the arguments and errors.
 
   Returns:
     {subject: {action: [one [T, 16, 2] array of pixels per camera]}}; None if
-    the 3D is to be projected instead, see `npz.read_keypoints`.
-
-  Raises:
-    UserError: The file is missing, damaged, or not in this layout.
+    the 3D is to be projected instead.
   """
   poses, path = read_keypoints(config, dataset), keypoints_path(config, dataset)
   if poses:

@@ -1,17 +1,19 @@
-"""The frames of Human3.6M's videos, in the two layouts that they are kept in.
+"""The frames of Human3.6M's videos, in the two layouts in common use.
 
-The one has a folder for each video, named by numbers:
+One has a numbered folder for each video:
 s_01_act_02_subact_01_ca_01/s_01_act_02_subact_01_ca_01_000001.jpg. The other is
-S1/Directions-1/imageSequence/54138969/img_000001.jpg. In both, the first frame
-has the number 1.
+S1/Directions-1/imageSequence/54138969/img_000001.jpg. Both count frames from 1.
 """
 
 import dataclasses
+import importlib.resources
+import json
 import pathlib
 
 import numpy as np
 
 from semgcn_jax.config import DataConfig
+from semgcn_jax.data.h36m import CAMERAS
 from semgcn_jax.data.pairs import Pairs, View, action_name, take
 from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.geometry.cameras import H36M_SUBJECTS, unnormalize_screen
@@ -19,8 +21,7 @@ from semgcn_jax.pictures.crops import keypoint_boxes, to_crop
 from semgcn_jax.pictures.image_files import ImageFiles
 from semgcn_jax.pictures.image_scan import scan, sound_rows
 
-CAMERAS = ('54138969', '55011271', '58860488', '60457274')
-# The dataset numbers its actions, from 2.
+# In the dataset's order, which numbers them from 2.
 ACTIONS = (
   *('Directions', 'Discussion', 'Eating', 'Greeting', 'Phoning', 'Posing'),
   *('Purchases', 'Sitting', 'SittingDown', 'Smoking', 'Photo', 'Waiting'),
@@ -31,58 +32,19 @@ _OTHER_NAMES = {
   'WalkDog': 'WalkingDog',
   'WalkTogether': 'WalkingTogether',
 }
-# Each subject does each action twice. The clip of the first time ends in 1 and
-# that of the second in no number, except these: what the first and the second
-# end in, as the dataset's metadata.xml has it.
-_EXCEPTIONS = {
-  'S1': {
-    'Eating': ('2', ''),
-    'Sitting': ('1', '2'),
-    'SittingDown': ('2', ''),
-  },
-  'S5': {
-    'Directions': ('1', '2'),
-    'Discussion': ('2', '3'),
-    'Greeting': ('1', '2'),
-    'SittingDown': ('', '1'),
-    'Photo': ('', '2'),
-    'Waiting': ('1', '2'),
-  },
-  'S6': {
-    'Eating': ('1', '2'),
-    'Posing': ('2', ''),
-    'Sitting': ('1', '2'),
-    'Photo': ('', '1'),
-    'Waiting': ('3', ''),
-  },
-  'S7': {
-    'Phoning': ('2', ''),
-    'SittingDown': ('', '1'),
-    'Photo': ('', '1'),
-    'Waiting': ('1', '2'),
-    'Walking': ('1', '2'),
-  },
-  'S8': {'SittingDown': ('', '1'), 'WalkTogether': ('1', '2')},
-  'S9': {'Discussion': ('1', '2'), 'SittingDown': ('', '1')},
-  'S11': {
-    'Discussion': ('1', '2'),
-    'Greeting': ('2', ''),
-    'Phoning': ('3', '2'),
-    'SittingDown': ('', '1'),
-    'Smoking': ('2', ''),
-  },
-}
+# Each subject does each action twice. The first clip's name ends in 1, the
+# second's in no number. The file lists the exceptions in the dataset's
+# metadata.xml: {subject: {action: [ending of the first, of the second]}}.
+_FOLDER = importlib.resources.files('semgcn_jax.data')
+_EXCEPTIONS = json.loads((_FOLDER / 'h36m_repetitions.json').read_text())
 
 
 def repetition(subject: str, clip: str) -> int:
-  """Tells whether a clip is the first or the second of its action.
+  """Returns the subaction of a clip: 1 or 2, as each action is done twice.
 
   Args:
     subject: The subject, such as 'S1'.
     clip: The name of the clip in data_3d_h36m.npz, such as 'Walking 1'.
-
-  Returns:
-    1 or 2, which the dataset calls the subaction.
 
   Raises:
     UserError: The dataset has no such clip.
@@ -92,21 +54,18 @@ def repetition(subject: str, clip: str) -> int:
   known = subject in H36M_SUBJECTS and action in ACTIONS
   if not known or ending not in endings:
     raise UserError(
-      f'`image_dir`: Human3.6M has no pictures of {subject} {clip!r}; give the'
-      ' names of its clips, or leave this one out by `actions`'
+      f'`image_dir`: Human3.6M has no images of {subject} {clip!r}; use the'
+      ' names of its clips, or leave this one out with `actions`'
     )
   return endings.index(ending) + 1
 
 
 def frame_prefix(folder: pathlib.Path, view: View) -> str:
-  """Makes the path of a view's frames, for whichever layout is there.
+  """Returns the path of a view's frames, up to their six-digit number.
 
   Args:
-    folder: The folder of all frames.
+    folder: The folder of all frames, in either layout.
     view: The view.
-
-  Returns:
-    The path up to the number of the frame, which has six digits.
 
   Raises:
     UserError: The dataset has no such clip or camera.
@@ -131,29 +90,28 @@ def frame_prefix(folder: pathlib.Path, view: View) -> str:
 
 
 def attach(config: DataConfig, pairs: Pairs, *, train: bool) -> Pairs:
-  """Gives pairs of Human3.6M the pictures in the folder `image_dir`.
+  """Attaches the images in the folder `image_dir` to pairs of Human3.6M.
 
-  The pictures are squares about the joints, with a margin; the inputs become
-  the joints in these.
+  The images are square crops around the joints, with a margin, and the inputs
+  become the joints in these crops.
 
   Args:
-    config: Names the folder and the size of the squares.
-    pairs: The pairs, of `make_pairs`.
-    train: Whether they are to train on: then pairs whose picture cannot be used
-      are left out.
+    config: The folder and the size of the crops.
+    pairs: The pairs, from `make_pairs`.
+    train: Whether to train on them; then pairs with unusable images are left
+      out.
 
   Raises:
-    SettingError: There is no such folder, or a setting does not go with
-      pictures.
-    UserError: The dataset has no such clip; or a picture to score cannot be
-      used.
+    SettingError: There is no such folder, or a setting does not work with
+      images.
+    UserError: The dataset has no such clip, or an image to score is unusable.
   """
   folder = pathlib.Path(config.image_dir)
   if not folder.is_dir():
     raise SettingError(f'`image_dir={folder}`: no such folder')
   if config.keypoints != 'gt':
     raise SettingError(
-      f'`keypoints={config.keypoints}`: pictures need the true 2D; leave it out'
+      f'`keypoints={config.keypoints}`: images need the true 2D; leave it out'
     )
   assert pairs.views is not None and pairs.frames is not None
   prefixes = [frame_prefix(folder, view) for view in pairs.view_list]

@@ -1,6 +1,6 @@
-"""Targets that are scaled to the image, and the canonical size of a skeleton.
+"""Image-aligned targets, and the canonical size of a skeleton.
 
-Both follow the paper's section 5.1, after Zhou et al. (arXiv:1704.02447).
+Both follow section 5.1 of the paper, after Zhou et al. (arXiv:1704.02447).
 """
 
 import dataclasses
@@ -32,7 +32,7 @@ def canonical_length(train: Pairs, skeleton: Skeleton) -> float:
 def center_inputs(pairs: Pairs, skeleton: Skeleton) -> Pairs:
   """Moves the root of every 2D input to the origin.
 
-  Those of pictures stay where they are, since the network finds them there.
+  Inputs with images stay in place, since the network finds them there.
   """
   if pairs.images is not None:
     return pairs
@@ -41,15 +41,9 @@ def center_inputs(pairs: Pairs, skeleton: Skeleton) -> Pairs:
 
 
 def image_aligned(pairs: Pairs, skeleton: Skeleton) -> Pairs:
-  """Scales each target so that its x and y coincide with the input.
+  """Centers the inputs, and scales each target so its x and y match the input.
 
-  Args:
-    pairs: The pairs, with targets in metres.
-    skeleton: The skeleton of their joints.
-
-  Returns:
-    The pairs with centred inputs, and targets in units of the normalised
-    screen.
+  Targets change from metres to units of the normalised screen.
   """
   pairs = center_inputs(pairs, skeleton)
   scale = bone_length_sum(pairs.inputs, skeleton) / bone_length_sum(

@@ -1,7 +1,7 @@
-"""A folder of pictures with poses, in a layout of this package's own.
+"""A folder of images with poses, in this package's own layout.
 
-The folder holds annotations.npz and the pictures that it names. `read` tells
-which arrays the file has; `write` makes such a folder.
+The folder holds annotations.npz, whose arrays `read` describes, and the images
+that it names.
 """
 
 import io
@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from semgcn_jax.config import DataConfig
+from semgcn_jax.data.npz import unreadable, write_arrays
 from semgcn_jax.data.pairs import Pairs, take
 from semgcn_jax.data.plausible import MIN_PIXELS, check_3d
 from semgcn_jax.errors import SettingError, UserError, listed, shortened
@@ -24,7 +25,7 @@ from semgcn_jax.pictures.image_scan import scan, sound_rows
 
 ANNOTATIONS = 'annotations.npz'
 SPLITS = ('train', 'val', 'test')
-_QUALITY = 95  # Of the JPEG files that are written, of 100.
+_QUALITY = 95  # Of the JPEG files to write, out of 100.
 _NOT_FOR_FOLDERS = (
   *('cameras', 'keypoints', 'train_subjects', 'test_subjects'),
   *('val_subjects', 'image_aligned'),
@@ -34,50 +35,46 @@ _NOT_FOR_FOLDERS = (
 def read(
   config: DataConfig, skeleton: Skeleton, *, train: bool = True
 ) -> dict[str, Pairs]:
-  """Reads annotations.npz of the folder `data_dir`, and looks at the pictures.
+  """Reads annotations.npz of the folder `data_dir`, and checks the images.
 
-  The file has `names` `[N]`, the paths of the pictures within `image_dir`, or
-  else within the folder; `keypoints` `[N, J, 2]`, pixels of the picture;
-  `poses` `[N, J, 3]`, metres, in the frame of the camera; and `splits` `[N]`:
-  train, val or test. It may have `boxes` `[N, 4]`: left, top, width, height,
-  pixels, which are made square about their middle; without it the square is
-  that of the joints with a margin. It may have `actions` `[N]`, whose scores
-  are listed.
+  The file has `names` `[N]`, image paths relative to `image_dir`, or else to
+  the folder; `keypoints` `[N, J, 2]`, pixels of the image; `poses` `[N, J, 3]`,
+  metres, in the camera frame; and `splits` `[N]`: train, val or test. `boxes`
+  `[N, 4]` are optional: left, top, width, height, pixels, extended to squares
+  about their center; without them, the crop is the joints' square with a
+  margin. `actions` `[N]`, also optional, get scores of their own.
 
   Args:
-    config: Names the folder, and says which of its pairs to take.
+    config: The folder, and which of its pairs to take.
     skeleton: The skeleton of the poses.
     train: Whether to read the training and validation pairs too.
 
   Returns:
     {split: its pairs}: `test`, and with `train` also `train`, and `val` if
-    there are any. Pictures that cannot be used are left out of `train`.
+    there are any. Unusable images are left out of `train`.
 
   Raises:
-    SettingError: A setting does not go with such a folder.
-    UserError: The file is missing, damaged or wrong; or a picture to score
-      cannot be used.
+    SettingError: A setting does not work with such a folder.
+    UserError: The file is missing, damaged or wrong; or an image to score is
+      unusable.
   """
   plain = DataConfig()
   for name in _NOT_FOR_FOLDERS:
     if getattr(config, name) != getattr(plain, name):
       raise SettingError(
-        f'`{name}`: does not go with `dataset=images`; leave it out'
+        f'`{name}`: does not work with `dataset=images`; leave it out'
       )
   path = pathlib.Path(config.data_dir) / ANNOTATIONS
   arrays = _read_annotations(path, skeleton)
   folder = pathlib.Path(config.image_dir or config.data_dir)
-  steps = {
-    'test': config.test_downsample or config.downsample,
-    'train': config.downsample,
-    'val': config.test_downsample or config.downsample,
-  }
   pairs = {}
   for split in ('test', 'train', 'val') if train else ('test',):
     chosen = arrays['splits'] == split
     if config.actions:
       chosen &= np.isin(arrays['actions'], config.actions)
-    rows = np.flatnonzero(chosen)[:: steps[split]]
+    test_step = config.test_downsample or config.downsample
+    step = config.downsample if split == 'train' else test_step
+    rows = np.flatnonzero(chosen)[::step]
     if len(rows):
       some = {name: array[rows] for name, array in arrays.items()}
       pairs[split] = _make_pairs(some, folder, config, skeleton, split)
@@ -96,7 +93,7 @@ def _make_pairs(
   skeleton: Skeleton,
   split: str,
 ) -> Pairs:
-  """Makes the pairs of a split, without pictures that cannot be used."""
+  """Builds the pairs of a split, without unusable images."""
   boxes, poses = arrays['boxes'], arrays['poses']
   roots = poses[:, skeleton.root]
   paths = tuple(str(folder / name) for name in arrays['names'].tolist())
@@ -121,11 +118,10 @@ def _make_pairs(
 def _read_annotations(
   path: pathlib.Path, skeleton: Skeleton
 ) -> dict[str, np.ndarray]:
-  """Reads annotations.npz and checks all that can be checked of it.
+  """Reads and checks the arrays that `read` lists.
 
   Returns:
-    The arrays that `read` lists, with square `boxes`, and with the action ''
-    where the file has none.
+    The arrays, with square `boxes`, and the action '' if the file has none.
 
   Raises:
     UserError: The file is missing, damaged, or not in this layout.
@@ -165,16 +161,11 @@ def _read_annotations(
 
 
 def _read_file(path: pathlib.Path) -> dict[str, np.ndarray]:
-  """Reads the arrays of annotations.npz; a UserError says if it cannot."""
+  """Reads the arrays of annotations.npz; raises a UserError if it cannot."""
   try:
     return read_arrays(path)
-  except FileNotFoundError as error:
-    raise UserError(
-      f'{path}: no such file; give its folder with `data_dir` (docs/data.md'
-      ' says what is in it)'
-    ) from error
   except OSError as error:
-    raise UserError(f'{path}: {error.strerror or error}') from error
+    raise unreadable(path, error) from error
   except ValueError as error:
     raise UserError(
       f'{path}: cut off or not an npz file ({shortened(error, 100)}); write it'
@@ -185,14 +176,7 @@ def _read_file(path: pathlib.Path) -> dict[str, np.ndarray]:
 def _check_array(
   name: str, array: np.ndarray, shape: tuple[int, ...], path: pathlib.Path
 ) -> np.ndarray:
-  """Checks the type, the shape and the numbers of an array.
-
-  Returns:
-    The array; numbers as float64.
-
-  Raises:
-    UserError: It is of another type or shape, or a number is not finite.
-  """
+  """Checks the type, shape and numbers of an array; returns them as float64."""
   kinds = 'U' if name in ('names', 'splits', 'actions') else 'iuf'
   if array.shape != shape or array.dtype.kind not in kinds:
     raise UserError(
@@ -203,17 +187,17 @@ def _check_array(
     return array
   bad = np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(axis=1))
   if len(bad):
-    raise UserError(f'{path}: {name}[{bad[0]}] is not a number; mend the file')
+    raise UserError(f'{path}: {name}[{bad[0]}] is not a number; fix the file')
   return array.astype(np.float64)
 
 
 def _make_boxes(
   arrays: dict[str, np.ndarray], path: pathlib.Path
 ) -> np.ndarray:
-  """Makes the square of each pair, `[N, 4]`, pixels.
+  """Returns the square of each pair, `[N, 4]`, pixels.
 
   Raises:
-    UserError: A box is empty, much too large, or about somebody else.
+    UserError: A box is empty, much too large, or around someone else.
   """
   keypoints = arrays['keypoints']
   if 'boxes' not in arrays:
@@ -240,13 +224,13 @@ def _make_boxes(
   if len(other):
     raise UserError(
       f'{path}: boxes[{other[0]}] holds {held[other[0]]} of {joints} joints, so'
-      ' it is not about the person; give left, top, width and height in pixels'
+      ' it misses the person; give left, top, width and height in pixels'
     )
   return squares
 
 
 def _check_names(names: np.ndarray, path: pathlib.Path) -> None:
-  """Raises a UserError if a picture would lie outside of its folder."""
+  """Raises a UserError if an image would lie outside its folder."""
   for number, name in enumerate(names.tolist()):
     parts = name.replace('\\', '/').split('/')
     if '..' in parts or not parts[0] or ':' in parts[0] or '\0' in name:
@@ -257,7 +241,7 @@ def _check_names(names: np.ndarray, path: pathlib.Path) -> None:
 
 
 def _check_poses(arrays: dict[str, np.ndarray], path: pathlib.Path) -> None:
-  """Raises a UserError if the 2D are not pixels, or the 3D not metres."""
+  """Raises a UserError if the 2D is not in pixels, or the 3D not in metres."""
   keypoints, poses = arrays['keypoints'], arrays['poses']
   empty = np.flatnonzero(~keypoints.any(axis=(1, 2)))
   if len(empty):
@@ -273,20 +257,20 @@ def _check_poses(arrays: dict[str, np.ndarray], path: pathlib.Path) -> None:
   if len(behind):
     raise UserError(
       f'{path}: poses[{behind[0]}] lies behind the camera; give poses in metres'
-      ' in the frame of the camera, not relative to the root'
+      ' in the camera frame, not relative to the root'
     )
 
 
 def write(folder: pathlib.Path, splits: Mapping[str, Pairs]) -> None:
-  """Writes pairs with square pictures as a folder that `read` reads.
+  """Writes pairs with square crops as a folder that `read` reads.
 
-  The pictures are JPEG files of the folder pictures. The annotations come last,
-  so that a folder that has them is complete.
+  The crops are JPEG files in the subfolder pictures. The annotations come last,
+  so a folder that has them is complete.
 
   Args:
-    folder: The folder; it is made if need be.
-    splits: {split: its pairs}, whose splits are train, val or test. They must
-      have images, `[N, S, S, 3]`, which are read in blocks.
+    folder: The folder; created if needed.
+    splits: {split: its pairs} for train, val or test, with images
+      `[N, S, S, 3]`, which are read in blocks.
 
   Raises:
     UserError: The folder cannot be written.
@@ -302,22 +286,17 @@ def write(folder: pathlib.Path, splits: Mapping[str, Pairs]) -> None:
       for start in range(0, len(pairs), 256):
         rows = np.arange(start, min(start + 256, len(pairs)))
         _write_pictures(folder, names[rows], pairs.images[rows])
-      actions = np.array(pairs.action_names)[pairs.actions]
-      for name, array in (
-        ('names', names),
-        ('keypoints', (pairs.inputs.astype(np.float64) + 1) * size / 2),
-        ('poses', pairs.targets + pairs.roots[:, None]),
-        ('boxes', np.tile(np.array([0, 0, size, size]), (len(pairs), 1))),
-        ('splits', np.full(len(pairs), split)),
-        ('actions', actions),
-      ):
+      for name, array in {
+        'names': names,
+        'keypoints': (pairs.inputs.astype(np.float64) + 1) * size / 2,
+        'poses': pairs.targets + pairs.roots[:, None],
+        'boxes': np.tile(np.array([0, 0, size, size]), (len(pairs), 1)),
+        'splits': np.full(len(pairs), split),
+        'actions': np.array(pairs.action_names)[pairs.actions],
+      }.items():
         columns.setdefault(name, []).append(array)
     arrays = {name: np.concatenate(parts) for name, parts in columns.items()}
-    with (
-      replacing(folder / ANNOTATIONS) as temporary,
-      open(temporary, 'wb') as file,
-    ):
-      np.savez_compressed(file, **arrays)  # pyright: ignore[reportArgumentType]
+    write_arrays(folder / ANNOTATIONS, arrays)
   except OSError as error:
     raise UserError(
       f'{folder}: cannot be written ({error.strerror}); give another folder'
@@ -327,7 +306,7 @@ def write(folder: pathlib.Path, splits: Mapping[str, Pairs]) -> None:
 def _write_pictures(
   folder: pathlib.Path, names: np.ndarray, pictures: np.ndarray
 ) -> None:
-  """Writes pictures `[n, S, S, 3]` as JPEG files, several at once."""
+  """Writes images `[n, S, S, 3]` as JPEG files, several at once."""
 
   def write_one(name_and_picture):
     name, picture = name_and_picture

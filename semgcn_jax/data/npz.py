@@ -1,7 +1,7 @@
-"""Files in VideoPose3D's layout: npz archives of pickled dicts, read safely.
+"""Reads and writes VideoPose3D's npz archives of pickled dicts, safely.
 
-Nothing that a file holds is run: NumPy's own reader would run any function that
-a pickle names.
+Nothing in a file is executed; NumPy's own reader would run any function that a
+pickle names.
 """
 
 import io
@@ -12,23 +12,17 @@ import pickle
 import pickletools
 import re
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import numpy as np
 
 from semgcn_jax.config import DataConfig
 from semgcn_jax.errors import UserError
-from semgcn_jax.files import (
-  budget,
-  open_plain,
-  read_npy_header,
-  replacing,
-)
+from semgcn_jax.files import budget, open_plain, read_npy_header, replacing
 from semgcn_jax.geometry.skeletons import Skeleton
 
-# {subject: {action: [T, J, 3]}}, and the same with a list of [T, J, 2], one for
-# each camera.
+# {subject: {action: [T, J, 3]}}, and the same with one [T, J, 2] per camera.
 Poses3D = dict[str, dict[str, np.ndarray]]
 Poses2D = dict[str, dict[str, list[np.ndarray]]]
 
@@ -36,7 +30,7 @@ MAX_STEPS = 1_000_000  # The most steps of a pickle; Human3.6M's has 30,000.
 
 
 def read_poses_3d(path: pathlib.Path) -> Poses3D:
-  """Reads the 3D poses of a file, which are under its key `positions_3d`.
+  """Reads the 3D poses under a file's key `positions_3d`.
 
   Returns:
     {subject: {action: [T, J, 3] float32}}, in metres, in the world frame.
@@ -59,43 +53,44 @@ def read_poses_3d(path: pathlib.Path) -> Poses3D:
 
 
 def read_poses_2d(path: pathlib.Path) -> Poses2D:
-  """Reads the 2D poses of a file, which are under its key `positions_2d`.
+  """Reads the 2D poses under a file's key `positions_2d`.
 
   Returns:
     {subject: {action: [one [T, J, 2] float32 per camera]}}, in pixels. A third
-    column, as of confidences, is left out.
+    column, such as confidences, is dropped.
 
   Raises:
-    UserError: The file cannot be read, as with `read_poses_3d`.
+    UserError: As in `read_poses_3d`.
   """
-  poses, whole = {}, _read_dicts(path, 'positions_2d')
+  subjects = _read_dicts(path, 'positions_2d')
+  for subject, actions in subjects.items():
+    for action, views in actions.items():
+      is_array = isinstance(views, np.ndarray) and views.ndim
+      if not is_array and not isinstance(views, list):
+        raise UserError(
+          f'{path}: {subject} {action!r} is not a list with an array per camera'
+        )
   _check_bytes(
     path,
-    [
-      view
-      for actions in whole.values()
-      for views in actions.values()
-      if isinstance(views, list | np.ndarray)
-      for view in views
-    ],
+    [v for a in subjects.values() for views in a.values() for v in views],
   )
-  for subject, actions in whole.items():
-    poses[subject] = {}
-    for action, views in actions.items():
-      where = f'{path}: {subject} {action!r}'
-      if not isinstance(views, list | np.ndarray):
-        raise UserError(f'{where} is not a list with an array per camera')
-      poses[subject][action] = [
-        _array(view, (2, 3), where)[..., :2] for view in views
+  return {
+    subject: {
+      action: [
+        _array(view, (2, 3), f'{path}: {subject} {action!r}')[..., :2]
+        for view in views
       ]
-  return poses
+      for action, views in actions.items()
+    }
+    for subject, actions in subjects.items()
+  }
 
 
 def read_metadata(path: pathlib.Path) -> dict[str, Any]:
-  """Reads what VideoPose3D's files of 2D tell of their joints; {} if nothing.
+  """Reads the metadata of VideoPose3D's 2D files; {} if there are none.
 
   Raises:
-    UserError: The file cannot be read, as with `read_poses_3d`.
+    UserError: As in `read_poses_3d`.
   """
   try:
     metadata = _read(path, 'metadata')
@@ -107,7 +102,7 @@ def read_metadata(path: pathlib.Path) -> dict[str, Any]:
 
 
 def keypoints_path(config: DataConfig, dataset: str) -> pathlib.Path:
-  """Makes the path of a dataset's 2D, data_2d_<dataset>_<keypoints>.npz."""
+  """Returns the path of a dataset's 2D, data_2d_<dataset>_<keypoints>.npz."""
   name = f'data_2d_{dataset}_{config.keypoints}.npz'
   return pathlib.Path(config.data_dir) / name
 
@@ -120,8 +115,8 @@ def read_keypoints(config: DataConfig, dataset: str) -> Poses2D | None:
     dataset: The name of the dataset.
 
   Returns:
-    The poses; None if the ground-truth 2D has no file, as it can be projected
-    from the 3D.
+    The poses; None if there is no file of ground-truth 2D, which can be
+    projected from the 3D.
 
   Raises:
     UserError: The file of detections is missing, or a file is damaged.
@@ -136,7 +131,7 @@ def write_poses_3d(poses: Poses3D, path: pathlib.Path) -> None:
   """Writes a file that `read_poses_3d` reads.
 
   Raises:
-    UserError: The file cannot be written; what was there stays.
+    UserError: The file cannot be written; the old one stays.
   """
   _write(path, positions_3d=poses)
 
@@ -146,13 +141,8 @@ def write_poses_2d(
 ) -> None:
   """Writes a file that `read_poses_2d` reads, with VideoPose3D's metadata.
 
-  Args:
-    poses: The poses to write.
-    skeleton: The skeleton of their joints.
-    path: The file to write.
-
   Raises:
-    UserError: The file cannot be written; what was there stays.
+    UserError: The file cannot be written; the old one stays.
   """
   metadata = {
     'num_joints': skeleton.num_joints,
@@ -162,34 +152,36 @@ def write_poses_2d(
 
 
 def _write(path: pathlib.Path, **objects: dict) -> None:
-  """Writes dicts to an npz archive, as a whole or not at all.
-
-  Raises:
-    UserError: The archive cannot be written; what was there stays.
-  """
-  arrays: dict[str, Any] = {
-    key: np.array(value, dtype=object) for key, value in objects.items()
-  }
+  """Writes dicts to an npz archive, all or nothing; see `write_poses_3d`."""
+  arrays = {key: np.array(value, object) for key, value in objects.items()}
   try:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary, open(temporary, 'wb') as file:
-      np.savez_compressed(file, **arrays)
+    write_arrays(path, arrays)
   except OSError as error:
     raise UserError(
       f'{path}: cannot be written ({error.strerror}); give another `output_dir`'
     ) from error
 
 
+def write_arrays(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
+  """Writes arrays to a compressed npz, all or nothing.
+
+  Raises:
+    OSError: The file cannot be written; the old one stays.
+  """
+  with replacing(path) as temporary, open(temporary, 'wb') as file:
+    np.savez_compressed(file, **arrays)  # pyright: ignore[reportArgumentType]
+
+
 def _read_dicts(path: pathlib.Path, key: str) -> dict[str, dict[str, Any]]:
-  """Reads {subject: {action: poses}}, whose poses are not checked yet."""
+  """Reads {subject: {action: poses}} without checking the poses."""
   subjects = _read(path, key)
   for name, value in ((key, subjects), *_items(subjects)):
     if not isinstance(value, dict) or not value:
       raise UserError(f'{path}: {name} is not a filled dict; see docs/data.md')
-  for where, names in ((key, subjects), *_items(subjects)):
-    if len({*map(str, names)}) < len(names):
+    if len({*map(str, value)}) < len(value):
       raise UserError(
-        f'{path}: two names in {where} are the same as text; rename one'
+        f'{path}: two names in {name} are the same as text; rename one'
       )
   return {
     str(subject): {str(action): poses for action, poses in actions.items()}
@@ -198,19 +190,15 @@ def _read_dicts(path: pathlib.Path, key: str) -> dict[str, dict[str, Any]]:
 
 
 def _check_bytes(path: pathlib.Path, values: Iterable[Any]) -> None:
-  """Refuses arrays that a pickle shares, if all copies would be too large.
-
-  Raises:
-    UserError: They would hold more than a file of this size can.
-  """
+  """Raises a UserError if copies of shared arrays would be too large."""
   arrays = [value for value in values if isinstance(value, np.ndarray)]
   most = budget(path.stat().st_size)
   total = sum(array.nbytes for array in arrays)
   shared = len({id(array) for array in arrays}) < len(arrays)
   if shared and total > most:
     raise UserError(
-      f'{path}: its arrays, of which some are there many times, hold {total:,}'
-      f' bytes, more than the limit of {most:,}; write each clip once'
+      f'{path}: its arrays, some of them repeated, hold {total:,} bytes, more'
+      f' than the limit of {most:,}; write each clip once'
     )
 
 
@@ -219,7 +207,7 @@ def _items(value: Any) -> list[tuple[Any, Any]]:
 
 
 def _array(value: Any, columns: tuple[int, ...], where: str) -> np.ndarray:
-  """Checks that a value is an array of poses, and makes it float32."""
+  """Checks that a value is an array of poses, and casts it to float32."""
   if (
     not isinstance(value, np.ndarray)
     or value.dtype.kind not in 'iuf'
@@ -238,13 +226,8 @@ def _read(path: pathlib.Path, key: str) -> Any:
       if info.file_size > budget(os.fstat(file.fileno()).st_size):
         raise _Refused('it would unpack to more than such a file can hold')
       return _read_npy(io.BytesIO(archive.read(info)))
-  except FileNotFoundError as error:
-    raise UserError(
-      f'{path}: no such file; give its folder with `data_dir` (docs/data.md'
-      ' says how to get it)'
-    ) from error
   except OSError as error:
-    raise UserError(f'{path}: {error.strerror or error}') from error
+    raise unreadable(path, error) from error
   except KeyError as error:
     raise UserError(f'{path}: holds no {key}; see docs/data.md') from error
   except _Refused as error:
@@ -256,8 +239,17 @@ def _read(path: pathlib.Path, key: str) -> Any:
     ) from error
 
 
+def unreadable(path: pathlib.Path, error: OSError) -> UserError:
+  """Returns the error for a file of the dataset that cannot be opened."""
+  if isinstance(error, FileNotFoundError):
+    return UserError(
+      f'{path}: no such file; give its folder with `data_dir`; see docs/data.md'
+    )
+  return UserError(f'{path}: {error.strerror or error}')
+
+
 def _read_npy(file: Any) -> Any:
-  """Reads the one object that an npy file holds as a pickle."""
+  """Reads the one pickled object in an npy file."""
   shape, dtype = read_npy_header(file)
   if not dtype.hasobject or shape != ():
     raise ValueError('not a pickled dict')
@@ -269,7 +261,7 @@ def _read_npy(file: Any) -> Any:
 
 
 def _check_steps(file: Any) -> None:
-  """Refuses a pickle that is short to write and long or large to read."""
+  """Refuses a pickle that is small on disk but slow or large to load."""
   for steps, (code, value, _) in enumerate(pickletools.genops(file)):
     remembered = code.name in ('PUT', 'BINPUT', 'LONG_BINPUT')
     if steps > MAX_STEPS or (remembered and int(value or 0) > steps):
@@ -277,19 +269,15 @@ def _check_steps(file: Any) -> None:
 
 
 class _Refused(Exception):
-  """A pickle's request for something that no file of poses needs."""
+  """A pickle asks for something that no file of poses needs."""
 
 
-# NumPy's own functions would let a pickle make arrays of any type over any
-# bytes, which is enough to crash or to run code. The following classes and
-# functions stand in for them.
+# NumPy's own functions let a pickle create arrays of any type over any bytes,
+# which is enough to crash or to run code. These stand in for them.
 
 
 class _Dtype:
-  """A stand-in for `numpy.dtype`: numbers, strings or objects.
-
-  A pickle can set nothing of it but the byte order.
-  """
+  """Stands in for `numpy.dtype`; a pickle can only set its byte order."""
 
   def __init__(self, code: str, *flags: Any):
     del flags
@@ -303,7 +291,7 @@ class _Dtype:
 
 
 class _Array:
-  """A stand-in for `numpy.ndarray`, whose content comes with __setstate__."""
+  """Stands in for `numpy.ndarray`; __setstate__ brings its content."""
 
   def __init__(self, *arguments: Any):
     del arguments
@@ -326,7 +314,7 @@ def _from_bytes(
   shape: tuple[int, ...],
   order: Literal['C', 'F'] = 'C',
 ) -> np.ndarray:
-  """Makes an array from its bytes, of which there must be exactly enough."""
+  """Builds an array from exactly its bytes."""
   if stub.dtype.hasobject:
     raise _Refused('it holds an array of objects')
   if math.prod(shape) * stub.dtype.itemsize != len(data):
@@ -342,13 +330,13 @@ def _from_buffer(data: Any, stub: _Dtype, shape: Any, order: Any) -> _Array:
 
 
 def _scalar(stub: _Dtype, data: bytes | str) -> Any:
-  """Stands in for NumPy's `scalar`, and makes a number of Python's own."""
+  """Stands in for NumPy's `scalar`; returns a Python number."""
   data = data.encode('latin1') if isinstance(data, str) else data
   return _from_bytes(data, stub, ()).item()
 
 
 def _latin1_bytes(text: str, encoding: str) -> bytes:
-  """Stands in for `_codecs.encode`, by which protocol 2 spells bytes."""
+  """Stands in for `_codecs.encode`, with which protocol 2 spells bytes."""
   if encoding != 'latin1':
     raise _Refused(f'it asks for the codec {encoding!r:.40}')
   return text.encode('latin1')
@@ -359,7 +347,7 @@ _SAFE = {
   ('numpy', 'dtype'): _Dtype,
   ('_codecs', 'encode'): _latin1_bytes,
 }
-# NumPy 1 and 2 have the same functions in modules of different names.
+# NumPy 1 and 2 keep the same functions in different modules.
 for _module in ('numpy.core', 'numpy._core'):
   _SAFE[f'{_module}.multiarray', '_reconstruct'] = _Array
   _SAFE[f'{_module}.multiarray', 'scalar'] = _scalar
@@ -370,7 +358,7 @@ class _Unpickler(pickle.Unpickler):
   """An unpickler that admits arrays, dicts, lists, strings and numbers."""
 
   def find_class(self, module: str, name: str) -> Any:
-    """Finds what stands in for a function, or refuses to call it."""
+    """Returns the stand-in for a function, or refuses to call it."""
     try:
       return _SAFE[module, name]
     except KeyError:
@@ -380,11 +368,11 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _finished(value: Any, done: dict[int, Any]) -> Any:
-  """Replaces the stand-ins in a value, at any depth, by their arrays.
+  """Replaces stand-ins by their arrays, at any depth.
 
   Args:
     value: The value.
-    done: What was replaced before, by the id of the value: what a pickle shares
+    done: Earlier results by the id of their value, so that what a pickle shares
       stays shared.
   """
   if not isinstance(value, _Array | dict | list | tuple):
@@ -396,6 +384,6 @@ def _finished(value: Any, done: dict[int, Any]) -> Any:
       result = {key: _finished(item, done) for key, item in value.items()}
     else:
       result = [_finished(item, done) for item in value]
-    # The value is kept too, as its id may be given to another otherwise.
+    # The value is kept too; otherwise its id might be reused.
     done[id(value)] = result, value
   return done[id(value)][0]

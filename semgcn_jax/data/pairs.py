@@ -26,19 +26,19 @@ class Source:
     name: The name of the file of 3D poses, for messages.
     poses_3d: {subject: {action: [T, J, 3]}}, in metres, in the world frame.
     poses_2d: {subject: {action: [one [T, J, 2] per camera]}}, in pixels; None
-      stands for the projections of `poses_3d`.
+      projects `poses_3d`.
     cameras: {subject: its cameras}; '*' stands for all other subjects.
-    train_subjects: The training subjects of the standard split, if it has one.
-    test_subjects: The test subjects of the standard split, if it has one.
-    fps: The frames a second; 0 if that is not known.
+    train_subjects: The training subjects of the standard split, if any.
+    test_subjects: The test subjects of the standard split, if any.
+    fps: The frames per second; 0 if unknown.
   """
 
   name: str
   poses_3d: Poses3D
   poses_2d: Poses2D | None
   cameras: Mapping[str, Sequence[Camera]]
-  train_subjects: tuple[str, ...]
-  test_subjects: tuple[str, ...]
+  train_subjects: tuple[str, ...] = ()
+  test_subjects: tuple[str, ...] = ()
   fps: float = 0.0
 
   def cameras_of(self, subject: str) -> Sequence[Camera] | None:
@@ -52,7 +52,7 @@ class View(NamedTuple):
   Attributes:
     subject: The subject.
     clip: The name of the clip, such as 'Walking 1'.
-    camera: The number of the camera among those of the subject, from 0.
+    camera: The index of the camera among the subject's.
   """
 
   subject: str
@@ -62,29 +62,27 @@ class View(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Pairs:
-  """Pairs of a network's input and target.
+  """Pairs of network input and target.
 
   Attributes:
     inputs: The 2D, `[N, J, 2]` float32, on the normalised screen.
-    targets: The 3D, `[N, J, 3]` float32, in metres, in the camera frame moved
-      so that the root is its origin.
-    roots: The place of each root, `[N, 3]` float32, in metres, in the camera
+    targets: The 3D, `[N, J, 3]` float32, in metres, in the camera frame,
+      relative to the root.
+    roots: The position of each root, `[N, 3]` float32, in metres, in the camera
       frame.
     cameras: The index of each pair's camera in `camera_list`, `[N]` int32.
     actions: The index of each pair's action in `action_names`, `[N]` int32.
     action_names: The names of the actions, sorted.
     camera_list: Every camera that sees a pose.
-    num_cut: The number of views that were cut because their 2D and 3D differed
-      in length.
-    images: The pictures of the people, `[N, S, S, 3]` uint8, RGB; None if there
-      are none. It is an array, or reads files when it is indexed by rows. The
-      inputs of pairs with pictures are the true 2D in these, where -1 and 1 are
-      their edges.
-    view_list: The views that the pairs are of; empty if that is not known.
+    num_cut: The number of views cut because their 2D and 3D differ in length.
+    images: Crops of the people, `[N, S, S, 3]` uint8, RGB; None if there are
+      none. Either an array, or files read when indexed by rows. With images,
+      the inputs are the true 2D in the crops, whose edges are -1 and 1.
+    view_list: The views that the pairs come from; empty if unknown.
     views: The index of each pair's view in `view_list`, `[N]` int32, or None.
     frames: The number of each pair's frame in its clip, from 0, `[N]` int32, or
       None.
-    fps: The frames a second of a view; 0 if that is not known.
+    fps: The frames per second of a view; 0 if unknown.
   """
 
   inputs: np.ndarray
@@ -106,7 +104,7 @@ class Pairs:
 
 
 def action_name(action: str) -> str:
-  """Takes the action from the name of a clip: 'Walking' of 'Walking 1'."""
+  """Returns the action in the name of a clip: 'Walking' for 'Walking 1'."""
   return action.split(' ')[0]
 
 
@@ -118,14 +116,14 @@ def make_pairs(
   actions: Sequence[str],
   downsample: int,
 ) -> Pairs:
-  """Pairs every chosen pose with what each of its cameras sees of it.
+  """Pairs every chosen pose with its 2D in each camera.
 
   Args:
     source: The poses and their cameras.
     skeleton: The skeleton of the poses.
     subjects: The subjects to take.
-    actions: The names of the actions to take; if empty, all are taken.
-    downsample: The step from a frame that is taken to the next.
+    actions: The names of the actions to take; if empty, all.
+    downsample: The step between the frames to take.
 
   Returns:
     The pairs, ordered by subject, clip, camera and frame.
@@ -133,56 +131,73 @@ def make_pairs(
   Raises:
     SettingError: The source lacks a subject or an action.
     UserError: A clip has no frames; poses are not numbers, do not fit the
-      skeleton or lie behind a camera; or the 2D is not of the same clips and
-      cameras as the 3D.
+      skeleton or lie behind a camera; or 2D and 3D differ in clips or cameras.
   """
-  inputs, targets, roots, names, num_cut = [], [], [], [], 0
-  cameras, views, numbers = [], [], []
-  for view, where in _chosen(source, skeleton, subjects, actions):
-    seen = _views(source, view.subject, view.clip, where)
+  views, cameras, parts, num_cut = [], [], [], 0
+  for subject, clip, where in _chosen(source, skeleton, subjects, actions):
+    seen = _views(source, subject, clip, where)
     for number, (camera, poses, pixels) in enumerate(seen):
-      frames = min(len(poses), len(pixels))
-      if not frames:
-        raise UserError(f'{where} has no frames; leave it out by `actions`')
+      parts.append(
+        _pair_frames(poses, pixels, camera, skeleton, downsample, where)
+      )
       num_cut += len(poses) != len(pixels)
-      used = slice(0, frames, downsample)
-      root = poses[used, skeleton.root, None]
-      roots.append(root[:, 0].astype(np.float32))
       cameras.append(camera)
-      views.append(view._replace(camera=number))
-      numbers.append(np.arange(frames, dtype=np.int32)[used])
-      inputs.append(normalize_screen(pixels[used], camera).astype(np.float32))
-      targets.append((poses[used] - root).astype(np.float32))
-      names.append((action_name(view.clip), len(inputs[-1])))
-      _check(inputs[-1], skeleton, f'the 2D of {where}')
-  if not names:
+      views.append(View(subject, clip, number))
+  if not parts:
     raise UserError(
       f'{source.name}: no poses of {listed(subjects)} in'
       f' {listed(actions) if actions else "any action"}; choose others'
     )
-  action_names = tuple(sorted({name for name, _ in names}))
-  camera_list = tuple(dict.fromkeys(cameras))
-
-  counts = [count for _, count in names]
+  names = [action_name(view.clip) for view in views]
+  action_names, camera_list = sorted({*names}), tuple(dict.fromkeys(cameras))
+  counts = [len(part['frames']) for part in parts]
 
   def for_each_pose(indices: Sequence[int]) -> np.ndarray:
     """Repeats the index of a view for each of its poses."""
     return np.repeat(np.array(indices, np.int32), counts)
 
   return Pairs(
-    inputs=np.concatenate(inputs),
-    targets=np.concatenate(targets),
-    roots=np.concatenate(roots),
+    **{key: np.concatenate([part[key] for part in parts]) for key in parts[0]},
     cameras=for_each_pose([camera_list.index(camera) for camera in cameras]),
-    actions=for_each_pose([action_names.index(name) for name, _ in names]),
-    action_names=action_names,
+    actions=for_each_pose([action_names.index(name) for name in names]),
+    action_names=tuple(action_names),
     camera_list=camera_list,
     num_cut=num_cut,
     view_list=tuple(views),
     views=for_each_pose(range(len(views))),
-    frames=np.concatenate(numbers),
     fps=source.fps / downsample,
   )
+
+
+def _pair_frames(
+  poses: np.ndarray,
+  pixels: np.ndarray,
+  camera: Camera,
+  skeleton: Skeleton,
+  downsample: int,
+  where: str,
+) -> dict[str, np.ndarray]:
+  """Pairs the frames of a view, as far as it has both 2D and 3D.
+
+  Returns:
+    The fields `inputs`, `targets`, `roots` and `frames` of `Pairs`.
+
+  Raises:
+    UserError: There are no frames, or the 2D does not fit the skeleton.
+  """
+  count = min(len(poses), len(pixels))
+  if not count:
+    raise UserError(f'{where} has no frames; leave it out by `actions`')
+  used = slice(0, count, downsample)
+  inputs = normalize_screen(pixels[used], camera).astype(np.float32)
+  _check(inputs, skeleton, f'the 2D of {where}')
+  roots = poses[used, skeleton.root, None]
+  return {
+    'inputs': inputs,
+    'targets': (poses[used] - roots).astype(np.float32),
+    'roots': roots[:, 0].astype(np.float32),
+    'frames': np.arange(count, dtype=np.int32)[used],
+  }
 
 
 def _chosen(
@@ -190,15 +205,10 @@ def _chosen(
   skeleton: Skeleton,
   subjects: Sequence[str],
   actions: Sequence[str],
-) -> Iterator[tuple[View, str]]:
-  """Gives the first view of each clip that is chosen; see `make_pairs`.
+) -> Iterator[tuple[str, str, str]]:
+  """Yields the subject and name of each chosen clip, and its name in messages.
 
-  Yields:
-    The view, and what messages call the clip.
-
-  Raises:
-    SettingError: The source lacks a subject or an action.
-    UserError: The poses of a clip are not numbers, or do not fit the skeleton.
+  See `make_pairs` for the arguments and errors.
   """
   for subject in subjects:
     if subject not in source.poses_3d:
@@ -218,39 +228,36 @@ def _chosen(
       if not actions or action_name(clip) in actions:
         where = f'{source.name}: {subject} {clip!r}'
         _check(world, skeleton, where)
-        yield View(subject, clip, 0), where
+        yield subject, clip, where
 
 
 def take(pairs: Pairs, rows: np.ndarray) -> Pairs:
-  """Picks the pairs of some rows, `[n]` integers, in their order."""
+  """Selects rows `[n]` of the pairs, in the given order."""
 
   def some(array):
     return None if array is None else array[rows]
 
   images = pairs.images
+  names = ('inputs', 'targets', 'roots', 'cameras', 'actions')
   return dataclasses.replace(
     pairs,
-    inputs=pairs.inputs[rows],
-    targets=pairs.targets[rows],
-    roots=pairs.roots[rows],
-    cameras=pairs.cameras[rows],
-    actions=pairs.actions[rows],
     images=images.take(rows)
     if isinstance(images, ImageFiles)
     else some(images),
-    views=some(pairs.views),
-    frames=some(pairs.frames),
+    **{
+      name: some(getattr(pairs, name)) for name in (*names, 'views', 'frames')
+    },
   )
 
 
 def _views(
   source: Source, subject: str, action: str, where: str
 ) -> Iterator[tuple[Camera, np.ndarray, np.ndarray]]:
-  """Gives each camera of a clip, with the clip's poses in 3D and 2D.
+  """Yields each camera of a clip, with its 3D and 2D poses.
 
   Yields:
-    The camera, the poses `[T, J, 3]` in its frame in metres, and the pixels
-    `[T', J, 2]` that it sees, of which there may be more or fewer.
+    The camera; the poses `[T, J, 3]` in its frame, in metres; and the pixels
+    `[T', J, 2]`, which may be more or fewer.
 
   Raises:
     UserError: The clip has no cameras, or lacks 2D; or it is behind a camera.
@@ -258,7 +265,7 @@ def _views(
   cameras = source.cameras_of(subject)
   if cameras is None:
     raise UserError(
-      f'{where} has no cameras; there are those of {listed(source.cameras)}'
+      f'{where} has no cameras; only {listed(source.cameras)} have'
     )
   world = source.poses_3d[subject][action].astype(np.float64)
   views = [world_to_camera(world, camera) for camera in cameras]
@@ -295,23 +302,23 @@ def _check(poses: np.ndarray, skeleton: Skeleton, where: str) -> None:
     frame, joint = bad[0]
     raise UserError(
       f'{where} frame {frame} joint {skeleton.joints[joint]} is not a number;'
-      ' mend the file or leave the subject or action out'
+      ' fix the file or leave the subject or action out'
     )
 
 
 def known_fps(pairs: Pairs) -> float:
-  """Takes the frames a second of pairs.
+  """Returns the frames per second of pairs.
 
   Raises:
-    SettingError: They are not known.
+    SettingError: They are unknown.
   """
   if not pairs.fps:
-    raise SettingError('`fps`: say how many frames a second the files have')
+    raise SettingError('`fps`: say how many frames per second the files have')
   return pairs.fps
 
 
 def clip_bounds(pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
-  """Finds the first and the last row of the view of each pair, `[N]` each."""
+  """Returns the first and the last row of each pair's view, `[N]` each."""
   starts = _starts(pairs)
   ends = np.append(starts[1:], len(pairs)) - 1
   counts = ends - starts + 1
@@ -320,14 +327,14 @@ def clip_bounds(pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
 
 
 def sequences(pairs: Pairs, step: int) -> list[np.ndarray]:
-  """Lists the rows of each view in steps: from its first frame, its second, ...
+  """Splits the rows of each view into strided sequences, one per phase.
 
   Args:
     pairs: The pairs.
-    step: The step from a frame to the next, at least 1.
+    step: The stride, at least 1.
 
   Returns:
-    Rows, `[n]` each; all rows of the pairs, each once.
+    Rows, `[n]` each; together all rows of the pairs, each once.
   """
   views = np.split(np.arange(len(pairs)), _starts(pairs)[1:])
   return [
@@ -336,6 +343,6 @@ def sequences(pairs: Pairs, step: int) -> list[np.ndarray]:
 
 
 def _starts(pairs: Pairs) -> np.ndarray:
-  """Finds the rows where views begin, ascending."""
+  """Returns the rows where views begin, ascending."""
   assert pairs.views is not None
   return np.flatnonzero(np.diff(pairs.views, prepend=-1))

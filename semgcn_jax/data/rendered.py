@@ -1,8 +1,7 @@
-"""A dataset of pictures that are drawn: people who move, seen by any camera.
+"""A dataset of rendered images: moving people, seen by arbitrary cameras.
 
-Each picture shows another moment of a motion, and has a body, clothing, a room,
-a light and a camera of its own. Nothing of the test is in training: not the
-motions, the people, or the rooms.
+Each image shows a moment of a motion, with its own body, clothing, room, light
+and camera. Training and test share no motions, people or rooms.
 """
 
 import pathlib
@@ -21,27 +20,26 @@ from semgcn_jax.simulation import pixels, scenes
 from semgcn_jax.simulation.draws import Draws
 
 _STREAM = 3  # Keeps the streams of poses apart from those of people and scenes.
-# The pictures that are drawn at once: always as many, since a program for
-# another number could round otherwise.
+# The batch size is fixed: a program for another size might round differently.
 _AT_ONCE = 64
 
 
 def read(
   config: DataConfig, skeleton: Skeleton, *, train: bool
 ) -> dict[str, Pairs]:
-  """Draws the pictures of the dataset, with the poses of those they show.
+  """Renders the images of the dataset, paired with the poses they show.
 
-  The same settings always give the same pictures, and more pictures begin with
-  the same ones.
+  The same settings always give the same images, and a larger dataset begins
+  with the images of a smaller one.
 
   Args:
-    config: Says how many pictures there are, their size and their seed.
+    config: The number of images, their size and seed.
     skeleton: The skeleton, which must be `H36M`.
-    train: Whether to draw those to train on, too.
+    train: Whether to render the training images too.
 
   Returns:
-    {split: its pairs}: `test`, and with `train` also `train`. Every pair has a
-    camera of its own, whose image is the picture.
+    {split: its pairs}: `test`, and with `train` also `train`. Every pair has
+    its own camera.
 
   Raises:
     SettingError: A setting contradicts the dataset, or there is not enough
@@ -64,25 +62,25 @@ def _check(config: DataConfig, skeleton: Skeleton) -> None:
       ' `skeleton=h36m`'
     )
   plain = DataConfig()
-  for name, reason in (
-    ('keypoints', 'the input is the true 2D in the pictures'),
-    ('cameras', 'every picture has a camera of its own'),
-    ('train_subjects', 'it has a split of its own'),
-    ('test_subjects', 'it has a split of its own'),
-    ('val_subjects', 'it has a split of its own'),
-    ('downsample', 'say by `rendered_train` how many pictures there are'),
-    ('test_downsample', 'say by `rendered_test` how many pictures there are'),
-    ('image_dir', 'its pictures are drawn'),
-  ):
+  for name, reason in {
+    'keypoints': 'the input is the true 2D in the images',
+    'cameras': 'every image has its own camera',
+    'train_subjects': 'it has its own split',
+    'test_subjects': 'it has its own split',
+    'val_subjects': 'it has its own split',
+    'downsample': '`rendered_train` sets the number of images',
+    'test_downsample': '`rendered_test` sets the number of images',
+    'image_dir': 'its images are rendered',
+  }.items():
     if getattr(config, name) != getattr(plain, name):
       raise SettingError(
-        f'`{name}`: does not go with `dataset=rendered`, as {reason}; leave'
+        f'`{name}`: does not work with `dataset=rendered`, as {reason}; leave'
         f' `{name}` out'
       )
 
 
 def _read_motions(config: DataConfig) -> Poses3D:
-  """Reads or makes the motions, `{subject: {clip: [T, 16, 3]}}`.
+  """Reads or computes the motions, `{subject: {clip: [T, 16, 3]}}`.
 
   Raises:
     UserError: The file cannot be read, or is not of people with 16 joints.
@@ -102,18 +100,16 @@ def _read_motions(config: DataConfig) -> Poses3D:
         )
       if not np.isfinite(poses).all():
         raise UserError(
-          f'{where} has joints that are not numbers; mend the file or leave the'
+          f'{where} has joints that are not numbers; fix the file or leave the'
           ' clip out'
         )
   return motions
 
 
 def split(motions: Poses3D) -> dict[bool, tuple[str, ...]]:
-  """Splits the subjects of motions into those to train on and to test on.
+  """Splits subjects into {True: training, False: test}.
 
-  Returns:
-    {True: the subjects to train on, False: those to test on}. They are those of
-    the standard split of CMU, Human3.6M and the synthetic motions.
+  The split is the standard one of CMU, Human3.6M and the synthetic motions.
   """
   tested = {*synthetic.TEST_SUBJECTS, *cmu.TEST_SUBJECTS}
   if not set(cmu.TEST_SUBJECTS).isdisjoint(motions):
@@ -125,10 +121,10 @@ def split(motions: Poses3D) -> dict[bool, tuple[str, ...]]:
 
 
 def _draw(config: DataConfig, motions: Poses3D, *, train: bool) -> Pairs:
-  """Draws the pictures to train on, or those to test on.
+  """Renders the training or the test images.
 
   Raises:
-    SettingError: There is no pose to draw, or not enough memory.
+    SettingError: There is no pose to render, or not enough memory.
   """
   poses, actions, action_names = _list_poses(config, motions, train=train)
   name = 'rendered_train' if train else 'rendered_test'
@@ -137,13 +133,13 @@ def _draw(config: DataConfig, motions: Poses3D, *, train: bool) -> Pairs:
     images = np.empty((count, size, size, 3), np.uint8)
   except MemoryError as error:
     raise SettingError(
-      f'`{name}={count}`: the pictures need {count * size * size * 3:,} bytes'
-      ' of memory; draw fewer, or smaller ones by `crop_size`'
+      f'`{name}={count}`: the images need {count * size * size * 3:,} bytes of'
+      ' memory; render fewer, or smaller ones with `crop_size`'
     ) from error
   inputs, joints, rows, cameras = [], [], [], []
   for start in rich.progress.track(
     range(0, count, _AT_ONCE),
-    f'drawing pictures to {"train" if train else "test"} on',
+    f'rendering {"training" if train else "test"} images',
     transient=True,
   ):
     numbers = np.arange(start, start + _AT_ONCE)
@@ -178,23 +174,22 @@ def _draw(config: DataConfig, motions: Poses3D, *, train: bool) -> Pairs:
 def _list_poses(
   config: DataConfig, motions: Poses3D, *, train: bool
 ) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-  """Lists the poses of the subjects and actions that are used.
+  """Lists the poses of the subjects and actions to use.
 
   Returns:
-    The poses `[M, 16, 3]`, the index of the action of each, `[M]` int32, and
-    the names of the actions.
+    The poses `[M, 16, 3]`, their action indices `[M]` int32, and the names of
+    the actions.
 
   Raises:
     SettingError: There is no such action.
-    UserError: The motions have no subject to train on, or none to test on.
+    UserError: The motions have no training subjects, or no test subjects.
   """
   subjects = split(motions)
   if not subjects[True] or not subjects[False]:
     raise UserError(
       f'{config.rendered_motions}: has the subjects {listed(motions)}; name'
-      f' some of them as those to test on are called,'
-      f' {listed((*synthetic.TEST_SUBJECTS, *cmu.TEST_SUBJECTS))}, and others'
-      ' not'
+      ' some like the test subjects'
+      f' {listed((*synthetic.TEST_SUBJECTS, *cmu.TEST_SUBJECTS))}, and some not'
     )
   clips = [
     (action_name(clip), poses)

@@ -1,18 +1,21 @@
-"""A dataset that is computed: people who move, seen by Human3.6M's cameras.
+"""Computes a dataset: moving people, seen by Human3.6M's cameras.
 
-Their joint angles follow smooth random paths within anatomical limits; forward
+Joint angles follow smooth random paths within anatomical limits, and forward
 kinematics turns them into positions. The bits are the same on every machine:
-random numbers are made of PCG64's raw output, and everything else is
-elementwise +, -, *, / and square roots, which IEEE 754 rounds alike everywhere.
-Sines come from a polynomial, as those of libraries differ.
+random numbers come from PCG64's raw output, and everything else is elementwise
++, -, *, / and square roots, which IEEE 754 rounds alike everywhere. Sines come
+from a polynomial, because those of libraries differ.
 """
 
 import dataclasses
 import functools
+import importlib.resources
+import json
 
 import numpy as np
 
 from semgcn_jax.config import DataConfig
+from semgcn_jax.data.h36m import TEST_SUBJECTS, TRAIN_SUBJECTS
 from semgcn_jax.data.npz import Poses3D
 from semgcn_jax.data.pairs import Source
 from semgcn_jax.errors import choose
@@ -21,52 +24,11 @@ from semgcn_jax.geometry.skeletons import H36M
 
 RATE = 10  # Frames per second.
 FRAMES = 25  # Per clip.
-# The number of clips of each family, for every subject.
+# Each subject's clips per family.
 CLIPS = {'S1': 4, 'S5': 4, 'S6': 4, 'S7': 4, 'S8': 4, 'S9': 3, 'S11': 2}
-TRAIN_SUBJECTS = ('S1', 'S5', 'S6', 'S7', 'S8')
-TEST_SUBJECTS = ('S9', 'S11')
 
-# The offset of each joint from its parent, in the joint order of `H36M`, of a
-# person in the neutral pose, with hanging arms: x right, y forward, z up, in
-# metres.
-OFFSETS = np.array(
-  [
-    (0.0, 0.0, 0.0),  # Pelvis
-    (0.13, 0.0, 0.0),  # RHip
-    (0.0, 0.0, -0.44),  # RKnee
-    (0.0, 0.0, -0.43),  # RAnkle
-    (-0.13, 0.0, 0.0),  # LHip
-    (0.0, 0.0, -0.44),  # LKnee
-    (0.0, 0.0, -0.43),  # LAnkle
-    (0.0, 0.0, 0.24),  # Spine
-    (0.0, 0.0, 0.25),  # Thorax
-    (0.0, 0.03, 0.25),  # Head
-    (-0.15, 0.0, -0.02),  # LShoulder
-    (0.0, 0.0, -0.28),  # LElbow
-    (0.0, 0.0, -0.25),  # LWrist
-    (0.15, 0.0, -0.02),  # RShoulder
-    (0.0, 0.0, -0.28),  # RElbow
-    (0.0, 0.0, -0.25),  # RWrist
-  ]
-)
 
-# The limits of the angles in degrees: {bone: (flexion, abduction, twist)}, each
-# of them (low, high). A bone is named after the joint at its end, without the
-# side. Flexion moves it forward, abduction away from the body (upwards for the
-# shoulder).
-LIMITS = {
-  'Pelvis': ((-15, 50), (-15, 15), (0, 0)),
-  'Hip': ((0, 0), (0, 0), (0, 0)),
-  'Knee': ((-20, 115), (-15, 45), (-30, 30)),
-  'Ankle': ((-140, 0), (0, 0), (0, 0)),
-  'Spine': ((-20, 45), (-20, 20), (-25, 25)),
-  'Thorax': ((-15, 30), (-15, 15), (-25, 25)),
-  'Head': ((-35, 45), (-30, 30), (-60, 60)),
-  'Shoulder': ((0, 0), (-8, 20), (-10, 10)),
-  'Elbow': ((-50, 170), (-10, 120), (-60, 60)),
-  'Wrist': ((0, 145), (0, 0), (0, 0)),
-}
-# The bones that point up, and so bend forwards by a turn about -x.
+# These bones point up, so they bend forward by a turn about -x.
 _UPRIGHT = ('Pelvis', 'Spine', 'Thorax', 'Head')
 
 
@@ -75,13 +37,12 @@ class Family:
   """A kind of motion, with angles in degrees.
 
   Attributes:
-    pose: The pose in the middle of the motion: {bone: (flexion, abduction,
-      twist)}, or a pair of such triples, right and left, for a bone that the
-      body has twice.
-    swing: The bones that swing: {bone: (amplitude of the flexion, phase on the
-      right, phase on the left)}, with phases in cycles.
-    rate: The cycles of the swing per second.
-    speed: The speed of walking, in metres per second.
+    pose: The mean pose: {bone: [flexion, abduction, twist]}, or a pair of such
+      lists, right and left, where the sides differ.
+    swing: The bones that swing: {bone: [amplitude of the flexion, phase on the
+      right, phase on the left]}, with phases in cycles.
+    rate: The cycles per second of the swing.
+    speed: The walking speed, in metres per second.
     wander: The size of the slow random motion of every angle.
   """
 
@@ -92,127 +53,25 @@ class Family:
   wander: float = 12.0
 
 
-_DOWN = (5, 5, 0)  # The angles of an arm that hangs.
+_FOLDER = importlib.resources.files('semgcn_jax.data')
+_TABLES = json.loads((_FOLDER / 'synthetic_motions.json').read_text())
+# The offset `[3]` of each joint of `H36M` from its parent, in the neutral pose
+# with the arms hanging: x right, y forward, z up, metres.
+OFFSETS = np.array(list(_TABLES['offsets'].values()))
+# {bone: the (low, high) of its flexion, abduction and twist}, in degrees. A
+# bone is named after the joint at its end, without the side. Flexion moves it
+# forward, abduction away from the body (upward for the shoulder).
+LIMITS = _TABLES['limits']
 FAMILIES = {
-  'Walking': Family(
-    pose={'Knee': ((8, 2, 0),) * 2, 'Ankle': ((-25, 0, 0),) * 2},
-    swing={
-      'Knee': (28, 0.0, 0.5),
-      'Ankle': (25, 0.3, 0.8),
-      'Elbow': (25, 0.5, 0.0),
-    },
-    rate=0.9,
-    speed=0.9,
-    wander=6,
-  ),
-  'Running': Family(
-    pose={
-      'Pelvis': (10, 0, 0),
-      'Knee': ((25, 2, 0),) * 2,
-      'Ankle': ((-60, 0, 0),) * 2,
-      'Wrist': ((90, 0, 0),) * 2,
-    },
-    swing={
-      'Knee': (42, 0.0, 0.5),
-      'Ankle': (45, 0.3, 0.8),
-      'Elbow': (38, 0.5, 0.0),
-    },
-    rate=1.3,
-    speed=1.3,
-    wander=6,
-  ),
-  'Sitting': Family(
-    pose={
-      'Pelvis': (5, 0, 0),
-      'Knee': ((88, 8, 0),) * 2,
-      'Ankle': ((-85, 0, 0),) * 2,
-      'Elbow': ((30, 8, 0),) * 2,
-      'Wrist': ((55, 0, 0),) * 2,
-    },
-  ),
-  'Squatting': Family(
-    pose={
-      'Pelvis': (18, 0, 0),
-      'Knee': ((60, 15, 0),) * 2,
-      'Ankle': ((-70, 0, 0),) * 2,
-      'Elbow': ((75, 5, 0),) * 2,
-    },
-    swing={'Knee': (40, 0.0, 0.0), 'Ankle': (55, 0.5, 0.5)},
-    rate=0.4,
-    wander=8,
-  ),
-  'Waving': Family(
-    pose={
-      'Elbow': ((60, 90, 0), _DOWN),
-      'Wrist': ((70, 0, 0), (15, 0, 0)),
-    },
-    swing={'Wrist': (40, 0.0, 0.0)},
-    rate=1.2,
-  ),
-  'Pointing': Family(
-    pose={
-      'Elbow': ((85, 20, 0), _DOWN),
-      'Wrist': ((12, 0, 0), (20, 0, 0)),
-    },
-    swing={'Elbow': (25, 0.0, 0.3)},
-    rate=0.3,
-    wander=18,
-  ),
-  'Phoning': Family(
-    pose={
-      'Head': (10, 10, 0),
-      'Elbow': ((45, 35, 0), _DOWN),
-      'Wrist': ((135, 0, 0), (30, 0, 0)),
-    },
-    speed=0.4,
-  ),
-  'Boxing': Family(
-    pose={
-      'Knee': ((20, 8, 0),) * 2,
-      'Ankle': ((-25, 0, 0),) * 2,
-      'Elbow': ((55, 15, 0),) * 2,
-      'Wrist': ((85, 0, 0),) * 2,
-    },
-    swing={'Elbow': (32, 0.0, 0.5), 'Wrist': (50, 0.5, 0.0)},
-    rate=1.0,
-    speed=0.3,
-  ),
-  'Bending': Family(
-    pose={
-      'Pelvis': (25, 0, 0),
-      'Spine': (20, 0, 0),
-      'Elbow': ((60, 5, 0),) * 2,
-      'Knee': ((30, 5, 0),) * 2,
-      'Ankle': ((-20, 0, 0),) * 2,
-    },
-    swing={'Pelvis': (22, 0.0, 0.0), 'Spine': (18, 0.0, 0.0)},
-    rate=0.4,
-    wander=9,
-  ),
-  'Dancing': Family(
-    pose={
-      'Knee': ((20, 12, 0),) * 2,
-      'Ankle': ((-35, 0, 0),) * 2,
-      'Elbow': ((70, 60, 0),) * 2,
-      'Wrist': ((60, 0, 0),) * 2,
-    },
-    swing={
-      'Knee': (25, 0.0, 0.5),
-      'Ankle': (25, 0.4, 0.9),
-      'Elbow': (45, 0.2, 0.5),
-    },
-    rate=0.8,
-    speed=0.5,
-    wander=20,
-  ),
+  name: Family(**fields) for name, fields in _TABLES['families'].items()
 }
 
 
 def read(config: DataConfig) -> Source:
-  """Makes the dataset, which is the same whatever the seed of a run.
+  """Computes the dataset, which does not depend on the seed of a run.
 
   Raises:
-    SettingError: The keypoints are others than 'gt'.
+    SettingError: The keypoints are not 'gt'.
   """
   choose('keypoints', config.keypoints, {'gt': None})
   return Source(
@@ -227,10 +86,7 @@ def read(config: DataConfig) -> Source:
 
 
 def generate(seed: int) -> Poses3D:
-  """Makes the poses of all subjects, the first time that a process asks.
-
-  Args:
-    seed: The seed of the random numbers.
+  """Computes the poses of all subjects, once per process and seed.
 
   Returns:
     {subject: {'<family> <clip>': [25, 16, 3] float32}}, in metres, in the world
@@ -254,7 +110,7 @@ def _generate(seed: int) -> Poses3D:
 
 
 class _Random:
-  """A source of random numbers that no NumPy release or machine changes."""
+  """Random numbers that are the same in every NumPy release and machine."""
 
   def __init__(self, seed: int):
     self._bits = np.random.PCG64(seed)
@@ -278,7 +134,7 @@ def _sin_cos(degrees: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _body(random: _Random) -> np.ndarray:
-  """Makes the offsets `[16, 3]` of a person of random size and proportions."""
+  """Draws the offsets `[16, 3]` of a person: their size and proportions."""
   factors = random.uniform(0.92, 1.08, H36M.num_joints)
   for left, right in zip(H36M.left, H36M.right, strict=True):
     factors[left] = factors[right]
@@ -286,14 +142,14 @@ def _body(random: _Random) -> np.ndarray:
 
 
 def _clip(family: Family, offsets: np.ndarray, random: _Random) -> np.ndarray:
-  """Makes a clip `[T, 16, 3]` float32, in metres, in the world frame, z up."""
+  """Draws a clip `[T, 16, 3]` float32, in metres, in the world frame, z up."""
   time = np.arange(FRAMES) / RATE
   mirrored = bool(random.uniform(0, 1) < 0.5)
   angles = _angles(family, time, mirrored, random)
   heading = random.uniform(0, 360) + random.uniform(-25, 25) * time
   heading = heading + _smooth(time, random, 20.0)
   positions = _forward_kinematics(angles, heading, offsets)
-  # The lowest joint, mostly an ankle, stays near the floor.
+  # The lowest joint, usually an ankle, stays near the floor.
   positions[..., 2] += 0.08 - positions[..., 2].min(axis=1, keepdims=True)
   sin, cos = _sin_cos(heading)
   step = family.speed * random.uniform(0.8, 1.2) / RATE
@@ -306,7 +162,7 @@ def _clip(family: Family, offsets: np.ndarray, random: _Random) -> np.ndarray:
 
 
 def _smooth(time: np.ndarray, random: _Random, size, *shape) -> np.ndarray:
-  """Makes slow random paths `[T, *shape]` around zero, of about this size."""
+  """Draws slow random paths `[T, *shape]` around zero, of about this size."""
   frequency = random.uniform(0.05, 0.5, 3, *shape)
   phase = random.uniform(0, 1, 3, *shape)
   weight = random.uniform(0.3, 1, 3, *shape)
@@ -320,13 +176,13 @@ def _smooth(time: np.ndarray, random: _Random, size, *shape) -> np.ndarray:
 def _angles(
   family: Family, time: np.ndarray, mirrored: bool, random: _Random
 ) -> np.ndarray:
-  """Makes the angles of every bone along a clip, within the limits.
+  """Draws the angles of every bone in a clip, within the limits.
 
   Args:
     family: The kind of motion.
     time: The time of each frame, `[T]`, in seconds.
-    mirrored: Whether left and right are exchanged.
-    random: The source of random numbers.
+    mirrored: Whether left and right are swapped.
+    random: The random numbers.
 
   Returns:
     Flexion, abduction and twist of the bones, `[T, 16, 3]`, in degrees.
@@ -338,7 +194,7 @@ def _angles(
   phase = random.uniform(0, 1) + family.rate * random.uniform(0.8, 1.2) * time
   for j, bone in enumerate(bones):
     pose = family.pose.get(bone, (0, 0, 0))
-    angles[:, j] += pose[int(side[j])] if isinstance(pose[0], tuple) else pose
+    angles[:, j] += pose[int(side[j])] if isinstance(pose[0], list) else pose
     if bone in family.swing:
       amplitude, *phases = family.swing[bone]
       angles[:, j, 0] += (
@@ -353,9 +209,9 @@ def _forward_kinematics(
   """Computes the positions of the joints relative to the pelvis.
 
   Args:
-    angles: The turn of each bone against its parent, `[T, 16, 3]`: flexion,
-      abduction and twist, in degrees.
-    heading: The turn of the person about the vertical, `[T]`, in degrees.
+    angles: The rotation of each bone relative to its parent, `[T, 16, 3]`:
+      flexion, abduction and twist, in degrees.
+    heading: The rotation of the person about the vertical, `[T]`, in degrees.
     offsets: The offset of each joint from its parent, `[16, 3]`, in metres.
 
   Returns:
@@ -382,7 +238,7 @@ def _forward_kinematics(
 
 
 def _from_euler(degrees: np.ndarray) -> np.ndarray:
-  """Makes quaternions `[..., 4]` of turns `[..., 3]` about x, then y, z."""
+  """Converts angles `[..., 3]` about x, then y, z to quaternions `[..., 4]`."""
   sin, cos = _sin_cos(degrees / 2)
   x, y, z = np.zeros((3, *degrees.shape[:-1], 4))
   for axis, quaternion in enumerate((x, y, z)):
@@ -393,14 +249,12 @@ def _from_euler(degrees: np.ndarray) -> np.ndarray:
 
 def _multiply(a: np.ndarray, b: np.ndarray) -> np.ndarray:
   """Multiplies quaternions `[..., 4]`, w first."""
-  w, x, y, z = (a[..., i] for i in range(4))
-  s, p, q, r = (b[..., i] for i in range(4))
-  return np.stack(
-    [
-      w * s - x * p - y * q - z * r,
-      w * p + x * s + y * r - z * q,
-      w * q - x * r + y * s + z * p,
-      w * r + x * q - y * p + z * s,
-    ],
-    axis=-1,
+  w, x, y, z = np.moveaxis(a, -1, 0)
+  s, p, q, r = np.moveaxis(b, -1, 0)
+  product = (
+    w * s - x * p - y * q - z * r,
+    w * p + x * s + y * r - z * q,
+    w * q - x * r + y * s + z * p,
+    w * r + x * q - y * p + z * s,
   )
+  return np.stack(product, axis=-1)

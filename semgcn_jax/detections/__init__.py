@@ -1,1 +1,1 @@
-"""From the files of detectors, and from pictures, to people in 2D."""
+"""People in 2D, from the files of detectors and from images."""

@@ -1,4 +1,4 @@
-"""Finds the clips that a path holds, and reads the keypoints of one."""
+"""Finds clips of keypoints on disk, and reads them."""
 
 import dataclasses
 import json
@@ -23,14 +23,11 @@ from semgcn_jax.pictures.videos import Album
 
 
 def find_clips(path: pathlib.Path) -> dict[str, list[pathlib.Path]]:
-  """Finds the clips that a path holds.
+  """Finds the clips in a path, {name of a clip: its files}.
 
   Args:
     path: A file; the folder of a clip, with a file for each frame; or a folder
       of such files and folders.
-
-  Returns:
-    {name of a clip: its files}.
 
   Raises:
     UserError: There are none.
@@ -71,15 +68,12 @@ def find_clips(path: pathlib.Path) -> dict[str, list[pathlib.Path]]:
 
 
 def _are_frames(paths: Sequence[pathlib.Path]) -> bool:
-  """Tells whether files are the frames of one clip: each of one image.
-
-  The first file that holds keypoints tells; others may lie beside it.
-  """
+  """Whether files are the frames of one clip, judging by the first known."""
   for path in paths if len(paths) > 1 else ():
     try:
       content = json.loads(read_bytes(path))
     except (ValueError, OSError, RecursionError):
-      return False  # Whoever reads the file will say what is wrong.
+      return False  # Reading the file will report the error.
     if is_known(content):
       return is_frame(content)
   return False
@@ -94,25 +88,28 @@ def read_clip(
   fps: float | None = None,
   pictures: Album | None = None,
 ) -> Clip:
-  """Reads the keypoints of a clip, and tells its people apart.
+  """Reads the keypoints of a clip, and tracks its people.
 
   Args:
     name: The name of the clip.
-    paths: Its files, see `read_people`.
-    image_size: The width and height; None asks the pictures, or the files.
-    joint_set: The key of the joints in `JOINT_SETS`; '' lets their number tell.
-    fps: The frames a second; None asks the pictures, or takes the default.
-    pictures: The pictures of the clip.
+    paths: Its files; see `read_people`.
+    image_size: The width and height; None takes them from the pictures, or the
+      files.
+    joint_set: The key of the joints in `JOINT_SETS`; '' infers it from their
+      number.
+    fps: The frames per second; None takes them from the pictures, or the
+      default.
+    pictures: The images of the clip.
 
   Raises:
-    UserError: The files cannot be read, or do not tell the size, or their
-      joints are not of one known set.
+    UserError: The files cannot be read, do not contain the image size, or do
+      not have the joints of one known set.
   """
-  frames, told = read_people(paths)
-  size = image_size or (pictures.image_size if pictures else told)
+  frames, found = read_people(paths)
+  size = image_size or (pictures.image_size if pictures else found)
   if size is None:
     raise UserError(
-      f'{paths[0]}: does not tell the size of its images; give'
+      f'{paths[0]}: does not contain the image size; give'
       ' `image_size=1920x1080`'
     )
   if paths[0].suffix.lower() != '.json':
@@ -135,7 +132,7 @@ def _to_pixels(
   size: tuple[int, int],
   path: pathlib.Path,
 ) -> Mapping[int, Sequence[Detection]]:
-  """Scales MediaPipe's landmarks, which are shares of the image, to pixels."""
+  """Scales MediaPipe's landmarks, given as shares of the image, to pixels."""
   everybody = [p.keypoints for frame in frames.values() for p in frame]
   if {len(person) for person in everybody} != {33}:
     return frames
@@ -145,7 +142,7 @@ def _to_pixels(
     return frames
   if (points < 0).mean() > 0.2:
     raise UserError(
-      f'{path}: many landmarks are below 0, as those in metres are; give'
+      f'{path}: many landmarks are below 0, so they seem to be in metres; give'
       ' pose_landmarks, not pose_world_landmarks'
     )
   scale = np.array([*size, 1.0])

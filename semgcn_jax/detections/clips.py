@@ -1,4 +1,4 @@
-"""A clip: its people, frame by frame, and what is known about their frames."""
+"""A clip: its people, frame by frame, and facts about the frames."""
 
 import dataclasses
 
@@ -16,14 +16,14 @@ class Person:
     name: The name of the person in the clip, such as '1'.
     frames: The numbers of the frames, ascending, `[T]`.
     keypoints: The joints in 2D, `[T, J, 3]`: pixels, and the confidence, which
-      is 0 where a joint was not found; None if not known.
+      is 0 for missing joints; None if unknown.
     poses: The poses, `[T, J, 3]`, metres, the root at the origin, camera frame;
-      NaN where it is not known. There are none before the clip is lifted.
+      NaN where unknown, empty before lifting.
     errors: The expected error of each joint, `[T, J]`, metres; None or NaN
-      where it is not known.
-    places: Where the root is in the camera frame, `[T, 3]`, metres; None or
-      NaN where it is not known.
-    truth: The true poses, `[T, J, 3]`, as `poses`; None if not known.
+      where unknown.
+    places: The root in the camera frame, `[T, 3]`, metres; None or NaN where
+      unknown.
+    truth: The true poses, `[T, J, 3]`, like `poses`; None if unknown.
   """
 
   name: str
@@ -38,25 +38,25 @@ class Person:
 
   @property
   def is_whole(self) -> np.ndarray:
-    """Which poses are known, with all of their joints, `[T]`."""
+    """Which poses are known in all their joints, `[T]`."""
     return np.asarray(np.isfinite(self.poses).all(axis=(1, 2)))
 
 
 @dataclasses.dataclass(frozen=True)
 class Clip:
-  """People in the frames of a clip, from its file to the page that shows them.
+  """The people in a clip, from its file to the page that shows them.
 
   Attributes:
     name: The name of the clip.
-    people: The people, each with a name of its own.
-    fps: The frames a second.
+    people: The people, each with a different name.
+    fps: The frames per second.
     image_size: The width and height of the images, in pixels.
-    pictures: Small pictures of the frames, if there are any.
+    pictures: Small images of the frames, if there are any.
     joint_set: The key of the keypoints in `JOINT_SETS`; '' if they are the
-      joints of the skeleton, as those of a lifted clip are.
+      joints of the skeleton, as in a lifted clip.
     skeleton: The skeleton of the poses.
-    pitch: By how many degrees the camera looks down, if it is calibrated.
-    source: The file that it is of, for messages.
+    pitch: The degrees by which the camera looks down, if it is calibrated.
+    source: Its file, for messages.
   """
 
   name: str
@@ -71,7 +71,7 @@ class Clip:
 
   @property
   def frames(self) -> range:
-    """The numbers of its frames, from the first to the last with a person."""
+    """The frame numbers, from the first to the last with a person."""
     ends = [int(n) for p in self.people for n in p.frames[:1]]
     ends += [int(n) + 1 for p in self.people for n in p.frames[-1:]]
     return range(min(ends, default=0), max(ends, default=0))

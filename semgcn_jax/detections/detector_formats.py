@@ -1,8 +1,8 @@
-"""Reads the people whom detectors have found, from JSON of each known form.
+"""Reads detected people from JSON in all known formats.
 
-It knows the files of COCO (results and annotations), OpenPose, AlphaPose,
-PoseFlow, MMPose and YOLO. `detections.persons` reads the keypoints of one
-person, `detections.keypoint_arrays` the files of NumPy.
+These are COCO's (results and annotations), OpenPose's, AlphaPose's, PoseFlow's,
+MMPose's and YOLO's. `detections.persons` reads the keypoints of one person,
+`detections.keypoint_arrays` reads npy and npz files.
 """
 
 import json
@@ -33,18 +33,18 @@ _KNOWN = (
 def read_people(
   paths: Sequence[pathlib.Path],
 ) -> tuple[dict[int, list[Detection]], tuple[int, int] | None]:
-  """Reads everybody whom a detector has found in a clip.
+  """Reads everybody detected in a clip.
 
   Args:
-    paths: One file for all frames, or one for each frame: JSON of a known form,
-      or arrays (npy, npz), see `read_array`.
+    paths: One file for all frames, or one for each frame: JSON in a known
+      format, or arrays (npy, npz); see `read_array`.
 
   Returns:
     {number of a frame: its people}, and the width and height of the images in
-    pixels, if a file tells them.
+    pixels, if a file has them.
 
   Raises:
-    UserError: A file is damaged or of no known form, or two frames have the
+    UserError: A file is damaged or in no known format, or two frames have the
       same number.
   """
   if paths[0].suffix.lower() in ('.npy', '.npz'):
@@ -58,7 +58,7 @@ def read_people(
 
 
 def _image_size(content: Any) -> tuple[int, int] | None:
-  """Finds the size of the images where COCO's annotations tell one for all."""
+  """Returns the image size if COCO's annotations have one for all images."""
   images = content.get('images') if isinstance(content, dict) else None
   sizes = set()
   for image in images if isinstance(images, list) else ():
@@ -79,18 +79,18 @@ def numbered(
 ) -> Iterator[tuple[int, bool, list[Detection]]]:
   """Reads the frames of a clip.
 
-  A file by itself that is a single frame is frame 0, whatever its name. Beside
-  files of frames, JSON of another kind is passed over.
+  A lone file with a single frame is frame 0, whatever its name. Beside files of
+  frames, other JSON is skipped.
 
   Args:
     paths: One file for all frames, or one for each frame.
 
   Yields:
-    The number of a frame, whether the file also names frames without a person,
+    The number of a frame, whether the file also lists frames without a person,
     and the people in it.
 
   Raises:
-    UserError: A file is damaged or of no known form, or two frames have the
+    UserError: A file is damaged or in no known format, or two frames have the
       same number.
   """
   names: dict[int, str] = {}
@@ -104,45 +104,45 @@ def numbered(
     else:
       patterns.add(_pattern(path))
       yield from _checked(content, path, names, alone=len(paths) == 1)
-  # An empty list is a frame without people if it is called like the others.
+  # An empty list is a frame without people if it is named like the others.
   for path, content in unsure:
     if _pattern(path) in patterns or (
       not patterns and re.search(r'\d', path.stem)
     ):
       yield from _checked(content, path, names)
   if unknown and not names:
-    raise UserError(f'{unknown[0]}: not keypoints of a known form; {_KNOWN}')
+    raise UserError(f'{unknown[0]}: not keypoints in a known format; {_KNOWN}')
 
 
 def _checked(
   content: Any, path: pathlib.Path, names: dict[int, str], alone: bool = False
 ) -> Iterator[tuple[int, bool, list[Detection]]]:
-  """Numbers the frames of a file, whose names must differ; see `numbered`."""
+  """Numbers the frames of a file, which must differ; see `numbered`."""
   for name, is_whole, people in _read(content, path):
     is_only = alone and name == path.name
     frame = 0 if is_only else _number(name, path)
     if names.setdefault(frame, name) != name:
       raise UserError(
         f'{path}: {names[frame]:.40} and {name:.40} are both frame {frame};'
-        ' the last number of a name must count the frames'
+        ' the last number in a name must count the frames'
       )
     yield frame, is_whole, people
 
 
 def _says_little(content: Any) -> bool:
-  """Tells whether JSON of a known form names nobody, nor that it is a frame."""
+  """Whether known JSON has no people, nor shows that it is a frame."""
   if isinstance(content, dict) and not is_frame(content):
     return all(value in ([], None) for value in content.values())
   return content == []
 
 
 def _pattern(path: pathlib.Path) -> str:
-  """Takes the name of a file without the number that counts its frames."""
+  """Returns a file name with its last number, the frame's, replaced by 0."""
   return re.sub(r'\d+(?=\D*$)', '0', path.stem)
 
 
 def _content(path: pathlib.Path) -> Any:
-  """Reads a JSON file; a UserError says why it cannot."""
+  """Reads a JSON file; raises a UserError if it cannot."""
   try:
     return json.loads(read_bytes(path))
   except OSError as error:
@@ -151,8 +151,8 @@ def _content(path: pathlib.Path) -> Any:
     reason = f'cut off, or no JSON ({shortened(error, 100)}); make it again'
     if isinstance(error, json.JSONDecodeError) and error.msg == 'Extra data':
       reason = (
-        f'goes on after its first JSON value, in line {error.lineno}; a file'
-        ' must be one value, such as a list of all that it holds'
+        f'continues after its first JSON value, in line {error.lineno}; a file'
+        ' must be one value, such as a list'
       )
     raise UserError(f'{path}: {reason}') from error
 
@@ -160,7 +160,7 @@ def _content(path: pathlib.Path) -> Any:
 def _read(
   content: Any, path: pathlib.Path
 ) -> Iterator[tuple[str, bool, list[Detection]]]:
-  """Reads the name of every frame, and the people in it; see `numbered`."""
+  """Reads the name of each frame, and the people in it; see `numbered`."""
   try:
     for name, is_whole, found in _frames(content, path):
       people = [
@@ -178,21 +178,21 @@ def _read(
 
 
 def _is_people(value: Any) -> bool:
-  """Tells whether a value is a list of the people of a frame, or empty."""
+  """Whether a value is a list of the people in a frame, or empty."""
   return value is None or (
     isinstance(value, list) and all(map(is_person, value))
   )
 
 
 def _are_objects(values: Any) -> bool:
-  """Tells whether a value is a list of objects, of which some may be null."""
+  """Whether a value is a list of objects, some of them possibly null."""
   return isinstance(values, list) and all(
     value is None or isinstance(value, dict) for value in values
   )
 
 
 def is_known(content: Any) -> bool:
-  """Tells whether JSON is of a form that is read here."""
+  """Whether JSON is in a known format."""
   match content:
     case {'people': people} | {'bodies': people}:
       return _are_objects(people)
@@ -206,7 +206,7 @@ def is_known(content: Any) -> bool:
       return True
     case dict():
       frames = [_people_of(frame) for frame in content.values()]
-      # Without anybody, only the names can tell that they are of frames.
+      # Without people, only the names can show that these are frames.
       return (
         bool(content)
         and all(map(_is_people, frames))
@@ -222,18 +222,18 @@ def is_known(content: Any) -> bool:
 
 
 def is_frame(content: Any) -> bool:
-  """Tells whether JSON of a known form is a frame, not a whole clip."""
+  """Whether known JSON is a frame, not a whole clip."""
   if isinstance(content, dict):
     return 'people' in content or 'bodies' in content
   return _is_people(content) and not (content and 'image_id' in content[0])
 
 
 def _people_of(frame: Any) -> Any:
-  """Finds the people of a frame that an object has under the frame's name."""
+  """Returns the people in an object's entry for a frame."""
   match frame:
     case {'people': people} | {'bodies': people}:  # AlphaPose's 'open', 'cmu'.
       return people
-    case {'num_boxes': _}:  # What PoseFlow keeps itself, {number: person}.
+    case {'num_boxes': _}:  # PoseFlow's own files, {number: person}.
       return [person for person in frame.values() if is_person(person)]
   return frame
 
@@ -241,26 +241,19 @@ def _people_of(frame: Any) -> Any:
 def _frames(
   content: Any, path: pathlib.Path
 ) -> Iterator[tuple[str, bool, list[Any] | None]]:
-  """Finds every frame.
-
-  Yields:
-    Its name, whether the form also names frames without a person, and its
-    people.
-  """
+  """Yields each frame's name, whether empty ones are listed, and its people."""
   match content:
-    case {'people': people}:  # A frame of OpenPose, or of AlphaPose's 'open'.
+    # A frame of OpenPose or AlphaPose's 'open', or of AlphaPose's 'cmu'.
+    case {'people': people} | {'bodies': people}:
       yield path.name, True, people
-    case {'bodies': people}:  # A frame of AlphaPose's 'cmu'.
-      yield path.name, True, people
-    case {'instance_info': frames}:  # A video of MMPose's demos.
-      yield from _frames(frames, path)
-    case {'predictions': frames}:  # What MMPose's inferencer returns.
+    # A video of MMPose's demos, or what its inferencer returns.
+    case {'instance_info': frames} | {'predictions': frames}:
       yield from _frames(frames, path)
     case [{'frame_id': _, 'instances': _}, *_]:  # A video of its inferencer.
       for frame in content:
         number = whole(frame['frame_id'], 'frame_id')
         yield str(number), True, frame['instances']
-    case {'preds': _} | [{'preds': _}, *_]:  # What MMPose 0 dumps of a test.
+    case {'preds': _} | [{'preds': _}, *_]:  # A test dumped by MMPose 0.
       batches: list[Any] = content if isinstance(content, list) else [content]
       for batch in batches:
         yield from _of_batch(batch['image_paths'], batch['preds'])
@@ -290,9 +283,9 @@ def _frames(
 def _of_batch(
   names: list[str], preds: list[Any]
 ) -> Iterator[tuple[str, bool, list[Any]]]:
-  """Finds the frames of a batch of MMPose 0; see `_frames`.
+  """Yields the frames of a batch of MMPose 0; see `_frames`.
 
-  A bottom-up network gives one image at a time, and all of its people.
+  A bottom-up network outputs one image at a time, with all its people.
   """
   if len(names) == 1 and len(preds) != 1:
     preds = [preds]
@@ -303,11 +296,11 @@ def _of_batch(
 
 
 def _persons(people: Sequence[Any], categories: Any) -> list[dict[str, Any]]:
-  """Takes the persons of COCO's people; others are hands, or animals.
+  """Selects the persons in COCO's results; others are hands, or animals.
 
   Args:
-    people: The results or annotations. That of a crowd has no keypoints.
-    categories: The categories that annotations describe.
+    people: The results or annotations. A crowd's has no keypoints.
+    categories: The categories described by annotations.
   """
   people = [
     person for person in people if person is not None and 'keypoints' in person
@@ -319,8 +312,8 @@ def _persons(people: Sequence[Any], categories: Any) -> list[dict[str, Any]]:
     if str(category.get('name')).strip().lower() in ('person', 'human')
   }
   if not chosen and len(there) > 1:
-    # Without names: COCO's category 1 is the person, or 0 if one counts from
-    # there. Its number of keypoints is that of a body.
+    # Without names: COCO's category 1 is the person, or 0 if counting from
+    # there. It has as many keypoints as a body.
     order = [c for c in (0, 1) if c in there]
     order += sorted(there - {0, 1}, key=str)
     bodies = [c for c in order if _joints_of(people, c) in BY_COUNT]
@@ -331,7 +324,7 @@ def _persons(people: Sequence[Any], categories: Any) -> list[dict[str, Any]]:
 
 
 def _joints_of(people: list[dict[str, Any]], category: Any) -> int:
-  """Counts the keypoints of the first person of a category that has some."""
+  """Counts the keypoints of the first person in a category who has any."""
   for person in people:
     if person.get('category_id') == category:
       found = read_person(
@@ -343,8 +336,8 @@ def _joints_of(people: list[dict[str, Any]], category: Any) -> int:
 
 
 def _number(name: str, path: pathlib.Path) -> int:
-  """Takes the last number of a name, 12 in 'video_0000012_keypoints.json'."""
-  # The ending of img.0001 is its number.
+  """Returns a name's last number, 12 in 'video_0000012_keypoints.json'."""
+  # The suffix of img.0001 is its number.
   ending = pathlib.PurePath(name).suffix
   stem = name if ending[1:].isdigit() else pathlib.PurePath(name).stem
   if re.fullmatch(r'\d+\.\d+', name):

@@ -1,7 +1,7 @@
-"""Finds the keypoints of people in pictures by MediaPipe's pose landmarker.
+"""Finds people's keypoints in images with MediaPipe's pose landmarker.
 
-It finds one person at a time, and its weights are in its package; the extra
-`pose` installs it. Its 33 landmarks are the joint set `mediapipe`.
+It finds one person at a time, and its weights come with its package, which the
+extra `pose` installs. Its 33 landmarks are the joint set `mediapipe`.
 """
 
 import contextlib
@@ -23,20 +23,17 @@ from semgcn_jax.pictures.crops import Box, read_box
 from semgcn_jax.pictures.images import read_image
 from semgcn_jax.pictures.videos import Album, Video
 
-MOST_PEOPLE = 12  # Of a picture.
+MOST_PEOPLE = 12  # In an image.
 _LEAST_VISIBILITY = 0.5
-# How far beyond the picture's edge a landmark is believed, over the person's
-# size.
-_BEYOND_EDGE = 0.05
-# What a knee must have whose ankle is outside of the picture: then it is often
-# a guess, and so are hips without a knee.
+_BEYOND_EDGE = 0.05  # Trust landmarks this far off the image, over body size.
+# The visibility required of a knee whose ankle is outside the image; it is
+# often a guess, and so are hips without a knee.
 _SURE = 0.9
-# Of a box, whose person is looked for with more or less of what is around it.
+# Around a box; its person is searched with more or less of the surroundings.
 _MARGINS = (0.1, 0.25, 0.0, 0.5, 1.0)
 _LEAST_OVERLAP, _GOOD_OVERLAP, _SAME_OVERLAP = 0.2, 0.6, 0.4
 _GREY = 128
-# How far a person reaches beyond its landmarks, over its size.
-_BEYOND = 0.1
+_BEYOND = 0.1  # A body extends this far beyond its landmarks, over its size.
 
 _NAMES = JOINT_SETS['mediapipe'].names
 _HIPS = [_NAMES.index(f'{side}_hip') for side in ('left', 'right')]
@@ -45,13 +42,13 @@ _ANKLES = [_NAMES.index(f'{side}_ankle') for side in ('left', 'right')]
 
 
 def find_people(image: np.ndarray, box: Box | None = None) -> list[Detection]:
-  """Finds the people of a picture, the most prominent first.
+  """Finds the people in an image, the most prominent first.
 
-  Whoever is found is painted over, to find the next.
+  Each person found is painted over to find the next.
 
   Args:
-    image: The picture, `[H, W, 3]`, bytes of red, green and blue.
-    box: Left, top, width and height of the person to find alone, pixels.
+    image: The image, `[H, W, 3]` uint8, RGB.
+    box: Left, top, width and height of the only person to find, pixels.
 
   Returns:
     The people, with 33 keypoints in pixels each.
@@ -83,16 +80,11 @@ def find_people(image: np.ndarray, box: Box | None = None) -> list[Detection]:
 def follow(
   pictures: Iterable[np.ndarray], box: Box | None = None
 ) -> Iterator[Detection | None]:
-  """Finds one person in every picture of a video.
+  """Finds one person in every image of a video; raises as `find_people` does.
 
   Args:
-    pictures: The pictures, `[H, W, 3]` each.
-    box: Where the person is in the first picture; None takes the most
-      prominent one.
-
-  Raises:
-    SettingError: MediaPipe is not installed.
-    UserError: There is nobody in the box.
+    pictures: The images, `[H, W, 3]` each.
+    box: The person's box in the first image; None takes the most prominent one.
   """
   with _landmarker(static=False) as find:
     for number, picture in enumerate(pictures):
@@ -103,7 +95,7 @@ def follow(
 
 
 def box_of(keypoints: np.ndarray) -> tuple[int, int, int, int]:
-  """Measures the left, top, right and bottom of keypoints, `[J, 3]`, pixels."""
+  """Returns the left, top, right and bottom of keypoints `[J, 3]`, pixels."""
   found = keypoints[keypoints[:, 2] > 0, :2]
   (left, top), (right, bottom) = found.min(axis=0), found.max(axis=0)
   return int(left), int(top), int(right) + 1, int(bottom) + 1
@@ -112,10 +104,7 @@ def box_of(keypoints: np.ndarray) -> tuple[int, int, int, int]:
 def _find_in_box(
   find: Any, image: np.ndarray, box: Box, *, tracks: bool = False
 ) -> Detection:
-  """Finds the person that fits a box best.
-
-  A tracker stays with whom it has found: it takes the first who fits.
-  """
+  """Finds the person who fits a box best; a tracker keeps the first to fit."""
   x, y, width, height = box
   best, most = None, _LEAST_OVERLAP
   for margin in _MARGINS:
@@ -127,25 +116,25 @@ def _find_in_box(
     if best is not None and (tracks or most > _GOOD_OVERLAP):
       break
     if tracks:
-      find(np.full_like(image, _GREY))  # It forgets whom it has found.
+      find(np.full_like(image, _GREY))  # Makes it forget the person.
   if best is None:
     numbers = ','.join(f'{number:g}' for number in box)
     raise UserError(
       f'`box={numbers}`: nobody was found in it; make it larger, or leave it'
-      ' out to see whom there is'
+      ' out to see everybody'
     )
   return best
 
 
 def _windows(width: int) -> list[slice]:
-  """Lists where to look for people: everywhere, then in halves."""
+  """Returns where to look for people: everywhere, then in halves."""
   half = width // 2
   starts = (half, 0, half // 2)
   return [slice(0, width), *(slice(s, s + half) for s in starts)]
 
 
 def _overlap(person: Detection, edges: tuple[float, ...]) -> float:
-  """Measures the intersection over the union of a person and a box."""
+  """Returns the intersection over union of a person and a box."""
   own = box_of(person.keypoints)
 
   def area(left, top, right, bottom):
@@ -156,7 +145,7 @@ def _overlap(person: Detection, edges: tuple[float, ...]) -> float:
 
 
 def _surroundings(image: np.ndarray, box: Box, margin: float) -> np.ndarray:
-  """Paints over all of a picture but a box and a margin around it."""
+  """Paints over everything but a box and a margin around it."""
   x, y, width, height = box
   around = (x, y, x + width, y + height, margin * max(width, height))
   result = np.full_like(image, _GREY)
@@ -165,7 +154,7 @@ def _surroundings(image: np.ndarray, box: Box, margin: float) -> np.ndarray:
 
 
 def _cut(image, left, top, right, bottom, margin):
-  """Cuts a box out of a picture, as a view of it."""
+  """Returns a view of a box in an image."""
   return image[
     max(0, int(top - margin)) : max(0, int(bottom + margin)),
     max(0, int(left - margin)) : max(0, int(right + margin)),
@@ -174,12 +163,12 @@ def _cut(image, left, top, right, bottom, margin):
 
 @contextlib.contextmanager
 def _landmarker(*, static: bool) -> Iterator[Any]:
-  """Makes a function from a picture to the person in it, or None.
+  """Builds a function from an image to the person in it, or None.
 
   Raises:
     SettingError: MediaPipe is not installed.
   """
-  # MediaPipe and TensorFlow Lite tell much of what no user asked for.
+  # MediaPipe and TensorFlow Lite log a lot that users need not see.
   os.environ.setdefault('GLOG_minloglevel', '3')
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
   with warnings.catch_warnings():
@@ -209,14 +198,14 @@ def _landmarker(*, static: bool) -> Iterator[Any]:
 
 
 def _found(points: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-  """Decides which landmarks were found; the others become 0.
+  """Zeroes the landmarks that were not really found.
 
-  MediaPipe places all 33 of a person, also those that are far outside of the
-  picture, and is often sure of hips that are not in it.
+  MediaPipe always places all 33, even far outside the image, and is often sure
+  of hips that are not in it.
 
   Args:
     points: Pixels and visibility, `[33, 3]`.
-    shape: The height and the width of the picture.
+    shape: The height and the width of the image.
 
   Returns:
     The keypoints, `[33, 3]`.
@@ -239,7 +228,7 @@ def _found(points: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-  """Drops what native code writes to standard error."""
+  """Discards what native code writes to standard error."""
   try:
     kept = os.dup(2)
   except OSError:  # There is none.
@@ -258,14 +247,14 @@ def _quiet() -> Iterator[None]:
 def detect_image(
   path: pathlib.Path, box: Box | None = None
 ) -> tuple[Clip, list[np.ndarray]]:
-  """Finds the people of a picture; see `find_people`.
+  """Finds the people in an image file; see `find_people`.
 
   Returns:
     The clip, and the keypoints, `[33, 3]`, of everybody in it.
 
   Raises:
-    UserError: The picture cannot be read, or nobody is in it.
-    SettingError: MediaPipe is not installed, or the box is not in the picture.
+    UserError: The image cannot be read, or nobody is in it.
+    SettingError: MediaPipe is not installed, or the box is outside the image.
   """
   image = read_image(path)
   album = Album.of(image)
@@ -274,7 +263,7 @@ def detect_image(
   people = find_people(image, box)
   if not people:
     raise UserError(
-      f'{path}: nobody was found in it; name where a person is by `box=x,y,w,h`'
+      f'{path}: nobody was found in it; say where a person is by `box=x,y,w,h`'
     )
   numbered = [Detection(p.keypoints, n) for n, p in enumerate(people, start=1)]
   clip = _clip(path.stem, str(path), {0: numbered}, album)
@@ -284,19 +273,15 @@ def detect_image(
 def detect_video(
   video: Video, name: str, box: Box | None = None
 ) -> tuple[Clip, list[np.ndarray]]:
-  """Finds one person in a video; see `follow`.
+  """Finds one person in a video; see `follow`, and `detect_image` for errors.
 
   Args:
     video: The video.
     name: The name of the clip.
-    box: Where the person is in the first picture.
+    box: The person's box in the first image.
 
   Returns:
-    The clip, and the keypoints, `[33, 3]`, of everybody in the first picture.
-
-  Raises:
-    UserError: The video cannot be read, or nobody is in it.
-    SettingError: MediaPipe is not installed, or the box is not in the picture.
+    The clip, and the keypoints, `[33, 3]`, of everybody in the first image.
   """
   album, frames, first = Album(), {}, []
 
@@ -316,13 +301,13 @@ def detect_video(
       frames[number] = [Detection(person.keypoints, 1)]
   if not frames:
     raise UserError(f'{video.name}: nobody was found in it')
-  album.fps = video.fps  # That of a camera was measured meanwhile.
+  album.fps = video.fps  # A camera's has been measured meanwhile.
   return _clip(name, name, frames, album), first
 
 
 def _clip(
   name: str, source: str, frames: dict[int, list[Detection]], album: Album
 ) -> Clip:
-  """Makes the clip of what was found in the pictures of an album."""
+  """Builds the clip of the people found in the images of an album."""
   people, size = track(frames), album.image_size
   return Clip(name, people, album.fps, size, album, 'mediapipe', source=source)

@@ -1,7 +1,7 @@
-"""Reads the keypoints of one person, as the JSON of the detectors spells them.
+"""Reads one person's keypoints from the JSON of a detector.
 
-A form calls them by one of the names in `POINTS`, and lists numbers, lists of
-two or three numbers, or an object of x and y.
+They are under one of the names in `POINTS`: a list of numbers, of lists of two
+or three numbers, or an object of x and y.
 """
 
 import dataclasses
@@ -11,26 +11,24 @@ import numpy as np
 
 from semgcn_jax.errors import shortened
 
-# How the forms call the keypoints of a person, and their confidences where
-# these are apart.
+# The names of a person's keypoints, and of their confidences if separate.
 POINTS = (
   *('keypoints', 'pose_keypoints_2d', 'pose_keypoints', 'joints'),
   'keypoints_pos',
 )
 SCORES = ('keypoint_scores', 'keypoints_score')
-# Detectors give confidences from 0 to 1, or a little above; COCO's flags are 0,
-# 1 and 2.
+# Confidences go from 0 to 1, or slightly above; COCO's flags are 0, 1 and 2.
 MAX_CONFIDENCE = 2.0
 MAX_PIXELS = 1e6  # No image has coordinates beyond this.
 
 
 @dataclasses.dataclass(frozen=True)
 class Detection:
-  """What a detector has found of a person in a frame.
+  """A person detected in a frame.
 
   Attributes:
     keypoints: Pixels x and y, and confidence, `[J, 3]`.
-    track: The number of the person in the clip, if the file tells it.
+    track: The number of the person in the clip, if the file has it.
   """
 
   keypoints: np.ndarray
@@ -38,21 +36,15 @@ class Detection:
 
 
 def is_person(value: Any) -> bool:
-  """Tells whether a value of JSON describes a person."""
+  """Whether a JSON value describes a person."""
   return isinstance(value, dict) and any(name in value for name in POINTS)
 
 
 def read_person(value: dict[str, Any]) -> Detection | None:
-  """Reads a person.
-
-  Args:
-    value: The person's object in the JSON.
-
-  Returns:
-    The person; None if no keypoint was found.
+  """Reads a person from their JSON object; None without any keypoints.
 
   Raises:
-    Exception: The value is of no known form, which can raise anything.
+    Exception: Of any kind, if the value is in no known format.
   """
   points = _keypoints(value)
   return None if points is None else Detection(points, _track(value))
@@ -65,10 +57,10 @@ def check_coordinates(points: np.ndarray) -> np.ndarray:
     points: Pixels x and y, and confidence, `[..., 3]`, all finite.
 
   Returns:
-    The same; what was not found and lies beyond all images is put at 0, 0.
+    The points; those of confidence 0 that lie outside any image are zeroed.
 
   Raises:
-    ValueError: A point that was found lies beyond all images.
+    ValueError: A point with confidence lies outside any image.
   """
   beyond = (np.abs(points[..., :2]) > MAX_PIXELS).any(axis=-1)
   if (beyond & (points[..., 2] > 0)).any():
@@ -83,16 +75,15 @@ def check_coordinates(points: np.ndarray) -> np.ndarray:
 def _keypoints(person: dict[str, Any]) -> np.ndarray | None:
   """Reads a person's keypoints, `[J, 3]`; None if there are none.
 
-  A list of numbers holds x, y and confidence by turns. Lists of two numbers, x
-  and y, have confidence 1, or that of one of `SCORES`. What is NaN or null was
-  not found.
+  A flat list holds x, y and confidence in turn. Lists of two numbers, x and y,
+  have confidence 1, or that under one of `SCORES`. NaN and null mean not found.
   """
   name = next((name for name in POINTS if name in person), 'keypoints')
   value = person[name]
   if isinstance(value, dict):
     value = _by_columns(value)
   elif isinstance(value, list):
-    # A keypoint that was not found may be null, or an empty list.
+    # A missing keypoint may be null or an empty list.
     lists = [point for point in value if isinstance(point, list)]
     columns = max(map(len, lists), default=0)
     if columns:
@@ -109,7 +100,7 @@ def _keypoints(person: dict[str, Any]) -> np.ndarray | None:
     points = points.reshape(-1, 3)
   if points.ndim != 2 or points.shape[1] not in (2, 3):
     raise ValueError(
-      f'{name} of the shape {list(points.shape)}, not [J, 3], [J, 2] or [3 J]'
+      f'{name} of shape {list(points.shape)}, not [J, 3], [J, 2] or [3 J]'
     )
   scores = next((person[name] for name in SCORES if name in person), None)
   if scores is not None:
@@ -123,18 +114,14 @@ def _keypoints(person: dict[str, Any]) -> np.ndarray | None:
   low, high = points[:, 2].min(), points[:, 2].max()
   if low < 0 or high > MAX_CONFIDENCE:
     raise ValueError(
-      f'confidences from {low:g} to {high:g}, which are no confidences: they go'
-      f' from 0 to 1 (up to {MAX_CONFIDENCE:g} is read); give 0 to what was not'
-      ' found, and scale the others'
+      f'confidences from {low:g} to {high:g}, not from 0 to 1 (at most'
+      f' {MAX_CONFIDENCE:g}); give 0 to missing keypoints, and scale the others'
     )
   return check_coordinates(points)
 
 
 def _by_columns(value: dict[str, Any]) -> np.ndarray:
-  """Reads what YOLO writes: lists of x, of y, and of how visible each is.
-
-  YOLO puts what it has not found at 0, 0.
-  """
+  """Reads YOLO's lists of x, y and visibility; 0, 0 means not found."""
   columns = [value['x'], value['y']]
   sure = value.get('visible')
   columns.append([1.0] * len(columns[0]) if sure is None else sure)
@@ -144,7 +131,7 @@ def _by_columns(value: dict[str, Any]) -> np.ndarray:
 
 
 def annotated(keypoints: Any) -> Any:
-  """Takes COCO's flag of a keypoint, 1 hidden and 2 visible, as confidence."""
+  """Converts COCO's visibility flags (1 hidden, 2 visible) to confidences."""
   if not isinstance(keypoints, list) or all(
     point is None or point == [] for point in keypoints
   ):
@@ -157,7 +144,7 @@ def annotated(keypoints: Any) -> Any:
 
 
 def _track(person: dict[str, Any]) -> int | None:
-  """Takes the number that a tracker has given to a person."""
+  """Returns the number that a tracker has given to a person."""
   for name in ('track_id', 'person_id', 'idx', 'new_pid'):
     value = person.get(name)
     while isinstance(value, list) and value:
@@ -171,7 +158,7 @@ def whole(number: Any, name: str) -> int:
   """Reads a whole number, such as 3 or 3.0.
 
   Raises:
-    Exception: It is no such number; a ValueError if it is 1.5.
+    Exception: Of any kind if it is not a number, a ValueError if it is 1.5.
   """
   if int(number) != number:
     raise ValueError(f'{name} {shortened(number)} is not a whole number')

@@ -1,4 +1,4 @@
-"""Tells the people of a clip apart: whose keypoints are whose, and when."""
+"""Tracks people through the frames of a clip."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,27 +8,23 @@ from scipy.optimize import linear_sum_assignment
 from semgcn_jax.detections.clips import Person
 from semgcn_jax.detections.persons import Detection
 
-LEAST_OKS = 0.2  # Keypoints that are less alike are of different people.
-# A person who was not seen for more of the frames that there are is a new one.
-MOST_GAP = 15
-MOST_LOST = 30  # In longer times of not being seen a person has no poses.
-# How far the keypoints of a person spread, over the person's size, from frame
-# to frame and from annotator to annotator (the mean of COCO's constants).
+LEAST_OKS = 0.2  # Keypoints less alike than this are different people's.
+MOST_GAP = 15  # After more missing frames, a person counts as a new one.
+MOST_LOST = 30  # In longer gaps a person has no poses.
+# The spread of a person's keypoints between frames and annotators, over the
+# person's size (the mean of COCO's constants).
 _SPREAD = 0.15
 
 
 def track(frames: Mapping[int, Sequence[Detection]]) -> tuple[Person, ...]:
-  """Tells whose keypoints are whose, in all frames.
+  """Links detections to people, ordered by their first frame.
 
-  Where the file numbers the people, its numbers count. Otherwise the people of
-  a frame are matched with those before by the similarity of their keypoints
-  (OKS), so that the sum of all similarities is highest.
+  Track numbers in the file are used if there are any. Otherwise people are
+  matched with those of earlier frames so as to maximize the sum of keypoint
+  similarities (OKS).
 
   Args:
     frames: {number of a frame: its people}.
-
-  Returns:
-    The people, ordered by their first frame.
   """
   parts: dict[str, list[tuple[int, np.ndarray]]] = {}
   numbers = [[p.track for p in people] for people in frames.values()]
@@ -42,37 +38,28 @@ def track(frames: Mapping[int, Sequence[Detection]]) -> tuple[Person, ...]:
   taken = {str(n) for row in numbers for n in row if n is not None and numbered}
   matched = 0
   for frame in sorted(frames):
-    people = [p for p in frames[frame] if (p.keypoints[:, 2] > 0).any()]
     unnamed = []
-    for person in people:
+    for person in frames[frame]:
+      if not (person.keypoints[:, 2] > 0).any():
+        continue
       if person.track is None or not numbered:
-        unnamed.append(person)
+        unnamed.append(person.keypoints)
       else:
         name = str(person.track)
         parts.setdefault(name, []).append((frame, person.keypoints))
     last = {
-      name: part[-1]
+      name: part[-1][1]
       for name, part in parts.items()
       if frame - MOST_GAP * step <= part[-1][0] < frame
     }
-    names = list(last)
-    likeness = np.array(
-      [[oks(last[n][1], p.keypoints) for n in names] for p in unnamed]
-    ).reshape(len(unnamed), len(names))
-    likeness[likeness < LEAST_OKS] = 0
-    rows, columns = linear_sum_assignment(-likeness)
-    found = {
-      row: names[column]
-      for row, column in zip(rows, columns, strict=True)
-      if likeness[row, column] > 0
-    }
-    for row, person in enumerate(unnamed):
+    found = _match(unnamed, last)
+    for row, keypoints in enumerate(unnamed):
       name = found.get(row)
       while name is None or (row not in found and name in taken):
         matched += 1
         name = str(matched)
       taken.add(name)
-      parts.setdefault(name, []).append((frame, person.keypoints))
+      parts.setdefault(name, []).append((frame, keypoints))
   return tuple(
     Person(
       name,
@@ -83,15 +70,31 @@ def track(frames: Mapping[int, Sequence[Detection]]) -> tuple[Person, ...]:
   )
 
 
+def _match(
+  people: Sequence[np.ndarray], last: Mapping[str, np.ndarray]
+) -> dict[int, str]:
+  """Matches people to the last keypoints of known ones, {index: name}."""
+  names = list(last)
+  likeness = np.array(
+    [[oks(last[name], keypoints) for name in names] for keypoints in people]
+  ).reshape(len(people), len(names))
+  likeness[likeness < LEAST_OKS] = 0
+  return {
+    row: names[column]
+    for row, column in zip(*linear_sum_assignment(-likeness), strict=True)
+    if likeness[row, column] > 0
+  }
+
+
 def cut_track(frames: np.ndarray) -> tuple[list[np.ndarray], int]:
-  """Cuts a track wherever nothing was seen for more than `MOST_LOST` frames.
+  """Cuts a track at gaps of more than `MOST_LOST` frames.
 
   Args:
-    frames: The numbers of the frames in which the person was seen, `[T]`.
+    frames: The numbers of the frames that show the person, `[T]`.
 
   Returns:
-    The rows of each part, `[K]`, and the step from a frame to the next, where
-    it is another than 1: the keypoints may be those of every n-th frame.
+    The rows of each part, `[K]`, and the step between frames, which is n if the
+    keypoints are those of every n-th frame.
   """
   steps = np.diff(frames)
   step = int(np.gcd.reduce(steps)) if len(steps) else 1
@@ -102,12 +105,12 @@ def cut_track(frames: np.ndarray) -> tuple[list[np.ndarray], int]:
 def every_frame(
   frames: np.ndarray, keypoints: np.ndarray, step: int
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Fills the frames in which a person was not seen by empty keypoints.
+  """Fills the gaps in a track with empty keypoints.
 
   Args:
     frames: The numbers of the frames, `[T]`.
     keypoints: The keypoints in them, `[T, J, 3]`.
-    step: The step from a frame to the next.
+    step: The step between frames.
 
   Returns:
     The numbers and the keypoints of all frames from the first to the last.
@@ -119,10 +122,10 @@ def every_frame(
 
 
 def oks(first: np.ndarray, second: np.ndarray) -> float:
-  """Measures how alike the keypoints `[J, 3]` of two people are, from 0 to 1.
+  """Returns the similarity of two people's keypoints `[J, 3]`, from 0 to 1.
 
-  This is COCO's object keypoint similarity, with one constant for all
-  keypoints, over those that both have.
+  This is COCO's object keypoint similarity over the keypoints that both have,
+  with one constant for all of them.
   """
   both = (first[:, 2] > 0) & (second[:, 2] > 0)
   if not both.any():

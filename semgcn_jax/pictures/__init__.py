@@ -1,1 +1,1 @@
-"""Pictures and videos: files, decoding, crops."""
+"""Images and videos: files, decoding, crops."""

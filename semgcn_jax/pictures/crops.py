@@ -1,7 +1,7 @@
-"""Chooses the square about a person in a picture, and places joints in it.
+"""Square crops around people, and joints in their coordinates.
 
-A box is left, top, width and height, in pixels of the picture, where the first
-pixel covers 0 to 1.
+A box is left, top, width and height, in pixels of the image, whose first pixel
+covers 0 to 1.
 """
 
 import numpy as np
@@ -11,18 +11,18 @@ from semgcn_jax.errors import SettingError, shortened
 
 Box = tuple[float, float, float, float]
 
-MARGIN = 0.15  # What is added at each side of the joints, as a share of a side.
+MARGIN = 0.15  # Added on each side of the joints, as a share of the side.
 
 
 def read_box(box: ArrayLike, image_size: tuple[int, int] | None = None) -> Box:
-  """Reads the box of a person, given as numbers or as their texts.
+  """Reads the box of a person, given as numbers or strings.
 
   Args:
     box: Left, top, width and height, pixels.
-    image_size: The width and height of the picture, pixels, if it is known.
+    image_size: The width and height of the image, pixels, if known.
 
   Raises:
-    SettingError: It is no box of four numbers, or is outside of the picture.
+    SettingError: The box is not four valid numbers, or is outside the image.
   """
   words = np.ravel(np.asarray(box, object))
   text = shortened(','.join(map(str, words)))
@@ -39,21 +39,21 @@ def read_box(box: ArrayLike, image_size: tuple[int, int] | None = None) -> Box:
     -width < x < image_size[0] and -height < y < image_size[1]
   ):
     raise SettingError(
-      f'`box={text}`: is outside of the picture; give one within the'
-      f' {image_size[0]} x {image_size[1]} pixels that there are'
+      f'`box={text}`: is outside of the image; give one within the'
+      f' {image_size[0]} x {image_size[1]} pixels'
     )
   return x, y, width, height
 
 
 def square_boxes(boxes: np.ndarray, margin: float = 0.0) -> np.ndarray:
-  """Makes boxes square about their middle, as large as their longer side.
+  """Extends boxes to squares about their center.
 
   Args:
     boxes: The boxes, `[N, 4]`, pixels.
-    margin: What is added at each side, as a share of the longer side.
+    margin: Added on each side, as a share of the longer side.
 
   Returns:
-    The squares, `[N, 4]` float64, pixels; they may reach beyond the picture.
+    The squares, `[N, 4]` float64, pixels; they may extend beyond the image.
   """
   boxes = np.asarray(boxes, np.float64)
   middle = boxes[:, :2] + boxes[:, 2:] / 2
@@ -62,14 +62,14 @@ def square_boxes(boxes: np.ndarray, margin: float = 0.0) -> np.ndarray:
 
 
 def keypoint_boxes(keypoints: np.ndarray, margin: float = MARGIN) -> np.ndarray:
-  """Puts a square about the joints of each person, with a margin.
+  """Returns the square around each person's joints, with a margin.
 
-  The joints are inside of the body, so that without a margin the picture would
-  end in the hands, the feet and the head.
+  Joints are inside the body, so without a margin the crop would cut off hands,
+  feet and head.
 
   Args:
     keypoints: The joints, `[N, J, 2]`, pixels.
-    margin: What is added at each side, as a share of the longer side.
+    margin: Added on each side, as a share of the longer side.
 
   Returns:
     The squares, `[N, 4]` float64, pixels.
@@ -80,10 +80,10 @@ def keypoint_boxes(keypoints: np.ndarray, margin: float = MARGIN) -> np.ndarray:
 
 
 def to_crop(keypoints: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-  """Scales joints to their square: -1 and 1 are its edges.
+  """Converts joints to coordinates of their square, with edges at -1 and 1.
 
   Args:
-    keypoints: The joints, `[N, J, 2]`, pixels of the picture.
+    keypoints: The joints, `[N, J, 2]`, pixels of the image.
     boxes: The square of each person, `[N, 4]`, pixels.
 
   Returns:

@@ -1,6 +1,6 @@
-"""Reads people out of files of pictures, as squares of one size.
+"""Reads square crops of people, of one size, from image files.
 
-A file is read and decoded when its row is asked for; nothing is kept.
+Files are read and decoded when their rows are requested; nothing is cached.
 """
 
 import dataclasses
@@ -18,24 +18,24 @@ from semgcn_jax.errors import UserError
 from semgcn_jax.files import read_bytes
 from semgcn_jax.pictures.images import MAX_PIXELS
 
-FILL = 128  # The grey of what a square shows beyond its picture.
-MAX_SIDE = 10_000  # Of a square, in pixels: what is beyond would fill memory.
-_MOST_DAMAGED = 100  # So many files one after the other are not bad luck.
+FILL = 128  # The gray of a crop beyond its image.
+MAX_SIDE = 10_000  # Pixels of a crop's side; larger ones would fill memory.
+_MOST_DAMAGED = 100  # This many damaged files in a row are not bad luck.
 _JPEG = b'\xff\xd8'
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ImageFiles:
-  """The people in files of pictures: reads like an array of their squares.
+  """The people in image files, indexed like an array of their crops.
 
-  Pictures are read as they are stored: a turn that a camera has noted in them
-  is not made, since the boxes are those of the stored picture.
+  Images are read as stored, ignoring the EXIF orientation, since boxes refer to
+  the stored image.
 
   Attributes:
-    paths: The file of each row, of JPEG or PNG.
+    paths: The JPEG or PNG file of each row.
     boxes: The square of each row, `[N, 4]`: left, top, width and height, pixels
-      of the picture. What is beyond the picture is filled with grey.
-    size: The pixels S of a side of what is read.
+      of the image. Beyond the image, crops are gray.
+    size: The side S of the crops, in pixels.
   """
 
   paths: tuple[str, ...]
@@ -47,7 +47,7 @@ class ImageFiles:
 
   @property
   def shape(self) -> tuple[int, int, int, int]:
-    """The shape of the array that this stands for, `[N, S, S, 3]`."""
+    """The shape of all crops, `[N, S, S, 3]`."""
     return len(self), self.size, self.size, 3
 
   @property
@@ -57,22 +57,22 @@ class ImageFiles:
 
   @property
   def dtype(self) -> np.dtype:
-    """The type of its elements, which are bytes."""
+    """The type of its elements, uint8."""
     return np.dtype(np.uint8)
 
   @property
   def nbytes(self) -> int:
-    """The bytes that all its rows would take in memory."""
+    """The bytes of all rows in memory."""
     return math.prod(self.shape)
 
   def __getitem__(self, rows: Any) -> np.ndarray:
-    """Reads rows, several at once.
+    """Reads rows with several threads.
 
     Args:
-      rows: Whatever picks rows of an array: `[n]` integers, or a slice.
+      rows: Any index of an array's rows: `[n]` integers, or a slice.
 
     Returns:
-      Their squares, `[n, S, S, 3]` uint8, RGB.
+      The crops, `[n, S, S, 3]` uint8, RGB.
 
     Raises:
       UserError: A file is missing or damaged; the message names it.
@@ -91,7 +91,7 @@ class ImageFiles:
     return pictures
 
   def take(self, rows: np.ndarray) -> 'ImageFiles':
-    """Makes the same of some rows, without reading them."""
+    """Selects rows without reading them."""
     paths = tuple(self.paths[row] for row in rows)
     return ImageFiles(paths, self.boxes[rows], self.size)
 
@@ -108,22 +108,22 @@ class ImageFiles:
     except (ValueError, MemoryError) as error:
       reason = f'damaged ({" ".join(str(error).split())[:100]})'
     raise UserError(
-      f'{self.paths[row]}: {reason}; copy the picture again, or leave it out'
+      f'{self.paths[row]}: {reason}; copy the image again, or leave it out'
     )
 
   def read_sound(self, row: int) -> tuple[np.ndarray, int]:
-    """Reads a row, or the next one that is sound.
+    """Reads a row, or the next sound one, and returns which it was.
 
-    Only decoding finds damage in the middle of a file. Training goes on with
-    the next row then, which depends on nothing but the files.
+    Only decoding finds damage inside a file. Training then continues with the
+    next row, a choice that depends on nothing but the files.
 
     Returns:
-      The square `[S, S, 3]` uint8, and the row that it is of.
+      The crop `[S, S, 3]` uint8, and its row.
 
     Raises:
-      UserError: Many rows one after the other cannot be read.
+      UserError: Many consecutive rows cannot be read.
     """
-    error = UserError('no pictures')
+    error = UserError('no images')
     for step in range(min(len(self), _MOST_DAMAGED)):
       used = (row + step) % len(self)
       try:
@@ -134,19 +134,11 @@ class ImageFiles:
 
 
 def read_square(path: str, box: np.ndarray, size: int) -> np.ndarray:
-  """Reads a square of a picture.
-
-  Args:
-    path: The file, of JPEG or PNG.
-    box: The square: left, top, width and height, pixels.
-    size: The pixels of a side of the result.
-
-  Returns:
-    The square, `[S, S, 3]` uint8, RGB, smoothed as far as it shrinks.
+  """Reads a square crop of a JPEG or PNG file; see `cut_square`.
 
   Raises:
     OSError: The file cannot be read.
-    ValueError: It is damaged, too large, or is not in colour.
+    ValueError: It is damaged, too large, or not in color.
   """
   content = read_bytes(path)
   side = float(box[2])
@@ -155,20 +147,20 @@ def read_square(path: str, box: np.ndarray, size: int) -> np.ndarray:
 
 
 def cut_square(picture: np.ndarray, box: np.ndarray, size: int) -> np.ndarray:
-  """Cuts a square out of a picture, and scales it.
+  """Cuts a square out of an image, and scales it.
 
   Args:
-    picture: The picture, `[H, W, 3]` uint8.
-    box: The square: left, top, width and height, pixels; what is beyond the
-      picture becomes grey.
-    size: The pixels of a side of the result.
+    picture: The image, `[H, W, 3]` uint8, RGB.
+    box: The square: left, top, width and height, pixels; beyond the image, the
+      result is gray.
+    size: The side S of the result, in pixels.
 
   Returns:
-    The square, `[S, S, 3]` uint8, smoothed as far as it shrinks.
+    The crop, `[S, S, 3]` uint8, antialiased.
 
   Raises:
-    ValueError: The square lies outside of the picture, or is empty or so large
-      that it would fill the memory.
+    ValueError: The square lies outside the image, is empty, or is so large that
+      it would fill memory.
   """
   left, top, side = (float(x) for x in box[:3])
   if not 0 < side <= MAX_SIDE:
@@ -179,7 +171,7 @@ def cut_square(picture: np.ndarray, box: np.ndarray, size: int) -> np.ndarray:
   x1, y1 = math.ceil(left + side), math.ceil(top + side)
   part = picture[max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)]
   if not part.size:
-    raise ValueError('the crop lies outside of the picture')
+    raise ValueError('the crop lies outside of the image')
   if part.shape[:2] != (y1 - y0, x1 - x0):
     whole = np.full((y1 - y0, x1 - x0, 3), FILL, np.uint8)
     y, x = max(-y0, 0), max(-x0, 0)
@@ -193,17 +185,17 @@ def cut_square(picture: np.ndarray, box: np.ndarray, size: int) -> np.ndarray:
 
 
 def _decode(content: bytes, scale: float) -> tuple[np.ndarray, float]:
-  """Decodes a picture, perhaps smaller than it is.
+  """Decodes an image, possibly at reduced size.
 
   Args:
     content: The file.
-    scale: The least size that will do, as a share of the picture's own.
+    scale: The smallest acceptable size, as a share of the full size.
 
   Returns:
-    The picture, `[H, W, 3]` uint8, RGB; and its size as a share of its own.
+    The image, `[H, W, 3]` uint8, RGB, and its size as a share of the full size.
 
   Raises:
-    OSError, ValueError: It is damaged, too large, or is not in colour.
+    OSError, ValueError: It is damaged, too large, or not in color.
   """
   simplejpeg = _simplejpeg() if content.startswith(_JPEG) else None
   if simplejpeg is None:
@@ -213,10 +205,10 @@ def _decode(content: bytes, scale: float) -> tuple[np.ndarray, float]:
     raise ValueError(f'{width} x {height} pixels are too many')
   if colours in ('Gray', 'CMYK', 'YCCK'):
     raise ValueError(f'its colours are {colours}, not RGB')
-  # Of fewer pixels the sizes below would not tell the scale, being rounded.
+  # With fewer pixels, the rounded sizes below would not determine the scale.
   if scale >= 1 or min(height, width) < 16:
     return simplejpeg.decode_jpeg(content), 1.0
-  # The decoder leaves out what a picture of n / 8 of the size does not show.
+  # The decoder skips detail that an image at n / 8 of the size does not show.
   picture = simplejpeg.decode_jpeg(
     content,
     min_height=math.ceil(height * scale),
@@ -226,11 +218,7 @@ def _decode(content: bytes, scale: float) -> tuple[np.ndarray, float]:
 
 
 def _decode_by_pillow(content: bytes) -> np.ndarray:
-  """Decodes PNG, or JPEG where simplejpeg is not installed.
-
-  Raises:
-    OSError, ValueError: It is damaged, too large, or is not in colour.
-  """
+  """Decodes PNG, and JPEG without simplejpeg; raises as `_decode` does."""
   try:
     with Image.open(io.BytesIO(content), formats=('PNG', 'JPEG')) as picture:
       width, height = picture.size
@@ -241,13 +229,13 @@ def _decode_by_pillow(content: bytes) -> np.ndarray:
       return np.asarray(picture.convert('RGB'))
   except (OSError, ValueError):
     raise
-  except Exception as error:  # Of damage the decoder of PNG makes anything.
+  except Exception as error:  # On damage, the PNG decoder can raise anything.
     raise ValueError(f'{type(error).__name__}: {error}') from error
 
 
 @functools.cache
 def _simplejpeg() -> Any:
-  """Imports simplejpeg, the fast decoder; None if it is not installed."""
+  """Imports simplejpeg, a fast decoder; None if it is not installed."""
   try:
     import simplejpeg  # pyright: ignore[reportMissingImports]
   except ImportError:

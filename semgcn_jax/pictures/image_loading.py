@@ -1,7 +1,7 @@
-"""Reads pictures ahead of their use, by threads or by processes of their own.
+"""Prefetches images with threads or worker processes.
 
-The processes import this module. It computes nothing by JAX, which Grain merely
-imports, so that they take no memory of a device.
+The workers import this module. It computes nothing with JAX, which Grain merely
+imports, so they take no device memory.
 """
 
 import contextlib
@@ -18,11 +18,11 @@ from semgcn_jax.child_processes import end_with_parent
 from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.pictures.image_files import ImageFiles
 
-BLOCK = 16  # The most rows that are read as one piece of work.
-_THREADS = 8  # At most, where no processes are asked for.
+BLOCK = 16  # The rows in one unit of work, at most.
+_THREADS = 8  # At most, without workers.
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-# The pictures of a block, `[b, S, S, 3]`, and the rows `[b]` that they are of.
+# The images of a block, `[b, S, S, 3]`, and their rows, `[b]`.
 Block = tuple[np.ndarray, np.ndarray]
 
 
@@ -34,24 +34,23 @@ def split_rows(rows: np.ndarray) -> list[np.ndarray]:
 def read_ahead(
   images: ImageFiles, blocks: Sequence[np.ndarray], workers: int
 ) -> Generator[Block]:
-  """Reads blocks of rows in their order, some of them ahead of their use.
+  """Reads blocks of rows in order, ahead of their use.
 
-  A row whose file is damaged inside is replaced by the next sound one, see
-  `ImageFiles.read_sound`. What is read does not depend on the number of
-  processes. They end when the generator is closed, and when this process does;
-  signals that ask it to end are left to it.
+  A row whose file is damaged inside is replaced by the next sound one; see
+  `ImageFiles.read_sound`. The result does not depend on the number of workers.
+  They end with the generator or with this process, and leave signals to it.
 
   Args:
-    images: The pictures.
+    images: The images.
     blocks: The rows of each block, `[b]` integers.
-    workers: The number of processes that read; 0 reads by threads of this one.
+    workers: The number of worker processes; 0 reads with threads.
 
   Yields:
-    For each block its pictures and their rows.
+    The images of each block, and their rows.
 
   Raises:
     SettingError: Grain is not installed.
-    UserError: Many pictures one after the other cannot be read.
+    UserError: Many images in a row cannot be read.
   """
   grain = _grain()
   threads = min(_THREADS, os.cpu_count() or 1) if not workers else 1
@@ -69,7 +68,7 @@ def read_ahead(
     )
   iterator = iter(dataset)
   try:
-    with _deaf_children():  # They are started when something is asked for.
+    with _deaf_children():  # They start with the first request.
       block = next(iterator, None)
     while block is not None:
       if isinstance(block, str):
@@ -78,20 +77,19 @@ def read_ahead(
       yield pictures.reshape(-1, *images.shape[1:]), used
       block = next(iterator, None)
   finally:
-    # Older releases, which MediaPipe goes together with, have no `close`: there
-    # the end of the last reference ends the processes.
+    # Older releases, which MediaPipe requires, have no `close`; there the
+    # workers end with the last reference.
     if hasattr(iterator, 'close'):
       iterator.close()
     del iterator
 
 
 class _Reader:
-  """Reads a block of rows; it is sent to the processes.
+  """Reads a block of rows; it is sent to the workers.
 
-  What it returns goes through a pipe, as bytes. Arrays would go through shared
-  memory, of which containers have little, and which is left behind when a
-  process is told to end. An error goes as its message, as older releases of
-  Grain wrap exceptions.
+  Results go through a pipe, as bytes. Arrays would go through shared memory,
+  which is scarce in containers, and leaks when a process is terminated. Errors
+  go as messages, since older releases of Grain wrap exceptions.
   """
 
   def __init__(self, images: ImageFiles):
@@ -110,16 +108,16 @@ class _Reader:
 
 @contextlib.contextmanager
 def _deaf_children() -> Iterator[None]:
-  """Starts processes so that they do not hear signals that ask them to end.
+  """Starts processes with the signals that would end them blocked.
 
-  Ctrl-C is sent to all processes of a terminal. If it ended those that read,
-  training could not come to the end of its chunk.
+  Ctrl-C is sent to all processes of a terminal. If it ended the workers,
+  training could not finish its chunk.
   """
   if not hasattr(signal, 'pthread_sigmask'):  # As on Windows.
     yield
     return
-  # A process has the mask of the thread that starts it. The tracker is started
-  # first, since that clears the mask.
+  # A process inherits the mask of the thread that starts it. The tracker comes
+  # first, since starting it clears the mask.
   resource_tracker.ensure_running()
   before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
   try:
@@ -129,7 +127,7 @@ def _deaf_children() -> Iterator[None]:
 
 
 def _begin_worker(index: int, count: int) -> None:
-  """Prepares a process that reads: it ends with its parent, not by signals."""
+  """Prepares a worker: it ends with its parent, not by signals."""
   del index, count
   for number in _SIGNALS:
     signal.signal(number, signal.SIG_IGN)
@@ -137,20 +135,15 @@ def _begin_worker(index: int, count: int) -> None:
 
 
 def _grain() -> Any:
-  """Imports Grain.
-
-  Raises:
-    SettingError: It is not installed.
-  """
+  """Imports Grain; raises a SettingError if it is not installed."""
   try:
     import grain  # pyright: ignore[reportMissingImports]
   except ImportError as error:
     raise SettingError(
-      '`image_dir`, `dataset=images`: training on files of pictures needs'
-      ' Grain; install it by pip install "semgcn-jax[image]"'
+      '`image_dir`, `dataset=images`: training on image files needs Grain;'
+      ' install it by pip install "semgcn-jax[image]"'
     ) from error
-  # Grain has flags of its own in absl's table of the whole program, which this
-  # package does not parse. Their defaults will do.
+  # Grain defines absl flags, which this package never parses; defaults will do.
   if not flags.FLAGS.is_parsed():
     flags.FLAGS.mark_as_parsed()
   return grain

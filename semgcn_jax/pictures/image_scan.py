@@ -1,8 +1,9 @@
-"""Finds pictures that cannot be used, without decoding any.
+"""Finds unusable images without decoding them.
 
-The folders are listed, and of each file the head and the end are read: so
-300,000 files take a minute or less. What is damaged in its middle is found when
-it is decoded, see `image_files`.
+Only folder listings and the start and end of each file are read, so 300,000
+files take a minute or less. Damage inside a file is found when it is decoded;
+see `image_files`. Headers are parsed by hand, since Pillow is slower, warns
+about some files, and does not distinguish cut-off files from other damage.
 """
 
 import logging
@@ -27,13 +28,12 @@ OTHER_FORMAT = 'neither JPEG nor PNG'
 GREY = 'grey'
 CMYK = 'CMYK'
 TOO_LARGE = 'too large'
-OUTSIDE = 'with a crop outside of the picture'
+OUTSIDE = 'with a crop outside of the image'
 OTHER_SIZE = 'of another size than the camera'
-_NAMED = 3  # So many files of a kind are named.
-_TAIL = 2048  # The bytes in which most pictures end; cameras add some.
+_NAMED = 3  # Files to name per kind of problem.
+_TAIL = 2048  # Most images end in these bytes; cameras append some.
 _PNG = b'\x89PNG\r\n\x1a\n'
-# A camera's picture may differ by so many pixels from its calibration.
-_TOLERANCE = 8
+_TOLERANCE = 8  # Pixels by which an image may differ from its calibration.
 
 
 def scan(
@@ -41,25 +41,21 @@ def scan(
   boxes: np.ndarray,
   sizes: np.ndarray | None = None,
 ) -> dict[int, str]:
-  """Finds the rows whose picture cannot be used.
+  """Finds the rows with unusable images, {row: what is wrong}.
 
   Args:
     paths: The file of each row.
     boxes: The square of each row, `[N, 4]`: left, top, width, height, pixels.
-    sizes: The width and height that each picture must have, `[N, 2]`, within
-      some pixels; None if any will do.
-
-  Returns:
-    {row: what is wrong}, for those rows.
+    sizes: The width and height that each image must have, `[N, 2]`, within a
+      few pixels; None accepts any.
   """
   there = _existing(paths)
+  # In chunks, since a task per file would cost more than reading it.
+  chunks = [there[start : start + 256] for start in range(0, len(there), 256)]
+  found: dict[str, str | tuple[int, int]] = {}
   with ThreadPoolExecutor(min(16, 4 * (os.cpu_count() or 1))) as pool:
-    chunks = [there[start : start + 256] for start in range(0, len(there), 256)]
-    found: dict[str, str | tuple[int, int]] = {}
-    for chunk, looks in zip(
-      chunks, pool.map(_look_at_all, chunks), strict=True
-    ):
-      found.update(zip(chunk, looks, strict=True))
+    for looks in pool.map(lambda chunk: {p: look_at(p) for p in chunk}, chunks):
+      found |= looks
   problems = {}
   for row, path in enumerate(paths):
     look = found.get(path, MISSING)
@@ -86,22 +82,22 @@ def sound_rows(
   *,
   train: bool,
 ) -> np.ndarray:
-  """Leaves out pictures that cannot be used, or refuses them.
+  """Drops unusable images from training, and refuses them in evaluation.
 
-  Training goes on without them, and a warning names the first of each kind and
-  counts them. An evaluation without them would be another one.
+  Training continues with a warning that counts them and names the first of each
+  kind. An evaluation without them would not be the same one.
 
   Args:
-    problems: What `scan` has found.
+    problems: The result of `scan`.
     paths: The file of each row.
-    folder: The folder that all are in, which messages name once.
-    train: Whether the rows are to train on.
+    folder: The folder of all files, which messages name once.
+    train: Whether the rows are training rows.
 
   Returns:
-    The rows that can be used, in their order.
+    The usable rows, in order.
 
   Raises:
-    UserError: There are such pictures in an evaluation; or no others.
+    UserError: An evaluation has unusable images, or there are no others.
   """
   kinds: dict[str, list[int]] = {}
   for row, kind in sorted(problems.items()):
@@ -110,12 +106,12 @@ def sound_rows(
     f'{len(rows):,} {kind} ({listed(_first(rows, paths, folder))})'
     for kind, rows in kinds.items()
   )
-  count = f'{len(problems):,} of {len(paths):,} pictures'
+  count = f'{len(problems):,} of {len(paths):,} images'
   if problems and len(problems) == len(paths):
-    raise UserError(f'{folder}: none of the pictures can be used: {what}')
+    raise UserError(f'{folder}: none of the images can be used: {what}')
   if problems and not train:
     raise UserError(
-      f'{folder}: {count} to score cannot be used: {what}; mend them, or leave'
+      f'{folder}: {count} to score cannot be used: {what}; fix them, or leave'
       ' them out of the data'
     )
   if problems:
@@ -130,14 +126,14 @@ def sound_rows(
 def _first(
   rows: Sequence[int], paths: Sequence[str], folder: pathlib.Path
 ) -> list[str]:
-  """Names the first files of some rows, as they are called in the folder."""
+  """Names the first files of some rows, relative to the folder."""
   names = list(dict.fromkeys(os.path.relpath(paths[r], folder) for r in rows))
   first = [shortened(name, 80) for name in names[:_NAMED]]
   return first + (['...'] if len(names) > _NAMED else [])
 
 
 def _existing(paths: Sequence[str]) -> list[str]:
-  """Picks, once each, the paths that are plain files, by listing folders."""
+  """Selects the paths that are plain files, once each, by listing folders."""
   wanted: dict[str, dict[str, str]] = {}
   for path in paths:
     folder, name = os.path.split(path)
@@ -156,20 +152,8 @@ def _existing(paths: Sequence[str]) -> list[str]:
   return there
 
 
-def _look_at_all(paths: Sequence[str]) -> list[str | tuple[int, int]]:
-  """Looks at some files, see `look_at`."""
-  return [look_at(path) for path in paths]
-
-
 def look_at(path: str) -> str | tuple[int, int]:
-  """Reads the head and the end of a picture.
-
-  Args:
-    path: The file.
-
-  Returns:
-    Its width and height in pixels, or else what is wrong with it.
-  """
+  """Returns the width and height of an image file, or what is wrong with it."""
   try:
     with open_plain(path) as file:
       begin = file.read(32)
@@ -187,7 +171,7 @@ def look_at(path: str) -> str | tuple[int, int]:
       file.seek(max(start, size - _TAIL))
       if end in file.read(_TAIL):
         return look
-      # More may follow, such as the short video of a phone.
+      # More may follow, such as a phone's short video.
       file.seek(start)
       return look if end in file.read() else CUT_OFF
   except OSError:
@@ -195,7 +179,7 @@ def look_at(path: str) -> str | tuple[int, int]:
 
 
 def _png_head(begin: bytes) -> str | tuple[int, int]:
-  """Reads the width, the height and the colours of a PNG."""
+  """Reads the width, height and color type of a PNG."""
   if len(begin) < 26:
     return CUT_OFF
   width, height, _, colours = struct.unpack('>IIBB', begin[16:26])
@@ -203,10 +187,10 @@ def _png_head(begin: bytes) -> str | tuple[int, int]:
 
 
 def _jpeg_head(file: IO[bytes]) -> str | tuple[int, int]:
-  """Reads the width, the height and the colours of a JPEG.
+  """Reads the width, height and color type of a JPEG.
 
-  The file is left behind the segment that tells them: a preview before it has
-  an end of its own.
+  Leaves the file after the segment that holds them, past any preview, which has
+  its own end marker.
   """
   file.seek(2)
   while True:

@@ -1,7 +1,4 @@
-"""Reads pictures, and makes small JPEG files of them.
-
-Pictures are arrays `[H, W, 3]` of bytes: red, green, blue.
-"""
+"""Reads images `[H, W, 3]` uint8, RGB, and encodes them as small JPEG files."""
 
 import io
 import pathlib
@@ -13,12 +10,12 @@ from semgcn_jax.errors import UserError
 from semgcn_jax.files import read_bytes
 
 ENDINGS = ('.png', '.jpg', '.jpeg', '.webp', '.bmp', '.tif', '.tiff')
-MAX_PIXELS = 100_000_000  # Of a picture, before it is decoded.
-_QUALITY = 80  # Of JPEG files, of 100.
+MAX_PIXELS = 100_000_000  # Of an image, checked before decoding.
+_QUALITY = 80  # Of JPEG files, out of 100.
 
 
 def read_image(path: pathlib.Path) -> np.ndarray:
-  """Reads a picture upright, as its camera noted it, `[H, W, 3]`.
+  """Reads an image `[H, W, 3]`, turned upright according to its EXIF data.
 
   Raises:
     UserError: It cannot be read, or is too large.
@@ -33,23 +30,22 @@ def read_image(path: pathlib.Path) -> np.ndarray:
       if width * height > MAX_PIXELS:
         raise UserError(
           f'{path}: {width} x {height} pixels, more than {MAX_PIXELS:,}; make'
-          ' the picture smaller'
+          ' the image smaller'
         )
       image.load()
       upright = ImageOps.exif_transpose(image)
       return np.asarray(upright.convert('RGB'))
   except UserError:
     raise
-  # A damaged picture makes the decoder raise anything.
-  except Exception as error:
+  except Exception as error:  # On damage, the decoder can raise anything.
     raise UserError(
-      f'{path}: not a picture, or a damaged one ({type(error).__name__}); give'
+      f'{path}: not an image, or a damaged one ({type(error).__name__}); give'
       ' a PNG or JPEG file'
     ) from error
 
 
 def to_jpeg(image: np.ndarray, longest: int) -> bytes:
-  """Makes a JPEG file whose longer side has at most so many pixels."""
+  """Encodes an image as JPEG, with at most `longest` pixels on a side."""
   picture = Image.fromarray(image)
   picture.thumbnail((longest, longest))
   file = io.BytesIO()

@@ -1,7 +1,7 @@
-"""Reads videos and cameras, and keeps small pictures of them.
+"""Reads videos and cameras, and keeps small images of them.
 
-Pictures are arrays `[H, W, 3]` of bytes: red, green, blue. Videos and cameras
-need OpenCV, which the extra `pose` brings.
+Images are `[H, W, 3]` uint8, RGB. Videos and cameras need OpenCV, which comes
+with the extra `pose`.
 """
 
 import io
@@ -19,17 +19,16 @@ from semgcn_jax.pictures import images
 
 
 class Video:
-  """A video, or a camera, whose pictures are read one after the other.
+  """A video or a camera, read image by image.
 
   Attributes:
     name: The file or the camera, for messages.
-    fps: The pictures a second; 30 if the file does not tell. Of a camera
-      it is measured while the pictures are read, because looking at each may
-      take longer than the camera does.
+    fps: The frames per second; 30 if unknown. A camera's is measured during
+      reading, because processing may be slower than the camera.
   """
 
   def __init__(self, source: pathlib.Path | int, seconds: float | None = None):
-    """Opens a video file, or the camera of this number.
+    """Opens a video file or a camera.
 
     Args:
       source: The file, or the camera's number.
@@ -49,24 +48,22 @@ class Video:
         raise UserError(f'{source}: no such file')
       self._capture = cv2.VideoCapture(self.name)
     if not self._capture.isOpened():
-      raise UserError(
-        f'{self.name}: cannot be opened'
-        + (
-          '; is it connected, and free?'
-          if isinstance(source, int)
-          else '; give a video that OpenCV decodes, such as MP4 (H.264)'
-        )
+      way_out = (
+        'is it connected, and free?'
+        if isinstance(source, int)
+        else 'give a video that OpenCV decodes, such as MP4 (H.264)'
       )
+      raise UserError(f'{self.name}: cannot be opened; {way_out}')
     fps = self._capture.get(cv2.CAP_PROP_FPS)
     self.fps = float(fps) if rates.is_rate(fps) else rates.DEFAULT
     self._most = None if seconds is None else max(1, round(seconds * self.fps))
     self._seconds = seconds if isinstance(source, int) else None
 
   def __iter__(self) -> Iterator[np.ndarray]:
-    """Reads the pictures, `[H, W, 3]` each.
+    """Reads the images, `[H, W, 3]` each.
 
     Raises:
-      UserError: There is none.
+      UserError: There are none.
     """
     count, began, elapsed = 0, time.monotonic(), 0.0
     try:
@@ -84,15 +81,11 @@ class Video:
     if self._seconds is not None and count > 1:
       self.fps = count / elapsed
     if not count:
-      raise UserError(f'{self.name}: holds no picture that can be decoded')
+      raise UserError(f'{self.name}: holds no image that can be decoded')
 
 
 def _opencv() -> Any:
-  """Imports OpenCV.
-
-  Raises:
-    SettingError: It is not installed.
-  """
+  """Imports OpenCV; raises a SettingError if it is not installed."""
   try:
     import cv2  # pyright: ignore[reportMissingImports]
   except ImportError as error:
@@ -104,13 +97,13 @@ def _opencv() -> Any:
 
 
 class Album:
-  """Keeps small pictures of a clip, evenly, and no more than some hundred.
+  """Small images of a clip, evenly spaced, up to a few hundred.
 
   Attributes:
     longest: The pixels of their longer side, at most.
-    step: Each picture stands for so many frames.
-    image_size: The width and height of the pictures that were added, pixels.
-    fps: The frames a second; `rates.DEFAULT` if nothing tells them.
+    step: The frames that each image stands for.
+    image_size: The width and height of the original images, pixels.
+    fps: The frames per second; `rates.DEFAULT` if unknown.
   """
 
   def __init__(
@@ -125,13 +118,13 @@ class Album:
 
   @classmethod
   def of(cls, image: np.ndarray, longest: int = 1280) -> Self:
-    """Makes an album of a single picture, `[H, W, 3]`."""
+    """Builds an album of a single image, `[H, W, 3]`."""
     album = cls(longest)
     album.add(0, image)
     return album
 
   def add(self, number: int, image: np.ndarray) -> None:
-    """Adds the picture of a frame, unless its step leaves it out."""
+    """Adds the image of a frame, unless the step skips it."""
     self.image_size = image.shape[1], image.shape[0]
     if number % self.step:
       return
@@ -142,21 +135,18 @@ class Album:
       self._pictures = {n: self._pictures[n] for n in kept}
 
   def at(self, number: int) -> bytes | None:
-    """Finds the JPEG file of the frame, or of the last one before it."""
+    """Returns the JPEG file of a frame, or of the last one before it."""
     before = [n for n in self._pictures if n <= number]
     return self._pictures[max(before)] if before else None
 
   def decoded(self, number: int) -> np.ndarray | None:
-    """Decodes the picture that `at` finds, `[H, W, 3]`."""
+    """Decodes the image that `at` returns, `[H, W, 3]`."""
     found = self.at(number)
     return None if found is None else np.asarray(Image.open(io.BytesIO(found)))
 
 
 def read_album(path: pathlib.Path) -> Album:
-  """Reads a picture or a video, to show keypoints on it.
-
-  Args:
-    path: The file; what ends like a picture is read as one.
+  """Reads an image or a video, going by its suffix, to draw keypoints on it.
 
   Raises:
     UserError: It cannot be read.

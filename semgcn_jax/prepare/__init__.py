@@ -1,1 +1,1 @@
-"""Preparation of data: converts downloaded files for training, and checks."""
+"""Data preparation: converts downloaded files for training, and checks them."""

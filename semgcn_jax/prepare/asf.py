@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from semgcn_jax.errors import UserError, shortened
-from semgcn_jax.files import read_bytes, read_text
+from semgcn_jax.files import read_text
 
 ROOT_CHANNELS = ('TX', 'TY', 'TZ', 'RX', 'RY', 'RZ')
-MAX_VALUE = 1e9  # No motion has numbers beyond this, in whatever unit.
-# The lines of a bone that are read.
+MAX_VALUE = 1e9  # No motion has larger numbers, in any unit.
+# The fields of a bone that are read.
 _FIELDS = ('name', 'direction', 'length', 'axis', 'dof')
 
 
@@ -22,10 +22,10 @@ class Bone:
 
   Attributes:
     parent: The name of the parent bone, or 'root'.
-    offset: The vector from its start to its end in the neutral pose, `[3]`, in
-      the file's unit.
+    offset: The vector from start to end in the neutral pose, `[3]`, in the
+      file's unit.
     axis: The rotation of the bone's own axes, `[3, 3]`.
-    channels: Those of rx, ry and rz that a motion gives, in its order.
+    channels: The rx, ry and rz in a motion, in its order.
   """
 
   parent: str
@@ -40,8 +40,8 @@ class Asf:
 
   Attributes:
     path: The path of the file, for messages.
-    bones: {name: bone}, with parents first and without the root.
-    metres: The length of the file's unit, in metres.
+    bones: {name: bone}, parents first, without the root.
+    metres: The file's unit of length, in metres.
   """
 
   path: pathlib.Path
@@ -50,7 +50,7 @@ class Asf:
 
   @property
   def channels(self) -> dict[str, tuple[str, ...]]:
-    """The channels of the root, and of every bone that has some."""
+    """The channels of the root, and of every bone that has any."""
     moving = {n: b.channels for n, b in self.bones.items() if b.channels}
     return {'root': ROOT_CHANNELS} | moving
 
@@ -59,8 +59,8 @@ def read_asf(path: pathlib.Path) -> Asf:
   """Reads a skeleton.
 
   Raises:
-    UserError: The file cannot be read, is cut off, is no .asf file, or has a
-      form that CMU does not use.
+    UserError: The file cannot be read, is cut off, is not an .asf file, or has
+      features that CMU does not use.
   """
   try:
     return _parse_asf(path, read_text(path, 'latin1'))
@@ -73,7 +73,7 @@ def read_asf(path: pathlib.Path) -> Asf:
 
 
 def _parse_asf(path: pathlib.Path, text: str) -> Asf:
-  """Parses the text of an .asf file; a ValueError or the like says why not."""
+  """Parses the text of an .asf file; raises a ValueError or the like."""
   text = re.sub('#.*', '', text)
   sections = {}
   for part in text.split('\n:')[1:]:
@@ -95,7 +95,7 @@ def _parse_asf(path: pathlib.Path, text: str) -> Asf:
   for line in root.splitlines():
     name, *values = line.split() or ('',)
     if name == 'ORIENTATION' and any(float(value) for value in values):
-      raise ValueError('its root is turned, which is not read')
+      raise ValueError('its root is rotated, which is not supported')
     if name == 'AXIS' and values != ['XYZ']:
       raise ValueError('the axis of its root is not XYZ')
   parents: dict[str, str] = {}
@@ -122,16 +122,12 @@ def _parse_asf(path: pathlib.Path, text: str) -> Asf:
   length = float(units['length'])
   if not 1e-3 < length < 1e3:
     raise ValueError(f'its unit of length is {length:g}')
-  # The field gives the number of units in an inch, which is 0.0254 metres.
+  # The field is the number of units per inch, which is 0.0254 metres.
   return Asf(path, bones, 0.0254 / length)
 
 
 def _described(lines: Sequence[str]) -> Iterator[dict[str, list[str]]]:
-  """Finds the bones, each between the words begin and end.
-
-  Yields:
-    Its fields, {key: the words after it}.
-  """
+  """Yields the fields of each bone, {key: the words after it}."""
   fields: dict[str, list[str]] | None = None
   for line in lines:
     key, *values = line.split() or ('',)
@@ -144,14 +140,14 @@ def _described(lines: Sequence[str]) -> Iterator[dict[str, list[str]]]:
       fields = None
     elif key and fields is not None:
       if key in fields and key in _FIELDS:
-        raise ValueError(f'two lines {key} of a bone')
+        raise ValueError(f'two lines {key} in a bone')
       fields[key] = values
   if fields is not None:
     raise ValueError('a bone has no end')
 
 
 def _bone(fields: dict[str, list[str]], parents: dict[str, str]) -> Bone:
-  """Makes a bone of the fields that describe it, {key: the words after it}."""
+  """Builds a bone from its fields, {key: the words after it}."""
   name = fields['name'][0]
   *angles, order = fields['axis']
   if order != 'XYZ':
@@ -160,13 +156,11 @@ def _bone(fields: dict[str, list[str]], parents: dict[str, str]) -> Bone:
   turn = np.array([float(x) for x in angles])
   length = float(fields['length'][0])
   if direction.shape != (3,) or len(angles) != 3:
-    raise ValueError(
-      f'direction or axis of {shortened(name)} has not three numbers'
-    )
+    raise ValueError(f'direction or axis of {shortened(name)} is not 3 numbers')
   if not 0 <= length < 1e4:
     raise ValueError(f'the length of {shortened(name)} is {length:g}')
   if not (np.abs([*direction, *turn]) < MAX_VALUE).all():
-    raise ValueError(f'{shortened(name)} holds no proper number')
+    raise ValueError(f'{shortened(name)} has an invalid number')
   bone = Bone(
     parent=parents[name],
     offset=direction * length,
@@ -180,15 +174,12 @@ def _bone(fields: dict[str, list[str]], parents: dict[str, str]) -> Bone:
 
 
 def rotation(degrees: np.ndarray) -> np.ndarray:
-  """Makes rotations about the fixed x, then y, then z axis.
+  """Builds rotations `[..., 3, 3]` about the fixed x, then y, then z axis.
 
   Args:
-    degrees: The angles about x, y and z, `[3]` or `[T, 3]`.
-
-  Returns:
-    The rotation matrices, `[..., 3, 3]`.
+    degrees: The angles about x, y and z, `[..., 3]`.
   """
-  # scipy's Rotation differs from this in the last bits, and between machines.
+  # scipy's Rotation differs in the last bits, also between machines.
   angles = np.deg2rad(degrees)
   (cx, cy, cz), (sx, sy, sz) = (
     np.moveaxis(f(angles), -1, 0) for f in (np.cos, np.sin)
@@ -214,14 +205,13 @@ def read_amc(path: pathlib.Path, asf: Asf) -> dict[str, np.ndarray]:
 
   Raises:
     UserError: The file cannot be read, its angles are in an unknown unit, or a
-      line is cut off, holds no number, is there twice in its frame, or is of
-      another skeleton, which the message names.
+      line, which the message names, is cut off, not numeric, repeated in its
+      frame, or from another skeleton.
   """
   try:
-    data = read_bytes(path)
+    lines = read_text(path, 'latin1').splitlines()
   except OSError as error:
     raise UserError(f'{path}: {error.strerror}') from error
-  lines = data.decode('latin1').splitlines()
   headers = [line for line in lines if line.lstrip().startswith(':')]
   return _in_degrees(path, _read_frames(path, lines, asf), headers)
 
@@ -229,7 +219,7 @@ def read_amc(path: pathlib.Path, asf: Asf) -> dict[str, np.ndarray]:
 def _in_degrees(
   path: pathlib.Path, motion: dict[str, np.ndarray], headers: Sequence[str]
 ) -> dict[str, np.ndarray]:
-  """Converts the angles of a motion if a header says that they are radians.
+  """Converts the angles of a motion if a header says they are radians.
 
   Raises:
     UserError: The headers name another unit of angles, or two.
@@ -248,8 +238,8 @@ def _in_degrees(
   if not units <= {'deg', 'rad'} or len(units) > 1:
     named = ' and '.join(sorted(units))
     raise UserError(
-      f'{path}: its header names the unit of angles {named}; only degrees or'
-      ' radians are read'
+      f'{path}: its header names the unit of angles {named}; only degrees and'
+      ' radians are supported'
     )
   if 'rad' not in units:
     return motion
@@ -274,7 +264,7 @@ def _read_frames(
       _check_frame(places, count, f'{path}:{number}')
       # Python refuses to read numbers of thousands of digits.
       if len(name) > 18 or (count and int(name) != last + 1):
-        after = f'follows frame {last}' if count else 'is no number of a frame'
+        after = f'follows frame {last}' if count else 'is not a frame number'
         raise UserError(f'{path}:{number}: frame {shortened(name)} {after}')
       last, count = int(name), count + 1
       continue
@@ -289,14 +279,14 @@ def _read_frames(
     if len(values) != widths[name]:
       raise UserError(
         f'{path}:{number}: {len(values)} numbers for {name}, not'
-        f' {widths[name]}; the line is cut off, or of another skeleton'
+        f' {widths[name]}; the line is cut off, or from another skeleton'
       )
     rows[name] += values
     places[name].append(number)
   where = f'{path}, at its end'
   _check_frame(places, count, where)
   if not count:
-    raise UserError(f'{where}: not an .amc motion: no frame')
+    raise UserError(f'{where}: not an .amc motion: no frames')
   motion = {name: np.array(rows[name]).reshape(count, -1) for name in rows}
   for name, values in motion.items():
     proper = (np.abs(values) < MAX_VALUE).all(axis=1)
@@ -307,46 +297,44 @@ def _read_frames(
 
 
 def _misplaced(name: str, frame: int | None, asf: Asf) -> str:
-  """Says why a line of values cannot stand in a frame, or before any."""
+  """Says why a line of values cannot be in this frame, or before any."""
   if frame is None:
     return 'not an .amc motion: no frame number before it'
   if name not in asf.channels:
     return (
-      f'{shortened(name)} does not move in {asf.path.name}; the motion is of'
+      f'{shortened(name)} does not move in {asf.path.name}; the motion is from'
       ' another skeleton'
     )
   return (
-    f'{name} is there twice in frame {frame}; the number of the next frame, or'
-    ' a line, is damaged'
+    f'{name} is in frame {frame} twice; the next frame number, or a line, is'
+    ' damaged'
   )
 
 
 def _no_number(path: pathlib.Path, number: int, line: str) -> UserError:
-  """Makes the error of a line whose values are not numbers of a motion."""
-  return UserError(
-    f'{path}:{number}: {line.strip()!r:.80} holds no proper number'
-  )
+  """Returns the error for a line with an invalid number."""
+  return UserError(f'{path}:{number}: {line.strip()!r:.80} has invalid numbers')
 
 
 def _check_frame(places: dict[str, list[int]], count: int, where: str) -> None:
-  """Raises a UserError if the last of so many frames lacks a bone."""
+  """Raises a UserError if the last of `count` frames lacks a bone."""
   missing = [name for name, own in places.items() if len(own) < count]
   if missing:
     raise UserError(
       f'{where}: the frame before lacks {", ".join(missing)}; the file is cut'
-      ' off, or of another skeleton'
+      ' off, or from another skeleton'
     )
 
 
 def bone_ends(asf: Asf, motion: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-  """Computes where the bones end, by forward kinematics.
+  """Computes the ends of the bones by forward kinematics.
 
   Args:
     asf: The skeleton.
-    motion: The motion that `read_amc` returns, of T frames.
+    motion: A motion from `read_amc`, of T frames.
 
   Returns:
-    {'root' or bone: where it ends, `[T, 3]`}, in metres, y up.
+    {'root' or bone: its end, `[T, 3]`}, in metres, y up.
   """
   root = motion['root']
   ends = {'root': root[:, :3] * asf.metres}

@@ -1,4 +1,4 @@
-"""Motion capture in Biovision's format (.bvh): joints and their angles."""
+"""Motion capture in Biovision's format (.bvh)."""
 
 import dataclasses
 import pathlib
@@ -22,8 +22,8 @@ class Joint:
 
   Attributes:
     parent: The name of the parent joint; None for the root.
-    offset: The x, y, z of its place in the parent's frame, in the file's unit.
-    channels: The positions and rotations that a frame gives for it, in order.
+    offset: Its position x, y, z in the parent's frame, in the file's unit.
+    channels: Its positions and rotations in a frame, in order.
   """
 
   parent: str | None
@@ -37,9 +37,9 @@ class Bvh:
 
   Attributes:
     joints: {name: joint}, with parents first; an end site is '<parent> End'.
-    motion: The values of all channels, `[T, channels]` float64, in degrees and
-      the file's unit.
-    frame_time: The time from a frame to the next, in seconds.
+    motion: All channels, `[T, channels]` float64, in degrees and the file's
+      unit.
+    frame_time: The time between frames, in seconds.
   """
 
   joints: dict[str, Joint]
@@ -51,12 +51,12 @@ def read_bvh(path: pathlib.Path) -> Bvh:
   """Reads a .bvh file.
 
   Raises:
-    UserError: The file cannot be read, is cut off, is no .bvh file, or has a
-      bad number in a line, which the message names.
+    UserError: The file cannot be read, is cut off, is not a .bvh file, or has
+      a bad number in a line, which the message names.
   """
   try:
     text = read_text(path, 'latin1')
-    # A joint may be called so as well.
+    # A joint may be called MOTION as well.
     begin = re.search(r'(?<![^\s}])MOTION\s+(?=Frames\s*:)', text, re.I)
     if begin is None:
       raise ValueError('no MOTION with Frames:')
@@ -78,17 +78,17 @@ def read_bvh(path: pathlib.Path) -> Bvh:
     ) from error
   rows = rows[2:]
   size = sum(len(joint.channels) for joint in joints.values())
-  # Whoever puts a T-pose before a motion may forget to count it.
+  # A T-pose put before a motion may not be counted.
   if len(rows) not in (count, count + 1):
     raise UserError(
       f'{path}: has {len(rows)} frames, not {count}; the file is cut off, or'
-      ' put together of several'
+      ' several were joined'
     )
   return Bvh(joints, _numbers(path, rows, size), frame_time)
 
 
 def _after(key: str, line: str) -> str:
-  """Takes what is after a key and a colon; a ValueError says they lack."""
+  """Returns the word after a key and a colon; raises a ValueError if none."""
   words = key.replace(' ', r'\s+')
   found = re.fullmatch(rf'\s*{words}\s*:\s*(\S+)\s*', line, re.I)
   if found is None:
@@ -97,7 +97,7 @@ def _after(key: str, line: str) -> str:
 
 
 def _hierarchy(tokens: Iterator[str]) -> dict[str, Joint]:
-  """Parses the joints; a ValueError or the like says why it cannot."""
+  """Parses the joints; raises a ValueError or the like if it cannot."""
   if next(tokens) != 'HIERARCHY':
     raise ValueError('no HIERARCHY')
   joints: dict[str, Joint] = {}
@@ -141,8 +141,8 @@ def _joint(tokens: Iterator[str], parent: str | None, name: str) -> Joint:
 def _numbers(
   path: pathlib.Path, rows: list[tuple[int, str]], size: int
 ) -> np.ndarray:
-  """Parses the lines of the frames, each with its number in the file."""
-  # Each number takes two characters, so what is larger than its text is false.
+  """Parses the frames' lines, each with its number in the file."""
+  # Each number takes two characters, so a line too short for that is bad.
   short = next((number for number, row in rows if len(row) + 1 < 2 * size), 0)
   motion = np.empty((0 if short else len(rows), size))
   for index, (number, row) in enumerate(rows):
@@ -157,17 +157,17 @@ def _numbers(
     except ValueError:
       raise UserError(
         f'{path}:{number}: does not hold {size:,} proper numbers; the line is'
-        ' cut off, or of another skeleton'
+        ' cut off, or from another skeleton'
       ) from None
   return motion
 
 
 def joint_positions(bvh: Bvh, frames: slice) -> dict[str, np.ndarray]:
-  """Computes the positions of the joints, by forward kinematics.
+  """Computes joint positions by forward kinematics.
 
   Args:
     bvh: The content of the file.
-    frames: The slice of T frames to compute.
+    frames: The T frames to compute.
 
   Returns:
     {joint: `[T, 3]`}, in the file's unit.
@@ -195,7 +195,7 @@ def joint_positions(bvh: Bvh, frames: slice) -> dict[str, np.ndarray]:
 
 
 def _about(axis: int, degrees: np.ndarray) -> np.ndarray:
-  """Makes rotations about x, y or z, `[T, 3, 3]`; see `asf.rotation`."""
+  """Builds rotations `[T, 3, 3]` about x, y or z; see `asf.rotation`."""
   angles = np.zeros((len(degrees), 3))
   angles[:, axis] = degrees
   return rotation(angles)

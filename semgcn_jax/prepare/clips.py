@@ -1,8 +1,9 @@
-"""The parts of a conversion: clips, and the files that they go into."""
+"""The parts of a conversion: clips, and the files they go into."""
 
 import concurrent.futures
 import dataclasses
 import multiprocessing
+import operator
 import pathlib
 import re
 import signal
@@ -10,26 +11,25 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import rich.console
-import rich.progress
 
 from semgcn_jax.child_processes import end_with_parent
 from semgcn_jax.data.npz import Poses2D, Poses3D
-from semgcn_jax.errors import UserError, listed
+from semgcn_jax.errors import UserError, counted, listed
 from semgcn_jax.files import is_of_macos
+from semgcn_jax.prepare.archives import shown
 from semgcn_jax.prepare.views import View, align
 from semgcn_jax.text_tables import plain_table
 
 
 @dataclasses.dataclass(frozen=True)
 class Clip:
-  """A recording, or one camera's view of it, which any process can read.
+  """A recording, or one camera's view of it; any process can read it.
 
   Attributes:
     subject: The name of the subject, such as 'S9'.
     action: The name of the recording, such as 'Walking 1'.
-    read: Reads its poses: `[T, J, 3]` in metres; of a view `[T, J, 2]` in
-      pixels, or what a detector has found, which `gather` aligns.
+    read: Reads its poses: `[T, J, 3]` in metres; for a view, `[T, J, 2]` in
+      pixels, or detections, which `gather` aligns.
     camera: The index of the view's camera; None for 3D.
   """
 
@@ -47,7 +47,7 @@ class Product:
     dataset: The name of the dataset.
     clips: The clips that go into the file, in this order.
     keypoints: The name of the 2D; None for 3D.
-    notes: Lines that the user should read, such as of missing recordings.
+    notes: Lines for the user, such as a list of missing recordings.
   """
 
   dataset: str
@@ -63,31 +63,30 @@ class Product:
     return f'data_2d_{self.dataset}_{self.keypoints}.npz'
 
 
-UNPACKED = '.unpacked-'  # How the name of a folder of unpacked files begins.
+UNPACKED = '.unpacked-'  # The prefix of folders of unpacked files.
 
 
 def find_files(
   folders: Sequence[pathlib.Path], pattern: re.Pattern
 ) -> Iterator[tuple[pathlib.Path, re.Match]]:
-  """Finds files at any depth by their paths.
+  """Finds files at any depth, except what another conversion has unpacked.
 
   Args:
-    folders: The folders to look in.
-    pattern: Matches the whole path of a file, with '/', from the name of the
-      folder on.
+    folders: The folders to search.
+    pattern: Must match a file's whole path, with '/', starting with the name of
+      the folder.
 
   Yields:
-    The path of each file, and its match. What another conversion has unpacked
-    is left out.
+    The path of each file, and its match.
   """
   for folder in folders:
     folder = folder.absolute()
     for path in sorted(folder.rglob('*')):
       name = path.relative_to(folder.parent)
       nested = path.relative_to(folder).parts
-      if any(part.startswith(UNPACKED) for part in nested):
-        continue
-      if is_of_macos(name.as_posix()):
+      if is_of_macos(name.as_posix()) or any(
+        part.startswith(UNPACKED) for part in nested
+      ):
         continue
       match = pattern.fullmatch(name.as_posix())
       if match and path.is_file():
@@ -95,47 +94,31 @@ def find_files(
 
 
 def read_all(clips: Sequence[Clip]) -> list[np.ndarray | View]:
-  """Reads the poses of every clip, with as many processes as there are cores.
+  """Reads the poses of every clip, with one process per core.
 
   Raises:
     UserError: A clip cannot be read, or a process was killed.
   """
-  console = rich.console.Console(highlight=False)
-  if not console.is_terminal:
-    console.print(f'converting {len(clips):,} clips')
-  # These are processes, as most of the time goes into parsing text, which holds
-  # Python's lock. They are spawned, as a fork of a program that runs threads,
-  # as JAX does, can hang.
+  # Processes, because most of the time goes into parsing text, which holds
+  # Python's lock. Spawned, because forking a program with threads, such as
+  # JAX's, can hang.
   with concurrent.futures.ProcessPoolExecutor(
     mp_context=multiprocessing.get_context('spawn'), initializer=end_with_parent
   ) as pool:
     try:
-      # The processes, which start here, leave Ctrl-C to this one. It is blocked
-      # while they start, not ignored, so that it is not lost meanwhile.
+      # The processes start here and leave Ctrl-C to this one. It is blocked,
+      # not ignored, so that it is not lost meanwhile.
       mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-      results = pool.map(_read, clips, chunksize=4)
+      results = pool.map(operator.methodcaller('read'), clips, chunksize=4)
       signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-      return list(
-        rich.progress.track(
-          results,
-          'converting',
-          total=len(clips),
-          console=console,
-          disable=not console.is_terminal,
-          transient=True,
-        )
-      )
+      line = f'converting {counted(len(clips), "clip")}'
+      return list(shown(results, 'converting', line, len(clips)))
     except concurrent.futures.BrokenExecutor as error:
       raise UserError(
         'a process of the conversion was killed; is there enough memory?'
       ) from error
     finally:
       pool.shutdown(cancel_futures=True)
-
-
-def _read(clip: Clip) -> np.ndarray | View:
-  """Reads a clip: a function that other processes can be sent."""
-  return clip.read()
 
 
 def gather(
@@ -149,13 +132,13 @@ def gather(
   Args:
     product: The file.
     arrays: The poses of each of its clips.
-    poses_3d: The 3D poses of the same dataset, as far as they are there.
+    poses_3d: The 3D poses of the same dataset, as far as available.
     first_frame: The number of the first frame of detections; None finds it.
 
   Returns:
     The dict to write, {subject: {action: poses, or a list of views}}, and notes
-    about actions that are left out as a view of them is missing, and about
-    frames that are guessed or filled.
+    about actions left out for lack of a view, and about guessed or filled
+    frames.
   """
   poses = _by_action(product, arrays)
   if product.keypoints is None:
@@ -169,7 +152,7 @@ def gather(
       ]
       for camera in empty:
         del views[camera]
-        aligned.append(f'{subject} {action!r} camera {camera}: nobody is found')
+        aligned.append(f'{subject} {action!r} camera {camera}: nobody found')
       if views and all(isinstance(view, View) for view in views.values()):
         whole = poses_3d.get(subject, {}).get(action)
         actions[action], found = align(
@@ -198,23 +181,22 @@ def gather(
 def _by_action(
   product: Product, arrays: Sequence[np.ndarray | View]
 ) -> dict[str, dict[str, Any]]:
-  """Sorts the poses of clips: {subject: {action: poses, or {camera: view}}}.
+  """Groups clips as {subject: {action: poses, or {camera: view}}}.
 
   Raises:
-    UserError: Two clips are of the same.
+    UserError: Two clips are the same recording or view.
   """
   poses: dict[str, dict[str, Any]] = {}
   for clip, array in zip(product.clips, arrays, strict=True):
-    actions = poses.setdefault(clip.subject, {})
-    key: Any = clip.action
-    place: dict[Any, Any] = actions
+    place: dict[Any, Any] = poses.setdefault(clip.subject, {})
+    key, camera = clip.action, ''
     if clip.camera is not None:
-      key, place = clip.camera, actions.setdefault(clip.action, {})
+      place, camera = place.setdefault(key, {}), f' camera {clip.camera}'
+      key = clip.camera
     if key in place:
       raise UserError(
-        f'{product.file}: two files are of {clip.subject} {clip.action!r}'
-        f'{"" if clip.camera is None else f" camera {clip.camera}"}; take one'
-        ' away'
+        f'{product.file}: two files hold {clip.subject}'
+        f' {clip.action!r}{camera}; remove one'
       )
     place[key] = array
   return poses
@@ -223,12 +205,12 @@ def _by_action(
 def summarize(
   product: Product, poses: Poses3D | Poses2D, path: pathlib.Path
 ) -> str:
-  """Lays out a table of a file's subjects, actions, frames and cameras.
+  """Formats a table of a file's subjects, actions, frames and cameras.
 
   Args:
     product: The file.
-    poses: Its poses, which `gather` returns.
-    path: The path that it was written to.
+    poses: Its poses, from `gather`.
+    path: The path it was written to.
   """
   is_3d = product.keypoints is None
   views = {
@@ -239,10 +221,8 @@ def summarize(
     subject: (len(actions), sum(len(of[0]) for of in actions.values()))
     for subject, actions in views.items()
   }
-  counts['all'] = (
-    sum(actions for actions, _ in counts.values()),
-    sum(frames for _, frames in counts.values()),
-  )
+  total, frames = map(sum, zip(*counts.values(), strict=True))
+  counts['all'] = total, frames
   cameras = sorted({len(of) for a in views.values() for of in a.values()})
   seen = '-' if is_3d else listed(map(str, cameras))
   table = plain_table(
@@ -253,4 +233,4 @@ def summarize(
     ],
   )
   unit = 'metres, z up' if is_3d else 'pixels'
-  return f'{table}\n{path}: {len(poses)} subjects, {unit}'
+  return f'{table}\n{path}: {counted(len(poses), "subject")}, {unit}'

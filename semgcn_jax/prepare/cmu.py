@@ -1,4 +1,4 @@
-"""The CMU Graphics Lab Motion Capture Database, from its own files."""
+"""The CMU Graphics Lab Motion Capture Database, in its original formats."""
 
 import csv
 import functools
@@ -16,56 +16,33 @@ from semgcn_jax.prepare.asf import bone_ends, read_amc, read_asf
 from semgcn_jax.prepare.bvh import Bvh, joint_positions, read_bvh
 from semgcn_jax.prepare.clips import Clip, Product, find_files
 
-_FARTHEST = 1e4  # Metres from the origin that no recording reaches.
-_SMALLEST = 1e-3  # Metres that any body spans.
-NATIVE_FPS = 120.0  # The rate of clips that no table of rates names.
+_FARTHEST = 1e4  # No recording goes this many metres from the origin.
+_SMALLEST = 1e-3  # Every body spans more metres than this.
+NATIVE_FPS = 120.0  # The rate of clips without an entry in a table of rates.
 
-# Each joint of `skeleton.H36M` is at the mean of the ends of these bones.
+
+def _read_table(name: str) -> list[dict[str, str]]:
+  """Reads the rows of a CSV file beside this module."""
+  table = importlib.resources.files('semgcn_jax.prepare') / name
+  return list(csv.DictReader(table.read_text().splitlines()))
+
+
+# Each joint of `skeleton.H36M` is the mean of the ends of these bones. The bone
+# before the wrist, the radius, ends two thirds down the forearm.
 JOINTS = {
-  'Pelvis': ('lhipjoint', 'rhipjoint'),
-  'RHip': ('rhipjoint',),
-  'RKnee': ('rfemur',),
-  'RAnkle': ('rtibia',),
-  'LHip': ('lhipjoint',),
-  'LKnee': ('lfemur',),
-  'LAnkle': ('ltibia',),
-  'Spine': ('lowerback',),
-  'Thorax': ('thorax',),
-  'Head': ('head',),
-  'LShoulder': ('lclavicle',),
-  'LElbow': ('lhumerus',),
-  # The bone before, the radius, ends at two thirds of the forearm.
-  'LWrist': ('lwrist',),
-  'RShoulder': ('rclavicle',),
-  'RElbow': ('rhumerus',),
-  'RWrist': ('rwrist',),
+  row['joint']: tuple(row['asf'].split('+'))
+  for row in _read_table('cmu_joints.csv')
 }
-
-
 # The same for the .bvh conversion of the database (B. Hahne, cgspeed.com),
-# whose joints stand where the bones of the .asf start. It gives 'Neck' and the
-# two 'FingerBase' no offset. So the thorax bone (12 cm) is missing: the thorax
-# is at that bone's lower end, and head and arms are 12 cm lower. The wrist is
-# at the end of the radius, at two thirds of the forearm.
+# whose joints are where the bones of the .asf start. It gives 'Neck' and both
+# 'FingerBase' no offset. So the thorax bone (12 cm) is missing: the thorax is
+# at its lower end, and head and arms are 12 cm lower. The wrist is at the end
+# of the radius.
 BVH_JOINTS = {
-  'Pelvis': ('LeftUpLeg', 'RightUpLeg'),
-  'RHip': ('RightUpLeg',),
-  'RKnee': ('RightLeg',),
-  'RAnkle': ('RightFoot',),
-  'LHip': ('LeftUpLeg',),
-  'LKnee': ('LeftLeg',),
-  'LAnkle': ('LeftFoot',),
-  'Spine': ('Spine',),
-  'Thorax': ('Neck',),
-  'Head': ('Head End',),
-  'LShoulder': ('LeftArm',),
-  'LElbow': ('LeftForeArm',),
-  'LWrist': ('LeftFingerBase',),
-  'RShoulder': ('RightArm',),
-  'RElbow': ('RightForeArm',),
-  'RWrist': ('RightFingerBase',),
+  row['joint']: tuple(row['bvh'].split('+'))
+  for row in _read_table('cmu_joints.csv')
 }
-BVH_METRES = 0.0254 / 0.45  # The unit of its files, the same as of every .asf.
+BVH_METRES = 0.0254 / 0.45  # The unit of its files, and of every .asf.
 
 _FILE = re.compile(r'(?:.*/)?(?:\d+/\d+\.asf|\d+/\d+_\d+\.amc|\d+_\d+\.bvh)')
 
@@ -76,14 +53,14 @@ def read_clip(path: pathlib.Path, asf: pathlib.Path, stride: int) -> np.ndarray:
   Args:
     path: The .amc file.
     asf: The .asf file of its skeleton.
-    stride: The step from a frame that is kept to the next.
+    stride: The step between the frames to keep.
 
   Returns:
     The poses, `[T, 16, 3]` float32, in metres, z up, with the joints of
     `skeleton.H36M`.
 
   Raises:
-    UserError: A file cannot be read, see `read_asf` and `read_amc`.
+    UserError: A file cannot be read; see `read_asf` and `read_amc`.
   """
   skeleton = read_asf(asf)
   motion = read_amc(path, skeleton)
@@ -94,22 +71,18 @@ def read_clip(path: pathlib.Path, asf: pathlib.Path, stride: int) -> np.ndarray:
 def read_bvh_clip(
   path: pathlib.Path, fps: float, stride: int | None
 ) -> np.ndarray:
-  """Reads a .bvh motion as poses; see `BVH_JOINTS`.
+  """Reads a .bvh motion as `read_clip` does an .amc; see `BVH_JOINTS`.
 
   The T-pose that the conversion puts before a motion is left out.
 
   Args:
     path: The .bvh file.
     fps: The frames per second to keep.
-    stride: The step from a frame that is kept to the next; None computes it
-      from the file's own rate.
-
-  Returns:
-    The poses, `[T, 16, 3]` float32, in metres, z up, with the joints of
-    `skeleton.H36M`.
+    stride: The step between the frames to keep; None computes it from the
+      file's own rate.
 
   Raises:
-    UserError: The file cannot be read, see `read_bvh`, or lacks a joint.
+    UserError: The file cannot be read (see `read_bvh`) or lacks a joint.
     SettingError: The file's rate is not a multiple of `fps`.
   """
   bvh = read_bvh(path)
@@ -117,22 +90,25 @@ def read_bvh_clip(
   missing -= set(bvh.joints)
   if missing:
     raise UserError(
-      f'{path}: lacks {listed(sorted(missing))}; not of the CMU database'
+      f'{path}: lacks {listed(sorted(missing))}; not from the CMU database'
     )
   stride = stride or _stride(path.stem, 1 / bvh.frame_time, fps)
   first = 1 if _starts_with_t_pose(bvh, path) else 0
-  ends = joint_positions(bvh, slice(first, None, stride))
+  return _bvh_poses(bvh, slice(first, None, stride), path)
+
+
+def _bvh_poses(bvh: Bvh, frames: slice, path: pathlib.Path) -> np.ndarray:
+  """Computes the poses `[T, 16, 3]` of some frames; see `_poses`."""
+  ends = joint_positions(bvh, frames)
   metres = {k: v * BVH_METRES for k, v in ends.items()}
   return _poses(metres, BVH_JOINTS, path)
 
 
 def _starts_with_t_pose(bvh: Bvh, path: pathlib.Path) -> bool:
-  """Tells whether the first frame is a T-pose: the next leaps away from it."""
+  """Whether the first frame is a T-pose: the next one jumps away from it."""
   if len(bvh.motion) < 3:
     return False
-  ends = joint_positions(bvh, slice(3))
-  metres = {k: v * BVH_METRES for k, v in ends.items()}
-  poses = _poses(metres, BVH_JOINTS, path)
+  poses = _bvh_poses(bvh, slice(3), path)
   poses -= poses[:, :1]
   leap, step = np.linalg.norm(np.diff(poses, axis=0), axis=-1).mean(axis=-1)
   return leap > max(0.01, 10 * step)
@@ -143,18 +119,18 @@ def _poses(
   joints: dict[str, tuple[str, ...]],
   path: pathlib.Path,
 ) -> np.ndarray:
-  """Makes poses of named points, turning y up to z up.
+  """Averages named points into joints, and turns y up into z up.
 
   Args:
     ends: The points, {name: `[T, 3]`}, in metres.
-    joints: For each joint, the names of the points whose mean it is.
+    joints: {joint: the names of the points to average}.
     path: The file, for messages.
 
   Returns:
     The poses, `[T, joints, 3]` float32, in metres.
 
   Raises:
-    UserError: They cannot be of a person.
+    UserError: They cannot be a person's.
   """
   means = [
     sum(ends[name] for name in names) / len(names) for names in joints.values()
@@ -163,7 +139,7 @@ def _poses(
   poses = np.stack([x, -z, y], axis=-1)
   if not np.abs(poses).max(initial=0) < _FARTHEST:
     raise UserError(
-      f'{path}: a joint is {np.abs(poses).max():.3g} m from the origin; mend or'
+      f'{path}: a joint is {np.abs(poses).max():.3g} m from the origin; fix or'
       ' remove the file'
     )
   span = np.median(np.ptp(poses, axis=1).max(axis=-1)) if len(poses) else 1.0
@@ -176,7 +152,7 @@ def _poses(
 
 
 def wanted(name: str) -> bool:
-  """Tells whether a file of this name, its path with '/', is read."""
+  """Whether a file with this path (with '/') is read."""
   return bool(_FILE.fullmatch(name))
 
 
@@ -193,18 +169,18 @@ def find(
     folders: The folders to look in, at any depth.
     fps: The frames per second to keep.
     benchmark: Whether to take only the clips of the benchmark.
-    rates: {clip: its frames per second}, where they are not the usual 120.
+    rates: {clip: its frames per second}, if not the usual 120.
 
   Yields:
     The file of 3D, if there are motions.
 
   Raises:
-    UserError: No motion is of the benchmark, or a skeleton is missing.
+    UserError: No motion is in the benchmark, or a skeleton is missing.
     SettingError: The rate of a clip is not a multiple of `fps`.
   """
   motions: dict[str, pathlib.Path] = {}
   for path, _ in find_files(folders, _FILE):
-    # Where a clip is there in both forms, the original is taken.
+    # If a clip comes in both formats, the original is taken.
     if path.suffix == '.amc':
       motions[path.stem] = path
     elif path.suffix == '.bvh':
@@ -237,7 +213,7 @@ def find(
 
 
 def _stride(name: str, rate: float, fps: float) -> int:
-  """Computes the step between the frames that are kept of a clip."""
+  """Returns the step between the frames to keep of a clip."""
   stride = round(rate / fps)
   if stride < 1 or abs(stride * fps - rate) > 1e-3 * rate:
     raise SettingError(
@@ -249,22 +225,14 @@ def _stride(name: str, rate: float, fps: float) -> int:
 
 def read_categories() -> dict[str, str]:
   """Reads the category of each clip of the benchmark, {clip: category}."""
-  table = importlib.resources.files('semgcn_jax.prepare') / 'cmu_clips.csv'
-  return {
-    row['clip']: row['category']
-    for row in csv.DictReader(table.read_text().splitlines())
-  }
+  return {row['clip']: row['category'] for row in _read_table('cmu_clips.csv')}
 
 
 def read_rates(path: pathlib.Path) -> dict[str, float]:
-  """Reads the frame rates of clips from a CSV file of two columns.
+  """Reads {clip: its frames per second} from a CSV file.
 
   Args:
-    path: The file: a clip and its frames per second in each row, with or
-      without a row of headings.
-
-  Returns:
-    {clip: its frames per second}.
+    path: A file with two columns, with or without a header.
 
   Raises:
     UserError: The file cannot be read, or is not such a table.
@@ -281,8 +249,8 @@ def read_rates(path: pathlib.Path) -> dict[str, float]:
     if not line.strip() or (number == 1 and not clip.strip()[:1].isdigit()):
       continue
     try:
-      rates[clip.strip()] = float(rate)
-      if not 0 < rates[clip.strip()] < 1e6:
+      rates[clip.strip()] = value = float(rate)
+      if not 0 < value < 1e6:
         raise ValueError
     except ValueError as error:
       raise UserError(

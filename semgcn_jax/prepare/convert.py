@@ -1,4 +1,4 @@
-"""Converts files that can be downloaded to those that training reads."""
+"""Converts downloaded files to those that training reads."""
 
 import contextlib
 import dataclasses
@@ -10,12 +10,7 @@ from typing import Any
 
 import filelock
 
-from semgcn_jax.config.fields import (
-  NOT_NEGATIVE,
-  RATE,
-  Group,
-  setting,
-)
+from semgcn_jax.config.fields import NOT_NEGATIVE, RATE, Group, setting
 from semgcn_jax.data.npz import (
   Poses3D,
   read_poses_3d,
@@ -35,67 +30,68 @@ from semgcn_jax.prepare.clips import (
   summarize,
 )
 
-_LOCK = '.lock'  # A conversion that runs holds the lock of what it unpacks.
+_LOCK = '.lock'  # A running conversion locks the folder of what it unpacks.
 
 
 @dataclasses.dataclass(frozen=True)
 class Options(Group):
-  """Says what to convert, and how."""
+  """What to convert, and how."""
 
   fps: float = setting(
     10.0, 'Keep this many frames per second of CMU clips.', RATE
   )
   rates: str | None = setting(
     None,
-    'Read from this CSV file the frames per second of those CMU clips that do'
-    ' not have 120.',
+    'Read the frames per second of CMU clips from this CSV file, where they'
+    ' are not 120.',
   )
   clips: str = setting(
     'benchmark',
-    'Convert the CMU clips of the benchmark, or all.',
+    'Convert the CMU clips in the benchmark, or all.',
     choices=('benchmark', 'all'),
   )
-  dataset: str = setting('h36m', 'Say which dataset the detections are of.')
+  dataset: str = setting('h36m', 'Name the dataset of the detections.')
   detections_name: str = setting('', 'Give the detections this name.')
   joint_set: str = setting(
     '',
-    'Say which set of joints was detected; if empty, their number tells.',
+    'Name the joint set of the detections; if empty, infer it from the number'
+    ' of joints.',
     choices=('', *JOINT_SETS),
   )
   first_frame: int | None = setting(
     None,
-    'Say which number the first frame of detections has; by default the first'
-    ' one of all views of a clip.',
+    'Count frames of detections from this number; by default, from the first'
+    ' one in any view of a clip.',
     NOT_NEGATIVE,
   )
-  overwrite: bool = setting(False, 'Replace files that exist.')
+  overwrite: bool = setting(False, 'Replace existing files.')
 
 
 def prepare(
   source: pathlib.Path, output_dir: pathlib.Path, options: Options
 ) -> list[pathlib.Path]:
-  """Converts everything that is recognised in the source.
+  """Converts everything recognized in the source.
 
   Args:
     source: An archive, or a folder of files and archives.
-    output_dir: The folder that gets the files.
-    options: The options of the conversion.
+    output_dir: The folder for the results.
+    options: What to convert, and how.
 
   Returns:
-    The paths of the files.
+    The paths of the results.
 
   Raises:
-    SettingError: A file exists already, or nothing is recognised.
-    UserError: A file is damaged, or the output cannot be written; what was
-      there stays.
+    SettingError: A result exists already, or nothing is recognized.
+    UserError: A file is damaged, or a result cannot be written; the old one
+      stays.
   """
   if not source.exists():
     raise SettingError(f'`source={source}`: no such file or folder')
   rates = cmu.read_rates(pathlib.Path(options.rates)) if options.rates else {}
   try:
     output_dir.mkdir(parents=True, exist_ok=True)
-    # Archives are unpacked there, not in the system's folder for such files:
-    # where the result is to go, there is probably room.
+    # Archives are unpacked there, not in the system's temporary folder, since
+    # there is probably room where the results go.
     _remove_left(output_dir)
     unpacked = tempfile.TemporaryDirectory(dir=output_dir, prefix=UNPACKED)
     lock = filelock.FileLock(pathlib.Path(unpacked.name) / _LOCK)
@@ -109,14 +105,14 @@ def prepare(
     products = _find(folders, options, rates)
     if not products:
       raise SettingError(
-        f'`source={source}`: holds nothing that is known; docs/data.md lists'
-        ' the layouts'
+        f'`source={source}`: holds no known files; docs/data.md lists the'
+        ' layouts'
       )
     for product in products:
       path = output_dir / product.file
       if path.exists() and not options.overwrite:
         raise SettingError(f'{path}: exists; replace it with `overwrite`')
-    # All clips are read first: of a damaged source, nothing is written.
+    # All clips are read first, so a damaged source writes nothing.
     converted = _read(products, output_dir, options.first_frame)
   for product, (poses, notes) in zip(products, converted, strict=True):
     _write(product, poses, notes, output_dir / product.file)
@@ -126,7 +122,7 @@ def prepare(
 def _find(
   folders: Sequence[pathlib.Path], options: Options, rates: dict[str, float]
 ) -> list[Product]:
-  """Finds all files that can be made of what the folders hold."""
+  """Finds all files that can be made from the folders' content."""
   return [
     *h36m.find(folders),
     *cmu.find(
@@ -149,7 +145,7 @@ def _read(
   output_dir: pathlib.Path,
   first_frame: int | None,
 ) -> list[tuple[dict[str, dict[str, Any]], tuple[str, ...]]]:
-  """Reads all clips: the poses and the notes of each file, see `gather`."""
+  """Reads the poses and notes of each file; see `gather`."""
   converted = []
   poses_3d: dict[str, Poses3D] = {}
   for product in products:
@@ -172,7 +168,7 @@ def _write(
   notes: Sequence[str],
   path: pathlib.Path,
 ) -> None:
-  """Writes a file, and prints what the user should know of it.
+  """Writes a file, and prints its notes and a summary.
 
   Raises:
     UserError: There are no poses, or the file cannot be written.
@@ -189,7 +185,7 @@ def _write(
 
 
 def _remove_left(output_dir: pathlib.Path) -> None:
-  """Removes what conversions that were killed have unpacked there."""
+  """Removes what killed conversions have unpacked there."""
   for folder in output_dir.glob(f'{UNPACKED}*'):
     lock = filelock.FileLock(folder / _LOCK)
     with contextlib.suppress(filelock.Timeout), lock.acquire(blocking=False):
@@ -197,7 +193,7 @@ def _remove_left(output_dir: pathlib.Path) -> None:
 
 
 def _wanted(name: str) -> bool:
-  """Tells whether any of the formats reads a file of this name."""
+  """Whether any format reads a file of this name."""
   formats = (h36m, cmu, keypoint_clips)
   return not is_of_macos(name) and any(f.wanted(name) for f in formats)
 
@@ -205,10 +201,10 @@ def _wanted(name: str) -> bool:
 def _unpack(
   source: pathlib.Path, temporary: pathlib.Path
 ) -> Sequence[pathlib.Path]:
-  """Unpacks the archives of a source.
+  """Unpacks the archives in a source.
 
   Returns:
-    The folders to look in: the source, if it is one, and one for each archive.
+    The folders to search: the source, if it is one, and one per archive.
 
   Raises:
     SettingError: The source is neither a folder nor an archive.
@@ -222,7 +218,7 @@ def _unpack(
   found = [source] if source.is_file() else sorted(source.rglob('*'))
   folders = [source] if source.is_dir() else []
   for archive in filter(archives.is_archive, found):
-    # Each has a numbered folder, as two may hold files of the same name.
+    # Folders are numbered, as two archives may hold files of the same name.
     folder = temporary / str(len(folders)) / archive.name.partition('.')[0]
     archives.unpack(archive, _wanted, folder)
     folders.append(folder)

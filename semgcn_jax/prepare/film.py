@@ -1,19 +1,18 @@
-"""Films recorded motion by unknown cameras, as the keypoints of a detector.
+"""Films recorded motion with unknown cameras, as a detector's keypoints.
 
-The file that it makes is a test for lifters: see `evaluation.wild`, and
-`simulation.test_films` for what its cameras and its detector are like.
+The file is a test for lifters; see `evaluation.wild`. `simulation.test_films`
+describes the cameras and the detector.
 """
 
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
-from semgcn_jax.data.npz import read_poses_3d
+from semgcn_jax.data.npz import read_poses_3d, write_arrays
 from semgcn_jax.data.pairs import action_name
-from semgcn_jax.errors import SettingError, UserError, listed
-from semgcn_jax.files import check_output, replacing
+from semgcn_jax.errors import SettingError, UserError, counted, listed
+from semgcn_jax.files import check_output
 from semgcn_jax.geometry.skeletons import H36M, bone_vectors
 from semgcn_jax.simulation import test_films
 
@@ -27,18 +26,18 @@ def film(
 ) -> None:
   """Films the poses of a data_3d_*.npz.
 
-  Each clip is cut into sequences. Each is filmed by a static camera of its own,
-  half of them in a mirror. The detector finds COCO's keypoints.
+  Clips are cut into sequences, each filmed by its own static camera, half of
+  them mirrored. The detector finds COCO's keypoints.
 
   Args:
     path: The file of poses `[T, 16, 3]`, metres, z up, of the skeleton `H36M`.
-    output: The npz to write, see `evaluation.wild`.
+    output: The npz to write; see `evaluation.wild`.
     subjects: The subjects to film; if empty, all.
     seed: The seed of cameras and detector.
 
   Raises:
     SettingError: There is no such subject, or the output cannot be written.
-    UserError: The poses are missing, damaged, or of another skeleton.
+    UserError: The poses are missing, damaged, or have another skeleton.
   """
   check_output(output, 'output')
   if output.suffix != '.npz':
@@ -55,23 +54,23 @@ def film(
     raise UserError(
       f'{path}: no clip has {test_films.FRAMES[0]} frames; film others'
     )
-  arrays: dict[str, Any] = {
+  arrays = {
     name: np.concatenate([sequence[name] for sequence in sequences])
     for name in sequences[0]
   }
+
   try:
-    with replacing(output) as temporary, open(temporary, 'wb') as file:
-      np.savez_compressed(file, **arrays)
+    write_arrays(output, arrays)
   except OSError as error:
     raise SettingError(f'`output={output}`: {error.strerror}') from error
-  frames = len(arrays['frame'])
-  print(f'{output}: {len(sequences)} sequences, {frames:,} frames')
+  frames = counted(len(arrays['frame']), 'frame')
+  print(f'{output}: {counted(len(sequences), "sequence")}, {frames}')
 
 
 def _film_sequences(
   poses: Mapping[str, Mapping[str, np.ndarray]], path: pathlib.Path, seed: int
 ) -> Iterator[dict[str, np.ndarray]]:
-  """Films the sequences of `{subject: {clip: poses}}`, one by one."""
+  """Films the sequences of `{subject: {clip: poses}}`."""
   number = 0
   for subject, clips in poses.items():
     for action, clip in clips.items():
@@ -90,15 +89,15 @@ def _film_sequences(
 
 
 def _check(clip: np.ndarray, where: str) -> None:
-  """Raises a UserError if a clip holds no poses of `H36M` in metres."""
+  """Raises a UserError if a clip does not hold poses of `H36M` in metres."""
   if clip.shape[1:] != (H36M.num_joints, 3) or not np.isfinite(clip).all():
     raise UserError(
-      f'{where} does not hold 16 joints in 3D, all finite; mend the file'
+      f'{where} does not hold 16 joints in 3D, all finite; fix the file'
     )
   moved = clip - clip[:, :1]
   lengths = np.linalg.norm(bone_vectors(clip, H36M), axis=-1)
   if lengths.min(initial=1) < 1e-3 or np.abs(moved).max(initial=0) > 10:
     raise UserError(
-      f'{where} has bones of no length, or joints 10 m apart; it must be in'
-      ' metres'
+      f'{where} has bones of no length, or joints 10 m apart; convert the file'
+      ' to metres'
     )

@@ -1,9 +1,9 @@
 """Human3.6M: its recordings, copies of them, and stacked hourglass detections.
 
-Three kinds of files hold the same 3D, of 32 joints, in millimetres, in the
-world frame: the `.cdf` of the dataset's own site, the `.cdf.mat` that MATLAB
-makes of them, and the `.h5` in the h36m.zip of Martinez et al.
-(arXiv:1705.03098), which also holds the detections of a stacked hourglass.
+Three kinds of files hold the same 3D of 32 joints, in millimetres, in the world
+frame: the `.cdf` from the dataset's site, the `.cdf.mat` that MATLAB converts
+them to, and the `.h5` in the h36m.zip of Martinez et al. (arXiv:1705.03098),
+which also holds the detections of a stacked hourglass.
 """
 
 import functools
@@ -21,6 +21,7 @@ import scipy.io
 
 from semgcn_jax.data.h36m import (
   ACTIONS,
+  CAMERAS,
   TEST_SUBJECTS,
   TRAIN_SUBJECTS,
   is_corrupt,
@@ -31,9 +32,7 @@ from semgcn_jax.geometry.cameras import h36m_cameras, project, world_to_camera
 from semgcn_jax.geometry.joint_sets import convert_joints
 from semgcn_jax.prepare.clips import Clip, Product, find_files
 
-CAMERAS = ('54138969', '55011271', '58860488', '60457274')
-
-_MOST_VARIABLES = 1000  # Or dimensions of a CDF; Human3.6M's have one or two.
+_MOST_VARIABLES = 1000  # Or dimensions, of a CDF; Human3.6M's have one or two.
 _RECORDING = re.compile(
   r'(?:.*/)?(S\d+)/(?:MyPoseFeatures/D3_Positions|MyPoses/3D_positions)/'
   r'([^/]+)\.(cdf|cdf\.mat|h5)'
@@ -44,7 +43,7 @@ _DETECTION = re.compile(
 
 
 def wanted(name: str) -> bool:
-  """Tells whether a file of this name, its path with '/', is read."""
+  """Whether a file with this path (with '/') is read."""
   return bool(_RECORDING.fullmatch(name) or _DETECTION.fullmatch(name))
 
 
@@ -55,7 +54,7 @@ def find(folders: Sequence[pathlib.Path]) -> Iterator[Product]:
     folders: The folders to look in, at any depth.
 
   Yields:
-    The files that can be made: of the 3D, of its projection, of detections.
+    The files that can be made: 3D, its projection, detections.
 
   Raises:
     UserError: The name of a file of detections does not name a camera.
@@ -64,9 +63,9 @@ def find(folders: Sequence[pathlib.Path]) -> Iterator[Product]:
   detections: dict[str, list[Clip]] = {'sh_pt_mpii': [], 'sh_ft_h36m': []}
   for path, match in find_files(folders, _RECORDING):
     subject, action, kind = match.groups()
-    # The same recording may come in several kinds, and in several archives.
-    known = recordings.setdefault((subject, canonical(action)), {})
-    known.setdefault(kind, path)
+    # The same recording may come in several formats and archives.
+    kinds = recordings.setdefault((subject, canonical(action)), {})
+    kinds.setdefault(kind, path)
   for path, match in find_files(folders, _DETECTION):
     subject, tuned, action, camera = match.groups()
     if camera not in CAMERAS:
@@ -81,9 +80,13 @@ def find(folders: Sequence[pathlib.Path]) -> Iterator[Product]:
     )
     if _is_sound(clip.subject, clip.action):
       detections['sh_ft_h36m' if tuned else 'sh_pt_mpii'].append(clip)
+  # Recordings are ordered by the subject's number, and read from the most
+  # original of their files.
   chosen = {
-    clip: _first(kinds)
-    for clip, kinds in sorted(recordings.items(), key=_order)
+    clip: next(kinds[k] for k in ('cdf', 'cdf.mat', 'h5') if k in kinds)
+    for clip, kinds in sorted(
+      recordings.items(), key=lambda item: (int(item[0][0][1:]), item[0][1])
+    )
   }
   notes = _missing(chosen) if chosen else ()
   sound = {clip: path for clip, path in chosen.items() if _is_sound(*clip)}
@@ -106,7 +109,7 @@ def find(folders: Sequence[pathlib.Path]) -> Iterator[Product]:
 
 
 def canonical(action: str) -> str:
-  """Spells a recording's action as is usual: 'TakingPhoto_1' as 'Photo 1'."""
+  """Returns the usual name of a recording: 'Photo 1' for 'TakingPhoto_1'."""
   action = action.replace('_', ' ') if action[:1] != '_' else action
   action = action.replace('TakingPhoto', 'Photo')
   return action.replace('WalkingDog', 'WalkDog')
@@ -124,8 +127,8 @@ def read_recording(path: pathlib.Path) -> np.ndarray:
   poses = _read(path, _READERS[path.suffix])
   if poses.ndim != 2 or poses.shape[1] != 96 or not len(poses):
     raise UserError(
-      f'{path}: holds {_shape(poses)}, not 96 numbers a frame; take the'
-      " dataset's D3_Positions"
+      f'{path}: holds an array {list(poses.shape)}, not 96 numbers per frame;'
+      " take the dataset's D3_Positions"
     )
   return (poses.reshape(-1, 32, 3) / 1000).astype(np.float32)
 
@@ -135,12 +138,11 @@ def read_view(path: pathlib.Path, subject: str, camera: int) -> np.ndarray:
 
   Args:
     path: The file of the recording.
-    subject: The subject, who must be one of Human3.6M's.
+    subject: The subject, one of Human3.6M's.
     camera: The index of the camera.
 
   Returns:
-    The pixels that the camera sees, `[T, 16, 2]` float32, with the joints of
-    `skeleton.H36M`.
+    The pixels, `[T, 16, 2]` float32, with the joints of `skeleton.H36M`.
 
   Raises:
     UserError: The file is damaged, or the subject has no cameras.
@@ -148,7 +150,7 @@ def read_view(path: pathlib.Path, subject: str, camera: int) -> np.ndarray:
   cameras = h36m_cameras()
   if subject not in cameras:
     raise UserError(
-      f'{path}: {subject} has no cameras; there are those of {listed(cameras)}'
+      f'{path}: {subject} has no cameras; only {listed(cameras)} have'
     )
   calibration = cameras[subject][camera]
   poses = convert_joints(read_recording(path), 'h36m_32').astype(np.float64)
@@ -167,7 +169,9 @@ def read_detections(path: pathlib.Path) -> np.ndarray:
   """
   poses = _read(path, lambda path: _read_h5(path, 'poses'))
   if poses.ndim != 3 or poses.shape[1:] != (16, 2) or not len(poses):
-    raise UserError(f'{path}: holds {_shape(poses)}, not [frames, 16, 2]')
+    raise UserError(
+      f'{path}: holds an array {list(poses.shape)}, not [frames, 16, 2]'
+    )
   return convert_joints(poses, 'mpii').astype(np.float32)
 
 
@@ -181,10 +185,10 @@ def _read_cdf(path: pathlib.Path) -> np.ndarray:
 
 
 def _check_counts(path: pathlib.Path) -> None:
-  """Raises a ValueError if the head of a CDF claims what takes minutes to read.
+  """Raises a ValueError if the header of a CDF would take minutes to read.
 
-  The library looks through as many variables and dimensions as are claimed. The
-  places are those of NASA's "CDF Internal Format Description", version 3.
+  The library reads as many variables and dimensions as the header claims. The
+  offsets are from NASA's "CDF Internal Format Description", version 3.
   """
   with open_plain(path) as file:
     if file.read(8) != bytes.fromhex('cdf300010000ffff'):
@@ -208,8 +212,7 @@ def _read_mat(path: pathlib.Path) -> np.ndarray:
   if h5py.is_hdf5(path):  # This is what MATLAB 7.3 saves.
     with h5py.File(path) as file:
       data: Any = file['data']
-      # A cell of MATLAB's holds a reference to its content, and arrays are
-      # transposed.
+      # A MATLAB cell holds a reference to its content; arrays are transposed.
       data = file[data[0, 0]] if data.dtype.hasobject else data
       _check_size(path, data.size * data.dtype.itemsize)
       return data[:].T
@@ -241,7 +244,7 @@ _READERS: dict[str, Callable[[pathlib.Path], np.ndarray]] = {
 def _read(
   path: pathlib.Path, reader: Callable[[pathlib.Path], np.ndarray]
 ) -> np.ndarray:
-  """Reads an array of finite numbers; raises a UserError if it is damaged."""
+  """Reads an array of finite numbers; raises a UserError for a damaged file."""
   try:
     open_plain(path).close()
     poses = np.asarray(reader(path), np.float64)
@@ -251,39 +254,20 @@ def _read(
       f'{path}: cut off, or not a file of Human3.6M ({reason}); copy it again'
     ) from error
   if not np.isfinite(poses).all():
-    raise UserError(f'{path}: holds what is not a number; copy it again')
+    raise UserError(f'{path}: holds NaN or infinity; copy it again')
   return poses
 
 
-def _shape(array: np.ndarray) -> str:
-  return f'an array {list(array.shape)}'
-
-
-def _order(item: tuple[tuple[str, str], Any]) -> tuple[int, str]:
-  """Orders recordings by the subject's number, then by the action."""
-  (subject, action), _ = item
-  return int(subject[1:]), action
-
-
-def _first(kinds: dict[str, pathlib.Path]) -> pathlib.Path:
-  """Picks the most original of the files of a recording."""
-  return next(kinds[k] for k in ('cdf', 'cdf.mat', 'h5') if k in kinds)
-
-
 def _is_sound(subject: str, action: str) -> bool:
-  """Tells whether a recording is to be used.
-
-  The corrupt one is not, nor are those called '_ALL', which some archives hold
-  and which are for calibration.
-  """
+  """Whether a recording is usable: not corrupt, nor an '_ALL' calibration."""
   return not action.startswith('_ALL') and not is_corrupt(subject, action)
 
 
 def _missing(clips: Collection[tuple[str, str]]) -> tuple[str, ...]:
-  """Makes notes of what is missing: each subject has every action twice.
+  """Notes what is missing: each subject should have every action twice.
 
   Args:
-    clips: The (subject, action) of each recording that is there.
+    clips: The (subject, action) of each recording found.
   """
   notes = []
   for subject in (*TRAIN_SUBJECTS, *TEST_SUBJECTS):
@@ -292,7 +276,7 @@ def _missing(clips: Collection[tuple[str, str]]) -> tuple[str, ...]:
     missing = [
       f'{action} ({2 - there.count(action)})'
       for action in ACTIONS
-      # The corrupt recording is left out anyway, and need not be there.
+      # The corrupt recording is left out anyway, so it may be missing.
       if there.count(action) < 2 - is_corrupt(subject, action)
     ]
     if not there:

@@ -1,8 +1,7 @@
-"""Finds the output of 2D detectors: for each view a JSON file, or a folder.
+"""Finds the output of 2D detectors: a JSON file or a folder for each view.
 
-The file is `<subject>/<action>.<camera>.json`; the folder, of that name without
-.json, has a JSON file for each frame or one for all. `prepare.views`
-reads them.
+The file is `<subject>/<action>.<camera>.json`. The folder has that name without
+.json, and a JSON file for each frame or for all. `prepare.views` reads them.
 """
 
 import functools
@@ -10,13 +9,14 @@ import pathlib
 import re
 from collections.abc import Iterator, Sequence
 
+from semgcn_jax.data.h36m import CAMERAS
 from semgcn_jax.errors import SettingError, UserError, listed
 from semgcn_jax.prepare import h36m
 from semgcn_jax.prepare.clips import Clip, Product, find_files
 from semgcn_jax.prepare.views import read_view
 
-# A file within a folder of frames is looked for first, as its own name may also
-# be that of a view, such as img.0001.json.
+# Files in a folder of frames match first, as their own names, such as
+# img.0001.json, may look like those of views.
 _VIEW = re.compile(
   r'(?:.*/)?([^/]+)/([^/]+)\.(\d+)/[^/]+\.json'
   r'|(?:.*/)?([^/]+)/([^/]+)\.(\d+)\.json'
@@ -24,7 +24,7 @@ _VIEW = re.compile(
 
 
 def wanted(name: str) -> bool:
-  """Tells whether a file of this name, its path with '/', is read."""
+  """Whether a file with this path (with '/') is read."""
   return bool(_VIEW.fullmatch(name))
 
 
@@ -35,19 +35,20 @@ def find(
   keypoints: str,
   joint_set: str,
 ) -> Iterator[Product]:
-  """Finds the detections in folders.
+  """Finds detections in folders.
 
   Args:
-    folders: The folders to look in, at any depth.
-    dataset: The dataset that the detections are of.
-    keypoints: The name to give to the detections.
-    joint_set: The key of the joints in `JOINT_SETS`; '' lets their number tell.
+    folders: The folders to search, at any depth.
+    dataset: The dataset that the detections belong to.
+    keypoints: The name for the detections.
+    joint_set: The key of the joints in `JOINT_SETS`; '' infers it from their
+      number.
 
   Yields:
     The file of 2D, if there are detections.
 
   Raises:
-    SettingError: No proper name is given.
+    SettingError: A name is missing or invalid.
     UserError: The name of a file does not name a camera.
   """
   files: dict[tuple[str, str, str], list[pathlib.Path]] = {}
@@ -60,7 +61,7 @@ def find(
     raise SettingError(
       f'`detections_name={keypoints}`, `dataset={dataset}`: detections were'
       f' found, such as {next(iter(files.values()))[0]}; name them and their'
-      ' dataset by letters, digits and _'
+      ' dataset with letters, digits and _'
     )
   clips = [
     Clip(
@@ -75,12 +76,12 @@ def find(
 
 
 def _camera(name: str, path: pathlib.Path) -> int:
-  """Finds the index of a camera, which Human3.6M's name or a number gives."""
-  if name in h36m.CAMERAS:
-    return h36m.CAMERAS.index(name)
+  """Returns the index of a camera, given by Human3.6M's name or a number."""
+  if name in CAMERAS:
+    return CAMERAS.index(name)
   if int(name) > 99:
     raise UserError(
       f'{path}: {name} is not a camera; they are 0, 1, ..., or'
-      f' {listed(h36m.CAMERAS)}'
+      f' {listed(CAMERAS)}'
     )
   return int(name)

@@ -1,4 +1,4 @@
-"""Checks whether training can use the files of a folder, and says why not."""
+"""Checks whether training can use the files in a folder, and says why not."""
 
 import dataclasses
 import pathlib
@@ -9,31 +9,24 @@ import scipy.optimize
 
 from semgcn_jax.config import OF_POSES, DataConfig
 from semgcn_jax.data.datasets import read
-from semgcn_jax.data.npz import (
-  Poses2D,
-  Poses3D,
-  read_poses_2d,
-  read_poses_3d,
-)
+from semgcn_jax.data.npz import Poses2D, Poses3D, read_poses_2d, read_poses_3d
 from semgcn_jax.data.pairs import Source
-from semgcn_jax.data.plausible import MIN_PIXELS
-from semgcn_jax.errors import SettingError, UserError, listed
+from semgcn_jax.data.plausible import MIN_PIXELS, sample_rows
+from semgcn_jax.errors import SettingError, UserError, counted, listed
 from semgcn_jax.geometry.cameras import project, world_to_camera
 from semgcn_jax.geometry.joint_sets import to_h36m
 from semgcn_jax.geometry.skeletons import H36M, Skeleton, load_skeleton
 
-# The most frames of a clip that are looked at for what its frames have in
-# common, such as their unit.
-SAMPLE = 100
+SAMPLE = 100  # Frames to examine per clip, at most.
 # The highest mean distance of the 2D from the projected 3D, as a share of the
-# person's size. Detections differ by a few percent.
+# person's size. Detections are off by a few percent.
 MAX_MISFIT = 0.15
-# Another reading of the 2D, such as with its joints exchanged, is reported if
-# its distance is below this share of that as it stands.
+# Another reading of the 2D, such as with swapped joints, is reported if it
+# reduces the distance to this share.
 BETTER = 0.6
 
-# {unit: its metres}.
 _UNITS = {'metres': 1.0, 'centimetres': 0.01, 'millimetres': 0.001}
+_JOINT = {name: index for index, name in enumerate(H36M.joints)}
 
 
 def verify(
@@ -44,12 +37,12 @@ def verify(
   Args:
     folder: The folder of data_3d_<dataset>.npz and
       data_2d_<dataset>_<keypoints>.npz.
-    cameras: The JSON file of the cameras of your own dataset.
-    skeleton: The name or JSON file of the skeleton of your own dataset.
+    cameras: The JSON file of your own dataset's cameras.
+    skeleton: The name or JSON file of your own dataset's skeleton.
 
   Raises:
     SettingError: The folder has no such files.
-    UserError: A file is not usable; all are looked at before.
+    UserError: A file is not usable; all are checked first.
   """
   datasets = [
     path.stem.removeprefix('data_3d_')
@@ -81,10 +74,10 @@ def verify(
       if not _report(path, check_2d, config):
         flawed.append(path.name)
   for path in alone:
-    print(f'{path}: its data_3d_<dataset>.npz is not there')
+    print(f'{path}: its data_3d_<dataset>.npz is missing')
     flawed.append(path.name)
   if flawed:
-    raise UserError(f'{folder}: not usable as they are: {listed(flawed)}')
+    raise UserError(f'{folder}: not usable as is: {listed(flawed)}')
 
 
 def _report(
@@ -92,7 +85,7 @@ def _report(
   check: Callable[[pathlib.Path, DataConfig], tuple[str, list[str]]],
   config: DataConfig,
 ) -> bool:
-  """Prints what a check finds, and tells whether the file is usable."""
+  """Prints what a check finds; returns whether the file is usable."""
   try:
     description, problems = check(path, config)
   except UserError as error:
@@ -111,56 +104,49 @@ def check_3d(path: pathlib.Path, config: DataConfig) -> tuple[str, list[str]]:
     config: The config of the file's dataset.
 
   Returns:
-    A description of what the file holds, and the problems that it has.
+    A description of the content, and the problems.
 
   Raises:
     UserError: The file cannot be read.
   """
   skeleton = load_skeleton(config.skeleton)
   poses = read_poses_3d(path)
-  clips = [
-    (s, a, p) for s, actions in poses.items() for a, p in actions.items()
-  ]
-  joints = {clip.shape[1] for *_, clip in clips}
-  description = (
-    f'{len(poses)} subjects, {len(clips):,} clips,'
-    f' {sum(len(clip) for *_, clip in clips):,} frames,'
-    f' {listed(map(str, sorted(joints)))} joints'
-  )
-  problems = list(_not_numbers([(f'{s} {a!r}', clip) for s, a, clip in clips]))
+  clips = list(_arrays(poses))
+  joints = {clip.shape[1] for _, clip in clips}
+  description = _describe(poses, counted(len(clips), 'clip'), clips)
+  problems = list(_not_numbers(clips))
   if config.dataset == 'h36m':
-    clips = [(s, a, to_h36m(clip, f'{s} {a!r}')) for s, a, clip in clips]
+    clips = [(where, to_h36m(clip, where)) for where, clip in clips]
   elif joints != {skeleton.num_joints}:
     problems.append(f'the skeleton has {skeleton.num_joints} joints')
     return description, problems
-  clips = [(s, a, _sample(clip)) for s, a, clip in clips]
-  sizes = np.concatenate([_size(clip) for *_, clip in clips])
+  clips = [(where, _sample(clip)) for where, clip in clips]
+  sizes = np.concatenate([_size(clip) for _, clip in clips])
   if not len(sizes):
     return description, problems
   size = np.median(sizes)
-  # People are 0.4 to 4 m tall; about anything else, less is certain.
+  # People are 0.4 to 4 m tall; of other skeletons less is certain.
   low, high = (0.4, 4) if skeleton is H36M else (0, 10)
   unit = next((u for u, m in _UNITS.items() if low < size * m < high), None)
-  description += f', {unit or "of unknown unit"}'
+  description += f', {unit or "unknown unit"}'
   if unit != 'metres':
-    by = f'; in {unit}: multiply by {_UNITS[unit]:g}' if unit else ''
+    by = f'; probably {unit}: multiply by {_UNITS[unit]:g}' if unit else ''
     if skeleton is H36M and 1.0 < size * 0.0254 < 2.3:
-      by += ', or by 0.0254 if it is inches'
-    problems.append(f'poses span {size:.4g}, metres are wanted{by}')
+      by += ', or by 0.0254 if inches'
+    problems.append(f'poses span {size:.4g}, not plausible in metres{by}')
   if skeleton is H36M:
     problems += _check_human(clips)
   return description, problems
 
 
-def _check_human(clips: Sequence[tuple[str, str, np.ndarray]]) -> list[str]:
-  """Checks what is up, and what left and right, with Human3.6M's joints."""
-  joint = {name: index for index, name in enumerate(H36M.joints)}
+def _check_human(clips: Sequence[tuple[str, np.ndarray]]) -> list[str]:
+  """Checks up, left and right of poses with Human3.6M's joints."""
   ups, sides = [], []
-  for *_, clip in clips:
-    feet = clip[:, [joint['RAnkle'], joint['LAnkle']]].mean(axis=1)
-    up = (clip[:, joint['Head']] - feet).sum(axis=0)
+  for _, clip in clips:
+    feet = clip[:, [_JOINT['RAnkle'], _JOINT['LAnkle']]].mean(axis=1)
+    up = (clip[:, _JOINT['Head']] - feet).sum(axis=0)
     ups.append(up / max(np.linalg.norm(up), 1e-9))
-    sides.append(_side(clip, joint))
+    sides.append(_side(clip))
   problems = []
   along = np.abs(ups).argmax(axis=1)
   axis = int(np.bincount(along, minlength=3).argmax())
@@ -168,44 +154,42 @@ def _check_human(clips: Sequence[tuple[str, str, np.ndarray]]) -> list[str]:
   if axis != 2 or down:
     problems.append(
       f'most people stand along {"-" if down else ""}{"xyz"[axis]}; unless they'
-      ' lie, turn them so that z is up'
+      ' lie down, turn them so that z is up'
     )
   if sum(sides) < 0:
     problems.append(
-      'left and right are exchanged, or one axis is mirrored: knees bend'
-      ' backwards'
+      'left and right are swapped, or one axis is mirrored: knees bend backward'
     )
   else:
     wrong = [
-      f'{s} {a!r}'
-      for (s, a, clip), side in zip(clips, sides, strict=True)
+      where
+      for (where, clip), side in zip(clips, sides, strict=True)
       if side < -0.05 * len(clip)
     ]
     if wrong:
       problems.append(
-        f'left and right may be exchanged in {_some(wrong)}: knees bend'
-        ' backwards there'
+        f'left and right may be swapped in {_some(wrong)}: knees bend backward'
+        ' there'
       )
   return problems
 
 
-def _side(clip: np.ndarray, joint: dict[str, int]) -> float:
-  """Measures whether left is left, given that knees bend forwards.
+def _side(clip: np.ndarray) -> float:
+  """Measures which side left is on, given that knees bend forward.
 
   Args:
     clip: The poses, `[T, 16, 3]`.
-    joint: {name: index} of the joints.
 
   Returns:
-    A sum over the frames, to which a straight leg adds little: above 0 if the
+    A sum over the frames, to which straight legs add little: above 0 if the
     left hip is on the left, below 0 if it is on the right.
   """
-  left = clip[:, joint['LHip']] - clip[:, joint['RHip']]
-  up = clip[:, joint['Thorax']] - clip[:, joint['Pelvis']]
+  left = clip[:, _JOINT['LHip']] - clip[:, _JOINT['RHip']]
+  up = clip[:, _JOINT['Thorax']] - clip[:, _JOINT['Pelvis']]
   total = 0.0
   for side in 'LR':
     hip, knee, ankle = (
-      clip[:, joint[side + name]] for name in ('Hip', 'Knee', 'Ankle')
+      clip[:, _JOINT[side + name]] for name in ('Hip', 'Knee', 'Ankle')
     )
     leg = ankle - hip
     share = ((knee - hip) * leg).sum(-1) / np.maximum((leg**2).sum(-1), 1e-9)
@@ -220,36 +204,25 @@ def _side(clip: np.ndarray, joint: dict[str, int]) -> float:
 def check_2d(path: pathlib.Path, config: DataConfig) -> tuple[str, list[str]]:
   """Checks a file of 2D poses, by itself and against the 3D.
 
-  Args:
-    path: The file.
-    config: The config of the file's dataset, which names the keypoints.
-
-  Returns:
-    A description of what the file holds, and the problems that it has.
+  The arguments and the result are like those of `check_3d`; the config also
+  names the keypoints.
 
   Raises:
     UserError: The file, or that of the 3D, cannot be read.
   """
   poses = read_poses_2d(path)
-  views = [
-    (f'{s} {a!r} camera {i}', view)
-    for s, actions in poses.items()
-    for a, of_action in actions.items()
-    for i, view in enumerate(of_action)
-  ]
+  views = list(_arrays(poses))
   cameras = sorted({len(v) for a in poses.values() for v in a.values()})
-  description = (
-    f'{len(poses)} subjects, {len(views):,} views of'
-    f' {listed(map(str, cameras))} cameras,'
-    f' {sum(len(view) for _, view in views):,} frames,'
-    f' {listed(map(str, sorted({view.shape[1] for _, view in views})))} joints'
+  of_cameras = f' of {listed(map(str, cameras))} cameras'
+  description = _describe(
+    poses, counted(len(views), 'view') + of_cameras, views
   )
   problems = list(_not_numbers(views))
   largest = [np.abs(v).max() for v in (_sample(v) for _, v in views) if len(v)]
   if not largest:
     return description, problems
   if np.median(largest) < MIN_PIXELS:
-    problems.append('normalised to the screen; pixels are wanted')
+    problems.append('normalised to the screen; give pixels')
     return description, problems
   if config.dataset not in OF_POSES and not config.cameras:
     return f'{description}; not compared with the 3D (no `cameras`)', problems
@@ -264,7 +237,7 @@ def check_2d(path: pathlib.Path, config: DataConfig) -> tuple[str, list[str]]:
         )
         return description, problems
   problems += _without_partner(source)
-  # Each subject is checked alone: a problem of one of many hides in the mean.
+  # Subjects are checked one by one: one subject's problem hides in the mean.
   found = {}
   for subject, actions in source.poses_3d.items():
     of_one = dataclasses.replace(source, poses_3d={subject: actions})
@@ -277,16 +250,30 @@ def check_2d(path: pathlib.Path, config: DataConfig) -> tuple[str, list[str]]:
   return description, problems
 
 
+def _describe(
+  poses: Poses3D | Poses2D, what: str, arrays: Sequence[tuple[str, np.ndarray]]
+) -> str:
+  """Describes the content of a file; `what` counts its clips or views."""
+  frames = counted(sum(len(array) for _, array in arrays), 'frame')
+  joints = listed(map(str, sorted({array.shape[1] for _, array in arrays})))
+  return f'{counted(len(poses), "subject")}, {what}, {frames}, {joints} joints'
+
+
 def _arrays(poses: Poses3D | Poses2D) -> Iterator[tuple[str, np.ndarray]]:
-  """Gives every array of poses, after the name of its clip."""
+  """Yields the name and the poses of every clip, or of every view in 2D."""
   for subject, actions in poses.items():
-    for action, value in actions.items():
-      for array in value if isinstance(value, list) else [value]:
-        yield f'{subject} {action!r}', array
+    for action, clip in actions.items():
+      where = f'{subject} {action!r}'
+      if isinstance(clip, list):
+        yield from (
+          (f'{where} camera {i}', view) for i, view in enumerate(clip)
+        )
+      else:
+        yield where, clip
 
 
 def _without_partner(source: Source) -> Iterator[str]:
-  """Finds clips that the 2D lacks, and views that have another length."""
+  """Finds clips without 2D, and views of another length."""
   lacking, differ = [], []
   for subject, actions in source.poses_3d.items():
     there = (source.poses_2d or {}).get(subject, {})
@@ -302,23 +289,23 @@ def _without_partner(source: Source) -> Iterator[str]:
   if lacking:
     yield f'no 2D of {_some(lacking)}'
   if differ:
-    yield f'other lengths than the 3D: {_some(differ)}'
+    yield f'lengths differ from the 3D: {_some(differ)}'
 
 
 def _check_fit(source: Source, skeleton: Skeleton) -> Iterator[str]:
-  """Compares the 2D with the projected 3D, and explains where it differs."""
+  """Compares the 2D with the projected 3D, and explains differences."""
   sides = skeleton.mirror_order
-  costs, exchanged, by_camera = [], [], []
+  costs, swapped, by_camera = [], [], []
   for where, views, projections in _compared(source):
     # Every view is compared with every camera's projection: [C, C, J, J].
     cost = np.array([[_distances(v, p) for p in projections] for v in views])
     if not np.isfinite(cost).all():
-      continue  # The caller has reported what is not a number.
+      continue  # The caller has reported NaN and infinity.
     by_camera.append(_fit(cost))
     for camera in range(len(views)):
       costs.append(cost[camera, camera])
       if _fit(costs[-1][:, sides]) < BETTER * _fit(costs[-1]):
-        exchanged.append(f'{where} camera {camera}')
+        swapped.append(f'{where} camera {camera}')
   if not costs:
     yield 'no view can be compared with the 3D'
     return
@@ -326,36 +313,36 @@ def _check_fit(source: Source, skeleton: Skeleton) -> Iterator[str]:
   _, order = scipy.optimize.linear_sum_assignment(cost)
   if _fit(cost[:, order]) < BETTER * _fit(cost):
     if (order == sides).all():
-      yield 'left and right are exchanged'
+      yield 'left and right are swapped'
     else:
       yield 'the joints are in another order: ' + listed(
         f'{skeleton.joints[have]} is where {skeleton.joints[want]} should be'
         for have, want in enumerate(order)
         if have != want
       )
-  elif exchanged:
-    yield f'left and right are exchanged in {_some(exchanged)}'
+  elif swapped:
+    yield f'left and right are swapped in {_some(swapped)}'
   elif _fit(cost) > MAX_MISFIT:
     why = ''
     if len({among.shape for among in by_camera}) == 1:
       among = np.mean(by_camera, axis=0)
       view, order = scipy.optimize.linear_sum_assignment(among)
       if among[view, order].mean() < BETTER * _fit(cost):
-        why = f'; its views seem to be of cameras {listed(map(str, order))}'
+        why = f'; its views seem to be from cameras {listed(map(str, order))}'
     yield (
-      f'does not fit the projected 3D: {100 * _fit(cost):.0f}% of the'
-      f" person's size away{why}"
+      'does not fit the projected 3D: off by'
+      f" {100 * _fit(cost):.0f}% of the person's size{why}"
     )
 
 
 def _compared(
   source: Source,
 ) -> Iterator[tuple[str, list[np.ndarray], list[np.ndarray]]]:
-  """Gives the clips that have a view of each of their cameras.
+  """Yields the clips that have a view from each of their cameras.
 
   Yields:
-    The name of the clip; of some of its frames, the view of each camera and the
-    projection to each camera, `[T, J, 2]` in pixels.
+    The name of the clip, and of some of its frames the view and the projection
+    of each camera, `[T, J, 2]` in pixels.
   """
   for subject, actions in source.poses_3d.items():
     calibrated = source.cameras_of(subject)
@@ -366,14 +353,14 @@ def _compared(
       frames = min(len(poses), *map(len, views))
       if not frames:
         continue
-      rows = _rows(frames)
+      rows = sample_rows(frames, SAMPLE)
       world = poses[rows].astype(np.float64)
       projections = [project(world_to_camera(world, c), c) for c in calibrated]
       yield f'{subject} {action!r}', [v[rows] for v in views], projections
 
 
 def _distances(view: np.ndarray, projection: np.ndarray) -> np.ndarray:
-  """Averages the distance of every joint of the 2D from every projected joint.
+  """Averages the distance of every 2D joint from every projected joint.
 
   Args:
     view: The 2D, `[T, J, 2]`, in pixels.
@@ -388,21 +375,14 @@ def _distances(view: np.ndarray, projection: np.ndarray) -> np.ndarray:
 
 
 def _fit(cost: np.ndarray) -> np.ndarray:
-  """Averages the distance of each joint from itself.
-
-  Args:
-    cost: Distances `[..., J, J]` of every joint from every joint.
-
-  Returns:
-    The mean distances `[...]`.
-  """
+  """Averages `[..., J, J]` distances of each joint from itself, `[...]`."""
   return np.diagonal(cost, axis1=-2, axis2=-1).mean(axis=-1)
 
 
 def _not_numbers(clips: Sequence[tuple[str, np.ndarray]]) -> Iterator[str]:
-  """Finds clips that have frames with what is not a number, or no frames."""
+  """Finds clips with NaN or infinite values, or without frames."""
   bad = [
-    f'{where} ({count:,} frames)'
+    f'{where} ({counted(count, "frame")})'
     for where, clip in clips
     if (count := int((~np.isfinite(clip)).any(axis=(1, 2)).sum()))
   ]
@@ -414,23 +394,17 @@ def _not_numbers(clips: Sequence[tuple[str, np.ndarray]]) -> Iterator[str]:
 
 
 def _size(poses: np.ndarray) -> np.ndarray:
-  """Measures the longest side `[T]` of the box around each of `[T, J, D]`."""
+  """Returns the longest side `[T]` of the box around each of `[T, J, D]`."""
   return np.ptp(poses, axis=1).max(axis=-1)
 
 
-def _rows(frames: int) -> np.ndarray:
-  """Picks at most `SAMPLE` frames, evenly, out of this many."""
-  rows = np.linspace(0, max(frames - 1, 0), min(frames, SAMPLE))
-  return np.unique(rows.astype(int))
-
-
 def _sample(clip: np.ndarray) -> np.ndarray:
-  """Picks some frames in float64, without those with what is not a number."""
-  clip = clip[_rows(len(clip))].astype(np.float64)
+  """Returns some frames in float64, without NaN and infinite ones."""
+  clip = clip[sample_rows(len(clip), SAMPLE)].astype(np.float64)
   return clip[np.isfinite(clip).all(axis=(1, 2))]
 
 
 def _some(names: Sequence[str]) -> str:
-  """Lists five names at most, and says how many more there are."""
+  """Lists up to five names, and counts the rest."""
   more = f' and {len(names) - 5} more' if len(names) > 5 else ''
   return listed(names[:5]) + more

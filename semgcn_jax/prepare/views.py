@@ -1,7 +1,7 @@
-"""Makes of detections the views of a clip: one person, of Human3.6M's joints.
+"""Turns detections into views of a clip: one person, with Human3.6M's joints.
 
-A view is what one camera sees. The views of a clip are put on one count of
-frames, and what was not found is interpolated.
+A view is what one camera sees. The views of a clip are aligned to the same
+frames, and gaps are interpolated.
 """
 
 import dataclasses
@@ -18,20 +18,19 @@ from semgcn_jax.geometry.skeletons import H36M
 # The share of a view's frames that must have a person. With fewer, the numbers
 # in the file probably do not count frames.
 MIN_DETECTED = 0.2
-# The most of a view that may be missing at its start, where nobody was found.
-MAX_LATE = 0.2
+MAX_LATE = 0.2  # The share of a view that may be missing at its start.
 
 
 @dataclasses.dataclass(frozen=True)
 class View:
-  """What a detector has found of one person in the frames of one camera.
+  """One person's detections in the frames of one camera.
 
   Attributes:
-    source: A file that it is of, for messages.
-    first: The number of the first frame that is named.
-    is_whole: Whether the files name the frames without a person, too.
-    poses: `[T, 16, 3]`, pixels x and y, and confidence, which is 0 where a
-      joint was not found; T is 0 if nobody was ever found.
+    source: One of its files, for messages.
+    first: The number of the first frame in the files.
+    is_whole: Whether the files also list frames without a person.
+    poses: `[T, 16, 3]`, pixels x and y, and confidence, which is 0 for missing
+      joints; T is 0 if nobody was ever found.
   """
 
   source: str
@@ -41,22 +40,23 @@ class View:
 
   @property
   def last(self) -> int:
-    """The number of the last frame that is named."""
+    """The number of the last frame in the files."""
     return self.first + len(self.poses) - 1
 
 
 def read_view(paths: Sequence[pathlib.Path], joint_set: str = '') -> View:
   """Reads one camera's detections of one person.
 
-  Of several people in a frame, the one with the highest sum of confidences is
+  If a frame has several people, the one with the highest sum of confidences is
   taken.
 
   Args:
     paths: One file for all frames, or one for each frame.
-    joint_set: The key of the joints in `JOINT_SETS`; '' lets their number tell.
+    joint_set: The key of the joints in `JOINT_SETS`; '' infers it from their
+      number.
 
   Raises:
-    UserError: A file is damaged or of no known form, or too few frames have a
+    UserError: A file is damaged or in no known format, or too few frames have a
       person.
   """
   frames: dict[int, np.ndarray] = {}
@@ -91,22 +91,22 @@ def align(
   frames_3d: int | None = None,
   first_frame: int | None = None,
 ) -> tuple[dict[int, np.ndarray], list[str]]:
-  """Puts the views of a clip on a common count of frames, and fills gaps.
+  """Aligns the views of a clip to the same frames, and fills gaps.
 
-  The clip begins with the first frame that any of its views names; each view
-  ends with its own last. Joints and people that were not found are interpolated
-  over time, and keep confidence 0. Frames before a view's first are filled only
-  where few are missing, as nobody was found in them.
+  The clip begins with the first frame of any view; each view ends with its own
+  last. Missing joints and people are interpolated over time, and keep
+  confidence 0. Frames before a view's first are filled only if they are few, as
+  nobody was found in them.
 
   Args:
-    views: {index of a camera: its view}; each has found somebody.
-    frames_3d: How many frames the 3D of the clip has, if it is there. Numbers
-      that fit only from 0, or only from 1, then tell which.
+    views: {index of a camera: its view}, none of them empty.
+    frames_3d: The number of frames in the clip's 3D, if available. It decides
+      whether frames count from 0 or from 1, if only one fits.
     first_frame: The number of the clip's first frame; None finds it.
 
   Returns:
-    {index of a camera: `[T, 16, 3]` float32}, and what the user should know:
-    what was guessed and filled.
+    {index of a camera: `[T, 16, 3]` float32}, and notes for the user about what
+    was guessed and filled.
 
   Raises:
     UserError: A joint is not found in any frame, or the views do not count the
@@ -140,15 +140,15 @@ def align(
     empty = int((~(detected[..., 2] > 0).any(axis=1)).sum())
     if empty:
       notes.append(
-        f'camera {camera}: {empty:,} of {len(detected):,} frames have nobody,'
-        ' and are filled from those around'
+        f'camera {camera}: {empty:,} of {len(detected):,} frames have nobody;'
+        ' interpolated from their neighbors'
       )
     whole[camera] = interpolate(detected, view.source).astype(np.float32)
   return whole, notes
 
 
 def _check_start(view: View, start: int, first_frame: int | None) -> None:
-  """Checks that a view lacks few frames at its start, and with a reason.
+  """Checks that a view lacks few frames at its start, and for a reason.
 
   Args:
     view: The view.
@@ -156,9 +156,9 @@ def _check_start(view: View, start: int, first_frame: int | None) -> None:
     first_frame: The same, if the user has given it.
 
   Raises:
-    UserError: It lacks many frames, or its files name every frame, and yet not
-      the first of the clip.
-    SettingError: It lacks many frames after the `first_frame` of the user.
+    UserError: It lacks many frames, or its files list every frame except the
+      clip's first ones.
+    SettingError: It lacks many frames after the user's `first_frame`.
   """
   late = view.first - start
   is_late = late > MAX_LATE * (late + len(view.poses))
@@ -166,26 +166,26 @@ def _check_start(view: View, start: int, first_frame: int | None) -> None:
     if is_late:
       raise SettingError(
         f'`first_frame={first_frame}`: {view.source} begins with frame'
-        f' {view.first}, too late to fill the {late:,} frames before; give the'
-        ' number of the first image'
+        f' {view.first}, too late to fill in the {late:,} frames before; give'
+        ' the number of the first image'
       )
   elif is_late or (late and view.is_whole):
     raise UserError(
       f'{view.source}: begins with frame {view.first}, but the clip with frame'
-      f' {start}; number the images of each view from the same first one'
+      f' {start}; number the images of all views from the same first one'
       + ('' if is_late else f', or give `first_frame={start}` to fill them')
     )
 
 
 def interpolate(detected: np.ndarray, source: str) -> np.ndarray:
-  """Interpolates joints of confidence 0 linearly between the frames around.
+  """Interpolates joints of confidence 0 linearly over time.
 
   Args:
     detected: Detections `[T, 16, 3]`: pixels x and y, and confidence.
-    source: The file that they are from, for the message.
+    source: Their file, for the message.
 
   Returns:
-    The detections, of which all x and y are filled in.
+    The detections, with all x and y filled in.
 
   Raises:
     UserError: A joint is not detected in any frame.

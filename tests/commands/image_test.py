@@ -191,7 +191,7 @@ def test_predict_refuses_what_it_cannot_use(workdir, picture, tmp_path):
   fails(
     *('predict', *common, f'--image={picture}', '--box=100,100,5,5'),
     status=2,
-    message='--box=100,100,5,5: is outside of the picture; give one within',
+    message='--box=100,100,5,5: is outside of the image; give one within',
   )
   for flag in ('height=1.8', 'smooth=one_euro', 'cutoff=5', 'fps=25'):
     fails(

@@ -85,9 +85,9 @@ def test_cmu_by_command(tmp_path):
   command = (*command, '--overwrite')
   amc.write_text(good.replace('head 1 2 3', 'head 1 2 x'))
   line = 1 + good[: good.index('head')].count('\n')
-  fails(*command, status=1, message=f"07_02.amc:{line}: 'head 1 2 x' holds no")
+  fails(*command, status=1, message=f"07_02.amc:{line}: 'head 1 2 x' has")
   amc.write_text(good.replace('head', 'tail'))
-  fails(*command, status=1, message='the motion is of another skeleton')
+  fails(*command, status=1, message='the motion is from another skeleton')
   amc.write_text(good)
   fails(
     *prepare_flags(tmp_path / 'subjects', amc / 'data'),

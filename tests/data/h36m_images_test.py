@@ -186,9 +186,9 @@ def test_refuses_what_has_no_pictures(tmp_path):
   )
   with pytest.raises(SettingError, match='no such folder'):
     datasets.load(settings(tmp_path, image_dir=str(tmp_path / 'x')), H36M)
-  with pytest.raises(SettingError, match='has no pictures'):
+  with pytest.raises(SettingError, match='has no images'):
     datasets.load(settings(tmp_path, dataset='synthetic'), H36M)
-  with pytest.raises(UserError, match='none of the pictures'):
+  with pytest.raises(UserError, match='none of the images'):
     datasets.load(settings(tmp_path), H36M)
 
 

@@ -90,7 +90,7 @@ def test_damage_is_left_out_of_training_and_refused_in_scoring(
   damage(3)
   with pytest.raises(UserError, match='3.jpg') as raised:
     datasets.load(settings(tmp_path), H36M, train=False)
-  assert '1 of 3 pictures' in str(raised.value)
+  assert '1 of 3 images' in str(raised.value)
 
 
 POSES, PIXELS = people(6)

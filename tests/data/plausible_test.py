@@ -95,7 +95,7 @@ def test_2d(tmp_path, poses, factor, match):
       for name in ('alphapose', 'vitpose', 'mmpose_17', 'humaneva15')
     ),
     *(
-      (17, {'keypoints_symmetry': sides}, 'not two lists of the indices')
+      (17, {'keypoints_symmetry': sides}, 'not two lists of joint indices')
       for sides in (
         [['LHip'], ['RHip']],
         [[1, 2], 3],

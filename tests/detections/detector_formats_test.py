@@ -59,7 +59,7 @@ def test_bad_detections(tmp_path):
     assert 'Walk.0.json' in str(caught.value)
 
   good = as_coco(people(4, 17))
-  fails({'hello': 1}, 'not keypoints of a known form; known are .* COCO')
+  fails({'hello': 1}, 'not keypoints in a known format; known are .* COCO')
   fails([{**good[0], 'keypoints': [1, 2]}], 'not keypoints of COCO')
   fails([{**good[0], 'keypoints': ['a'] * 51}], 'not keypoints of COCO')
   fails([{**good[0], 'keypoints': [float('inf')] * 51}], 'not a number')
@@ -109,11 +109,11 @@ def test_two_columns_are_read_as_such(tmp_path):
   # 24 points of two columns are no 16 of three, be they flat or not.
   points = people(1, 24)[0, :, :2]
   for keypoints, match in (
-    (points.ravel().tolist(), 'which are no confidences'),
+    (points.ravel().tolist(), 'not from 0 to 1'),
     (points.tolist(), '24 joints a person'),
-    (people(1, 17)[0].ravel().tolist()[:-1], r'of the shape \[50\]'),
-    ([[1, 2, 3, 4]] * 17, r'of the shape \[17, 4\]'),
-    ([[1, 2, -1]] * 17, 'which are no confidences'),
+    (people(1, 17)[0].ravel().tolist()[:-1], r'of shape \[50\]'),
+    ([[1, 2, 3, 4]] * 17, r'of shape \[17, 4\]'),
+    ([[1, 2, -1]] * 17, 'not from 0 to 1'),
   ):
     path = write(tmp_path / 'b.json', [{'image_id': 0, 'keypoints': keypoints}])
     with pytest.raises(UserError, match=match):
@@ -319,7 +319,7 @@ def test_messages_say_what_to_do(tmp_path):
   for sure in (-1, 5.9):
     fails(
       [{'image_id': 0, 'keypoints': [5.0, 5.0, sure] * 17}],
-      'no confidences: they go from 0 to 1 .* give 0 to what was not found',
+      'not from 0 to 1 .* give 0 to missing keypoints',
     )
   fails({'hello': 1}, r'and YOLO \(result.to_json')
   fails([good[0] | {'image_id': 1.5}], 'image_id 1.5 is not a whole number')

@@ -190,7 +190,7 @@ def test_predict_takes_pictures_and_videos(photos, tmp_path):
   for flag, message in (
     (
       '--box=5000,0,10,10',
-      'is outside of the picture; give one within the 810 x 1080',
+      'is outside of the image; give one within the 810 x 1080',
     ),
     ('--box=0,0,30,30', 'nobody was found in it'),
     ('--box=1,2,3', 'give left, top, width and height'),

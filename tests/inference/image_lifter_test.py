@@ -42,7 +42,7 @@ def test_refuses_what_is_no_box(box):
 @pytest.mark.parametrize(
   ('box', 'message'),
   [
-    ((100, 100, 5, 5), 'outside of the picture; give one within the 60 x 40'),
+    ((100, 100, 5, 5), 'outside of the image; give one within the 60 x 40'),
     ((0, 0, 9e5, 9e5), '900000 pixels a side'),
   ],
 )

@@ -187,7 +187,7 @@ def test_training_leaves_bad_pictures_out_and_scoring_refuses(caplog):
   assert message.isprintable() and len(message) < 300
   assert r'\x1b[31m.jpg' in message
   every = dict.fromkeys(range(10), 'missing')
-  with pytest.raises(UserError, match='none of the pictures'):
+  with pytest.raises(UserError, match='none of the images'):
     image_scan.sound_rows(every, paths, here, train=True)
   rows = image_scan.sound_rows({}, paths, here, train=False)
   assert rows.tolist() == list(range(10))

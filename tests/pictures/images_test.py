@@ -38,7 +38,7 @@ def test_damaged_pictures_are_refused(tmp_path, monkeypatch):
   whole = path.read_bytes()
   for content in (b'', b'no picture', whole[: len(whole) // 2]):
     path.write_bytes(content)
-    with pytest.raises(UserError, match='a.png: not a picture'):
+    with pytest.raises(UserError, match='a.png: not an image'):
       images.read_image(path)
   path.write_bytes(whole)
   monkeypatch.setattr(images, 'MAX_PIXELS', 1000)

@@ -251,7 +251,7 @@ def test_damage_and_wrong_files(tmp_path):
 
 def test_unknown_sources(tmp_path):
   (tmp_path / 'readme.txt').write_text('hello')
-  with pytest.raises(SettingError, match='holds nothing that is known'):
+  with pytest.raises(SettingError, match='holds no known files'):
     prepare(tmp_path, tmp_path / 'data', Options())
   with pytest.raises(SettingError, match='neither a folder nor an archive'):
     prepare(tmp_path / 'readme.txt', tmp_path / 'data', Options())

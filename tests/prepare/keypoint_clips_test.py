@@ -17,7 +17,7 @@ def test_names_of_other_datasets_stay(tmp_path):
 
 def test_other_files_are_no_views(tmp_path):
   write(tmp_path / 'v' / 'cmu_v1.0' / 'package.json', {})
-  with pytest.raises(SettingError, match='holds nothing that is known'):
+  with pytest.raises(SettingError, match='holds no known files'):
     convert.prepare(tmp_path / 'v' / 'cmu_v1.0', tmp_path, Options())
 
 
@@ -77,5 +77,5 @@ def test_files_of_macos_and_empty_views(tmp_path, capsys):
   [file] = convert.prepare(source, tmp_path / 'data', options)
   assert sorted(read_poses_2d(file)['S1']) == ['Run', 'Walk']
   out = capsys.readouterr().out
-  assert "S1 'Sit' camera 1: nobody is found" in out
+  assert "S1 'Sit' camera 1: nobody found" in out
   assert "S1 'Sit' lacks the view of camera 1; left out" in out

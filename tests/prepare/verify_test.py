@@ -59,7 +59,7 @@ def problems(folder, capsys):
   try:
     verify(folder)
   except UserError as error:
-    assert 'not usable as they are: data_' in str(error)
+    assert 'not usable as is: data_' in str(error)
   out = capsys.readouterr().out
   found = [line for line in out.splitlines() if line.startswith('  problem: ')]
   assert bool(found) == any(
@@ -92,9 +92,9 @@ def test_units(tmp_path, poses, capsys, factor):
   write(tmp_path, changed(poses, lambda p: p * factor))
   found = problems(tmp_path, capsys)
   name = {1000: 'millimetres', 100: 'centimetres'}[factor]
-  assert f'metres are wanted; in {name}: multiply by {1 / factor:g}' in found
+  assert f'in metres; probably {name}: multiply by {1 / factor:g}' in found
   write(tmp_path, changed(poses, lambda p: p * 1e-5))
-  assert 'metres are wanted' in problems(tmp_path, capsys)
+  assert 'not plausible in metres' in problems(tmp_path, capsys)
 
 
 def test_3d_of_32_joints(tmp_path, poses, capsys):
@@ -111,13 +111,13 @@ def test_orientation_and_sides_of_3d(tmp_path, poses, capsys):
   write(tmp_path, changed(poses, lambda p: p[..., [0, 2, 1]] * (1, 1, -1)))
   assert 'most people stand along y; unless they' in problems(tmp_path, capsys)
   write(tmp_path, changed(poses, lambda p: p[:, SIDES]))
-  assert 'left and right are exchanged' in problems(tmp_path, capsys)
+  assert 'left and right are swapped' in problems(tmp_path, capsys)
   write(tmp_path, changed(poses, lambda p: p * (-1, 1, 1)))
   assert 'or one axis is mirrored' in problems(tmp_path, capsys)
   poses['S5']['Sitting 1'] = poses['S5']['Sitting 1'][:, SIDES]
   write(tmp_path, poses)
   found = problems(tmp_path, capsys)
-  assert "may be exchanged in S5 'Sitting 1': knees" in found
+  assert "may be swapped in S5 'Sitting 1': knees" in found
 
 
 def test_not_numbers(tmp_path, poses, capsys):
@@ -126,7 +126,7 @@ def test_not_numbers(tmp_path, poses, capsys):
   views['S5']['Running 2'][2][4:6, 2, 1] = np.inf
   write(tmp_path, poses, views)
   found = problems(tmp_path, capsys)
-  assert "not numbers in S1 'Walking 1' (1 frames)" in found
+  assert "not numbers in S1 'Walking 1' (1 frame)" in found
   assert 'tall' not in found and 'span' not in found and 'stand' not in found
   assert "not numbers in S5 'Running 2' camera 2 (2 frames)" in found
 
@@ -138,12 +138,12 @@ def test_2d_that_does_not_fit(tmp_path, poses, capsys):
     write(tmp_path, poses, views)
     return problems(tmp_path, capsys)
 
-  assert 'left and right are exchanged\n' in (
+  assert 'left and right are swapped\n' in (
     found(changed(good, lambda v: v[:, SIDES])) + '\n'
   )
   one = projected(poses)
   one['S5']['Walking 1'][3] = one['S5']['Walking 1'][3][:, SIDES]
-  assert "left and right are exchanged in S5 'Walking 1' camera 3" in found(one)
+  assert "left and right are swapped in S5 'Walking 1' camera 3" in found(one)
   order = np.arange(16)
   order[[8, 9]] = 9, 8
   text = found(changed(good, lambda v: v[:, order]))
@@ -155,7 +155,7 @@ def test_2d_that_does_not_fit(tmp_path, poses, capsys):
     s: {a: [v[i] for i in (2, 0, 1, 3)] for a, v in actions.items()}
     for s, actions in good.items()
   }
-  assert 'its views seem to be of cameras 2, 0, 1, 3' in found(turned)
+  assert 'its views seem to be from cameras 2, 0, 1, 3' in found(turned)
   turned['S1'] = good['S1']
   text = found(turned)
   assert 'S5: does not fit' in text and 'cameras 2, 0, 1, 3' in text
@@ -167,7 +167,7 @@ def test_2d_that_does_not_fit(tmp_path, poses, capsys):
   del short['S5']['Sitting 1']
   text = found(short)
   assert "no 2D of S5 'Sitting 1'" in text
-  assert "lengths than the 3D: S1 'Running 2' camera 1 (2D 20, 3D 25)" in text
+  assert "differ from the 3D: S1 'Running 2' camera 1 (2D 20, 3D 25)" in text
 
 
 def test_damaged_files_and_empty_folders(tmp_path, poses, capsys):
@@ -187,7 +187,7 @@ def test_a_dataset_of_ones_own(tmp_path, capsys):
   npz.write_poses_3d(poses, tmp_path / 'data_3d_own.npz')
   verify(tmp_path, skeleton=str(tmp_path / 'skeleton.json'))
   assert (
-    '1 clips, 9 frames, 3 joints, metres; usable' in capsys.readouterr().out
+    '1 clip, 9 frames, 3 joints, metres; usable' in capsys.readouterr().out
   )
   with pytest.raises(UserError):
     verify(tmp_path)
@@ -207,7 +207,7 @@ def test_files_find_their_dataset(tmp_path, poses, capsys):
   (tmp_path / 'data_2d_h36m_sh_gt.npz').rename(tmp_path / 'data_2d_x_gt.npz')
   with pytest.raises(UserError, match='data_2d_x_gt.npz'):
     verify(tmp_path)
-  assert 'its data_3d_<dataset>.npz is not there' in capsys.readouterr().out
+  assert 'its data_3d_<dataset>.npz is missing' in capsys.readouterr().out
 
 
 def test_people_who_lie_are_no_problem(tmp_path, poses, capsys):

@@ -170,7 +170,7 @@ def test_nothing_is_invented_before_a_view_begins(tmp_path):
   whole, notes = align(range(60), range(6, 60))
   assert [len(poses) for poses in whole.values()] == [60, 60]
   assert notes == [
-    'camera 1: 6 of 60 frames have nobody, and are filled from those around'
+    'camera 1: 6 of 60 frames have nobody; interpolated from their neighbors'
   ]
 
 
