@@ -192,7 +192,7 @@ RENDERED = {'dataset': 'rendered', 'backbone': 'tiny'}
 @pytest.mark.parametrize(
   ('settings', 'message'),
   [
-    ({'backbone': 'tiny'}, 'needs pictures'),
+    ({'backbone': 'tiny'}, 'needs images'),
     (
       {'dataset': 'h36m', 'image_dir': 'x'},
       '`image_dir`: needs `backbone`',
