@@ -17,8 +17,9 @@ from semgcn_jax.config import Config, TrainingConfig
 from semgcn_jax.config.fields import POSITIVE, setting
 from semgcn_jax.data.datasets import load
 from semgcn_jax.errors import SettingError
-from semgcn_jax.files import check_output, write_json
+from semgcn_jax.files import write_json
 from semgcn_jax.geometry.skeletons import Skeleton, load_skeleton
+from semgcn_jax.runs.folder import check_output
 
 
 @dataclasses.dataclass(frozen=True)

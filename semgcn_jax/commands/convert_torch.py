@@ -19,7 +19,8 @@ from semgcn_jax.config.fields import REQUIRED, setting
 from semgcn_jax.errors import SettingError
 from semgcn_jax.export.backbone_weights import read_backbone
 from semgcn_jax.export.torch_runs import export_run, import_run
-from semgcn_jax.files import check_output, write_output
+from semgcn_jax.files import write_output
+from semgcn_jax.runs.folder import check_output
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,14 +18,15 @@ from semgcn_jax.commands.shared_flags import (
 from semgcn_jax.config.fields import REQUIRED, setting
 from semgcn_jax.errors import SettingError
 from semgcn_jax.evaluation.evaluate import evaluate
-from semgcn_jax.evaluation.test_clips import predict_clips
+from semgcn_jax.evaluation.predictions import predict_clips
 from semgcn_jax.evaluation.wild import format_wild, read_wild, score_wild
 from semgcn_jax.figures.poses import draw_grid
 from semgcn_jax.figures.style import DPI
-from semgcn_jax.files import check_output, write_json, write_output
+from semgcn_jax.files import write_json, write_output
 from semgcn_jax.inference.lifter import Lifter
 from semgcn_jax.motion.upright import make_scenes
 from semgcn_jax.runs.checkpoints import restore_network
+from semgcn_jax.runs.folder import check_output
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,8 +14,8 @@ from semgcn_jax.commands.running import run
 from semgcn_jax.commands.shared_flags import RunFlags, checkpoint_setting
 from semgcn_jax.config.fields import REQUIRED, setting
 from semgcn_jax.errors import SettingError
-from semgcn_jax.files import check_output
 from semgcn_jax.runs.checkpoints import restore_network
+from semgcn_jax.runs.folder import check_output
 from semgcn_jax.runs.weights import save_weights
 
 # Of the weights in the box; docs/model_card.md has the terms of the data.

@@ -10,10 +10,10 @@ from semgcn_jax.config.fields import REQUIRED, Range, setting
 from semgcn_jax.detections.clips import Clip
 from semgcn_jax.errors import SettingError, listed
 from semgcn_jax.figures.animation import check_ffmpeg
-from semgcn_jax.files import check_output
 from semgcn_jax.formats.writers import Output, choose_people, write_clips
 from semgcn_jax.motion.rig import NAMES
 from semgcn_jax.motion.upright import MAX_PITCH
+from semgcn_jax.runs.folder import check_output
 
 
 def output_setting(endings: Iterable[str]) -> Any:

@@ -23,7 +23,7 @@ from semgcn_jax.commands.shared_flags import (
 )
 from semgcn_jax.config.fields import RATE, setting
 from semgcn_jax.errors import SettingError, listed
-from semgcn_jax.evaluation.test_clips import predict_clips
+from semgcn_jax.evaluation.predictions import predict_clips
 from semgcn_jax.formats import pose_files
 from semgcn_jax.formats.writers import WRITERS
 from semgcn_jax.pictures.videos import read_album

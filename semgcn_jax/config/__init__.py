@@ -178,7 +178,7 @@ class Config(Group):
           )
 
   def _check_not_augmented(self, with_what: str, **others: Any) -> None:
-    """Raises a SettingError for augmented poses, and for other true settings."""
+    """Raises a SettingError for augmented poses or another true setting."""
     augmentation = self.augmentation
     others |= {'noise': augmentation.noise, 'missing': augmentation.missing}
     others |= dict.fromkeys(augmentation.virtual_cameras, True)

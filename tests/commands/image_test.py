@@ -105,7 +105,7 @@ def test_the_pictures_may_have_moved(command, name, tmp_path):
     *(command, f'--checkpoint={tmp_path}/none', f'--image_dir={tmp_path}'),
     f'--output={tmp_path / name}',
     status=1,
-    message='none: is neither the folder of a run',
+    message='none: is neither a run folder',
   )
 
 

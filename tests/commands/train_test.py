@@ -228,7 +228,7 @@ def test_a_run_is_not_written_over(trained):
   workdir, _, _ = trained
   before = {p: p.read_bytes() for p in workdir.rglob('*') if p.is_file()}
   flags = (*TINY_FLAGS, f'--workdir={workdir}')
-  fails('train', *flags, status=2, message='holds a run; go on with --resume')
+  fails('train', *flags, status=2, message='continue it with --resume')
   fails(
     'train',
     *flags,

@@ -85,7 +85,7 @@ def test_nothing_is_overwritten(clip, tmp_path):
     (('--fps=inf',), '--fps=inf: must be from 0.1 to 10,000'),
     (('--detections=',), '--detections: is empty'),
     (('--detections=nowhere',), 'nowhere: no such file or folder'),
-    (('--checkpoint=nobody',), 'in the box, which has cmu'),
+    (('--checkpoint=nobody',), 'run folder nor bundled weights (cmu,'),
     (('--joint_set=body_25',), '17 joints a person, but --joint_set=body_25'),
     (('--field_of_view=200',), '--field_of_view: must be from 1 to 179'),
     (('--min_confidence=50',), '--min_confidence=50.0: must be from 0 to 1'),

@@ -252,7 +252,7 @@ def test_a_stopped_command_says_so(tmp_path):
     (['4'], {}, '`tables=4`: choose from 1, 2, 3, video'),
     ([], {}, '`tables=`: choose from 1, 2, 3, video'),
     (['2'], {}, '`tables=2`: is of networks that see.* rendered, rendered_s'),
-    (['2'], {'backbone': 'tiny'}, '`backbone=tiny`: needs pictures'),
+    (['2'], {'backbone': 'tiny'}, '`backbone=tiny`: needs images'),
     (['2'], {'stage': 'graph'}, '`stage`: is what the methods differ in'),
   ],
 )
