@@ -1,7 +1,7 @@
 """Published results on Human3.6M, printed beside ours.
 
-They are in published.json: those of the paper, arXiv:1904.03345, from its Tables
-1 to 3, and those of the released code, from its README.
+They are in published.json: the paper's (arXiv:1904.03345) from its Tables 1 to
+3, and the released code's from its README.
 """
 
 import json
@@ -19,8 +19,8 @@ _FILE: dict[str, Any] = json.loads(
 def _column(name: str) -> dict[tuple[str, str], Any]:
   """Returns {(method, input): value}.
 
-  The input is the setting `keypoints`, or 'pictures' where the network finds the
-  2D itself.
+  The input is the setting `keypoints`, or 'pictures' where the network finds
+  the 2D itself.
   """
   rows = [row for row in _FILE['semgcn'] if name in row]
   return {(row['method'], row['input']): row[name] for row in rows}
