@@ -1,7 +1,7 @@
-"""Converts checkpoints of the released PyTorch code to runs, or the reverse.
+"""Converts checkpoints of the released PyTorch code to runs, and back.
 
-With --backbone it converts a ResNet of torchvision, such as one trained on
-ImageNet, to the npz that train.py takes by --backbone_weights.
+With --backbone, it converts a torchvision ResNet, such as one trained on
+ImageNet, to the npz for train.py's --backbone_weights.
 """
 
 import dataclasses
@@ -30,12 +30,11 @@ class ConvertFlags(RunFlags):
   settings = EVERY_SETTING
   input: str = setting(
     REQUIRED,
-    'Convert this checkpoint, or with --to_torch this run folder, or with'
-    ' --backbone this file of weights (.pth, .safetensors).',
+    'Convert this checkpoint; with --to_torch, this run folder; with'
+    ' --backbone, this weights file (.pth, .safetensors).',
   )
   output: str = setting(
-    REQUIRED,
-    'Make this run folder, or with --to_torch or --backbone this file.',
+    REQUIRED, 'Write this run folder; with --to_torch or --backbone, this file.'
   )
   to_torch: bool = setting(False, 'Convert a run to a checkpoint.')
 
@@ -57,14 +56,12 @@ def _convert_backbone(
   """Converts the weights of a backbone.
 
   Raises:
-    SettingError: The output is no npz, exists, or cannot be written.
+    SettingError: The output is not an npz, exists, or cannot be written.
     UserError: The file is damaged, or of another network.
   """
   if output.suffix != '.npz':
     raise SettingError(f'`output={output}`: must end with .npz')
-  if output.exists():
-    raise SettingError(f'`output={output}`: exists; name a new file')
-  check_output(output)
+  check_output(output, new=True)
   variables = read_backbone(source, name)
   arrays: dict[str, Any] = traverse_util.flatten_dict(variables, sep='/')
 
@@ -73,7 +70,7 @@ def _convert_backbone(
       np.savez(file, **arrays)
 
   write_output(output, write)
-  print(f'{output}: the weights of {name}; give them by --backbone_weights')
+  print(f'{output}: weights of {name}, for --backbone_weights')
 
 
 main = functools.partial(run, __doc__, convert, ConvertFlags)

@@ -1,6 +1,6 @@
-"""Scores a checkpoint of a run and prints the errors of every action.
+"""Scores a checkpoint of a run, and prints the errors of every action.
 
-Settings that are not given are those of the run.
+Settings default to those of the run.
 """
 
 import dataclasses
@@ -41,22 +41,21 @@ class EvaluateFlags(CacheFlags, RunFlags):
   checkpoint: str = checkpoint_setting('Score', REQUIRED)
   weights: str = setting(
     'averaged',
-    'Take the averaged or the raw weights of a run that has both.',
+    'Use the averaged or the raw weights of a run that has both.',
     choices=('averaged', 'raw'),
   )
   output: str | None = setting(None, 'Write the scores to this JSON file.')
   figure: str | None = setting(
     None,
-    'Draw test poses to this PNG file: their 2D, and their predicted and true'
-    ' 3D.',
+    'Draw test poses to this PNG file: the 2D, and the predicted and true 3D.',
   )
   wild: str | None = setting(
     None,
-    'Score on the keypoints of unknown cameras in this npz, which'
-    ' prepare_data.py --film makes, not on the dataset of the run.',
+    'Score on this npz of keypoints from unknown cameras, which'
+    " prepare_data.py --film writes, not on the run's dataset.",
   )
   use_focal: bool = setting(
-    False, 'With --wild, tell the network the focal lengths.'
+    False, 'With --wild, give the network the focal lengths.'
   )
 
 
@@ -69,26 +68,26 @@ def evaluate_run(flags: EvaluateFlags) -> None:
   if flags.wild:
     result = _evaluate_wild(flags, pathlib.Path(flags.wild))
   else:
-    of = flags.checkpoint, flags.which, flags.given
-    how: dict[str, Any] = {
+    chosen: dict[str, Any] = {
       'averaged': flags.weights == 'averaged',
       'seed': flags.only_seed,
     }
+    args = flags.checkpoint, flags.which, flags.given
     if flags.figure:
-      clips = predict_clips(*of, **how)
+      clips = predict_clips(*args, **chosen)
       figure = draw_grid(make_scenes(clips))
       write_output(
         pathlib.Path(flags.figure),
         lambda path: figure.savefig(path, format='png', dpi=DPI),
         'figure',
       )
-    result = evaluate(*of, **how)
+    result = evaluate(*args, **chosen)
   if flags.output:
     write_json(result, pathlib.Path(flags.output))
 
 
 def _evaluate_wild(flags: EvaluateFlags, path: pathlib.Path) -> dict[str, Any]:
-  """Scores the checkpoint on keypoints of unknown cameras.
+  """Scores the checkpoint on keypoints from unknown cameras.
 
   Raises:
     SettingError: A flag has no meaning for them.

@@ -7,7 +7,7 @@ The file is an npz of N frames, written by `prepare.film`:
   size: the width and height of each image, `[N, 2]`, pixels
   targets: the poses, `[N, 16, 3]`, metres, camera frame, pelvis at the origin
   focal: the focal length of each camera, `[N]`, pixels
-  action, pitch: the name of the action, `[N]`, and how far the camera looks down,
+  action, pitch: the action's name, `[N]`, and how far the camera looks down,
     `[N]`, degrees; both optional
   sequence, frame: the number of the clip, `[N]`, and of the frame in it, `[N]`,
     at 10 fps; only networks that see time need them
@@ -140,7 +140,7 @@ def score_wild(
 
   Returns:
     A dict with these keys; errors are means in mm.
-      clean, noisy: A dict each of 'mpjpe', 'n_mpjpe', 'p_mpjpe'; 'expected', the
+      clean, noisy: A dict of 'mpjpe', 'n_mpjpe', 'p_mpjpe'; 'expected', the
         expected error; 'correlation', of the expected and actual errors of
         joints; 'num_poses'; 'left_out', the number of frames with fewer than
         four keypoints; and, if the file has sequences, the result of

@@ -42,16 +42,22 @@ def holds_run(workdir: pathlib.Path) -> bool:
   return (workdir / 'config.json').exists()
 
 
-def check_output(path: pathlib.Path, setting: str = 'output') -> None:
+def check_output(
+  path: pathlib.Path, setting: str = 'output', *, new: bool = False
+) -> None:
   """Checks that a file can be written without harm, before the work begins.
 
   Args:
     path: The file.
     setting: The setting that names it, for the message.
+    new: Whether it must not exist yet.
 
   Raises:
-    SettingError: It is a folder or has none, or would replace a file of a run.
+    SettingError: It is a folder or has none, exists although it must not, or
+      would replace a file of a run.
   """
+  if new and path.exists():
+    raise SettingError(f'`{setting}={path}`: exists; name a new file')
   if path.is_dir() or not path.parent.is_dir():
     raise SettingError(f'`{setting}={path}`: name a file in an existing folder')
   real = path.resolve()

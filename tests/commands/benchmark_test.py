@@ -58,7 +58,7 @@ def test_measures_the_reading_of_pictures(tmp_path):
   )['train'].images
   assert measure_loading(images, 0, 0.2) > 1
   reading = ('benchmark', '--image_worker_counts=0')
-  fails(*reading, status=2, message='has no files of pictures')
+  fails(*reading, status=2, message='has no image files')
   fails(
     *('benchmark', '--image_worker_counts=300'),
     status=2,

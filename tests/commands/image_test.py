@@ -186,7 +186,7 @@ def test_predict_refuses_what_it_cannot_use(workdir, picture, tmp_path):
   fails(
     *('predict', *common, '--detections=examples/people.json'),
     status=2,
-    message='takes a picture; give --image',
+    message='takes an image; give --image',
   )
   fails(
     *('predict', *common, f'--image={picture}', '--box=100,100,5,5'),

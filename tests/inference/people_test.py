@@ -308,7 +308,7 @@ def test_who_is_followed_for_long_is_lifted_over_time(tmp_path):
   clip = write(tmp_path / 'walk.json', brief)
   code, out, err = predict(clip, tmp_path / 'out.json', '--fps=29.97')
   assert (code, err) == (0, ''), err
-  assert '37 poses, of 2 people in 1 clip, at 29.97 frames a second' in out
+  assert '37 poses, of 2 people in 1 clip, at 29.97 frames per second' in out
   content = json.loads((tmp_path / 'out.json').read_text())
   assert content['checkpoint'] == 'cmu-video, cmu'
   lengths = [len(person['frames']) for person in content['people']]
