@@ -1,7 +1,7 @@
-"""Measures a ResNet-50 with its 2D head in plain linen, to compare with.
+"""Benchmarks a plain linen ResNet-50 with a 2D head, as a baseline.
 
-It has the layers of `ImageNetwork`'s backbone and head as anybody would write
-them, and nothing else: no graph network, no pooling, no optimizer.
+It has the layers of `ImageNetwork`'s backbone and head in their simplest form,
+and nothing else: no graph network, no pooling, no optimizer.
 """
 
 import functools
@@ -23,7 +23,7 @@ class PlainNetwork(nn.Module):
 
   Attributes:
     num_joints: The number of joints, J.
-    dtype: The type of the activations.
+    dtype: The dtype of the activations.
   """
 
   num_joints: int
@@ -31,7 +31,7 @@ class PlainNetwork(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-    """Finds joints `[B, J, 2]` in pictures `[B, S, S, 3]`."""
+    """Finds joints `[B, J, 2]` in images `[B, S, S, 3]`."""
     conv = functools.partial(nn.Conv, use_bias=False, dtype=self.dtype)
     norm = functools.partial(
       nn.BatchNorm, use_running_average=not train, dtype=self.dtype
@@ -65,18 +65,18 @@ def measure_plain(
   repeats: int,
   steps: int = 10,
 ) -> dict[str, float]:
-  """Times the plain network, on one device.
+  """Measures the plain network on one device.
 
   Args:
     num_joints: The number of joints.
-    batch_size: The pictures of a step.
-    size: The pixels of a side of a picture.
+    batch_size: The images per step.
+    size: The side of an image, pixels.
     precision: A value of the setting `backbone_precision`.
-    repeats: How many measurements to take the median of.
-    steps: The steps of a measurement, in one call.
+    repeats: The number of measurements to take the median of.
+    steps: The steps per measurement, in one call.
 
   Returns:
-    The pictures a second, forward and backward as 'train', and 'forward'.
+    The images per second, 'train' (forward and backward) and 'forward'.
   """
   dtype = jnp.bfloat16 if precision == 'bfloat16' else jnp.float32
   model = PlainNetwork(num_joints, dtype)
@@ -100,7 +100,7 @@ def measure_plain(
   def train(params, images):
     def step(params, _):
       grads, updated = jax.grad(loss, has_aux=True)(params, images)
-      # What comes of a step goes into the next, so that none is left out.
+      # Each step depends on the one before, so that none is optimized away.
       moved = jax.tree.map(lambda p, g: p - 1e-6 * g, params, grads)
       return moved, jax.tree.leaves(updated)[0].sum()
 

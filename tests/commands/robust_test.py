@@ -61,7 +61,7 @@ def test_the_home_folder_in_a_path(tmp_path, monkeypatch):
 def test_a_report_is_not_written_among_other_files(tmp_path):
   (tmp_path / 'letter.txt').write_text('dear')
   fails('reproduce', '--tables=1', f'--workdir={tmp_path}', status=2,
-        message='holds something else than runs')  # fmt: skip
+        message='holds something other than runs')  # fmt: skip
   assert [p.name for p in tmp_path.iterdir()] == ['letter.txt']
 
 

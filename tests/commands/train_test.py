@@ -268,7 +268,7 @@ def test_bad_checkpoints(trained, tmp_path):
   saved = json.loads((workdir / 'config.json').read_text())
   (wide / 'config.json').write_text(json.dumps(saved | {'hid_dim': 8}))
   fails(
-    'evaluate', f'--checkpoint={wide}', status=1, message='does not fit the model'
+    'evaluate', f'--checkpoint={wide}', status=1, message='not fit the model'
   )
 
 
