@@ -5,14 +5,14 @@ and nothing else: no graph network, no pooling, no optimizer.
 """
 
 import functools
-import statistics
-import time
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from semgcn_jax.benchmarks.speed import median_seconds
 from semgcn_jax.models.heatmaps import soft_argmax
 
 _STAGES = (3, 4, 6, 3)
@@ -86,46 +86,44 @@ def measure_plain(
   variables = jax.jit(functools.partial(model.init, train=False))(
     jax.random.PRNGKey(1), images[:1]
   )
-  stats = variables['batch_stats']
-
-  def loss(params, images):
-    joints, updated = model.apply(
-      {'params': params, 'batch_stats': stats},
-      images,
-      train=True,
-      mutable=['batch_stats'],
-    )
-    return jnp.mean(jnp.abs(joints)), updated
-
-  def train(params, images):
-    def step(params, _):
-      grads, updated = jax.grad(loss, has_aux=True)(params, images)
-      # Each step depends on the one before, so that none is optimized away.
-      moved = jax.tree.map(lambda p, g: p - 1e-6 * g, params, grads)
-      return moved, jax.tree.leaves(updated)[0].sum()
-
-    return jax.lax.scan(step, params, length=steps)
-
-  def forward(params, images):
-    def step(images, _):
-      joints: Any = model.apply(
-        {'params': params, 'batch_stats': stats}, images, train=False
-      )
-      return images + joints.mean().astype(dtype), joints
-
-    return jax.lax.scan(step, images, length=steps)
-
   rates = {}
   with jax.default_matmul_precision(
     'highest' if precision == 'highest' else 'default'
   ):
-    for name, function in (('train', train), ('forward', forward)):
-      compiled = jax.jit(function)
-      jax.block_until_ready(compiled(variables['params'], images))
-      seconds = []
-      for _ in range(repeats):
-        start = time.perf_counter()
-        jax.block_until_ready(compiled(variables['params'], images))
-        seconds.append(time.perf_counter() - start)
-      rates[name] = batch_size * steps / statistics.median(seconds)
+    for name, function in _functions(model, steps).items():
+      call = functools.partial(jax.jit(function), variables, images)
+      rates[name] = batch_size * steps / median_seconds(call, repeats)
   return rates
+
+
+def _functions(
+  model: PlainNetwork, steps: int
+) -> dict[str, Callable[[Any, jax.Array], Any]]:
+  """Returns functions of variables and images that run several steps."""
+
+  def train(variables, images):
+    def loss(params):
+      joints, updated = model.apply(
+        variables | {'params': params},
+        images,
+        train=True,
+        mutable=['batch_stats'],
+      )
+      return jnp.mean(jnp.abs(joints)), updated
+
+    def step(params, _):
+      grads, updated = jax.grad(loss, has_aux=True)(params)
+      # Each step depends on the one before, so that none is optimized away.
+      moved = jax.tree.map(lambda p, g: p - 1e-6 * g, params, grads)
+      return moved, jax.tree.leaves(updated)[0].sum()
+
+    return jax.lax.scan(step, variables['params'], length=steps)
+
+  def forward(variables, images):
+    def step(images, _):
+      joints: Any = model.apply(variables, images, train=False)
+      return images + joints.mean().astype(images.dtype), joints
+
+    return jax.lax.scan(step, images, length=steps)
+
+  return {'train': train, 'forward': forward}

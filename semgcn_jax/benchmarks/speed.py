@@ -100,22 +100,21 @@ def measure_ceilings(precisions: Sequence[str], repeats: int) -> Ceilings:
     operand = matrix.astype(dtype)
     with matmul_precision(precision):
       product = jax.jit(jnp.matmul)
-      seconds = _median(lambda f=product, x=operand: [f(x, x)], repeats)
+      seconds = median_seconds(lambda f=product, x=operand: f(x, x), repeats)
     flops[precision] = 2 * size**3 / seconds
   # The copy also negates, as XLA would skip an identity.
   copy = jax.jit(jnp.negative)
-  seconds = _median(lambda: [copy(vector)], repeats)
+  seconds = median_seconds(lambda: copy(vector), repeats)
   one = jnp.ones(1)
-  call = _median(lambda: [copy(one)], 10 * repeats)
+  call = median_seconds(lambda: copy(one), 10 * repeats)
   return Ceilings(flops, 2 * vector.nbytes / seconds, call_ms=1e3 * call)
 
 
-def _median(call: Callable[[], list[jax.Array]], repeats: int) -> float:
+def median_seconds(call: Callable[[], Any], repeats: int) -> float:
   """Returns the median seconds of a call, after a warm-up."""
 
   def wait():
-    for array in call():
-      array.block_until_ready()
+    jax.block_until_ready(call())
 
   wait()
   warm = time.perf_counter() + 0.2
@@ -227,7 +226,7 @@ def measure_forward(
   jax.block_until_ready(forward())
   compile_s = time.perf_counter() - start
   # Time single calls with their dispatch, as users wait for them.
-  seconds = [_median(forward, 10) for _ in range(repeats)]
+  seconds = [median_seconds(forward, 10) for _ in range(repeats)]
   training = config.replace(num_seeds=1).training
   return _row('forward', training, 1, seconds, compile_s, programs, ceilings)
 

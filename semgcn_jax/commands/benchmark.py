@@ -72,11 +72,7 @@ class _Plan:
 
 
 def benchmark(flags: BenchmarkFlags) -> None:
-  """Measures what the flags ask for, and prints results as they come.
-
-  Raises:
-    SettingError: A flag is wrong; nothing is measured.
-  """
+  """Measures what the flags ask for, and prints results as they come."""
   use_compilation_cache(flags)
   if 'num_seeds' in flags.given:
     raise SettingError('`num_seeds`: use `seeds`')
@@ -94,11 +90,7 @@ def benchmark(flags: BenchmarkFlags) -> None:
 
 
 def _make_plan(flags: BenchmarkFlags, base: Config) -> _Plan:
-  """Plans the measurements.
-
-  Raises:
-    SettingError: A flag is wrong, or two contradict each other.
-  """
+  """Plans the measurements."""
   for precision in flags.precisions:
     try:
       TrainingConfig(precision=precision)
@@ -207,12 +199,7 @@ def _plain_backbone(
 def _measure_loading(
   flags: BenchmarkFlags, config: Config, skeleton: Skeleton
 ) -> dict[str, Any]:
-  """Measures how fast the training images are read, and prints it.
-
-  Raises:
-    SettingError: A flag is wrong, or the dataset has no image files.
-    UserError: An image cannot be read.
-  """
+  """Measures how fast the training images are read, and prints it."""
   counts = _numbers(flags, 'image_worker_counts', 256, lowest=0)
   if config.data.dataset != 'images' and not config.data.image_dir:
     raise SettingError(

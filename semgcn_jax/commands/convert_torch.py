@@ -53,12 +53,7 @@ def convert(flags: ConvertFlags) -> None:
 def _convert_backbone(
   source: pathlib.Path, output: pathlib.Path, name: str
 ) -> None:
-  """Converts the weights of a backbone.
-
-  Raises:
-    SettingError: The output is not an npz, exists, or cannot be written.
-    UserError: The file is damaged, or of another network.
-  """
+  """Converts the weights of a backbone."""
   if output.suffix != '.npz':
     raise SettingError(f'`output={output}`: must end with .npz')
   check_output(output, new=True)

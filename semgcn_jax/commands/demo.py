@@ -40,12 +40,7 @@ class DemoFlags(OutputFlags, RunFlags):
 
 
 def demo(flags: DemoFlags) -> None:
-  """Writes the page that the flags describe.
-
-  Raises:
-    SettingError: A flag is wrong.
-    UserError: The network lifts no keypoints, or a package is missing.
-  """
+  """Writes the page that the flags describe."""
   output = check_output_flags(flags, ('.html',))
   network = restore_network(flags.checkpoint, flags.which)
   if not network.config.model.input_joints:
@@ -64,12 +59,7 @@ def demo(flags: DemoFlags) -> None:
 
 
 def _read_runtime(folder: str | None) -> dict[str, bytes]:
-  """Reads the runtime from a folder, or fetches it through npm.
-
-  Raises:
-    SettingError: npm is not installed, or fails.
-    UserError: The folder holds something else.
-  """
+  """Reads the runtime from a folder, or fetches it through npm."""
   if folder:
     return read_runtime(pathlib.Path(folder))
   command = ['npm', 'install', '--ignore-scripts', '--no-audit', RUNTIME]

@@ -87,11 +87,7 @@ def evaluate_run(flags: EvaluateFlags) -> None:
 
 
 def _evaluate_wild(flags: EvaluateFlags, path: pathlib.Path) -> dict[str, Any]:
-  """Scores the checkpoint on keypoints from unknown cameras.
-
-  Raises:
-    SettingError: A flag has no meaning for them.
-  """
+  """Scores the checkpoint on keypoints from unknown cameras."""
   given = [*flags.given, *(['figure'] if flags.figure else [])]
   if given:
     raise SettingError(f'`{given[0]}`: has no meaning with `wild`')

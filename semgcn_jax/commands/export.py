@@ -45,12 +45,7 @@ class ExportFlags(RunFlags):
 
 
 def export(flags: ExportFlags) -> None:
-  """Writes what the flags name.
-
-  Raises:
-    UserError: A file is damaged, or a package missing; nothing is written.
-    SettingError: A flag is wrong; nothing is written.
-  """
+  """Writes what the flags name."""
   output = pathlib.Path(flags.output)
   ending = output.suffix.lower()
   if ending in ('.onnx', '.stablehlo'):

@@ -108,12 +108,7 @@ class PredictFlags(outputs.ClipFlags):
 
 
 def lift(flags: PredictFlags) -> None:
-  """Lifts what the flags name.
-
-  Raises:
-    SettingError: A flag is wrong.
-    UserError: A file is damaged or not usable.
-  """
+  """Lifts what the flags name."""
   began = time.monotonic()
   outputs.check_output_flags(flags, WRITERS)
   _check_sources(flags)
@@ -176,12 +171,7 @@ def _summary(
 
 
 def _lift_image(flags: PredictFlags, network: Network, began: float) -> None:
-  """Lifts the person in an image with a network that sees images.
-
-  Raises:
-    SettingError: A flag has no meaning for it.
-    UserError: The image cannot be read.
-  """
+  """Lifts the person in an image with a network that sees images."""
   if flags.image is None or flags.detections is not None:
     raise SettingError(
       f'`checkpoint={flags.checkpoint}`: takes an image; give `image`, and'

@@ -52,12 +52,7 @@ class PrepareFlags(Flags, Options):
 
 
 def prepare_data(flags: PrepareFlags) -> None:
-  """Writes or checks files, as the flags say.
-
-  Raises:
-    SettingError: A flag is wrong.
-    UserError: A file is damaged or not usable.
-  """
+  """Writes or checks files, as the flags say."""
   if sum(map(bool, (flags.source, flags.verify, flags.film))) != 1:
     raise SettingError(
       'give `source` to make files, `verify` to check files, or `film` to film'

@@ -40,7 +40,8 @@ def run(
 
   Args:
     description: The first sentences of --help.
-    command: Does the work, given the flags.
+    command: Does the work, given the flags. It raises a SettingError for a
+      wrong flag, and a UserError for a damaged or unusable file.
     kind: The flags of the command.
     argv: The command line; None takes that of the process.
 
@@ -106,36 +107,29 @@ def _prepared() -> Iterator[None]:
   # JAX and Orbax log every step through absl. This package reports what matters
   # itself, as exceptions and through its own logger.
   own_logger = logging.getLogger('semgcn_jax')
-  others = [logging.getLogger(name) for name in ('absl', 'asyncio')]
-  levels, hook = [logger.level for logger in others], sys.unraisablehook
   handler = logging.StreamHandler()
   handler.setFormatter(logging.Formatter('note: %(message)s'))
-  own_logger.addHandler(handler)
-  # Importing absl's logging gives the root logger a handler, which would repeat
-  # the notes.
-  propagates, own_logger.propagate = own_logger.propagate, False
-  for logger in others:
-    logger.setLevel(logging.CRITICAL)
-  sys.unraisablehook = _quiet_hook
-  in_main = threading.current_thread() is threading.main_thread()
-  # SIGTERM cleans up like Ctrl-C.
-  previous = {}
-  for number, handler_of_it in (
-    (signal.SIGTERM, _terminate),
-    (signal.SIGINT, signal.default_int_handler),
-  ):
-    if in_main and signal.getsignal(number) is not signal.SIG_IGN:
-      previous[number] = signal.signal(number, handler_of_it)
-  try:
+  with contextlib.ExitStack() as undo:
+    own_logger.addHandler(handler)
+    undo.callback(own_logger.removeHandler, handler)
+    # Importing absl's logging gives the root logger a handler, which would
+    # repeat the notes.
+    undo.callback(setattr, own_logger, 'propagate', own_logger.propagate)
+    own_logger.propagate = False
+    for logger in map(logging.getLogger, ('absl', 'asyncio')):
+      undo.callback(logger.setLevel, logger.level)
+      logger.setLevel(logging.CRITICAL)
+    undo.callback(setattr, sys, 'unraisablehook', sys.unraisablehook)
+    sys.unraisablehook = _quiet_hook
+    if threading.current_thread() is threading.main_thread():
+      # SIGTERM cleans up like Ctrl-C.
+      for number, handle in (
+        (signal.SIGTERM, _terminate),
+        (signal.SIGINT, signal.default_int_handler),
+      ):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+          undo.callback(signal.signal, number, signal.signal(number, handle))
     yield
-  finally:
-    for number, before in previous.items():
-      signal.signal(number, before)
-    sys.unraisablehook = hook
-    for logger, level in zip(others, levels, strict=True):
-      logger.setLevel(level)
-    own_logger.removeHandler(handler)
-    own_logger.propagate = propagates
 
 
 def _terminate(number: int, frame: Any) -> None:

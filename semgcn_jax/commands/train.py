@@ -40,13 +40,7 @@ class TrainFlags(CacheFlags):
 
 
 def train_run(flags: TrainFlags) -> None:
-  """Trains the run in the flags.
-
-  Raises:
-    SettingError: A flag is wrong.
-    UserError: A file is damaged or not usable.
-    Terminated: SIGTERM came; everything is saved.
-  """
+  """Trains the run in the flags; raises Terminated after SIGTERM."""
   _join_processes(flags)
   use_compilation_cache(flags)
   given = flags.given
@@ -65,11 +59,7 @@ def train_run(flags: TrainFlags) -> None:
 
 
 def _join_processes(flags: TrainFlags) -> None:
-  """Joins this process with others, if the flags say so.
-
-  Raises:
-    SettingError: The flags contradict each other, or some are missing.
-  """
+  """Joins this process with others, if the flags say so."""
   by_hand = flags.coordinator, flags.num_processes, flags.process_id
   address, count, number = by_hand
   if by_hand == (None, None, None):

@@ -47,12 +47,7 @@ class ViewFlags(outputs.ClipFlags):
 
 
 def view(flags: ViewFlags) -> None:
-  """Shows what the flags name.
-
-  Raises:
-    SettingError: A flag is wrong.
-    UserError: A file is damaged or not usable.
-  """
+  """Shows what the flags name."""
   outputs.check_output_flags(flags, ENDINGS)
   if (flags.poses is None) == (flags.checkpoint is None):
     raise SettingError('give either `poses` or `checkpoint`')

@@ -237,11 +237,7 @@ def score_frames(
 def _lifted_together(
   lifter: Lifter, arrays: dict[str, np.ndarray], kept: np.ndarray
 ) -> list[np.ndarray]:
-  """Returns the rows to lift in each call: all that are kept, or a sequence.
-
-  Raises:
-    UserError: The network sees time, and the file has no sequences.
-  """
+  """Returns the rows to lift in each call: all that are kept, or a sequence."""
   if not lifter.model.is_temporal:
     return [np.flatnonzero(kept)]
   if not {'sequence', 'frame'} <= arrays.keys():

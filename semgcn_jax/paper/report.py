@@ -86,11 +86,7 @@ def write(workdir: pathlib.Path, command: str) -> str:
 
 
 def _gather(workdir: pathlib.Path) -> dict[str, tuple[Config, Rows]]:
-  """Collects the finished runs in a folder that predict poses.
-
-  Returns:
-    {preset: (the config of one of its runs, the rows of all)}.
-  """
+  """Returns {preset: (a config, rows)} of finished runs that predict poses."""
   found = {}
   for preset in PRESETS:
     rows, config = {}, None

@@ -132,12 +132,7 @@ def is_finished(config: Config, path: pathlib.Path) -> bool:
 def _check_tables(
   presets: Sequence[str], tables: Sequence[str], overrides: dict[str, Any]
 ) -> None:
-  """Checks that the tables exist, and that the presets have their input.
-
-  Raises:
-    SettingError: There is no such table or preset, a setting is wrong, or a
-      table needs images and a preset has none, or the reverse.
-  """
+  """Raises a SettingError for unknown tables, or presets that do not suit."""
   settings = {k: v for k, v in overrides.items() if k != 'freeze_init'}
   for table in tables or ['']:
     sees = choose('tables', table, TABLES)
