@@ -8,13 +8,8 @@ import functools
 import pathlib
 from typing import Any
 
+from semgcn_jax.commands import shared_flags
 from semgcn_jax.commands.running import run
-from semgcn_jax.commands.shared_flags import (
-  CacheFlags,
-  RunFlags,
-  checkpoint_setting,
-  use_compilation_cache,
-)
 from semgcn_jax.config.fields import REQUIRED, setting
 from semgcn_jax.errors import SettingError
 from semgcn_jax.evaluation.evaluate import evaluate
@@ -30,7 +25,7 @@ from semgcn_jax.runs.folder import check_output
 
 
 @dataclasses.dataclass(frozen=True)
-class EvaluateFlags(CacheFlags, RunFlags):
+class EvaluateFlags(shared_flags.CacheFlags, shared_flags.RunFlags):
   """The flags of the command."""
 
   settings = (
@@ -38,7 +33,7 @@ class EvaluateFlags(CacheFlags, RunFlags):
     *('cameras', 'image_dir', 'eval_batch_size', 'scale_calibration'),
     'flip_test',
   )
-  checkpoint: str = checkpoint_setting('Score', REQUIRED)
+  checkpoint: str = shared_flags.checkpoint_setting('Score', REQUIRED)
   weights: str = setting(
     'averaged',
     'Use the averaged or the raw weights of a run that has both.',
@@ -61,7 +56,7 @@ class EvaluateFlags(CacheFlags, RunFlags):
 
 def evaluate_run(flags: EvaluateFlags) -> None:
   """Scores the checkpoint that the flags name."""
-  use_compilation_cache(flags)
+  shared_flags.use_compilation_cache(flags)
   for name in ('output', 'figure'):
     if path := getattr(flags, name):
       check_output(pathlib.Path(path), name)

@@ -15,15 +15,8 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from semgcn_jax.commands import parsing
 from semgcn_jax.commands.entry import STATUS
-from semgcn_jax.commands.parsing import (
-  F,
-  UsageError,
-  define,
-  format_help,
-  parse,
-  read,
-)
 from semgcn_jax.errors import SettingError, Terminated, UserError
 
 # The errors of printing to a full disk.
@@ -32,8 +25,8 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 def run(
   description: str | None,
-  command: Callable[[F], None],
-  kind: type[F],
+  command: Callable[[parsing.F], None],
+  kind: type[parsing.F],
   argv: Sequence[str] | None = None,
 ) -> int:
   """Runs a command.
@@ -50,17 +43,18 @@ def run(
     after Ctrl-C, 143 after SIGTERM, 141 if the output pipe was closed.
   """
   argv = sys.argv if argv is None else argv
-  values = define(kind)
+  values = parsing.define(kind)
   try:
-    parse(kind, values, argv)
+    parsing.parse(kind, values, argv)
     if values.help:
       program = program_name(argv[0])
-      print(format_help(kind, values, description or '', program))
+      text = parsing.format_help(kind, values, description or '', program)
+      print(text)
     else:
       with _prepared():
-        command(read(kind, values))
+        command(parsing.read(kind, values))
     sys.stdout.flush()
-  except UsageError as error:
+  except parsing.UsageError as error:
     return _fail(argv[0], str(error), 2)
   except UserError as error:
     status = 2 if isinstance(error, SettingError) else 1

@@ -116,7 +116,7 @@ def test_there_is_no_room_for_the_output():
     )  # fmt: skip
   assert ended.returncode == 1
   [line] = ended.stderr.splitlines()
-  assert 'the output cannot be written (No space left on device)' in line
+  assert 'cannot write the output (No space left on device)' in line
 
 
 def test_a_cache_that_cannot_be_written_gives_no_warning():
