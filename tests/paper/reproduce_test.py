@@ -267,7 +267,7 @@ def test_pictures_are_of_table_2_alone(tmp_path, tables):
   message = f'`tables={tables[-1]}`: needs 2D input'
   with pytest.raises(SettingError, match=f'{message}.* use `tables=2`'):
     reproduce(['rendered'], tables, {}, tmp_path / 'new', '')
-  with pytest.raises(SettingError, match='`preset=cmu` has none'):
+  with pytest.raises(SettingError, match='`preset=cmu` lacks'):
     reproduce(['rendered', 'cmu'], ['2'], {}, tmp_path / 'new', '')
   assert not (tmp_path / 'new').exists()
 
