@@ -1,4 +1,4 @@
-"""What the processes that this package starts have in common."""
+"""What all processes that this package starts have in common."""
 
 import multiprocessing
 import os
@@ -6,7 +6,7 @@ import threading
 
 
 def end_with_parent() -> None:
-  """Lets this process end with the one that started it, however that ends."""
+  """Makes this process end with its parent, however that ends."""
   parent = multiprocessing.parent_process()
   assert parent is not None
 

@@ -1,7 +1,6 @@
-"""Reads files within limits, and writes them so that nothing is lost.
+"""Reads files of limited size, and writes them atomically.
 
-No file that this package reads needs more than these limits allow: all of
-Human3.6M at 50 Hz, 3D and 2D, is 0.6 GB.
+The limits are generous: all of Human3.6M at 50 Hz, 3D and 2D, is 0.6 GB.
 """
 
 import contextlib
@@ -20,92 +19,55 @@ import numpy as np
 
 from semgcn_jax.errors import SettingError
 
-MAX_TEXT = 2**28  # Bytes of a file of text.
-MAX_BYTES = 2**32  # Bytes that any file may hold, or unpack to.
-MAX_ARRAYS = 2**37  # Bytes of a file of a checkpoint's arrays.
-MAX_DEPTH = 20  # How deep folders are within a checkpoint.
-# A compressed file may also unpack to no more than so many times its size:
-# text shrinks to about a fifth, recordings hardly at all.
+MAX_TEXT = 2**28  # Bytes of a text file.
+MAX_BYTES = 2**32  # Bytes of any file, also when unpacked.
+# The largest compression ratio: text shrinks to a fifth, recordings hardly.
 MAX_RATIO = 100
-MIN_TOTAL = 2**26  # Bytes that a compressed file of any size may hold.
-# The same for arrays that are no pickles: those of keypoints may be padded by
-# zeros where fewer people are seen.
+MIN_TOTAL = 2**26  # Bytes that any compressed file may unpack to.
+# The same for arrays: those of keypoints may be padded with zeros where fewer
+# people are seen.
 MIN_ARRAYS = 2**29
-# What training and exporting write into the folder of a run, which has a
-# config.json; `checkpoints` besides.
-OF_A_RUN = (
-  *('config.json', 'skeleton.json', 'metrics.jsonl', 'weights.npz'),
-  *('curves.png', '.lock'),
-)
 
 
 def budget(size: int, least: int = MIN_TOTAL) -> int:
-  """Computes how many bytes a compressed file of this size may hold."""
+  """Returns how many bytes a compressed file of this size may unpack to."""
   return min(MAX_BYTES, max(least, MAX_RATIO * size))
 
 
 def open_plain(path: str | pathlib.Path, most: int = MAX_BYTES) -> IO[bytes]:
-  """Opens a file to read it, unless it is a device, a pipe or too large.
+  """Opens a file for reading, unless it is a device, a pipe or too large.
 
   Args:
     path: The file.
-    most: The most bytes that it may have.
+    most: The largest size, in bytes.
 
   Raises:
-    OSError: It cannot be opened, is no plain file, or is larger; `strerror`
-      says so.
+    OSError: It cannot be opened, is no plain file, or is larger.
   """
-  # Without O_NONBLOCK, to open a pipe would wait for a writer.
+  # Without O_NONBLOCK, opening a pipe would wait for a writer.
   number = os.open(path, os.O_RDONLY | getattr(os, 'O_NONBLOCK', 0))
   file = open(number, 'rb')
   try:
     status = os.fstat(number)
     if stat.S_ISDIR(status.st_mode):
       raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-    if not stat.S_ISREG(status.st_mode):
-      raise OSError(errno.EINVAL, 'Not a plain file')
-    if status.st_size > most:
-      raise OSError(
-        errno.EFBIG,
-        f'Holds {status.st_size:,} bytes, more than the limit of {most:,}',
-      )
+    check_plain(status, most)
   except OSError:
     file.close()
     raise
   return file
 
 
-def check_folder(path: pathlib.Path, most: int, depth: int = 0) -> None:
-  """Checks that a folder holds plain files and folders, for who opens them all.
-
-  Args:
-    path: The folder. What vanishes from it meanwhile is passed over.
-    most: The most bytes that a file may have, unless it is in a folder d, which
-      is how checkpoints call that of their arrays.
-    depth: How deep the folder is within the one that is checked.
-
-  Raises:
-    OSError: It holds something else, or a larger file; `filename` is its path,
-      and `strerror` says so.
-  """
-  if depth > MAX_DEPTH:
-    raise OSError(errno.ELOOP, 'Too many folders within each other', str(path))
-  with contextlib.suppress(FileNotFoundError):
-    for entry in list(os.scandir(path)):
-      with contextlib.suppress(FileNotFoundError):
-        status = entry.stat()
-        if stat.S_ISDIR(status.st_mode):
-          inner = pathlib.Path(entry.path)
-          bound = MAX_ARRAYS if entry.name == 'd' else most
-          check_folder(inner, bound, depth + 1)
-        elif not stat.S_ISREG(status.st_mode):
-          raise OSError(errno.EINVAL, 'Not a plain file', entry.path)
-        elif status.st_size > most:
-          raise OSError(
-            errno.EFBIG,
-            f'Holds {status.st_size:,} bytes, more than the limit of {most:,}',
-            entry.path,
-          )
+def check_plain(status: os.stat_result, most: int, *path: str) -> None:
+  """Raises an OSError if a status is of no plain file, or of a larger one."""
+  if not stat.S_ISREG(status.st_mode):
+    raise OSError(errno.EINVAL, 'Not a plain file', *path)
+  if status.st_size > most:
+    raise OSError(
+      errno.EFBIG,
+      f'Holds {status.st_size:,} bytes, more than the limit of {most:,}',
+      *path,
+    )
 
 
 def read_bytes(path: str | pathlib.Path, most: int = MAX_TEXT) -> bytes:
@@ -115,26 +77,26 @@ def read_bytes(path: str | pathlib.Path, most: int = MAX_TEXT) -> bytes:
 
 
 def read_text(path: str | pathlib.Path, encoding: str = 'utf-8') -> str:
-  """Reads a whole file of text; see `open_plain`.
+  """Reads a whole text file, with \\n at the ends of lines; see `open_plain`.
 
   Raises:
     OSError: It cannot be read.
-    UnicodeDecodeError: It is no text.
+    UnicodeDecodeError: It is not text.
   """
   text = read_bytes(path).decode(encoding)
   return text.replace('\r\n', '\n').replace('\r', '\n')
 
 
 def is_of_macos(name: str) -> bool:
-  """Tells whether macOS has put a file beside those that a user knows of."""
+  """Returns whether a file is metadata that macOS adds to archives."""
   parts = pathlib.PurePosixPath(name).parts
   return '__MACOSX' in parts or any(part.startswith('._') for part in parts)
 
 
 def read_arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
-  """Reads the arrays of an npz, or the one of an npy under the name ''.
+  """Reads the arrays of an npz, or that of an npy under the name ''.
 
-  Sizes are checked before memory is taken, and objects refused.
+  Sizes are checked before memory is allocated, and objects are refused.
 
   Raises:
     OSError: The file cannot be read.
@@ -161,13 +123,13 @@ def read_arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
         return arrays
   except (OSError, ValueError):
     raise
-  # Of damage zipfile, zlib and NumPy's parser of headers make anything.
+  # Damage makes zipfile, zlib and NumPy's header parser raise anything.
   except Exception as error:
     raise ValueError(f'{type(error).__name__}: {error}') from error
 
 
 def read_npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
-  """Reads the head of an npy, and returns the shape and type that it tells.
+  """Reads the header of an npy, and returns the shape and dtype in it.
 
   Raises:
     ValueError: It is damaged, or of an unknown version.
@@ -184,7 +146,7 @@ def read_npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
 
 
 def _read_array(file: io.BytesIO) -> np.ndarray:
-  """Reads an npy whose header must tell the size that the data have."""
+  """Reads an npy, whose header must state the size of the data."""
   shape, dtype = read_npy_header(file)
   if dtype.hasobject:
     raise ValueError('it holds objects, not numbers')
@@ -195,20 +157,19 @@ def _read_array(file: io.BytesIO) -> np.ndarray:
 
 
 def write_text(path: pathlib.Path, text: str) -> None:
-  """Writes a text file, as a whole or not at all; see `replacing`."""
+  """Writes a text file atomically; see `replacing`."""
   with replacing(path) as temporary:
     temporary.write_text(text)
 
 
 @contextlib.contextmanager
 def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
-  """Gives a temporary path to write to, and moves it to `path` at the end.
+  """Yields a temporary path to write to, and moves it to `path` at the end.
 
-  Several processes may replace the same file at once: each writes under a name
-  of its own, and the last one to finish wins.
+  Several processes may replace the same file at once; the last one wins.
 
   Raises:
-    OSError: The file cannot be written; what was at `path` stays.
+    OSError: The file cannot be written; `path` stays as it was.
   """
   temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
   try:
@@ -223,11 +184,11 @@ def write_output(
   write: Callable[[pathlib.Path], Any],
   setting: str = 'output',
 ) -> None:
-  """Writes the file that a setting names, whole or not at all.
+  """Writes the file that a setting names atomically.
 
   Args:
     path: The file.
-    write: Writes to the temporary file that it is given.
+    write: Writes to the temporary path that it is given.
     setting: The name of the setting, for the message.
 
   Raises:
@@ -240,37 +201,7 @@ def write_output(
     raise SettingError(f'`{setting}={path}`: {error.strerror}') from error
 
 
-def check_output(path: pathlib.Path, setting: str = 'output') -> None:
-  """Checks that a file can be written without harm, before the work begins.
-
-  Args:
-    path: The file.
-    setting: The setting that names it, for the message.
-
-  Raises:
-    SettingError: It is a folder or has none, or would replace a file of a run.
-  """
-  if path.is_dir() or not path.parent.is_dir():
-    raise SettingError(f'`{setting}={path}`: name a file in an existing folder')
-  real = path.resolve()
-  in_run = real.name in OF_A_RUN and (real.parent / 'config.json').exists()
-  if in_run or any(
-    folder.name == 'checkpoints' and (folder.parent / 'config.json').exists()
-    for folder in real.parents
-  ):
-    raise SettingError(
-      f'`{setting}={path}`: would replace a file of the run; name another file'
-    )
-
-
 def write_json(result: dict[str, Any], path: pathlib.Path) -> None:
-  """Writes a result as JSON to the file that the setting `output` names.
-
-  Raises:
-    SettingError: The file cannot be written; see also `check_output`.
-  """
-  check_output(path)
-  try:
-    write_text(path, json.dumps(result, indent=2) + '\n')
-  except OSError as error:
-    raise SettingError(f'`output={path}`: {error.strerror}') from error
+  """Writes a result as JSON to the file of `output`; see `write_output`."""
+  text = json.dumps(result, indent=2) + '\n'
+  write_output(path, lambda temporary: temporary.write_text(text))

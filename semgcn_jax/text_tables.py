@@ -1,4 +1,4 @@
-"""Lays out tables as text: for a terminal, and in Markdown."""
+"""Formats tables for a terminal and in Markdown."""
 
 import io
 from collections.abc import Sequence
@@ -8,22 +8,14 @@ import rich.table
 
 
 def plain_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-  """Lays out a table for a terminal.
-
-  Args:
-    headings: The heading of each column.
-    rows: The cells of each row.
-
-  Returns:
-    The table, its first column flush left and the others flush right.
-  """
+  """Formats a table for a terminal, all but the first column flush right."""
   table = rich.table.Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
   for number, heading in enumerate(headings):
     side = 'right' if number else 'left'
     table.add_column(heading, justify=side, no_wrap=True)
   for row in rows:
     table.add_row(*row)
-  # Rich would cut the columns of a table that is wider than the terminal.
+  # Rich would crop a table that is wider than the terminal.
   console = rich.console.Console(
     file=io.StringIO(), width=10_000, color_system=None, markup=False
   )
@@ -35,14 +27,6 @@ def plain_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def markdown_table(
   headings: Sequence[str], rows: Sequence[Sequence[str]]
 ) -> list[str]:
-  """Lays out a table in Markdown.
-
-  Args:
-    headings: The heading of each column.
-    rows: The cells of each row.
-
-  Returns:
-    The lines: the headings, a rule, and one for each row.
-  """
+  """Formats a table in Markdown, and returns its lines."""
   lines = [headings, ['---'] * len(headings), *rows]
   return [f'| {" | ".join(cells)} |' for cells in lines]

@@ -192,7 +192,7 @@ RENDERED = {'dataset': 'rendered', 'backbone': 'tiny'}
 @pytest.mark.parametrize(
   ('settings', 'message'),
   [
-    ({'backbone': 'tiny'}, 'needs pictures'),
+    ({'backbone': 'tiny'}, 'needs images'),
     (
       {'dataset': 'h36m', 'image_dir': 'x'},
       '`image_dir`: needs `backbone`',
@@ -234,7 +234,7 @@ RENDERED = {'dataset': 'rendered', 'backbone': 'tiny'}
         'input_joints': ('coco',),
         'frame_rate': 30.0,
       },
-      '`frame_rate=30.0`: clips are filmed at 8.0 to 13.0 frames a second',
+      '`frame_rate=30.0`: clips are filmed at 8.0 to 13.0 frames per second',
     ),
     ({'model': 'semgcn_temporal', 'hid_dim': 50}, '`hid_dim=50`: must be'),
     ({'pooled_features': False}, '`pooled_features=False`: has no meaning'),

@@ -116,7 +116,7 @@ def test_a_full_disk(whole, tmp_path, small_disk):
   _, err = process.communicate(timeout=300)
   assert process.returncode == 1, err
   assert len(err.splitlines()) == 1, err
-  assert 'cannot be written (' in err and 'go on with --resume' in err
+  assert 'cannot be written (' in err and 'continue with --resume' in err
   moved = tmp_path / 'moved'
   shutil.copytree(workdir, moved)
   code, _, err = run('train', *FLAGS, f'--workdir={moved}', '--resume')

@@ -1,4 +1,4 @@
-"""Measures exported files beside JAX: size and speed on a CPU."""
+"""Benchmarks exported files against JAX: size and speed on a CPU."""
 
 import pathlib
 import time
@@ -12,21 +12,20 @@ from semgcn_jax.export.programs import Program
 from semgcn_jax.text_tables import plain_table
 
 BATCH_SIZES = (1, 1024)
-_SECONDS = 2.0  # For how long each call is repeated.
+_SECONDS = 2.0  # How long to repeat each call.
 
 
 def compare(program: Program, path: pathlib.Path, difference: float) -> str:
-  """Measures a file beside the program that it was made of.
+  """Benchmarks a file against the program it was exported from.
 
   Args:
     program: The program.
-    path: The file that was written of it.
+    path: The file.
     difference: The largest difference between the two, metres.
 
   Returns:
     A table of the file's size in bytes, the difference, and for each of
-    `BATCH_SIZES` the time of the fastest call, milliseconds, in the file and in
-    JAX.
+    `BATCH_SIZES` the fastest call of the file and of JAX, milliseconds.
   """
   if path.suffix.lower() == onnx_files.ENDING:
     name, call = 'ONNX Runtime', onnx_files.load(path.read_bytes())
@@ -45,7 +44,7 @@ def compare(program: Program, path: pathlib.Path, difference: float) -> str:
 
 
 def _fastest_ms(call: Callable[..., Any], arrays: list[Any]) -> float:
-  """Times the fastest of many calls, after the first one, in milliseconds."""
+  """Returns the time of the fastest call after the first, milliseconds."""
   jax.block_until_ready(call(*arrays))
   times, end = [], time.perf_counter() + _SECONDS
   while len(times) < 5 or time.perf_counter() < end:

@@ -1,4 +1,4 @@
-"""Measures how fast pictures are read, without training on them."""
+"""Benchmarks reading images, without training on them."""
 
 import contextlib
 import time
@@ -12,23 +12,20 @@ from semgcn_jax.pictures.image_loading import read_ahead, split_rows
 def measure_loading(
   images: ImageFiles, workers: int, seconds: float = 5.0
 ) -> float:
-  """Times the reading of pictures in random order, over and over.
+  """Measures the images per second of reading in random order.
 
   Args:
-    images: The pictures.
-    workers: The number of processes that read; 0 reads by threads.
-    seconds: How long to read, after the first block, which waits for the
-      processes to start.
-
-  Returns:
-    The pictures per second.
+    images: The images.
+    workers: The number of reading processes; 0 uses threads.
+    seconds: How long to read, after the first block, which includes the start
+      of the processes.
 
   Raises:
     SettingError: Grain is not installed.
-    UserError: Many pictures one after the other cannot be read.
+    UserError: Many images in a row cannot be read.
   """
   rng = np.random.default_rng(0)
-  # No machine reads as many in the time.
+  # More than any machine reads in that time.
   rows = rng.integers(len(images), size=max(1000, int(100_000 * seconds)))
   count = 0
   with contextlib.closing(

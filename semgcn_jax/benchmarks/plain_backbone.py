@@ -1,18 +1,18 @@
-"""Measures a ResNet-50 with its 2D head in plain linen, to compare with.
+"""Benchmarks a plain linen ResNet-50 with a 2D head, as a baseline.
 
-It has the layers of `ImageNetwork`'s backbone and head as anybody would write
-them, and nothing else: no graph network, no pooling, no optimizer.
+It has the layers of `ImageNetwork`'s backbone and head in their simplest form,
+and nothing else: no graph network, no pooling, no optimizer.
 """
 
 import functools
-import statistics
-import time
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from semgcn_jax.benchmarks.speed import median_seconds
 from semgcn_jax.models.heatmaps import soft_argmax
 
 _STAGES = (3, 4, 6, 3)
@@ -23,7 +23,7 @@ class PlainNetwork(nn.Module):
 
   Attributes:
     num_joints: The number of joints, J.
-    dtype: The type of the activations.
+    dtype: The dtype of the activations.
   """
 
   num_joints: int
@@ -31,7 +31,7 @@ class PlainNetwork(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-    """Finds joints `[B, J, 2]` in pictures `[B, S, S, 3]`."""
+    """Finds joints `[B, J, 2]` in images `[B, S, S, 3]`."""
     conv = functools.partial(nn.Conv, use_bias=False, dtype=self.dtype)
     norm = functools.partial(
       nn.BatchNorm, use_running_average=not train, dtype=self.dtype
@@ -65,18 +65,18 @@ def measure_plain(
   repeats: int,
   steps: int = 10,
 ) -> dict[str, float]:
-  """Times the plain network, on one device.
+  """Measures the plain network on one device.
 
   Args:
     num_joints: The number of joints.
-    batch_size: The pictures of a step.
-    size: The pixels of a side of a picture.
+    batch_size: The images per step.
+    size: The side of an image, pixels.
     precision: A value of the setting `backbone_precision`.
-    repeats: How many measurements to take the median of.
-    steps: The steps of a measurement, in one call.
+    repeats: The number of measurements to take the median of.
+    steps: The steps per measurement, in one call.
 
   Returns:
-    The pictures a second, forward and backward as 'train', and 'forward'.
+    The images per second, 'train' (forward and backward) and 'forward'.
   """
   dtype = jnp.bfloat16 if precision == 'bfloat16' else jnp.float32
   model = PlainNetwork(num_joints, dtype)
@@ -86,46 +86,44 @@ def measure_plain(
   variables = jax.jit(functools.partial(model.init, train=False))(
     jax.random.PRNGKey(1), images[:1]
   )
-  stats = variables['batch_stats']
-
-  def loss(params, images):
-    joints, updated = model.apply(
-      {'params': params, 'batch_stats': stats},
-      images,
-      train=True,
-      mutable=['batch_stats'],
-    )
-    return jnp.mean(jnp.abs(joints)), updated
-
-  def train(params, images):
-    def step(params, _):
-      grads, updated = jax.grad(loss, has_aux=True)(params, images)
-      # What comes of a step goes into the next, so that none is left out.
-      moved = jax.tree.map(lambda p, g: p - 1e-6 * g, params, grads)
-      return moved, jax.tree.leaves(updated)[0].sum()
-
-    return jax.lax.scan(step, params, length=steps)
-
-  def forward(params, images):
-    def step(images, _):
-      joints: Any = model.apply(
-        {'params': params, 'batch_stats': stats}, images, train=False
-      )
-      return images + joints.mean().astype(dtype), joints
-
-    return jax.lax.scan(step, images, length=steps)
-
   rates = {}
   with jax.default_matmul_precision(
     'highest' if precision == 'highest' else 'default'
   ):
-    for name, function in (('train', train), ('forward', forward)):
-      compiled = jax.jit(function)
-      jax.block_until_ready(compiled(variables['params'], images))
-      seconds = []
-      for _ in range(repeats):
-        start = time.perf_counter()
-        jax.block_until_ready(compiled(variables['params'], images))
-        seconds.append(time.perf_counter() - start)
-      rates[name] = batch_size * steps / statistics.median(seconds)
+    for name, function in _functions(model, steps).items():
+      call = functools.partial(jax.jit(function), variables, images)
+      rates[name] = batch_size * steps / median_seconds(call, repeats)
   return rates
+
+
+def _functions(
+  model: PlainNetwork, steps: int
+) -> dict[str, Callable[[Any, jax.Array], Any]]:
+  """Returns functions of variables and images that run several steps."""
+
+  def train(variables, images):
+    def loss(params):
+      joints, updated = model.apply(
+        variables | {'params': params},
+        images,
+        train=True,
+        mutable=['batch_stats'],
+      )
+      return jnp.mean(jnp.abs(joints)), updated
+
+    def step(params, _):
+      grads, updated = jax.grad(loss, has_aux=True)(params)
+      # Each step depends on the one before, so that none is optimized away.
+      moved = jax.tree.map(lambda p, g: p - 1e-6 * g, params, grads)
+      return moved, jax.tree.leaves(updated)[0].sum()
+
+    return jax.lax.scan(step, variables['params'], length=steps)
+
+  def forward(variables, images):
+    def step(images, _):
+      joints: Any = model.apply(variables, images, train=False)
+      return images + joints.mean().astype(images.dtype), joints
+
+    return jax.lax.scan(step, images, length=steps)
+
+  return {'train': train, 'forward': forward}

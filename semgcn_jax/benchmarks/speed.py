@@ -1,4 +1,4 @@
-"""Measures training steps, predictions and epochs on the devices at hand."""
+"""Benchmarks training steps, predictions and epochs on the local devices."""
 
 import dataclasses
 import resource
@@ -27,18 +27,18 @@ from semgcn_jax.training.interrupts import StopRequest
 from semgcn_jax.training.progress import ProgressBar
 from semgcn_jax.training.trainer import Trainer
 
-CAMERAS = h36m_cameras()['S1']  # The cameras that virtual ones start from.
+CAMERAS = h36m_cameras()['S1']  # Virtual cameras vary these.
 
 
 @dataclasses.dataclass(frozen=True)
 class Ceilings:
-  """The measured ceilings: the speeds that the device reaches at most.
+  """The highest speeds measured on a device.
 
   Attributes:
     flops: {precision: FLOP per second} of a large matrix product.
     bytes: The bytes per second that a large copy reads and writes.
-    call_ms: The milliseconds of the smallest call, with its dispatch and the
-      wait for it.
+    call_ms: The time of the smallest call, with dispatch and waiting,
+      milliseconds.
   """
 
   flops: dict[str, float]
@@ -52,19 +52,19 @@ class Row:
 
   Attributes:
     what: The kind of step: 'train' or 'forward'.
-    batch_size: The number of poses a step, over all devices.
-    precision: The precision of matrix products, as the setting calls it.
+    batch_size: The poses per step, over all devices.
+    precision: The setting `precision`.
     devices: The number of devices.
     seeds: The number of independent runs in one program.
-    step_ms: The median time of a step or call, in milliseconds.
-    poses_per_second: The number of poses per second, of all seeds.
+    step_ms: The median time of a step or call, milliseconds.
+    poses_per_second: The poses per second, over all seeds.
     compile_s: The seconds of tracing, compiling and the first call.
     memory_mb: The megabytes of arguments, results and temporaries on a device.
-    flops: The FLOP of a step on one device, as the compiler counts them.
+    flops: The FLOP of a step on one device, counted by the compiler.
     bytes: The bytes that a step accesses on one device, likewise.
-    flops_share: The share of the measured ceiling of FLOP per second.
-    bytes_share: The share of the measured ceiling of bytes per second; it is
-      above one where caches serve.
+    flops_share: The fraction of the ceiling of FLOP per second.
+    bytes_share: The fraction of the ceiling of bytes per second; caches can
+      bring it above one.
   """
 
   what: str
@@ -83,7 +83,7 @@ class Row:
 
 
 def measure_ceilings(precisions: Sequence[str], repeats: int) -> Ceilings:
-  """Times a matrix product and a copy that fill the device, and a small call.
+  """Measures a matrix product and a copy that fill the device, and a no-op.
 
   Args:
     precisions: The precisions of the matrix product.
@@ -100,22 +100,21 @@ def measure_ceilings(precisions: Sequence[str], repeats: int) -> Ceilings:
     operand = matrix.astype(dtype)
     with matmul_precision(precision):
       product = jax.jit(jnp.matmul)
-      seconds = _median(lambda f=product, x=operand: [f(x, x)], repeats)
+      seconds = median_seconds(lambda f=product, x=operand: f(x, x), repeats)
     flops[precision] = 2 * size**3 / seconds
-  # The copy also negates: for the identity, nothing would be copied.
+  # The copy also negates, as XLA would skip an identity.
   copy = jax.jit(jnp.negative)
-  seconds = _median(lambda: [copy(vector)], repeats)
+  seconds = median_seconds(lambda: copy(vector), repeats)
   one = jnp.ones(1)
-  call = _median(lambda: [copy(one)], 10 * repeats)
+  call = median_seconds(lambda: copy(one), 10 * repeats)
   return Ceilings(flops, 2 * vector.nbytes / seconds, call_ms=1e3 * call)
 
 
-def _median(call: Callable[[], list[jax.Array]], repeats: int) -> float:
-  """Takes the median seconds of a call, after warming up caches and clocks."""
+def median_seconds(call: Callable[[], Any], repeats: int) -> float:
+  """Returns the median seconds of a call, after a warm-up."""
 
   def wait():
-    for array in call():
-      array.block_until_ready()
+    jax.block_until_ready(call())
 
   wait()
   warm = time.perf_counter() + 0.2
@@ -138,15 +137,14 @@ def measure_training(
   num_poses: int,
   repeats: int,
 ) -> Row:
-  """Times chunks of training steps, as `train` runs them.
+  """Measures chunks of training steps, as `train` runs them.
 
   Args:
-    config: The config of a run, which also gives the batch size, the precision,
-      the number of seeds and the steps of a chunk.
+    config: The config of a run.
     skeleton: The skeleton of the poses.
-    ceilings: The measured ceilings of the device.
+    ceilings: The ceilings of the device.
     devices: The number of devices to spread every batch over.
-    num_poses: The number of random poses that lie on every device.
+    num_poses: The number of random poses on every device.
     repeats: The number of chunks to take the median of.
   """
   training = config.training
@@ -166,7 +164,7 @@ def measure_training(
     size=(devices, *seeds, training.chunk_steps, share),
     dtype=np.int32,
   )
-  # These rows are NumPy's, which serve as well as those of `epoch_order`.
+  # NumPy arrays work as well as those of `epoch_order`.
   fed = trainer.feed([order])  # pyright: ignore[reportArgumentType]
   arrays, order = next(fed)
   start = time.perf_counter()
@@ -180,27 +178,19 @@ def measure_training(
     state, losses = compiled(state, arrays, order)
     jax.block_until_ready(losses)
     seconds.append((time.perf_counter() - start) / training.chunk_steps)
-  # The compiler counts the body of the loop over the steps once, so its counts
-  # are those of one step.
+  # The compiler counts the body of the loop over steps once, that is, one step.
   return _row(
     'train', training, devices, seconds, compile_s, [compiled], ceilings
   )
 
 
 def measure_forward(
-  config: Config,
-  skeleton: Skeleton,
-  ceilings: Ceilings,
-  *,
-  repeats: int,
+  config: Config, skeleton: Skeleton, ceilings: Ceilings, *, repeats: int
 ) -> Row:
-  """Times predictions of one batch, from and to the memory of one device.
+  """Measures predictions of one batch, in the memory of one device.
 
-  Args:
-    config: The config of a run, which also gives the batch size and precision.
-    skeleton: The skeleton of the poses.
-    ceilings: The measured ceilings of the device.
-    repeats: The number of medians of ten calls to take the median of.
+  It takes the median of `repeats` medians of ten calls. See `measure_training`
+  for the other arguments.
   """
   batch_size, task = config.training.batch_size, config.model.task
   shape = (batch_size, skeleton.num_joints, config.model.input_channels)
@@ -235,23 +225,18 @@ def measure_forward(
 
   jax.block_until_ready(forward())
   compile_s = time.perf_counter() - start
-  # Calls are timed one by one, with their dispatch, as a user waits for one.
-  seconds = [_median(forward, 10) for _ in range(repeats)]
+  # Time single calls with their dispatch, as users wait for them.
+  seconds = [median_seconds(forward, 10) for _ in range(repeats)]
   training = config.replace(num_seeds=1).training
   return _row('forward', training, 1, seconds, compile_s, programs, ceilings)
 
 
 def measure_epoch(config: Config, skeleton: Skeleton, num_poses: int) -> str:
-  """Times the second of two epochs on random poses, as training runs them.
-
-  Args:
-    config: The config of a run.
-    skeleton: The skeleton of the poses.
-    num_poses: The number of training poses.
+  """Measures the second of two training epochs on this many random poses.
 
   Returns:
-    A line with the seconds, the most memory of a device and of the host that
-    this process has used so far, and that of the host before.
+    A line with the seconds, the peak memory of a device and of the host, and
+    that of the host before.
   """
   before = _host_gigabytes()
   training = config.training
@@ -267,27 +252,21 @@ def measure_epoch(config: Config, skeleton: Skeleton, num_poses: int) -> str:
   stats = trainer.mesh.devices[0].memory_stats() or {}
   device = stats.get('peak_bytes_in_use', 0) / 1e9
   return (
-    f'an epoch of {num_poses:,} poses, {batch_size} a step,'
-    f' {training.precision}: {seconds:.2f} s; at most {device:.2f} GB of a'
-    f' device, {_host_gigabytes():.2f} GB of the host ({before:.2f} before)'
+    f'epoch of {num_poses:,} poses, batch size {batch_size},'
+    f' {training.precision}: {seconds:.2f} s; peak memory {device:.2f} GB per'
+    f' device, {_host_gigabytes():.2f} GB on the host ({before:.2f} before)'
   )
 
 
 def _host_gigabytes() -> float:
-  """Reads the most memory that this process has used, in gigabytes."""
+  """Returns the peak memory of this process, gigabytes."""
   return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
 def random_arrays(
   config: Config, skeleton: Skeleton, num_poses: int
 ) -> dict[str, np.ndarray]:
-  """Makes the training arrays of random poses, a single clip.
-
-  Args:
-    config: The config, whose task says which arrays there are.
-    skeleton: The skeleton of the poses.
-    num_poses: The number of poses.
-  """
+  """Draws random training arrays for the task of a config, as one clip."""
   rng = np.random.default_rng(0)
   joints = num_poses, skeleton.num_joints
   zeros = np.zeros(num_poses, np.int32)
@@ -316,7 +295,7 @@ def _row(
   programs: Sequence[Any],
   ceilings: Ceilings,
 ) -> Row:
-  """Makes the row of a step that calls these compiled programs."""
+  """Builds the row of a step that calls these compiled programs."""
   step = statistics.median(seconds)
   flops = accessed = used = 0
   for program in programs:
@@ -325,13 +304,9 @@ def _row(
     flops += cost['flops']
     accessed += cost['bytes accessed']
     memory = program.memory_analysis()
-    total = (
-      memory.argument_size_in_bytes
-      + memory.output_size_in_bytes
-      + memory.temp_size_in_bytes
-      - memory.alias_size_in_bytes
-    )
-    used = max(used, total)
+    parts = ('argument', 'output', 'temp')
+    total = sum(getattr(memory, f'{part}_size_in_bytes') for part in parts)
+    used = max(used, total - memory.alias_size_in_bytes)
   return Row(
     what=what,
     batch_size=training.batch_size,
@@ -350,7 +325,7 @@ def _row(
 
 
 def format_rows(rows: Sequence[Row]) -> str:
-  """Lays out measurements as a table."""
+  """Formats measurements as a table."""
   headings = [
     *('', 'batch', 'precision', 'devices', 'seeds', 'ms', 'poses/s'),
     *('compile s', 'MB', 'GFLOP', 'GB', '% FLOP/s', '% GB/s'),

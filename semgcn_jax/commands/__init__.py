@@ -1,5 +1,5 @@
-"""The commands, one in each file: a group of flags in, the library called.
+"""The commands, one per file: each maps a group of flags to library calls.
 
-What they share is in `parsing` (flags and --help), `running` (exit statuses),
-`shared_flags` and `outputs`; `entry` is where the installed programs begin.
+They share `parsing` (flags and --help), `running` (exit statuses),
+`shared_flags` and `outputs`; the installed programs start in `entry`.
 """

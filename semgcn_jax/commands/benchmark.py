@@ -1,4 +1,4 @@
-"""Measures training steps and predictions: speed, compile time, memory."""
+"""Benchmarks training and prediction: speed, compile time, memory."""
 
 import dataclasses
 import functools
@@ -17,8 +17,9 @@ from semgcn_jax.config import Config, TrainingConfig
 from semgcn_jax.config.fields import POSITIVE, setting
 from semgcn_jax.data.datasets import load
 from semgcn_jax.errors import SettingError
-from semgcn_jax.files import check_output, write_json
+from semgcn_jax.files import write_json
 from semgcn_jax.geometry.skeletons import Skeleton, load_skeleton
+from semgcn_jax.runs.folder import check_output
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,26 +47,24 @@ class BenchmarkFlags(CacheFlags):
   )
   image_worker_counts: tuple[str, ...] = setting(
     (),
-    'Time only the reading of the training pictures of --dataset, by these'
-    ' numbers of processes; 0 reads by threads.',
+    'Time only how fast these numbers of processes read the training images of'
+    ' --dataset; 0 uses threads.',
   )
   plain_backbone: bool = setting(
     False,
-    'With --backbone=resnet50, also time a plain linen ResNet-50 with its 2D'
-    ' head, alone, with the first batch size.',
+    'With --backbone=resnet50, also time a plain linen ResNet-50 with a 2D head'
+    ' at the first batch size.',
   )
   num_poses: int = setting(
     100_000, 'Put this many random training poses on the device.', POSITIVE
   )
-  repeats: int = setting(
-    10, 'Take the median of this many measurements.', POSITIVE
-  )
+  repeats: int = setting(10, 'Take the median of this many runs.', POSITIVE)
   output: str | None = setting(None, 'Write the rows to this JSON file.')
 
 
 @dataclasses.dataclass(frozen=True)
 class _Plan:
-  """What to measure: numbers of devices to train on, and configs."""
+  """What to measure: (number of devices, config) pairs, and configs."""
 
   training: list[tuple[int, Config]]
   forward: list[Config]
@@ -73,11 +72,7 @@ class _Plan:
 
 
 def benchmark(flags: BenchmarkFlags) -> None:
-  """Measures what the flags ask for, and prints it as it comes.
-
-  Raises:
-    SettingError: A flag is wrong; nothing is measured.
-  """
+  """Measures what the flags ask for, and prints results as they come."""
   use_compilation_cache(flags)
   if 'num_seeds' in flags.given:
     raise SettingError('`num_seeds`: use `seeds`')
@@ -95,11 +90,7 @@ def benchmark(flags: BenchmarkFlags) -> None:
 
 
 def _make_plan(flags: BenchmarkFlags, base: Config) -> _Plan:
-  """Lists what to measure.
-
-  Raises:
-    SettingError: A flag is wrong, or two contradict each other.
-  """
+  """Plans the measurements."""
   for precision in flags.precisions:
     try:
       TrainingConfig(precision=precision)
@@ -139,8 +130,8 @@ def _make_plan(flags: BenchmarkFlags, base: Config) -> _Plan:
       )
   if plan.forward and base.calibrates:
     raise SettingError(
-      '`image_aligned`, `scale_calibration`: predictions have no scale of their'
-      ' own; leave the flag out, or measure none by `forward_batch_sizes=`'
+      '`image_aligned`, `scale_calibration`: predictions have no metric'
+      ' scale; leave the flag out, or measure none by `forward_batch_sizes=`'
     )
   return plan
 
@@ -148,7 +139,7 @@ def _make_plan(flags: BenchmarkFlags, base: Config) -> _Plan:
 def _measure(
   flags: BenchmarkFlags, base: Config, skeleton: Skeleton, plan: _Plan
 ) -> dict[str, Any]:
-  """Measures what is planned, and prints it as it comes."""
+  """Takes the planned measurements, and prints results as they come."""
   ceilings = speed.measure_ceilings(flags.precisions, flags.repeats)
   device = jax.local_devices()[0].device_kind
   print(f'{jax.local_device_count()} {device}; measured ceilings:')
@@ -190,7 +181,7 @@ def _measure(
 def _plain_backbone(
   flags: BenchmarkFlags, config: Config, skeleton: Skeleton
 ) -> str:
-  """Measures a plain ResNet-50 with its 2D head, and says how fast it is."""
+  """Measures a plain ResNet-50 with a 2D head, and describes its speed."""
   (size, *_) = _numbers(flags, 'batch_sizes') or [config.training.batch_size]
   rates = measure_plain(
     skeleton.num_joints,
@@ -200,43 +191,34 @@ def _plain_backbone(
     repeats=flags.repeats,
   )
   return (
-    f'plain ResNet-50 with its 2D head, batch {size}: forward and backward'
-    f' {rates["train"]:,.0f} pictures/s, forward {rates["forward"]:,.0f}'
-    ' pictures/s'
+    f'plain ResNet-50 with a 2D head, batch {size}: forward and backward'
+    f' {rates["train"]:,.0f} images/s, forward {rates["forward"]:,.0f} images/s'
   )
 
 
 def _measure_loading(
   flags: BenchmarkFlags, config: Config, skeleton: Skeleton
 ) -> dict[str, Any]:
-  """Measures how fast the training pictures are read, and prints it.
-
-  Raises:
-    SettingError: A flag is wrong, or the dataset has no files of pictures.
-    UserError: A picture cannot be read.
-  """
+  """Measures how fast the training images are read, and prints it."""
   counts = _numbers(flags, 'image_worker_counts', 256, lowest=0)
   if config.data.dataset != 'images' and not config.data.image_dir:
     raise SettingError(
-      f'`dataset={config.data.dataset}`: has no files of pictures; use images,'
-      ' or h36m with `image_dir`'
+      f'`dataset={config.data.dataset}`: has no image files; use images, or'
+      ' h36m with `image_dir`'
     )
   train = load(config.data, skeleton).train
   assert train is not None
   speeds = {}
   for count in counts:
     speeds[count] = measure_loading(train.images, count)
-    print(f'{count} processes: {speeds[count]:,.0f} pictures/s', flush=True)
+    print(f'{count} processes: {speeds[count]:,.0f} images/s', flush=True)
   return {'config': config.flat(), 'pictures_per_second': speeds}
 
 
 def _numbers(
-  flags: BenchmarkFlags,
-  name: str,
-  highest: int = 2**31 - 1,
-  lowest: int = 1,
+  flags: BenchmarkFlags, name: str, highest: int = 2**31 - 1, lowest: int = 1
 ) -> list[int]:
-  """Reads a flag that is a list of whole numbers within bounds."""
+  """Parses a flag that lists integers within bounds."""
   try:
     numbers = [int(number) for number in getattr(flags, name)]
   except ValueError as error:

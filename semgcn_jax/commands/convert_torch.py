@@ -1,7 +1,7 @@
-"""Converts checkpoints of the released PyTorch code to runs, or the reverse.
+"""Converts checkpoints of the released PyTorch code to runs, and back.
 
-With --backbone it converts a ResNet of torchvision, such as one trained on
-ImageNet, to the npz that train.py takes by --backbone_weights.
+With --backbone, it converts a torchvision ResNet, such as one trained on
+ImageNet, to the npz for train.py's --backbone_weights.
 """
 
 import dataclasses
@@ -19,7 +19,8 @@ from semgcn_jax.config.fields import REQUIRED, setting
 from semgcn_jax.errors import SettingError
 from semgcn_jax.export.backbone_weights import read_backbone
 from semgcn_jax.export.torch_runs import export_run, import_run
-from semgcn_jax.files import check_output, write_output
+from semgcn_jax.files import write_output
+from semgcn_jax.runs.folder import check_output
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,12 +30,11 @@ class ConvertFlags(RunFlags):
   settings = EVERY_SETTING
   input: str = setting(
     REQUIRED,
-    'Convert this checkpoint, or with --to_torch this run folder, or with'
-    ' --backbone this file of weights (.pth, .safetensors).',
+    'Convert this checkpoint; with --to_torch, this run folder; with'
+    ' --backbone, this weights file (.pth, .safetensors).',
   )
   output: str = setting(
-    REQUIRED,
-    'Make this run folder, or with --to_torch or --backbone this file.',
+    REQUIRED, 'Write this run folder; with --to_torch or --backbone, this file.'
   )
   to_torch: bool = setting(False, 'Convert a run to a checkpoint.')
 
@@ -53,17 +53,10 @@ def convert(flags: ConvertFlags) -> None:
 def _convert_backbone(
   source: pathlib.Path, output: pathlib.Path, name: str
 ) -> None:
-  """Converts the weights of a backbone.
-
-  Raises:
-    SettingError: The output is no npz, exists, or cannot be written.
-    UserError: The file is damaged, or of another network.
-  """
+  """Converts the weights of a backbone."""
   if output.suffix != '.npz':
     raise SettingError(f'`output={output}`: must end with .npz')
-  if output.exists():
-    raise SettingError(f'`output={output}`: exists; name a new file')
-  check_output(output)
+  check_output(output, new=True)
   variables = read_backbone(source, name)
   arrays: dict[str, Any] = traverse_util.flatten_dict(variables, sep='/')
 
@@ -72,7 +65,7 @@ def _convert_backbone(
       np.savez(file, **arrays)
 
   write_output(output, write)
-  print(f'{output}: the weights of {name}; give them by --backbone_weights')
+  print(f'{output}: weights of {name}, for --backbone_weights')
 
 
 main = functools.partial(run, __doc__, convert, ConvertFlags)

@@ -1,7 +1,7 @@
-"""Makes a page with the network inside: drag keypoints, and the 3D follows.
+"""Writes a web page that runs a network: drag keypoints, and the 3D follows.
 
-It fetches the ONNX Runtime for browsers (onnxruntime-web, MIT) by npm, and
-needs the extra onnx.
+It fetches ONNX Runtime Web (onnxruntime-web, MIT) through npm, and needs the
+extra onnx.
 """
 
 import dataclasses
@@ -28,30 +28,25 @@ RUNTIME = 'onnxruntime-web@1.30.0'
 class DemoFlags(OutputFlags, RunFlags):
   """The flags of the command."""
 
-  checkpoint: str = checkpoint_setting('Put into the page', 'cmu')
+  checkpoint: str = checkpoint_setting('Put on the page', 'cmu')
   output: str = setting(
-    REQUIRED, 'Write the page to this file, which ends with .html.'
+    REQUIRED, 'Write the page to this file, which ends in .html.'
   )
   runtime: str | None = setting(
     None,
-    'Take the ONNX Runtime from this folder, the dist of the npm package'
-    ' onnxruntime-web; if not given, npm fetches it.',
+    "Take ONNX Runtime from this folder, the npm package onnxruntime-web's"
+    ' dist; by default, npm fetches it.',
   )
 
 
 def demo(flags: DemoFlags) -> None:
-  """Writes the page that the flags describe.
-
-  Raises:
-    SettingError: A flag is wrong.
-    UserError: The network lifts no keypoints, or a program is missing.
-  """
+  """Writes the page that the flags describe."""
   output = check_output_flags(flags, ('.html',))
   network = restore_network(flags.checkpoint, flags.which)
   if not network.config.model.input_joints:
     raise UserError(
-      f'{flags.checkpoint}: lifts the keypoints of its own cameras alone; take'
-      ' a network of `input_joints`'
+      f'{flags.checkpoint}: lifts keypoints from its own cameras only; take a'
+      ' network of `input_joints`'
     )
   runtime = _read_runtime(flags.runtime)
   program = programs.make_program(network, flags.only_seed, 'coco')
@@ -64,12 +59,7 @@ def demo(flags: DemoFlags) -> None:
 
 
 def _read_runtime(folder: str | None) -> dict[str, bytes]:
-  """Reads the runtime from a folder, or fetches it by npm.
-
-  Raises:
-    SettingError: npm is not installed, or fails.
-    UserError: The folder holds another thing.
-  """
+  """Reads the runtime from a folder, or fetches it through npm."""
   if folder:
     return read_runtime(pathlib.Path(folder))
   command = ['npm', 'install', '--ignore-scripts', '--no-audit', RUNTIME]
@@ -79,7 +69,7 @@ def _read_runtime(folder: str | None) -> dict[str, bytes]:
     except (OSError, subprocess.CalledProcessError) as error:
       raise SettingError(
         f'npm could not fetch {RUNTIME} ({error}); install npm, or name the'
-        " package's folder dist by `runtime`"
+        " package's dist folder by `runtime`"
       ) from error
     package = pathlib.Path(own) / 'node_modules' / 'onnxruntime-web'
     return read_runtime(package / 'dist')

@@ -1,7 +1,7 @@
-"""Where a command begins, so that Ctrl-C ends it in one line at any time.
+"""Starts commands, so that Ctrl-C ends them with one line at any time.
 
-JAX takes seconds to be imported. Until then, and again at the very end, the
-handlers of this module end the process; between, `running.run` cleans up.
+Importing JAX takes seconds. Until then, and again at the very end, the handlers
+of this module end the process; in between, `running.run` cleans up.
 """
 
 import functools
@@ -16,20 +16,16 @@ _WORD = {signal.SIGINT: 'interrupted', signal.SIGTERM: 'terminated'}
 
 
 def start(command: str) -> NoReturn:
-  """Runs a command, and ends the process with its exit status.
-
-  Args:
-    command: The name of its module in this package.
-  """
+  """Runs the command in this module, and exits with its status."""
   for number in STATUS:
-    # A shell starts what runs in the background with Ctrl-C ignored.
+    # Shells start background jobs with Ctrl-C ignored.
     if signal.getsignal(number) is not signal.SIG_IGN:
       signal.signal(number, _end)
   main = importlib.import_module(f'semgcn_jax.commands.{command}').main
   status = main()
   if status:
-    # All is cleaned up. An orderly end would wait for what is being compiled or
-    # saved, crash with it, or print what has failed there once more.
+    # Everything is cleaned up. A regular exit would wait for pending compiling
+    # and saving, crash with it, or print its failures again.
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
@@ -37,7 +33,7 @@ def start(command: str) -> NoReturn:
 
 
 def _end(number: int, frame: object) -> NoReturn:
-  """Ends the process here and now."""
+  """Ends the process immediately."""
   del frame
   number = signal.Signals(number)
   os.write(2, f'{sys.argv[0]}: {_WORD[number]}\n'.encode())

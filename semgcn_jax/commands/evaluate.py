@@ -1,6 +1,6 @@
-"""Scores a checkpoint of a run and prints the errors of every action.
+"""Scores a checkpoint of a run, and prints the errors of every action.
 
-Settings that are not given are those of the run.
+Settings default to those of the run.
 """
 
 import dataclasses
@@ -8,28 +8,24 @@ import functools
 import pathlib
 from typing import Any
 
+from semgcn_jax.commands import shared_flags
 from semgcn_jax.commands.running import run
-from semgcn_jax.commands.shared_flags import (
-  CacheFlags,
-  RunFlags,
-  checkpoint_setting,
-  use_compilation_cache,
-)
 from semgcn_jax.config.fields import REQUIRED, setting
 from semgcn_jax.errors import SettingError
 from semgcn_jax.evaluation.evaluate import evaluate
-from semgcn_jax.evaluation.test_clips import predict_clips
+from semgcn_jax.evaluation.predictions import predict_clips
 from semgcn_jax.evaluation.wild import format_wild, read_wild, score_wild
 from semgcn_jax.figures.poses import draw_grid
 from semgcn_jax.figures.style import DPI
-from semgcn_jax.files import check_output, write_json, write_output
+from semgcn_jax.files import write_json, write_output
 from semgcn_jax.inference.lifter import Lifter
 from semgcn_jax.motion.upright import make_scenes
 from semgcn_jax.runs.checkpoints import restore_network
+from semgcn_jax.runs.folder import check_output
 
 
 @dataclasses.dataclass(frozen=True)
-class EvaluateFlags(CacheFlags, RunFlags):
+class EvaluateFlags(shared_flags.CacheFlags, shared_flags.RunFlags):
   """The flags of the command."""
 
   settings = (
@@ -37,61 +33,56 @@ class EvaluateFlags(CacheFlags, RunFlags):
     *('cameras', 'image_dir', 'eval_batch_size', 'scale_calibration'),
     'flip_test',
   )
-  checkpoint: str = checkpoint_setting('Score', REQUIRED)
+  checkpoint: str = shared_flags.checkpoint_setting('Score', REQUIRED)
   weights: str = setting(
     'averaged',
-    'Take the averaged or the raw weights of a run that has both.',
+    'Use the averaged or the raw weights of a run that has both.',
     choices=('averaged', 'raw'),
   )
   output: str | None = setting(None, 'Write the scores to this JSON file.')
   figure: str | None = setting(
     None,
-    'Draw test poses to this PNG file: their 2D, and their predicted and true'
-    ' 3D.',
+    'Draw test poses to this PNG file: the 2D, and the predicted and true 3D.',
   )
   wild: str | None = setting(
     None,
-    'Score on the keypoints of unknown cameras in this npz, which'
-    ' prepare_data.py --film makes, not on the dataset of the run.',
+    'Score on this npz of keypoints from unknown cameras, which'
+    " prepare_data.py --film writes, not on the run's dataset.",
   )
   use_focal: bool = setting(
-    False, 'With --wild, tell the network the focal lengths.'
+    False, 'With --wild, give the network the focal lengths.'
   )
 
 
 def evaluate_run(flags: EvaluateFlags) -> None:
   """Scores the checkpoint that the flags name."""
-  use_compilation_cache(flags)
+  shared_flags.use_compilation_cache(flags)
   for name in ('output', 'figure'):
     if path := getattr(flags, name):
       check_output(pathlib.Path(path), name)
   if flags.wild:
     result = _evaluate_wild(flags, pathlib.Path(flags.wild))
   else:
-    of = flags.checkpoint, flags.which, flags.given
-    how: dict[str, Any] = {
+    chosen: dict[str, Any] = {
       'averaged': flags.weights == 'averaged',
       'seed': flags.only_seed,
     }
+    args = flags.checkpoint, flags.which, flags.given
     if flags.figure:
-      clips = predict_clips(*of, **how)
+      clips = predict_clips(*args, **chosen)
       figure = draw_grid(make_scenes(clips))
       write_output(
         pathlib.Path(flags.figure),
         lambda path: figure.savefig(path, format='png', dpi=DPI),
         'figure',
       )
-    result = evaluate(*of, **how)
+    result = evaluate(*args, **chosen)
   if flags.output:
     write_json(result, pathlib.Path(flags.output))
 
 
 def _evaluate_wild(flags: EvaluateFlags, path: pathlib.Path) -> dict[str, Any]:
-  """Scores the checkpoint on keypoints of unknown cameras.
-
-  Raises:
-    SettingError: A flag has no meaning for them.
-  """
+  """Scores the checkpoint on keypoints from unknown cameras."""
   given = [*flags.given, *(['figure'] if flags.figure else [])]
   if given:
     raise SettingError(f'`{given[0]}`: has no meaning with `wild`')

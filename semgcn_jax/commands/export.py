@@ -1,8 +1,8 @@
-"""Writes the network of a run for other places, without its optimizer.
+"""Exports the network of a run, without its optimizer.
 
-A folder of weights serves wherever that of a run does, but cannot be resumed. A
+A folder of weights works wherever a run folder does, but cannot be resumed. A
 file F.onnx or F.stablehlo is the whole program from 2D to 3D, which runs
-without this package; docs/programs.md tells how.
+without this package; see docs/exporting.md.
 """
 
 import dataclasses
@@ -14,11 +14,11 @@ from semgcn_jax.commands.running import run
 from semgcn_jax.commands.shared_flags import RunFlags, checkpoint_setting
 from semgcn_jax.config.fields import REQUIRED, setting
 from semgcn_jax.errors import SettingError
-from semgcn_jax.files import check_output
 from semgcn_jax.runs.checkpoints import restore_network
+from semgcn_jax.runs.folder import check_output
 from semgcn_jax.runs.weights import save_weights
 
-# Of the weights in the box; docs/model_card.md has the terms of the data.
+# Of the bundled weights; docs/model_card.md has the terms of the data.
 _LICENCE = (
   'Apache-2.0. The data used in this project was obtained from'
   ' mocap.cs.cmu.edu. The database was created with funding from NSF'
@@ -32,33 +32,27 @@ class ExportFlags(RunFlags):
 
   checkpoint: str = checkpoint_setting('Write the weights of', REQUIRED)
   output: str = setting(
-    REQUIRED,
-    'Make this folder, or this file, which ends in .onnx or .stablehlo.',
+    REQUIRED, 'Write this folder, or this file ending in .onnx or .stablehlo.'
   )
   joint_set: str | None = setting(
     None,
-    'For a file of a network that lifts several joint sets: let it take this'
-    ' one; coco, if none is given.',
+    'For a file of a network that lifts several joint sets, take this one; by'
+    ' default coco.',
   )
   benchmark: bool = setting(
-    False, 'Measure the file, and print its speed beside that of JAX.'
+    False, "Benchmark the file, and print its speed beside JAX's."
   )
 
 
 def export(flags: ExportFlags) -> None:
-  """Writes what the flags name.
-
-  Raises:
-    UserError: A file is damaged, or a package missing; nothing is written.
-    SettingError: A flag is wrong; nothing is written.
-  """
+  """Writes what the flags name."""
   output = pathlib.Path(flags.output)
   ending = output.suffix.lower()
   if ending in ('.onnx', '.stablehlo'):
-    _check_file(output)
+    check_output(output, new=True)
     _write_file(flags, output, ending)
     return
-  # Such as .v2 is no ending, but part of the name of a folder.
+  # An ending such as .v2 is part of a folder's name.
   if ending[1:].isalpha():
     raise SettingError(
       f'`output={output}`: end the name of a file in .onnx or .stablehlo, or'
@@ -72,16 +66,9 @@ def export(flags: ExportFlags) -> None:
   _write_folder(flags, output)
 
 
-def _check_file(output: pathlib.Path) -> None:
-  """Raises a SettingError where the file exists, or its folder does not."""
-  if output.exists():
-    raise SettingError(f'`output={output}`: exists; name a new file')
-  check_output(output)
-
-
 def _write_file(flags: ExportFlags, output: pathlib.Path, ending: str) -> None:
   """Writes a file, and prints how well it agrees with JAX."""
-  # The imports are here, as a folder of weights is written sooner without them.
+  # Imported here, as writing a folder of weights is faster without them.
   from semgcn_jax.benchmarks import exported_files
   from semgcn_jax.export import onnx_files, programs, stablehlo_files
 
@@ -104,7 +91,7 @@ def _write_file(flags: ExportFlags, output: pathlib.Path, ending: str) -> None:
 
 
 def _write_folder(flags: ExportFlags, output: pathlib.Path) -> None:
-  """Writes the folder of weights."""
+  """Writes a folder of weights."""
   network = restore_network(flags.checkpoint, flags.which)
   variables = network.of_seed(flags.only_seed)
   training = network.config.training

@@ -1,4 +1,4 @@
-"""The flags of commands that write clips, or another file, to --output."""
+"""The flags of commands that write clips or another file to --output."""
 
 import dataclasses
 import pathlib
@@ -6,21 +6,22 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from semgcn_jax.commands.parsing import Flags
+from semgcn_jax.commands.shared_flags import CacheFlags, RunFlags
 from semgcn_jax.config.fields import REQUIRED, Range, setting
 from semgcn_jax.detections.clips import Clip
 from semgcn_jax.errors import SettingError, listed
 from semgcn_jax.figures.animation import check_ffmpeg
-from semgcn_jax.files import check_output
 from semgcn_jax.formats.writers import Output, choose_people, write_clips
 from semgcn_jax.motion.rig import NAMES
 from semgcn_jax.motion.upright import MAX_PITCH
+from semgcn_jax.runs.folder import check_output
 
 
 def output_setting(endings: Iterable[str]) -> Any:
-  """Describes --output of a command that writes files of these endings."""
+  """Declares --output of a command that writes files of these formats."""
   return setting(
     REQUIRED,
-    f'Write to this file, whose ending says what: {", ".join(endings)}.',
+    f'Write this file, in the format of its ending: {listed(endings)}.',
   )
 
 
@@ -33,20 +34,18 @@ class OutputFlags(Flags):
 
 
 @dataclasses.dataclass(frozen=True)
-class ClipFlags(OutputFlags):
+class ClipFlags(OutputFlags, CacheFlags, RunFlags):
   """The flags of commands that write clips, see `write_chosen`."""
 
-  clip: str = setting('', 'Write this clip alone; if empty, all of them.')
-  person: str = setting(
-    '', 'Write the person of this name alone; if empty, everybody.'
-  )
+  clip: str = setting('', 'Write only this clip; if empty, all of them.')
+  person: str = setting('', 'Write only this person; if empty, everybody.')
   joint_names: str = setting(
-    'h36m', 'Name the joints of .bvh and .glb in this way.', choices=NAMES
+    'h36m', 'Use this naming of joints in .bvh and .glb.', choices=NAMES
   )
   pitch: float | None = setting(
     None,
-    'Say by how many degrees the camera looks down, if known; otherwise it is'
-    ' estimated from the people.',
+    'Set how many degrees the camera looks down; by default, this is estimated'
+    ' from the people.',
     Range(
       f'from {-MAX_PITCH:g} to {MAX_PITCH:g} degrees',
       lambda x: abs(x) <= MAX_PITCH,
@@ -57,7 +56,7 @@ class ClipFlags(OutputFlags):
 def check_output_flags(
   flags: OutputFlags, endings: Iterable[str]
 ) -> pathlib.Path:
-  """Checks the output before work begins, and returns its path.
+  """Checks the output before the work begins, and returns its path.
 
   Raises:
     SettingError: The output exists, or cannot be written.
@@ -73,10 +72,10 @@ def check_output_flags(
 
 
 def write_chosen(flags: ClipFlags, clips: Sequence[Clip], **told: Any) -> None:
-  """Writes what the flags choose; `title` and `details` are those of `Output`.
+  """Writes the chosen clips; `title` and `details` are those of `Output`.
 
   Raises:
-    SettingError: The output cannot be written, or a flag chooses nobody.
+    SettingError: The output cannot be written, or a flag selects nobody.
     UserError: The clips do not suit the format.
   """
   told |= {'pitch': flags.pitch, 'joint_names': flags.joint_names}

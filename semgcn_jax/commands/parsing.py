@@ -1,4 +1,4 @@
-"""Command lines: groups of settings become flags, and flags become groups."""
+"""Parses command lines: groups of settings become flags, and vice versa."""
 
 import dataclasses
 import logging
@@ -28,17 +28,17 @@ _log = logging.getLogger(__name__)
 
 
 class UsageError(Exception):
-  """A command line that cannot be understood; the message is one line."""
+  """A command line that cannot be parsed; the message is one line."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Flags(Group):
-  """The flags of a command, which inherits and declares its own as settings.
+  """The base of the flags of a command, which declares its own as settings.
 
   Attributes:
-    settings: The names of the settings of `Config` that it takes besides.
-    renamed: {the old name of a flag, which goes on working: the new one}.
-    given: Those settings of `Config` that were given, by their names.
+    settings: The names of the settings of `Config` that it also takes.
+    renamed: {old name of a flag, which still works: new name}.
+    given: The settings of `Config` that were given, by name.
   """
 
   settings: ClassVar[Sequence[str]] = ()
@@ -50,17 +50,17 @@ F = TypeVar('F', bound=Flags)
 
 
 def config_of(given: Mapping[str, Any]) -> Config:
-  """Makes the config of the settings that were given, of which one is a preset.
+  """Builds the config of the given settings, which may include a preset.
 
   Raises:
-    UserError: A setting is wrong, or the run that one names is damaged.
+    UserError: A setting is wrong, or the run that it names is damaged.
   """
   settings = dict(given)
   return preset(settings.pop('preset', Config.preset), **settings)
 
 
 def define(kind: type[Flags]) -> flags.FlagValues:
-  """Defines the flags of a command, and --help."""
+  """Defines the flags of a command, with --help."""
   values = flags.FlagValues()
   flags.DEFINE_bool(
     'help', False, 'Show this help.', short_name='h', flag_values=values
@@ -68,7 +68,7 @@ def define(kind: type[Flags]) -> flags.FlagValues:
   for field in settings_of(kind):
     _define(field, field.default, values)
   for name in kind.settings:
-    # What is not given, the preset or the run tells.
+    # The preset or the run fills in what is not given.
     _define(_OF_CONFIG[name], None, values)
   for old, new in kind.renamed.items():
     flags.DEFINE_alias(old, new, flag_values=values)
@@ -78,18 +78,18 @@ def define(kind: type[Flags]) -> flags.FlagValues:
 def _define(
   field: dataclasses.Field, default: Any, values: flags.FlagValues
 ) -> None:
-  """Defines the flag of a setting, whose range the group checks."""
+  """Defines the flag of a setting; the group checks its range."""
   define = _DEFINE[kind_of(field)]
   if default is REQUIRED:
     define(field.name, None, _help(field), values, required=True)
   else:
-    # absl reads a tuple as if it were text.
+    # absl would parse a tuple as text.
     default = list(default) if isinstance(default, tuple) else default
     define(field.name, default, _help(field), flag_values=values)
 
 
 def _help(field: dataclasses.Field) -> str:
-  """Makes the help of a setting, which ends with its choices."""
+  """Returns the help of a setting, with its choices at the end."""
   choices = PRESETS if field.name == 'preset' else field.metadata['choices']
   choices = ', '.join(filter(None, choices))
   return field.metadata['help'] + (f' One of {choices}.' if choices else '')
@@ -98,15 +98,10 @@ def _help(field: dataclasses.Field) -> str:
 def parse(
   kind: type[Flags], values: flags.FlagValues, argv: Sequence[str]
 ) -> None:
-  """Parses a command line.
-
-  Args:
-    kind: The flags of the command.
-    values: The same, which get their values.
-    argv: The command line, of which argv[0] is the program.
+  """Parses a command line, argv, into the values of a command's flags.
 
   Raises:
-    UsageError: The command line cannot be understood.
+    UsageError: The command line cannot be parsed.
   """
   try:
     rest = values(argv)
@@ -124,7 +119,7 @@ def parse(
 
 
 def read(kind: type[F], values: flags.FlagValues) -> F:
-  """Makes the group of a command from its flags, after parsing.
+  """Builds the group of a command from its parsed flags.
 
   Raises:
     SettingError: The value of a flag is out of its range.
@@ -137,13 +132,13 @@ def read(kind: type[F], values: flags.FlagValues) -> F:
 
 
 def _given(kind: type[Flags], values: flags.FlagValues) -> dict[str, Any]:
-  """Collects the settings of `Config` that were given."""
+  """Returns the settings of `Config` that were given."""
   settings = {name: _value(values, name) for name in kind.settings}
   return {name: v for name, v in settings.items() if v is not None}
 
 
 def _value(values: flags.FlagValues, name: str) -> Any:
-  """Reads a flag; lists become tuples, and a leading ~ the home folder."""
+  """Returns a flag's value: lists as tuples, ~ expanded to the home folder."""
   value = values[name].value
   if isinstance(value, str) and value.startswith('~'):
     return os.path.expanduser(value)
@@ -153,16 +148,16 @@ def _value(values: flags.FlagValues, name: str) -> Any:
 def format_help(
   kind: type[Flags], values: flags.FlagValues, description: str, program: str
 ) -> str:
-  """Makes the text of --help: a command and its flags, by group.
+  """Formats the text of --help: a command and its flags, by group.
 
-  The default that it shows of a setting is that of the chosen preset. Commands
-  without presets take settings that are not given from a run.
+  It shows the defaults of the chosen preset. Commands without presets take
+  missing settings from a run.
 
   Args:
     kind: The flags of the command.
     values: The same, after parsing.
-    description: The sentences about the command.
-    program: The program, as it is called.
+    description: The description of the command.
+    program: The program, as the user calls it.
   """
   own = sorted(settings_of(kind), key=lambda field: field.name)
   groups = {
@@ -173,7 +168,7 @@ def format_help(
   if 'preset' in kind.settings:
     try:
       defaults |= config_of(_given(kind, values)).flat()
-    except UserError:  # The command itself will say what is wrong.
+    except UserError:  # The command itself will report it.
       defaults |= Config().flat()
   lines = [description.strip(), '', f'Usage: {program} [--flag=value ...]']
   for title, fields in groups.items():
@@ -185,7 +180,7 @@ def format_help(
 
 
 def spelled(name: str, value: Any) -> str:
-  """Spells a flag with its value, such as --epochs=30."""
+  """Formats a flag with its value, such as --epochs=30."""
   if value is None or value is REQUIRED:
     value = ''
   elif isinstance(value, bool):

@@ -1,9 +1,8 @@
-"""Lifts people to poses in 3D, and writes them to a file.
+"""Lifts people to 3D poses, and writes them to a file.
 
-They come from the keypoints of any detector, in every format that
-prepare_data.py reads and as arrays (npy, npz), or from pictures, videos and
-cameras, in which MediaPipe then finds them. A network that was trained on
-pictures finds the person in a picture itself.
+The input is keypoints of any detector, in every format that prepare_data.py
+reads or as arrays (npy, npz), or images, videos and cameras, in which MediaPipe
+detects people. A network trained on images needs no detector.
 """
 
 import dataclasses
@@ -17,19 +16,8 @@ from typing import Any
 import numpy as np
 import rich.progress
 
-from semgcn_jax.commands.outputs import (
-  ClipFlags,
-  check_output_flags,
-  output_setting,
-  write_chosen,
-)
+from semgcn_jax.commands import outputs, shared_flags
 from semgcn_jax.commands.running import run
-from semgcn_jax.commands.shared_flags import (
-  CacheFlags,
-  RunFlags,
-  checkpoint_setting,
-  use_compilation_cache,
-)
 from semgcn_jax.config.fields import NOT_NEGATIVE, RATE, Range, setting
 from semgcn_jax.detections import mediapipe
 from semgcn_jax.detections.clip_files import find_clips, read_clip
@@ -46,104 +34,94 @@ from semgcn_jax.pictures.images import read_image
 from semgcn_jax.pictures.videos import Video, read_album
 from semgcn_jax.runs.checkpoints import Network, restore_network
 
-# The weights in the box for single frames, and for clips.
+# The bundled weights for single frames, and for clips.
 SINGLE, OVER_TIME = 'cmu', 'cmu-video'
+# The flags that `lift_clip` takes.
+_OPTIONS = ('height', 'min_confidence', 'focal_length', 'field_of_view')
 
 
 @dataclasses.dataclass(frozen=True)
-class PredictFlags(ClipFlags, CacheFlags, RunFlags):
+class PredictFlags(outputs.ClipFlags):
   """The flags of the command."""
 
   renamed = {'keypoints': 'detections'}
-  checkpoint: str = checkpoint_setting(
-    f'If empty, lift by {OVER_TIME} who is followed for long enough, and by'
-    f' {SINGLE} the others; otherwise lift by',
+  checkpoint: str = shared_flags.checkpoint_setting(
+    f'If empty, lift with {OVER_TIME} whoever is tracked for long enough, and'
+    f' the others with {SINGLE}; otherwise lift with',
     '',
   )
-  output: str = output_setting(WRITERS)
+  output: str = outputs.output_setting(WRITERS)
   detections: str | None = setting(
     None,
-    "Lift the keypoints in this file, in a clip's folder of a file for each"
-    ' frame, or in a folder of clips.',
+    "Lift the keypoints in this file, in a clip's folder of one file per frame,"
+    ' or in a folder of clips.',
   )
   image: str | None = setting(
-    None,
-    'Find and lift the people in this picture; with --detections it is their'
-    ' picture.',
+    None, 'Lift the people in this image; with --detections, show it.'
   )
   video: str | None = setting(
-    None,
-    'Find and lift one person in this video; with --detections it is their'
-    ' video.',
+    None, 'Lift one person in this video; with --detections, show it.'
   )
   image_size: str = setting(
     '',
-    'Say how large the images are in pixels, such as 1920x1080; if empty, the'
-    ' file must tell.',
+    'Set the size of the images in pixels, such as 1920x1080; if empty, the'
+    ' file must state it.',
   )
   box: str | None = setting(
-    None,
-    'Find the person in this box alone: left, top, width, height in pixels.',
+    None, 'Look only in this box: left, top, width, height in pixels.'
   )
   camera: int | None = setting(
-    None,
-    'Film with the camera of this number, and find and lift one person.',
-    NOT_NEGATIVE,
+    None, 'Record the camera of this number, and lift one person.', NOT_NEGATIVE
   )
   seconds: float = setting(
     10.0,
-    'Film with --camera for so many seconds.',
+    'Record --camera for this many seconds.',
     Range('above 0, up to 600', lambda x: 0 < x <= 600),
   )
   joint_set: str = setting(
     '',
-    'Say which set of joints was detected; if empty, their number tells.',
+    'Set which joints were detected; if empty, their number decides.',
     choices=('', *JOINT_SETS),
   )
   min_confidence: float = setting(
-    0.0, 'Take keypoints of less confidence as not found.'
+    0.0, 'Treat keypoints of less confidence as not found.'
   )
   focal_length: float | None = setting(
-    None, 'Say what the focal length is in pixels, if known.'
+    None, 'Set the focal length in pixels, if known.'
   )
   field_of_view: float | None = setting(
-    None,
-    "Say what the field of view of an image's longer side is in degrees, if"
-    ' known.',
+    None, 'Set the field of view of the longer side in degrees, if known.'
   )
   height: float | None = setting(
-    None, 'Say how tall the person is in metres, if known.'
+    None, 'Set the height of the person in metres, if known.'
   )
   smooth: str = setting('none', 'Smooth the poses over time.', choices=METHODS)
   fps: float | None = setting(
     None,
-    'Say how many frames a second has; if not given, the video tells it, and'
-    ' otherwise it is 30. Networks that see time need it.',
+    'Set the frame rate, which networks that see time need; by default that of'
+    ' the video, or else 30.',
     RATE,
   )
   cutoff: float = setting(
-    3.0, 'Let --smooth keep motion of up to this frequency in Hz.'
+    3.0, 'Make --smooth keep motion up to this frequency in Hz.'
   )
 
 
 def lift(flags: PredictFlags) -> None:
-  """Lifts what the flags name.
-
-  Raises:
-    SettingError: A flag is wrong.
-    UserError: A file is damaged or not usable.
-  """
+  """Lifts what the flags name."""
   began = time.monotonic()
-  check_output_flags(flags, WRITERS)
+  outputs.check_output_flags(flags, WRITERS)
   _check_sources(flags)
   if flags.fps is not None:
     _check_cutoff(flags, flags.fps)
-  use_compilation_cache(flags)
+  shared_flags.use_compilation_cache(flags)
   name = flags.checkpoint or SINGLE
   if not flags.checkpoint and (
     flags.only_seed is not None or flags.which != 'best'
   ):
-    raise SettingError('`which`, `only_seed`: are of a run; give `checkpoint`')
+    raise SettingError(
+      '`which`, `only_seed`: choose from a run; give `checkpoint`'
+    )
   network = restore_network(name, flags.which)
   if network.config.model.task == 'pictures':
     _lift_image(flags, network, began)
@@ -157,8 +135,7 @@ def lift(flags: PredictFlags) -> None:
   over_time = None
   if not flags.checkpoint and any(len(clip.frames) > 1 for clip in clips):
     over_time = Lifter.load(OVER_TIME)
-  told = ('height', 'min_confidence', 'focal_length', 'field_of_view')
-  options: dict[str, Any] = {name: getattr(flags, name) for name in told}
+  options: dict[str, Any] = {name: getattr(flags, name) for name in _OPTIONS}
   lifted = []
   for clip in rich.progress.track(
     clips, 'lifting', transient=True, disable=len(clips) == 1
@@ -173,14 +150,14 @@ def lift(flags: PredictFlags) -> None:
   }
   title = pathlib.PurePath(clips[0].source).name
   title += f' and {len(clips) - 1} more' if len(clips) > 1 else ''
-  write_chosen(flags, lifted, title=title, details=details)
+  outputs.write_chosen(flags, lifted, title=title, details=details)
   print(_summary(flags, lifted, fps, time.monotonic() - began))
 
 
 def _summary(
   flags: PredictFlags, clips: Sequence[Clip], fps: float, seconds: float
 ) -> str:
-  """Says in a line what was lifted."""
+  """Formats one line about what was lifted."""
   people = [person for clip in clips for person in clip.people]
   poses = sum(len(person.frames) for person in people)
   missing = sum(int((~person.is_whole).sum()) for person in people)
@@ -188,27 +165,19 @@ def _summary(
   return (
     f'{flags.output}: {counted(poses, "pose")}{few}, of'
     f' {counted(len(people), "person", "people")} in'
-    f' {counted(len(clips), "clip")}, at {fps:g} frames a second, in'
+    f' {counted(len(clips), "clip")}, at {fps:g} frames per second, in'
     f' {seconds:.1f} s'
   )
 
 
 def _lift_image(flags: PredictFlags, network: Network, began: float) -> None:
-  """Lifts the person in a picture by a network that sees pictures.
-
-  Raises:
-    SettingError: A flag has no meaning for it.
-    UserError: The picture cannot be read.
-  """
+  """Lifts the person in an image with a network that sees images."""
   if flags.image is None or flags.detections is not None:
     raise SettingError(
-      f'`checkpoint={flags.checkpoint}`: takes a picture; give `image`, and'
-      ' `box` where the person does not fill it'
+      f'`checkpoint={flags.checkpoint}`: takes an image; give `image`, and'
+      ' `box` if the person does not fill it'
     )
-  for name in (
-    *('min_confidence', 'focal_length', 'field_of_view', 'height'),
-    *('smooth', 'cutoff', 'fps'),
-  ):
+  for name in (*_OPTIONS, 'smooth', 'cutoff', 'fps'):
     if getattr(flags, name) != getattr(PredictFlags, name):
       raise SettingError(
         f'`{name}`: has no meaning with `backbone`; leave it out'
@@ -222,12 +191,12 @@ def _lift_image(flags: PredictFlags, network: Network, began: float) -> None:
     'fps': clip.fps,
     'joint_set': network.config.data.skeleton,
   }
-  write_chosen(flags, [clip], title=path.name, details=details)
+  outputs.write_chosen(flags, [clip], title=path.name, details=details)
   print(f'{flags.output}: 1 pose, in {time.monotonic() - began:.1f} s')
 
 
 def _check_cutoff(flags: PredictFlags, fps: float) -> None:
-  """Checks the frequency that is smoothed to, if it is."""
+  """Raises a SettingError if the cutoff of smoothing is out of range."""
   if flags.smooth != 'none' and not 0 < flags.cutoff < fps / 2:
     raise SettingError(
       f'`cutoff={flags.cutoff}`: must be above 0 and below half of `fps`,'
@@ -236,28 +205,26 @@ def _check_cutoff(flags: PredictFlags, fps: float) -> None:
 
 
 def _check_sources(flags: PredictFlags) -> None:
-  """Checks that the flags name one source of people, and nothing in vain."""
+  """Raises a SettingError unless the flags name one source, and suit it."""
   if flags.detections == '':
     raise SettingError('`detections`: is empty; name a file or a folder')
   names = ('detections', 'image', 'video', 'camera')
   given = [name for name in names if getattr(flags, name) is not None]
   if not given:
     raise SettingError('give `detections`, `image`, `video` or `camera`')
-  if len(given) > 1 and given not in (
-    ['detections', 'image'],
-    ['detections', 'video'],
-  ):
+  pairs = ['detections', 'image'], ['detections', 'video']
+  if len(given) > 1 and given not in pairs:
     raise SettingError(f'{" and ".join(f"`{n}`" for n in given)}: give one')
   if given[0] == 'detections' and flags.box:
     raise SettingError('`box`: has no meaning with `detections`')
   if given[0] != 'detections':
     for name in ('joint_set', 'image_size'):
       if getattr(flags, name):
-        raise SettingError(f'`{name}`: has a meaning with `detections` alone')
+        raise SettingError(f'`{name}`: is only for `detections`')
 
 
 def _read_clips(flags: PredictFlags) -> list[Clip]:
-  """Reads the clips that the flags name, or detects them in pictures."""
+  """Reads the clips that the flags name, or detects people in images."""
   if flags.detections is not None:
     return _read_detections(flags, pathlib.Path(flags.detections))
   box = None if flags.box is None else read_box(flags.box)
@@ -275,17 +242,17 @@ def _read_clips(flags: PredictFlags) -> list[Clip]:
     clip, everybody = mediapipe.detect_video(video, name, box)
     source, followed = video.name, '; the first is followed'
   if len(everybody) > 1:
-    print(_told(source, everybody) + followed)
+    print(_people_line(source, everybody) + followed)
   return [dataclasses.replace(clip, fps=flags.fps or clip.fps)]
 
 
 def _read_detections(flags: PredictFlags, path: pathlib.Path) -> list[Clip]:
-  """Reads the clips of --detections, and their pictures if they are given."""
+  """Reads the clips of --detections, with their images if given."""
   found, album = find_clips(path), None
   if shown := flags.image or flags.video:
     if len(found) > 1:
       raise SettingError(
-        '`image`, `video`: are of one clip, but `detections` names'
+        '`image`, `video`: show one clip, but `detections` names'
         f' {len(found)}; name one of them'
       )
     album = read_album(pathlib.Path(shown))
@@ -302,8 +269,8 @@ def _read_detections(flags: PredictFlags, path: pathlib.Path) -> list[Clip]:
   ]
 
 
-def _told(source: str, everybody: Sequence[np.ndarray]) -> str:
-  """Says whom a picture shows, given the keypoints of each, and where."""
+def _people_line(source: str, everybody: Sequence[np.ndarray]) -> str:
+  """Formats the boxes of the people in an image, given their keypoints."""
   boxes = []
   for keypoints in everybody:
     left, top, right, bottom = mediapipe.box_of(keypoints)
@@ -314,7 +281,7 @@ def _told(source: str, everybody: Sequence[np.ndarray]) -> str:
 
 
 def _read_size(text: str) -> tuple[int, int] | None:
-  """Reads a size such as 1920x1080."""
+  """Parses a size such as 1920x1080."""
   if not text:
     return None
   match = re.fullmatch(r'(\d{1,6})[xX*,](\d{1,6})', text)

@@ -1,7 +1,7 @@
-"""Makes the files that training reads from files that can be downloaded.
+"""Converts downloaded files to the files that training reads.
 
-With --verify it checks files instead: it says what they hold, and whether
-training can use them. With --film it films poses by unknown cameras.
+With --verify, it only checks files: what they hold, and whether training can
+use them. With --film, it films poses by unknown cameras.
 """
 
 import dataclasses
@@ -19,23 +19,22 @@ from semgcn_jax.prepare.verify import verify
 
 @dataclasses.dataclass(frozen=True)
 class PrepareFlags(Flags, Options):
-  """The flags of the command: those of a conversion, and others."""
+  """The flags of the command, including those of a conversion."""
 
   renamed = {'keypoints': 'detections_name'}
   source: str | None = setting(
     None,
     'Convert this archive, or folder of files and archives: Human3.6M, its'
-    ' stacked hourglass detections, the CMU database, or the output of a'
-    ' detector.',
+    " stacked hourglass detections, the CMU database, or a detector's output.",
   )
   output_dir: str = setting('data', 'Write the files to this folder.')
   verify: str | None = setting(
-    None, 'Check the files in this folder, and make none.'
+    None, 'Check the files in this folder, and write none.'
   )
   film: str | None = setting(
     None,
-    'Film the poses of this data_3d_*.npz by unknown cameras, as the keypoints'
-    " of a detector, and write them to --output, for evaluate.py's --wild.",
+    "Film the poses of this data_3d_*.npz as a detector's keypoints in unknown"
+    " cameras, and write them to --output, for evaluate.py's --wild.",
   )
   output: str | None = setting(None, 'With --film, write this npz.')
   subjects: tuple[str, ...] = setting(
@@ -43,27 +42,21 @@ class PrepareFlags(Flags, Options):
   )
   seed: int = setting(0, 'With --film, seed the cameras.', NOT_NEGATIVE)
   cameras: str = setting(
-    '',
-    'With --verify, check your own dataset with the cameras of this JSON file.',
+    '', 'With --verify, check your own dataset with the cameras in this JSON.'
   )
   skeleton: str = setting(
     'h36m',
-    'With --verify, check your own dataset with the skeleton of this name or'
-    ' JSON file.',
+    'With --verify, check your own dataset with this skeleton (a name or JSON'
+    ' file).',
   )
 
 
 def prepare_data(flags: PrepareFlags) -> None:
-  """Makes or checks files, as the flags say.
-
-  Raises:
-    SettingError: A flag is wrong.
-    UserError: A file is damaged or not usable.
-  """
+  """Writes or checks files, as the flags say."""
   if sum(map(bool, (flags.source, flags.verify, flags.film))) != 1:
     raise SettingError(
-      'give `source` to make files, `verify` to check some, or `film` to film'
-      ' some'
+      'give `source` to make files, `verify` to check files, or `film` to film'
+      ' poses'
     )
   if flags.film:
     if not flags.output:
@@ -71,18 +64,11 @@ def prepare_data(flags: PrepareFlags) -> None:
     output = pathlib.Path(flags.output)
     if output.exists() and not flags.overwrite:
       raise SettingError(f'`output={output}`: exists; give `overwrite`')
-    film(
-      pathlib.Path(flags.film),
-      output,
-      subjects=flags.subjects,
-      seed=flags.seed,
-    )
+    poses = pathlib.Path(flags.film)
+    film(poses, output, subjects=flags.subjects, seed=flags.seed)
   elif flags.verify:
-    verify(
-      pathlib.Path(flags.verify),
-      cameras=flags.cameras,
-      skeleton=flags.skeleton,
-    )
+    folder = pathlib.Path(flags.verify)
+    verify(folder, cameras=flags.cameras, skeleton=flags.skeleton)
   elif flags.source:
     prepare(pathlib.Path(flags.source), pathlib.Path(flags.output_dir), flags)
 

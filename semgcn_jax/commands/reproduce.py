@@ -1,4 +1,4 @@
-"""Retrains the methods of the paper's tables and compares them."""
+"""Retrains the methods in the paper's tables, and compares them."""
 
 import dataclasses
 import functools
@@ -14,7 +14,7 @@ from semgcn_jax.config import Config
 from semgcn_jax.config.fields import setting
 from semgcn_jax.paper.reproduce import reproduce
 
-# Flags that belong to a machine: the report's command line leaves them out.
+# Machine-specific flags, which the command line in the report omits.
 _FOLDERS = (
   *('workdir', 'data_dir', 'compilation_cache', 'cameras', 'skeleton'),
   *('image_dir', 'backbone_weights', 'rendered_motions'),
@@ -28,8 +28,8 @@ class ReproduceFlags(CacheFlags):
   settings = EVERY_SETTING
   tables: tuple[str, ...] = setting(
     ('1', '3'),
-    'Retrain the methods of these tables of the paper: 1 and 3, which are given'
-    ' the 2D, or 2, from pictures; or of video, which see time.',
+    'Retrain the methods in these tables of the paper: 1 and 3 (given the 2D)'
+    ' or 2 (from images); or those of video, which see time.',
   )
   workdir: str = setting(
     'runs/reproduce', 'Keep the runs and the report in this folder.'
@@ -40,8 +40,8 @@ def retrain(flags: ReproduceFlags, program: str) -> None:
   """Retrains the methods that the flags choose.
 
   Args:
-    flags: The flags; --preset may list several presets, with commas.
-    program: The program, as argv[0] names it.
+    flags: The flags; --preset may be a comma-separated list.
+    program: The program, argv[0].
   """
   use_compilation_cache(flags)
   overrides = dict(flags.given)

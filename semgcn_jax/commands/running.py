@@ -1,6 +1,6 @@
 """Runs a command, from its flags to its exit status.
 
-A mistake of the user ends it with a message of one line, not with a traceback.
+A user's mistake ends it with a one-line message instead of a traceback.
 """
 
 import contextlib
@@ -15,52 +15,46 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from semgcn_jax.commands import parsing
 from semgcn_jax.commands.entry import STATUS
-from semgcn_jax.commands.parsing import (
-  F,
-  UsageError,
-  define,
-  format_help,
-  parse,
-  read,
-)
 from semgcn_jax.errors import SettingError, Terminated, UserError
 
-# What the system says where there is no room for what a command prints.
+# The errors of printing to a full disk.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def run(
   description: str | None,
-  command: Callable[[F], None],
-  kind: type[F],
+  command: Callable[[parsing.F], None],
+  kind: type[parsing.F],
   argv: Sequence[str] | None = None,
 ) -> int:
   """Runs a command.
 
   Args:
-    description: The sentences that --help begins with.
-    command: Does the work, given the flags.
+    description: The first sentences of --help.
+    command: Does the work, given the flags. It raises a SettingError for a
+      wrong flag, and a UserError for a damaged or unusable file.
     kind: The flags of the command.
-    argv: The command line, of which argv[0] is the program; None takes that of
-      the process.
+    argv: The command line; None takes that of the process.
 
   Returns:
     The exit status: 0, 1 for a mistake in a file, 2 for one in a flag, 130
-    after Ctrl-C, 143 after SIGTERM, 141 if nobody reads the output any more.
+    after Ctrl-C, 143 after SIGTERM, 141 if the output pipe was closed.
   """
   argv = sys.argv if argv is None else argv
-  values = define(kind)
+  values = parsing.define(kind)
   try:
-    parse(kind, values, argv)
+    parsing.parse(kind, values, argv)
     if values.help:
       program = program_name(argv[0])
-      print(format_help(kind, values, description or '', program))
+      text = parsing.format_help(kind, values, description or '', program)
+      print(text)
     else:
       with _prepared():
-        command(read(kind, values))
+        command(parsing.read(kind, values))
     sys.stdout.flush()
-  except UsageError as error:
+  except parsing.UsageError as error:
     return _fail(argv[0], str(error), 2)
   except UserError as error:
     status = 2 if isinstance(error, SettingError) else 1
@@ -73,83 +67,73 @@ def run(
     _discard_output()
     return 141
   except OSError as error:
-    # A file is named by the error; the output has no name.
+    # Errors of files have a filename; those of the output do not.
     if error.errno not in _FULL or error.filename is not None:
       raise
     _discard_output()
-    message = f'the output cannot be written ({error.strerror}); make room'
+    message = f'cannot write the output ({error.strerror}); free some space'
     return _fail(argv[0], message, 1)
   return 0
 
 
 def _discard_output() -> None:
-  """Lets what is left to write vanish; it would raise once more at the end."""
+  """Discards unwritten output, which would raise again at exit."""
   with open(os.devnull, 'w') as nowhere, contextlib.suppress(OSError):
     os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def program_name(program: str) -> str:
-  """Spells how a program is called, such as `python experiments/train.py`."""
+  """Formats how to call a program, such as `python experiments/train.py`."""
   name = pathlib.PurePath(program).name
   return f'python experiments/{name}' if name.endswith('.py') else name
 
 
 def with_dashes(message: str) -> str:
-  """Spells the settings that a message names as flags.
-
-  The library writes `epochs=0`, in backquotes; the user of a command reads
-  --epochs=0.
-  """
+  """Rewrites the settings in a message, such as `epochs=0`, as --epochs=0."""
   return re.sub(r'`(\w+(?:=[^`]*)?)`', r'--\1', message)
 
 
 @contextlib.contextmanager
 def _prepared() -> Iterator[None]:
-  """Sets what a command needs of its process, and restores it at the end."""
-  # JAX would take most of a GPU at once, and up to 2 GB of the host for that.
+  """Sets up the process for a command, and restores it at the end."""
+  # JAX would preallocate most of a GPU, and up to 2 GB of the host for that.
   os.environ.setdefault('XLA_PYTHON_CLIENT_PREALLOCATE', 'false')
-  # JAX and Orbax log every step through absl. What matters, this package says
-  # itself: as exceptions, and as notes by its own logger.
+  # JAX and Orbax log every step through absl. This package reports what matters
+  # itself, as exceptions and through its own logger.
   own_logger = logging.getLogger('semgcn_jax')
-  others = [logging.getLogger(name) for name in ('absl', 'asyncio')]
-  levels, hook = [logger.level for logger in others], sys.unraisablehook
   handler = logging.StreamHandler()
   handler.setFormatter(logging.Formatter('note: %(message)s'))
-  own_logger.addHandler(handler)
-  # Importing absl's logging gives the root a handler, which would repeat notes.
-  propagates, own_logger.propagate = own_logger.propagate, False
-  for logger in others:
-    logger.setLevel(logging.CRITICAL)
-  sys.unraisablehook = _quiet_hook
-  in_main = threading.current_thread() is threading.main_thread()
-  # A command that is terminated cleans up as one that is interrupted does.
-  previous = {}
-  for number, handler_of_it in (
-    (signal.SIGTERM, _terminate),
-    (signal.SIGINT, signal.default_int_handler),
-  ):
-    if in_main and signal.getsignal(number) is not signal.SIG_IGN:
-      previous[number] = signal.signal(number, handler_of_it)
-  try:
+  with contextlib.ExitStack() as undo:
+    own_logger.addHandler(handler)
+    undo.callback(own_logger.removeHandler, handler)
+    # Importing absl's logging gives the root logger a handler, which would
+    # repeat the notes.
+    undo.callback(setattr, own_logger, 'propagate', own_logger.propagate)
+    own_logger.propagate = False
+    for logger in map(logging.getLogger, ('absl', 'asyncio')):
+      undo.callback(logger.setLevel, logger.level)
+      logger.setLevel(logging.CRITICAL)
+    undo.callback(setattr, sys, 'unraisablehook', sys.unraisablehook)
+    sys.unraisablehook = _quiet_hook
+    if threading.current_thread() is threading.main_thread():
+      # SIGTERM cleans up like Ctrl-C.
+      for number, handle in (
+        (signal.SIGTERM, _terminate),
+        (signal.SIGINT, signal.default_int_handler),
+      ):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+          undo.callback(signal.signal, number, signal.signal(number, handle))
     yield
-  finally:
-    for number, before in previous.items():
-      signal.signal(number, before)
-    sys.unraisablehook = hook
-    for logger, level in zip(others, levels, strict=True):
-      logger.setLevel(level)
-    own_logger.removeHandler(handler)
-    own_logger.propagate = propagates
 
 
 def _terminate(number: int, frame: Any) -> None:
-  """Raises what ends a command after SIGTERM."""
+  """Ends a command after SIGTERM."""
   del number, frame
   raise Terminated
 
 
 def _quiet_hook(unraisable: Any) -> None:
-  """Hides the errors of reads that go on after a checkpoint proved damaged."""
+  """Hides errors of reads that are still pending in a damaged checkpoint."""
   if str(unraisable.exc_value) != 'Event loop is closed':
     sys.__unraisablehook__(unraisable)
 
@@ -157,19 +141,17 @@ def _quiet_hook(unraisable: Any) -> None:
 def _fail(program: str, message: str, status: int) -> int:
   """Prints an error in one line, and returns the exit status.
 
-  A process of several ends here and now.
+  One of several processes exits immediately.
   """
   try:
     sys.stdout.flush()
-  except (
-    OSError
-  ):  # Nobody reads it, or there is no room; the error comes first.
+  except OSError:  # The pipe is closed, or the disk full; the error goes first.
     _discard_output()
   # A name in the message may have a line break.
   print(f'{program}: {" ".join(message.splitlines())}', file=sys.stderr)
   jax = sys.modules.get('jax')
   if jax is not None and jax.distributed.is_initialized():
-    # An orderly end would wait for the others, which wait for this process.
+    # A regular exit would wait for the others, which wait for this process.
     sys.stderr.flush()
     os._exit(status)
   return status

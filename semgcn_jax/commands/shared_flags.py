@@ -14,24 +14,22 @@ _CACHES = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
 
 
 def checkpoint_setting(verb: str, default: Any) -> Any:
-  """Describes --checkpoint: weights in the box, or the folder of a run."""
+  """Declares --checkpoint: bundled weights, or a run folder."""
   return setting(
     default,
-    f'{verb} the run in this folder, or the weights in the box of this name:'
+    f'{verb} the run in this folder, or these bundled weights:'
     f' {", ".join(weights.names())}. A folder of the same name is ./<name>.',
   )
 
 
 @dataclasses.dataclass(frozen=True)
 class RunFlags(Flags):
-  """The flags that choose a checkpoint of a run, and a seed."""
+  """The flags that select a checkpoint of a run, and a seed."""
 
   which: str = setting(
-    'best', 'Take this checkpoint: best, last, or the number of an epoch.'
+    'best', 'Use this checkpoint: best, last, or the number of an epoch.'
   )
-  only_seed: int | None = setting(
-    None, 'Take this seed of a run that has several.'
-  )
+  only_seed: int | None = setting(None, 'Use this seed of a run with several.')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,20 +38,19 @@ class CacheFlags(Flags):
 
   compilation_cache: str = setting(
     os.path.join(_CACHES, 'semgcn_jax'),
-    'Keep compiled programs in this folder, for a faster start; if empty, keep'
-    ' none.',
+    'Cache compiled programs in this folder; if empty, do not.',
   )
 
 
 def use_compilation_cache(flags: CacheFlags) -> None:
-  """Keeps compiled programs for the next start, as --compilation_cache says.
+  """Caches compiled programs for the next start, as --compilation_cache says.
 
-  If JAX's own variable JAX_COMPILATION_CACHE_DIR is set, that counts instead.
+  JAX's own variable JAX_COMPILATION_CACHE_DIR takes precedence.
 
   Raises:
-    SettingError: The folder was given, and cannot be made.
+    SettingError: The folder was given, and cannot be created.
   """
-  # A cache that cannot be written, as on a full disk, costs time alone.
+  # A cache that cannot be written, as on a full disk, only costs time.
   warnings.filterwarnings(
     'ignore', 'Error (reading|writing) persistent compilation cache'
   )
@@ -64,11 +61,11 @@ def use_compilation_cache(flags: CacheFlags) -> None:
     os.makedirs(folder, exist_ok=True)
   except OSError as error:
     if folder == CacheFlags.compilation_cache:
-      return  # The cache only saves time, so a command works without it.
+      return  # Commands work without it.
     raise SettingError(
       f'`compilation_cache={folder}`: {error.strerror}; name another folder'
     ) from error
-  # The import is here, as commands that compile nothing need not wait for it.
+  # Imported here, so that commands that compile nothing start faster.
   import jax
 
   jax.config.update('jax_compilation_cache_dir', folder)

@@ -18,13 +18,12 @@ class ShowLearnedFlags(RunFlags):
 
   checkpoint: str = checkpoint_setting('Draw the graph of', REQUIRED)
   output_dir: str | None = setting(
-    None,
-    'Write the figures to this folder; by default to that of the run.',
+    None, 'Write the figures to this folder; by default to the run folder.'
   )
 
 
 def show(flags: ShowLearnedFlags) -> None:
-  """Draws the graph of the run that the flags name."""
+  """Draws the graph of the run in the flags."""
   if flags.output_dir is None and flags.checkpoint in weights.names():
     raise SettingError('`output_dir`: name a folder for the figures')
   show_learned(

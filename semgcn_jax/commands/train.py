@@ -23,32 +23,24 @@ class TrainFlags(CacheFlags):
   workdir: str | None = setting(
     None, 'Keep the run in this folder; by default runs/<preset>.'
   )
-  resume: bool = setting(False, 'Go on with the run in --workdir.')
+  resume: bool = setting(False, 'Continue the run in --workdir.')
   distributed: bool = setting(
     False,
-    'Train as one of several processes, which SLURM or Kubernetes has started.',
+    'Train as one of several processes started by SLURM or Kubernetes.',
   )
   coordinator: str | None = setting(
-    None,
-    'Train as one of several processes, of which the first is at this'
-    ' host:port.',
+    None, 'Train as one of several processes; the first is at this host:port.'
   )
   num_processes: int | None = setting(
-    None, 'Say how many processes there are.', POSITIVE
+    None, 'Set the number of processes.', POSITIVE
   )
   process_id: int | None = setting(
-    None, 'Say which of the processes this is, from 0.', NOT_NEGATIVE
+    None, 'Set the number of this process, from 0.', NOT_NEGATIVE
   )
 
 
 def train_run(flags: TrainFlags) -> None:
-  """Trains the run that the flags describe.
-
-  Raises:
-    SettingError: A flag is wrong.
-    UserError: A file is damaged or not usable.
-    Terminated: SIGTERM came; all is saved.
-  """
+  """Trains the run in the flags; raises Terminated after SIGTERM."""
   _join_processes(flags)
   use_compilation_cache(flags)
   given = flags.given
@@ -63,15 +55,11 @@ def train_run(flags: TrainFlags) -> None:
   with processes.ending_together():
     records = train(config, workdir, resume=flags.resume)
   if not records or records[-1]['epoch'] < config.training.epochs:
-    raise Terminated  # All is saved. A shell's && must not go on.
+    raise Terminated  # Everything is saved. A shell's && must stop here.
 
 
 def _join_processes(flags: TrainFlags) -> None:
-  """Makes this process one of several, if the flags say so.
-
-  Raises:
-    SettingError: The flags contradict each other, or some are missing.
-  """
+  """Joins this process with others, if the flags say so."""
   by_hand = flags.coordinator, flags.num_processes, flags.process_id
   address, count, number = by_hand
   if by_hand == (None, None, None):

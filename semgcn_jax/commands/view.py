@@ -1,82 +1,62 @@
-"""Shows poses: as a page, a picture, an animation, or a file for animators.
+"""Shows poses as a page, an image, an animation, or a file for animators.
 
-The poses are those that predict.py has written, or the test poses of a run,
-beside their truth.
+The poses are those that predict.py wrote, or the test poses of a run beside the
+ground truth.
 """
 
 import dataclasses
 import functools
 import pathlib
 
-from semgcn_jax.commands.outputs import (
-  ClipFlags,
-  check_output_flags,
-  output_setting,
-  write_chosen,
-)
+from semgcn_jax.commands import outputs, shared_flags
 from semgcn_jax.commands.running import run
-from semgcn_jax.commands.shared_flags import (
-  CacheFlags,
-  RunFlags,
-  checkpoint_setting,
-  use_compilation_cache,
-)
 from semgcn_jax.config.fields import RATE, setting
 from semgcn_jax.errors import SettingError, listed
-from semgcn_jax.evaluation.test_clips import predict_clips
+from semgcn_jax.evaluation.predictions import predict_clips
 from semgcn_jax.formats import pose_files
 from semgcn_jax.formats.writers import WRITERS
 from semgcn_jax.pictures.videos import read_album
 
-# Files of poses are made by predict.py, and read here.
-ENDINGS = tuple(
-  ending for ending in WRITERS if ending not in pose_files.ENDINGS
-)
+# Files of poses are written by predict.py, and read here.
+ENDINGS = tuple(name for name in WRITERS if name not in pose_files.ENDINGS)
 
 
 @dataclasses.dataclass(frozen=True)
-class ViewFlags(ClipFlags, CacheFlags, RunFlags):
+class ViewFlags(outputs.ClipFlags):
   """The flags of the command."""
 
   settings = (
     *('data_dir', 'actions', 'test_subjects', 'test_downsample', 'cameras'),
     *('keypoints', 'image_dir', 'flip_test'),
   )
-  checkpoint: str | None = checkpoint_setting('Show the test poses of', None)
-  output: str = output_setting(ENDINGS)
+  checkpoint: str | None = shared_flags.checkpoint_setting(
+    'Show the test poses of', None
+  )
+  output: str = outputs.output_setting(ENDINGS)
   poses: str | None = setting(
-    None, 'Show the poses in this file, .json or .npz, of predict.py.'
+    None, 'Show the poses in this .json or .npz file of predict.py.'
   )
   pictures: str | None = setting(
-    None, 'Show 2D poses on this picture, or on this video.'
+    None, 'Show the 2D poses on this image or video.'
   )
   fps: float | None = setting(
     None,
-    'Say how many frames a second has; if not given, the file of the poses'
-    ' tells it, and for a run it is 10.',
+    'Set the frame rate; by default that in --poses, or 10 for runs.',
     RATE,
   )
 
 
 def view(flags: ViewFlags) -> None:
-  """Shows what the flags name.
-
-  Raises:
-    SettingError: A flag is wrong.
-    UserError: A file is damaged or not usable.
-  """
-  check_output_flags(flags, ENDINGS)
+  """Shows what the flags name."""
+  outputs.check_output_flags(flags, ENDINGS)
   if (flags.poses is None) == (flags.checkpoint is None):
-    raise SettingError('give `poses` or `checkpoint`, one of both')
+    raise SettingError('give either `poses` or `checkpoint`')
   if flags.checkpoint is not None:
     if flags.pictures is not None:
       raise SettingError('`pictures`: has no meaning with `checkpoint`')
-    use_compilation_cache(flags)
+    shared_flags.use_compilation_cache(flags)
     clips = predict_clips(
-      flags.checkpoint,
-      flags.which,
-      flags.given,
-      seed=flags.only_seed,
+      flags.checkpoint, flags.which, flags.given, seed=flags.only_seed
     )
     title = f'{pathlib.PurePath(flags.checkpoint).name}: test poses'
   else:
@@ -91,13 +71,13 @@ def view(flags: ViewFlags) -> None:
       album = read_album(pathlib.Path(flags.pictures))
       if len(clips) > 1 and not flags.clip:
         raise SettingError(
-          '`pictures`: are of one clip; choose it by `clip` from'
+          '`pictures`: show one clip; choose it by `clip` from'
           f' {listed(clip.name for clip in clips)}'
         )
       clips = [dataclasses.replace(clip, pictures=album) for clip in clips]
   if flags.fps is not None:
     clips = [dataclasses.replace(clip, fps=flags.fps) for clip in clips]
-  write_chosen(flags, clips, title=title)
+  outputs.write_chosen(flags, clips, title=title)
   print(flags.output)
 
 

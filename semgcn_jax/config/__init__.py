@@ -1,8 +1,7 @@
-"""Every setting, in groups: what it does, and what its value may be.
+"""Every setting: its default, its help text and its range.
 
-`Config` holds six frozen groups, a file for each. A function takes the group
-that it needs. The names of all fields are unique, so that flags and config.json
-are flat.
+`Config` holds six frozen groups, one per file. A function takes the group that
+it needs. Field names are unique, so that flags and config.json are flat.
 """
 
 import dataclasses
@@ -39,26 +38,26 @@ __all__ = [
   'save',
 ]
 
-# The settings that were renamed: {the old name: the new one}.
+# Renamed settings: {old name: new name}.
 RENAMED = {
   'lifter': 'init_from',
   'freeze_lifter': 'freeze_init',
   'data_fps': 'fps',
 }
-# The settings that have a meaning with `backbone` alone. With another network
-# `presets.preset` leaves out those of a preset.
+# The settings that only `backbone` uses. Without it, `presets.preset` leaves
+# them out of a preset.
 OF_BACKBONE = (
   *('pooled_features', 'backbone_precision', 'stage', 'backbone_lr'),
   *('keypoint_loss', 'keypoint_weight', 'image_workers', 'image_zoom'),
   *('image_turn', 'image_color'),
 )
-# Those that have one with `model=semgcn_temporal` alone, likewise.
+# Those that only `model=semgcn_temporal` uses, likewise.
 OF_TIME = ('receptive_field', 'causal', 'frame_rate')
 _OF_FILMED_CLIPS = (
   *('rate_low', 'rate_high', 'film_pan', 'film_follow', 'noise_correlation'),
   *('lasting', 'lost'),
 )
-_MOST_WEIGHTS = 2**30  # Of all seeds together; with Adam's moments 12 GB.
+_MOST_WEIGHTS = 2**30  # Over all seeds; 12 GB with Adam's moments.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,14 +65,14 @@ class Config(Group):
   """Every setting of a run.
 
   Raises:
-    SettingError: A value is out of its range, or two contradict each other.
+    SettingError: A value is out of its range, or contradicts another.
   """
 
   preset: str = setting('synthetic', 'Start from the settings of this preset.')
   recipe: str = setting(
     'released',
-    'Train as the authors released it, or by the best recipe; brings its'
-    ' settings along (docs/recipe.md).',
+    'Use the settings of this training recipe, such as that of the released'
+    ' code (docs/recipe.md).',
     choices=('released', 'best', 'wild'),
   )
   data: DataConfig = DataConfig()
@@ -95,8 +94,8 @@ class Config(Group):
     if size > _MOST_WEIGHTS:
       raise SettingError(
         f'`hid_dim={width}`: with `num_layers={layers}` and'
-        f' `num_seeds={self.training.num_seeds}` these are {size:.1g} weights,'
-        f' above the bound of {_MOST_WEIGHTS:.1g}; lower one of the three'
+        f' `num_seeds={self.training.num_seeds}` there are {size:.1g} weights,'
+        f' above the limit of {_MOST_WEIGHTS:.1g}; lower one of the three'
       )
     if not self.model.is_temporal:
       unused = OF_TIME + _OF_FILMED_CLIPS
@@ -110,47 +109,39 @@ class Config(Group):
     else:
       self._check_no_backbone()
     if self.data.has_images:
-      self._check_images()
-    folder = self.data.dataset == 'images'  # Its files say what is for that.
-    if self.evaluation.choose_on == 'val' and not (
-      folder or self.data.val_subjects
-    ):
+      self._check_not_augmented('images')
+    # A folder of images has a validation split of its own.
+    has_split = self.data.dataset == 'images' or self.data.val_subjects
+    if self.evaluation.choose_on == 'val' and not has_split:
       raise SettingError('`choose_on=val`: needs `val_subjects`')
 
   def _check_filming(self) -> None:
-    """Raises a SettingError for what does not suit filmed poses."""
-    taken = {
-      'skeleton': self.data.skeleton != 'h36m',
-      'keypoints': self.data.keypoints != 'gt',
-      'noise': self.augmentation.noise,
-      'missing': self.augmentation.missing,
-      'image_aligned': self.data.image_aligned,
-      'scale_calibration': self.evaluation.scale_calibration,
-    } | dict.fromkeys(self.augmentation.virtual_cameras, True)
-    for name, is_set in taken.items():
-      if is_set:
-        raise SettingError(
-          f'`{name}`: cannot be combined with `input_joints`; leave it out'
-        )
+    """Raises a SettingError for settings that contradict `input_joints`."""
+    self._check_not_augmented(
+      '`input_joints`',
+      skeleton=self.data.skeleton != 'h36m',
+      keypoints=self.data.keypoints != 'gt',
+      image_aligned=self.data.image_aligned,
+      scale_calibration=self.evaluation.scale_calibration,
+    )
     rates = self.filming.rate_low, self.filming.rate_high
     if not rates[0] <= self.model.frame_rate <= rates[1]:
       raise SettingError(
         f'`frame_rate={self.model.frame_rate}`: clips are filmed at'
-        f' {rates[0]} to {rates[1]} frames a second; change `rate_low` or'
-        ' `rate_high` too'
+        f' {rates[0]} to {rates[1]} frames per second; change `rate_low`'
+        ' or `rate_high` too'
       )
 
   def _check_backbone(self) -> None:
-    """Raises a SettingError where a backbone or a stage lacks something."""
+    """Raises a SettingError if a backbone or its stage lacks something."""
     if not self.data.has_images:
       raise SettingError(
-        f'`backbone={self.model.backbone}`: needs pictures; give `image_dir`,'
+        f'`backbone={self.model.backbone}`: needs images; give `image_dir`,'
         ' or `dataset=rendered`'
       )
     if self.training.stage == 'graph' and not self.model.init_from:
       raise SettingError(
-        '`stage=graph`: needs 2D joints that are trained; name their run by'
-        ' `init_from`'
+        '`stage=graph`: needs a trained 2D network; name its run by `init_from`'
       )
     if self.only_2d and not self.training.keypoint_weight:
       raise SettingError(
@@ -160,22 +151,22 @@ class Config(Group):
     if self.data.image_aligned and self.augmentation.image_zoom:
       raise SettingError(
         '`image_zoom`: cannot be combined with `image_aligned`, whose targets'
-        ' have the size of the person in the picture; leave one out'
+        ' have the size of the person in the image; leave one out'
       )
 
   def _check_no_backbone(self) -> None:
-    """Raises a SettingError for what would be ignored without a backbone."""
+    """Raises a SettingError for settings that need a backbone."""
     if self.data.image_dir or self.data.dataset == 'images':
       name = 'image_dir' if self.data.image_dir else 'dataset=images'
       raise SettingError(
         f'`{name}`: needs `backbone`; leave it out to train on the true 2D'
       )
-    # Pictures may be drawn, although no network looks at them.
+    # Images may still be drawn, although no network sees them.
     drawn = ('crop_size',) * (not self.data.has_images)
     self._check_unused(OF_BACKBONE + drawn, 'backbone')
 
   def _check_unused(self, names: tuple[str, ...], without: str) -> None:
-    """Raises a SettingError for settings that differ from their defaults."""
+    """Raises a SettingError for a setting that is not at its default."""
     for group in GROUPS:
       own = getattr(self, group)
       for field in dataclasses.fields(own):
@@ -186,52 +177,48 @@ class Config(Group):
             ' it out'
           )
 
-  def _check_images(self) -> None:
-    """Raises a SettingError for what pictures cannot be combined with."""
-    taken = {
-      'noise': self.augmentation.noise,
-      'missing': self.augmentation.missing,
-    } | dict.fromkeys(self.augmentation.virtual_cameras, True)
-    for name, is_set in taken.items():
+  def _check_not_augmented(self, with_what: str, **others: Any) -> None:
+    """Raises a SettingError for augmented poses or another true setting."""
+    augmentation = self.augmentation
+    others |= {'noise': augmentation.noise, 'missing': augmentation.missing}
+    others |= dict.fromkeys(augmentation.virtual_cameras, True)
+    for name, is_set in others.items():
       if is_set:
         raise SettingError(
-          f'`{name}`: cannot be combined with pictures; leave it out'
+          f'`{name}`: cannot be combined with {with_what}; leave it out'
         )
 
   @property
   def only_2d(self) -> bool:
-    """Whether the 2D joints alone are trained, so that poses mean nothing."""
+    """Whether only the 2D joints are trained, so that poses are meaningless."""
     return bool(self.model.backbone) and self.training.stage == 'keypoints'
 
   @property
   def scored_by(self) -> str:
-    """The score that tells how good an epoch is."""
+    """The score that ranks epochs."""
     return 'pixel_error' if self.only_2d else 'mpjpe'
 
   @property
   def calibrates(self) -> bool:
-    """Whether predictions are scaled, having no metric scale of their own."""
+    """Whether to rescale predictions, as they have no metric scale."""
     return self.evaluation.scale_calibration or self.data.image_aligned
 
   def flat(self) -> dict[str, Any]:
-    """Lists every setting by its name, without the groups."""
+    """Returns every setting by name, without the groups."""
     settings = {'preset': self.preset, 'recipe': self.recipe}
     for group in GROUPS:
       settings |= dataclasses.asdict(getattr(self, group))
     return settings
 
   def replace(self, **settings: Any) -> Self:
-    """Copies the config with some settings, of any group, replaced.
+    """Returns a copy with these settings, of any group, replaced.
 
     Raises:
       SettingError: A value is out of its range, or contradicts another.
       TypeError: There is no such setting.
     """
-    changes: dict[str, Any] = {
-      name: settings.pop(name)
-      for name in ('preset', 'recipe')
-      if name in settings
-    }
+    top = {'preset', 'recipe'} & settings.keys()
+    changes: dict[str, Any] = {name: settings.pop(name) for name in top}
     for group in GROUPS:
       old = getattr(self, group)
       names = {field.name for field in dataclasses.fields(old)}
@@ -243,7 +230,7 @@ class Config(Group):
     return dataclasses.replace(self, **changes)
 
 
-# The groups of `Config`, and the titles that --help gives them.
+# The groups of `Config`, and their titles in --help.
 GROUPS = {
   'data': 'Data',
   'model': 'Model',
@@ -255,18 +242,16 @@ GROUPS = {
 
 
 def fields_by_group() -> dict[str, list[dataclasses.Field]]:
-  """Lists the fields of every group, under its title."""
-  config = Config()
+  """Returns the fields of every group by its title in --help."""
   own = [f for f in dataclasses.fields(Config) if f.name not in GROUPS]
-  groups = {
-    title: list(dataclasses.fields(getattr(config, name)))
+  return {'Presets': own} | {
+    title: list(dataclasses.fields(getattr(Config, name)))
     for name, title in GROUPS.items()
   }
-  return {'Presets': own} | groups
 
 
 def save(config: Config, path: pathlib.Path) -> None:
-  """Writes the config as JSON, with a key for each setting."""
+  """Writes the config as flat JSON."""
   write_text(path, json.dumps(config.flat(), indent=2) + '\n')
 
 
@@ -274,16 +259,14 @@ def load(path: pathlib.Path) -> Config:
   """Reads the config that `save` wrote.
 
   Raises:
-    UserError: There is no such file, or it does not hold a config.
+    UserError: The file is missing, or holds no config.
   """
   try:
     saved: dict[str, Any] = json.loads(read_text(path))
-    settings = {
-      RENAMED.get(name, name): tuple(value)
-      if isinstance(value, list)
-      else value
-      for name, value in saved.items()
-    }
+    settings = {RENAMED.get(name, name): v for name, v in saved.items()}
+    for name, value in settings.items():
+      if isinstance(value, list):
+        settings[name] = tuple(value)
     return Config().replace(**settings)
   except OSError as error:
     raise UserError(

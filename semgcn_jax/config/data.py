@@ -1,4 +1,4 @@
-"""The settings of the poses that are trained on and scored."""
+"""The settings of the dataset."""
 
 import dataclasses
 
@@ -7,23 +7,32 @@ from semgcn_jax.config.fields import (
   POSITIVE,
   Group,
   Range,
+  between,
   setting,
 )
 from semgcn_jax.geometry import rates
 
-# The datasets that there are: files of poses, and pictures with poses. Another
-# name is one of your own.
+# The known datasets: poses in files, and images with poses. Any other name is a
+# dataset of your own.
 OF_POSES = ('synthetic', 'h36m', 'cmu')
 OF_PICTURES = ('rendered', 'images')
+
+_FPS = Range(f'0, or {rates.RANGE}', lambda x: x == 0 or rates.is_rate(x))
+_CROP = Range(
+  'a multiple of 32, from 32 to 1024',
+  lambda x: 32 <= x <= 1024 and x % 32 == 0,
+)
+_AZIMUTH = Range('above 0 and at most 180', lambda x: 0 < x <= 180)
+_COUNT = between(1, 10**6)
 
 
 @dataclasses.dataclass(frozen=True)
 class DataConfig(Group):
-  """The poses that are trained on and scored."""
+  """The poses to train on and to score."""
 
   dataset: str = setting(
     'synthetic',
-    f'Use {", ".join(OF_POSES + OF_PICTURES)} (a folder of pictures), or a'
+    f'Use {", ".join(OF_POSES + OF_PICTURES)} (a folder of images), or a'
     ' dataset of your own.',
   )
   data_dir: str = setting('data', 'Read data_3d_<dataset>.npz in this folder.')
@@ -42,60 +51,48 @@ class DataConfig(Group):
     (), "Test on these subjects; if empty, on the dataset's own."
   )
   val_subjects: tuple[str, ...] = setting(
-    (), 'Keep these training subjects aside, to choose the best epoch on.'
+    (), 'Hold out these training subjects to choose the best epoch on.'
   )
   fps: float = setting(
     0.0,
-    'With --model=semgcn_temporal, say how many frames a second the files have;'
-    ' 0 takes what is known of the dataset.',
-    Range(f'0, or {rates.RANGE}', lambda x: x == 0 or rates.is_rate(x)),
+    'With --model=semgcn_temporal, take this as the frame rate of the files; 0'
+    " is the dataset's own, if known.",
+    _FPS,
   )
   downsample: int = setting(1, 'Use every n-th frame.', POSITIVE)
   test_downsample: int = setting(
     0,
-    'Test on every n-th frame; 0 takes what --downsample says.',
+    'Test on every n-th frame; 0 means the same as --downsample.',
     NOT_NEGATIVE,
   )
   image_aligned: bool = setting(
     False, "Scale the targets to the image, as in the paper's section 5.1."
   )
   image_dir: str = setting(
-    '',
-    'Read the pictures of the poses in this folder; if empty, there are none.',
+    '', 'Read the images of the poses in this folder; if empty, use none.'
   )
   crop_size: int = setting(
-    256,
-    'Cut people out of pictures as squares of this many pixels.',
-    Range(
-      'a multiple of 32, from 32 to 1024',
-      lambda x: 32 <= x <= 1024 and x % 32 == 0,
-    ),
+    256, 'Crop people out of images as squares of this many pixels.', _CROP
   )
   rendered_train: int = setting(
-    8000,
-    'With --dataset=rendered, draw this many pictures to train on.',
-    Range('from 1 to 10^6', lambda x: 1 <= x <= 10**6),
+    8000, 'With --dataset=rendered, draw this many training images.', _COUNT
   )
   rendered_test: int = setting(
-    2000,
-    'With --dataset=rendered, draw this many pictures to test on.',
-    Range('from 1 to 10^6', lambda x: 1 <= x <= 10**6),
+    2000, 'With --dataset=rendered, draw this many test images.', _COUNT
   )
   rendered_seed: int = setting(
     0, 'Seed the people and the cameras of --dataset=rendered.', NOT_NEGATIVE
   )
   rendered_azimuth: float = setting(
     180.0,
-    'Render people from at most this many degrees beside where they face; 180'
-    ' is from anywhere.',
-    Range('above 0 and at most 180', lambda x: 0 < x <= 180),
+    'Render people from this many degrees off their front at most.',
+    _AZIMUTH,
   )
   rendered_motions: str = setting(
-    '',
-    'Render the poses of this data_3d_*.npz; if empty, synthetic ones.',
+    '', 'Render the poses of this data_3d_*.npz; if empty, synthetic ones.'
   )
 
   @property
   def has_images(self) -> bool:
-    """Whether the poses come with pictures."""
+    """Whether the poses come with images."""
     return bool(self.image_dir) or self.dataset in OF_PICTURES

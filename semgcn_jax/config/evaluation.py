@@ -1,4 +1,4 @@
-"""The settings of how poses are scored."""
+"""The settings of evaluation."""
 
 import dataclasses
 
@@ -7,13 +7,13 @@ from semgcn_jax.config.fields import POSITIVE, Group, setting
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationConfig(Group):
-  """The way of scoring poses, and of choosing the best epoch."""
+  """How to score poses and to choose the best epoch."""
 
   flip_test: bool = setting(
     False, 'Average each prediction with that for the mirrored pose.'
   )
   eval_batch_size: int = setting(
-    1024, 'Score this many poses a step.', POSITIVE
+    1024, 'Score poses in these batches.', POSITIVE
   )
   scale_calibration: bool = setting(
     False, 'Scale predictions to the canonical bone lengths before scoring.'

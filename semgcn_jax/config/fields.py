@@ -1,4 +1,4 @@
-"""What a setting is: its default, its help, and the values that it may have."""
+"""Declares settings: the default, the help text and the allowed values."""
 
 import dataclasses
 import typing
@@ -11,29 +11,32 @@ from semgcn_jax.geometry import rates
 
 @dataclasses.dataclass(frozen=True)
 class Range:
-  """The values that a number may have.
+  """The range of a number.
 
   Attributes:
     text: The range in words, for an error message.
-    contains: Tells whether a value is in the range; NaN never is.
+    contains: Returns whether a value is in the range; NaN never is.
   """
 
   text: str
   contains: Callable[[float], bool]
 
 
+def between(low: float, high: float) -> Range:
+  """Builds the range from one number to another, both included."""
+  return Range(f'from {low} to {high}', lambda x: low <= x <= high)
+
+
+def up_to(high: float) -> Range:
+  """Builds the range from 0 to a number."""
+  return between(0, high)
+
+
 POSITIVE = Range('above 0, below 2^31', lambda x: 0 < x < 2**31)
 NOT_NEGATIVE = Range('0 or more, below 2^31', lambda x: 0 <= x < 2**31)
 RATE = Range(rates.RANGE, rates.is_rate)
 SHARE = Range('at least 0, below 1', lambda x: 0 <= x < 1)
-
-
-REQUIRED: Any = dataclasses.MISSING  # The default of what must be given.
-
-
-def up_to(high: float) -> Range:
-  """Makes the range from 0 to a number."""
-  return Range(f'from 0 to {high}', lambda x: 0 <= x <= high)
+REQUIRED: Any = dataclasses.MISSING  # The default of a mandatory setting.
 
 
 def setting(
@@ -43,29 +46,25 @@ def setting(
   *,
   choices: Iterable[str] = (),
 ) -> Any:
-  """Describes a field of a group.
+  """Declares a field of a group.
 
   Args:
-    default: The default; None where the annotation admits it and nothing is
-      given, `REQUIRED` where something must be.
-    help_text: The sentences that --help shows.
-    within: The range of a number; None admits any.
-    choices: The values that a word may have; if empty, it may have any.
-
-  Returns:
-    The field for a dataclass.
+    default: The default; `REQUIRED` makes the setting mandatory.
+    help_text: The text that --help shows.
+    within: The range of a number; None allows any.
+    choices: The allowed values of a word; if empty, any is.
   """
   metadata = {'help': help_text, 'within': within, 'choices': tuple(choices)}
   return dataclasses.field(default=default, kw_only=True, metadata=metadata)
 
 
 def settings_of(group: 'Group | type[Group]') -> list[dataclasses.Field]:
-  """Lists the fields of a group that `setting` describes."""
+  """Lists the fields of a group that `setting` declares."""
   return [f for f in dataclasses.fields(group) if 'help' in f.metadata]
 
 
 def kind_of(field: dataclasses.Field) -> type:
-  """Finds the type of a field; that of `T | None` is T."""
+  """Returns the type of a field; for `T | None` it is T."""
   options = typing.get_args(field.type)
   kind: Any = options[0] if type(None) in options else field.type
   return typing.get_origin(kind) or kind
@@ -76,7 +75,7 @@ class Group:
   """A group of settings, each within its range.
 
   Raises:
-    SettingError: A value is of another type, or out of its range.
+    SettingError: A value has the wrong type, or is out of its range.
   """
 
   def __post_init__(self):
@@ -96,7 +95,9 @@ def _check(field: dataclasses.Field, value: Any) -> None:
   if within is not None and not within.contains(value):
     raise SettingError(f'`{field.name}={value}`: must be {within.text}')
   if kind is tuple and not all(isinstance(w, str) and w for w in value):
-    raise SettingError(f'`{field.name}`: has an empty name, or what is no name')
+    raise SettingError(
+      f'`{field.name}`: has an empty name, or something that is no name'
+    )
   if choices := field.metadata['choices']:
     for word in value if kind is tuple else (value,):
       if word not in choices:

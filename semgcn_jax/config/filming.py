@@ -6,11 +6,13 @@ from semgcn_jax.config.fields import (
   RATE,
   SHARE,
   Group,
-  Range,
+  between,
   setting,
   up_to,
 )
 from semgcn_jax.errors import SettingError
+
+_FIELD_OF_VIEW = between(5, 150)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,135 +21,115 @@ class FilmingConfig(Group):
 
   mix_limbs: float = setting(
     0.0,
-    'Take limbs from another pose in this share of the poses, the legs and the'
-    ' arms each for themselves.',
+    'Take arms and legs from another pose, each with this probability.',
     up_to(1),
   )
   body_scale: float = setting(
-    0.05, 'Make bodies taller or shorter by up to this share.', up_to(1)
+    0.05, 'Make bodies taller or shorter by up to this fraction.', up_to(1)
   )
   bone_scale: float = setting(
-    0.05, 'Make each bone longer or shorter by up to this share.', up_to(1)
+    0.05, 'Make each bone longer or shorter by up to this fraction.', up_to(1)
   )
   limb_turn: float = setting(
     20.0,
-    'Turn limbs and head at each joint, in half of the poses, by angles of this'
-    ' standard deviation in degrees.',
+    'In half of the poses, rotate limbs and head at each joint by angles of'
+    ' this SD in degrees.',
     up_to(90),
   )
   film_tilt: float = setting(
-    6.0,
-    'Let cameras look down by this many degrees, on average.',
-    Range('from -60 to 60', lambda x: -60 <= x <= 60),
+    6.0, 'Point cameras down by this many degrees on average.', between(-60, 60)
   )
   film_pitch: float = setting(
-    14.0,
-    'Let them look up and down from there, with this standard deviation in'
-    ' degrees.',
-    up_to(60),
+    14.0, 'Vary that angle by this SD in degrees.', up_to(60)
   )
   film_roll: float = setting(
-    4.0, 'Roll cameras, with this standard deviation in degrees.', up_to(60)
+    4.0, 'Roll cameras by this SD in degrees.', up_to(60)
   )
   film_fov_low: float = setting(
     30.0,
-    'Give the longer side of an image at least this field of view, in degrees.',
-    Range('from 5 to 150', lambda x: 5 <= x <= 150),
+    'Give the longer image side at least this field of view, in degrees.',
+    _FIELD_OF_VIEW,
   )
   film_fov_high: float = setting(
-    85.0,
-    'Give it at most this field of view.',
-    Range('from 5 to 150', lambda x: 5 <= x <= 150),
+    85.0, 'Give it at most this field of view.', _FIELD_OF_VIEW
   )
   film_aspect: float = setting(
-    1.8,
-    'Let one side of an image be up to so many times as long as the other.',
-    Range('from 1 to 10', lambda x: 1 <= x <= 10),
+    1.8, 'Make one image side up to this many times the other.', between(1, 10)
   )
   film_size_low: float = setting(
-    0.35, 'Let a person fill at least this share of the image.', up_to(1)
+    0.35, 'Let a person fill at least this fraction of the image.', up_to(1)
   )
   film_size_high: float = setting(
-    1.0, 'Let a person fill at most this share of the image.', up_to(1)
+    1.0, 'Let a person fill at most this fraction of the image.', up_to(1)
   )
   film_crop: float = setting(
-    0.1, 'Let this share of the images cut a person off.', up_to(1)
+    0.1, 'Cut the person off in this fraction of the images.', up_to(1)
   )
   film_off_axis: float = setting(
-    0.1,
-    'Let this share of the images be cut from larger ones, so that their middle'
-    ' is not the optical axis.',
-    up_to(1),
+    0.1, 'Put the optical axis off center in this fraction of images.', up_to(1)
   )
   known_focal: float = setting(
-    0.25, 'Tell the network the focal length of this share.', up_to(1)
+    0.25, 'Give the network the focal length in this fraction.', up_to(1)
   )
   mark_offset: float = setting(
     0.018,
-    'Mark points beside the joints, by offsets of this standard deviation along'
-    ' each axis, in metres.',
+    'Offset the marked points from the joints by this SD per axis, in metres.',
     up_to(0.2),
   )
   clean: float = setting(
-    0.2, 'Find the points of this share of the poses exactly.', up_to(1)
+    0.2, 'Detect this fraction of the poses without any error.', up_to(1)
   )
   detector_noise: float = setting(
     0.015,
-    'Add noise of this standard deviation along each axis to the points, as a'
-    ' share of the size of the person in the image.',
+    'Add noise of this SD per axis to the points, as a fraction of the size of'
+    ' the person in the image.',
     up_to(0.2),
   )
   outliers: float = setting(
-    0.02, 'Let this share of the points be six times as far off.', up_to(1)
+    0.02, 'Multiply the noise of this fraction of the points by six.', up_to(1)
   )
   swaps: float = setting(
-    0.01, 'Exchange left and right of this share of the pairs.', up_to(1)
+    0.01, 'Swap left and right in this fraction of the pairs.', up_to(1)
   )
-  gaps: float = setting(0.03, 'Do not find this share of the points.', up_to(1))
+  gaps: float = setting(0.03, 'Miss this fraction of the points.', up_to(1))
   limb_gaps: float = setting(
-    0.1, 'Do not find one limb, or the face, of this share.', up_to(1)
+    0.1, 'Miss one limb, or the face, in this fraction.', up_to(1)
   )
   lower_gaps: float = setting(
-    0.2,
-    'Find neither hips, knees nor ankles of this share of the poses.',
-    up_to(1),
+    0.2, 'Miss hips, knees and ankles in this fraction of the poses.', up_to(1)
   )
 
   rate_low: float = setting(
     8.0,
-    'Film clips for --model=semgcn_temporal at this many frames a second or'
-    ' more.',
+    'With --model=semgcn_temporal, film clips at this frame rate or more.',
     RATE,
   )
   rate_high: float = setting(
-    13.0, 'Film them at this many frames a second or fewer.', RATE
+    13.0, 'Film them at this frame rate or less.', RATE
   )
   film_pan: float = setting(
     5.0,
-    'Turn the cameras of half of these clips slowly, about every axis with this'
-    ' standard deviation in degrees a second.',
+    'In half of the clips, turn the camera slowly about every axis, by this SD'
+    ' in degrees per second.',
     up_to(60),
   )
   film_follow: float = setting(
     0.3,
-    'Let the cameras of this share of the clips move along with the person,'
-    ' more or less.',
+    'In this fraction of the clips, let the camera roughly follow the person.',
     up_to(1),
   )
   noise_correlation: float = setting(
     0.9,
-    'Let the noise of a point be like that of the frame before, with a'
-    ' correlation of up to this.',
+    "Correlate a point's noise with the frame before by up to this.",
     SHARE,
   )
   lasting: float = setting(
     6.0,
-    'Let gaps, outliers and exchanged sides last for up to this many frames, on'
-    ' average.',
-    Range('from 1 to 1000', lambda x: 1 <= x <= 1000),
+    'Let gaps, outliers and swaps last up to this many frames on average.',
+    between(1, 1000),
   )
   lost: float = setting(
-    0.03, 'Find nothing in this share of the frames of clips.', up_to(1)
+    0.03, 'Detect nothing in this fraction of the frames of clips.', up_to(1)
   )
 
   def __post_init__(self):

@@ -7,10 +7,10 @@ from semgcn_jax.config import OF_BACKBONE, OF_TIME, Config, load
 from semgcn_jax.errors import SettingError, choose, listed
 from semgcn_jax.geometry.joint_sets import LIFTED
 
-# The settings that each `recipe` brings along, where a preset or the user gives
-# no others; see docs/recipe.md.
+# The settings of each `recipe`, which a preset or the user may override; see
+# docs/recipe.md.
 RECIPES: dict[str, dict[str, Any]] = {
-  # The best epoch is chosen on the test set, as the released code does.
+  # The released code chooses the best epoch on the test set.
   'released': {'choose_on': 'test'},
   'best': {
     'lr': 5e-3,
@@ -44,7 +44,8 @@ RECIPES: dict[str, dict[str, Any]] = {
 }
 
 _H36M = {'dataset': 'h36m', 'batch_size': 64, 'epochs': 30}
-# The paper's configuration 2, where it tells (section 5.1).
+_CMU = {'dataset': 'cmu', 'batch_size': 256, 'epochs': 30}
+# The paper's configuration 2, as far as specified (section 5.1).
 _IMAGES = {
   'backbone': 'resnet50',
   'backbone_precision': 'bfloat16',
@@ -66,16 +67,16 @@ _VIDEO = {
   'batch_size': 8192,
   'lr_batch': 8192,
   'lr': 2e-3,
-  'norm_poses': 64,  # Of clips.
+  'norm_poses': 64,  # Clips.
   'epochs': 450,
-  'flip_test': False,  # It gains less than 1%, and takes as long again.
+  'flip_test': False,  # It gains less than 1%, and doubles the time.
   'checkpoint_epochs': 10,
 }
 PRESETS: dict[str, dict[str, Any]] = {
-  # A demonstration that needs no files, and takes minutes on a laptop.
+  # A demo that needs no files and takes minutes on a laptop.
   'synthetic': {'recipe': 'best', 'hid_dim': 64, 'epochs': 12},
   # Human3.6M as released: from ground-truth 2D, and from the detections of a
-  # stacked hourglass that was fine-tuned on it.
+  # stacked hourglass fine-tuned on it.
   'h36m': _H36M,
   'h36m_sh': _H36M | {'keypoints': 'sh_ft_h36m', 'epochs': 100},
   # The paper's "Protocol #2": another split, scored after alignment.
@@ -86,27 +87,22 @@ PRESETS: dict[str, dict[str, Any]] = {
     'test_downsample': 64,
   },
   # The benchmark on the CMU Motion Capture Database.
-  'cmu': {'dataset': 'cmu', 'batch_size': 256, 'epochs': 30},
+  'cmu': _CMU,
   # The same data by a better recipe.
   'h36m_best': _H36M | {'recipe': 'best', 'batch_size': 256},
-  'cmu_best': {
-    'dataset': 'cmu',
-    'recipe': 'best',
-    'batch_size': 256,
-    'epochs': 50,
-  },
-  'cmu_wild': {
-    'dataset': 'cmu',
+  'cmu_best': _CMU | {'recipe': 'best', 'epochs': 50},
+  'cmu_wild': _CMU
+  | {
     'recipe': 'wild',
     'batch_size': 1024,
     'epochs': 3000,
     'test_downsample': 4,
   },
-  # The same from clips, for videos and for live streams; see docs/video.md.
+  # The same on clips, for videos and live streams; see docs/video.md.
   'cmu_video': _VIDEO | {'causal': False},
   'cmu_stream': _VIDEO | {'causal': True, 'epochs': 900},
-  # From pictures (docs/image.md): of people who are drawn, at the size of the
-  # paper; walking and so small that it takes minutes on a CPU; and Human3.6M's.
+  # From images (docs/image.md): rendered people at the paper's size; walking
+  # ones, small enough for minutes on a CPU; and Human3.6M's.
   'rendered': _IMAGES | {'dataset': 'rendered', 'rendered_train': 20_000},
   'rendered_small': _IMAGES
   | {
@@ -132,7 +128,7 @@ PRESETS: dict[str, dict[str, Any]] = {
   | {'dataset': 'h36m', 'image_dir': 'data/images', 'downsample': 5},
 }
 
-# The sizes that each `model` brings along, where the user gives no others.
+# The default sizes of each `model`.
 PUBLISHED_SIZES: dict[str, dict[str, Any]] = {
   'semgcn': {'hid_dim': 128, 'num_layers': 4, 'dropout': 0.0},
   'semgcn_temporal': {'hid_dim': 128, 'num_layers': 4, 'dropout': 0.0},
@@ -141,8 +137,8 @@ PUBLISHED_SIZES: dict[str, dict[str, Any]] = {
   'st_gcn': {'hid_dim': 128, 'num_layers': 4, 'dropout': 0.0},
 }
 
-# The settings that `init_from` takes over from the run that it names. With
-# `backbone` they are free, and the graph network starts afresh if one differs.
+# The settings that `init_from` copies from its run. With `backbone` they are
+# free, and the graph network starts afresh if one differs.
 MODEL_FIELDS = (
   *('model', 'hid_dim', 'num_layers', 'conv', 'non_local', 'input_joints'),
   *('input_coordinates', 'input_confidence', 'input_fov', 'expected_error'),
@@ -150,11 +146,7 @@ MODEL_FIELDS = (
 
 
 def preset(name: str, **settings: Any) -> Config:
-  """Makes the Config of a preset, with some settings replaced.
-
-  Args:
-    name: The name of the preset, a key of `PRESETS`.
-    **settings: The settings to replace, by their names in `Config`.
+  """Builds the Config of a preset, a key of `PRESETS`, with settings replaced.
 
   Raises:
     SettingError: There is no such preset, or a value is out of its range.
@@ -165,23 +157,24 @@ def preset(name: str, **settings: Any) -> Config:
   fields = choose('recipe', recipe, RECIPES) | chosen
   if settings.get('val_subjects'):
     fields['choose_on'] = 'val'
-  if not (fields | settings).get('backbone'):
-    fields = {name: fields[name] for name in fields.keys() - {*OF_BACKBONE}}
-  if (fields | settings).get('model') != 'semgcn_temporal':
-    fields = {name: fields[name] for name in fields.keys() - {*OF_TIME}}
+  both = fields | settings
+  is_temporal = both.get('model') == 'semgcn_temporal'
+  unused = () if both.get('backbone') else OF_BACKBONE
+  unused += () if is_temporal else OF_TIME
+  fields = {name: v for name, v in fields.items() if name not in unused}
   sizes = PUBLISHED_SIZES.get(settings.get('model', ''), {})
-  goes_on = settings.get('refine') or (fields | settings).get('input_joints')
+  goes_on = settings.get('refine') or both.get('input_joints')
   if settings.get('init_from') and goes_on:
     source = weights.find(settings['init_from'])
     if not source.is_dir():
       raise SettingError(
-        f'`init_from={source}`: is neither the folder of a run nor in the box,'
-        f' which has {listed(weights.names())}'
+        f'`init_from={source}`: is neither a run folder nor bundled weights'
+        f' ({listed(weights.names())})'
       )
     own = load(source / 'config.json').flat()
     sizes = {name: own[name] for name in (*MODEL_FIELDS, 'dropout')}
     if own['model'] == 'semgcn_temporal':
       sizes |= {name: own[name] for name in OF_TIME if name not in chosen}
-    elif (fields | settings).get('model') == 'semgcn_temporal':
-      del sizes['model']  # It may start with a network of single frames.
+    elif is_temporal:
+      del sizes['model']  # It may start from a network of single frames.
   return Config().replace(preset=name, **fields | sizes | settings)

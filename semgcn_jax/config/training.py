@@ -1,4 +1,4 @@
-"""The settings of the training."""
+"""The settings of training."""
 
 import dataclasses
 
@@ -7,8 +7,9 @@ from semgcn_jax.config.fields import (
   POSITIVE,
   SHARE,
   Group,
-  Range,
+  between,
   setting,
+  up_to,
 )
 from semgcn_jax.errors import SettingError, listed
 
@@ -21,79 +22,72 @@ class TrainingConfig(Group):
   """The loss, the optimizer and the loop."""
 
   epochs: int = setting(
-    30, 'Pass over the training set this many times.', POSITIVE
+    30, 'Train for this many passes over the training set.', POSITIVE
   )
   batch_size: int = setting(
-    64, 'Take this many poses a step, over all devices.', POSITIVE
+    64, 'Take this many poses per step, over all devices.', POSITIVE
   )
   window: int = setting(
     32,
-    'With --model=semgcn_temporal, train on windows of this many frames, which'
-    ' must divide --batch_size.',
-    Range('from 1 to 4096', lambda x: 1 <= x <= 4096),
+    'With --model=semgcn_temporal, train on windows of this many frames, a'
+    ' divisor of --batch_size.',
+    between(1, 4096),
   )
-  lr: float = setting(1e-3, 'Set the highest learning rate of Adam.', POSITIVE)
+  lr: float = setting(1e-3, 'Set the peak learning rate of Adam.', POSITIVE)
   lr_batch: int = setting(
     0,
-    'Take --lr as given for this batch size, and scale it to --batch_size by'
-    ' the square root of their ratio; 0 does not scale it.',
+    'Scale --lr by the square root of --batch_size over this; 0 does not.',
     NOT_NEGATIVE,
   )
   lr_schedule: str = setting(
     'staircase',
-    'Lower the learning rate by a staircase, or by a cosine to zero.',
+    'Decay the learning rate by a staircase, or by a cosine to zero.',
     choices=('staircase', 'cosine'),
   )
   lr_decay: int = setting(
-    100_000,
-    'Go down one stair of the staircase every n-th training step.',
-    POSITIVE,
+    100_000, 'Step down the staircase every n-th training step.', POSITIVE
   )
   lr_gamma: float = setting(
     0.96, 'Multiply the learning rate by this at each stair.', POSITIVE
   )
   warmup_epochs: float = setting(
     0.0,
-    'First raise the learning rate linearly, over this many epochs, at most'
-    ' half of all.',
+    'Warm up the learning rate linearly over this many epochs, at most half of'
+    ' all.',
     NOT_NEGATIVE,
   )
   weight_decay: float = setting(
-    0.0, 'Decay kernels by this, as AdamW does; 0 is Adam.', NOT_NEGATIVE
+    0.0, 'Decay kernels by this (AdamW); 0 is plain Adam.', NOT_NEGATIVE
   )
   max_norm: float = setting(
     1.0, 'Clip gradients to this norm; 0 does not clip.', NOT_NEGATIVE
   )
   loss: str = setting(
     'joints',
-    'Train on the squared errors of the joints (joints), their distances, or'
-    ' the Huber loss of those; with _bones, count the bones too (paper eq. 7).',
+    'Minimize the squared errors of joints (joints), their distances, or the'
+    ' Huber loss of those; with _bones, also those of bones (paper eq. 7).',
     choices=tuple(m + b for m in LOSS_MEASURES for b in ('', _WITH_BONES)),
   )
   stage: str = setting(
     'end_to_end',
-    'With --backbone, train its 2D joints alone (keypoints), the graph network'
-    ' on a backbone that stays as it is (graph), or all.',
+    'With --backbone, train only the 2D joints (keypoints), only the graph'
+    ' network on a frozen backbone (graph), or both (end_to_end).',
     choices=('keypoints', 'graph', 'end_to_end'),
   )
   backbone_lr: float = setting(
-    1e-3,
-    'Set the highest learning rate of the backbone and of its 2D joints.',
-    POSITIVE,
+    1e-3, 'Set the peak learning rate of backbone and 2D head.', POSITIVE
   )
   keypoint_loss: str = setting(
     'l1',
-    'Train the 2D joints on their distance along x and y (l1), or on Gaussian'
-    ' heat maps.',
+    'Train the 2D joints on their L1 distance (l1), or on Gaussian heat maps.',
     choices=('l1', 'heatmap'),
   )
   keypoint_weight: float = setting(
-    1.0, 'Multiply the loss of the 2D joints by this.', NOT_NEGATIVE
+    1.0, 'Weight the loss of the 2D joints by this.', NOT_NEGATIVE
   )
   averaging: float = setting(
     0.0,
-    'Average the weights over the steps, with this decay per 256 poses; 0'
-    ' does not average.',
+    'Average the weights over steps with this decay per 256 poses; 0 does not.',
     SHARE,
   )
   seed: int = setting(
@@ -101,35 +95,32 @@ class TrainingConfig(Group):
   )
   num_seeds: int = setting(
     1,
-    'Train this many independent runs at once, with the seeds --seed,'
-    ' --seed + 1, and so on.',
-    Range('from 1 to 1024', lambda x: 1 <= x <= 1024),
+    'Train this many independent runs at once, with seeds from --seed on.',
+    between(1, 1024),
   )
   precision: str = setting(
     'highest',
-    'Train in float32 (highest), in what the device prefers (default, tf32 on'
-    ' GPUs), or in bfloat16.',
+    "Train in float32 (highest), in the device's preferred precision (default;"
+    ' tf32 on GPUs), or in bfloat16.',
     choices=('highest', 'default', 'bfloat16'),
   )
   device_data: str = setting(
     'auto',
-    'Keep the training poses resident on the devices, stream them there, or'
-    ' decide by the memory (auto).',
+    'Keep the training data resident on the devices, stream it there, or'
+    ' choose by the memory (auto).',
     choices=('auto', 'resident', 'streamed'),
   )
   image_workers: int = setting(
-    0,
-    'Read files of pictures by this many processes; 0 reads by threads.',
-    Range('from 0 to 256', lambda x: 0 <= x <= 256),
+    0, 'Read image files in this many processes; 0 uses threads.', up_to(256)
   )
   chunk_steps: int = setting(
     64, 'Run this many training steps in one compiled call.', POSITIVE
   )
   checkpoint_epochs: int = setting(
-    1, 'Save every n-th epoch; the best is saved in any case.', POSITIVE
+    1, 'Save every n-th epoch; the best is always saved.', POSITIVE
   )
   keep_checkpoints: int = setting(
-    3, 'Keep this many of the last checkpoints, beside the best.', POSITIVE
+    3, 'Keep this many of the last checkpoints, and the best.', POSITIVE
   )
 
   @property
@@ -144,21 +135,18 @@ class TrainingConfig(Group):
 
   @property
   def bones_count(self) -> bool:
-    """Whether bones count in the loss, beside joints."""
+    """Whether the loss covers bones, too."""
     return self.loss.endswith(_WITH_BONES)
 
   def index_of_seed(self, seed: int) -> int:
-    """Finds the independent run of a seed.
-
-    Returns:
-      Its index, from 0.
+    """Returns the index of the run with this seed, from 0.
 
     Raises:
-      SettingError: There is no such run.
+      SettingError: There is no such seed.
     """
     if seed not in self.seeds:
-      seeds = listed(map(str, self.seeds))
       raise SettingError(
-        f'there is no seed {seed}: the run has {seeds}; take one of these'
+        f'there is no seed {seed}: the run has {listed(map(str, self.seeds))};'
+        ' take one of these'
       )
     return self.seeds.index(seed)

@@ -22,14 +22,14 @@ def evaluate(
   """Scores a checkpoint of a run, and prints the table.
 
   Args:
-    checkpoint: The folder of the run, or the name of weights in the box.
+    checkpoint: The run folder, or the name of bundled weights.
     which: 'best', 'last' or the number of an epoch.
     overrides: Settings that replace those of the run's config.
-    averaged: Whether to take the averaged weights, if the run has some.
-    seed: The only seed to score, for a run that has several; None scores all.
+    averaged: Whether to use the averaged weights, if the run has them.
+    seed: The seed to score of a run that has several; None scores all.
 
   Returns:
-    What `scores.score_predictions` returns, with 'epoch' and 'num_params'.
+    The result of `scores.score_predictions`, with 'epoch' and 'num_params'.
 
   Raises:
     UserError: There is no run, no checkpoint, or no data.
@@ -43,8 +43,7 @@ def evaluate(
   skeleton, train = network.skeleton, None
   test = load(config.data, skeleton, train=False).test
   if config.calibrates:
-    # The scale is that of the poses that the run was trained on, wherever they
-    # lie now.
+    # The scale is that of the run's training poses, wherever the files are now.
     places = {n: config.flat()[n] for n in ('data_dir', 'image_dir')}
     own = network.config.replace(**places)
     train = load(own.data, skeleton).train

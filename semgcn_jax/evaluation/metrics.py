@@ -1,8 +1,8 @@
-"""Errors of each pose by itself, so that averages are over exact counts.
+"""Errors per pose, so that averages are over exact counts.
 
-All functions take predictions and targets `[..., J, 3]` in metres, both with
-the root joint at the origin unless said otherwise, and return `[...]`. They
-raise an AssertionError where the shapes differ.
+All functions take predictions and targets `[..., J, 3]` in metres, with the
+root joint at the origin unless noted otherwise, and return `[...]`. They raise
+an AssertionError if the shapes differ.
 """
 
 import chex
@@ -11,11 +11,11 @@ import jax.numpy as jnp
 
 Array = jax.Array
 
-_TINY = 1e-30  # This keeps the scale of a prediction that is one point finite.
+_TINY = 1e-30  # Keeps the scale finite where a prediction is a single point.
 
 
 def joint_errors(predicted: Array, target: Array) -> Array:
-  """Measures the distance of every joint, `[..., J]`, metres."""
+  """Computes the distance of each joint, `[..., J]`, metres."""
   chex.assert_equal_shape([predicted, target])
   return jnp.linalg.norm(predicted - target, axis=-1)
 
@@ -43,22 +43,22 @@ def p_mpjpe(predicted: Array, target: Array) -> Array:
 
 
 def procrustes_align(predicted: Array, target: Array) -> Array:
-  """Moves each prediction onto its target by the best similarity transform.
+  """Aligns each prediction to its target by the best similarity transform.
 
   Args:
     predicted: The predictions, `[..., J, 3]`, the root anywhere.
     target: The targets, `[..., J, 3]`, the root anywhere.
 
   Returns:
-    The predictions, `[..., J, 3]`, scaled, rotated (never mirrored) and shifted
-    (Umeyama, 1991).
+    The predictions, `[..., J, 3]`, scaled, rotated (never mirrored) and
+    translated (Umeyama, 1991).
   """
   chex.assert_equal_shape([predicted, target])
   mean_p = predicted.mean(axis=-2, keepdims=True)
   mean_t = target.mean(axis=-2, keepdims=True)
   p, t = predicted - mean_p, target - mean_t
   u, s, vt = jnp.linalg.svd(jnp.swapaxes(p, -1, -2) @ t)
-  # A mirrored best fit is undone along the least significant direction.
+  # Undo a reflection along the least significant direction.
   sign = jnp.sign(jnp.linalg.det(u @ vt))
   flip = jnp.stack([jnp.ones_like(sign), jnp.ones_like(sign), sign], axis=-1)
   rotation = (u * flip[..., None, :]) @ vt
@@ -68,7 +68,7 @@ def procrustes_align(predicted: Array, target: Array) -> Array:
 
 
 def pck(predicted: Array, target: Array, threshold: float = 0.15) -> Array:
-  """Computes the percentage of joints closer than the threshold, metres."""
+  """Computes the percentage of joints within the threshold, metres."""
   closer = joint_errors(predicted, target) < threshold
   return 100 * closer.mean(axis=-1)
 
@@ -81,18 +81,15 @@ def auc(predicted: Array, target: Array) -> Array:
 
 
 def pckh(joints: Array, truth: Array, head: tuple[int, int]) -> Array:
-  """Computes the percentage of 2D joints that are off by less than half a head.
+  """Computes the percentage of 2D joints within half the head size.
 
-  This is PCKh@0.5 (Andriluka et al., CVPR 2014), with the true bone to the head
-  for its size.
+  This is PCKh@0.5 (Andriluka et al., CVPR 2014), with the length of the true
+  head bone as the head size.
 
   Args:
     joints: The 2D joints, `[..., J, 2]`, in any unit.
     truth: The true ones, `[..., J, 2]`.
-    head: The two joints of the bone to the head.
-
-  Returns:
-    The percentages, `[...]`.
+    head: The two joints of the head bone.
   """
   parent, child = head
   size = jnp.linalg.norm(truth[..., parent, :] - truth[..., child, :], axis=-1)

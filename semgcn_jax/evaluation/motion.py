@@ -1,7 +1,7 @@
-"""Errors of motion: how poses change from frame to frame.
+"""Errors of motion, that is, of the change of poses from frame to frame.
 
 They are means over joints and frames, in millimetres per frame, per frame
-squared and so on, at the rate of the frames that are scored.
+squared and so on, at the frame rate of the scored poses.
 """
 
 import numpy as np
@@ -10,19 +10,18 @@ import numpy as np
 def motion_errors(
   predicted: np.ndarray, targets: np.ndarray, views: np.ndarray
 ) -> dict[str, float]:
-  """Scores the motion of poses, which follow each other within each view.
+  """Scores the motion of poses, which are consecutive within each view.
 
   Args:
     predicted: The predicted poses, `[N, J, 3]`, metres.
     targets: The true poses, `[N, J, 3]`, metres.
-    views: The view that each is of, `[N]`, one after the other.
+    views: The view of each pose, `[N]`, one view after the other.
 
   Returns:
     'mpjve', the error of the velocity (the MPJVE of arXiv:1811.11742, section
     4.3); 'acceleration_error', that of the acceleration (arXiv:1812.01601,
-    section 3.4); 'jitter' and 'true_jitter', how much the predicted and the
-    true acceleration change. Those that no view is long enough for are left
-    out.
+    section 3.4); 'jitter' and 'true_jitter', the change of the predicted and
+    the true acceleration. Those that need longer views are left out.
   """
   errors = predicted.astype(float) - targets
   result = {}

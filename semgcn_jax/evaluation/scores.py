@@ -1,4 +1,4 @@
-"""Scores a network on poses: over all of them, and per action."""
+"""Scores a network on poses, overall and per action."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -17,8 +17,7 @@ from semgcn_jax.geometry.skeletons import Skeleton, bone_vectors
 from semgcn_jax.models.batches import run_batches
 from semgcn_jax.tasks import make_task
 
-# The scores of a pose, and their headings. The first three are in millimetres,
-# the others in percent.
+# The scores of a pose: the first three in millimetres, the others in percent.
 HEADINGS = {
   'mpjpe': 'MPJPE',
   'p_mpjpe': 'P-MPJPE',
@@ -26,18 +25,17 @@ HEADINGS = {
   'pck_150': 'PCK@150',
   'auc': 'AUC',
 }
-# Those of motion, see motion.py.
+# The scores of motion, see motion.py.
 MOTION_HEADINGS = {
   'mpjve': 'MPJVE',
   'acceleration_error': 'acceleration error',
   'jitter': 'jitter',
   'true_jitter': 'true jitter',
 }
-# Those of the 2D joints that a network finds in pictures: their error in
-# pixels, and the percentage of them that is off by less than half a head.
+# The scores of the 2D joints found in images, in pixels and in percent.
 IMAGE_HEADINGS = {'pixel_error': '2D pixels', 'pckh': 'PCKh@0.5'}
 
-# Scores variables on pairs, and returns what `score_predictions` returns.
+# Scores variables on pairs; returns the result of `score_predictions`.
 Score = Callable[[dict[str, Any], Pairs], dict[str, Any]]
 
 
@@ -48,20 +46,16 @@ def make_score(
   *,
   num_seeds: int | None = None,
 ) -> Score:
-  """Makes the function that scores variables on pairs, as the config says.
+  """Builds the function that scores variables on pairs.
 
   Args:
     config: The config of the run.
     skeleton: The skeleton of the poses.
-    train: The training pairs, whose bones calibrate the scale of predictions
-      where the config asks for that.
-    num_seeds: How many seeds the variables are of; None takes the run's.
-
-  Returns:
-    The function.
+    train: The training pairs, needed if the config asks to calibrate the scale.
+    num_seeds: The number of seeds in the variables; None takes the run's.
 
   Raises:
-    SettingError: Mirrored poses are asked for and the skeleton has no sides.
+    SettingError: `flip_test` is set and the skeleton has no sides.
   """
   if config.evaluation.flip_test:
     skeleton.require_sides('flip_test')
@@ -88,15 +82,15 @@ def make_score(
 
 
 def rank(record: dict[str, Any], choose_on: str, by: str = 'mpjpe') -> float:
-  """Ranks an epoch by its record, for the setting `choose_on`: lower is better.
+  """Ranks the epoch of a record; lower is better.
 
   Args:
     record: The record of the epoch.
-    choose_on: The value of the setting.
-    by: The score that counts.
+    choose_on: The value of the setting `choose_on`.
+    by: The score to rank by.
 
   Raises:
-    KeyError: The record lacks what is chosen on.
+    KeyError: The record lacks the score.
   """
   if choose_on == 'last':
     return -record['epoch']
@@ -115,22 +109,21 @@ def score_predictions(
   """Scores every predicted pose exactly once, in full float32 precision.
 
   Args:
-    poses: The poses that R seeds predict, `[R, N, J, 3]`, metres.
-    pairs: The pairs that they are of, with the targets in metres.
+    poses: The predictions of R seeds, `[R, N, J, 3]`, metres.
+    pairs: The pairs with the targets, metres.
     skeleton: The skeleton of the poses.
-    batch_size: How many poses to score a step.
-    canonical_length: The sum of bone lengths, in metres, that every prediction
-      is scaled to (the paper's section 5.2, after arXiv:1704.02447); None does
-      not scale.
-    joints: The 2D joints that were found in pictures, `[R, N, J, 2]`.
+    batch_size: The number of poses to score at a time.
+    canonical_length: The sum of bone lengths to scale every prediction to,
+      metres (the paper's section 5.2, after arXiv:1704.02447); None does not
+      scale.
+    joints: The 2D joints found in images, `[R, N, J, 2]`.
 
   Returns:
     A dict of the means over all poses, 'mpjpe', 'p_mpjpe', 'n_mpjpe' (mm),
-    'pck_150', 'auc' (percent); of the means over actions, 'mpjpe_action' and
-    'p_mpjpe_action' (mm); of 'num_poses'; and of 'actions': {name: the means
-    over its poses, and 'num_poses'}. With pictures there are 'pixel_error' and
-    'pckh', and for clips what `motion.motion_errors` returns, too. For several
-    seeds it is what `summarize` makes of theirs.
+    'pck_150', 'auc' (percent); the means over actions, 'mpjpe_action' and
+    'p_mpjpe_action' (mm); 'num_poses'; and 'actions': {name: the means over its
+    poses, and 'num_poses'}. Images add 'pixel_error' and 'pckh'; clips add the
+    result of `motion.motion_errors`. Several seeds are `summarize`d.
   """
 
   def measure(rows):
@@ -157,7 +150,7 @@ def score_predictions(
 
 
 def _averages(errors: dict[str, np.ndarray], pairs: Pairs) -> dict[str, Any]:
-  """Averages the scores of every pose, `[N]`, as `score_predictions` says."""
+  """Averages the scores of poses, `[N]`, overall and per action."""
   result = {name: float(values.mean()) for name, values in errors.items()}
   actions = {}
   for index, action in enumerate(pairs.action_names):
@@ -180,7 +173,7 @@ def _pose_errors(
   targets: jax.Array,
   canonical_length: float | None,
 ) -> dict[str, jax.Array]:
-  """Scores predictions `[R, B, J, 3]` of targets `[B, J, 3]`, `[R, B]` each."""
+  """Scores predictions `[R, B, J, 3]` on targets `[B, J, 3]`: `[R, B]` each."""
   targets = jnp.broadcast_to(targets, predicted.shape)
   if canonical_length is not None:
     predicted = calibrate_scale(predicted, canonical_length, skeleton)
@@ -197,7 +190,7 @@ def _pose_errors(
 def _joint_errors(
   skeleton: Skeleton, size: int, joints: jax.Array, truth: jax.Array
 ) -> dict[str, jax.Array]:
-  """Scores 2D joints `[R, B, J, 2]` of pictures of S pixels, `[R, B]` each."""
+  """Scores 2D joints `[R, B, J, 2]` in images of this size: `[R, B]` each."""
   truth = jnp.broadcast_to(truth, joints.shape)
   errors = {'pixel_error': size / 2 * metrics.mpjpe(joints, truth)}
   if skeleton.head is not None:
@@ -210,8 +203,8 @@ def summarize(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
   Returns:
     The means; the standard deviations `mpjpe_sd`, `p_mpjpe_sd`,
-    `mpjpe_action_sd` and `p_mpjpe_action_sd` (mm, with n - 1); and `seeds`, a
-    list of the overall scores of each. A single result comes back as it is.
+    `mpjpe_action_sd` and `p_mpjpe_action_sd` (mm, with n - 1); and `seeds`, the
+    overall scores of each. A single result is returned as is.
   """
   if len(results) == 1:
     return results[0]
@@ -231,15 +224,9 @@ def summarize(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def calibrate_scale(
   predicted: jax.Array, canonical_length: float, skeleton: Skeleton
 ) -> jax.Array:
-  """Scales poses so that their bone lengths sum to `canonical_length`.
+  """Scales poses `[..., J, 3]` so that their bones sum to this length, metres.
 
-  Args:
-    predicted: The poses, `[..., J, 3]`, the root at the origin.
-    canonical_length: The wanted sum, metres.
-    skeleton: The skeleton of the poses.
-
-  Returns:
-    The scaled poses, `[..., J, 3]`, metres.
+  The root must be at the origin.
   """
   lengths = jnp.linalg.norm(bone_vectors(predicted, skeleton), axis=-1)
   scale = canonical_length / lengths.sum(axis=-1)

@@ -1,30 +1,24 @@
-"""Prints scores as a table, with a line for each action."""
+"""Prints scores as a table, with one line per action."""
 
 from typing import Any
 
 from semgcn_jax.config import Config
+from semgcn_jax.evaluation import scores
 from semgcn_jax.evaluation.published import references
-from semgcn_jax.evaluation.scores import (
-  HEADINGS,
-  IMAGE_HEADINGS,
-  MOTION_HEADINGS,
-)
 from semgcn_jax.text_tables import plain_table
 
 
 def format_table(
   result: dict[str, Any], published: dict[str, float] | None = None
 ) -> str:
-  """Formats a result as the text of a table.
+  """Formats a result as a table.
 
   Args:
-    result: The result, as `scores.score_predictions` returns it.
+    result: The result of `scores.score_predictions`.
     published: The published MPJPE in mm of each action, to print beside it.
   """
   rows = []
-  headings = HEADINGS | {
-    name: text for name, text in IMAGE_HEADINGS.items() if name in result
-  }
+  headings = scores.HEADINGS | _of(result, scores.IMAGE_HEADINGS)
 
   def add(name, values, count=''):
     cells = [f'{values[key]:.2f}' if key in values else '' for key in headings]
@@ -46,21 +40,23 @@ def format_table(
 
 
 def format_motion(result: dict[str, Any]) -> str:
-  """Formats the errors of motion as a line of text."""
-  return ', '.join(
-    f'{text} {result[name]:.2f}'
-    for name, text in MOTION_HEADINGS.items()
-    if name in result
-  )
+  """Formats the errors of motion as one line."""
+  headings = _of(result, scores.MOTION_HEADINGS)
+  return ', '.join(f'{t} {result[name]:.2f}' for name, t in headings.items())
+
+
+def _of(result: dict[str, Any], headings: dict[str, str]) -> dict[str, str]:
+  """Returns the headings of the scores that a result has."""
+  return {name: text for name, text in headings.items() if name in result}
 
 
 def print_result(result: dict[str, Any], config: Config) -> None:
-  """Prints the table of an epoch, beside what was published for its model."""
+  """Prints the table of an epoch beside the published results of its model."""
   published, released = references(config)
   print(f'\nepoch {result["epoch"]}, errors in mm, PCK and AUC in percent:')
   print(format_table(result, published))
   if config.only_2d:
-    print('the 3D is of a graph network that is not trained; read the 2D alone')
+    print('the graph network is untrained, so only the 2D is meaningful')
   if 'mpjve' in result:
     print('motion in mm, from frame to frame: ' + format_motion(result))
   if released:

@@ -1,20 +1,22 @@
-"""Scores a lifter on keypoints that unknown cameras and a detector have made.
+"""Scores a lifter on the keypoints of a detector and unknown cameras.
 
-The file is an npz of N frames, as `prepare.film` makes it:
+The file is an npz of N frames, written by `prepare.film`:
 
-  clean, noisy: COCO's keypoints, `[N, 17, 3]`, pixels and confidence, 0 if not
+  clean, noisy: COCO keypoints, `[N, 17, 3]`, pixels and confidence; 0 if not
     found
   size: the width and height of each image, `[N, 2]`, pixels
   targets: the poses, `[N, 16, 3]`, metres, camera frame, pelvis at the origin
   focal: the focal length of each camera, `[N]`, pixels
-  action, pitch: the name of what is done, `[N]`, and how far the camera looks
-    down, `[N]`, degrees; both may be missing
+  action, pitch: the action's name, `[N]`, and how far the camera looks down,
+    `[N]`, degrees; both optional
   sequence, frame: the number of the clip, `[N]`, and of the frame in it, `[N]`,
-    10 a second; both may be missing, but for networks that see time
+    at 10 fps; only networks that see time need them
 """
 
 import dataclasses
+import itertools
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -39,7 +41,7 @@ _SHAPES = {
   'focal': (),
 }
 _ACCELERATION = 'acceleration_error'
-_BATCH = 4096  # How many poses are compared in a call.
+_BATCH = 4096  # Poses to compare in a call.
 _UPPER = [
   H36M.joints.index(name)
   for name in (
@@ -56,13 +58,13 @@ _LOWER = [
 
 @dataclasses.dataclass(frozen=True)
 class Scored:
-  """The frames of one kind of keypoints, lifted and compared.
+  """The scored frames of one kind of keypoints.
 
   Attributes:
-    kept: Which frames have four keypoints, and so are scored, `[N]`.
-    errors: {score: its value for each of these K frames in mm, `[K]`}.
+    kept: Masks the K frames to score, with at least four keypoints, `[N]`.
+    errors: {score: its values in mm, `[K]`}.
     poses: The lifted poses, `[K, 16, 3]`, metres.
-    expected: The error that the network expects of each joint, `[K, 16]`, mm.
+    expected: The network's estimate of each joint's error, `[K, 16]`, mm.
     actual: The error of each joint, `[K, 16]`, mm.
   """
 
@@ -86,7 +88,7 @@ class Scored:
 
 
 def read_wild(path: pathlib.Path) -> dict[str, np.ndarray]:
-  """Reads such a file.
+  """Reads the arrays of a file.
 
   Raises:
     UserError: The file is missing or damaged, or lacks an array.
@@ -121,7 +123,7 @@ def read_wild(path: pathlib.Path) -> dict[str, np.ndarray]:
     or np.abs(arrays['targets']).max(initial=0) > 100
   ):
     raise UserError(
-      f'{path}: has numbers that cannot be; make the file again by `film`'
+      f'{path}: has impossible numbers; make the file again by `film`'
     )
   return arrays
 
@@ -129,44 +131,34 @@ def read_wild(path: pathlib.Path) -> dict[str, np.ndarray]:
 def score_wild(
   lifter: Lifter, arrays: dict[str, np.ndarray], *, use_focal: bool = False
 ) -> dict[str, Any]:
-  """Scores a lifter: each frame by itself, or, if it sees time, sequences.
+  """Scores a lifter on single frames, or on sequences if it sees time.
 
   Args:
     lifter: The lifter.
-    arrays: The arrays of a file, see `read_wild`.
-    use_focal: Whether to tell the lifter the focal lengths.
+    arrays: The result of `read_wild`.
+    use_focal: Whether to give the lifter the focal lengths.
 
   Returns:
-    {'clean' and 'noisy': the means in mm, 'mpjpe', 'n_mpjpe', 'p_mpjpe' and
-    'expected' (of the expected errors), 'correlation' (of the expected and the
-    actual errors of joints), 'num_poses', 'left_out' (the frames with fewer
-    than four keypoints), and where the file tells the sequences what
-    `motion.motion_errors` returns}, 'frozen' (the latter of poses that never
-    move), and 'noisy' parts: {'parts': {heading: {label: the
-    mean MPJPE and the number of poses}}}, and 'upper', 'upper_hidden': the mean
-    error in mm of the upper joints, measured from the thorax, with all clean
-    keypoints and without hips, knees and ankles.
+    A dict with these keys; errors are means in mm.
+      clean, noisy: A dict of 'mpjpe', 'n_mpjpe', 'p_mpjpe'; 'expected', the
+        expected error; 'correlation', of the expected and actual errors of
+        joints; 'num_poses'; 'left_out', the number of frames with fewer than
+        four keypoints; and, if the file has sequences, the result of
+        `motion.motion_errors`.
+      frozen: The latter for poses that never move.
+      parts: {heading: {label: 'mpjpe' and 'num_poses' of part of the noisy
+        frames}}.
+      upper, upper_hidden: The error of the upper joints relative to the thorax,
+        from all clean keypoints, and without hips, knees and ankles.
   """
-  result: dict[str, Any] = {}
   scored = {
     kind: score_frames(lifter, arrays, arrays[kind], use_focal=use_focal)
     for kind in KINDS
   }
-  for kind, frames in scored.items():
-    result[kind] = (
-      {name: float(values.mean()) for name, values in frames.errors.items()}
-      | {
-        'expected': float(frames.expected.mean()),
-        'correlation': float(
-          np.corrcoef(
-            frames.expected[:, 1:].ravel(), frames.actual[:, 1:].ravel()
-          )[0, 1]
-        ),
-        'num_poses': int(frames.kept.sum()),
-        'left_out': int((~frames.kept).sum()),
-      }
-      | frames.motion(arrays)
-    )
+  result: dict[str, Any] = {
+    kind: _means(frames) | frames.motion(arrays)
+    for kind, frames in scored.items()
+  }
   frames = scored['noisy']
   result['frozen'] = frames.motion(arrays, np.zeros_like(frames.poses))
   result['parts'] = {
@@ -190,6 +182,17 @@ def score_wild(
   return result
 
 
+def _means(frames: Scored) -> dict[str, Any]:
+  """Averages the scores of frames."""
+  expected, actual = frames.expected[:, 1:], frames.actual[:, 1:]
+  return {name: float(x.mean()) for name, x in frames.errors.items()} | {
+    'expected': float(frames.expected.mean()),
+    'correlation': float(np.corrcoef(expected.ravel(), actual.ravel())[0, 1]),
+    'num_poses': int(frames.kept.sum()),
+    'left_out': int((~frames.kept).sum()),
+  }
+
+
 def score_frames(
   lifter: Lifter,
   arrays: dict[str, np.ndarray],
@@ -197,7 +200,7 @@ def score_frames(
   *,
   use_focal: bool = False,
 ) -> Scored:
-  """Lifts keypoints, `[N, 17, 3]`, and compares with the targets."""
+  """Lifts keypoints, `[N, 17, 3]`, and compares the poses to the targets."""
   kept = (keypoints[..., 2] > 0).sum(axis=-1) >= MIN_KEYPOINTS
   if not kept.any():
     raise UserError('no frame has four keypoints; give another file to `wild`')
@@ -217,7 +220,7 @@ def score_frames(
   poses, targets = poses[kept], arrays['targets'][kept]
   parts: dict[str, list[np.ndarray]] = {name: [] for name in SCORES}
   for start in range(0, len(poses), _BATCH):
-    # The last batch is filled up from the front to keep one compiled shape.
+    # Pad the last batch from the front to keep one compiled shape.
     rows = np.arange(start, start + _BATCH) % len(poses)
     for name in SCORES:
       errors = getattr(metrics, name)(poses[rows], targets[rows])
@@ -234,24 +237,20 @@ def score_frames(
 def _lifted_together(
   lifter: Lifter, arrays: dict[str, np.ndarray], kept: np.ndarray
 ) -> list[np.ndarray]:
-  """Lists the rows that are lifted in a call: the kept ones, or sequences.
-
-  Raises:
-    UserError: The network sees time, and the file does not tell the sequences.
-  """
+  """Returns the rows to lift in each call: all that are kept, or a sequence."""
   if not lifter.model.is_temporal:
     return [np.flatnonzero(kept)]
   if not {'sequence', 'frame'} <= arrays.keys():
     raise UserError(
-      'the file tells no sequences, which this network needs; give a file to'
-      ' `wild` that `film` makes'
+      'the file has no sequences, which this network needs; give `wild` a file'
+      ' that `film` makes'
     )
   starts = np.flatnonzero(np.diff(arrays['sequence'], prepend=-1))
   return np.split(np.arange(len(kept)), starts[1:])
 
 
 def _upper_error(poses: np.ndarray, targets: np.ndarray) -> float:
-  """Measures the upper joints from the thorax, the first of them, in mm."""
+  """Returns the error in mm of the upper joints relative to the thorax."""
   first, second = poses[:, _UPPER], targets[:, _UPPER]
   first, second = first - first[:, :1], second - second[:, :1]
   return float(1000 * np.linalg.norm(first - second, axis=-1)[:, 1:].mean())
@@ -260,7 +259,7 @@ def _upper_error(poses: np.ndarray, targets: np.ndarray) -> float:
 def _groups(
   arrays: dict[str, np.ndarray], kept: np.ndarray
 ) -> dict[str, dict[str, np.ndarray]]:
-  """Groups the frames that are scored, {heading: {label: rows `[K]`}}."""
+  """Groups the scored frames, {heading: {label: rows `[K]`}}."""
   arrays = {name: array[kept] for name, array in arrays.items()}
   size = arrays['size'].astype(float)
   found = arrays['noisy'][..., 2] > 0
@@ -271,42 +270,40 @@ def _groups(
   field = 2 * np.degrees(np.arctan(size.max(axis=-1) / 2 / arrays['focal']))
   missing = (~found).sum(axis=-1)
 
-  def ranges(values, bounds, unit):
-    bounds = [-np.inf, *bounds, np.inf]
-    groups = {}
-    for first, last in zip(bounds[:-1], bounds[1:], strict=True):
-      label = f'{first:g} to {last:g}{unit}'
-      if first == -np.inf:
-        label = f'under {last:g}{unit}'
-      if last == np.inf:
-        label = f'{first:g}{unit} and more'
-      groups[label] = (values >= first) & (values < last)
-    return groups
-
   groups = {}
   if 'action' in arrays:
-    groups['action'] = {
-      str(name): arrays['action'] == name
-      for name in np.unique(arrays['action'])
-    }
+    actions = arrays['action']
+    groups['action'] = {str(a): actions == a for a in np.unique(actions)}
   if 'pitch' in arrays:
-    groups['the camera looks down by'] = ranges(
-      arrays['pitch'], (-5, 5, 15, 25), ' degrees'
-    )
-  groups['the person fills'] = ranges(100 * filled, (50, 65, 80), '%')
-  groups['from the middle to the edge of the image'] = ranges(
-    100 * off, (10, 25, 40), '%'
-  )
-  groups['field of view'] = ranges(field, (45, 55, 65), ' degrees')
-  groups['keypoints not found'] = {
-    str(n) if n < 4 else '4 and more': missing == n if n < 4 else missing >= 4
-    for n in range(5)
+    pitch = _ranges(arrays['pitch'], (-5, 5, 15, 25), ' degrees')
+    groups['the camera looks down by'] = pitch
+  return groups | {
+    'the person fills': _ranges(100 * filled, (50, 65, 80), '%'),
+    'from the middle to the edge of the image': _ranges(
+      100 * off, (10, 25, 40), '%'
+    ),
+    'field of view': _ranges(field, (45, 55, 65), ' degrees'),
+    'keypoints not found': {
+      f'{n}' if n < 4 else '4 and more': np.minimum(missing, 4) == n
+      for n in range(5)
+    },
   }
-  return groups
+
+
+def _ranges(
+  values: np.ndarray, bounds: Sequence[int], unit: str
+) -> dict[str, np.ndarray]:
+  """Groups values `[K]` by bounds, {label: rows `[K]`}."""
+  pairs = [f'{low} to {high}' for low, high in itertools.pairwise(bounds)]
+  texts = [f'under {bounds[0]}', *pairs, f'{bounds[-1]}']
+  labels = [text + unit for text in texts]
+  labels[-1] += ' and more'
+  which = np.digitize(values, bounds)
+  return {label: which == number for number, label in enumerate(labels)}
 
 
 def format_wild(result: dict[str, Any]) -> str:
-  """Formats what `score_wild` returns as text."""
+  """Formats the result of `score_wild` as text."""
   rows = [
     [
       kind,
@@ -330,13 +327,13 @@ def format_wild(result: dict[str, Any]) -> str:
     if _ACCELERATION in result[name]
   ]
   if rows:
-    titles = ['mm a frame', 'MPJVE', 'acceleration error']
+    titles = ['mm per frame', 'MPJVE', 'acceleration error']
     lines += ['', plain_table(titles, rows)]
   more = 100 * (result['upper_hidden'] / result['upper'] - 1)
   lines += [
     '',
-    f'clean: the upper joints are {result["upper"]:.1f} mm off, measured from'
-    f' the thorax; without hips, knees and ankles {result["upper_hidden"]:.1f}'
-    f' mm ({more:+.1f}%)',
+    f'clean: the upper joints are {result["upper"]:.1f} mm off, relative to the'
+    f' thorax; without hips, knees and ankles {result["upper_hidden"]:.1f} mm'
+    f' ({more:+.1f}%)',
   ]
   return '\n'.join(lines)

@@ -1,4 +1,4 @@
-"""Shows what a network has learned of the graph (the paper's section A.4)."""
+"""Shows the graph that a network has learned (the paper's section A.4)."""
 
 import pathlib
 from typing import Any
@@ -19,16 +19,16 @@ def learned_adjacencies(
 ) -> dict[str, np.ndarray]:
   """Collects the adjacency that each graph convolution has learned.
 
-  Of a channel-wise convolution it is the mean over the channels; of ST-GCN's,
-  the sum of its parts, weighted by the importance of the edges.
+  For channel-wise convolutions it is the mean over channels; for ST-GCN, the
+  sum of its partitions, weighted by the edge importance.
 
   Args:
     params: The params of a model.
     skeleton: The skeleton of its J joints.
 
   Returns:
-    {layer: `[J, J]`}, from the input to the output; empty for a model whose
-    adjacency is fixed, or computed from each input.
+    {layer: `[J, J]`}, from input to output; empty if the adjacency is fixed, or
+    computed from each input.
   """
   mask = adjacency_mask(skeleton)
   found = {}
@@ -45,9 +45,9 @@ def learned_adjacencies(
 
 
 def _place(layer: str) -> tuple[int, int, str]:
-  """Makes a key that sorts layers as data flows through them.
+  """Returns a key that sorts layers from input to output.
 
-  By it, 'residual2/block1' comes before 'residual10/block1'.
+  It puts 'residual2/block1' before 'residual10/block1'.
   """
   block, _, rest = layer.partition('/')
   end = {'input': 0, 'output': 2}.get(block, 1)
@@ -58,20 +58,16 @@ def _place(layer: str) -> tuple[int, int, str]:
 def joint_weights(
   adjacencies: dict[str, np.ndarray], skeleton: Skeleton
 ) -> np.ndarray:
-  """Averages over the layers the weight that each joint has for itself.
+  """Averages each joint's weight for itself over the layers, `[J]`.
 
-  These weights, the diagonals, are what the paper's Fig. 8 is taken to show:
-  there too, joints far from the centre of the skeleton have higher ones. They
-  have fewer neighbours to share with: even before training, each weight is one
-  over the number of entries in its row. The paper leaves out the first and the
-  last layer.
+  We take these diagonals to be the paper's Fig. 8, where joints far from the
+  center of the skeleton have higher weights, too. They have fewer neighbors:
+  even before training, each weight is one over the number of entries in its
+  row. The paper leaves out the first and the last layer.
 
   Args:
-    adjacencies: What `learned_adjacencies` returns.
+    adjacencies: The result of `learned_adjacencies`.
     skeleton: The skeleton of the J joints.
-
-  Returns:
-    The weight of each joint, `[J]`.
   """
   every = np.stack(list(adjacencies.values()))
   joints = np.arange(skeleton.num_joints)
@@ -88,10 +84,10 @@ def show_learned(
   """Draws adjacencies.png and joint_weights.png of a checkpoint.
 
   Args:
-    checkpoint: The folder of the run, or the name of weights in the box.
-    which: The checkpoint: 'best', 'last' or the number of an epoch.
-    output_dir: The folder that gets the figures.
-    seed: The seed to take, of a run with several; None takes the first.
+    checkpoint: The run folder, or the name of bundled weights.
+    which: 'best', 'last' or the number of an epoch.
+    output_dir: The folder for the figures.
+    seed: The seed to use of a run with several; None takes the first.
 
   Raises:
     UserError: There is no such run or checkpoint, or it learns no adjacency.

@@ -1,4 +1,4 @@
-"""The methods of the paper's Tables 1 to 3, and those that see time."""
+"""The methods in the paper's Tables 1 to 3, and those that see time."""
 
 import dataclasses
 from typing import Any
@@ -9,11 +9,10 @@ class Method:
   """A method: a row of the paper's tables.
 
   Attributes:
-    name: The name of the method, as in `evaluation.published` where it is
-      there.
-    tables: The tables that it is in, keys of `TABLES`.
-    fields: The settings that make it, beside those of `source`.
-    source: The name of the method whose run it goes on from; '' for none.
+    name: The name of the method, as in `evaluation.published` if present.
+    tables: The tables that contain it, keys of `TABLES`.
+    fields: Its settings, on top of those of `source`.
+    source: The name of the method whose run it starts from; '' for none.
   """
 
   name: str
@@ -23,7 +22,7 @@ class Method:
 
   @property
   def folder(self) -> str:
-    """The name of the folder of its run."""
+    """The name of its run folder."""
     words = {'w/o': 'without', 'w/': 'with'}
     name = self.name.lower().replace(',', '').split()
     return '_'.join(words.get(word, word) for word in name)
@@ -32,13 +31,18 @@ class Method:
 _SEMGCN = {'model': 'semgcn'}
 _RESGCN = _SEMGCN | {'conv': 'vanilla', 'non_local': False}
 _REFINED = {'refine': 'pose_grammar', 'freeze_init': True}
-# The frames of a clip follow each other in the test set, too.
+_2D = _SEMGCN | {'conv': 'channel_wise', 'stage': 'keypoints'}
+_GRAPH = {'stage': 'graph'}
+_NO_FP = _GRAPH | {'pooled_features': False}
+# The backbone has nearly converged: smaller steps suffice; see docs/image.md.
+_ALL = {'stage': 'end_to_end', 'backbone_lr': 3e-4, 'keypoint_weight': 0.02}
+# Clips need consecutive frames in the test set, too.
 _TEMPORAL = {
   'model': 'semgcn_temporal',
   'receptive_field': 27,
   'test_downsample': 1,
 }
-# Those that go on from another come after it.
+# A method comes after its source.
 METHODS = (
   Method('ResGCN', ('1',), _RESGCN),
   Method(
@@ -55,34 +59,16 @@ METHODS = (
   Method('SemGCN w/ pose grammar', ('3',), _REFINED, source='SemGCN'),
   Method('SemGCN, 27 frames', ('video',), _TEMPORAL),
   Method('SemGCN, 27 frames, causal', ('video',), _TEMPORAL | {'causal': True}),
-  # From pictures: a ResNet (RN), without and with feature pooling (FP).
-  Method(
-    '2D network',
-    ('2',),
-    _SEMGCN | {'conv': 'channel_wise', 'stage': 'keypoints'},
-  ),
-  Method(
-    'SemGCN frozen RN w/o FP',
-    ('2',),
-    {'stage': 'graph', 'pooled_features': False},
-    source='2D network',
-  ),
-  Method(
-    'SemGCN frozen RN w/ FP', ('2',), {'stage': 'graph'}, source='2D network'
-  ),
-  # The backbone is nearly there, so that it takes smaller steps; see
-  # docs/image.md.
-  Method(
-    'SemGCN RN w/ FP',
-    ('2',),
-    {'stage': 'end_to_end', 'backbone_lr': 3e-4, 'keypoint_weight': 0.02},
-    source='SemGCN frozen RN w/ FP',
-  ),
+  # From images: a ResNet (RN), without and with feature pooling (FP).
+  Method('2D network', ('2',), _2D),
+  Method('SemGCN frozen RN w/o FP', ('2',), _NO_FP, source='2D network'),
+  Method('SemGCN frozen RN w/ FP', ('2',), _GRAPH, source='2D network'),
+  Method('SemGCN RN w/ FP', ('2',), _ALL, source='SemGCN frozen RN w/ FP'),
 )
-# {a table: whether its methods see pictures}. The rows of Table 2 that are
-# given the 2D are in the others. The last table is not the paper's.
+# {table: whether its methods see images}. The rows of Table 2 that are given
+# the 2D are in the others. The last table is not the paper's.
 TABLES = {'1': False, '2': True, '3': False, 'video': False}
-# The settings that the methods differ in, which the user cannot give.
+# The settings that distinguish methods, which the user cannot give.
 DIFFERING = (
   *('model', 'conv', 'non_local', 'refine', 'init_from'),
   *('stage', 'pooled_features', 'receptive_field', 'causal'),
@@ -90,5 +76,5 @@ DIFFERING = (
 
 
 def named(name: str) -> Method:
-  """Finds the method of this name, which must exist."""
+  """Returns the method of this name, which must exist."""
   return next(method for method in METHODS if method.name == name)

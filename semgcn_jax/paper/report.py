@@ -1,4 +1,4 @@
-"""The report of `reproduce`: report.md, report.json, and its figures."""
+"""Writes the report of `reproduce`: report.md, report.json, and figures."""
 
 import json
 import pathlib
@@ -22,7 +22,7 @@ from semgcn_jax.paper.methods import METHODS, TABLES
 from semgcn_jax.runs import folder
 from semgcn_jax.text_tables import markdown_table, plain_table
 
-# {name of the method: what `summarize_run` returns for its run}.
+# {method name: the result of `summarize_run`}.
 Rows = dict[str, dict[str, Any]]
 
 
@@ -30,12 +30,12 @@ def write(workdir: pathlib.Path, command: str) -> str:
   """Writes the report of all finished runs in a folder.
 
   Args:
-    workdir: The folder, which has the run folders `<preset>/<method>`. It gets
+    workdir: The folder of the run folders `<preset>/<method>`, and for
       report.md, report.json, curves_<preset>.png and parameters_<preset>.png.
-    command: The command line that makes the report.
+    command: The command line that reproduces the report.
 
   Returns:
-    The errors as text, with a line for each method.
+    The errors as text, with one line per method.
 
   Raises:
     SettingError: The folder cannot be written.
@@ -60,7 +60,7 @@ def write(workdir: pathlib.Path, command: str) -> str:
   for table in TABLES:
     title = f'Table {table}' if table.isdigit() else table.capitalize()
     names = [method.name for method in METHODS if table in method.tables]
-    # That of single frames is there to compare with, not by itself.
+    # Single frames are only there for comparison.
     own = [n for n in names if n != 'SemGCN'] if table == 'video' else names
     if any(name in rows for _, rows in runs.values() for name in own):
       lines += ['', f'## {title}', '', *_table(runs, names)]
@@ -86,11 +86,7 @@ def write(workdir: pathlib.Path, command: str) -> str:
 
 
 def _gather(workdir: pathlib.Path) -> dict[str, tuple[Config, Rows]]:
-  """Collects the finished runs of a folder that predict poses.
-
-  Returns:
-    {preset: (the config of one of its runs, the rows of all)}.
-  """
+  """Returns {preset: (a config, rows)} of finished runs that predict poses."""
   found = {}
   for preset in PRESETS:
     rows, config = {}, None
@@ -101,7 +97,7 @@ def _gather(workdir: pathlib.Path) -> dict[str, tuple[Config, Rows]]:
       own = config_lib.load(path / 'config.json')
       epochs = own.training.epochs
       if own.scored_by != 'mpjpe':
-        continue  # It finds the 2D for others, in whose rows its errors are.
+        continue  # The rows of its successors include its 2D errors.
       if len(folder.read_log(path)) >= epochs:
         records = folder.read_records(path, epochs)
         skeleton = load_skeleton(str(path / 'skeleton.json'))
@@ -123,15 +119,15 @@ def summarize_run(
     records: The record of every epoch, from metrics.jsonl.
 
   Returns:
-    A row with these keys; errors are in millimetres, and of the best epoch.
+    A row with these keys; errors are in mm, at the best epoch.
       num_params: The number of parameters.
       seconds: The seconds of training, without evaluation.
-      devices: The devices that it was trained on, in words.
+      devices: The training devices, in words.
       epoch: The number of the best epoch.
       mpjpe, p_mpjpe: The means over all poses.
       mpjpe_action, p_mpjpe_action: The means over the actions.
-      pixel_error, pckh: Those of the 2D, where it is found in pictures.
-      mpjpe_sd and so on: The deviation of each of these four over the seeds.
+      mpjpe_sd and so on: The standard deviation of these four over the seeds.
+      pixel_error, pckh: The scores of the 2D, if it is found in images.
       seeds: The MPJPE of each seed.
       actions: {action: MPJPE}.
       curve: {'train_loss', 'mpjpe', 'mpjpe_sd': the values of all epochs}.
@@ -161,7 +157,7 @@ def summarize_run(
 def _figures(
   preset: str, config: Config, rows: Rows, workdir: pathlib.Path
 ) -> list[str]:
-  """Draws the figures of a preset, and makes the lines that show them."""
+  """Draws the figures of a preset, and returns the Markdown to show them."""
   lines = []
   first = [method.name for method in METHODS if '1' in method.tables]
   curves = {name: rows[name]['curve'] for name in first if name in rows}
@@ -181,7 +177,7 @@ def _figures(
 
 
 def _plain_table(results: dict[str, Rows]) -> str:
-  """Lays out the errors as text, with a line for each method."""
+  """Formats the errors as text, with one line per method."""
   lines = []
   for name in dict.fromkeys(name for rows in results.values() for name in rows):
     cells = [_error(rows.get(name), 'mpjpe') for rows in results.values()]
@@ -190,12 +186,12 @@ def _plain_table(results: dict[str, Rows]) -> str:
 
 
 def _listed_once(names: Iterable[str]) -> str:
-  """Lists names, each of them once."""
+  """Joins names with commas, without repeating any."""
   return listed(dict.fromkeys(names))
 
 
 def _describe(config: Config, rows: Rows) -> str:
-  """Describes the runs of a preset in a line."""
+  """Describes the runs of a preset in one line."""
   training, dataset = config.training, config.data.dataset
   seeds = 'seeds ' if training.num_seeds > 1 else 'seed '
   seeds += listed(map(str, training.seeds))
@@ -217,11 +213,11 @@ def _describe(config: Config, rows: Rows) -> str:
 def _table(
   runs: dict[str, tuple[Config, Rows]], names: Sequence[str]
 ) -> list[str]:
-  """Lays out a table of the paper, with columns of ours."""
-  columns = {}  # {heading: {name of the method: cell}}.
+  """Formats a table of the paper, with our columns."""
+  columns = {}  # {heading: {method name: cell}}.
   for preset, (config, all_rows) in runs.items():
     rows = {name: all_rows[name] for name in names if name in all_rows}
-    # On Human3.6M, published errors are means over the actions.
+    # On Human3.6M, published errors are means over actions.
     of = '_action' if config.data.dataset == 'h36m' else ''
     texts = {
       f'mpjpe{of}': 'MPJPE',
@@ -240,7 +236,7 @@ def _table(
   released = {key: values[0] for key, values in published.RELEASED.items()}
   lines = []
   for name in names:
-    # The backbones of presets differ in size.
+    # Presets have backbones of different sizes.
     counts = dict.fromkeys(
       f'{rows[name]["num_params"]:,}'
       for _, rows in runs.values()
@@ -257,7 +253,7 @@ def _table(
 
 
 def _action_table(rows: Rows, config: Config) -> list[str]:
-  """Lays out our Table 2, with the published rows if it is of Human3.6M."""
+  """Formats our Table 2, with the published rows on Human3.6M."""
   names = list(next(iter(rows.values()))['actions'])
   lines = []
   if published.is_standard(config.data):
@@ -281,10 +277,7 @@ def _action_table(rows: Rows, config: Config) -> list[str]:
 
 
 def _both(table: dict[tuple[str, str], float], name: str) -> str:
-  """Spells errors: from ground-truth 2D, then from detected, in parentheses.
-
-  Of networks that see pictures it is that from pictures.
-  """
+  """Formats errors from ground-truth 2D (or images), and (detected 2D)."""
   truth = table.get((name, 'gt'), table.get((name, 'pictures')))
   detected = table.get((name, 'sh_ft_h36m'))
   if truth is None:
@@ -293,7 +286,7 @@ def _both(table: dict[tuple[str, str], float], name: str) -> str:
 
 
 def _error(row: dict[str, Any] | None, name: str) -> str:
-  """Spells an error of a row, with its deviation if there are several seeds."""
+  """Formats an error of a row, with the deviation over several seeds."""
   if row is None or name not in row:
     return ''
   if len(row['seeds']) == 1 or f'{name}_sd' not in row:
@@ -302,7 +295,7 @@ def _error(row: dict[str, Any] | None, name: str) -> str:
 
 
 def _portable(config: Config) -> dict[str, Any]:
-  """Lists the settings without the folders of this machine."""
+  """Returns the settings without the folders of this machine."""
   fields = config.flat()
   for name in ('cameras', 'skeleton', 'backbone_weights', 'rendered_motions'):
     fields[name] = pathlib.Path(fields[name]).name

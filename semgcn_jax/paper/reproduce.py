@@ -1,4 +1,4 @@
-"""Retrains the methods of the tables, and compares them."""
+"""Retrains the methods in the tables, and compares them."""
 
 import pathlib
 from collections.abc import Sequence
@@ -31,27 +31,26 @@ def reproduce(
 ) -> None:
   """Trains the methods, and writes the report after each of them.
 
-  Each method has a run folder, `<preset>/<method>`. A run that is finished is
-  not repeated, and one that was stopped goes on.
+  Each method has a run folder, `<preset>/<method>`. Finished runs are not
+  repeated, and interrupted ones continue.
 
   Args:
-    presets: The presets to train with, each of which makes columns of the
-      report.
+    presets: The presets to train with, each with its own columns in the report.
     tables: The tables to train, keys of `TABLES`.
-    overrides: The settings for all methods; `freeze_init` (by default True) is
-      for those that refine.
-    workdir: The folder that gets the runs and the report; see `report.write`.
+    overrides: The settings for all methods; `freeze_init` (by default True)
+      only affects those that refine.
+    workdir: The folder for the runs and the report; see `report.write`.
     command: The command line, for the report.
 
   Raises:
-    SettingError: A setting is wrong, or not that of a run that is there.
+    SettingError: A setting is wrong, or differs from an existing run.
     UserError: Training failed, see `train`, or was asked to stop.
     KeyboardInterrupt: Ctrl-C was pressed, or SIGTERM came; all is saved.
   """
   for name in DIFFERING:
     if name in overrides:
       raise SettingError(
-        f'`{name}`: is what the methods differ in; leave it out'
+        f'`{name}`: is what distinguishes the methods; leave it out'
       )
   _check_tables(presets, tables, overrides)
   runs = [
@@ -61,7 +60,7 @@ def reproduce(
     if {*method.tables} & {*tables}
   ]
   _check_workdir(workdir)
-  # All are checked first, as a mistake would otherwise show hours later.
+  # Check all of them first, or mistakes would surface hours later.
   for name, method, config in runs:
     build(config.model, load_skeleton(config.data.skeleton))
     is_finished(config, workdir / name / method.folder)
@@ -72,7 +71,7 @@ def reproduce(
     if not done:
       train(config, path, resume=folder.holds_run(path))
       if not is_finished(config, path):
-        raise Terminated('stopped; the same command goes on')
+        raise Terminated('stopped; run the same command to continue')
       report.write(workdir, command)
   print(f'\n{report.write(workdir, command)}\n{workdir / "report.md"}')
 
@@ -80,13 +79,7 @@ def reproduce(
 def make_config(
   name: str, method: Method, overrides: dict[str, Any], workdir: pathlib.Path
 ) -> Config:
-  """Makes the config of a method's run.
-
-  Args:
-    name: The name of the preset.
-    method: The method.
-    overrides: The settings for all methods.
-    workdir: The folder of all runs.
+  """Builds the config of a method's run with a preset; see `reproduce`.
 
   Raises:
     SettingError: There is no such preset, or a setting is wrong.
@@ -99,17 +92,17 @@ def make_config(
   source = named(method.source)
   path = workdir / name / method.folder
   init_from = str(workdir / name / source.folder)
-  # The folders may have been moved since a run was started with the old path.
+  # The folders may have moved since the run was started.
   if folder.holds_run(path):
     init_from = config_lib.load(path / 'config.json').model.init_from
   config = make_config(name, source, overrides, workdir)
-  # Weights for the backbone are those that the first stage begins with.
+  # Only the first stage starts from weights for the backbone.
   own = {'init_from': init_from, 'backbone_weights': ''}
   return config.replace(**fields | own)
 
 
 def is_finished(config: Config, path: pathlib.Path) -> bool:
-  """Tells whether a folder holds a run of this config, with all its epochs.
+  """Returns whether a folder holds a run of this config with all its epochs.
 
   Raises:
     SettingError: The folder holds another run.
@@ -120,7 +113,7 @@ def is_finished(config: Config, path: pathlib.Path) -> bool:
     return False
   wanted = config.training.epochs
   epochs = config_lib.load(path / 'config.json').training.epochs
-  # Methods that go on from it would not notice that it has other epochs.
+  # Methods that start from it would not notice a different number of epochs.
   if epochs != wanted:
     raise SettingError(
       f'`epochs={wanted}`: the run in {path} has {epochs}; name another'
@@ -139,12 +132,7 @@ def is_finished(config: Config, path: pathlib.Path) -> bool:
 def _check_tables(
   presets: Sequence[str], tables: Sequence[str], overrides: dict[str, Any]
 ) -> None:
-  """Checks that there are such tables, and that the presets have their input.
-
-  Raises:
-    SettingError: There is no such table or preset, a setting is wrong, or a
-      table is of pictures and a preset is not, or the other way round.
-  """
+  """Raises a SettingError for unknown tables, or presets that do not suit."""
   settings = {k: v for k, v in overrides.items() if k != 'freeze_init'}
   for table in tables or ['']:
     sees = choose('tables', table, TABLES)
@@ -154,23 +142,22 @@ def _check_tables(
       if sees:
         those = listed(n for n in PRESETS if 'backbone' in PRESETS[n])
         raise SettingError(
-          f'`tables={table}`: is of networks that see pictures, and'
-          f' `preset={name}` has none; take a preset out of {those}'
+          f'`tables={table}`: needs images, which `preset={name}` lacks; choose'
+          f' from {those}'
         )
       raise SettingError(
-        f'`tables={table}`: is of networks that are given the 2D, and'
-        f' `preset={name}` finds it in pictures; use `tables=2`, or another'
-        ' preset'
+        f'`tables={table}`: needs 2D input, but `preset={name}` takes images;'
+        ' use `tables=2`, or another preset'
       )
 
 
 def _check_workdir(workdir: pathlib.Path) -> None:
-  """Raises a SettingError if a folder holds something else than a report."""
+  """Raises a SettingError if a folder holds something other than a report."""
   try:
     names = {p.name for p in workdir.iterdir()} if workdir.exists() else set()
   except OSError as error:
     raise SettingError(f'`workdir={workdir}`: {error.strerror}') from error
   if names and not names & {*PRESETS, 'report.md'}:
     raise SettingError(
-      f'`workdir={workdir}`: holds something else than runs; name a new folder'
+      f'`workdir={workdir}`: holds something other than runs; name a new folder'
     )

@@ -12,8 +12,8 @@ import numpy as np
 from semgcn_jax.data.npz import read_poses_3d, write_arrays
 from semgcn_jax.data.pairs import action_name
 from semgcn_jax.errors import SettingError, UserError, counted, listed
-from semgcn_jax.files import check_output
 from semgcn_jax.geometry.skeletons import H36M, bone_vectors
+from semgcn_jax.runs.folder import check_output
 from semgcn_jax.simulation import test_films
 
 

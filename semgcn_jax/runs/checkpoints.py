@@ -1,9 +1,9 @@
-"""The checkpoints of a run, kept by orbax: the best, and the last few.
+"""Orbax checkpoints of a run: the best, and the last few.
 
 Each is a folder `checkpoints/<training step>` of items: `model` (params and
 batch_stats), `averaged` (the same, where a run averages them), `training`
 (step, optimizer and random state) and `progress` (JSON). Orbax renames a
-finished folder into place, so a folder that exists is whole.
+finished folder into place, so an existing folder is complete.
 """
 
 import contextlib
@@ -22,15 +22,15 @@ from semgcn_jax import config as config_lib
 from semgcn_jax import weights
 from semgcn_jax.config import Config, TrainingConfig
 from semgcn_jax.errors import SettingError, UserError, choose, listed
-from semgcn_jax.files import MAX_TEXT, check_folder
 from semgcn_jax.geometry.skeletons import Skeleton, load_skeleton
 from semgcn_jax.models.build import abstract_variables
+from semgcn_jax.runs.checks import check_files, compare
 from semgcn_jax.runs.weights import FILE, read_weights
 
-# These are what orbax raises for files that are missing or wrong.
+# What orbax raises for missing or damaged files.
 _DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError)
-# How often a checkpoint is read that vanishes meanwhile, and how long it may
-# take until it has.
+# How often to retry where a checkpoint vanishes while being read, and how long
+# that may take.
 _ATTEMPTS = 10
 _VANISHING_SECONDS = 0.2
 
@@ -41,13 +41,12 @@ class Progress:
 
   Attributes:
     epoch: The number of finished epochs.
-    chunks: The number of finished chunks of the epoch after those.
-    loss_sum: The sum of the losses of the steps of these chunks.
+    chunks: The number of finished chunks of the next epoch.
+    loss_sum: The sum of the losses of the steps in these chunks.
     mpjpe: The test MPJPE of the last finished epoch, mm; None before.
-    score: What ranks that epoch, the lowest being the best; None before.
-    epoch_steps: The number of steps of an epoch, which a cosine rate depends
-      on.
-    seconds: How many seconds these chunks took.
+    score: The score of that epoch, lower is better; None before.
+    epoch_steps: The steps per epoch, which a cosine schedule depends on.
+    seconds: The seconds that these chunks took.
   """
 
   epoch: int = 0
@@ -61,7 +60,7 @@ class Progress:
 
 @contextlib.contextmanager
 def _without_notes() -> Iterator[None]:
-  """Keeps orbax from telling that a checkpoint is only read."""
+  """Silences orbax's warnings about reading a checkpoint."""
   logger = logging.getLogger('absl')
   level = logger.level
   logger.setLevel(logging.ERROR)
@@ -72,41 +71,48 @@ def _without_notes() -> Iterator[None]:
 
 
 def folder(workdir: pathlib.Path) -> pathlib.Path:
-  """Returns the absolute path of the folder of a run's checkpoints."""
+  """Returns the absolute path of a run's checkpoints."""
   return workdir.absolute() / 'checkpoints'
 
 
 def exist(workdir: pathlib.Path) -> bool:
-  """Tells whether the run has a finished checkpoint."""
-  path = folder(workdir)
-  return path.is_dir() and bool(ocp.utils.checkpoint_steps(path))
+  """Returns whether the run has a finished checkpoint."""
+  return bool(_steps(folder(workdir)))
 
 
 @_without_notes()
 def finished_epochs(workdir: pathlib.Path) -> int:
   """Counts the epochs of the last checkpoint; 0 if none can be read."""
+  path = folder(workdir)
   if not exist(workdir):
     return 0
-  path = folder(workdir)
-  step = max(ocp.utils.checkpoint_steps(path))
+  step = _steps(path)[-1]
   try:
-    check_folder(path, MAX_TEXT)
-    handlers = {'progress': ocp.JsonCheckpointHandler()}
-    with ocp.CheckpointManager(
-      path,
-      options=ocp.CheckpointManagerOptions(read_only=True),
-      item_handlers=handlers,
-    ) as manager:
-      return _read_progress(manager, step).epoch
+    check_files(path)
+    with _open_reader(path) as manager:
+      return _read_progress(manager, step)[0].epoch
   except _DAMAGE:
     return 0
 
 
+def _open_reader(path: pathlib.Path, **options: Any) -> ocp.CheckpointManager:
+  """Opens a manager that only reads."""
+  items = ('model', 'averaged', 'training')
+  return ocp.CheckpointManager(
+    path,
+    options=ocp.CheckpointManagerOptions(read_only=True, **options),
+    item_handlers={
+      **{name: ocp.StandardCheckpointHandler() for name in items},
+      'progress': ocp.JsonCheckpointHandler(),
+    },
+  )
+
+
 def open_manager(workdir: pathlib.Path, keep: int) -> ocp.CheckpointManager:
-  """Opens a manager that keeps the lowest 'score' and the last `keep`.
+  """Opens a manager that keeps the best checkpoint and the last `keep`.
 
   Raises:
-    UserError: The checkpoints that are there cannot be read.
+    UserError: The existing checkpoints cannot be read.
   """
   _check_files(workdir)
   policies = checkpoint_managers
@@ -141,14 +147,14 @@ def save(
   progress: Progress,
   skeleton: Skeleton,
 ) -> None:
-  """Starts to save a checkpoint; the manager finishes in the background.
+  """Starts saving a checkpoint; the manager finishes in the background.
 
   Args:
     manager: The manager of the run.
     state: The `training.state.TrainState` to save.
-    progress: How far the run has come; at the end of an epoch its score
-      competes for the best.
-    skeleton: The skeleton that the weights are for.
+    progress: How far the run has come; only at the end of an epoch does its
+      score compete for the best.
+    skeleton: The skeleton of the poses.
   """
   scored = progress.chunks == 0 and progress.score is not None
   manager.save(
@@ -169,16 +175,15 @@ def save(
 def restore_state(
   workdir: pathlib.Path, state: Any, which: str = 'last'
 ) -> tuple[Any, Progress]:
-  """Restores a checkpoint, to go on training from there.
+  """Restores a checkpoint to continue training from.
 
   Args:
-    workdir: The folder of the run.
-    state: A `training.state.TrainState` of the wanted shapes, on the wanted
-      devices.
+    workdir: The run folder.
+    state: A `training.state.TrainState` with the shapes and devices to use.
     which: 'best', 'last' or the number of an epoch.
 
   Returns:
-    The state with restored values, and how far the run had come.
+    The state with restored values, and the progress of the run.
 
   Raises:
     SettingError: There is no such checkpoint.
@@ -202,17 +207,16 @@ def restore_variables(
   """Restores params and batch_stats.
 
   Args:
-    workdir: The folder of the run.
+    workdir: The run folder.
     which: 'best', 'last' or the number of an epoch.
-    variables: The variables of the model, of which the shapes suffice.
-    averaged: Whether to take those averaged over the steps, not the last ones.
+    variables: The variables of the model, or their shapes.
+    averaged: Whether to take those averaged over the steps.
 
   Returns:
-    The variables with restored values, and how far the run had come.
+    The variables with restored values, and the progress of the run.
 
   Raises:
-    SettingError: There is no such checkpoint.
-    UserError: There is none at all, it is damaged, or of another model.
+    SettingError, UserError: See `restore_state`.
   """
   item = 'averaged' if averaged else 'model'
   restored, progress = _restore(workdir, which, {item: variables})
@@ -221,7 +225,7 @@ def restore_variables(
 
 @dataclasses.dataclass(frozen=True)
 class Network:
-  """A trained network, as a checkpoint of a run holds it.
+  """A trained network, restored from a run.
 
   Attributes:
     config: The config of the run.
@@ -236,7 +240,7 @@ class Network:
   progress: Progress
 
   def of_seed(self, seed: int | None = None) -> dict[str, Any]:
-    """Takes the variables of one seed; None is the first.
+    """Returns the variables of one seed; None is the first.
 
     Raises:
       SettingError: The run has no such seed.
@@ -246,9 +250,7 @@ class Network:
 
 
 def take_seed(tree: Any, config: TrainingConfig, seed: int) -> Any:
-  """Takes the arrays of one seed out of those of all seeds.
-
-  Those of several seeds are stacked, `[R, ...]`.
+  """Returns the arrays of one seed; those of several are stacked, `[R, ...]`.
 
   Raises:
     SettingError: The run has no such seed.
@@ -265,10 +267,10 @@ def restore_network(
   *,
   averaged: bool = True,
 ) -> Network:
-  """Restores the network of a run, or weights in the box.
+  """Restores the network of a run, or bundled weights.
 
   Args:
-    checkpoint: The name of weights in the box, or the folder of a run.
+    checkpoint: The name of bundled weights, or a run folder.
     which: 'best', 'last' or the number of an epoch.
     averaged: Whether to take the averaged weights, if the run has some.
 
@@ -279,15 +281,15 @@ def restore_network(
   workdir = weights.find(checkpoint)
   if not workdir.is_dir():
     raise UserError(
-      f'{workdir}: is neither the folder of a run nor in the box, which has'
-      f' {listed(weights.names())}'
+      f'{workdir}: is neither a run folder nor bundled weights'
+      f' ({listed(weights.names())})'
     )
   config = config_lib.load(workdir / 'config.json')
   skeleton = load_skeleton(str(workdir / 'skeleton.json'))
   training = config.training
   if (workdir / FILE).exists():
     if which not in ('best', 'last'):
-      raise SettingError(f'`which={which}`: {workdir} has one epoch alone')
+      raise SettingError(f'`which={which}`: {workdir} has only one epoch')
     abstract = abstract_variables(config.model, skeleton)
     variables, epoch = read_weights(workdir, abstract, skeleton)
     return Network(config, skeleton, variables, Progress(epoch))
@@ -306,46 +308,33 @@ def _restore(
 ) -> tuple[dict[str, Any], Progress]:
   """Restores the items {name: tree} of a checkpoint."""
   if not folder(workdir).is_dir():
-    raise UserError(
-      f'{workdir}: holds no checkpoints; name the folder of a run'
-    )
-  options = ocp.CheckpointManagerOptions(
-    read_only=True, best_fn=_score, best_mode='min'
-  )
-  handlers = {
-    'model': ocp.StandardCheckpointHandler(),
-    'averaged': ocp.StandardCheckpointHandler(),
-    'training': ocp.StandardCheckpointHandler(),
-    'progress': ocp.JsonCheckpointHandler(),
-  }
+    raise UserError(f'{workdir}: holds no checkpoints; name a run folder')
   for attempt in range(_ATTEMPTS):
     path = folder(workdir)
     there = _steps(path)
     _check_files(workdir)
     try:
-      with ocp.CheckpointManager(
-        path, options=options, item_handlers=handlers
-      ) as manager:
+      with _open_reader(path, best_fn=_score, best_mode='min') as manager:
         step = _find(manager, workdir, which)
         path = path / str(step)
         saved = manager.item_metadata(step)
         for item, tree in wanted.items():
-          _compare(saved[item].tree, tree, path)
+          compare(saved[item].tree, tree, path)
         arguments = {
           item: ocp.args.StandardRestore(jax.tree.map(_shape_and_device, tree))
           for item, tree in wanted.items()
         }
         restored = manager.restore(step, args=ocp.args.Composite(**arguments))
-        fields = _read_fields(manager, step)
-        _check_skeleton(workdir, fields.pop('skeleton', None))
-        return restored, Progress(**fields)
+        progress, fingerprint = _read_progress(manager, step)
+        _check_skeleton(workdir, fingerprint)
+        return restored, progress
     except _DAMAGE as error:
-      # While the run trains, a checkpoint can vanish as it is read.
+      # While the run trains, a checkpoint can vanish while being read.
       time.sleep(_VANISHING_SECONDS)
       if attempt + 1 < _ATTEMPTS and _steps(folder(workdir)) != there:
         continue
       way_out = (
-        'restore its content from a copy'
+        'restore it from a copy'
         if path == folder(workdir)
         else 'remove this folder to use another checkpoint'
       )
@@ -356,23 +345,19 @@ def _restore(
 
 
 def _check_files(workdir: pathlib.Path) -> None:
-  """Raises a UserError where orbax would open a pipe, a device or too much.
-
-  Orbax would wait for it, or read it, without an end.
-  """
-  if not folder(workdir).is_dir():
-    return
-  try:
-    check_folder(folder(workdir), MAX_TEXT)
-  except OSError as error:
-    raise UserError(
-      f'{error.filename or folder(workdir)}: {error.strerror}; restore it from'
-      ' a copy'
-    ) from error
+  """Raises a UserError if `check_files` fails."""
+  if folder(workdir).is_dir():
+    try:
+      check_files(folder(workdir))
+    except OSError as error:
+      raise UserError(
+        f'{error.filename or folder(workdir)}: {error.strerror}; restore it'
+        ' from a copy'
+      ) from error
 
 
 def _steps(path: pathlib.Path) -> list[int]:
-  """Lists the training steps of the checkpoints in a folder."""
+  """Returns the sorted training steps of the checkpoints in a folder."""
   return sorted(ocp.utils.checkpoint_steps(path)) if path.is_dir() else []
 
 
@@ -384,11 +369,11 @@ def _shape_and_device(x: Any) -> jax.ShapeDtypeStruct:
 def _find(
   manager: ocp.CheckpointManager, workdir: pathlib.Path, which: str
 ) -> int:
-  """Finds the training step of a checkpoint."""
+  """Returns the training step of a checkpoint."""
   steps = manager.all_steps()
   if not steps:
     raise UserError(
-      f'{folder(workdir)}: holds no finished checkpoint; resume the training of'
+      f'{folder(workdir)}: holds no finished checkpoint; resume training in'
       f' {workdir} to make one'
     )
   if which == 'last':
@@ -397,11 +382,11 @@ def _find(
     # No checkpoint has a score while the first epoch has not ended.
     best = manager.best_step()
     return max(steps) if best is None else best
-  # The first two have been dealt with, but a message lists them.
+  # The first two are handled above; a message lists them.
   choices: dict[str, Any] = {'best': None, 'last': None}
   for step in steps:
     try:
-      progress = _read_progress(manager, step)
+      progress, _ = _read_progress(manager, step)
     except _DAMAGE:
       continue
     if not progress.chunks:
@@ -409,52 +394,25 @@ def _find(
   return choose('which', which, choices)
 
 
-def _read_progress(manager: ocp.CheckpointManager, step: int) -> Progress:
-  fields = _read_fields(manager, step)
-  fields.pop('skeleton', None)
-  return Progress(**fields)
-
-
-def _read_fields(manager: ocp.CheckpointManager, step: int) -> dict[str, Any]:
+def _read_progress(
+  manager: ocp.CheckpointManager, step: int
+) -> tuple[Progress, str | None]:
+  """Reads the progress of a checkpoint, and its skeleton's fingerprint."""
   args = ocp.args.Composite(progress=ocp.args.JsonRestore())
-  return dict(manager.restore(step, args=args)['progress'])
+  fields = dict(manager.restore(step, args=args)['progress'])
+  fingerprint = fields.pop('skeleton', None)
+  return Progress(**fields), fingerprint
 
 
 def _check_skeleton(workdir: pathlib.Path, saved: str | None) -> None:
-  """Raises a UserError if a run's skeleton is not that of its weights."""
+  """Raises a UserError if a run's skeleton does not match its weights."""
   path = workdir / 'skeleton.json'
-  # Runs of older versions do not keep the fingerprint.
+  # Runs of older versions lack the fingerprint.
   if saved and path.exists() and load_skeleton(str(path)).fingerprint != saved:
     raise UserError(
       f'{path}: is not the skeleton that the weights were trained with; restore'
       ' the file'
     )
-
-
-def _compare(saved: Any, wanted: Any, path: pathlib.Path) -> None:
-  """Raises a UserError that lists every difference in keys and shapes."""
-  saved, wanted = _by_path(saved), _by_path(wanted)
-  problems = [f'{k} is missing' for k in wanted if k not in saved]
-  problems += [f'{k} is not of the model' for k in saved if k not in wanted]
-  problems += [
-    f'{k} has shape {tuple(saved[k].shape)}, not {wanted[k].shape}'
-    for k in wanted
-    if k in saved and tuple(saved[k].shape) != wanted[k].shape
-  ]
-  if problems:
-    shown = '; '.join(problems[:3]) + ('; ...' if len(problems) > 3 else '')
-    raise UserError(
-      f'{path}: is of another model than config.json says ({shown}); restore'
-      ' the config.json that it was trained with'
-    )
-
-
-def _by_path(tree: Any) -> dict[str, Any]:
-  """Lists the leaves by path: {'params/input/conv/bias': leaf, ...}."""
-  return {
-    jax.tree_util.keystr(path, simple=True, separator='/'): leaf
-    for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
-  }
 
 
 def _score(metrics: dict[str, float]) -> float:
@@ -466,7 +424,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _items(state: Any) -> dict[str, Any]:
-  """Lists the trees of a `TrainState` by the names they are saved under."""
+  """Returns the trees of a `TrainState` by the names they are saved under."""
   training = ('step', 'opt_state', 'rng')
   items = {
     'model': {'params': state.params, 'batch_stats': state.batch_stats},

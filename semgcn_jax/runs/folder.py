@@ -1,4 +1,4 @@
-"""The folder of a run: config.json, skeleton.json, metrics.jsonl."""
+"""The run folder: config.json, skeleton.json, metrics.jsonl."""
 
 import contextlib
 import errno
@@ -17,48 +17,73 @@ from semgcn_jax.errors import SettingError, UserError, shortened
 from semgcn_jax.files import read_bytes, write_text
 from semgcn_jax.geometry.skeletons import Skeleton, load_skeleton, save_skeleton
 
-# These settings may change when a run is resumed, as they change no training
-# step. With a cosine `epochs` would, so then it may not change.
+# Settings that may change when a run is resumed, as no training step depends on
+# them. With a cosine schedule, `epochs` may not.
 RESUME_MAY_CHANGE = (
   *('epochs', 'data_dir', 'keep_checkpoints', 'checkpoint_epochs'),
   *('device_data', 'image_dir', 'image_workers'),
 )
 _LOCK = '.lock'
-# What every record of metrics.jsonl has that is read again, and of which type.
-_FIELDS = {
-  'epoch': int,
-  'train_loss': float,
-  'mpjpe': float,
-  'p_mpjpe': float,
-}
-# These are the files of a run that was killed before it had a config.
+# The files of a run, besides those in its folder `checkpoints`.
+_FILES = (
+  *('config.json', 'skeleton.json', 'metrics.jsonl', 'weights.npz'),
+  *('curves.png', _LOCK),
+)
+# The fields of metrics.jsonl that are read back, and their types.
+_FIELDS = {'epoch': int, 'train_loss': float, 'mpjpe': float, 'p_mpjpe': float}
+# The files of a run that was killed before it had a config.
 _BEGUN = re.compile(
   r'skeleton\.json|\.(skeleton|config)\.json\.\d+\.tmp|\.lock'
 )
 
 
 def holds_run(workdir: pathlib.Path) -> bool:
-  """Tells whether a folder is that of a run."""
+  """Returns whether a folder is a run folder."""
   return (workdir / 'config.json').exists()
 
 
-def check(config: Config, workdir: pathlib.Path, resume: bool) -> None:
-  """Refuses a folder that holds a run, or, to resume, that of another run.
+def check_output(
+  path: pathlib.Path, setting: str = 'output', *, new: bool = False
+) -> None:
+  """Checks that a file can be written without harm, before the work begins.
 
-  The folder is not changed.
+  Args:
+    path: The file.
+    setting: The setting that names it, for the message.
+    new: Whether it must not exist yet.
+
+  Raises:
+    SettingError: It is a folder or has none, exists although it must not, or
+      would replace a file of a run.
+  """
+  if new and path.exists():
+    raise SettingError(f'`{setting}={path}`: exists; name a new file')
+  if path.is_dir() or not path.parent.is_dir():
+    raise SettingError(f'`{setting}={path}`: name a file in an existing folder')
+  real = path.resolve()
+  if (real.name in _FILES and holds_run(real.parent)) or any(
+    folder.name == 'checkpoints' and holds_run(folder.parent)
+    for folder in real.parents
+  ):
+    raise SettingError(
+      f'`{setting}={path}`: would replace a file of the run; name another file'
+    )
+
+
+def check(config: Config, workdir: pathlib.Path, resume: bool) -> None:
+  """Checks that a folder is free for a new run, or holds the one to resume.
 
   Raises:
     SettingError: The folder cannot be used for this run.
   """
   try:
     if not holds_run(workdir):
-      strangers = workdir.exists() and (
-        not workdir.is_dir()
-        or not all(_BEGUN.fullmatch(path.name) for path in workdir.iterdir())
-      )
-      if strangers:
+      if workdir.exists() and not (
+        workdir.is_dir()
+        and all(_BEGUN.fullmatch(path.name) for path in workdir.iterdir())
+      ):
         raise SettingError(
-          f'`workdir={workdir}`: holds something else than a run; name a new'
+          f'`workdir={workdir}`: holds something other than a run; name a new'
           ' folder'
         )
       return
@@ -66,8 +91,8 @@ def check(config: Config, workdir: pathlib.Path, resume: bool) -> None:
     raise _unusable(workdir, error) from error
   if not resume:
     raise SettingError(
-      f'`workdir={workdir}`: holds a run; go on with `resume`, or name another'
-      ' folder'
+      f'`workdir={workdir}`: holds a run; continue it with `resume`, or name'
+      ' another folder'
     )
   before = config_lib.load(workdir / 'config.json')
   now = config.flat()
@@ -76,8 +101,8 @@ def check(config: Config, workdir: pathlib.Path, resume: bool) -> None:
       continue
     if name == 'epochs' and before.training.lr_schedule != 'staircase':
       raise SettingError(
-        f'`epochs={now[name]}`: the run in {workdir} has {value}, at whose end'
-        ' its learning rate is zero; name another `workdir` for a longer run'
+        f'`epochs={now[name]}`: the run in {workdir} has {value}, and its'
+        ' learning rate ends at zero; name another `workdir` for a longer run'
       )
     if name not in RESUME_MAY_CHANGE:
       raise SettingError(
@@ -87,7 +112,7 @@ def check(config: Config, workdir: pathlib.Path, resume: bool) -> None:
 
 
 def find_skeleton(name: str, workdir: pathlib.Path) -> Skeleton:
-  """Loads the skeleton of the run that is there, or else the one named."""
+  """Loads the skeleton of the run in a folder, or else the one named."""
   path = workdir / 'skeleton.json'
   return load_skeleton(str(path) if holds_run(workdir) else name)
 
@@ -96,7 +121,7 @@ def find_skeleton(name: str, workdir: pathlib.Path) -> Skeleton:
 def claim(
   config: Config, workdir: pathlib.Path, resume: bool
 ) -> Iterator[None]:
-  """Makes the folder and locks it, so that no other process trains in it.
+  """Creates the folder and locks it against other training processes.
 
   Raises:
     SettingError: The folder cannot be written, or is in use.
@@ -112,7 +137,7 @@ def claim(
   except OSError as error:
     raise _unusable(workdir, error) from error
   try:
-    # It is checked again, now that nobody else writes.
+    # Check again, now that nobody else writes.
     check(config, workdir, resume)
     yield
   finally:
@@ -122,7 +147,7 @@ def claim(
 def write_config(
   config: Config, skeleton: Skeleton, workdir: pathlib.Path
 ) -> None:
-  """Writes the config and the skeleton, which make a folder that of a run.
+  """Writes the config and the skeleton, which make a run folder.
 
   Raises:
     SettingError: The folder cannot be written.
@@ -135,7 +160,7 @@ def write_config(
 
 
 def read_log(workdir: pathlib.Path) -> list[dict[str, Any]]:
-  """Reads metrics.jsonl, without a last line that a crash has cut short.
+  """Reads metrics.jsonl, except for a last line that a crash truncated.
 
   Raises:
     UserError: It cannot be read, or another line is damaged.
@@ -152,9 +177,8 @@ def read_log(workdir: pathlib.Path) -> list[dict[str, Any]]:
     raise UserError(f'{path}: {error.strerror}') from error
   except (ValueError, RecursionError) as error:
     raise UserError(
-      f'{path}: line {len(records) + 1} is damaged'
-      f' ({shortened(error, 100)}); restore the file, or remove it'
-      ' to go on without its history'
+      f'{path}: line {len(records) + 1} is damaged ({shortened(error, 100)});'
+      ' restore the file, or remove it to continue without its history'
     ) from error
   with contextlib.suppress(ValueError, RecursionError):
     records.append(_record(unfinished))
@@ -162,7 +186,7 @@ def read_log(workdir: pathlib.Path) -> list[dict[str, Any]]:
 
 
 def _record(line: bytes) -> dict[str, Any]:
-  """Reads the record of an epoch; a ValueError says what is wrong."""
+  """Parses the record of an epoch; raises a ValueError if damaged."""
   record = json.loads(line.decode())
   if not isinstance(record, dict):
     raise ValueError('not a record')
@@ -175,12 +199,8 @@ def _record(line: bytes) -> dict[str, Any]:
 def read_records(workdir: pathlib.Path, epoch: int) -> list[dict[str, Any]]:
   """Reads the records of metrics.jsonl up to an epoch.
 
-  Later ones are left out, as a crash has prevented the checkpoints of their
-  epochs.
-
-  Returns:
-    A record for each epoch; only for the last ones, if the run began elsewhere,
-    as `append_record` has noted then.
+  Later epochs are dropped, as a crash prevented their checkpoints. Earlier ones
+  may be missing where `append_record` has noted that the run began elsewhere.
 
   Raises:
     UserError: The records are not of consecutive epochs up to this one.
@@ -191,24 +211,24 @@ def read_records(workdir: pathlib.Path, epoch: int) -> list[dict[str, Any]]:
   last = first + len(epochs) - 1
   if epochs and (epochs != list(range(first, last + 1)) or last < epoch):
     raise UserError(
-      f'{workdir / "metrics.jsonl"}: does not hold the epochs up to {epoch}, as'
-      ' the last checkpoint does; restore the file, or remove it to go on'
-      ' without its history'
+      f'{workdir / "metrics.jsonl"}: lacks epochs up to {epoch}, that of the'
+      ' last checkpoint; restore the file, or remove it to continue without its'
+      ' history'
     )
   return records[: max(epoch + 1 - first, 0)]
 
 
 def write_records(records: list[dict[str, Any]], workdir: pathlib.Path) -> None:
-  """Writes metrics.jsonl anew."""
+  """Replaces metrics.jsonl."""
   text = ''.join(json.dumps(record) + '\n' for record in records)
   write_text(workdir / 'metrics.jsonl', text)
 
 
 def append_record(record: dict[str, Any], workdir: pathlib.Path) -> None:
-  """Adds the record of an epoch to metrics.jsonl.
+  """Appends the record of an epoch to metrics.jsonl.
 
-  The first record of a log tells by `begins` that those of the epochs before
-  are not lost: the run began elsewhere, or goes on without its history.
+  `begins` in the first record says that no earlier ones are lost: the run began
+  elsewhere, or continues without its history.
   """
   path = workdir / 'metrics.jsonl'
   if record['epoch'] > 1 and not (path.exists() and path.stat().st_size):
@@ -219,23 +239,23 @@ def append_record(record: dict[str, Any], workdir: pathlib.Path) -> None:
 
 @contextlib.contextmanager
 def writing(workdir: pathlib.Path) -> Iterator[None]:
-  """Says in one line why a run cannot be saved, such as for a full disk.
+  """Reports in one line why a run cannot be saved, such as a full disk.
 
   Raises:
-    UserError: A file of the run cannot be written. What was saved before stays.
+    UserError: A file of the run cannot be written. Earlier ones stay intact.
   """
   try:
     yield
   except (OSError, ValueError, RuntimeError) as error:
-    # Checkpoints are written by libraries that wrap the system's own error.
+    # The libraries that write checkpoints wrap the system's error.
     numbers = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
     reasons = [os.strerror(number) for number in numbers]
     reason = next((text for text in reasons if text in str(error)), None)
     if reason is None:
       raise
     raise UserError(
-      f'{workdir}: cannot be written ({reason}); make room, and go on with'
-      ' `resume`'
+      f'{workdir}: cannot be written ({reason}); free some space, and continue'
+      ' with `resume`'
     ) from error
 
 

@@ -1,7 +1,7 @@
 """Reads and writes weights as one small file, beside config and skeleton.
 
-Such a folder, with weights.npz in the place of checkpoints/, serves wherever
-the folder of a run does, but cannot be resumed.
+A folder with weights.npz instead of checkpoints/ works wherever a run folder
+does, but cannot be resumed.
 """
 
 import pathlib
@@ -30,15 +30,15 @@ def save_weights(
 ) -> None:
   """Writes the weights of one seed to a new folder.
 
-  They are written in float32: float16 moves a pose by 0.1 mm on average, but
-  single ones by more than a millimetre.
+  They stay float32: float16 moves a pose by 0.1 mm on average, but some by more
+  than a millimetre.
 
   Args:
     folder: The folder, which must not exist.
     config: The config of the run.
     skeleton: The skeleton of the poses.
     variables: The params and batch_stats.
-    epoch: The epoch that they are of.
+    epoch: Their epoch.
 
   Raises:
     SettingError: The folder exists, or cannot be written.
@@ -74,15 +74,15 @@ def _fingerprint(skeleton: Skeleton) -> np.ndarray:
 def read_weights(
   folder: pathlib.Path, abstract: dict[str, Any], skeleton: Skeleton
 ) -> tuple[dict[str, Any], int]:
-  """Reads what `save_weights` wrote.
+  """Reads the weights that `save_weights` wrote.
 
   Args:
     folder: The folder.
     abstract: The shapes of the params and batch_stats.
-    skeleton: The skeleton that the folder names.
+    skeleton: The skeleton in the folder.
 
   Returns:
-    The params and batch_stats in float32, and the epoch that they are of.
+    The params and batch_stats in float32, and their epoch.
 
   Raises:
     UserError: The file is damaged, or of another model or skeleton.
@@ -96,11 +96,11 @@ def read_weights(
     if arrays.keys() != wanted.keys():
       raise ValueError('the layers differ')
     if any(array.dtype.kind != 'f' for array in arrays.values()):
-      raise ValueError('a layer is not of floats')
+      raise ValueError('a layer holds no floats')
   except (OSError, KeyError, TypeError, ValueError) as error:
     raise UserError(
-      f'{path}: is damaged, or of another model'
-      f' ({shortened(error, 200)}); restore the file'
+      f'{path}: is damaged, or of another model ({shortened(error, 200)});'
+      ' restore the file'
     ) from error
   if not np.array_equal(own, _fingerprint(skeleton)):
     raise UserError(

@@ -1,20 +1,20 @@
-"""Weights in the box: a folder for each name, like the folder of a run."""
+"""Bundled weights: a folder for each name, like a run folder."""
 
 import pathlib
 
-_BOX = pathlib.Path(__file__).parent
+_BUNDLED = pathlib.Path(__file__).parent
 
 
 def names() -> list[str]:
-  """Names the weights in the box."""
-  return sorted(path.parent.name for path in _BOX.glob('*/weights.npz'))
+  """Returns the names of the bundled weights."""
+  return sorted(path.parent.name for path in _BUNDLED.glob('*/weights.npz'))
 
 
 def find(checkpoint: str | pathlib.Path) -> pathlib.Path:
-  """Finds the folder of weights in the box, or else of a run.
+  """Finds the folder of bundled weights, or else of a run.
 
-  A name in the box wins over a folder of this name, which is then ./<name>.
+  Bundled weights win over a folder of the same name, which is then ./<name>.
   """
   if isinstance(checkpoint, str) and checkpoint in names():
-    return _BOX / checkpoint
+    return _BUNDLED / checkpoint
   return pathlib.Path(checkpoint)

@@ -58,7 +58,7 @@ def test_measures_the_reading_of_pictures(tmp_path):
   )['train'].images
   assert measure_loading(images, 0, 0.2) > 1
   reading = ('benchmark', '--image_worker_counts=0')
-  fails(*reading, status=2, message='has no files of pictures')
+  fails(*reading, status=2, message='has no image files')
   fails(
     *('benchmark', '--image_worker_counts=300'),
     status=2,
@@ -97,4 +97,4 @@ def test_devices_seeds_precisions_and_epochs(tmp_path):
   for row in rows:
     step = row['step_ms'] / 1e3
     assert row['poses_per_second'] == pytest.approx(8 * row['seeds'] / step)
-  assert 'an epoch of 500 poses, 100 a step, bfloat16:' in out
+  assert 'epoch of 500 poses, batch size 100, bfloat16:' in out

@@ -105,7 +105,7 @@ def test_the_pictures_may_have_moved(command, name, tmp_path):
     *(command, f'--checkpoint={tmp_path}/none', f'--image_dir={tmp_path}'),
     f'--output={tmp_path / name}',
     status=1,
-    message='none: is neither the folder of a run',
+    message='none: is neither a run folder',
   )
 
 
@@ -186,7 +186,7 @@ def test_predict_refuses_what_it_cannot_use(workdir, picture, tmp_path):
   fails(
     *('predict', *common, '--detections=examples/people.json'),
     status=2,
-    message='takes a picture; give --image',
+    message='takes an image; give --image',
   )
   fails(
     *('predict', *common, f'--image={picture}', '--box=100,100,5,5'),

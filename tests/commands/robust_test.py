@@ -29,7 +29,7 @@ from semgcn_jax.errors import UserError
     (['--hid_dim=2147483647'], '--hid_dim=2147483647: must be from 1 to 16384'),
     (['--num_seeds=1000000'], '--num_seeds=1000000: must be from 1 to 1024'),
     (['--num_layers=1000'], '--num_layers=1000: must be from 0 to 100'),
-    (['--hid_dim=16384', '--num_layers=100'], 'above the bound of 1e+09'),
+    (['--hid_dim=16384', '--num_layers=100'], 'above the limit of 1e+09'),
     (['--train_subjects=,'], '--train_subjects: has an empty name'),
     (
       ['--coordinator=host', '--num_processes=2', '--process_id=0'],
@@ -61,7 +61,7 @@ def test_the_home_folder_in_a_path(tmp_path, monkeypatch):
 def test_a_report_is_not_written_among_other_files(tmp_path):
   (tmp_path / 'letter.txt').write_text('dear')
   fails('reproduce', '--tables=1', f'--workdir={tmp_path}', status=2,
-        message='holds something else than runs')  # fmt: skip
+        message='holds something other than runs')  # fmt: skip
   assert [p.name for p in tmp_path.iterdir()] == ['letter.txt']
 
 
@@ -116,7 +116,7 @@ def test_there_is_no_room_for_the_output():
     )  # fmt: skip
   assert ended.returncode == 1
   [line] = ended.stderr.splitlines()
-  assert 'the output cannot be written (No space left on device)' in line
+  assert 'cannot write the output (No space left on device)' in line
 
 
 def test_a_cache_that_cannot_be_written_gives_no_warning():

@@ -228,7 +228,7 @@ def test_a_run_is_not_written_over(trained):
   workdir, _, _ = trained
   before = {p: p.read_bytes() for p in workdir.rglob('*') if p.is_file()}
   flags = (*TINY_FLAGS, f'--workdir={workdir}')
-  fails('train', *flags, status=2, message='holds a run; go on with --resume')
+  fails('train', *flags, status=2, message='continue it with --resume')
   fails(
     'train',
     *flags,
@@ -268,7 +268,7 @@ def test_bad_checkpoints(trained, tmp_path):
   saved = json.loads((workdir / 'config.json').read_text())
   (wide / 'config.json').write_text(json.dumps(saved | {'hid_dim': 8}))
   fails(
-    'evaluate', f'--checkpoint={wide}', status=1, message='of another model'
+    'evaluate', f'--checkpoint={wide}', status=1, message='not fit the model'
   )
 
 

@@ -55,7 +55,7 @@ def test_every_ending_is_written(poses, tmp_path):
     (('--pitch=nan',), '--pitch=nan: must be from -89 to 89'),
     (('--fps=0',), '--fps=0.0: must be from 0.1 to 10,000'),
     (('--joint_names=maya',), '--joint_names=maya: choose from h36m'),
-    (('--checkpoint=cmu',), 'give --poses or --checkpoint, one of both'),
+    (('--checkpoint=cmu',), 'give either --poses or --checkpoint'),
     (('--poses=none.json',), 'none.json: No such file'),
     (('--poses=none.csv',), 'poses are read from .json, .npz'),
     (('--data_dir=data',), '--data_dir: has no meaning with --poses'),

@@ -195,7 +195,7 @@ def test_predict_takes_pictures_and_videos(photos, tmp_path):
     ('--box=0,0,30,30', 'nobody was found in it'),
     ('--box=1,2,3', 'give left, top, width and height'),
     ('--box=1,2,0,3', 'give left, top, width and height'),
-    ('--joint_set=coco', 'has a meaning with --detections alone'),
+    ('--joint_set=coco', '--joint_set: is only for --detections'),
     ('--camera=0', '--image and --camera: give one'),
   ):
     code, _, err = run(

@@ -306,7 +306,7 @@ def test_a_run_of_another_recipe_warns(caplog, tmp_path):
 
 
 def test_unknown_weights_are_named():
-  with pytest.raises(UserError, match='in the box, which has cmu'):
+  with pytest.raises(UserError, match='nor bundled weights .*cmu'):
     Lifter.load('nobody')
 
 

@@ -85,7 +85,7 @@ def test_nothing_is_overwritten(clip, tmp_path):
     (('--fps=inf',), '--fps=inf: must be from 0.1 to 10,000'),
     (('--detections=',), '--detections: is empty'),
     (('--detections=nowhere',), 'nowhere: no such file or folder'),
-    (('--checkpoint=nobody',), 'in the box, which has cmu'),
+    (('--checkpoint=nobody',), 'run folder nor bundled weights (cmu,'),
     (('--joint_set=body_25',), '17 joints a person, but --joint_set=body_25'),
     (('--field_of_view=200',), '--field_of_view: must be from 1 to 179'),
     (('--min_confidence=50',), '--min_confidence=50.0: must be from 0 to 1'),
@@ -308,7 +308,7 @@ def test_who_is_followed_for_long_is_lifted_over_time(tmp_path):
   clip = write(tmp_path / 'walk.json', brief)
   code, out, err = predict(clip, tmp_path / 'out.json', '--fps=29.97')
   assert (code, err) == (0, ''), err
-  assert '37 poses, of 2 people in 1 clip, at 29.97 frames a second' in out
+  assert '37 poses, of 2 people in 1 clip, at 29.97 frames per second' in out
   content = json.loads((tmp_path / 'out.json').read_text())
   assert content['checkpoint'] == 'cmu-video, cmu'
   lengths = [len(person['frames']) for person in content['people']]

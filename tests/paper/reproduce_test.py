@@ -240,20 +240,20 @@ def test_a_stopped_command_says_so(tmp_path):
   process.send_signal(signal.SIGTERM)
   _, err = process.communicate(timeout=300)
   assert process.returncode == 143
-  assert 'stopped; the same command goes on' in err
+  assert 'stopped; run the same command to continue' in err
 
 
 @pytest.mark.parametrize(
   ('tables', 'fields', 'message'),
   [
-    (['1'], {'conv': 'gat'}, '`conv`: is what the methods differ in'),
+    (['1'], {'conv': 'gat'}, '`conv`: is what distinguishes the'),
     (['1'], {'epochs': 0}, '`epochs=0`'),
     (['3'], {'hid_dim': 6}, '`hid_dim=6`: must be a multiple of'),
     (['4'], {}, '`tables=4`: choose from 1, 2, 3, video'),
     ([], {}, '`tables=`: choose from 1, 2, 3, video'),
-    (['2'], {}, '`tables=2`: is of networks that see.* rendered, rendered_s'),
-    (['2'], {'backbone': 'tiny'}, '`backbone=tiny`: needs pictures'),
-    (['2'], {'stage': 'graph'}, '`stage`: is what the methods differ in'),
+    (['2'], {}, '`tables=2`: needs images.* rendered, rendered_s'),
+    (['2'], {'backbone': 'tiny'}, '`backbone=tiny`: needs images'),
+    (['2'], {'stage': 'graph'}, '`stage`: is what distinguishes the'),
   ],
 )
 def test_bad_flags(tmp_path, tables, fields, message):
@@ -264,10 +264,10 @@ def test_bad_flags(tmp_path, tables, fields, message):
 
 @pytest.mark.parametrize('tables', [['1'], ['2', '3']])
 def test_pictures_are_of_table_2_alone(tmp_path, tables):
-  message = f'`tables={tables[-1]}`: is of networks that are given the 2D'
+  message = f'`tables={tables[-1]}`: needs 2D input'
   with pytest.raises(SettingError, match=f'{message}.* use `tables=2`'):
     reproduce(['rendered'], tables, {}, tmp_path / 'new', '')
-  with pytest.raises(SettingError, match='`preset=cmu` has none'):
+  with pytest.raises(SettingError, match='`preset=cmu` lacks'):
     reproduce(['rendered', 'cmu'], ['2'], {}, tmp_path / 'new', '')
   assert not (tmp_path / 'new').exists()
 

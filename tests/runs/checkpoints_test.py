@@ -91,7 +91,7 @@ def test_another_model_is_described(saved):
 
 
 def test_no_checkpoints(tmp_path):
-  with pytest.raises(UserError, match='no checkpoints; name the folder'):
+  with pytest.raises(UserError, match='no checkpoints; name a run folder'):
     restore(tmp_path, 'best')
   checkpoints.folder(tmp_path).mkdir()
   assert not checkpoints.exist(tmp_path)

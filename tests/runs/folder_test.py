@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from semgcn_jax.errors import UserError
+from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.runs import folder
 
 
@@ -30,9 +30,9 @@ def test_only_an_unfinished_last_line_may_go(tmp_path):
     ((LINES[0] + LINES[1][5:] + LINES[2]).encode(), 'line 2 is damaged'),
     (b'{"epoch": 1}\n' + LINES[1].encode(), 'train_loss is missing'),
     (b'[' * 10**5 + b'\n' + LINES[1].encode(), 'line 1 is damaged'),
-    ((LINES[0] + LINES[2]).encode(), 'does not hold the epochs up to 3'),
+    ((LINES[0] + LINES[2]).encode(), 'lacks epochs up to 3'),
     *(
-      (''.join(lines).encode(), 'does not hold the epochs up to 3')
+      (''.join(lines).encode(), 'lacks epochs up to 3')
       for lines in (
         [json.dumps(record(9)) + '\n', *LINES[1:]],
         LINES[1:],
@@ -67,3 +67,23 @@ def test_a_folder_instead_of_the_log(tmp_path):
   (tmp_path / 'metrics.jsonl').mkdir()
   with pytest.raises(UserError, match=r'metrics\.jsonl: Is a directory'):
     folder.read_log(tmp_path)
+
+
+def test_a_file_of_a_run_is_no_output(tmp_path):
+  run = tmp_path / 'run'
+  (run / 'checkpoints' / '9').mkdir(parents=True)
+  for path in ('skeleton.json', 'curves.png', 'checkpoints/9/a.json'):
+    folder.check_output(run / path)
+  (run / 'config.json').write_text('{}')
+  (tmp_path / 'link.json').symlink_to(run / 'skeleton.json')
+  for path in (
+    *('run/config.json', 'run/skeleton.json', 'run/metrics.jsonl'),
+    *('run/weights.npz', 'run/checkpoints/9/a.json', 'link.json'),
+    'run/checkpoints/../skeleton.json',
+  ):
+    with pytest.raises(SettingError, match='would replace a file of the run'):
+      folder.check_output(tmp_path / path)
+  for path in (tmp_path, tmp_path / 'missing' / 'scores.json'):
+    with pytest.raises(SettingError, match='`output=.*existing folder'):
+      folder.check_output(path)
+  folder.check_output(run / 'scores.json')

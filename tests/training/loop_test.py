@@ -242,14 +242,14 @@ def test_refusals(tmp_path):
   large = TINY.replace(batch_size=1000)
   check(SettingError, 'there are 800 training poses', large)
   (tmp_path / 'file').write_text('mine')
-  check(SettingError, 'something else than a run', workdir=tmp_path / 'file')
-  check(SettingError, 'something else than a run', workdir=tmp_path)
+  check(SettingError, 'something other than a run', workdir=tmp_path / 'file')
+  check(SettingError, 'something other than a run', workdir=tmp_path)
   check(SettingError, 'cannot be used', workdir=tmp_path / 'file' / 'run')
   run = tmp_path / 'run'
   run.mkdir()
   config.save(TINY, run / 'config.json')
   before = (run / 'config.json').read_text()
-  check(SettingError, 'holds a run; go on with `resume`', workdir=run)
+  check(SettingError, 'holds a run; continue it with `resume`', workdir=run)
   other = TINY.replace(lr=0.5)
   check(SettingError, '`lr=0.5`: the run in', other, workdir=run, resume=True)
   assert (run / 'config.json').read_text() == before

@@ -11,7 +11,7 @@ from semgcn_jax import Lifter
 from semgcn_jax.config.presets import preset
 from semgcn_jax.errors import SettingError
 from semgcn_jax.evaluation.evaluate import evaluate
-from semgcn_jax.evaluation.test_clips import predict_clips
+from semgcn_jax.evaluation.predictions import predict_clips
 from semgcn_jax.figures.poses import draw_grid
 from semgcn_jax.motion.upright import make_scenes
 from semgcn_jax.training.loop import train

@@ -1,4 +1,4 @@
-"""Predicts the test poses of a run, clip by clip, to look at them."""
+"""Predicts the test poses of a run as clips, to look at them."""
 
 import dataclasses
 import pathlib
@@ -14,11 +14,10 @@ from semgcn_jax.pictures.videos import Album
 from semgcn_jax.runs.checkpoints import restore_network
 from semgcn_jax.tasks import make_task
 
-# What stands for the image of a network that knows no pixels.
-_NO_IMAGE = (1000, 1000)
-_FPS = 10.0  # So many frames a second are shown.
-_BATCH = 256  # So many poses are predicted in a call.
-_MOST_IMAGES = 200  # So many pictures can be looked at, and fit into a page.
+_NO_IMAGE = (1000, 1000)  # The image size of networks that know no pixels.
+_FPS = 10.0
+_BATCH = 256
+_MOST_IMAGES = 200  # More would not fit into a page.
 
 
 def predict_clips(
@@ -29,18 +28,14 @@ def predict_clips(
   averaged: bool = True,
   seed: int | None = None,
 ) -> list[Clip]:
-  """Predicts the test poses of a run: a clip for each view, or each picture.
+  """Predicts the test poses of a run: one clip for each view, or each image.
 
-  Args:
-    checkpoint: The folder of the run, or the name of weights in the box.
-    which: 'best', 'last' or the number of an epoch.
-    overrides: Settings that replace those of the run's config.
-    averaged: Whether to take the averaged weights, if the run has some.
-    seed: The seed to take, of a run with several; None takes the first.
+  See `evaluation.evaluate.evaluate` for the arguments; without a seed, it takes
+  the first.
 
   Raises:
     UserError: There is no run, no checkpoint, or no data; or predictions of the
-      run have no scale of their own.
+      run have no metric scale.
     SettingError: There is no such seed.
   """
   network = restore_network(checkpoint, which, averaged=averaged)
@@ -60,7 +55,7 @@ def predict_clips(
     name = f'{action} {counts[action]}'
     pitch, camera = None, test.camera_list[test.cameras[rows[0]]]
     if is_filmed:
-      # The coordinates may be scaled to the person; those found are marked.
+      # The 2D may be scaled to the person; a channel marks what was found.
       inputs = test.inputs[rows]
       size, pixels = _NO_IMAGE, _on_screen(inputs[..., :2] / 3, *_NO_IMAGE)
       found = inputs[..., 2] > 0
@@ -74,7 +69,7 @@ def predict_clips(
 
 
 def _predict_images(lifter: ImageLifter, test: Pairs) -> list[Clip]:
-  """Predicts pictures, evenly out of all, each of which is a clip."""
+  """Predicts evenly chosen images, and returns each as a clip."""
   rows = np.linspace(0, len(test) - 1, min(len(test), _MOST_IMAGES)).astype(int)
   images = test.images[rows]
   poses, joints = lifter(images)
@@ -102,20 +97,19 @@ def _clip(
   image_size: tuple[int, int],
   **known: Any,
 ) -> Clip:
-  """Makes a clip of one person in successive frames."""
+  """Builds a clip of one person in consecutive frames."""
   person = Person('1', np.arange(len(poses)), keypoints, poses, truth=truth)
   return Clip(name, (person,), _FPS, image_size, **known)
 
 
 def _clips(pairs: Pairs) -> list[np.ndarray]:
   """Splits the rows of pairs where the clip or the camera changes."""
-  keys = [pairs.actions, pairs.cameras]
-  if pairs.views is not None:
-    keys = [pairs.views]
+  cut_by = [pairs.actions, pairs.cameras]
+  keys = cut_by if pairs.views is None else [pairs.views]
   changes = np.flatnonzero((np.diff(np.stack(keys)) != 0).any(axis=0)) + 1
   return np.split(np.arange(len(pairs)), changes)
 
 
 def _on_screen(inputs: np.ndarray, width: int, height: int) -> np.ndarray:
-  """Turns the normalised screen, `[T, J, C]`, into pixels, `[T, J, 2]`."""
+  """Converts normalized coordinates, `[T, J, C]`, to pixels, `[T, J, 2]`."""
   return (inputs[..., :2] + (1, height / width)) * width / 2
