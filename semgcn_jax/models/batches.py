@@ -10,17 +10,17 @@ import numpy as np
 def run_batches(
   function: Callable[[np.ndarray], Any], count: int, sizes: Iterable[int]
 ) -> Any:
-  """Runs a function on all rows, always on one of a few numbers of them.
+  """Runs a function on all rows, in batches of a few sizes.
 
   Args:
     function: Takes the rows of a batch, `[n]`, where n is one of `sizes`, and
-      returns a tree of arrays, `[n, ...]`. Rows past the last one are the
-      first ones again; what is computed for them is dropped.
+      returns a tree of arrays, `[n, ...]`. The last batch wraps around to the
+      first rows, whose results are then dropped.
     count: The number of rows, N, at least 1.
-    sizes: The sizes of batches to choose from; see `split`.
+    sizes: The batch sizes to choose from; see `split`.
 
   Returns:
-    The results of all rows: a tree of NumPy arrays, `[N, ...]`.
+    The results of all rows, a tree of NumPy arrays, `[N, ...]`.
   """
   parts, start = [], 0
   for size in split(count, sizes):
@@ -32,17 +32,10 @@ def run_batches(
 
 
 def split(count: int, sizes: Iterable[int]) -> list[int]:
-  """Cuts a batch into parts of given sizes, wasting little.
+  """Splits a batch of `count` rows into parts of given sizes, wasting little.
 
-  Only the last part may be larger than what is left for it, and it is less than
-  four times as large, unless there is no smaller size.
-
-  Args:
-    count: The size of the batch, at least 1.
-    sizes: The sizes to choose from.
-
-  Returns:
-    The size of each part.
+  Only the last part can exceed the rows left, by less than a factor of four
+  unless there is no smaller size.
   """
   sizes, parts = sorted(sizes), []
   while count > 0:

@@ -10,10 +10,7 @@ from semgcn_jax.models.layers import BatchNorm, Linear, PoseNetwork, uniform
 
 
 class LinearBlock(nn.Module):
-  """A linear map, then a batch norm, a ReLU and dropout.
-
-  It has the fields of `GraphConvBlock`, except `conv`.
-  """
+  """`GraphConvBlock` with a linear map instead of the convolution."""
 
   features: int
   norm: Callable[..., nn.Module] = BatchNorm
@@ -30,8 +27,8 @@ class LinearBlock(nn.Module):
 class LinearModel(PoseNetwork):
   """The fully connected network, which maps all joints at once.
 
-  It predicts every joint but the root, which is zero. Its residual blocks are
-  called stages.
+  It predicts every joint except the root, which is zero. Its residual blocks
+  are called stages.
   """
 
   hid_dim: int = 1024
@@ -40,7 +37,7 @@ class LinearModel(PoseNetwork):
 
   @property
   def num_predicted(self) -> int:
-    """The number of joints that the network predicts."""
+    """The number of joints predicted: all except the root."""
     return self.skeleton.num_joints - 1
 
   @nn.compact

@@ -230,7 +230,7 @@ def start_from(monkeypatch, settings, there):
   ('fields', 'graph', 'note'),
   [
     ({}, True, 'the backbone, the 2D head and the graph network'),
-    ({'stage': 'keypoints'}, False, 'has trained no more'),
+    ({'stage': 'keypoints'}, False, 'the only parts it has trained'),
     ({'hid_dim': 16}, False, 'alone, as its graph network has hid_dim=16'),
     ({'pooled_features': False}, False, 'has pooled_features=False'),
     ({'crop_size': 64}, True, 'graph network; its pictures had crop_size=64'),
@@ -253,7 +253,7 @@ def test_what_comes_of_a_run_of_pictures(
   ('fields', 'message'),
   [
     ({'backbone': 'resnet18'}, '`backbone=tiny`: `init_from=other` has resnet'),
-    ({'backbone': ''}, '`init_from=other`: takes keypoints, not pictures'),
+    ({'backbone': ''}, '`init_from=other`: takes keypoints, not images'),
   ],
 )
 def test_a_run_of_another_backbone(monkeypatch, fields, message):
@@ -289,7 +289,7 @@ def test_weights_of_any_precision_become_float32(tmp_path, kind):
   [
     (('kernel', lambda x: x.astype(str)), 'is of <U'),
     (('kernel', lambda x: x * 1j), 'is of complex64'),
-    (('kernel', lambda x: x.astype(int)), 'is of int64'),
+    (('kernel', lambda x: x.astype(int)), 'is int64'),
     (('kernel', lambda x: x * np.nan), 'is not finite'),
     (('kernel', lambda x: x.astype('f8') * 1e99), 'is not finite'),
     (('var', lambda x: -x), 'is below zero'),
