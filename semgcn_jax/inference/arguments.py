@@ -216,16 +216,9 @@ def _read_keypoints(
 def _per_pose(
   values: ArrayLike, name: str, leading: Sequence[int], size: int = 0
 ) -> np.ndarray:
-  """Repeats an argument for each of N poses.
+  """Repeats an argument for each of N poses, `[N]` or `[N, size]` float32.
 
-  Args:
-    values: One value, or one per pose.
-    name: The name of the argument, for the message.
-    leading: The leading dimensions of the poses.
-    size: The length of a value that is a vector; 0 for a number.
-
-  Returns:
-    The values, `[N]` or `[N, size]` float32.
+  It is one value, or one per pose: a number, or a vector of `size` numbers.
   """
   last = (size,) if size else ()
   try:

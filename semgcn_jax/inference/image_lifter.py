@@ -39,10 +39,7 @@ class ImageLifter:
 
   @classmethod
   def of(cls, network: Network, seed: int | None = None) -> Self:
-    """Makes the lifter of a restored network.
-
-    Args:
-      seed: The seed to take from a run with several; None takes the first.
+    """Makes the lifter of a restored network; see `load`.
 
     Raises:
       SettingError: There is no such seed.
@@ -67,7 +64,7 @@ class ImageLifter:
     Args:
       workdir: The folder of the run.
       which: 'best', 'last' or the number of an epoch.
-      seed: See `of`.
+      seed: The seed to take from a run with several; None takes the first.
 
     Raises:
       SettingError: There is no such checkpoint or seed.

@@ -99,14 +99,6 @@ def _lift_parts(
 ) -> tuple[np.ndarray, ...]:
   """Lifts each part of a person's track by the lifter that suits its length.
 
-  Args:
-    frames: The frame numbers, `[T]`.
-    keypoints: The keypoints in them, `[T, J, 3]`.
-    fps: The frame rate.
-    lift: Runs a lifter on keypoints, `[T, J, 3]`, at a frame rate.
-    lifter: See `lift_clip`.
-    over_time: See `lift_clip`.
-
   Returns:
     The numbers, keypoints, poses and errors of all lifted frames.
   """

@@ -81,12 +81,9 @@ def graph_conv(x: Array, kernel: Array, adjacency: Array) -> Array:
 def semantic_adjacency(edge_logits: Array, mask: np.ndarray) -> Array:
   """Applies a softmax to each row of the masked logits (paper eq. 2 and 3).
 
-  Args:
-    edge_logits: The logits of the edges, `[..., E]`, see `spread_edges`.
-    mask: The edges, `[J, J]` bool; no row is empty.
-
-  Returns:
-    The adjacency, `[..., J, J]`; its rows sum to one and vanish off the mask.
+  The logits, `[..., E]`, and the mask are those of `spread_edges`; no row of
+  the mask is empty. The rows of the adjacency, `[..., J, J]`, sum to one and
+  vanish off the mask.
   """
   logits = spread_edges(edge_logits, mask)
   return jax.nn.softmax(jnp.where(mask, logits, -jnp.inf))
@@ -117,14 +114,8 @@ def spread_edges(values: Array, mask: np.ndarray) -> Array:
 def semantic_graph_conv(x: Array, kernel: Array, adjacency: Array) -> Array:
   """Computes (A * I) X W0 + (A * (1 - I)) X W1 (paper eq. 9 with eq. 2 or 3).
 
-  Args:
-    x: The nodes, `[J, ..., C]`.
-    kernel: The weights for the node itself and for its neighbours, `[2, C, D]`.
-    adjacency: The adjacency, `[J, J]` for all channels, or channel-wise
-      `[D, J, J]`.
-
-  Returns:
-    The convolved nodes, `[J, ..., D]`.
+  `[J, ..., C]`, `[2, C, D]`, `[J, J]` -> `[J, ..., D]`; the adjacency can also
+  be channel-wise, `[D, J, J]`.
   """
   if adjacency.ndim == 2:
     return _semantic_graph_conv(x, kernel, adjacency)
@@ -194,12 +185,8 @@ def partition_graph_conv(x: Array, kernels: Array, adjacencies: Array) -> Array:
 def neighbour_softmax(logits: Array, mask: np.ndarray) -> Array:
   """Applies a softmax over the neighbours of each joint in each pose.
 
-  Args:
-    logits: The logits, `[J, J, ...]`, with the neighbours second.
-    mask: The neighbours of each joint, `[J, J]` bool; no row is empty.
-
-  Returns:
-    The weights, `[J, J, ...]`; zero off the mask.
+  The logits and weights are `[J, J, ...]`, with the neighbours second. `mask`,
+  `[J, J]` bool, marks them; no row is empty, and weights off it are zero.
   """
   mask = mask.reshape(*mask.shape, *[1] * (logits.ndim - 2))
   wide = logits.astype(wide_type(logits))
@@ -217,7 +204,7 @@ def non_local_affinity(theta: Array, phi: Array) -> Array:
     phi: The second half of w times phi of the N pooled nodes, `[N, ...]`.
 
   Returns:
-    The affinity of the pooled nodes to the joints, `[J, N, ...]`.
+    The affinities, `[J, N, ...]`.
   """
   return nn.relu(theta[:, None] + phi[None]) / len(phi)
 

@@ -192,7 +192,7 @@ def heatmap_loss(logits: Array, joints: Array, sigma: float = SIGMA) -> Array:
   Args:
     logits: The logits of the heat maps, `[..., H, W, J]`.
     joints: The true joints, `[..., J, 2]`, normalised image.
-    sigma: The standard deviation of the Gaussians, in cells.
+    sigma: See `gaussian_heatmaps`.
 
   Returns:
     The mean over all joints, in nats; a scalar.

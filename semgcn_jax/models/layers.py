@@ -200,16 +200,19 @@ class GraphConvBlock(nn.Module):
   """A graph convolution, then a batch norm, a ReLU and dropout.
 
   Attributes:
-    conv: Makes the graph convolution, given features, train_bias and name.
+    conv: Makes the graph convolution, or another layer, given features,
+      train_bias and name.
     features: The number of output channels, D.
     norm: Makes the batch norm, given relu and name.
     dropout: The dropout rate.
+    layer: The name of the layer that `conv` makes.
   """
 
   conv: Callable[..., nn.Module]
   features: int
   norm: Callable[..., nn.Module] = BatchNorm
   dropout: float = 0.0
+  layer: str = 'conv'
 
   @property
   def fields(self) -> tuple[Any, ...]:
@@ -219,7 +222,7 @@ class GraphConvBlock(nn.Module):
   @nn.compact
   def __call__(self, x: Array, *, train: bool) -> Array:
     """Convolves nodes: `[J, ..., C]` -> `[J, ..., D]`."""
-    x = self.conv(self.features, train_bias=False, name='conv')(x)
+    x = self.conv(self.features, train_bias=False, name=self.layer)(x)
     x = self.norm(relu=True, name='norm')(x, train=train)
     return nn.Dropout(self.dropout, deterministic=not train)(x)
 

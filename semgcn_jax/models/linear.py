@@ -1,27 +1,17 @@
 """The fully connected baseline of Martinez et al. (arXiv:1705.03098)."""
 
-from collections.abc import Callable
+import functools
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from semgcn_jax.models.layers import BatchNorm, Linear, PoseNetwork, uniform
-
-
-class LinearBlock(nn.Module):
-  """`GraphConvBlock` with a linear map instead of the convolution."""
-
-  features: int
-  norm: Callable[..., nn.Module] = BatchNorm
-  dropout: float = 0.0
-
-  @nn.compact
-  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-    """Maps the channels: `[..., C]` -> `[..., D]`."""
-    x = Linear(self.features, train_bias=False, name='linear')(x)
-    x = self.norm(relu=True, name='norm')(x, train=train)
-    return nn.Dropout(self.dropout, deterministic=not train)(x)
+from semgcn_jax.models.layers import (
+  GraphConvBlock,
+  Linear,
+  PoseNetwork,
+  uniform,
+)
 
 
 class LinearModel(PoseNetwork):
@@ -43,14 +33,17 @@ class LinearModel(PoseNetwork):
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
     """Predicts `[..., J, 3]`, metres, from `[..., J, 2]`, normalised screen."""
-    fields = (self.hid_dim, self.norm, self.dropout)
+    block = functools.partial(
+      *(GraphConvBlock, Linear, self.hid_dim, self.norm, self.dropout),
+      layer='linear',
+    )
     leading = x.shape[:-2]
     wide = x.dtype
     x = x.reshape(*leading, -1).astype(self.dtype or wide)
-    x = LinearBlock(*fields, name='input')(x, train=train)
+    x = block(name='input')(x, train=train)
     for i in range(self.num_layers):
-      y = LinearBlock(*fields, name=f'stage{i}_block1')(x, train=train)
-      x = x + LinearBlock(*fields, name=f'stage{i}_block2')(y, train=train)
+      y = block(name=f'stage{i}_block1')(x, train=train)
+      x = x + block(name=f'stage{i}_block2')(y, train=train)
     init = uniform(self.hid_dim**-0.5)
     outputs = self.num_predicted * self.out_dim
     x = Linear(outputs, bias_init=init, name='output')(x.astype(wide))

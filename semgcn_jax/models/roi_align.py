@@ -53,16 +53,9 @@ def roi_align(
 
 
 def _weights(centers: Array, sides: Array, cells: int, samples: int) -> Array:
-  """Computes the weights of the cells of one dimension of a map in each box.
+  """Computes the weights of N columns, or rows, in boxes, `[..., J, N]`.
 
-  Args:
-    centers: The centers of the boxes in this dimension, `[..., J]`.
-    sides: The sides of the boxes, `[..., J]` or `[..., 1]`.
-    cells: The number of cells of the map, N.
-    samples: The number of points in a box.
-
-  Returns:
-    The weights, `[..., J, N]`, which sum to one for a box within the map.
+  They sum to one for a box within the map.
   """
   # The points in cells, with the center of the first cell at zero.
   steps = (jnp.arange(samples) + 0.5) / samples - 0.5

@@ -17,7 +17,7 @@ HUBER_METRES = 0.05  # Where 'huber' turns from quadratic to linear.
 
 
 def squared(vectors: jax.Array) -> jax.Array:
-  """Averages the squared coordinates, in m^2."""
+  """Averages the squared coordinates, m^2."""
   return jnp.mean(jnp.square(vectors), axis=-1)
 
 

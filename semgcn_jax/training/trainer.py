@@ -88,7 +88,7 @@ class Trainer:
     self.place(create_train_state(config, skeleton, self.steps))
 
   def place(self, state: TrainState) -> None:
-    """Puts a state on the devices, to continue from it."""
+    """Puts a state on the devices."""
     self.state: TrainState = jax.device_put(
       state, NamedSharding(self.mesh, PartitionSpec())
     )
