@@ -1,7 +1,6 @@
 """Films pairs, and turns their poses upright to be filmed."""
 
 import dataclasses
-import functools
 
 import jax
 import jax.numpy as jnp
@@ -36,9 +35,7 @@ def _level(pairs: Pairs, points: np.ndarray) -> np.ndarray:
   return np.asarray(level(jnp.asarray(points), jnp.asarray(up)))
 
 
-@functools.partial(jax.jit, static_argnums=(4, 5, 6))
-def _film(rng, poses, roots, rate, skeleton, model, config):
-  return film_clips(rng, poses, roots, rate, skeleton, model, config)
+_film = jax.jit(film_clips, static_argnums=(4, 5, 6))
 
 
 def film_pairs(pairs: Pairs, skeleton: Skeleton, config: Config) -> Pairs:

@@ -155,11 +155,7 @@ def _name_damaged(
 ) -> None:
   """Names the first few images that were replaced, and adds all to `damaged`.
 
-  Args:
-    images: The images.
-    asked: The rows to read, `[n]`.
-    used: The rows that were read, `[n]`.
-    damaged: The rows of damaged images.
+  The rows to read are `asked`, `[n]`, and those read instead `used`, `[n]`.
   """
   for place in np.flatnonzero(asked != used).tolist():
     row = int(asked[place])

@@ -287,8 +287,8 @@ def test_weights_of_any_precision_become_float32(tmp_path, kind):
 @pytest.mark.parametrize(
   ('change', 'message'),
   [
-    (('kernel', lambda x: x.astype(str)), 'is of <U'),
-    (('kernel', lambda x: x * 1j), 'is of complex64'),
+    (('kernel', lambda x: x.astype(str)), 'is <U'),
+    (('kernel', lambda x: x * 1j), 'is complex64'),
     (('kernel', lambda x: x.astype(int)), 'is int64'),
     (('kernel', lambda x: x * np.nan), 'is not finite'),
     (('kernel', lambda x: x.astype('f8') * 1e99), 'is not finite'),
