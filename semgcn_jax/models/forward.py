@@ -80,20 +80,14 @@ def predict_poses(
     expected error, `[B, ..., J, 4]`, see `root_relative.expected_error`; or for
     images the 2D joints, `[B, J, 5]`, normalised image.
   """
+  run = functools.partial(
+    predict, inputs=inputs, skeleton=skeleton, flip_test=flip_test
+  )
   if config.task == 'pictures':
-    return predict(
+    return run(
       lambda images: network(images).flat,
-      inputs,
-      skeleton,
-      flip_test=flip_test,
       mirror_inputs=lambda images, _: mirror_images(images),
       mirror_predicted=mirror_found,
     )
-  return predict(
-    network,
-    inputs,
-    skeleton,
-    flip_test=flip_test,
-    mirror_inputs=mirror_inputs if config.input_joints else mirror,
-    length=length,
-  )
+  mirror_joints = mirror_inputs if config.input_joints else mirror
+  return run(network, mirror_inputs=mirror_joints, length=length)

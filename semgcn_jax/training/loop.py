@@ -13,7 +13,7 @@ from semgcn_jax import config as config_lib
 from semgcn_jax.config import Config
 from semgcn_jax.data.datasets import Dataset, load
 from semgcn_jax.data.image_aligned import image_aligned
-from semgcn_jax.errors import SettingError, UserError, listed
+from semgcn_jax.errors import SettingError, UserError, counted, listed
 from semgcn_jax.evaluation.scores import (
   Score,
   make_score,
@@ -282,19 +282,19 @@ def _describe(run: _Run, progress: Progress) -> list[str]:
     whose = f'pairs of {listed(subjects)}' if subjects else 'validation pairs'
     lines.append(f'{len(dataset.val):,} {whose} {use}')
   rest = len(train) - trainer.steps * training.batch_size
-  dropped = f', the last {rest} of each shuffle are dropped' if rest else ''
+  dropped = f', dropping the last {rest} of each shuffle' if rest else ''
   rates = _rates(peak_rates(make_task(config, skeleton)))
   seeds = f', {training.num_seeds} seeds' if training.num_seeds > 1 else ''
   lines.append(
     f'{config.model.model}: {count_parameters(config.model, skeleton):,}'
-    f' parameters, on {_devices(trainer)}; {trainer.steps} steps of'
+    f' parameters, on {_devices(trainer)}; {counted(trainer.steps, "step")} of'
     f' {training.batch_size} poses per epoch{dropped}; {rates}{seeds}'
   )
   megabytes = trainer.poses_bytes / 1e6
   where = 'on each device' if trainer.resident else 'streamed from the host'
   lines.append(f'training poses: {megabytes:,.0f} MB, {where}')
   if progress.epoch == training.epochs:
-    lines.append(f'all {progress.epoch} epochs are done')
+    lines.append(f'{counted(progress.epoch, "epoch")} done, none left')
   elif trainer.state.num_steps:
     lines.append(f'resuming in epoch {progress.epoch + 1} of {training.epochs}')
   return lines

@@ -131,7 +131,7 @@ def test_two_seeds_on_one_device_then_without_the_other_run(
   shutil.rmtree(mine)
   code, out, err = run('train', *flags, '--resume')
   assert (code, err) == (0, '')
-  assert 'all 1 epochs are done' in out
+  assert '1 epoch done, none left' in out
   fails(
     *('train', *flags[1:], f'--workdir={tmp_path / "new"}'),
     status=2,
