@@ -1,4 +1,4 @@
-"""Keeps poses within what a body can be, whatever a network predicts."""
+"""Keeps predicted poses within the limits of a human body."""
 
 import jax
 import jax.numpy as jnp
@@ -8,35 +8,33 @@ from semgcn_jax.geometry.skeletons import H36M, bone_vectors, join_bones
 
 Array = jax.Array
 
-# The median lengths of the bones of `H36M` in metres, ordered by their child,
-# over the training subjects of the CMU benchmark.
+# Median bone lengths of `H36M` in metres, ordered by child joint, over the
+# training subjects of the CMU benchmark.
 MEDIAN_LENGTHS = np.array(
   (
     *(0.0876, 0.4132, 0.4238, 0.0876, 0.4040, 0.4228, 0.2220, 0.2360),
     *(0.2857, 0.2023, 0.3005, 0.2949, 0.2001, 0.2989, 0.2916),
   )
 )
-# No bone is longer than so many times its median, ...
-LONGEST = 1.9
-# ... and together they are at least so many times as long as all medians.
-SHORTEST_SUM = 0.55
+LONGEST = 1.9  # The longest a bone can be, in medians.
+SHORTEST_SUM = 0.55  # The least sum of all bones, in sums of the medians.
 
 
 def bound(poses: Array) -> Array:
-  """Bounds the lengths of bones, and keeps their directions.
+  """Clamps the lengths of bones, and keeps their directions.
 
-  A pose within the bounds comes back as it is, but for rounding.
+  A pose within the bounds is unchanged, up to rounding.
 
   Args:
     poses: The poses, `[..., 16, 3]`, metres, of the skeleton `H36M`.
 
   Returns:
-    Finite poses with the root at the origin, of which each bone is at most
-    `LONGEST` times its median, and the sum of all at least `SHORTEST_SUM` times
-    the sum of the medians.
+    Finite poses with the root at the origin. Each bone is at most `LONGEST`
+    times its median, and the sum is at least `SHORTEST_SUM` times that of the
+    medians.
   """
   medians = jnp.asarray(MEDIAN_LENGTHS, poses.dtype)
-  # Very long bones would overflow when they are squared.
+  # The squares of very long bones would overflow.
   bones = jnp.nan_to_num(bone_vectors(poses, H36M), posinf=1e3, neginf=-1e3)
   bones = jnp.clip(bones, -1e3, 1e3)
   lengths = jnp.sqrt(jnp.sum(jnp.square(bones), axis=-1))
@@ -48,7 +46,7 @@ def bound(poses: Array) -> Array:
   )
   wanted = jnp.minimum(lengths, LONGEST * medians)
   total, least = wanted.sum(axis=-1), SHORTEST_SUM * medians.sum()
-  # Short bodies are mixed with the median one, up to the least sum.
+  # Short bodies are blended with the median one, up to the least sum.
   share = (least - total) / jnp.maximum(medians.sum() - total, 1e-6)
   share = jnp.where(total < least, share, 0)[..., None]
   wanted = wanted + share * (medians - wanted)

@@ -1,9 +1,8 @@
 """Runs a network that sees time over clips of any length and frame rate.
 
-A network knows one frame rate, about. So of a clip with a higher one every n-th
-frame is taken, from the first, from the second and so on, until all frames have
-a pose, and neighbouring poses are averaged; frames between those of a lower one
-are interpolated.
+A network works at about one frame rate. A clip at a higher rate is split into n
+phases, each made of every n-th frame, which are lifted separately and averaged
+with their neighbours. A clip at a lower rate is interpolated.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,43 +12,24 @@ import numpy as np
 from scipy.ndimage import convolve1d
 
 from semgcn_jax.config import ModelConfig
-from semgcn_jax.geometry.joint_sets import joints_of
 from semgcn_jax.geometry.skeletons import H36M, bone_vectors, join_bones
 from semgcn_jax.models.batches import run_batches
-from semgcn_jax.models.inputs import shows_enough
 from semgcn_jax.models.temporal import reach
 from semgcn_jax.models.windows import cut, step_of
 
-# Of fewer frames, or fewer a second, a network of single frames may err less.
+# Below these (frames, frames per second) a single-frame network may do better.
 _LONG, _SLOWEST = 5, 2.5
-_SIZES = (32, 128)  # Clips of up to so many frames are lifted as one window.
-_OWN = 256  # So many frames a window of longer ones is there for.
-_BATCH_SIZES = (1, 4)  # So many windows are lifted in a call.
-
-
-def enough(keypoints: np.ndarray, joints: str) -> np.ndarray:
-  """Tells which frames show enough of a person for a network that sees time.
-
-  Args:
-    keypoints: The keypoints, `[T, J, 3]`.
-    joints: The key of their joint set in `JOINT_SETS`.
-
-  Returns:
-    Whether `shows_enough` says so of the 16 joints, `[T]`.
-  """
-  return shows_enough(joints_of(keypoints, joints))
+_SIZES = (32, 128)  # Clips up to these lengths are lifted as one window.
+_OWN = 256  # Poses each window of a longer clip outputs; the rest is context.
+_BATCH_SIZES = (1, 4)  # In windows.
 
 
 def times_of(fps: float, frame_rate: float) -> tuple[int, int]:
-  """Tells how a network of one frame rate takes a clip of another.
-
-  Args:
-    fps: The frames a second of the clip.
-    frame_rate: Those of the network.
+  """Matches the frame rate of a clip to that of a network.
 
   Returns:
-    The step from a frame to the next, and into how many frames each is divided;
-    one of them is 1.
+    The step between the frames of a phase, and the number of frames to
+    interpolate each frame to; at least one of them is 1.
   """
   return step_of(fps, frame_rate), step_of(frame_rate, fps)
 
@@ -59,11 +39,11 @@ def between(points: np.ndarray, parts: int) -> np.ndarray:
 
   Args:
     points: The points, `[T, P, 3]`.
-    parts: Into how many frames each is divided, K.
+    parts: The number of frames to make of each, K.
 
   Returns:
-    The points of `(T - 1) K + 1` frames. Between two frames only those are
-    found that are in both, by the lower confidence.
+    The points of `(T - 1) K + 1` frames. Between two frames a point is found if
+    it is in both, with the lower confidence.
   """
   if parts == 1 or len(points) == 1:
     return points
@@ -78,13 +58,7 @@ def between(points: np.ndarray, parts: int) -> np.ndarray:
 
 
 def is_long(count: int, fps: float, model: ModelConfig) -> bool:
-  """Tells whether a person is seen for so long that time helps.
-
-  Args:
-    count: The number of frames that show the person.
-    fps: The frames a second.
-    model: The settings of the network that sees time.
-  """
+  """Returns whether `count` frames are enough for a network that sees time."""
   step, _ = times_of(fps, model.frame_rate)
   return fps >= _SLOWEST and count > (_LONG - 1) * step
 
@@ -98,12 +72,11 @@ def run_clip(
   """Lifts a clip.
 
   Args:
-    program: The compiled function of the arrays of windows, `[B, K, ...]`, and
-      of their lengths, `[B]`, that returns poses and errors, `[B, K, ...]`.
-    arrays: The points, `[T, P, 3]`, and what else is known of each frame,
+    program: Maps the arrays of windows, `[B, K, ...]`, and their lengths,
+      `[B]`, to poses and errors, `[B, K, ...]`.
+    arrays: The points, `[T, P, 3]`, and the other arrays of each frame,
       `[T, ...]`.
-    fps: The frames a second.
-    model: The settings of the network.
+    fps: The frame rate of the clip.
 
   Returns:
     The poses, `[T, 16, 3]`, metres, and the errors, `[T, 16]`, metres.
@@ -112,7 +85,7 @@ def run_clip(
   step, parts = times_of(fps, model.frame_rate)
   arrays = [between(points, parts)]
   rows = np.arange(len(arrays[0]))
-  # What else is known of a frame is so of those between it and the next.
+  # Interpolated frames take everything else from the frame before.
   arrays += [array[rows // parts] for array in others]
   before, after = reach(model)
   longest = -(-len(rows) // step)
@@ -138,15 +111,14 @@ def run_clip(
 def blend(poses: np.ndarray, step: int) -> np.ndarray:
   """Averages each pose with those of other phases around it.
 
-  Neighbouring frames are lifted apart, so that what they err by differs. Each
-  bone gets the direction of its mean vector and its mean length, by weights
-  that fall linearly to 0 within `step` frames; so it stays within the bounds of
-  a body. Frames before the first and behind the last one are point reflections,
-  so that a steady motion stays as it is.
+  Neighbouring frames are lifted separately, so their errors differ. Each bone
+  gets the direction of its mean vector and its mean length, which keeps bodies
+  within bounds, with weights that fall linearly to 0 within `step` frames. The
+  clip is continued by point reflection, so that steady motion is unchanged.
 
   Args:
     poses: The poses, `[T, 16, 3]`, metres, the root at the origin.
-    step: The step from a frame of a phase to the next.
+    step: The number of frames from one of a phase to the next.
 
   Returns:
     The averaged poses, `[T, 16, 3]`, metres.
@@ -165,7 +137,7 @@ def blend(poses: np.ndarray, step: int) -> np.ndarray:
   lengths = np.linalg.norm(bones, axis=-1, keepdims=True)
   mean = average(bones)
   norms = np.linalg.norm(mean, axis=-1, keepdims=True)
-  # Bones that point in opposite directions have no mean one.
+  # Bones that point in opposite directions have no mean direction.
   along = np.where(norms > 1e-6, mean, bones)
   norms = np.linalg.norm(along, axis=-1, keepdims=True)
   scales = average(lengths) / np.maximum(norms, 1e-6)

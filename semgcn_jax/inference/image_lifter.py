@@ -1,4 +1,4 @@
-"""Lifts people in pictures by a network that was trained on pictures."""
+"""Lifts people in images with a network trained on images."""
 
 import dataclasses
 import pathlib
@@ -19,18 +19,18 @@ from semgcn_jax.pictures.image_files import cut_square
 from semgcn_jax.pictures.videos import Album
 from semgcn_jax.runs.checkpoints import Network, restore_network
 
-_BATCH_SIZE = 32  # How many pictures are taken at once.
+_BATCH_SIZE = 32
 
 
 @dataclasses.dataclass(frozen=True)
 class ImageLifter:
-  """A network that finds the 2D and 3D joints of the person in a picture.
+  """A network that finds the 2D and 3D joints of the person in an image.
 
   Attributes:
     skeleton: The skeleton of its J joints.
-    size: The pixels S of a side of the squares that it takes.
-    program: Maps squares `[B, S, S, 3]`, red, green and blue from 0 to 255, to
-      `[B, J, 5]`, see `forward.predict_poses`.
+    size: The side S of the square crops it takes, pixels.
+    program: Maps crops `[B, S, S, 3]`, RGB from 0 to 255, to `[B, J, 5]`, see
+      `forward.predict_poses`.
   """
 
   skeleton: Skeleton
@@ -39,23 +39,17 @@ class ImageLifter:
 
   @classmethod
   def of(cls, network: Network, seed: int | None = None) -> Self:
-    """Makes the lifter of a restored network.
-
-    Args:
-      network: The network.
-      seed: The seed to take from a run with several; None takes the first.
+    """Makes the lifter of a restored network; see `load`.
 
     Raises:
       SettingError: There is no such seed.
-      UserError: The network takes no pictures, its poses have no scale, or it
-        has learned 2D joints alone.
+      UserError: The network does not take images, its poses have no scale, or
+        it has only learned 2D joints.
     """
     require_task(network.config, 'pictures')
-    program = trained_function(
-      network.config, network.skeleton, network.of_seed(seed)
-    )
-    size = network.config.data.crop_size
-    return cls(network.skeleton, size, jax.jit(program))
+    config, skeleton = network.config, network.skeleton
+    program = trained_function(config, skeleton, network.of_seed(seed))
+    return cls(skeleton, config.data.crop_size, jax.jit(program))
 
   @classmethod
   def load(
@@ -70,27 +64,27 @@ class ImageLifter:
     Args:
       workdir: The folder of the run.
       which: 'best', 'last' or the number of an epoch.
-      seed: See `of`.
+      seed: The seed to take from a run with several; None takes the first.
 
     Raises:
       SettingError: There is no such checkpoint or seed.
-      UserError: There is no run, or it is damaged; or see `of`.
+      UserError: There is no run, it is damaged, or see `of`.
     """
     return cls.of(restore_network(workdir, which), seed)
 
   def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Finds the people in squares that are cut out already.
+    """Finds the people in square crops.
 
     Args:
-      images: The squares, `[N, S, S, 3]` uint8, RGB; or what reads them when it
-        is indexed by rows.
+      images: The crops, `[N, S, S, 3]` uint8, RGB; or an object that reads them
+        when indexed by rows.
 
     Returns:
       The poses, `[N, J, 3]`, metres, the root at the origin, camera frame; and
-      the 2D joints, `[N, J, 2]`, where -1 and 1 are the edges of a square.
+      the 2D joints, `[N, J, 2]`, where -1 and 1 are the edges of a crop.
 
     Raises:
-      UserError: The squares have another shape or type.
+      UserError: The crops have another shape or type.
     """
     _check_pixels('images', images, (None, self.size, self.size, 3))
     if not len(images):
@@ -109,22 +103,21 @@ class ImageLifter:
     box: ArrayLike | None = None,
     name: str = 'picture',
   ) -> Clip:
-    """Lifts the person in a picture.
+    """Lifts the person in an image.
 
     Args:
-      picture: The picture, `[H, W, 3]` uint8, RGB.
+      picture: The image, `[H, W, 3]` uint8, RGB.
       box: Where the person is: left, top, width, height in pixels; None takes
-        the whole picture.
-      name: What the picture is called.
+        the whole image.
+      name: The name of the clip.
 
     Returns:
-      A clip of one frame, with the picture, the pose, and the 2D joints in
+      A clip of one frame, with the image, the pose, and the 2D joints in
       pixels.
 
     Raises:
-      UserError: The picture has another shape or type.
-      SettingError: The box is none, is too large, or lies outside of the
-        picture.
+      UserError: The image has another shape or type.
+      SettingError: The box is invalid, too large, or outside the image.
     """
     picture = np.asarray(picture)
     _check_pixels('picture', picture, (None, None, 3))
@@ -136,12 +129,12 @@ class ImageLifter:
       image = cut_square(picture, square, self.size)
     except ValueError as error:
       raise SettingError(
-        f'`box`: {error}; give one within the {width} x {height} pixels that'
-        ' there are'
+        f'`box`: {error}; give one within the {width} x {height} pixels of the'
+        ' image'
       ) from error
     (pose,), (joints,) = self(image[None])
     pixels = square[:2] + (joints + 1) / 2 * square[2:]
-    # The network does not tell how sure it is.
+    # The network predicts no confidence.
     keypoints = np.concatenate([pixels, np.ones_like(pixels[:, :1])], axis=1)
     keypoints = keypoints[None].astype(np.float32)
     person = Person('1', np.arange(1), keypoints, pose[None])
@@ -154,10 +147,9 @@ class ImageLifter:
 def _check_pixels(
   name: str, pixels: Any, shape: tuple[int | None, ...]
 ) -> None:
-  """Checks the type and the shape of pictures, where None is any length.
+  """Raises a UserError if pixels are not uint8 or not of a shape.
 
-  Raises:
-    UserError: They are no bytes, or of another shape.
+  None in the shape is any length.
   """
   fits = len(pixels.shape) == len(shape) and all(
     wanted in (None, length)

@@ -1,4 +1,4 @@
-"""What a lifter makes of keypoints."""
+"""The result of lifting."""
 
 import dataclasses
 
@@ -7,16 +7,16 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Lifted:
-  """Poses, and what is known about them.
+  """Poses with their expected errors.
 
   Attributes:
     poses: The poses, `[..., 16, 3]`, metres, the pelvis at the origin, in the
       camera frame (x right, y down, z forward); NaN where fewer than four
-      keypoints were found. A network that sees time leaves NaN only before the
-      first frame in which four joints were found.
-    errors: The expected error of each joint, `[..., 16]`, metres; NaN where
-      the network does not tell.
-    num_missing: How many poses are NaN.
+      keypoints were found. With a network that sees time, only frames before
+      the first one with four joints are NaN.
+    errors: The expected error of each joint, `[..., 16]`, metres; NaN if the
+      network does not predict it.
+    num_missing: The number of poses that are NaN.
   """
 
   poses: np.ndarray

@@ -1,11 +1,11 @@
-"""The Lifter: from the keypoints of any detector and camera to poses in 3D."""
+"""The Lifter: from the keypoints of any detector and camera to 3D poses."""
 
 import dataclasses
 import functools
 import logging
 import pathlib
 from collections.abc import Callable, Sequence
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 import jax
 import numpy as np
@@ -14,15 +14,10 @@ from numpy.typing import ArrayLike
 from semgcn_jax.config import ModelConfig
 from semgcn_jax.errors import SettingError, UserError, choose, listed
 from semgcn_jax.geometry import rates
-from semgcn_jax.geometry.joint_sets import JOINT_SETS, joints_of
+from semgcn_jax.geometry.joint_sets import JOINT_SETS
 from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.inference import clips
-from semgcn_jax.inference.arguments import (
-  check_pixels,
-  few_keypoints,
-  place_points,
-  read_arguments,
-)
+from semgcn_jax.inference.arguments import Options, read_arguments
 from semgcn_jax.inference.lifted import Lifted
 from semgcn_jax.inference.networks import require_task, trained_function
 from semgcn_jax.inference.placing import place_poses, to_height
@@ -33,7 +28,7 @@ from semgcn_jax.inference.programs import (
 )
 from semgcn_jax.inference.stream import Stream
 from semgcn_jax.models.batches import run_batches
-from semgcn_jax.models.inputs import hold_lost
+from semgcn_jax.models.inputs import hold_lost, shows_enough
 from semgcn_jax.runs.checkpoints import Network, restore_network
 
 _BATCH_SIZES = (1, 16, 256)
@@ -41,14 +36,13 @@ _BATCH_SIZES = (1, 16, 256)
 
 @dataclasses.dataclass(frozen=True)
 class Lifter:
-  """Lifts keypoints: each pose by itself, or clips by a network that sees time.
+  """Lifts keypoints, pose by pose or, if the network sees time, as clips.
 
   Attributes:
     model: The settings of its network.
-    flip_test: Whether it averages with the prediction for the mirrored input.
+    flip_test: Whether to average with the prediction for the mirrored input.
     variables: The params and batch_stats of its network.
-    program: The compiled function of the points, joint set, image size, focal
-      length and principal point of each pose; see `make_program`.
+    program: The compiled program, see `make_program`.
   """
 
   model: ModelConfig
@@ -67,17 +61,16 @@ class Lifter:
     """Loads weights.
 
     Args:
-      checkpoint: The name of weights in the box, or the folder of a run.
+      checkpoint: The name of bundled weights, or the folder of a run.
       which: For a run, 'best', 'last' or the number of an epoch.
       seed: The seed to take from a run with several; None takes the first.
 
     Raises:
-      UserError: There is no such run or checkpoint, it is damaged, or of
-        another skeleton than Human3.6M's.
+      UserError: The run or checkpoint does not exist, is damaged, or does not
+        have the skeleton of Human3.6M.
       SettingError: There is no such checkpoint or seed.
     """
-    network = restore_network(checkpoint, which)
-    return cls.of(network, seed, str(checkpoint))
+    return cls.of(restore_network(checkpoint, which), seed, str(checkpoint))
 
   @classmethod
   def of(
@@ -86,13 +79,13 @@ class Lifter:
     """Makes the lifter of a network; see `load`."""
     if network.skeleton != H36M:
       raise UserError(
-        f'{name}: is of another skeleton; keypoints are lifted to `h36m` alone'
+        f'{name}: has another skeleton; keypoints are only lifted to `h36m`'
       )
     require_task(network.config, 'frames', 'clips', name=name)
     if not network.config.model.input_joints:
       logging.getLogger('semgcn_jax').warning(
-        '%s: knows only the cameras that it was trained with; for any other'
-        ' train with `recipe=wild`',
+        '%s: knows only the cameras it was trained with; for others, train'
+        ' with `recipe=wild`',
         name,
       )
     variables = jax.device_get(network.of_seed(seed))
@@ -114,12 +107,7 @@ class Lifter:
     joints: str = 'coco',
     **options: Any,
   ) -> np.ndarray:
-    """Lifts keypoints to poses; see `lift` for the arguments.
-
-    Returns:
-      The poses, `[..., 16, 3]`, metres, the pelvis at the origin, in the camera
-      frame (x right, y down, z forward).
-    """
+    """Lifts keypoints to poses, `Lifted.poses`; see `lift`."""
     return self.lift(keypoints, image_size, joints, **options).poses
 
   def lift(
@@ -128,67 +116,46 @@ class Lifter:
     image_size: ArrayLike,
     joints: str = 'coco',
     *,
-    min_confidence: float = 0.0,
-    field_of_view: ArrayLike | None = None,
-    focal_length: ArrayLike | None = None,
-    center: ArrayLike | None = None,
     height: float | None = None,
     fps: float = rates.DEFAULT,
     check: bool = True,
+    **options: Unpack[Options],
   ) -> Lifted:
-    """Lifts keypoints to poses, and tells how good they are.
+    """Lifts keypoints to poses with their expected errors.
 
     Args:
       keypoints: `[..., J, 2]`, pixels, or `[..., J, 3]` with the confidence; a
-        keypoint is not found where that is 0, or one of its numbers is NaN. For
-        a network that sees time these are clips, `[..., T, J, 2]` or
-        `[..., T, J, 3]`, whose frames follow each other; a frame in which fewer
-        than four joints are found gets a pose by those around it.
+        keypoint is missing if that is 0 or one of its numbers is NaN. A network
+        that sees time takes clips of consecutive frames, `[..., T, J, 2]` or
+        `[..., T, J, 3]`; a frame with fewer than four of the 16 joints gets a
+        pose from the frames around it.
       image_size: The width and height of the image in pixels, `[2]`, or of the
         image of each pose, `[..., 2]`.
       joints: The joint set, a key of `JOINT_SETS`.
-      min_confidence: Keypoints of a lower confidence count as not found.
-      field_of_view: The field of view of the longer side, degrees, if known; a
-        number, or one for each pose.
-      focal_length: The focal length in pixels, if known, instead.
-      center: The principal point in pixels, if it is known not to be the middle
-        of the image.
-      height: The person's height in metres, if known, for the scale; poses
-        `[..., T, 16, 3]` are scaled as those of a person each.
-      fps: The frames a second of clips; a network for single frames does not
-        ask.
-      check: Whether to refuse what is probably a mistake: a crowd upside down,
-        coordinates that are not pixels or far outside of the image.
+      height: The person's height in metres, if known, to set the scale; each
+        sequence of poses, `[..., T, 16, 3]`, is one person.
+      fps: The frame rate of clips; networks for single frames ignore it.
+      check: Whether to reject likely mistakes: a crowd upside down, coordinates
+        that are not pixels or far outside the image.
+      **options: The confidence needed and the lens, see `arguments.Options`.
 
     Raises:
-      UserError: The keypoints cannot be what is asked for.
-      SettingError: Another argument cannot.
+      UserError: The keypoints have the wrong shape or impossible values.
+      SettingError: Another argument is wrong.
     """
-    self._check_joints(joints)
     if self.model.is_temporal:
       rates.check_fps(fps)
-    given = read_arguments(
-      keypoints,
-      image_size,
-      joints,
-      min_confidence=min_confidence,
-      field_of_view=field_of_view,
-      focal_length=focal_length,
-      center=center,
-    )
+    given = read_arguments(keypoints, image_size, joints, **options)
+    arrays = given.arrays(self._number(joints))
     if check:
-      check_pixels(given.keypoints, given.image_size, joints)
-    count = len(given.keypoints)
-    points = place_points(given.keypoints, joints)
-    number = np.full(count, self.joint_sets.index(joints), np.int32)
-    arrays = points, number, given.image_size, given.focal, given.center
+      given.check_pixels()
     if self.model.is_temporal:
-      seen = clips.enough(given.keypoints, joints)
+      seen = shows_enough(given.h36m)
       frames = given.leading[-1] if given.leading else 1
       poses, errors, missing = self._run_clips(arrays, seen, frames, fps)
     else:
       poses, errors = self._run(*arrays)
-      missing = few_keypoints(given.keypoints, joints)
+      missing = given.too_few
     poses[missing], errors[missing] = np.nan, np.nan
     poses = poses.reshape(*given.leading, *poses.shape[1:])
     errors = errors.reshape(*given.leading, *errors.shape[1:])
@@ -202,55 +169,46 @@ class Lifter:
     joints: str = 'coco',
     *,
     fps: float = rates.DEFAULT,
-    min_confidence: float = 0.0,
-    field_of_view: float | None = None,
-    focal_length: float | None = None,
-    center: ArrayLike | None = None,
     check: bool = True,
+    **options: Unpack[Options],
   ) -> Stream:
-    """Starts to lift a live stream, frame by frame.
+    """Starts lifting a live stream, frame by frame.
 
-    The poses are those that `lift`, which says what the arguments are, gives
-    for the whole clip. Start another stream for another person.
+    The poses equal those that `lift`, which documents the arguments, gives for
+    the whole clip. Each person needs a stream.
 
     Raises:
       SettingError: The network is not causal, or an argument is wrong.
     """
     if not (self.model.is_temporal and self.model.causal):
       raise SettingError(
-        'this network needs later frames, too; for a stream train one with'
+        'this network also needs later frames; for a stream train one with'
         ' `model=semgcn_temporal` and `causal`'
       )
-    choose('joints', joints, JOINT_SETS)
-    self._check_joints(joints)
+    number = self._number(joints)
     rates.check_fps(fps)
     read = functools.partial(
-      read_arguments,
-      image_size=image_size,
-      joints=joints,
-      min_confidence=min_confidence,
-      field_of_view=field_of_view,
-      focal_length=focal_length,
-      center=center,
+      read_arguments, image_size=image_size, joints=joints, **options
     )
-    advance, cache = self._stream_program
     times = clips.times_of(fps, self.model.frame_rate)
-    number = self.joint_sets.index(joints)
-    return Stream(advance, cache, read, joints, number, times, check)
+    return Stream(*self._stream_program, read, joints, number, times, check)
 
   @functools.cached_property
   def _stream_program(self) -> tuple[Callable[..., Any], Any]:
-    """The compiled function of a frame of a stream, and the first cache."""
+    """The compiled program of a stream, and its first cache."""
     advance, cache = make_stream_program(
       self.model, self.variables, flip_test=self.flip_test
     )
     return jax.jit(advance), cache
 
-  def _check_joints(self, joints: str) -> None:
-    if joints in JOINT_SETS and joints not in self.joint_sets:
+  def _number(self, joints: str) -> int:
+    """Finds the index of a joint set among those of the network."""
+    choose('joints', joints, JOINT_SETS)
+    if joints not in self.joint_sets:
       raise SettingError(
         f'`joints={joints}`: this network lifts {listed(self.joint_sets)}'
       )
+    return self.joint_sets.index(joints)
 
   def _run_clips(
     self,
@@ -259,11 +217,11 @@ class Lifter:
     frames: int,
     fps: float,
   ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Runs the program on clips of so many frames, one after the other.
+    """Runs the program on consecutive clips of `frames` frames.
 
     Returns:
-      The poses, the errors, and which have nothing to be told from: those
-      before the first frame that shows enough of a person.
+      The poses, the errors, and a mask of the missing ones: those before the
+      first frame that shows enough of a person.
     """
     count = len(seen)
     poses = np.full((count, 16, 3), np.nan, np.float32)
@@ -283,7 +241,7 @@ class Lifter:
     return poses, errors, missing
 
   def _run(self, *arrays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Runs the program on batches of a few sizes, whatever the number."""
+    """Runs the program on any number of poses."""
     if not len(arrays[0]):
       return np.zeros((0, 16, 3), np.float32), np.zeros((0, 16), np.float32)
     return run_batches(
@@ -298,38 +256,29 @@ class Lifter:
     keypoints: ArrayLike,
     image_size: ArrayLike,
     joints: str = 'coco',
-    *,
-    min_confidence: float = 0.0,
-    field_of_view: ArrayLike | None = None,
-    focal_length: ArrayLike | None = None,
-    center: ArrayLike | None = None,
+    **options: Unpack[Options],
   ) -> np.ndarray:
     """Finds where the pelvis of a pose is; see `placing.place_poses`.
 
     Args:
       pose: The poses, `[..., 16, 3]`, metres, as `lift` returns them.
-      keypoints: The keypoints that they were lifted from; the other arguments
-        are those of `lift`, too. The lens must be known.
+      keypoints: The keypoints that they were lifted from.
+      image_size: See `lift`.
+      joints: See `lift`.
+      **options: See `arguments.Options`; the lens must be known.
 
     Returns:
-      The places of the pelvis in the camera frame, `[..., 3]`, metres; NaN
-      where they cannot be known.
+      The position of the pelvis in the camera frame, `[..., 3]`, metres; NaN
+      where it cannot be determined.
 
     Raises:
-      UserError: The keypoints or the poses cannot be what is asked for.
-      SettingError: Another argument cannot, or the lens is not known.
+      UserError: The keypoints or poses have the wrong shape or impossible
+        values.
+      SettingError: Another argument is wrong, or the lens is not known.
     """
-    if focal_length is None and field_of_view is None:
-      raise SettingError('give `focal_length` or `field_of_view`, one of both')
-    given = read_arguments(
-      keypoints,
-      image_size,
-      joints,
-      min_confidence=min_confidence,
-      field_of_view=field_of_view,
-      focal_length=focal_length,
-      center=center,
-    )
+    if all(options.get(n) is None for n in ('focal_length', 'field_of_view')):
+      raise SettingError('give either `focal_length` or `field_of_view`')
+    given = read_arguments(keypoints, image_size, joints, **options)
     try:
       poses = np.asarray(pose, float)
     except (TypeError, ValueError) as error:
@@ -338,8 +287,7 @@ class Lifter:
       raise UserError(
         f'`pose`: has the shape {poses.shape}, not {(*given.leading, 16, 3)}'
       )
-    seen = joints_of(given.keypoints, joints)
     places = place_poses(
-      poses.reshape(-1, 16, 3), seen, given.focal, given.center
+      poses.reshape(-1, 16, 3), given.h36m, given.focal, given.center
     )
     return places.reshape(*given.leading, 3)

@@ -1,4 +1,4 @@
-"""Turns a trained network into the function that users run."""
+"""Turns a trained network into a function for predictions."""
 
 import functools
 from collections.abc import Callable
@@ -12,35 +12,34 @@ from semgcn_jax.geometry.skeletons import Skeleton
 from semgcn_jax.models.folding import fold
 from semgcn_jax.models.forward import make_forward
 
-# What the network of each task takes, and what runs it.
+# The inputs of a network by task, and the class that runs it.
 _TAKES = {
   'frames': ('keypoints', 'Lifter'),
   'clips': ('clips', 'Lifter'),
-  'pictures': ('pictures', 'ImageLifter'),
+  'pictures': ('images', 'ImageLifter'),
 }
 
 
 def require_task(
   config: Config, *tasks: str, name: str = 'the network'
 ) -> None:
-  """Checks that a network is of one of some tasks, and trained for use.
+  """Checks that a network has one of the tasks, and makes usable poses.
 
   Args:
-    config: The config of its run.
     *tasks: The tasks, values of `ModelConfig.task`.
-    name: What the network is called, for the message.
+    name: The name of the network, for the message.
 
   Raises:
-    UserError: It is of another task, has learned 2D joints alone, or its poses
+    UserError: It has another task, has only learned 2D joints, or its poses
       have no scale.
   """
   if config.model.task not in tasks:
     takes, use = _TAKES[config.model.task]
-    raise UserError(f'{name}: takes {takes}; use `{use}` for it')
+    raise UserError(f'{name}: takes {takes}; use `{use}` instead')
   if config.only_2d:
     raise UserError(
-      f'{name}: a run of `stage=keypoints` has learned 2D joints alone, and its'
-      ' poses mean nothing; train a run of `stage=graph` with `init_from`'
+      f'{name}: a run with `stage=keypoints` has only learned 2D joints, so its'
+      ' poses mean nothing; train one with `stage=graph` and `init_from`'
     )
   if config.calibrates:
     raise UserError(
@@ -57,16 +56,14 @@ def trained_function(
   *,
   precision: str = 'highest',
 ) -> Callable[..., jax.Array]:
-  """Makes the pure function of a network's inputs.
+  """Builds the pure function that runs a trained network.
 
-  The weights are constants of it, with the batch norms folded in, so that a
-  compiler computes only once what depends on them alone.
+  The weights are constants with the batch norms folded in, so a compiler can
+  precompute whatever depends only on them.
 
   Args:
-    config: The config of the run, of which the model and `flip_test` are used.
-    skeleton: The skeleton of the poses.
     variables: The params and batch_stats of one seed.
-    precision: How exactly to compute, see `make_forward`.
+    precision: See `make_forward`.
 
   Returns:
     A function (inputs, length=None) -> predicted; see `predict_poses`.

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 
@@ -11,10 +11,12 @@ from semgcn_jax.detections.tracking import cut_track, every_frame
 from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.geometry import rates
 from semgcn_jax.geometry.joint_sets import JOINT_SETS, joints_of
-from semgcn_jax.inference.clips import enough, is_long
+from semgcn_jax.inference.arguments import Options
+from semgcn_jax.inference.clips import is_long
 from semgcn_jax.inference.lifted import Lifted
 from semgcn_jax.inference.lifter import Lifter
 from semgcn_jax.inference.placing import to_height
+from semgcn_jax.models.inputs import shows_enough
 
 
 def lift_clip(
@@ -22,42 +24,33 @@ def lift_clip(
   clip: Clip,
   over_time: Lifter | None = None,
   *,
-  min_confidence: float = 0.0,
-  focal_length: float | None = None,
-  field_of_view: float | None = None,
   height: float | None = None,
+  **options: Unpack[Options],
 ) -> Clip:
   """Lifts everybody in a clip.
 
   Args:
     lifter: Lifts the people.
-    clip: The clip, as it is read: its people have keypoints of its joint set.
-    over_time: If given, it lifts those who are followed for long enough instead
-      (see `is_long`); it sees time.
-    min_confidence: See `Lifter.lift`, as for the height.
-    focal_length: See there; with it, or the next, people get places, too.
-    field_of_view: See there.
-    height: See there.
+    clip: The clip as read: its people have keypoints of its joint set.
+    over_time: If given, a lifter that sees time, for people who are tracked
+      long enough (see `is_long`).
+    height: See `Lifter.lift`.
+    **options: See `arguments.Options`; if the lens is known, people also get
+      positions.
 
   Returns:
-    The clip with poses and keypoints of the 16 joints; who is lifted over time
-    is in every frame of the parts in which the person is followed.
+    The clip with poses and keypoints of the 16 joints. People lifted over time
+    are in every frame of the parts in which they are tracked.
 
   Raises:
     UserError: The keypoints cannot be lifted.
     SettingError: An argument is wrong.
   """
-  options: dict[str, Any] = {
-    'image_size': clip.image_size,
-    'joints': clip.joint_set,
-    'min_confidence': min_confidence,
-    'focal_length': focal_length,
-    'field_of_view': field_of_view,
-  }
+  view = clip.image_size, clip.joint_set
 
   def lift(lifter, keypoints, fps):
     try:
-      return lifter.lift(keypoints, fps=fps, **options)
+      return lifter.lift(keypoints, *view, fps=fps, **options)
     except UserError as error:
       if isinstance(error, SettingError):
         raise
@@ -72,12 +65,14 @@ def lift_clip(
     if height is not None:
       poses, errors = to_height(poses, errors, height)
     seen = keypoints.copy()
-    seen[seen[..., 2] < min_confidence] = 0
-    if focal_length is not None or field_of_view is not None:
-      places = lifter.place(poses, keypoints, **options)
-      # Poses of frames that show too little tell of others where the person is.
-      places[~enough(seen, clip.joint_set)] = np.nan
+    seen[seen[..., 2] < options.get('min_confidence', 0)] = 0
     seen = joints_of(seen, clip.joint_set)
+    if any(
+      options.get(n) is not None for n in ('focal_length', 'field_of_view')
+    ):
+      places = lifter.place(poses, keypoints, *view, **options)
+      # A pose from the frames around it does not say where the person is.
+      places[~shows_enough(seen)] = np.nan
     return Person(person.name, frames, seen, poses, errors, places)
 
   people = tuple(lift_person(person) for person in clip.people)
@@ -85,10 +80,10 @@ def lift_clip(
 
 
 def _cleaned(keypoints: np.ndarray, joint_set: str) -> np.ndarray:
-  """Takes the first keypoints, and marks what detectors did not find."""
+  """Keeps the keypoints of the joint set, and zeroes those not detected."""
   keypoints = keypoints[:, : JOINT_SETS[joint_set].num_joints].copy()
   keypoints[(keypoints[..., :2] == 0).all(axis=-1)] = 0
-  # Some detectors are surer than sure; none counts in percent.
+  # Some detectors report a little over 1, but none reports percentages.
   if keypoints[..., 2].max() < 10:
     keypoints[..., 2] = np.minimum(keypoints[..., 2], 1)
   return keypoints
@@ -104,17 +99,8 @@ def _lift_parts(
 ) -> tuple[np.ndarray, ...]:
   """Lifts each part of a person's track by the lifter that suits its length.
 
-  Args:
-    frames: The numbers of the frames, `[T]`.
-    keypoints: The keypoints in them, `[T, J, 3]`.
-    fps: The frames a second.
-    lift: Calls a lifter on keypoints, `[T, J, 3]`, so many a second.
-    lifter: See `lift_clip`, as for the next one.
-    over_time: See there.
-
   Returns:
-    Of all frames that are lifted the numbers, the keypoints, the poses and
-    their errors.
+    The numbers, keypoints, poses and errors of all lifted frames.
   """
   parts, step = cut_track(frames)
   fps = float(np.clip(fps / step, rates.LOWEST, rates.HIGHEST))

@@ -1,4 +1,4 @@
-"""Finds where people are, and how large, from what a single camera tells."""
+"""Estimates where people are, and how large, from a single camera."""
 
 import warnings
 
@@ -7,11 +7,11 @@ import numpy as np
 from semgcn_jax.errors import SettingError
 from semgcn_jax.geometry.skeletons import H36M, bone_vectors
 
-# The bones that make up a standing person's height, by their child: the mean of
-# both legs, and the trunk. What is below the ankles is missing, in metres.
+# The weights of bones, by child, in the height of a standing person: the mean
+# of both legs, and the trunk.
 _UPRIGHT = {'RKnee': 0.5, 'RAnkle': 0.5, 'LKnee': 0.5, 'LAnkle': 0.5}
 _UPRIGHT |= {'Spine': 1.0, 'Thorax': 1.0, 'Head': 1.0}
-_BELOW_ANKLES = 0.08
+_BELOW_ANKLES = 0.08  # Metres; no bone covers them.
 
 
 def to_height(
@@ -19,12 +19,12 @@ def to_height(
 ) -> tuple[np.ndarray, np.ndarray]:
   """Scales the poses of a person to the person's height.
 
-  A person does not grow from frame to frame: all T poses are scaled by the
-  median of the factors that would suit each of them.
+  A person does not grow from frame to frame, so all T poses are scaled by the
+  median of their factors.
 
   Args:
     poses: The poses of people, `[..., T, 16, 3]`, or one pose, `[16, 3]`,
-      metres; NaN where not known.
+      metres; NaN where unknown.
     errors: The expected error of each joint, `[..., T, 16]` or `[16]`, metres.
     height: The height of each person in metres, from 0.3 to 3.
 
@@ -32,7 +32,7 @@ def to_height(
     The scaled poses and errors.
 
   Raises:
-    SettingError: The height is something else.
+    SettingError: The height is out of range.
   """
   if not isinstance(height, int | float) or not 0.3 < height < 3:
     raise SettingError(f'`height={height}`: must be from 0.3 to 3 metres')
@@ -42,7 +42,7 @@ def to_height(
   factors = (height - _BELOW_ANKLES) / (lengths * weights).sum(axis=-1)
   if factors.ndim:
     with warnings.catch_warnings():
-      # Of who is never found there is no median, and no pose to scale.
+      # A person who is never found has no median, and no pose to scale.
       warnings.filterwarnings('ignore', 'All-NaN|Mean of empty')
       factors = np.nanmedian(factors, axis=-1, keepdims=True)
   return poses * factors[..., None, None], errors * factors[..., None]
@@ -57,18 +57,18 @@ def place_poses(
   """Finds the pelvis of poses by least squares on their reprojection.
 
   A joint (x, y, z) of a pose whose pelvis is at (X, Y, Z) is seen at u = (x +
-  X) / (z + Z), and so in y. Multiplied by z + Z, that is linear in X, Y and Z.
-  The joints weigh by their confidence.
+  X) / (z + Z), and likewise in y. Multiplied by z + Z, that is linear in X, Y
+  and Z. Joints are weighted by their confidence.
 
   Args:
     poses: The poses, `[N, 16, 3]`, metres.
-    keypoints: Where their joints are seen, `[N, 16, 3]`, pixels and confidence.
+    keypoints: Their joints in the image, `[N, 16, 3]`, pixels and confidence.
     focal: The focal lengths, `[N]`, pixels.
     center: The principal points, `[N, 2]`, pixels.
 
   Returns:
-    The places, `[N, 3]`, metres, camera frame; NaN where the pose is, where
-    fewer than two joints are seen, or the pelvis would be behind the camera.
+    The positions, `[N, 3]`, metres, camera frame; NaN if the pose is NaN, fewer
+    than two joints are seen, or the pelvis would be behind the camera.
   """
   seen = (keypoints[..., :2] - center[:, None]) / focal[:, None, None]
   weight = np.sqrt(keypoints[..., 2])

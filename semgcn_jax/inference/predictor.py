@@ -1,4 +1,4 @@
-"""Predictions in your own program: a trained network, compiled for speed."""
+"""Compiles a trained network for fast predictions in your own program."""
 
 import dataclasses
 import pathlib
@@ -16,7 +16,7 @@ from semgcn_jax.models.batches import run_batches
 from semgcn_jax.runs.checkpoints import restore_network
 
 BATCH_SIZES = (1, 16, 256, 4096)
-_CPU_BATCH_SIZE = 256  # The largest on a CPU, whose caches hold no more.
+_CPU_BATCH_SIZE = 256  # The largest on a CPU; more do not fit its caches.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,8 +26,7 @@ class Predictor:
   Attributes:
     skeleton: The skeleton of its J joints.
     compiled: For each batch size N the program `[N, J, C]` -> `[N, J, 3]`.
-    channels: C, which is 2 but for networks of `input_joints`; the inputs of
-      those are what `models.inputs` makes.
+    channels: C, which is 2 except with `input_joints`, see `models.inputs`.
   """
 
   skeleton: Skeleton
@@ -38,8 +37,7 @@ class Predictor:
     """Predicts poses.
 
     Args:
-      inputs: The 2D joints, `[N, J, 2]`, normalised screen; in general
-        `[N, J, C]`.
+      inputs: The 2D joints, `[N, J, C]`, normalised screen.
 
     Returns:
       The poses, `[N, J, 3]`, metres, with the root at the origin. A pose is NaN
@@ -76,18 +74,12 @@ def make_predictor(
   batch_sizes: Sequence[int] = BATCH_SIZES,
   precision: str = 'highest',
 ) -> Predictor:
-  """Compiles a network for a few batch sizes.
-
-  The parameters are constants of the programs, so that what depends on them
-  alone is computed only once.
+  """Compiles a network for a few batch sizes, see `trained_function`.
 
   Args:
-    config: The config of the run, of which the model and `flip_test` are used.
-    skeleton: The skeleton of the poses.
-    variables: The params and batch_stats of the network.
     batch_sizes: The sizes to compile for, each at most 256 on a CPU. Other
-      batches are cut or filled up, see `batches.split`.
-    precision: How exactly to compute, a value of the setting `precision`.
+      batches are split or padded, see `batches.split`.
+    precision: A value of the setting `precision`.
 
   Raises:
     UserError: The network does not take single frames, or its poses have no
@@ -104,18 +96,14 @@ def make_predictor(
   require_task(config, 'frames')
   function = trained_function(config, skeleton, variables, precision=precision)
 
-  def forward(inputs):
-    return function(inputs)[..., :3]
-
   channels = config.model.input_channels
-  compiled = {
-    size: jax.jit(forward)
-    .lower(
-      jax.ShapeDtypeStruct((size, skeleton.num_joints, channels), jnp.float32)
-    )
-    .compile()
-    for size in sorted(sizes)
-  }
+
+  def compile(size):
+    shape = (size, skeleton.num_joints, channels)
+    forward = jax.jit(lambda inputs: function(inputs)[..., :3])
+    return forward.lower(jax.ShapeDtypeStruct(shape, jnp.float32)).compile()
+
+  compiled = {size: compile(size) for size in sorted(sizes)}
   return Predictor(skeleton, compiled, channels)
 
 
@@ -134,7 +122,7 @@ def load_predictor(
     workdir: The folder of the run.
     which: 'best', 'last' or the number of an epoch.
     seed: The seed to take from a run with several; None takes the first.
-    averaged: Whether to take the averaged weights, if the run has some.
+    averaged: Whether to take the averaged weights, if the run has any.
     batch_sizes: See `make_predictor`.
     precision: See `make_predictor`.
 

@@ -1,4 +1,4 @@
-"""Makes the pure functions that lift keypoints, to be compiled or exported."""
+"""Builds the pure functions that lift keypoints, to compile or export."""
 
 from collections.abc import Callable
 from typing import Any
@@ -34,11 +34,7 @@ def joint_sets(model: ModelConfig) -> tuple[str, ...]:
 
 
 def input_index(model: ModelConfig, joint_set: str) -> int:
-  """Finds what a network with `input_joints` knows a joint set as.
-
-  Returns:
-    The index in `input_joints`; all of Human3.6M's own sets have the same.
-  """
+  """Finds the index of a joint set, or of its equivalent, in `input_joints`."""
   known = model.input_joints
   return known.index(JOINT_SETS[joint_set].same_as or joint_set)
 
@@ -46,12 +42,10 @@ def input_index(model: ModelConfig, joint_set: str) -> int:
 def make_program(
   network: Callable[..., jax.Array], model: ModelConfig
 ) -> Callable[..., tuple[jax.Array, jax.Array]]:
-  """Makes the function of a batch that lifts points of any joint sets.
+  """Builds the function that lifts a batch of points of any joint sets.
 
-  Its arguments are the points `[B, P, 3]`, the joint sets `[B]`, the image
-  sizes `[B, 2]`, the focal lengths `[B]` (0 where not known) and the principal
-  points `[B, 2]`. It returns poses, `[B, 16, 3]`, and errors, `[B, 16]`. That
-  of a network that sees time takes clips, `[B, T, ...]`, and their lengths,
+  It is that of `make_lift`, except that it takes points in the order of
+  `NAMES`, `[B, P, 3]`, and the indices of their joint sets in `joint_sets`,
   `[B]`.
   """
   names = joint_sets(model)
@@ -71,18 +65,15 @@ def make_program(
 def make_lift(
   network: Callable[..., jax.Array], model: ModelConfig
 ) -> Callable[..., tuple[jax.Array, jax.Array]]:
-  """Makes the pure function of a batch that lifts the joints of `H36M`.
+  """Builds the pure function that lifts a batch of keypoints of `H36M`.
 
-  Its arguments are those of `models.inputs.make_inputs`: keypoints
-  `[B, 16, 3]`, as `derive_joints` makes them, the indices of their joint sets
-  in `input_joints` `[B]`, the image sizes `[B, 2]`, pixels, the focal lengths
-  `[B]`, pixels, 0 where not known, and the principal points `[B, 2]`, pixels.
-  It returns poses, `[B, 16, 3]`, metres, and errors, `[B, 16]`, metres. That of
-  a network that sees time takes clips, `[B, T, ...]`, and their lengths, `[B]`.
+  It takes the arguments of `models.inputs.make_inputs` (keypoints, joint sets,
+  image sizes, focal lengths and principal points), and returns poses,
+  `[B, 16, 3]`, and errors, `[B, 16]`, both in metres. If the network sees time,
+  it takes clips, `[B, T, ...]`, and their lengths, `[B]`.
 
   Args:
     network: The function of the inputs, see `networks.trained_function`.
-    model: The settings of the network.
   """
 
   def lift(keypoints, joint_set, image_size, focal, center, length=None):
@@ -119,24 +110,22 @@ def make_lift(
 def make_stream_program(
   model: ModelConfig, variables: dict[str, Any], *, flip_test: bool
 ) -> tuple[Callable[..., Any], Any]:
-  """Makes the function that lifts the next frame of a stream.
+  """Builds the function that lifts the next frame of a stream.
 
   Args:
     model: The settings of the network, which is causal.
-    variables: The params and batch_stats of the network.
     flip_test: Whether to average with the prediction for the mirrored input.
 
   Returns:
-    A function of a cache and what the function of `make_program` takes, of one
-    frame, `[1, 1, ...]`. It returns the next cache, the pose `[1, 1, 16, 3]`,
-    and its errors `[1, 1, 16]`. And the cache of a network that has seen
-    nothing.
+    A function of a cache and the arguments of `make_program` for one frame,
+    `[1, 1, ...]`, which returns the next cache, the pose, `[1, 1, 16, 3]`, and
+    its errors, `[1, 1, 16]`; and the initial cache.
   """
   module = build(
     model, H36M, norm=FoldedNorm, dtype=jnp.float32, streaming=True
   )
   params = jax.device_get(fold(variables))
-  clips = 2 if flip_test else 1  # The mirrored one is kept, too.
+  clips = 2 if flip_test else 1  # The mirrored one is cached, too.
   shape = (clips, 1, H36M.num_joints, model.input_channels)
   cache = jax.eval_shape(module.init, jax.random.PRNGKey(0), jnp.zeros(shape))
   cache = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), cache['cache'])

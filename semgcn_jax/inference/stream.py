@@ -1,6 +1,6 @@
 """Lifts a live stream, frame by frame, by a causal network."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,16 +9,16 @@ from numpy.typing import ArrayLike
 from semgcn_jax.errors import UserError
 from semgcn_jax.geometry.joint_sets import JOINT_SETS
 from semgcn_jax.inference import clips
-from semgcn_jax.inference.arguments import Arguments, check_pixels, place_points
+from semgcn_jax.inference.arguments import Arguments
 from semgcn_jax.inference.lifted import Lifted
-from semgcn_jax.models.inputs import held
+from semgcn_jax.models.inputs import held, shows_enough
 
 
 class Stream:
   """Lifts the frames of a stream as they come; see `Lifter.stream`.
 
-  It keeps what the network needs of earlier frames, so that every frame takes
-  the same time and memory.
+  It caches what the network needs of earlier frames, so every frame takes the
+  same time and memory.
   """
 
   def __init__(
@@ -34,27 +34,26 @@ class Stream:
     """Starts a stream.
 
     Args:
-      advance: The compiled function of a cache and the arrays of a frame, see
-        `programs.make_stream_program`.
-      cache: The cache of a network that has seen nothing.
+      advance: The compiled program of `programs.make_stream_program`.
+      cache: The initial cache.
       read: Reads the keypoints of a frame, see `read_arguments`.
       joints: The key of their joint set.
-      number: The number of that among the joint sets of the network.
+      number: The index of the joint set among those of the network.
       times: See `clips.times_of`.
-      check: Whether to refuse what is probably a mistake.
+      check: Whether to reject likely mistakes.
     """
     step, self._parts = times
     self._advance, self._read = advance, read
-    self._joints, self._number, self._check = joints, number, check
-    # Every n-th frame belongs to the same part of the clip.
+    self._number, self._check = number, check
+    # Every n-th frame belongs to the same phase of the clip.
     self._caches = [cache] * step
     self._count = 0
     self._good: np.ndarray | None = None  # The points of the last good frame,
-    self._shown: np.ndarray | None = None  # and those that were shown last.
-    # What is wrong shows before the first frame, which need not wait for the
-    # compiler either.
+    self._shown: np.ndarray | None = None  # and those shown last.
+    # Compiling here reports mistakes early, and keeps the first frame fast.
     nothing = read(np.zeros((JOINT_SETS[joints].num_joints, 3)))
-    self._run(cache, place_points(nothing.keypoints, joints)[0], nothing)
+    points, *others = nothing.arrays(number)
+    self._run(cache, points[0], others)
 
   def __call__(self, keypoints: ArrayLike) -> Lifted:
     """Lifts the next frame.
@@ -64,18 +63,19 @@ class Stream:
 
     Returns:
       The pose, `[16, 3]`, metres, and its errors, `[16]`, metres. They are NaN
-      up to the first frame that shows enough of a person.
+      before the first frame that shows enough of a person.
 
     Raises:
-      UserError: The keypoints cannot be what is asked for.
+      UserError: The keypoints have the wrong shape or impossible values.
     """
     given = self._read(keypoints)
     if given.leading:
       raise UserError('`keypoints`: give those of one frame, [J, 2] or [J, 3]')
     if self._check:
-      check_pixels(given.keypoints, given.image_size, self._joints)
-    if clips.enough(given.keypoints, self._joints)[0]:
-      points = self._good = place_points(given.keypoints, self._joints)
+      given.check_pixels()
+    points, *others = given.arrays(self._number)
+    if shows_enough(given.h36m)[0]:
+      self._good = points
     elif self._good is not None:
       points = held(self._good)
     else:
@@ -87,25 +87,17 @@ class Stream:
       both = np.concatenate([self._shown, points])
       frames = clips.between(both, self._parts)[1:]
     self._shown = points
-    poses, errors = [self._lift(frame, given) for frame in frames][-1]
-    return Lifted(poses, errors, 0)
+    for frame in frames:
+      phase = self._count % len(self._caches)
+      self._count += 1
+      self._caches[phase], poses, errors = self._run(
+        self._caches[phase], frame, others
+      )
+    return Lifted(np.array(poses)[0, 0], np.array(errors)[0, 0], 0)
 
-  def _lift(
-    self, points: np.ndarray, given: Arguments
-  ) -> tuple[np.ndarray, np.ndarray]:
-    """Lifts the points of a frame, `[P, 3]`, and keeps what is needed of it."""
-    phase = self._count % len(self._caches)
-    self._count += 1
-    self._caches[phase], poses, errors = self._run(
-      self._caches[phase], points, given
-    )
-    return np.array(poses)[0, 0], np.array(errors)[0, 0]
-
-  def _run(self, cache: Any, points: np.ndarray, given: Arguments) -> Any:
-    """Calls the function on the points of a frame, `[P, 3]`."""
-    return self._advance(
-      cache,
-      points[None, None],
-      np.full((1, 1), self._number, np.int32),
-      *(x[None] for x in (given.image_size, given.focal, given.center)),
-    )
+  def _run(
+    self, cache: Any, points: np.ndarray, others: Sequence[np.ndarray]
+  ) -> Any:
+    """Runs the program on the points of a frame, `[P, 3]`."""
+    arrays = (points[None], *others)
+    return self._advance(cache, *(array[None] for array in arrays))

@@ -1,4 +1,4 @@
-"""Builds the model that a config names, and tells its variables' shapes."""
+"""Builds the model that a config names, and describes its variables."""
 
 import functools
 from collections.abc import Callable
@@ -35,29 +35,24 @@ def build(
   """Builds a model.
 
   Args:
-    config: The settings of the model.
-    skeleton: The skeleton of the joints.
     axis_name: The pmap axis over which training statistics are shared; None
       outside pmap.
     dtype: The type of the activations; None takes that of the input.
     norm: Makes the batch norms.
-    stage: What of a network with a backbone is trained, a value of the setting
-      `stage`.
-    backbone_precision: How exactly to compute the backbone, a value of the
-      setting of this name.
+    stage: The setting `stage`, for a network with a backbone.
+    backbone_precision: The setting `backbone_precision`.
     streaming: Whether a causal network gets the frames of clips one by one,
-      `[..., 1, J, C]`, and keeps what it needs in the collection `cache`.
+      `[..., 1, J, C]`, with its state in the collection `cache`.
 
   Returns:
-    A module that maps joints `[..., J, 2]` (normalised screen), or what
-    `models.inputs` makes of keypoints, `[..., J, C]`, to `[..., J, 3]`
-    (metres); with `expected_error` to `[..., J, 4]`, see `root_relative`. Its
-    `num_predicted` tells how many joints it predicts. With `backbone` it takes
-    pictures, see `image_network.ImageNetwork`; `semgcn_temporal` takes clips,
-    `[..., T, J, C]`.
+    A module that maps joints `[..., J, 2]` (normalised screen), or the
+    `[..., J, C]` of `models.inputs`, to `[..., J, 3]` (metres); with
+    `expected_error` to `[..., J, 4]`, see `root_relative`. With `backbone` it
+    takes images, see `image_network.ImageNetwork`; `semgcn_temporal` takes
+    clips, `[..., T, J, C]`.
 
   Raises:
-    SettingError: The skeleton lacks what the refinement needs.
+    SettingError: The refinement needs a skeleton with a left and a right side.
   """
   plain_norm = norm
   if axis_name is not None:
@@ -104,7 +99,7 @@ def _of_pictures(
   stage: str,
   precision: str,
 ) -> ImageNetwork:
-  """Builds the network that finds what a model lifts; see `build`."""
+  """Builds the network that finds 2D joints in images for a model to lift."""
   exact = precision != 'bfloat16'
   fields = {'norm': norm, 'dtype': None if exact else jnp.bfloat16}
   return ImageNetwork(
@@ -126,21 +121,17 @@ def _of_pictures(
 def _make_time(
   config: ModelConfig, streaming: bool
 ) -> Callable[..., nn.Module]:
-  """Makes the function of a number and a name that makes a temporal layer."""
+  """Returns a function that makes a temporal layer of a number and a name."""
   frames = reaches(config.receptive_field, config.num_layers + 1)
-
-  def time(number, name):
-    return TemporalAttention(
-      frames[number], config.causal, streaming, name=name
-    )
-
-  return time
+  return lambda number, name: TemporalAttention(
+    frames[number], config.causal, streaming, name=name
+  )
 
 
 def example_input(
   config: ModelConfig, skeleton: Skeleton
 ) -> jax.ShapeDtypeStruct:
-  """Describes the smallest batch that a model takes."""
+  """Returns the shape of the smallest batch that a model takes."""
   shape = (1, skeleton.num_joints, config.input_channels)
   if config.is_temporal:
     shape = (1, *shape)
@@ -153,10 +144,10 @@ def example_input(
 def abstract_variables(
   config: ModelConfig, skeleton: Skeleton, num_seeds: int = 1
 ) -> dict[str, Any]:
-  """Tells the shapes and types of a model's params and batch_stats.
+  """Returns the shapes and types of a model's params and batch_stats.
 
-  The variables of R seeds, R > 1, are stacked: `[R, ...]`. The tree is kept for
-  the next call, so do not change it.
+  The variables of R seeds, R > 1, are stacked: `[R, ...]`. The tree is cached,
+  so do not modify it.
   """
   model = build(config, skeleton)
   example = example_input(config, skeleton)

@@ -1,8 +1,4 @@
-"""Graph convolutions, as linen modules over the functions of functional.py.
-
-Notation: J joints, C input channels, D output channels. The joints come first,
-`[J, ..., C]`. Parameters are float32; activations have the type of the input.
-"""
+"""Graph convolutions, as linen modules; for the notation see functional.py."""
 
 import functools
 
@@ -30,13 +26,13 @@ from semgcn_jax.models.graph import (
 )
 from semgcn_jax.models.layers import Array, add_bias, uniform
 
-# This is Xavier-uniform, with the gain of 1.414 of the released code. For K
-# kernels, `[K, C, D]`, the fans are K C and K D.
+# Xavier-uniform with the released code's gain of 1.414. For K kernels,
+# `[K, C, D]`, the fans are K C and K D.
 xavier = nn.initializers.variance_scaling(1.414**2, 'fan_avg', 'uniform')
 
 
 class _Convolution(nn.Module):
-  """What the graph convolutions share.
+  """The base of the graph convolutions, which adds the bias.
 
   Attributes:
     features: The number of output channels, D.
@@ -48,37 +44,46 @@ class _Convolution(nn.Module):
   skeleton: Skeleton
   train_bias: bool = True
 
-
-class GraphConv(_Convolution):
-  """The vanilla graph convolution, with a bias (paper eq. 1).
-
-  The adjacency of the skeleton is normalised symmetrically.
-  """
-
   @nn.compact
   def __call__(self, x: Array) -> Array:
     """Convolves nodes: `[J, ..., C]` -> `[J, ..., D]`."""
     chex.assert_axis_dimension(x, 0, self.skeleton.num_joints)
+    y = self._convolve(x)
+    init = uniform(self._bias_fan(x.shape[-1]) ** -0.5)
+    bias = self.param('bias', init, (self.features,))
+    return add_bias(y, bias, self.train_bias)
+
+  def _convolve(self, x: Array) -> Array:
+    raise NotImplementedError
+
+  def _bias_fan(self, channels: int) -> int:
+    del channels
+    return self.features
+
+
+class GraphConv(_Convolution):
+  """The vanilla graph convolution (paper eq. 1).
+
+  The adjacency of the skeleton is normalised symmetrically.
+  """
+
+  def _convolve(self, x: Array) -> Array:
     kernel = self.param('kernel', xavier, (x.shape[-1], self.features))
-    bias = self.param('bias', uniform(self.features**-0.5), (self.features,))
-    x = graph_conv(x, kernel, jnp.asarray(normalized_adjacency(self.skeleton)))
-    return add_bias(x, bias, self.train_bias)
+    adjacency = normalized_adjacency(self.skeleton)
+    return graph_conv(x, kernel, jnp.asarray(adjacency))
 
 
 class SemGraphConv(_Convolution):
   """The semantic graph convolution (paper eq. 2 and 9).
 
   Attributes:
-    channel_wise: Whether each output channel has an adjacency of its own
-      (paper eq. 3).
+    channel_wise: Whether each output channel has its own adjacency (paper
+      eq. 3).
   """
 
   channel_wise: bool = False
 
-  @nn.compact
-  def __call__(self, x: Array) -> Array:
-    """Convolves nodes: `[J, ..., C]` -> `[J, ..., D]`."""
-    chex.assert_axis_dimension(x, 0, self.skeleton.num_joints)
+  def _convolve(self, x: Array) -> Array:
     channels, features = x.shape[-1], self.features
     mask = adjacency_mask(self.skeleton)
     # The released code initialises one [2, C, D] tensor, for which PyTorch
@@ -89,19 +94,18 @@ class SemGraphConv(_Convolution):
     )
     edges = (features, mask.sum()) if self.channel_wise else (mask.sum(),)
     edge_logits = self.param('edge_logits', nn.initializers.ones, edges)
-    fan = channels if self.channel_wise else features
-    bias = self.param('bias', uniform(fan**-0.5), (features,))
-    x = semantic_graph_conv(x, kernel, semantic_adjacency(edge_logits, mask))
-    return add_bias(x, bias, self.train_bias)
+    return semantic_graph_conv(x, kernel, semantic_adjacency(edge_logits, mask))
+
+  def _bias_fan(self, channels: int) -> int:
+    return channels if self.channel_wise else self.features
 
 
 class GraphAttention(_Convolution):
   """The graph attention of GAT (arXiv:1710.10903, eq. 1 to 6).
 
-  The weights of a joint's neighbours, itself among them, are computed from the
-  nodes: softmax_j(LeakyReLU(a . [W h_i, W h_j])). The outputs of the heads are
-  concatenated. Where the features do not divide by the heads, they are averaged
-  instead, as in GAT's last layer.
+  The weights of a joint's neighbours, including itself, are computed from the
+  nodes: softmax_j(LeakyReLU(a . [W h_i, W h_j])). The heads are concatenated,
+  or averaged, as in GAT's last layer, if they do not divide the features.
 
   Attributes:
     heads: The number of heads; GAT has four where it adds residuals.
@@ -109,10 +113,7 @@ class GraphAttention(_Convolution):
 
   heads: int = ATTENTION_HEADS
 
-  @nn.compact
-  def __call__(self, x: Array) -> Array:
-    """Convolves nodes: `[J, ..., C]` -> `[J, ..., D]`."""
-    chex.assert_axis_dimension(x, 0, self.skeleton.num_joints)
+  def _convolve(self, x: Array) -> Array:
     channels, heads = x.shape[-1], self.heads
     concatenated = self.features % heads == 0
     size = self.features // heads if concatenated else self.features
@@ -120,8 +121,7 @@ class GraphAttention(_Convolution):
     attention = self.param(
       'attention', uniform((6 / (2 * size + 1)) ** 0.5), (2, heads, size)
     )
-    bias = self.param('bias', uniform(self.features**-0.5), (self.features,))
-    # As a . W h is linear in h, it takes only two more columns for each head.
+    # As a . W h is linear in h, it only takes two more columns per head.
     columns = jnp.einsum(
       'chs,ehs->ceh', kernel.reshape(channels, heads, size), attention
     ).reshape(channels, -1)
@@ -133,10 +133,8 @@ class GraphAttention(_Convolution):
     weights = neighbour_softmax(logits, adjacency_mask(self.skeleton))
     y = attend(weights, nodes.reshape(*x.shape[:-1], heads, size))
     if concatenated:
-      y = y.reshape(*x.shape[:-1], self.features)
-    else:
-      y = y.mean(axis=-2)
-    return add_bias(y, bias, self.train_bias)
+      return y.reshape(*x.shape[:-1], self.features)
+    return y.mean(axis=-2)
 
 
 class AttentionalGraphConv(_Convolution):
@@ -146,25 +144,17 @@ class AttentionalGraphConv(_Convolution):
   softmax_j(w . ReLU(W_a [h_i, h_j])). The weight of the joint itself is one.
 
   Attributes:
-    hidden: The number of rows of W_a; with ten, the network has the published
-      0.16M parameters.
+    hidden: The number of rows of W_a; ten gives the published 0.16M parameters.
   """
 
   hidden: int = 10
 
-  @nn.compact
-  def __call__(self, x: Array) -> Array:
-    """Convolves nodes: `[J, ..., C]` -> `[J, ..., D]`."""
-    chex.assert_axis_dimension(x, 0, self.skeleton.num_joints)
+  def _convolve(self, x: Array) -> Array:
     channels, hidden = x.shape[-1], self.hidden
     kernel = self.param('kernel', xavier, (channels, self.features))
-    pair = self.param(
-      'pair',
-      uniform((6 / (2 * channels + hidden)) ** 0.5),
-      (2, channels, hidden),
-    )
+    init = uniform((6 / (2 * channels + hidden)) ** 0.5)
+    pair = self.param('pair', init, (2, channels, hidden))
     score = self.param('score', uniform((6 / (hidden + 1)) ** 0.5), (hidden,))
-    bias = self.param('bias', uniform(self.features**-0.5), (self.features,))
     nodes = linear(x, jnp.concatenate([kernel, *pair], axis=1))
     nodes, of_i, of_j = jnp.split(
       nodes, [self.features, self.features + hidden], axis=-1
@@ -172,34 +162,28 @@ class AttentionalGraphConv(_Convolution):
     logits = linear(nn.relu(of_i[:, None] + of_j[None]), score[:, None])[..., 0]
     eye = np.eye(len(x), dtype=bool)
     mask = adjacency_mask(self.skeleton) & ~eye
-    y = nodes + attend(neighbour_softmax(logits, mask), nodes)
-    return add_bias(y, bias, self.train_bias)
+    return nodes + attend(neighbour_softmax(logits, mask), nodes)
 
 
 class PartitionGraphConv(_Convolution):
   """The spatial convolution of ST-GCN (arXiv:1801.07455).
 
-  Each part of the neighbourhood has a kernel of its own. Every edge has one
+  Each part of the neighbourhood has its own kernel. Every edge has one
   learnable importance for all channels, without a softmax.
   """
 
-  @nn.compact
-  def __call__(self, x: Array) -> Array:
-    """Convolves nodes: `[J, ..., C]` -> `[J, ..., D]`."""
-    chex.assert_axis_dimension(x, 0, self.skeleton.num_joints)
+  def _convolve(self, x: Array) -> Array:
     parts, mask = partitions(self.skeleton), adjacency_mask(self.skeleton)
-    kernel = self.param(
-      'kernel', xavier, (len(parts), x.shape[-1], self.features)
-    )
+    shape = (len(parts), x.shape[-1], self.features)
+    kernel = self.param('kernel', xavier, shape)
     importance = self.param(
       'edge_importance', nn.initializers.ones, (mask.sum(),)
     )
-    bias = self.param('bias', uniform(self.features**-0.5), (self.features,))
-    x = partition_graph_conv(x, kernel, parts * spread_edges(importance, mask))
-    return add_bias(x, bias, self.train_bias)
+    edges = spread_edges(importance, mask)
+    return partition_graph_conv(x, kernel, parts * edges)
 
 
-# The convolution that each value of the setting `conv` names.
+# By the values of the setting `conv`.
 CONVOLUTIONS = {
   'semantic': SemGraphConv,
   'channel_wise': functools.partial(SemGraphConv, channel_wise=True),

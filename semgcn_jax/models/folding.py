@@ -1,4 +1,4 @@
-"""Folds batch norms into the layers before them, for predictions."""
+"""Folds batch norms into the preceding layers, for predictions."""
 
 from typing import Any
 
@@ -8,26 +8,26 @@ import jax.numpy as jnp
 
 from semgcn_jax.models.layers import BatchNorm
 
-# The names of the layers that may stand before a batch norm.
+# The names of the layers that can precede a batch norm.
 _NORMALIZED = ('conv', 'out', 'linear')
 
 
 class FoldedNorm(nn.Module):
-  """What is left of a batch norm after `fold`: its ReLU.
+  """What remains of a batch norm after `fold`: its ReLU.
 
-  Behind graph attention, whose kernel has another use, the `factor` and the
-  `shift` of the norm are left, too; behind a layer without a bias, the `shift`.
+  After graph attention, whose kernel has another use, the norm keeps `factor`
+  and `shift`; after a layer without a bias, `shift`.
 
   Attributes:
     relu: Whether a ReLU follows.
-    scale_init: A field without use, which is there because `BatchNorm` has it.
+    scale_init: Unused; for compatibility with `BatchNorm`.
   """
 
   relu: bool = False
   scale_init: Any = None
 
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-    """Applies what is left of the norm: `[..., C]` -> `[..., C]`."""
+    """Applies the rest of the norm: `[..., C]` -> `[..., C]`."""
     del train
     if self.has_variable('params', 'shift'):
       factor = 1
@@ -39,7 +39,7 @@ class FoldedNorm(nn.Module):
 
 
 def fold(variables: dict[str, Any]) -> dict[str, Any]:
-  """Puts every batch norm, with its running statistics, into the layer before.
+  """Folds every batch norm, with running statistics, into the preceding layer.
 
   For s = scale / sqrt(var + epsilon), y = s (W x + b - mean) + beta is a single
   layer with the kernel s W and the bias s (b - mean) + beta.
@@ -48,7 +48,7 @@ def fold(variables: dict[str, Any]) -> dict[str, Any]:
     variables: The params and batch_stats of a model.
 
   Returns:
-    The params of that model with `FoldedNorm` for its norms.
+    The params of the same model with `FoldedNorm` as its norms.
   """
 
   def fold_below(params, stats):
@@ -65,7 +65,7 @@ def fold(variables: dict[str, Any]) -> dict[str, Any]:
       deviation = jnp.sqrt(of_norm['var'] + BatchNorm.epsilon)
       factor = norm['scale'] / deviation
       shift = norm['bias'] - of_norm['mean'] * factor
-      # The attention is computed from what the kernel makes of the nodes.
+      # The attention also uses the output of the kernel.
       if 'attention' in layer:
         folded['norm'] = {'factor': factor, 'shift': shift}
         return folded

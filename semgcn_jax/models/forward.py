@@ -11,7 +11,7 @@ from semgcn_jax.config import ModelConfig
 from semgcn_jax.geometry.skeletons import Skeleton, mirror
 from semgcn_jax.models.build import build
 from semgcn_jax.models.folding import FoldedNorm
-from semgcn_jax.models.image_network import predict_from_images
+from semgcn_jax.models.image_network import mirror_found, mirror_images
 from semgcn_jax.models.inputs import mirror_inputs
 from semgcn_jax.models.layers import BatchNorm
 from semgcn_jax.models.precision import matmul_precision
@@ -26,19 +26,17 @@ def make_forward(
   folded: bool = False,
   precision: str = 'highest',
 ) -> Callable[..., jax.Array]:
-  """Makes the function that predicts poses.
+  """Builds the function that predicts poses.
 
   Args:
-    config: The settings of the network.
-    skeleton: The skeleton of the poses.
     flip_test: Whether to average with the prediction for the mirrored input.
-    folded: Whether the variables are those that `folding.fold` returns.
-    precision: A value of the setting `precision`, or for a network that sees
-      pictures of `backbone_precision`.
+    folded: Whether the variables come from `folding.fold`.
+    precision: A value of the setting `precision`, or for images of
+      `backbone_precision`.
 
   Returns:
-    A function (variables, inputs, length=None) -> predicted; see
-    `predict_poses` for the shapes.
+    A function (variables, inputs, length=None) -> predicted, see
+    `predict_poses`.
   """
   is_half = precision == 'bfloat16' and not config.backbone
   model = build(
@@ -68,29 +66,28 @@ def predict_poses(
   flip_test: bool = False,
   length: jax.Array | None = None,
 ) -> jax.Array:
-  """Predicts poses by any network, with the root at the origin.
+  """Predicts poses with any network, with the root at the origin.
 
   Args:
     network: The function of the inputs.
-    inputs: 2D joints, `[B, J, C]`; clips of them, `[B, T, J, C]`; or pictures,
+    inputs: 2D joints, `[B, J, C]`; clips of them, `[B, T, J, C]`; or images,
       `[B, S, S, 3]`.
-    config: The settings of the network.
-    skeleton: The skeleton of the poses.
     flip_test: Whether to average with the prediction for the mirrored input.
-    length: How many frames of each clip are real, `[B]`.
+    length: The number of frames before the padding of each clip, `[B]`.
 
   Returns:
-    The poses, `[B, ..., J, 3]`, metres, and behind them what else the network
-    predicts: the expected error (see `root_relative.expected_error`), or of
-    pictures the 2D joints, `[B, J, 5]`.
+    The poses, `[B, ..., J, 3]`, metres, followed by any other predictions: the
+    expected error, `[B, ..., J, 4]`, see `root_relative.expected_error`; or for
+    images the 2D joints, `[B, J, 5]`, normalised image.
   """
-  if config.task == 'pictures':
-    return predict_from_images(network, inputs, skeleton, flip_test=flip_test)
-  return predict(
-    network,
-    inputs,
-    skeleton,
-    flip_test=flip_test,
-    mirror_inputs=mirror_inputs if config.input_joints else mirror,
-    length=length,
+  run = functools.partial(
+    predict, inputs=inputs, skeleton=skeleton, flip_test=flip_test
   )
+  if config.task == 'pictures':
+    return run(
+      lambda images: network(images).flat,
+      mirror_inputs=lambda images, _: mirror_images(images),
+      mirror_predicted=mirror_found,
+    )
+  mirror_joints = mirror_inputs if config.input_joints else mirror
+  return run(network, mirror_inputs=mirror_joints, length=length)

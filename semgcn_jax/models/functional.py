@@ -1,9 +1,9 @@
 """The arithmetic of the layers: pure functions with written-out gradients.
 
-Notation: J joints, C input channels, D output channels. The joints come first,
-`[J, ..., C]`. So mixing the joints is one matrix product over all the
-dimensions that follow, mapping the channels is one over all that precede, and
-nothing is ever transposed. Where autodiff would transpose, the gradient is
+Notation: J joints, C input channels, D output channels. The joints come first:
+nodes are `[J, ..., C]`. So mixing the joints is one matrix product over all the
+following dimensions, mapping the channels is one over all the preceding ones,
+and nothing is ever transposed. Where autodiff would transpose, the gradient is
 written out, for reverse mode only.
 
 Parameters, statistics and sums over a batch are float32; activations have the
@@ -23,15 +23,7 @@ Array = jax.Array
 
 @jax.custom_vjp
 def linear(x: Array, kernel: Array) -> Array:
-  """Maps the channels, X W.
-
-  Args:
-    x: The nodes, `[..., C]`.
-    kernel: The weights, `[C, D]`.
-
-  Returns:
-    The mapped nodes, `[..., D]`.
-  """
+  """Maps the channels, X W: `[..., C]`, `[C, D]` -> `[..., D]`."""
   return x @ kernel.astype(x.dtype)
 
 
@@ -54,16 +46,8 @@ linear.defvjp(lambda *args: (linear(*args), args), _linear_bwd)
 
 @jax.custom_vjp
 def mix(adjacency: Array, x: Array) -> Array:
-  """Mixes the joints, A X.
-
-  Args:
-    adjacency: The weights, `[J, J]`.
-    x: The nodes, `[J, ..., C]`.
-
-  Returns:
-    The mixed nodes, `[J, ..., C]`.
-  """
-  # With x as a matrix, no compiler thinks of transposing it.
+  """Mixes the joints, A X: `[J, J]`, `[J, ..., C]` -> `[J, ..., C]`."""
+  # With x as a matrix, no compiler transposes it.
   mixed = adjacency.astype(x.dtype) @ x.reshape(len(x), -1)
   return mixed.reshape(-1, *x.shape[1:])
 
@@ -77,7 +61,7 @@ mix.defvjp(lambda *args: (mix(*args), args), _mix_bwd)
 
 
 def _dot_joints(x: Array, y: Array) -> Array:
-  """Returns the dot products of all joints of x with all of y, `[J, J]`."""
+  """Computes the dot products of all joints of x with all of y, `[J, J]`."""
   x, y = (z.reshape(len(z), -1) for z in (x, y))
   return jnp.einsum('ir,jr->ij', x, y, preferred_element_type=wide_type(x))
 
@@ -86,15 +70,9 @@ def _dot_joints(x: Array, y: Array) -> Array:
 def graph_conv(x: Array, kernel: Array, adjacency: Array) -> Array:
   """Convolves nodes over a graph, A X W (paper eq. 1).
 
-  Args:
-    x: The nodes, `[J, ..., C]`.
-    kernel: The weights, `[C, D]`.
-    adjacency: The adjacency, `[J, J]`.
-
-  Returns:
-    The convolved nodes, `[J, ..., D]`.
+  `[J, ..., C]`, `[C, D]`, `[J, J]` -> `[J, ..., D]`.
   """
-  # The joints are mixed where there are fewer channels.
+  # Mixing is cheaper where there are fewer channels.
   if x.shape[-1] < kernel.shape[-1]:
     return linear(mix(adjacency, x), kernel)
   return mix(adjacency, linear(x, kernel))
@@ -103,32 +81,21 @@ def graph_conv(x: Array, kernel: Array, adjacency: Array) -> Array:
 def semantic_adjacency(edge_logits: Array, mask: np.ndarray) -> Array:
   """Applies a softmax to each row of the masked logits (paper eq. 2 and 3).
 
-  Args:
-    edge_logits: The logits of the edges, `[..., E]`: one for each nonzero of
-      `mask`, row by row.
-    mask: The edges, `[J, J]` bool; no row is empty.
-
-  Returns:
-    The adjacency, `[..., J, J]`; its rows sum to one and vanish off the mask.
+  The logits, `[..., E]`, and the mask are those of `spread_edges`; no row of
+  the mask is empty. The rows of the adjacency, `[..., J, J]`, sum to one and
+  vanish off the mask.
   """
   logits = spread_edges(edge_logits, mask)
   return jax.nn.softmax(jnp.where(mask, logits, -jnp.inf))
 
 
 def spread_edges(values: Array, mask: np.ndarray) -> Array:
-  """Puts the values of the edges where they are in an adjacency.
+  """Spreads the values of edges, `[..., E]`, to an adjacency, `[..., J, J]`.
 
-  Args:
-    values: The values of the edges, `[..., E]`: one for each nonzero of `mask`,
-      row by row.
-    mask: The edges, `[J, J]` bool.
-
-  Returns:
-    The adjacency, `[..., J, J]`. Off the mask its values are arbitrary, and no
-    gradient comes from there.
+  The edges are the nonzeros of `mask`, `[J, J]` bool, row by row. Off the mask
+  the result is arbitrary, and no gradient comes from there.
   """
   rows, columns = np.nonzero(mask)
-  # Off the mask these indices are arbitrary.
   edges = np.cumsum(mask).reshape(mask.shape) - 1
 
   @jax.custom_vjp
@@ -147,14 +114,8 @@ def spread_edges(values: Array, mask: np.ndarray) -> Array:
 def semantic_graph_conv(x: Array, kernel: Array, adjacency: Array) -> Array:
   """Computes (A * I) X W0 + (A * (1 - I)) X W1 (paper eq. 9 with eq. 2 or 3).
 
-  Args:
-    x: The nodes, `[J, ..., C]`.
-    kernel: The weights for the node itself and for its neighbours, `[2, C, D]`.
-    adjacency: The adjacency, `[J, J]` for all channels, or channel-wise
-      `[D, J, J]`.
-
-  Returns:
-    The convolved nodes, `[J, ..., D]`.
+  `[J, ..., C]`, `[2, C, D]`, `[J, J]` -> `[J, ..., D]`; the adjacency can also
+  be channel-wise, `[D, J, J]`.
   """
   if adjacency.ndim == 2:
     return _semantic_graph_conv(x, kernel, adjacency)
@@ -185,7 +146,7 @@ def _semantic_graph_conv_bwd(residuals, dy):
   dx1, dkernel1 = _linear_bwd(
     (x, kernel[1]), mix(_off_diagonal(adjacency).T, dy)
   )
-  # Two sums, one after the other, keep a GPU busier than a single one.
+  # Two successive sums keep a GPU busier than one.
   diagonal = jnp.sum((dy * itself).astype(wide_type(x)), axis=-1)
   diagonal = diagonal.reshape(len(x), -1).sum(axis=1)
   dadjacency = _off_diagonal(_dot_joints(dy, neighbours)) + jnp.diag(diagonal)
@@ -200,30 +161,19 @@ def _off_diagonal(adjacency: Array) -> Array:
 
 
 def _diagonal(adjacency: Array, like: Array) -> Array:
-  """Takes the diagonal of `[J, J]`, to multiply `like` by.
-
-  Returns:
-    `[J, 1, ..., 1]`, with the number of dimensions and the type of `like`.
-  """
+  """Takes the diagonal of `[J, J]`, to multiply `like`: `[J, 1, ..., 1]`."""
   eye = np.eye(len(adjacency), dtype=np.float32)
-  # This sum stands for jnp.diagonal, which gathers.
+  # A sum, because jnp.diagonal gathers.
   diagonal = jnp.sum(adjacency * eye, axis=1)
   return diagonal.reshape(-1, *[1] * (like.ndim - 1)).astype(like.dtype)
 
 
 @jax.jit
 def partition_graph_conv(x: Array, kernels: Array, adjacencies: Array) -> Array:
-  """Sums a graph convolution for each part of the neighbourhood.
+  """Sums the graph convolutions over K parts of the neighbourhood.
 
-  This is the spatial half of ST-GCN's unit (arXiv:1801.07455, section 3.6).
-
-  Args:
-    x: The nodes, `[J, ..., C]`.
-    kernels: The weights of the K parts, `[K, C, D]`.
-    adjacencies: The adjacencies of the K parts, `[K, J, J]`.
-
-  Returns:
-    The convolved nodes, `[J, ..., D]`.
+  This is the spatial half of ST-GCN's unit (arXiv:1801.07455, section 3.6):
+  `[J, ..., C]`, `[K, C, D]`, `[K, J, J]` -> `[J, ..., D]`.
   """
   convolved = (
     graph_conv(x, kernel, adjacency)
@@ -235,13 +185,8 @@ def partition_graph_conv(x: Array, kernels: Array, adjacencies: Array) -> Array:
 def neighbour_softmax(logits: Array, mask: np.ndarray) -> Array:
   """Applies a softmax over the neighbours of each joint in each pose.
 
-  Args:
-    logits: The logits, `[J, J, ...]`; the second dimension is that of the
-      neighbours.
-    mask: The neighbours of each joint, `[J, J]` bool; no row is empty.
-
-  Returns:
-    The weights, `[J, J, ...]`, of the type of the logits; zero off the mask.
+  The logits and weights are `[J, J, ...]`, with the neighbours second. `mask`,
+  `[J, J]` bool, marks them; no row is empty, and weights off it are zero.
   """
   mask = mask.reshape(*mask.shape, *[1] * (logits.ndim - 2))
   wide = logits.astype(wide_type(logits))
@@ -259,7 +204,7 @@ def non_local_affinity(theta: Array, phi: Array) -> Array:
     phi: The second half of w times phi of the N pooled nodes, `[N, ...]`.
 
   Returns:
-    The affinity of each pooled node to each joint, `[J, N, ...]`.
+    The affinities, `[J, N, ...]`.
   """
   return nn.relu(theta[:, None] + phi[None]) / len(phi)
 
@@ -268,15 +213,10 @@ def non_local_affinity(theta: Array, phi: Array) -> Array:
 def attend(affinity: Array, nodes: Array) -> Array:
   """Sums the nodes, weighted by their affinity to each joint (paper eq. 4).
 
-  Args:
-    affinity: The weights, `[J, N, ...]`.
-    nodes: The nodes, `[N, ..., C]`.
-
-  Returns:
-    The weighted sum for each joint, `[J, ..., C]`.
+  `[J, N, ...]`, `[N, ..., C]` -> `[J, ..., C]`.
   """
-  # Each pose has a small product of its own. A GPU is faster without a matrix
-  # unit than with the transpositions that a matrix unit would need.
+  # Each pose is a small product. On a GPU, the transpositions that matrix units
+  # need would cost more than they save.
   return jax.lax.platform_dependent(
     affinity.astype(nodes.dtype),
     nodes,
@@ -307,7 +247,7 @@ def group_max(x: Array, groups: tuple[tuple[int, ...], ...]) -> Array:
 
   Args:
     x: The nodes, `[J, ...]`.
-    groups: The joints of each of N groups, of any sizes; every joint is in one.
+    groups: N groups of any sizes; every joint is in exactly one.
 
   Returns:
     The pooled nodes, `[N, ...]`.
@@ -325,7 +265,7 @@ def group_max(x: Array, groups: tuple[tuple[int, ...], ...]) -> Array:
     return functools.reduce(jnp.maximum, [x[row] for row in members])
 
   def pool_vjp(x, dy):
-    """Gives the gradient to the first of the highest, as PyTorch does."""
+    """Passes the gradient to the first maximum, like PyTorch."""
     highest, grads = pool(x), []
     for row in members:
       won = x[row] == highest
@@ -352,13 +292,13 @@ def batch_normalize(
     x: The activations, `[..., C]`.
     scale: The scale of each channel, `[C]`.
     bias: The bias of each channel, `[C]`.
-    epsilon: A number that is added to the variance.
+    epsilon: A small number added to the variance.
     relu: Whether a ReLU follows.
-    axis_name: The pmap axis over which the batch is spread; None outside pmap.
+    axis_name: The pmap axis over which the batch is sharded; None outside pmap.
 
   Returns:
-    The normalised activations, `[..., C]`; and the mean and the biased variance
-    of each channel, `[C]`, which have no gradient.
+    The normalised activations, `[..., C]`; and the mean and biased variance of
+    each channel, `[C]`, without gradients.
   """
   fields = (epsilon, relu, axis_name)
   return _batch_normalize_fwd(x, scale, bias, *fields)[0]
@@ -395,16 +335,16 @@ batch_normalize.defvjp(_batch_normalize_fwd, _batch_normalize_bwd)
 def _mean_and_variance(x: Array, axis_name: str | None) -> tuple[Array, Array]:
   """Computes the mean and the biased variance, `[C]`, in one pass over x."""
   x = x.astype(wide_type(x))
-  # Any element is closer to the mean than zero may be. With one subtracted,
-  # little of the variance cancels, unless it is an outlier among millions.
+  # Any element is closer to the mean than zero may be. Subtracting one avoids
+  # cancellation in the variance, unless it is an outlier among millions.
   center = x.reshape(-1, x.shape[-1])[0]
   mean = _mean_over_rows(x - center)
   var = _mean_over_rows(jnp.square(x - center)) - jnp.square(mean)
   var = jnp.maximum(var, 0)
   mean = mean + center
   if axis_name is not None:
-    # Every device fills its row of a sum, as XLA has a kernel for sums on GPUs,
-    # and none for all_gather.
+    # Every device fills its row of a sum: on GPUs XLA has a kernel for sums,
+    # but none for all_gather.
     rows = jnp.arange(jax.lax.axis_size(axis_name))[:, None, None]
     own = rows == jax.lax.axis_index(axis_name)
     every = jnp.where(own, jnp.stack([mean, var]), 0)
@@ -416,7 +356,7 @@ def _mean_and_variance(x: Array, axis_name: str | None) -> tuple[Array, Array]:
 
 def _mean_over_rows(x: Array) -> Array:
   """Averages over all dimensions but the last: `[..., C]` -> `[C]`."""
-  # The means of every joint come first, as one sum over all rows would leave
-  # most of a GPU idle.
+  # First the means of every joint: one sum over all rows would leave most of a
+  # GPU idle.
   means = jnp.mean(x, axis=tuple(range(1, x.ndim - 1))) if x.ndim > 2 else x
   return jnp.mean(means, axis=0)

@@ -6,11 +6,7 @@ from semgcn_jax.geometry.skeletons import Skeleton
 
 
 def adjacency_mask(skeleton: Skeleton) -> np.ndarray:
-  """Marks the bones in both directions, and every joint with itself.
-
-  Returns:
-    The mask, `[J, J]` bool, symmetric, with J + 2 * (J - 1) entries set.
-  """
+  """Returns the adjacency with self loops, `[J, J]` bool, symmetric."""
   mask = np.eye(skeleton.num_joints, dtype=bool)
   for parent, child in skeleton.bones:
     mask[parent, child] = mask[child, parent] = True
@@ -18,10 +14,9 @@ def adjacency_mask(skeleton: Skeleton) -> np.ndarray:
 
 
 def normalized_adjacency(skeleton: Skeleton) -> np.ndarray:
-  """Normalises the adjacency of a skeleton, D^-1/2 A D^-1/2 (paper eq. 1).
+  """Normalises the adjacency A of a skeleton, D^-1/2 A D^-1/2 (paper eq. 1).
 
-  A is `adjacency_mask`, which has self loops, and D holds its degrees (Kipf &
-  Welling, arXiv:1609.02907).
+  D holds the degrees of `adjacency_mask` (Kipf & Welling, arXiv:1609.02907).
 
   Returns:
     The adjacency, `[J, J]` float32, symmetric.
@@ -32,12 +27,12 @@ def normalized_adjacency(skeleton: Skeleton) -> np.ndarray:
 
 
 def partitions(skeleton: Skeleton) -> np.ndarray:
-  """Cuts neighbourhoods into the parts of ST-GCN (arXiv:1801.07455).
+  """Splits neighbourhoods into the parts of ST-GCN (arXiv:1801.07455).
 
   In its spatial configuration these are the joint itself, the neighbour closer
   to the root, and the neighbours farther away. The weights of a joint sum to
-  one over all parts, D^-1 A, as in the code of its authors; their paper has the
-  roots of the degrees on both sides instead.
+  one over all parts, D^-1 A, as in its authors' code; their paper has D^-1/2 on
+  both sides instead.
 
   Returns:
     The adjacency of each part, `[3, J, J]` float32.

@@ -3,9 +3,9 @@
 This is the head of Sun et al., arXiv:1711.08229, with its expectation over the
 heat map, and the losses that train it.
 
-Notation: J joints; a heat map has H rows and W columns of cells. Places are on
-the normalised picture, where -1 and 1 are the edges, so that the cell i of W
-has its center at (i + 0.5) / W * 2 - 1.
+Notation: J joints; a heat map has H rows and W columns of cells. Positions are
+on the normalised image, where -1 and 1 are the edges, so cell i of W has its
+center at (i + 0.5) / W * 2 - 1.
 """
 
 from collections.abc import Callable
@@ -21,10 +21,9 @@ from semgcn_jax.models.layers import BatchNorm
 
 Array = jax.Array
 
-# The standard deviation of the Gaussians that heat maps are trained to be, in
-# cells. The cells of such a Gaussian still tell its center exactly. A wider one
-# loses more of itself at an edge: of a joint 3 cells from it, sigma 2 moves the
-# expectation by 0.18 cells, and sigma 1 by 0.0005.
+# The standard deviation of the target Gaussians, in cells. It still determines
+# the center exactly. A wider one is cut off more at an edge: 3 cells from it,
+# sigma 2 moves the expectation by 0.18 cells, and sigma 1 by 0.0005.
 SIGMA = 1.0
 
 _kaiming_normal = nn.initializers.variance_scaling(2.0, 'fan_in', 'normal')
@@ -34,7 +33,7 @@ class DeconvBlock(nn.Module):
   """A transposed convolution that doubles a map, a batch norm and a ReLU.
 
   The convolution is PyTorch's `ConvTranspose2d(C, D, 4, 2, padding=1)` without
-  a bias. Its kernel, `[4, 4, C, D]`, is float32.
+  bias. Its kernel, `[4, 4, C, D]`, is float32.
 
   Attributes:
     features: The number of output channels, D.
@@ -60,18 +59,18 @@ class _Deconv(nn.Module):
   def __call__(self, x: Array) -> Array:
     shape = (4, 4, x.shape[-1], self.features)
     kernel = self.param('kernel', _kaiming_normal, shape).astype(x.dtype)
-    # Every second row of the result sees the same two taps of the kernel, and
-    # so do the columns. So this is one convolution by 2x2 taps, of four times
-    # the channels, without the zeros that a transposed convolution inserts.
-    seen = np.array([[3, 1], [2, 0]])  # The taps of an even, and of an odd row.
+    # Every second row of the result uses the same two taps of the kernel, as do
+    # the columns. So this is one 2x2 convolution with four times the channels,
+    # without the zeros that a transposed convolution inserts.
+    seen = np.array([[3, 1], [2, 0]])  # The taps of even and of odd rows.
     taps = kernel[seen][:, :, seen]
     taps = taps.transpose(1, 3, 4, 0, 2, 5)
     taps = taps.reshape(2, 2, x.shape[-1], 4 * self.features)
     height, width = x.shape[-3:-1]
     padding = ((1, 1), (1, 1))
     if jax.default_backend() == 'cpu':
-      # With a padding of its own, a convolution by 2x2 taps takes ten times as
-      # long on a CPU, forward and backward.
+      # On a CPU, padding makes a 2x2 convolution ten times slower, forward and
+      # backward.
       x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
       padding = ((0, 0), (0, 0))
     y = jax.lax.conv_general_dilated(
@@ -97,15 +96,14 @@ class _Deconv(nn.Module):
 
 
 class HeatmapHead(nn.Module):
-  """The head that makes a heat map for each joint of the last feature map.
+  """The head that predicts a heat map per joint from the last feature map.
 
   Attributes:
     num_joints: The number of joints, J.
-    features: The number of channels between the layers.
+    features: The number of hidden channels.
     num_deconvs: The number of transposed convolutions, each of which doubles
       the sides of the map.
-    norm: Makes the batch norms. If it makes `BatchNorm`, its `poses` must be
-      0, as in `ResNet`.
+    norm: Makes the batch norms; `BatchNorm.poses` must be 0, see `ResNet`.
     dtype: The type of the activations; None takes that of the feature map.
       The heat maps are always at least float32.
   """
@@ -118,11 +116,11 @@ class HeatmapHead(nn.Module):
 
   @nn.compact
   def __call__(self, features: Array, *, train: bool = False) -> Array:
-    """Makes the logits of heat maps of a feature map.
+    """Computes the logits of heat maps.
 
     Args:
       features: The feature map, `[B, h, w, C]`.
-      train: Whether the statistics of the batch normalise, and are kept.
+      train: Whether to use, and update, the statistics of the batch.
 
     Returns:
       The logits, `[B, h * 2**num_deconvs, w * 2**num_deconvs, J]`, float32.
@@ -132,7 +130,7 @@ class HeatmapHead(nn.Module):
       x = DeconvBlock(self.features, self.norm, name=f'deconv{i}')(
         x, train=train
       )
-    # Nearly equal cells, so that training begins with joints in the middle.
+    # Nearly equal cells, so that training starts with joints in the middle.
     return nn.Dense(
       self.num_joints,
       dtype=wide_type(x),
@@ -142,17 +140,17 @@ class HeatmapHead(nn.Module):
 
 
 def soft_argmax(logits: Array) -> Array:
-  """Computes the expected place of each joint in the softmax of its heat map.
+  """Computes the expected position of each joint in its heat map.
 
   Args:
     logits: The logits of the heat maps, `[..., H, W, J]`.
 
   Returns:
-    x and y, `[..., J, 2]`, normalised picture, float32.
+    x and y, `[..., J, 2]`, normalised image, float32.
   """
   logits = logits.astype(wide_type(logits))
   share = jax.nn.softmax(logits, axis=(-3, -2))
-  # These sums stand for matrix products, which a GPU would round to TF32.
+  # Sums, because a GPU would round matrix products to TF32.
   x = jnp.sum(share.sum(axis=-3) * _cells(logits.shape[-2])[:, None], axis=-2)
   y = jnp.sum(share.sum(axis=-2) * _cells(logits.shape[-3])[:, None], axis=-2)
   return jnp.stack([x, y], axis=-1)
@@ -169,13 +167,13 @@ def gaussian_heatmaps(
   """Makes heat maps that are Gaussians around joints.
 
   Args:
-    joints: The joints, `[..., J, 2]`, normalised picture. The heat map of a
-      joint outside the picture is at the edge nearest to it.
+    joints: The joints, `[..., J, 2]`, normalised image. A joint outside the
+      image has its heat map at the nearest edge.
     size: The numbers of rows and columns, (H, W).
     sigma: The standard deviation of the Gaussians, in cells.
 
   Returns:
-    The heat maps, `[..., H, W, J]`, each of which sums to one; float32.
+    The heat maps, `[..., H, W, J]`, float32, each with a sum of one.
   """
   joints = joints.astype(wide_type(joints))
 
@@ -193,8 +191,8 @@ def heatmap_loss(logits: Array, joints: Array, sigma: float = SIGMA) -> Array:
 
   Args:
     logits: The logits of the heat maps, `[..., H, W, J]`.
-    joints: The true joints, `[..., J, 2]`, normalised picture.
-    sigma: The standard deviation of the Gaussians, in cells.
+    joints: The true joints, `[..., J, 2]`, normalised image.
+    sigma: See `gaussian_heatmaps`.
 
   Returns:
     The mean over all joints, in nats; a scalar.
@@ -206,13 +204,5 @@ def heatmap_loss(logits: Array, joints: Array, sigma: float = SIGMA) -> Array:
 
 
 def keypoint_l1(predicted: Array, true: Array) -> Array:
-  """Averages the absolute differences of 2D joints.
-
-  Args:
-    predicted: The predicted joints, `[..., J, 2]`, normalised picture.
-    true: The true joints, `[..., J, 2]`.
-
-  Returns:
-    The mean over all joints and both coordinates; a scalar.
-  """
+  """Averages the absolute differences of 2D joints, `[..., J, 2]`, a scalar."""
   return jnp.mean(jnp.abs(predicted - true))

@@ -1,10 +1,9 @@
-"""The network that sees pictures: configuration 2 (paper section 4).
+"""The network for images: configuration 2 (paper section 4).
 
 A convolutional backbone finds the 2D joints. A graph network lifts them, given
-their coordinates and what the backbone has seen around each of them.
+their coordinates and the features of the backbone around them.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -18,26 +17,22 @@ from semgcn_jax.models.heatmaps import HeatmapHead, soft_argmax
 from semgcn_jax.models.precision import matmul_precision
 from semgcn_jax.models.resnet import ResNet
 from semgcn_jax.models.roi_align import mean_bone_length, roi_align
-from semgcn_jax.models.root_relative import predict
 
-# What torchvision's ImageNet weights expect: the mean and the deviation of red,
-# green and blue, from 0 to 1.
+# The mean and deviation of RGB, from 0 to 1, of torchvision's ImageNet weights.
 _MEAN = (0.485, 0.456, 0.406)
 _DEVIATION = (0.229, 0.224, 0.225)
-# The features of these stages are pooled: conv_1 to conv_4 (section 5.1).
-_POOLED_STAGES = 4
-# The parts of the network that find the 2D joints.
-FINDING = ('backbone', 'head')
+_POOLED_STAGES = 4  # conv_1 to conv_4 (section 5.1).
+FINDING = ('backbone', 'head')  # The parts that find the 2D joints.
 
 
 @flax.struct.dataclass
 class Found:
-  """What the network finds in pictures.
+  """The output of the network.
 
   Attributes:
     poses: The 3D joints, `[B, J, 3]`, metres, the root anywhere.
-    joints: The 2D joints, `[B, J, 2]`, on the normalised picture, where -1 and
-      1 are its edges.
+    joints: The 2D joints, `[B, J, 2]`, on the normalised image, where -1 and 1
+      are its edges.
     logits: The heat map of each joint before its softmax, `[B, H, W, J]`.
   """
 
@@ -47,7 +42,7 @@ class Found:
 
   @property
   def flat(self) -> jax.Array:
-    """The 3D with the 2D behind it, `[B, J, 5]`."""
+    """The 3D joints followed by the 2D joints, `[B, J, 5]`."""
     return jnp.concatenate([self.poses, self.joints], axis=-1)
 
 
@@ -59,11 +54,10 @@ class ImageNetwork(nn.Module):
     backbone: The network whose features are pooled.
     head: Finds the 2D joints in the last features of the backbone.
     graph: Lifts the joints: `[B, J, C]` -> `[B, J, 3]`.
-    pooled: Whether the graph network is shown the features.
+    pooled: Whether the graph network gets the features.
     stage: What is trained: 'keypoints', 'graph' or 'end_to_end'. The batch
       norms of other parts use their running statistics.
-    precision: How exactly the 2D joints are computed, a value of the setting
-      `backbone_precision`.
+    precision: The setting `backbone_precision`, for the 2D joints.
   """
 
   skeleton: Skeleton
@@ -80,12 +74,12 @@ class ImageNetwork(nn.Module):
     return self.graph.num_predicted  # pyright: ignore[reportAttributeAccessIssue]
 
   def __call__(self, images: jax.Array, *, train: bool = False) -> Found:
-    """Finds the people in pictures.
+    """Finds the people in images.
 
     Args:
-      images: Pictures of one person each, `[B, S, S, 3]`: red, green and blue
-        from 0 to 255, of any type.
-      train: Whether batch norms take the statistics of the batch.
+      images: Images of one person each, `[B, S, S, 3]`, RGB from 0 to 255, of
+        any type.
+      train: Whether batch norms use the statistics of the batch.
     """
     finds = train and self.stage != 'graph'
     with matmul_precision(self.precision):
@@ -107,48 +101,18 @@ class ImageNetwork(nn.Module):
 
 
 def normalize(images: jax.Array) -> jax.Array:
-  """Normalises pictures as ImageNet's, `[..., 3]`, float32."""
+  """Normalises images like ImageNet's, `[..., 3]`, float32."""
   mean, deviation = (255 * np.array(x, 'f') for x in (_MEAN, _DEVIATION))
   return (images.astype(jnp.float32) - mean) / deviation
 
 
 def mirror_images(images: Any) -> Any:
-  """Mirrors pictures `[..., S, S, 3]` left to right."""
+  """Mirrors images `[..., S, S, 3]` left to right."""
   return images[..., ::-1, :]
 
 
-def predict_from_images(
-  network: Callable[[jax.Array], Found],
-  images: jax.Array,
-  skeleton: Skeleton,
-  *,
-  flip_test: bool = False,
-) -> jax.Array:
-  """Predicts poses with the root at the origin, and the 2D joints.
-
-  Args:
-    network: Finds people in pictures.
-    images: The pictures, `[B, S, S, 3]`.
-    skeleton: The skeleton.
-    flip_test: Whether to average with what is found in the mirrored pictures,
-      mirrored back.
-
-  Returns:
-    The poses in metres with the 2D on the normalised picture behind them,
-    `[B, J, 5]`.
-  """
-  return predict(
-    lambda images: network(images).flat,
-    images,
-    skeleton,
-    flip_test=flip_test,
-    mirror_inputs=lambda images, _: mirror_images(images),
-    mirror_predicted=mirror_found,
-  )
-
-
 def mirror_found(found: jax.Array, skeleton: Skeleton) -> jax.Array:
-  """Mirrors what `Found.flat` holds, `[..., J, 5]`."""
+  """Mirrors `Found.flat`, `[..., J, 5]`."""
   poses, joints = found[..., :3], found[..., 3:]
   return jnp.concatenate(
     [mirror(poses, skeleton), mirror(joints, skeleton)], axis=-1

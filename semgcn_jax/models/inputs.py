@@ -1,7 +1,7 @@
 """Turns the keypoints of any detector into the input of a network.
 
-Keypoints `[..., 16, 3]` are x and y in pixels and a confidence, which is 0
-where a joint was not found.
+Keypoints `[..., 16, 3]` are x and y in pixels and a confidence, which is 0 for
+missing joints.
 """
 
 from typing import Any
@@ -17,18 +17,18 @@ from semgcn_jax.geometry.skeletons import Skeleton
 
 Array = jax.Array
 
-HELD = 0.01  # The confidence of joints that are those of another frame.
-_FARTHEST = 6.0  # Coordinates of the input are clipped to this.
+HELD = 0.01  # The confidence of joints copied from another frame.
+_FARTHEST = 6.0  # The limit that input coordinates are clipped to.
 
 
 def filled(keypoints: Array) -> Array:
-  """Puts joints that were not found where the others are, on average.
+  """Puts missing joints at the mean of the others.
 
   Args:
     keypoints: Keypoints `[..., 16, 3]`.
 
   Returns:
-    Pixels `[..., 16, 2]`, for a network that knows of no gaps.
+    Pixels `[..., 16, 2]`, for a network that cannot handle gaps.
   """
   xy, found = keypoints[..., :2], keypoints[..., 2] > 0
   middle = mean_of_found(xy, found)[..., None, :]
@@ -45,18 +45,17 @@ def make_inputs(
 ) -> tuple[Array, Array]:
   """Makes the input of a network from keypoints.
 
-  With `input_coordinates=ray` the camera is turned, in thought, to look at the
-  middle of the person, and the person is scaled to a common size, so that the
-  network sees the same wherever a person stands. The ray and the size are
-  inputs of their own. With `screen` the coordinates are those of the image.
+  With `input_coordinates=ray` a virtual camera looks at the middle of the
+  person, who is scaled to a common size, so the network sees the same wherever
+  the person is. The ray and the size are separate inputs. With `screen` the
+  coordinates are those of the image.
 
   Args:
     keypoints: Keypoints `[B, 16, 3]`.
     joint_set: The index of each pose's joint set in `input_joints`, `[B]`.
     image_size: Width and height of each image in pixels, `[B, 2]`.
-    focal: Each focal length in pixels, `[B]`; 0 where it is not known.
+    focal: Each focal length in pixels, `[B]`; 0 if unknown.
     center: Each principal point in pixels, `[B, 2]`.
-    config: The model's settings that say what its input is.
 
   Returns:
     The inputs, `[B, 16, C]`, and the rotations from the camera frame to the
@@ -103,26 +102,26 @@ def _homogeneous(xy: Array) -> Array:
 
 
 def shows_enough(keypoints: Any) -> Any:
-  """Tells which frames of keypoints, `[..., 16, 3]`, show enough of a person.
+  """Masks the frames of keypoints, `[..., 16, 3]`, with enough of a person.
 
-  A network that sees time is shown others in place of the rest.
+  A network that sees time gets other frames in place of the rest.
   """
   return (keypoints[..., 2] > 0).sum(axis=-1) >= MIN_KEYPOINTS
 
 
 def hold_lost(points: Any, enough: Any) -> Any:
-  """Shows in frames without enough points those of the last one with enough.
+  """Replaces frames without enough points by the last one with enough.
 
-  Before the first frame with enough, its points are shown.
+  Before the first frame with enough, its points are used.
 
   Args:
-    points: The points of clips, `[..., T, P, 3]`, of NumPy or JAX.
-    enough: Which frames have enough, `[..., T]`; see `shows_enough`.
+    points: The points of clips, `[..., T, P, 3]`, in NumPy or JAX.
+    enough: The mask of frames with enough, `[..., T]`; see `shows_enough`.
   """
   xp = points.__array_namespace__()
   first = xp.argmax(enough, axis=-1, keepdims=True)
   rows = xp.where(enough, xp.arange(enough.shape[-1]), first)
-  # That of jnp.maximum is a loop over the frames.
+  # jnp.maximum.accumulate would loop over the frames.
   accumulate = np.maximum.accumulate if xp is np else jax.lax.cummax
   last = accumulate(rows, axis=rows.ndim - 1)
   shown = xp.take_along_axis(points, last[..., None, None], axis=-3)
@@ -130,10 +129,7 @@ def hold_lost(points: Any, enough: Any) -> Any:
 
 
 def held(points: Any) -> Any:
-  """Marks points, `[..., P, 3]`, as those of another frame.
-
-  Their confidence is then `HELD`, so that a network can tell.
-  """
+  """Marks points, `[..., P, 3]`, as copied, with the confidence `HELD`."""
   xp = points.__array_namespace__()
   confidence = xp.where(points[..., 2:] > 0, HELD, 0)
   return xp.concatenate(
@@ -142,7 +138,7 @@ def held(points: Any) -> Any:
 
 
 def mirror_inputs(inputs: Array, skeleton: Skeleton) -> Array:
-  """Mirrors what `make_inputs` makes, `[..., 16, C]`, and swaps the sides."""
+  """Mirrors the result of `make_inputs`, `[..., 16, C]`."""
   sign = np.ones(inputs.shape[-1], np.float32)
   sign[[0, 4]] = -1  # The x of each joint, and of the ray.
   return inputs[..., skeleton.mirror_order, :] * sign

@@ -1,8 +1,6 @@
 """Layers other than convolutions, as linen modules over functional.py.
 
-Notation: J joints, C input channels, D output channels. The joints come first,
-`[J, ..., C]`. Parameters and statistics are float32; activations have the type
-of the layer's input.
+For the notation and types see there.
 """
 
 from collections.abc import Callable
@@ -25,8 +23,7 @@ from semgcn_jax.models.functional import (
 Array = jax.Array
 Initializer = nn.initializers.Initializer
 
-# This is torch.nn.init.kaiming_normal_; linen's he_normal truncates the normal
-# distribution.
+# torch.nn.init.kaiming_normal_; linen's he_normal truncates the distribution.
 kaiming_normal = nn.initializers.variance_scaling(2.0, 'fan_in', 'normal')
 
 
@@ -44,10 +41,9 @@ class Linear(nn.Module):
 
   Attributes:
     features: The number of output channels, D.
-    train_bias: Whether the bias is trained; False where a batch norm follows.
-      The norm subtracts the bias again, so that the bias has no effect, and a
-      gradient of zero. Rounding turns this zero into noise, of which Adam would
-      make full steps.
+    train_bias: Whether the bias is trained; False where a batch norm follows,
+      which subtracts it again. Its gradient is then zero up to rounding noise,
+      which Adam would turn into full steps.
     bias_init: Makes the initial bias.
   """
 
@@ -64,7 +60,7 @@ class Linear(nn.Module):
 
 
 def add_bias(x: Array, bias: Array, train_bias: bool) -> Array:
-  """Adds a bias `[D]` to `[..., D]`; for `train_bias` see `Linear`."""
+  """Adds a bias `[D]` to `[..., D]`; see `Linear` for `train_bias`."""
   bias = bias if train_bias else jax.lax.stop_gradient(bias)
   return x + bias.astype(x.dtype)
 
@@ -78,13 +74,13 @@ class BatchNorm(nn.Module):
   Attributes:
     axis_name: The pmap axis over which training statistics are shared, so that
       N devices equal one at the same global batch; None shares none.
-    poses: About how many poses are normalised together in training; 0 takes the
-      whole batch. A device that has at least so many cuts its share of a larger
-      batch into such parts, and normalises them by statistics of their own
-      (ghost batch norm, arXiv:1705.08741). Where each device has fewer, the
-      whole batch is normalised together.
-    momentum: The share of the old running statistics in the new ones.
-    epsilon: A number that is added to the variance.
+    poses: About how many poses to normalise together in training; 0 takes the
+      whole batch. A device with at least this many splits its share of a larger
+      batch into parts with statistics of their own (ghost batch norm,
+      arXiv:1705.08741). If devices have fewer, the whole batch is normalised
+      together.
+    momentum: The weight of the old running statistics in the new ones.
+    epsilon: A small number added to the variance.
     scale_init: Makes the initial scale.
     relu: Whether a ReLU follows.
   """
@@ -98,7 +94,7 @@ class BatchNorm(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array, *, train: bool) -> Array:
-    """Normalises `[..., B, C]`, of B poses."""
+    """Normalises B poses, `[..., B, C]`."""
     features = x.shape[-1:]
     scale = self.param('scale', self.scale_init, features)
     bias = self.param('bias', nn.initializers.zeros, features)
@@ -144,8 +140,7 @@ class NonLocal(nn.Module):
   Freshly initialised, it is the identity.
 
   Attributes:
-    skeleton: The skeleton, whose groups of joints are max-pooled; without
-      groups every joint is kept.
+    skeleton: The skeleton, whose groups of joints, if any, are max-pooled.
     norm: Makes the batch norm.
   """
 
@@ -162,9 +157,8 @@ class NonLocal(nn.Module):
     )
     weight = self.param('affinity', _affinity_init, (2 * inner,))
     weight_theta, weight_phi = jnp.split(weight, 2)
-    # One product computes them all. As w . theta is linear in x, it takes one
-    # column where theta would take a matrix. Zeros fill the columns up to a
-    # multiple of 8, which a matrix unit takes.
+    # One product computes them all. As w . theta is linear in x, it only takes
+    # one column. Zeros pad the columns to a multiple of 8, for matrix units.
     column = (theta['kernel'] @ weight_theta)[:, None]
     kernel = jnp.concatenate([phi['kernel'], g['kernel'], column], axis=1)
     kernel = jnp.pad(kernel, ((0, 0), (0, -kernel.shape[1] % 8)))
@@ -173,7 +167,7 @@ class NonLocal(nn.Module):
     pooled_phi, pooled_g = (
       group_max(z, self.skeleton.groups) for z in (of_phi, of_g)
     )
-    # A bias commutes with the maximum, so it is added after the pooling.
+    # A bias commutes with the maximum, so it is added after pooling.
     bias = theta['bias'] @ weight_theta + phi['bias'] @ weight_phi
     affinity = non_local_affinity(
       of_theta[..., 0] + bias, jnp.sum(pooled_phi * weight_phi, axis=-1)
@@ -206,50 +200,51 @@ class GraphConvBlock(nn.Module):
   """A graph convolution, then a batch norm, a ReLU and dropout.
 
   Attributes:
-    conv: Makes the graph convolution, given features, train_bias and name.
+    conv: Makes the graph convolution, or another layer, given features,
+      train_bias and name.
     features: The number of output channels, D.
     norm: Makes the batch norm, given relu and name.
-    dropout: The rate of dropout; 0 switches it off.
+    dropout: The dropout rate.
+    layer: The name of the layer that `conv` makes.
   """
 
   conv: Callable[..., nn.Module]
   features: int
   norm: Callable[..., nn.Module] = BatchNorm
   dropout: float = 0.0
+  layer: str = 'conv'
 
   @property
   def fields(self) -> tuple[Any, ...]:
-    """The values of its fields, for a block within a block."""
+    """The values of its fields, for nested blocks."""
     return self.conv, self.features, self.norm, self.dropout
 
   @nn.compact
   def __call__(self, x: Array, *, train: bool) -> Array:
     """Convolves nodes: `[J, ..., C]` -> `[J, ..., D]`."""
-    x = self.conv(self.features, train_bias=False, name='conv')(x)
+    x = self.conv(self.features, train_bias=False, name=self.layer)(x)
     x = self.norm(relu=True, name='norm')(x, train=train)
     return nn.Dropout(self.dropout, deterministic=not train)(x)
 
 
 class ResidualBlock(GraphConvBlock):
-  """The residual block x + block(block(x)), with nothing after the sum."""
+  """The residual block x + block(block(x))."""
 
   @nn.compact
   def __call__(self, x: Array, *, train: bool) -> Array:
     """Adds the output of two blocks to x: `[J, ..., D]` -> `[J, ..., D]`."""
-    residual = GraphConvBlock(*self.fields, name='block1')(x, train=train)
-    return x + GraphConvBlock(*self.fields, name='block2')(
-      residual, train=train
-    )
+    y = GraphConvBlock(*self.fields, name='block1')(x, train=train)
+    return x + GraphConvBlock(*self.fields, name='block2')(y, train=train)
 
 
 class PoseNetwork(nn.Module):
-  """What the networks that predict poses share.
+  """The base of the networks that predict poses.
 
   Attributes:
     skeleton: The skeleton of the poses.
     hid_dim: The number of channels of the hidden layers.
     num_layers: The number of residual blocks.
-    dropout: The rate of dropout behind every ReLU.
+    dropout: The dropout rate after every ReLU.
     out_dim: The number of coordinates of a predicted joint.
     norm: Makes the batch norms.
     dtype: The type of the activations; None takes that of the input.
@@ -266,5 +261,5 @@ class PoseNetwork(nn.Module):
 
   @property
   def num_predicted(self) -> int:
-    """The number of joints that the network predicts."""
+    """The number of joints predicted; the others are zero."""
     return self.skeleton.num_joints

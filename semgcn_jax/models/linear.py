@@ -1,37 +1,24 @@
 """The fully connected baseline of Martinez et al. (arXiv:1705.03098)."""
 
-from collections.abc import Callable
+import functools
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from semgcn_jax.models.layers import BatchNorm, Linear, PoseNetwork, uniform
-
-
-class LinearBlock(nn.Module):
-  """A linear map, then a batch norm, a ReLU and dropout.
-
-  It has the fields of `GraphConvBlock`, except `conv`.
-  """
-
-  features: int
-  norm: Callable[..., nn.Module] = BatchNorm
-  dropout: float = 0.0
-
-  @nn.compact
-  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-    """Maps the channels: `[..., C]` -> `[..., D]`."""
-    x = Linear(self.features, train_bias=False, name='linear')(x)
-    x = self.norm(relu=True, name='norm')(x, train=train)
-    return nn.Dropout(self.dropout, deterministic=not train)(x)
+from semgcn_jax.models.layers import (
+  GraphConvBlock,
+  Linear,
+  PoseNetwork,
+  uniform,
+)
 
 
 class LinearModel(PoseNetwork):
   """The fully connected network, which maps all joints at once.
 
-  It predicts every joint but the root, which is zero. Its residual blocks are
-  called stages.
+  It predicts every joint except the root, which is zero. Its residual blocks
+  are called stages.
   """
 
   hid_dim: int = 1024
@@ -40,20 +27,23 @@ class LinearModel(PoseNetwork):
 
   @property
   def num_predicted(self) -> int:
-    """The number of joints that the network predicts."""
+    """The number of joints predicted: all except the root."""
     return self.skeleton.num_joints - 1
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
     """Predicts `[..., J, 3]`, metres, from `[..., J, 2]`, normalised screen."""
-    fields = (self.hid_dim, self.norm, self.dropout)
+    block = functools.partial(
+      *(GraphConvBlock, Linear, self.hid_dim, self.norm, self.dropout),
+      layer='linear',
+    )
     leading = x.shape[:-2]
     wide = x.dtype
     x = x.reshape(*leading, -1).astype(self.dtype or wide)
-    x = LinearBlock(*fields, name='input')(x, train=train)
+    x = block(name='input')(x, train=train)
     for i in range(self.num_layers):
-      y = LinearBlock(*fields, name=f'stage{i}_block1')(x, train=train)
-      x = x + LinearBlock(*fields, name=f'stage{i}_block2')(y, train=train)
+      y = block(name=f'stage{i}_block1')(x, train=train)
+      x = x + block(name=f'stage{i}_block2')(y, train=train)
     init = uniform(self.hid_dim**-0.5)
     outputs = self.num_predicted * self.out_dim
     x = Linear(outputs, bias_init=init, name='output')(x.astype(wide))

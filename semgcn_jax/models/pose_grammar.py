@@ -1,6 +1,6 @@
-"""The pose grammar, which refines the poses of any lifter.
+"""Refines the poses of any lifter by a pose grammar.
 
-It is that of Fang et al., AAAI 2018 (arXiv:1710.06513).
+Fang et al., AAAI 2018 (arXiv:1710.06513).
 """
 
 import itertools
@@ -14,10 +14,10 @@ from semgcn_jax.geometry.skeletons import Skeleton
 
 
 def kinematic_chains(skeleton: Skeleton) -> tuple[tuple[int, ...], ...]:
-  """Lists the trunk, then every left limb, each before its mirror image.
+  """Lists the trunk, then every left limb followed by its mirror image.
 
-  A limb is a set of joints of the left side that hang together. Human3.6M's
-  skeleton has the spine with the head, both legs and both arms.
+  A limb is a connected set of joints of one side. Human3.6M's skeleton has the
+  spine with the head, both legs and both arms.
 
   Returns:
     The joints of each chain, from the root outward.
@@ -31,7 +31,7 @@ def kinematic_chains(skeleton: Skeleton) -> tuple[tuple[int, ...], ...]:
   mirrored = dict(zip(skeleton.left, skeleton.right, strict=True))
   sides = skeleton.left + skeleton.right
   trunk = tuple(joint for joint in outward if joint not in sides)
-  limbs: dict[int, list[int]] = {}  # The key is the first joint of the limb.
+  limbs: dict[int, list[int]] = {}  # By their first joint.
   begins = {}
   for joint in outward:
     if joint in mirrored:
@@ -45,11 +45,11 @@ def kinematic_chains(skeleton: Skeleton) -> tuple[tuple[int, ...], ...]:
 
 
 def relations(skeleton: Skeleton) -> tuple[tuple[int, int], ...]:
-  """Lists the pairs of limbs that the upper level of the grammar looks at.
+  """Lists the pairs of limbs for the upper level of the grammar.
 
-  Symmetry pairs a limb with its mirror image, and motor coordination pairs a
-  limb with the mirror image of another. Human3.6M's skeleton has both legs,
-  both arms, left leg with right arm, and left arm with right leg.
+  Symmetry pairs a limb with its mirror image; motor coordination pairs it with
+  the mirror image of another. Human3.6M's skeleton has both legs, both arms,
+  left leg with right arm, and left arm with right leg.
 
   Returns:
     Pairs of indices into `kinematic_chains`.
@@ -67,15 +67,14 @@ class PoseGrammar(nn.Module):
   """A network that corrects a pose along its chains and its pairs of limbs.
 
   The lower level is a bidirectional recurrent network along each kinematic
-  chain. The upper level is one over each pair of limbs, whose inputs are the
-  states of the lower level. Each of these networks corrects its joints, and a
-  joint of several networks is moved by the mean of their corrections. Freshly
-  initialised, the grammar is the identity. Fang et al. do not predict
-  corrections here, but poses.
+  chain. The upper level is one over each pair of limbs, on the states of the
+  lower level. Each network corrects its joints; corrections of the same joint
+  are averaged. Freshly initialised, the grammar is the identity. Fang et al.
+  predict poses here rather than corrections.
 
   Attributes:
-    skeleton: The skeleton, which has a left and a right side.
-    hid_dim: The number of units of each recurrent network in each direction.
+    skeleton: The skeleton, with a left and a right side.
+    hid_dim: The number of recurrent units per direction.
   """
 
   skeleton: Skeleton
@@ -122,9 +121,8 @@ class PoseGrammar(nn.Module):
     Returns:
       The states of both directions, `[..., T, 2 H]`, for H units.
     """
-    # linen's default is orthogonal. With few steps it makes no difference, and
-    # its factorisations, two at once, can wait for each other forever on two
-    # CPU cores.
+    # linen's default is orthogonal, which makes no difference over few steps.
+    # Two of its factorizations at once can deadlock on two CPU cores.
     init = nn.initializers.lecun_normal()
 
     def recurrence(way):
@@ -141,7 +139,7 @@ class PoseGrammar(nn.Module):
 
 
 def _flatten(limb: jax.Array, longest: int) -> jax.Array:
-  """Flattens `[..., T, C]` to `[..., longest * C]`, filled up by zeros."""
+  """Flattens `[..., T, C]` to `[..., longest * C]`, padded with zeros."""
   missing = longest - limb.shape[-2]
   limb = jnp.pad(limb, [(0, 0)] * (limb.ndim - 2) + [(0, missing), (0, 0)])
   return limb.reshape(*limb.shape[:-2], -1)
@@ -153,7 +151,7 @@ class Refined(nn.Module):
   Attributes:
     lifter: The model that maps 2D joints to 3D joints.
     skeleton: The skeleton of the poses.
-    frozen: Whether the lifter stays as it is, its batch norms too.
+    frozen: Whether the lifter is frozen, including its batch norms.
   """
 
   lifter: nn.Module
@@ -162,7 +160,7 @@ class Refined(nn.Module):
 
   @property
   def num_predicted(self) -> int:
-    """The number of joints that the model predicts."""
+    """The number of joints predicted."""
     return self.skeleton.num_joints
 
   @nn.compact

@@ -1,10 +1,10 @@
-"""ResNet, which makes feature maps of pictures (He et al., arXiv:1512.03385).
+"""ResNet, which computes feature maps (He et al., arXiv:1512.03385).
 
-It is the network of torchvision, whose weights `export.backbone_weights`
-reads: in a bottleneck the 3x3 convolution has the stride, and every padding is
-the same on all sides. Only the initial weights differ, see `ResNet`.
+It is the network of torchvision, whose weights `export.backbone_weights` reads:
+in a bottleneck the 3x3 convolution has the stride, and padding is symmetric.
+Only the initial weights differ, see `ResNet`.
 
-Notation: S is the side of a picture in pixels.
+Notation: S is the side of an image in pixels.
 """
 
 import functools
@@ -20,11 +20,11 @@ from semgcn_jax.models.layers import BatchNorm
 
 Initializer = nn.initializers.Initializer
 
-# The fields of the networks that have a name.
+# The fields of the named networks.
 BACKBONES: dict[str, dict[str, Any]] = {
   'resnet50': {'stage_sizes': (3, 4, 6, 3), 'width': 64, 'bottleneck': True},
   'resnet18': {'stage_sizes': (2, 2, 2, 2), 'width': 64, 'bottleneck': False},
-  # For small pictures, of which a stride of 32 leaves too few cells.
+  # For small images, of which a stride of 32 leaves too few cells.
   'tiny': {
     'stage_sizes': (1, 1, 1, 1),
     'stage_strides': (1, 2, 1, 1),
@@ -40,20 +40,13 @@ _kaiming_normal_fan_out = nn.initializers.variance_scaling(
 
 
 def max_pool(x: jax.Array) -> jax.Array:
-  """Takes the maximum over 3x3 cells, at every second of them.
+  """Applies PyTorch's `MaxPool2d(3, 2, padding=1)`, by slices.
 
-  This is PyTorch's `MaxPool2d(3, 2, padding=1)`, by slices: XLA's own pooling
-  has a slow gradient on CPUs, and jax2onnx misreads it.
-
-  Args:
-    x: The feature map, `[B, H, W, C]`.
-
-  Returns:
-    The pooled map, `[B, ceil(H / 2), ceil(W / 2), C]`.
+  `[B, H, W, C]` -> `[B, ceil(H / 2), ceil(W / 2), C]`. XLA's own pooling has a
+  slow gradient on CPUs, and jax2onnx misreads it.
   """
   for axis in (1, 2):
     length = x.shape[axis]
-    # How far it is from the first to behind the last of every second cell.
     stop = 2 * ((length + 1) // 2) - 1
     ends = [(1, 1) if i == axis else (0, 0) for i in range(x.ndim)]
     x = jnp.pad(x, ends, constant_values=-jnp.inf)
@@ -63,12 +56,12 @@ def max_pool(x: jax.Array) -> jax.Array:
 
 
 class ConvBlock(nn.Module):
-  """A convolution without a bias, then a batch norm and maybe a ReLU.
+  """A convolution without bias, a batch norm and optionally a ReLU.
 
   Attributes:
     features: The number of output channels, D.
-    size: The side of the square kernel; it is odd.
-    stride: The step of the kernel, in both directions.
+    size: The side of the square kernel, odd.
+    stride: The stride in both directions.
     norm: Makes the batch norm, given relu, scale_init and name.
     relu: Whether a ReLU follows.
     scale_init: Makes the initial scale of the batch norm.
@@ -85,8 +78,7 @@ class ConvBlock(nn.Module):
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
     """Convolves maps: `[..., H, W, C]` -> `[..., H / stride, W / stride, D]`.
 
-    The convolution has the type of x, and its kernel, `[size, size, C, D]`, is
-    float32.
+    The kernel, `[size, size, C, D]`, is float32.
     """
     x = nn.Conv(
       self.features,
@@ -105,14 +97,15 @@ class ConvBlock(nn.Module):
 class ResNetBlock(nn.Module):
   """A residual block, ReLU(skip(x) + block(x)).
 
-  Freshly initialised, its block is zero.
+  Freshly initialised, its block is zero. The skip is a convolution if it must
+  change the shape of x, and x itself otherwise.
 
   Attributes:
-    features: The number of inner channels, F. Those of the output, D, are four
-      times as many in a bottleneck, and as many otherwise.
-    stride: The step of the block.
-    bottleneck: Whether a 3x3 convolution between two 1x1 convolutions makes the
-      block, or two 3x3 convolutions.
+    features: The number of inner channels, F. The output has D = 4 F channels
+      in a bottleneck, and D = F otherwise.
+    stride: The stride of the block.
+    bottleneck: Whether the block is a 3x3 convolution between two 1x1
+      convolutions, rather than two 3x3 convolutions.
     norm: Makes the batch norms.
   """
 
@@ -123,12 +116,8 @@ class ResNetBlock(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-    """Transforms maps: `[..., H, W, C]` -> `[..., H / stride, W / stride, D]`.
-
-    The skip is a convolution where it must change the shape of x, and x itself
-    elsewhere.
-    """
-    # Stride, size of the kernel and channels of each convolution.
+    """Maps `[..., H, W, C]` to `[..., H / stride, W / stride, D]`."""
+    # The stride, kernel size and channels of each convolution.
     if self.bottleneck:
       outside = 4 * self.features
       plan = [(1, 1, self.features), (self.stride, 3, self.features)]
@@ -157,21 +146,21 @@ class ResNetBlock(nn.Module):
 
 
 class ResNet(nn.Module):
-  """A ResNet without its classifier.
+  """A ResNet without its classifier; by default ResNet-50.
 
-  The default is ResNet-50. Convolutions start Kaiming-normal by their outputs,
-  as torchvision's do. The last scale of each residual block starts at zero, as
-  with torchvision's `zero_init_residual=True`, which is not its default.
+  As in torchvision, convolutions start Kaiming-normal by fan-out. The last
+  scale of each residual block starts at zero, like torchvision's non-default
+  `zero_init_residual=True`.
 
   Attributes:
-    stage_sizes: The number of residual blocks of each stage.
-    stage_strides: The step of the first block of each stage.
+    stage_sizes: The number of residual blocks per stage.
+    stage_strides: The stride of the first block of each stage.
     stage_widths: The number of inner channels of the blocks of each stage.
     width: The number of channels of the first convolution.
     bottleneck: Whether the blocks are bottlenecks, see `ResNetBlock`.
-    norm: Makes the batch norms. If it makes `BatchNorm`, its `poses` must be
-      0: it would cut the columns of pictures into parts, not the pictures.
-    dtype: The type of the activations; None takes that of the pictures.
+    norm: Makes the batch norms; `BatchNorm.poses` must be 0, as it would split
+      the columns of images rather than the batch.
+    dtype: The type of the activations; None takes that of the images.
       Parameters and statistics are always float32.
   """
 
@@ -186,25 +175,23 @@ class ResNet(nn.Module):
   @property
   def stage_channels(self) -> tuple[int, ...]:
     """The numbers of channels of the feature maps, conv_1 to conv_5."""
-    times = 4 if self.bottleneck else 1
-    return (self.width, *(times * width for width in self.stage_widths))
+    factor = 4 if self.bottleneck else 1
+    return (self.width, *(factor * width for width in self.stage_widths))
 
   @nn.compact
   def __call__(
     self, images: jax.Array, *, train: bool = False
   ) -> tuple[jax.Array, ...]:
-    """Makes the feature maps of pictures.
+    """Computes the feature maps of images.
 
     Args:
-      images: Pictures `[..., S, S, 3]`, RGB, from which the mean of
-        ImageNet is subtracted, and which are divided by its deviation.
-      train: Whether the statistics of the batch normalise, and are kept.
+      images: RGB images, `[..., S, S, 3]`, see `image_network.normalize`.
+      train: Whether to use, and update, the statistics of the batch.
 
     Returns:
-      conv_1 to conv_5, with the channels of `stage_channels`, of the type of
-      the activations. conv_1 is `[..., S / 2, S / 2, C1]`; a max pooling and
-      the `stage_strides` make the others smaller, by default to
-      `[..., S / 32, S / 32, C5]`.
+      conv_1 to conv_5, with the channels of `stage_channels`. conv_1 is
+      `[..., S / 2, S / 2, C1]`; max pooling and the `stage_strides` shrink the
+      others, by default to `[..., S / 32, S / 32, C5]`.
     """
     x = images.reshape(-1, *images.shape[-3:])
     x = x.astype(self.dtype or images.dtype)
@@ -227,13 +214,9 @@ class ResNet(nn.Module):
 
 
 def make_resnet(name: str, **fields: Any) -> ResNet:
-  """Makes the network of a name.
-
-  Args:
-    name: A key of `BACKBONES`.
-    **fields: Further fields of `ResNet`, such as norm and dtype.
+  """Makes the network of a key of `BACKBONES`, with further fields of `ResNet`.
 
   Raises:
-    SettingError: There is no such name.
+    SettingError: There is no such key.
   """
   return ResNet(**choose('backbone', name, BACKBONES), **fields)

@@ -1,8 +1,7 @@
 """Averages feature maps over boxes (RoIAlign, He et al., arXiv:1703.06870).
 
-Notation: B pictures, J joints, and a feature map of H rows, W columns and C
-channels. Places are on the normalised picture, where -1 and 1 are the edges, so
-that a picture is 2 wide and 2 high.
+Notation: J joints, and a feature map of H rows, W columns and C channels.
+Positions are on the normalised image, where -1 and 1 are the edges.
 """
 
 import jax
@@ -19,31 +18,29 @@ def roi_align(
 ) -> Array:
   """Averages a feature map over a square box around each joint.
 
-  A box is a single cell of RoIAlign: the map is interpolated at `samples` times
-  `samples` points, evenly within the box, and averaged over them. As PyTorch's
-  `torchvision.ops.roi_align` has it with `output_size=1` and `aligned=True`, a
-  point more than a cell outside the map counts as zero, and one that is closer
-  to the map is moved to its edge.
+  A box is a single cell of RoIAlign: the map is interpolated at `samples` x
+  `samples` evenly spaced points of the box, and averaged. Like
+  `torchvision.ops.roi_align` with `output_size=1` and `aligned=True`, a point
+  more than a cell outside the map counts as zero, and a closer one is moved to
+  the edge.
 
-  Interpolation is a weighted sum over the rows and the columns, so this is one
-  matrix product for each picture. It needs no gather, and has gradients with
-  respect to all that it takes.
+  Interpolation is a weighted sum over rows and columns, so this is one matrix
+  product per image, without a gather, and with gradients for all arguments.
 
   Args:
     features: The feature map, `[..., H, W, C]`.
-    centers: The centers x, y of the boxes, `[..., J, 2]`, normalised picture.
-    sides: The side of the boxes of each picture, `[...]`, in the same unit.
+    centers: The centers x, y of the boxes, `[..., J, 2]`, normalised image.
+    sides: The side of the boxes of each image, `[...]`, in the same unit.
     samples: The number of points along each side of a box.
 
   Returns:
-    The averaged features, `[..., J, C]`, float32. The product has the type of
-    the features, and its sums are float32.
+    The averaged features, `[..., J, C]`, float32.
   """
   height, width, channels = features.shape[-3:]
   sides = sides[..., None]
   columns = _weights(centers[..., 0], sides, width, samples)
   rows = _weights(centers[..., 1], sides, height, samples)
-  # The product of both takes less memory than rows of features, J x W x C.
+  # Their product takes less memory than rows of features, J x W x C.
   weights = rows[..., :, None] * columns[..., None, :]
   weights = weights.reshape(*weights.shape[:-2], height * width)
   pixels = features.reshape(*features.shape[:-3], height * width, channels)
@@ -56,18 +53,11 @@ def roi_align(
 
 
 def _weights(centers: Array, sides: Array, cells: int, samples: int) -> Array:
-  """Computes what each cell of one dimension of a map weighs in each box.
+  """Computes the weights of N columns, or rows, in boxes, `[..., J, N]`.
 
-  Args:
-    centers: The centers of the boxes in this dimension, `[..., J]`.
-    sides: The sides of the boxes, `[..., J]` or `[..., 1]`.
-    cells: The number of cells of the map, N.
-    samples: The number of points in a box.
-
-  Returns:
-    The weights, `[..., J, N]`, which sum to one for a box within the map.
+  They sum to one for a box within the map.
   """
-  # The points, in cells; the center of the first cell is at zero.
+  # The points in cells, with the center of the first cell at zero.
   steps = (jnp.arange(samples) + 0.5) / samples - 0.5
   points = centers[..., None] + sides[..., None] * steps
   points = (points + 1) * (cells / 2) - 0.5
@@ -79,15 +69,9 @@ def _weights(centers: Array, sides: Array, cells: int, samples: int) -> Array:
 
 
 def mean_bone_length(joints: Array, skeleton: Skeleton) -> Array:
-  """Averages the lengths of a pose's bones.
+  """Averages the lengths of the bones of poses: `[..., J, D]` -> `[...]`.
 
-  Args:
-    joints: The joints, `[..., J, D]`.
-    skeleton: The skeleton of these J joints.
-
-  Returns:
-    The mean length, `[...]`, in the unit of the joints. A bone whose ends
-    coincide has no gradient.
+  A bone of length zero gets a zero gradient.
   """
   squares = jnp.sum(jnp.square(bone_vectors(joints, skeleton)), axis=-1)
   # The square root has no gradient at zero.

@@ -1,4 +1,4 @@
-"""Predicts poses by a network, with the root at the origin."""
+"""Predicts poses with a network, with the root at the origin."""
 
 from collections.abc import Callable
 
@@ -23,29 +23,25 @@ def predict(
   Args:
     network: Maps `[B, ..., J, 2]` to `[B, ..., J, 3]`, the root anywhere.
     inputs: The 2D joints, `[B, ..., J, 2]`, normalised screen.
-    skeleton: The skeleton of the joints.
     flip_test: Whether to average with the prediction for the mirrored input,
       mirrored back.
-    mirror_inputs: Mirrors inputs; those that `models.inputs` makes, and
-      pictures, need a function of their own.
-    mirror_predicted: Mirrors predictions; those with more than one x, of poses
-      and 2D joints, need a function of their own.
-    length: For a network of clips how many frames of each are real, `[B]`; the
-      network is then given it, too.
+    mirror_inputs: Mirrors inputs, if they are not plain 2D joints.
+    mirror_predicted: Mirrors predictions, if they are not plain poses.
+    length: The number of frames before the padding of each clip, `[B]`, which
+      a network of clips also takes.
 
   Returns:
-    The poses, `[B, ..., J, 3]`, metres; with what follows them, where the
-    network predicts more.
+    The poses, `[B, ..., J, 3]`, metres, followed by any other predictions.
   """
 
   def run(inputs):
     if length is None:
       return network(inputs)
-    # There may be mirrored clips behind the others.
+    # Mirrored clips may follow the others.
     return network(inputs, length=jnp.resize(length, (len(inputs),)))
 
   if flip_test:
-    # With both in one batch, there is half the program to compile.
+    # Both in one batch, which halves the program to compile.
     both = run(jnp.concatenate([inputs, mirror_inputs(inputs, skeleton)]))
     predicted, mirrored = jnp.split(both, 2)
     predicted = (predicted + mirror_predicted(mirrored, skeleton)) / 2
@@ -57,10 +53,7 @@ def predict(
 def root_relative(predicted: jax.Array, skeleton: Skeleton) -> jax.Array:
   """Moves the roots of poses to the origin.
 
-  Args:
-    predicted: The poses, `[..., J, 3]`, metres, or `[..., J, D]` with more
-      behind them, which stays.
-    skeleton: The skeleton of the poses.
+  Poses are `[..., J, 3]`, or `[..., J, D]` with more coordinates, which stay.
   """
   root = predicted[..., skeleton.root, None, :3]
   more = predicted.shape[-1] - 3
@@ -68,12 +61,8 @@ def root_relative(predicted: jax.Array, skeleton: Skeleton) -> jax.Array:
 
 
 def expected_error(predicted: jax.Array) -> jax.Array:
-  """Takes the error that a network expects of each joint.
+  """Computes the expected error of each joint, metres.
 
-  Args:
-    predicted: What a model with `expected_error` predicts, `[..., J, 4]`.
-
-  Returns:
-    The errors, `[..., J]`, metres.
+  The predictions of a model with `expected_error`: `[..., J, 4]` -> `[..., J]`.
   """
   return jax.nn.softplus(predicted[..., 3]) / 10

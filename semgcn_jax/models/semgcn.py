@@ -17,19 +17,19 @@ from semgcn_jax.models.layers import (
 
 
 class SemGCN(PoseNetwork):
-  """The network of the paper, of graph convolutions and non-local layers.
+  """The network of the paper, with graph convolutions and non-local layers.
 
-  The default is SemGCN in the paper's Table 1. Of its other rows, ResGCN is
+  The default is SemGCN in the paper's Table 1. In its other rows, ResGCN is
   `conv='vanilla', non_local=False`; "w/o SemGConv" is `conv='vanilla'`; and
-  "w/o Non-Local" is `non_local=False`. Of Table 3, aGCN is `conv='agcn',
+  "w/o Non-Local" is `non_local=False`. In Table 3, aGCN is `conv='agcn',
   non_local=False`, and GAT is `conv='gat', non_local=False, hid_dim=136`.
 
   Attributes:
     conv: The graph convolution, a key of `CONVOLUTIONS`.
     non_local: Whether a non-local layer follows the first block and each
       residual block.
-    time: Makes the layer between frames, given its number and name, that
-      follows the first block and each residual block; None for single frames.
+    time: Makes the temporal layer, given its number and name, that follows the
+      first block and each residual block; None for single frames.
   """
 
   conv: str = 'semantic'
@@ -48,8 +48,8 @@ class SemGCN(PoseNetwork):
 
     Args:
       x: The 2D joints; with `time` those of clips, `[..., T, J, 2]`.
-      train: Whether to normalise by the statistics of this batch.
-      length: How many frames of each clip are real, `[...]`; None takes all.
+      train: Whether to use, and update, the statistics of the batch.
+      length: The number of frames before the padding of each clip, `[...]`.
     """
     conv = functools.partial(CONVOLUTIONS[self.conv], skeleton=self.skeleton)
     fields = (conv, self.hid_dim, self.norm, self.dropout)

@@ -13,7 +13,7 @@ from semgcn_jax.models.layers import GraphConvBlock, Linear, PoseNetwork
 class SpatialTemporalBlock(GraphConvBlock):
   """A unit of ST-GCN: a spatial and a temporal convolution, and a residual.
 
-  For a single frame the temporal convolution is a linear map of the channels.
+  For single frames the temporal convolution is a linear map of the channels.
   Each of the two has a batch norm.
   """
 
@@ -29,12 +29,12 @@ class SpatialTemporalBlock(GraphConvBlock):
 
 
 class STGCN(PoseNetwork):
-  """A network like SemGCN, with the units of ST-GCN in the place of its own.
+  """A network like SemGCN, with the units of ST-GCN instead of its own.
 
   The authors of ST-GCN classify whole sequences. Here the last layer is a
-  convolution to the coordinates, as in SemGCN. The first layer is a spatial
-  convolution alone, and the inputs, which are on the normalised screen, get no
-  batch norm. Dropout is in the first layer and in every block.
+  convolution to the coordinates, as in SemGCN. The first layer is only a
+  spatial convolution, and the inputs, on the normalised screen, get no batch
+  norm. Dropout is in the first layer and in every block.
   """
 
   @nn.compact

@@ -1,4 +1,4 @@
-"""Time between the layers of a network: each frame looks at those around it.
+"""Temporal layers of a network, in which frames attend to those around them.
 
 Notation: J joints, T frames, C channels, H heads. The joints come first, then
 the frames, `[J, T, ..., C]`.
@@ -21,15 +21,15 @@ _HEADS = 4
 
 
 def reaches(receptive_field: int, layers: int) -> tuple[int, ...]:
-  """Spreads a receptive field over the layers between frames.
+  """Distributes a receptive field over the temporal layers.
 
   Args:
     receptive_field: The number of frames, odd.
     layers: The number of layers, L.
 
   Returns:
-    How many frames each layer reaches in either direction, `[L]`; in all half
-    of the other frames. It is 0 for layers that are not needed.
+    The frames that each layer reaches in either direction, `[L]`, which sum to
+    half of the other frames; 0 for layers that are not needed.
   """
   half = receptive_field // 2
   ends = [half * layer // layers for layer in range(layers + 1)]
@@ -37,26 +37,25 @@ def reaches(receptive_field: int, layers: int) -> tuple[int, ...]:
 
 
 def reach(config: ModelConfig) -> tuple[int, int]:
-  """Tells how many frames before and behind it a pose depends on."""
+  """Returns the numbers of earlier and later frames that a pose depends on."""
   others = config.receptive_field - 1
   return (others, 0) if config.causal else (others // 2, others // 2)
 
 
 class TemporalAttention(nn.Module):
-  """Adds to each joint what differs where it attends to in other frames.
+  """Adds attention over other frames, minus the joint's own value.
 
   Values have half of the channels, queries and keys a quarter. A bias for each
-  distance in time is learned. The value of the frame itself is subtracted from
-  what is attended to. So a single frame, or somebody who does not move, stays
-  as it is; and so does everything in a fresh network. There is nothing to
-  attend to before the first and behind the last frame.
+  distance in time is learned. Since the value of the frame itself is
+  subtracted, a single frame, or a person at rest, is unchanged, as are all
+  frames in a fresh network. Nothing is attended to beyond the ends of a clip.
 
   Attributes:
-    reach: How many frames before and behind it a frame attends to; with 0 there
-      is no layer.
-    causal: Whether it attends to twice as many before, and to none behind.
-    streaming: Whether frames come one at a time. What is still needed of those
-      before is then in the collection `cache`.
+    reach: The number of frames attended to in either direction; 0 makes the
+      layer the identity.
+    causal: Whether to attend to twice as many earlier frames, and none later.
+    streaming: Whether frames come one at a time, with what is needed of earlier
+      ones in the collection `cache`.
   """
 
   reach: int
@@ -65,15 +64,15 @@ class TemporalAttention(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array, length: Array | None = None) -> Array:
-    """Adds what differs: `[J, T, ..., C]` -> `[J, T, ..., C]`.
+    """Attends to other frames: `[J, T, ..., C]` -> `[J, T, ..., C]`.
 
     Args:
       x: The nodes. With `streaming` T is 1.
-      length: How many frames of each clip are real, `[...]`; the others are not
-        attended to. None takes all.
+      length: The number of frames before the padding of each clip, `[...]`; the
+        padding is not attended to. None takes all.
 
     Raises:
-      ValueError: With `streaming`, it is not causal.
+      ValueError: It is `streaming`, but not causal.
     """
     if not self.reach:
       return x
@@ -102,8 +101,8 @@ class TemporalAttention(nn.Module):
     def by_head(values):
       return values.reshape(*values.shape[:-1], heads, width // heads)
 
-    # Which channels are those of each head, `[C, H]`: a product with this is
-    # faster than sums over a dimension of its own.
+    # The channels of each head, `[C, H]`: a product with this is faster than
+    # sums over a separate dimension.
     of_head = np.kron(np.eye(heads), np.ones((narrow // heads, 1)))
     of_head = jnp.asarray(of_head, x.dtype)
     query = query * (narrow // heads) ** -0.5
@@ -126,7 +125,7 @@ class TemporalAttention(nn.Module):
   def _remember(
     self, x: Array, count: int
   ) -> tuple[Sequence[Array], Sequence[Array]]:
-    """Does what `_around` does for the last frame of a stream, T = 1."""
+    """Does the same as `_around` for the last frame of a stream, T = 1."""
     if not self.causal:
       raise ValueError('a stream needs a causal network')
     shape = (x.shape[0], count - 1, *x.shape[2:])
@@ -143,16 +142,11 @@ class TemporalAttention(nn.Module):
 def _around(
   x: Array, offsets: Sequence[int], length: Array | None
 ) -> tuple[Sequence[Array], Sequence[Array]]:
-  """Takes for each frame those around it.
-
-  Args:
-    x: `[J, T, ..., C]`.
-    offsets: How many frames later those are.
-    length: How many frames of each clip are real, `[...]`; None for all.
+  """Gathers the frames around each frame of `[J, T, ..., C]`.
 
   Returns:
-    For each offset the frames there, `[J, T, ..., C]`, and whether there are
-    such frames, `[T, ..., 1]`. Every frame has itself.
+    For each offset the frames that much later, `[J, T, ..., C]`, and whether
+    they exist, `[T, ..., 1]`. Every frame has itself.
   """
   frame = jnp.arange(x.shape[1]).reshape(-1, *[1] * (x.ndim - 2))
   end = x.shape[1] if length is None else length[..., None]
@@ -164,7 +158,7 @@ def _around(
 
 
 def _shift(x: Array, offset: int) -> Array:
-  """Takes for each frame, `[J, T, ...]`, the one so many frames later, or 0."""
+  """Shifts frames, `[J, T, ...]`, to earlier times, padded with zeros."""
   more = [(0, 0)] * x.ndim
   more[1] = (max(0, -offset), max(0, offset))
   start = max(0, offset)

@@ -1,7 +1,7 @@
 """Windows of clips, for networks that see time.
 
-Whole clips are cut into windows to predict and to score; training takes windows
-around rows of arrays that stay on the devices.
+Whole clips are cut into windows for prediction and scoring; training takes
+windows around rows of arrays that stay on the devices.
 """
 
 import dataclasses
@@ -21,9 +21,9 @@ class Windows:
   Attributes:
     rows: The rows of the frames, `[W, K]`; the last one is repeated where a
       clip ends before its window.
-    lengths: How many frames of each window are not repeated, `[W]` int32.
-    own: The frames that a window is there for, `[W, K]`; the others are seen,
-      but are another window's. Every row is the own of one window.
+    lengths: The number of frames before the repeats, `[W]` int32.
+    own: Whether a window outputs a frame, `[W, K]`; the others are context.
+      Every row is output by one window.
   """
 
   rows: np.ndarray
@@ -31,39 +31,27 @@ class Windows:
   own: np.ndarray
 
   def join(self, values: np.ndarray) -> np.ndarray:
-    """Puts together what was computed for the windows.
-
-    Args:
-      values: The values of all frames of the windows, `[W, K, ...]`.
-
-    Returns:
-      The values of all rows, `[N, ...]`, each from the window whose own it is.
-    """
+    """Joins the outputs of the windows: `[W, K, ...]` -> `[N, ...]`."""
     joined = np.empty((int(self.own.sum()), *values.shape[2:]), values.dtype)
     joined[self.rows[self.own]] = values[self.own]
     return joined
 
 
 def step_of(fps: float, frame_rate: float) -> int:
-  """Finds the step from a frame that is taken to the next.
-
-  Args:
-    fps: The frames a second that there are.
-    frame_rate: About how many are to be taken.
-  """
+  """Returns the step between frames to sample `fps` at about `frame_rate`."""
   return max(1, round(fps / frame_rate))
 
 
 def cut(
   clips: Sequence[np.ndarray], size: int, before: int, after: int
 ) -> Windows:
-  """Cuts clips into windows, so that each frame sees what it depends on.
+  """Cuts clips into windows, so that each pose has the frames it depends on.
 
   Args:
     clips: The rows of each clip, `[n]`, at least one.
     size: The number of frames of a window, K, above `before` + `after`.
-    before: How many frames before it a pose depends on.
-    after: How many frames behind it a pose depends on.
+    before: The number of earlier frames that a pose depends on.
+    after: The number of later frames that a pose depends on.
   """
   rows, lengths, own = [], [], []
   for clip in clips:
@@ -82,13 +70,13 @@ def cut(
 def take_windows(
   arrays: dict[str, Array], rows: Array, frames: int, step: int
 ) -> dict[str, Array]:
-  """Takes windows around rows, as far as possible within their clips.
+  """Takes windows around rows, within their clips where possible.
 
   Args:
     arrays: The arrays of all poses.
     rows: The rows, `[B]`.
     frames: The number of frames of a window, S.
-    step: The step from a frame to the next.
+    step: The step between frames.
 
   Returns:
     The arrays of the windows, `[B, S, ...]`. A clip that is too short repeats

@@ -1,8 +1,8 @@
-"""What a network is trained for: single frames, clips, or pictures.
+"""The tasks of networks: single frames, clips, or images.
 
-A task knows how poses are fed to training and varied there, how predictions
-are made and scored, and what a run may take over from another. Everything else
-asks the task of a config, and need not know which one it is.
+A task knows how poses are fed and augmented, how predictions are made and
+scored, and what a run can take over from another. All other code asks the task
+of a config, and need not know which one it is.
 """
 
 from semgcn_jax.config import Config

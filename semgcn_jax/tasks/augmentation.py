@@ -1,11 +1,10 @@
-"""Varies the training poses on the device, within the training step.
+"""Augments the training poses on the device, within the training step.
 
 A batch is a dict of arrays: `inputs` `[B, J, 2]` (normalised screen) and
 `targets` `[B, J, 3]` (metres, camera frame, root at the origin); for virtual
 cameras also `roots` `[B, 3]` (metres, camera frame) and `cameras` `[B]`, each
-pose's row of `Lenses`. Of poses that are to be filmed (`input_joints`) there
-are only `targets`, upright, until they are. With `backbone` there are also
-`images`, which `image_augmentation` varies.
+pose's row of `Lenses`. Poses to be filmed (`input_joints`) only have `targets`,
+upright. With `backbone` there are also `images`, see `image_augmentation`.
 """
 
 from collections.abc import Sequence
@@ -25,16 +24,16 @@ from semgcn_jax.tasks.flips import random_flip
 Array = jax.Array
 Batch = dict[str, Array]
 
-NOISE_WIDTH = 1000  # The width in pixels of the image that `noise` is for.
+NOISE_WIDTH = 1000  # The image width, in pixels, that `noise` refers to.
 
 
 @flax.struct.dataclass
 class Lenses:
-  """The parts of K calibrated cameras that virtual ones need.
+  """The parameters of K calibrated cameras that virtual ones need.
 
   Attributes:
     up: `[K, 3]`, the world's vertical in the camera frame.
-    lens: How they project to the normalised screen, arrays of `[K, 1, ...]`.
+    lens: The projection to the normalised screen, arrays of `[K, 1, ...]`.
   """
 
   up: Array
@@ -42,11 +41,7 @@ class Lenses:
 
 
 def make_lenses(cameras: Sequence[Camera]) -> Lenses:
-  """Stacks the parts of cameras that virtual ones need, in float32."""
-
-  def stack(rows) -> Any:
-    return np.array(rows, np.float32)
-
+  """Stacks the parameters of cameras, in float32."""
   lenses = [
     camera.lens._replace(
       focal=camera.lens.focal / camera.width * 2,
@@ -54,8 +49,11 @@ def make_lenses(cameras: Sequence[Camera]) -> Lenses:
     )
     for camera in cameras
   ]
-  fields = [stack(field)[:, None] for field in zip(*lenses, strict=True)]
-  return Lenses(stack([camera.up for camera in cameras]), Lens(*fields))
+  fields = [
+    np.array(field, 'f')[:, None] for field in zip(*lenses, strict=True)
+  ]
+  ups: Any = np.array([camera.up for camera in cameras], 'f')
+  return Lenses(ups, Lens(*fields))
 
 
 def virtual_cameras(
@@ -67,22 +65,18 @@ def virtual_cameras(
 ) -> Batch:
   """Shows every pose, or clip, to a random camera near its own.
 
-  The camera circles the pelvis, or the middle of the pelvis's path, about the
-  world's vertical, z (`virtual_turn`), and up or down about its own x axis
-  (`virtual_pitch`). It always faces that place as before, so in the camera
-  frame it is the pose that turns. Then the camera moves along its own axes
-  (`virtual_shift`) and zooms by 1 / (1 + z) to 1 + z, for a `virtual_zoom` of
-  z. All are uniform within their ranges, in both directions; the zoom is
-  uniform in its logarithm. With ranges of zero the projection of the pose
-  itself comes back.
+  The camera orbits the pelvis, or the middle of its path, about the world's
+  vertical, z (`virtual_turn`), and about its own x axis (`virtual_pitch`). It
+  keeps facing that point, so in the camera frame the pose turns instead. Then
+  the camera moves along its own axes (`virtual_shift`) and zooms by 1 / (1 + z)
+  to 1 + z, for a `virtual_zoom` of z. All are uniform in both directions; the
+  zoom is uniform in its logarithm. Ranges of zero give the projection of the
+  original pose.
 
   Args:
-    rng: The random key.
-    batch: A batch with roots and cameras; of clips, these are `[B, T, 3]` and
-      `[B, T]`.
+    batch: A batch with roots and cameras; for clips `[B, T, 3]` and `[B, T]`.
     lenses: The lenses of all cameras.
     config: The ranges of the changes.
-    skeleton: The skeleton of the poses.
 
   Returns:
     The batch with other inputs and targets.
@@ -91,7 +85,7 @@ def virtual_cameras(
   shape, count = points.shape, len(points)
   is_clip = points.ndim == 4
   if is_clip:
-    # All joints of all frames are taken as those of one pose.
+    # All joints of all frames are treated as one pose.
     middle, cameras = roots.mean(axis=1), cameras[:, 0]
     points = points + (roots - middle[:, None])[:, :, None]
     points, roots = points.reshape(count, -1, 3), middle
@@ -115,8 +109,8 @@ def corrupt(
 ) -> Batch:
   """Makes the inputs look like those of a detector.
 
-  It adds Gaussian noise (`noise`), and puts a joint that is missing (`missing`)
-  where its parent is. The root is never missing.
+  Adds Gaussian noise (`noise`), and replaces missing joints (`missing`) by
+  their parents. The root is never missing.
   """
   inputs = batch['inputs']
   noise_rng, missing_rng = jax.random.split(rng)
@@ -139,10 +133,7 @@ def augment(
   skeleton: Skeleton,
   lenses: Lenses | None,
 ) -> Batch:
-  """Varies a batch as the config asks: cameras, then flip, then corruption.
-
-  Without virtual cameras no lenses of cameras are needed.
-  """
+  """Augments a batch: virtual cameras, which need lenses, flip, corruption."""
   rngs = jax.random.split(rng, 3)
   if config.virtual_cameras:
     assert lenses is not None

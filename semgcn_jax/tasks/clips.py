@@ -1,4 +1,4 @@
-"""The task of clips: networks that see the frames around each frame."""
+"""The task of clips: each pose depends on the frames around it."""
 
 import dataclasses
 from collections.abc import Callable
@@ -10,7 +10,7 @@ import numpy as np
 
 from semgcn_jax.config import OF_TIME, Config
 from semgcn_jax.data.pairs import Pairs, clip_bounds, known_fps, sequences
-from semgcn_jax.errors import SettingError
+from semgcn_jax.errors import SettingError, counted
 from semgcn_jax.models.batches import run_batches
 from semgcn_jax.models.temporal import reach
 from semgcn_jax.models.windows import cut, resample, step_of, take_windows
@@ -23,16 +23,16 @@ from semgcn_jax.tasks.frames import Frames
 
 Array = jax.Array
 
-_FILMED_FPS = 25  # Clips that are filmed are read at about this rate or less.
-_OWN = 128  # The poses that each window outputs; the rest of it is context.
+_FILMED_FPS = 25  # Clips to film are read at about this rate or less.
+_OWN = 128  # Poses each window outputs; the rest is context.
 
 
 @dataclasses.dataclass(frozen=True)
 class Clips(Frames):
   """The task of clips.
 
-  The arrays of all training poses have `first` and `last`, `[N]`: the first and
-  the last row of each pose's clip. A step takes windows around its rows.
+  The training arrays have `first` and `last`, `[N]`, the first and last row of
+  each pose's clip. A step takes windows around its rows.
   """
 
   needs_residence = True
@@ -51,8 +51,8 @@ class Clips(Frames):
       )
     if training.batch_size % (training.window * devices):
       raise SettingError(
-        f'`batch_size={training.batch_size}`: is not so many windows of'
-        f' {training.window} frames for each of {devices} devices; use a'
+        f'`batch_size={training.batch_size}`: does not split into windows of'
+        f' {training.window} frames over {counted(devices, "device")}; use a'
         f' multiple of {training.window * devices}'
       )
 
@@ -71,12 +71,11 @@ class Clips(Frames):
     """Films a batch of windows of level poses, at random rates.
 
     Args:
-      rng: The random key.
       batch: The poses, `[B, S, 16, 3]`, and their roots, `[B, S, 3]`.
-      fps: The frames a second of the training poses.
+      fps: The frame rate of the training poses.
 
     Returns:
-      The inputs and the targets of windows, `[B, T, 16, ...]`.
+      The inputs and targets of windows, `[B, T, 16, ...]`.
     """
     config, filming = self.config, self.config.filming
     _, step = frames_read(config, fps)
@@ -112,8 +111,8 @@ class Clips(Frames):
   ) -> np.ndarray:
     """Runs a program on windows of all clips, `[N, R, J, D]`.
 
-    Each frame sees all that it depends on, so that its pose is that of the
-    whole clip at once, at about the network's own rate.
+    Windows overlap, so each pose is as if the whole clip were run at once, at
+    about the rate of the network.
     """
     model = self.config.model
     step = step_of(known_fps(pairs), model.frame_rate)
@@ -132,25 +131,19 @@ class Clips(Frames):
   def matching(self, source: Network) -> tuple[str, ...]:
     same = super().matching(source)
     model = source.config.model
-    # Beside a network of single frames, its layers between frames are new.
+    # A network of single frames only lacks the layers between frames.
     if model.model == 'semgcn':
       same = tuple(name for name in same if name != 'model')
     if model.is_temporal:
       same += OF_TIME
-    # One that looks back alone has the weights of one that looks both ways.
+    # Causal networks have the same weights as others.
     return tuple(name for name in same if name != 'causal')
 
 
 def frames_read(config: Config, fps: float) -> tuple[int, int]:
-  """Computes how windows are read.
+  """Returns the number of frames to read per window, and their step.
 
-  Args:
-    config: The config of the run.
-    fps: The frames a second of the poses.
-
-  Returns:
-    How many frames are read for a window, and the step between them. Clips that
-    are filmed get other rates afterwards, and so need more frames.
+  Clips to film are resampled to other rates later, and so need more frames.
   """
   window = config.training.window
   if not config.model.input_joints:

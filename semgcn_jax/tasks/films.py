@@ -1,7 +1,6 @@
-"""Films pairs: upright poses of them, and clips of them to score on."""
+"""Films pairs, and turns their poses upright to be filmed."""
 
 import dataclasses
-import functools
 
 import jax
 import jax.numpy as jnp
@@ -15,8 +14,8 @@ from semgcn_jax.models.windows import Windows, cut, step_of
 from semgcn_jax.simulation.cameras import level
 from semgcn_jax.simulation.film import film_clips
 
-_SCORED_SEED = 0  # The seed of the cameras that poses are scored by.
-_SCORED_POSES = 4096  # How many poses are filmed in a call, for scoring.
+_SCORED_SEED = 0  # The seed of the cameras for scoring.
+_SCORED_POSES = 4096  # The poses filmed per call, for scoring.
 
 
 def level_poses(pairs: Pairs) -> np.ndarray:
@@ -25,7 +24,7 @@ def level_poses(pairs: Pairs) -> np.ndarray:
 
 
 def level_roots(pairs: Pairs) -> np.ndarray:
-  """Turns the places of the roots upright, like the poses, `[N, 3]`, metres."""
+  """Turns the positions of the roots upright likewise, `[N, 3]`, metres."""
   return _level(pairs, pairs.roots[:, None])[:, 0]
 
 
@@ -36,27 +35,19 @@ def _level(pairs: Pairs, points: np.ndarray) -> np.ndarray:
   return np.asarray(level(jnp.asarray(points), jnp.asarray(up)))
 
 
-@functools.partial(jax.jit, static_argnums=(4, 5, 6))
-def _film(rng, poses, roots, rate, skeleton, model, config):
-  return film_clips(rng, poses, roots, rate, skeleton, model, config)
+_film = jax.jit(film_clips, static_argnums=(4, 5, 6))
 
 
 def film_pairs(pairs: Pairs, skeleton: Skeleton, config: Config) -> Pairs:
-  """Films pairs once and for all, to score on, always by the same cameras.
-
-  Args:
-    pairs: The pairs.
-    skeleton: Their skeleton.
-    config: The config of the run.
+  """Films pairs for scoring, always with the same cameras.
 
   Returns:
-    The pairs with other inputs and targets. Each has a camera of its own. For a
-    network that sees time they are cut into clips of up to `window` frames, at
-    about the network's rate, each with a camera of its own, and are in the
-    order of these.
+    The pairs with other inputs and targets, each with its own camera. For a
+    network that sees time, they are cut into clips of up to `window` frames at
+    about its rate, in the order of these, with a camera per clip.
 
   Raises:
-    SettingError: The frames a second are not known.
+    SettingError: The frame rate is not known.
   """
   plain = dataclasses.replace(
     config.filming, mix_limbs=0.0, body_scale=0.0, bone_scale=0.0, limb_turn=0.0
@@ -92,7 +83,7 @@ def film_pairs(pairs: Pairs, skeleton: Skeleton, config: Config) -> Pairs:
 
 
 def _clips_to_film(pairs: Pairs, config: Config) -> tuple[Windows, float]:
-  """Cuts pairs into clips of about one length, and tells their rate."""
+  """Cuts pairs into clips of similar lengths; also returns their rate."""
   if not config.model.is_temporal:
     rows = np.arange(len(pairs))[:, None]
     return Windows(rows, np.ones(len(rows), np.int32), rows >= 0), pairs.fps

@@ -1,4 +1,4 @@
-"""Mirrors training poses, and the pictures of them, on the device."""
+"""Mirrors training poses and images on the device."""
 
 import jax
 import jax.numpy as jnp
@@ -12,14 +12,12 @@ Array = jax.Array
 def random_flip(
   rng: Array, batch: dict[str, Array], skeleton: Skeleton
 ) -> dict[str, Array]:
-  """Mirrors each pose, clip or picture of a batch, with a chance of one half.
+  """Mirrors each sample of a batch with probability one half.
 
-  What belongs together, `inputs`, `targets`, `roots` and `images`, is mirrored
-  together; all else in the batch stays as it is.
+  Mirrors `inputs`, `targets`, `roots` and `images`; the rest is unchanged.
   """
   mirrors = {
-    'inputs': lambda poses: mirror(poses, skeleton),
-    'targets': lambda poses: mirror(poses, skeleton),
+    **dict.fromkeys(('inputs', 'targets'), lambda x: mirror(x, skeleton)),
     'roots': lambda roots: roots * jnp.array([-1.0, 1.0, 1.0]),
     'images': mirror_images,
   }

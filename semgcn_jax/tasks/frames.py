@@ -19,31 +19,27 @@ from semgcn_jax.models.batches import run_batches
 from semgcn_jax.models.forward import make_forward
 from semgcn_jax.runs.checkpoints import Network
 from semgcn_jax.simulation.film import film
-from semgcn_jax.tasks.augmentation import (
-  Batch,
-  augment,
-  make_lenses,
-)
+from semgcn_jax.tasks.augmentation import Batch, augment, make_lenses
 from semgcn_jax.tasks.films import film_pairs, level_poses
 from semgcn_jax.tasks.flips import random_flip
 
 Array = jax.Array
-# Measures predicted poses, given those and the true ones.
+# Maps predicted and true poses to a scalar.
 PoseLoss = Callable[[Array, Array], Array]
 
 
 @dataclasses.dataclass(frozen=True)
 class Frames:
-  """The task of single frames; other tasks say in what they differ.
+  """The task of single frames, and the base of the other tasks.
 
   Attributes:
     config: The config of the run.
     skeleton: The skeleton of the poses.
-    is_large: Whether the layers are so large that packing them into long
-      vectors costs more than it saves (class attribute).
+    is_large: Whether the layers are too large for packing into long vectors to
+      pay off (class attribute).
     needs_residence: Whether all training poses must be on every device (class
       attribute).
-    learns: The parts that learn, as the start of a run names them.
+    finding: The parts of the network that find 2D joints (class attribute).
   """
 
   config: Config
@@ -51,9 +47,11 @@ class Frames:
 
   is_large = False
   needs_residence = False
+  finding = ()
 
   @property
   def learns(self) -> tuple[str, ...]:
+    """The parts that learn, as named in the output of a run."""
     return ('graph network',)
 
   @property
@@ -63,13 +61,13 @@ class Frames:
 
   @property
   def samples_per_step(self) -> int:
-    """How many rows of the training arrays a step takes, over all devices."""
+    """The rows of the training arrays per step, over all devices."""
     return self.config.training.batch_size
 
-  # How poses are fed and varied.
+  # Feeding and augmentation.
 
   def check(self, devices: int) -> None:
-    """Checks what is known before the data is read.
+    """Checks the settings before the data is read.
 
     Args:
       devices: The number of devices to train on.
@@ -85,7 +83,7 @@ class Frames:
       )
 
   def arrays(self, train: Pairs) -> dict[str, Any]:
-    """Picks the arrays of all training poses that batches are taken from."""
+    """Returns the arrays of all training poses, to take batches from."""
     if self.is_filmed:
       return {'targets': level_poses(train)}
     names = ['inputs', 'targets']
@@ -94,12 +92,12 @@ class Frames:
     return {name: getattr(train, name) for name in names}
 
   def take(self, arrays: Batch, rows: Array, fps: float) -> Batch:
-    """Takes a batch out of the arrays, within the training step.
+    """Takes a batch from the arrays, within the training step.
 
     Args:
       arrays: The arrays of all poses, `[N, ...]`.
       rows: The rows to take, `[B]`.
-      fps: The frames a second of the poses, which clips need.
+      fps: The frame rate of the poses, for clips.
     """
     del fps
     return {name: array[rows] for name, array in arrays.items()}
@@ -107,11 +105,11 @@ class Frames:
   def make_augment(
     self, cameras: Sequence[Camera], fps: float
   ) -> Callable[[Array, Batch], Batch]:
-    """Makes the function that varies a batch, given a random key and the batch.
+    """Builds the function (rng, batch) -> batch that augments a batch.
 
     Args:
       cameras: The cameras of the poses, for virtual ones.
-      fps: The frames a second of the poses, which clips need.
+      fps: The frame rate of the poses, for clips.
     """
     if self.is_filmed:
       return functools.partial(self._film, fps=fps)
@@ -124,7 +122,7 @@ class Frames:
     )
 
   def _film(self, rng: Array, batch: Batch, *, fps: float) -> Batch:
-    """Films a batch of level poses, of which half are mirrored with `flip`."""
+    """Films a batch of level poses; with `flip` half of them are mirrored."""
     del fps
     config = self.config
     flip_rng, film_rng = jax.random.split(rng)
@@ -136,13 +134,13 @@ class Frames:
     return {'inputs': inputs, 'targets': targets}
 
   def loss(self, predicted: Any, batch: Batch, pose_loss: PoseLoss) -> Array:
-    """Measures what the network predicts of a batch, as a scalar."""
+    """Computes the loss of the predictions for a batch, a scalar."""
     return pose_loss(predicted, batch['targets'])
 
-  # How predictions are made and scored.
+  # Prediction and scoring.
 
   def to_score(self, pairs: Pairs) -> Pairs:
-    """Turns pairs into those that the network is scored on."""
+    """Converts pairs to those that the network is scored on."""
     if self.config.data.image_aligned:
       pairs = center_inputs(pairs, self.skeleton)
     if self.is_filmed:
@@ -150,15 +148,14 @@ class Frames:
     return pairs
 
   def make_predict(self, num_seeds: int = 1) -> Callable[..., np.ndarray]:
-    """Makes the function that predicts the poses of pairs by R seeds.
+    """Builds the function that predicts the poses of pairs with R seeds.
 
     Args:
       num_seeds: The number of seeds, R; the variables of several are stacked.
 
     Returns:
-      A function of variables, pairs (see `to_score`) and a batch size, that
-      returns `[R, N, J, D]`: poses in metres, the root at the origin, and what
-      the network predicts behind them; see `forward.predict_poses`.
+      A function (variables, pairs, batch size) -> predicted, `[R, N, J, D]`;
+      see `to_score` and `forward.predict_poses`.
     """
     forward = make_forward(
       self.config.model,
@@ -173,10 +170,10 @@ class Frames:
       return jax.vmap(forward, (0, None, None))(variables, inputs, length)
 
     def predict(variables, pairs, batch_size):
-      # One device predicts; all that the state is on would only do the same.
+      # The state may be on several devices, which would only repeat the work.
       variables = jax.device_put(variables, jax.local_devices()[0])
 
-      def run(inputs, length=None):  # The rows come first, to be joined.
+      def run(inputs, length=None):  # Rows first, so that they can be joined.
         return np.asarray(program(variables, inputs, length)).swapaxes(0, 1)
 
       return self._run(run, pairs, batch_size).swapaxes(0, 1)
@@ -195,30 +192,30 @@ class Frames:
     )
 
   def _inputs(self, pairs: Pairs) -> Any:
-    """Takes what the network looks at."""
+    """Returns the inputs of the network."""
     return pairs.inputs
 
   def joints(self, predicted: np.ndarray) -> np.ndarray | None:
-    """Takes the 2D joints out of predictions; None where they are given."""
+    """Returns the predicted 2D joints, or None if they are an input."""
     del predicted
     return None
 
-  # What a run may start with.
+  # Warm starts.
 
   def matching(self, source: Network) -> tuple[str, ...]:
-    """Lists the settings in which a run must agree with the one it starts from.
+    """Lists the settings that a run must share with the one it starts from.
 
     Args:
       source: The network of `init_from`.
 
     Raises:
-      SettingError: It is of another task, which this one cannot start with.
+      SettingError: Its task does not fit.
     """
     del source
     return (*MODEL_FIELDS, 'image_aligned')
 
   def parts(self, source: Network) -> dict[str, dict[str, Any]]:
-    """Chooses what a run takes of the one it starts from.
+    """Returns what a run takes over from the one it starts from.
 
     Returns:
       {the name of a part of the new network: its params and batch_stats}.
@@ -230,5 +227,5 @@ class Frames:
 
 
 def take_part(variables: Mapping[str, Any], part: str) -> dict[str, Any]:
-  """Takes a part of a network out of its params and batch_stats."""
+  """Takes a part of a network from its params and batch_stats."""
   return {name: tree.get(part, {}) for name, tree in variables.items()}

@@ -1,7 +1,7 @@
-"""Varies pictures on the device, within the training step.
+"""Augments images on the device, within the training step.
 
 A batch is a dict of arrays: `images` `[B, S, S, 3]` (0 to 255), `inputs`
-`[B, J, 2]` (the true 2D joints on the normalised picture) and `targets`
+`[B, J, 2]` (the true 2D joints on the normalised image) and `targets`
 `[B, J, 3]` (metres, camera frame, root at the origin).
 """
 
@@ -20,13 +20,10 @@ Batch = dict[str, Array]
 def augment_images(
   rng: Array, batch: Batch, *, config: AugmentationConfig, skeleton: Skeleton
 ) -> Batch:
-  """Varies a batch as the config asks: flip, then turn and zoom, then colour.
+  """Augments a batch: flip, then turn and zoom, then color.
 
   Args:
-    rng: The random key.
-    batch: Pictures and their poses, see above.
-    config: The settings that say what to vary.
-    skeleton: The skeleton of the poses.
+    batch: Images and their poses, see above.
   """
   rngs = jax.random.split(rng, 3)
   if config.flip:
@@ -42,10 +39,9 @@ def augment_images(
 def _turn_and_zoom(
   rng: Array, batch: Batch, config: AugmentationConfig
 ) -> Batch:
-  """Turns pictures in their plane and zooms them, about their middle.
+  """Rotates and zooms images about their centers.
 
-  Turning the camera about its optical axis turns the pose, too. Zooming does
-  not change it. What comes into the picture is grey.
+  Rotation also turns the pose; zooming does not change it. New pixels are gray.
   """
   count = len(batch['targets'])
   turn, zoom = jax.random.uniform(rng, (2, count), minval=-1, maxval=1)
@@ -67,7 +63,7 @@ def _turn_and_zoom(
 
 
 def _sample(image: Array, backward: Array) -> Array:
-  """Reads a picture `[S, S, 3]` where a matrix `[2, 2]` takes its pixels."""
+  """Samples an image `[S, S, 3]` where a matrix `[2, 2]` maps its pixels."""
   size = image.shape[0]
   middle = (size - 1) / 2
   steps = jnp.arange(size) - middle
@@ -83,7 +79,7 @@ def _sample(image: Array, backward: Array) -> Array:
 
 
 def _change_colors(rng: Array, images: Array, most: float) -> Array:
-  """Changes brightness, contrast and the three colours, each by a factor."""
+  """Scales brightness, contrast and the three color channels."""
   images = images.astype(jnp.float32)
   rngs = jax.random.split(rng, 3)
 

@@ -1,4 +1,4 @@
-"""The task of pictures: from a picture of a person to the 2D and 3D joints."""
+"""The task of images: from an image of a person to the 2D and 3D joints."""
 
 import dataclasses
 import functools
@@ -26,9 +26,10 @@ Array = jax.Array
 
 @dataclasses.dataclass(frozen=True)
 class Pictures(Frames):
-  """The task of pictures, the paper's configuration 2 (section 4)."""
+  """The task of images, the paper's configuration 2 (section 4)."""
 
   is_large = True
+  finding = FINDING
 
   @property
   def learns(self) -> tuple[str, ...]:
@@ -50,13 +51,13 @@ class Pictures(Frames):
     )
 
   def loss(self, predicted: Found, batch: Batch, pose_loss: PoseLoss) -> Array:
-    """Adds the losses of the 2D joints and of the poses, as the stage asks.
+    """Sums the losses of the 2D joints and the poses that the stage trains.
 
     Args:
-      predicted: What the network has found in pictures.
-      batch: The true 2D, `inputs` `[B, J, 2]` on the normalised picture, and
-        the true poses, `targets` `[B, J, 3]`, metres.
-      pose_loss: Measures poses, given those and the targets.
+      predicted: The output of the network.
+      batch: The true 2D, `inputs` `[B, J, 2]` on the normalised image, and the
+        true poses, `targets` `[B, J, 3]`, metres.
+      pose_loss: The loss of poses and targets.
     """
     training, total = self.config.training, jnp.float32(0)
     if training.stage != 'keypoints':
@@ -80,31 +81,31 @@ class Pictures(Frames):
     model = self.config.model
     if source.config.model.task != 'pictures':
       raise SettingError(
-        f'`init_from={model.init_from}`: takes keypoints, not pictures; name a'
-        f' run of `backbone={model.backbone}`'
+        f'`init_from={model.init_from}`: takes keypoints, not images; name a'
+        f' run with `backbone={model.backbone}`'
       )
-    # The graph network may be another one, which then starts afresh.
+    # If the graph network differs, it starts fresh.
     return ('backbone',)
 
   def parts(self, source: Network) -> dict[str, dict[str, Any]]:
-    """Chooses the parts that the other run has trained, and notes which."""
+    """Returns the parts that the other run has trained, and logs which."""
     names = [*FINDING]
     wanted, there = self.config.flat(), source.config.flat()
     own = (*MODEL_FIELDS, 'pooled_features')
     other = [name for name in own if wanted[name] != there[name]]
     if source.config.only_2d:
-      what = 'the backbone and the 2D head, as it has trained no more'
+      what = 'the backbone and the 2D head, the only parts it has trained'
     elif other:
       what = (
-        'the backbone and the 2D head alone, as its graph network has'
+        'only the backbone and the 2D head, as its graph network has'
         f' {other[0]}={there[other[0]]}'
       )
     else:
       names += ['graph']
       what = 'the backbone, the 2D head and the graph network'
     if wanted['crop_size'] != there['crop_size']:
-      what += f'; its pictures had crop_size={there["crop_size"]}'
+      what += f'; its images had crop_size={there["crop_size"]}'
     logging.getLogger('semgcn_jax').warning(
-      'from %s come %s', self.config.model.init_from, what
+      'taking from %s: %s', self.config.model.init_from, what
     )
     return {name: take_part(source.variables, name) for name in names}

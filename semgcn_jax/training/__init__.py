@@ -1,1 +1,1 @@
-"""Training: the loop, the Trainer, the step, and what they are made of."""
+"""Training: the loop, the Trainer, the step, and their parts."""

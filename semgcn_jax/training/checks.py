@@ -1,4 +1,4 @@
-"""Checks that settings go together with the data and the devices."""
+"""Checks the settings against the data and the devices."""
 
 import jax
 
@@ -8,15 +8,15 @@ from semgcn_jax.errors import SettingError
 from semgcn_jax.geometry.skeletons import Skeleton
 from semgcn_jax.tasks import make_task
 
-NEAREST = 1.0  # The least distance of a virtual camera to a pelvis, metres.
+NEAREST = 1.0  # The least distance from a virtual camera to a pelvis, metres.
 
 
 def check_settings(config: Config, skeleton: Skeleton) -> None:
   """Checks what is known before the data is read.
 
   Raises:
-    SettingError: The batches do not split over the devices; poses cannot be
-      mirrored; or virtual cameras would look at 2D that is no projection.
+    SettingError: The batches do not split over the devices, poses cannot be
+      mirrored, or virtual cameras have 2D that is not a projection.
   """
   make_task(config, skeleton).check(jax.device_count())
   if config.augmentation.flip:
@@ -25,7 +25,7 @@ def check_settings(config: Config, skeleton: Skeleton) -> None:
   if virtual and (config.data.keypoints != 'gt' or config.data.image_aligned):
     without = ' '.join(f'`{name}=0`' for name in virtual)
     raise SettingError(
-      f'`{virtual[0]}`: virtual cameras need `keypoints=gt`, and no'
+      f'`{virtual[0]}`: virtual cameras need `keypoints=gt` without'
       f' `image_aligned`; or give {without}'
     )
 
@@ -35,7 +35,7 @@ def check_poses(config: Config, train: Pairs) -> None:
 
   Raises:
     SettingError: There are too few poses for a batch, or virtual cameras would
-      come too close to one.
+      get too close to one.
   """
   batch_size = config.training.batch_size
   if len(train) < batch_size:
@@ -49,5 +49,5 @@ def check_poses(config: Config, train: Pairs) -> None:
   if augmentation.virtual_cameras and nearest - shift < NEAREST:
     raise SettingError(
       f'`virtual_shift={shift:g}`: the nearest pose is {nearest:.2f} m from its'
-      f' camera, and {NEAREST} m must be left'
+      f' camera, and {NEAREST} m must remain'
     )

@@ -1,4 +1,4 @@
-"""Brings the training poses to the devices: all of them once, or in chunks."""
+"""Feeds the training poses to the devices: all at once, or in chunks."""
 
 import contextlib
 import functools
@@ -18,20 +18,20 @@ from semgcn_jax.pictures.image_loading import read_ahead, split_rows
 from semgcn_jax.tasks.augmentation import Batch
 
 RESIDENT_SHARE = 0.5  # The share of a device's memory that poses may take.
-_NAMED = 5  # So many damaged pictures are named; all are counted.
+_NAMED = 5  # The damaged images to name; all are counted.
 
-# A function from the rows `[D, S, B / D]` of each chunk, as they are given by
-# `step.make_epoch_order`, to a generator of what `step.make_train_chunk` takes
-# for each: the arrays of a batch, and rows in these arrays.
+# Maps the rows of each chunk, `[D, S, B / D]`, as `step.make_epoch_order` gives
+# them, to a generator of what `step.make_train_chunk` takes for each: arrays,
+# and rows in these arrays.
 Feed = Callable[[Sequence[jax.Array]], Generator[tuple[Batch, jax.Array]]]
 
 
 def is_resident(
   arrays: Mapping[str, Any], config: TrainingConfig, mesh: Mesh
 ) -> bool:
-  """Tells whether the poses stay on the devices, as `device_data` says.
+  """Returns whether the poses stay on the devices, see `device_data`.
 
-  Files of pictures never do.
+  Image files never do.
   """
   if any(isinstance(array, ImageFiles) for array in arrays.values()):
     return False
@@ -50,24 +50,19 @@ def make_feed(
   resident: bool,
   image_workers: int = 0,
 ) -> Feed:
-  """Makes the function that brings the poses of chunks to the devices.
+  """Makes the `Feed` of the training poses.
 
-  Streamed poses are gathered on the host when their chunk is asked for, while
-  the devices train on the chunk before, so there are never more than two chunks
-  on a device. Files of pictures are read ahead of that, until the generator is
-  closed. The batches are the same in any case.
+  Streamed poses are gathered on the host while the devices train on the chunk
+  before, so a device never holds more than two chunks. Image files are read
+  further ahead, until the generator is closed. The batches are always the same.
 
   Args:
     arrays: The training poses, see `Frames.arrays` of `tasks`; `images` may be
       `ImageFiles`.
-    mesh: The devices of this process.
     axis: The name of the axis of the mesh.
     resident: Whether all poses stay on every device.
-    image_workers: The number of processes that read files of pictures; 0 reads
-      by threads of this one.
-
-  Returns:
-    The function, see `Feed`.
+    image_workers: The number of processes that read image files; 0 reads in
+      threads of this one.
   """
   if resident:
     placed = jax.device_put(dict(arrays), NamedSharding(mesh, PartitionSpec()))
@@ -88,7 +83,7 @@ def _feed_arrays(
   sharding: NamedSharding,
   orders: Sequence[jax.Array],
 ) -> Generator[tuple[Batch, jax.Array]]:
-  """Gathers the poses of each chunk from arrays in memory, see `Feed`."""
+  """Gathers the poses of each chunk from arrays in memory."""
   for order in orders:
     rows = _rows(order)
     chunk = {name: array[rows] for name, array in arrays.items()}
@@ -103,15 +98,9 @@ def _feed_pictures(
   damaged: set[int],
   orders: Sequence[jax.Array],
 ) -> Generator[tuple[Batch, jax.Array]]:
-  """Reads the pictures of chunks ahead, and gathers the rest, see `Feed`.
+  """Reads images ahead, and gathers the other arrays of each chunk.
 
-  Args:
-    images: The pictures.
-    others: The other arrays of a batch.
-    sharding: How chunks are spread over the devices.
-    workers: See `make_feed`.
-    damaged: The rows that were found damaged before; new ones are added.
-    orders: The rows of each chunk.
+  The rows of damaged images are added to `damaged`.
   """
   chunks, known = [_rows(order) for order in orders], len(damaged)
   blocks = [block for rows in chunks for block in split_rows(rows.ravel())]
@@ -125,7 +114,7 @@ def _feed_pictures(
       yield _place(chunk, order, sharding)
   if len(damaged) > max(known, _NAMED):
     logging.getLogger('semgcn_jax').warning(
-      '%d pictures are damaged inside; others stand for them', len(damaged)
+      '%d images are damaged; others replace them', len(damaged)
     )
 
 
@@ -134,7 +123,7 @@ def _take(
   ahead: Iterator[tuple[np.ndarray, np.ndarray]],
   count: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Takes the next n pictures, `[n, S, S, 3]`, and their rows, `[n]`."""
+  """Takes the next n images, `[n, S, S, 3]`, and their rows, `[n]`."""
   pictures = np.empty((count, *images.shape[1:]), images.dtype)
   used = np.empty(count, np.int64)
   start = 0
@@ -158,21 +147,15 @@ def _place(
 
 def _rows(order: jax.Array) -> np.ndarray:
   """Joins the steps of a chunk: `[D, S, B / D]` to `[D, S * B / D]`."""
-  rows = np.asarray(order)
-  *leading, steps, share = rows.shape
-  return rows.reshape(*leading, steps * share)
+  return np.asarray(order).reshape(*order.shape[:-2], -1)
 
 
 def _name_damaged(
   images: ImageFiles, asked: np.ndarray, used: np.ndarray, damaged: set[int]
 ) -> None:
-  """Names pictures that others stood for, each once, and only the first.
+  """Names the first few images that were replaced, and adds all to `damaged`.
 
-  Args:
-    images: The pictures.
-    asked: The rows that were to be read, `[n]`.
-    used: The rows that were read, `[n]`.
-    damaged: The rows that were found before; the new ones are added.
+  The rows to read are `asked`, `[n]`, and those read instead `used`, `[n]`.
   """
   for place in np.flatnonzero(asked != used).tolist():
     row = int(asked[place])
@@ -181,7 +164,7 @@ def _name_damaged(
     damaged.add(row)
     if len(damaged) <= _NAMED:
       logging.getLogger('semgcn_jax').warning(
-        '%s: damaged inside; %s stands for it',
+        '%s: is damaged; %s replaces it',
         shortened(images.paths[row], 200),
         shortened(images.paths[used[place]], 200),
       )

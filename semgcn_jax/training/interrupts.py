@@ -1,4 +1,4 @@
-"""Lets a run end at a good moment when it is asked to stop."""
+"""Lets a run stop cleanly when asked to."""
 
 import signal
 import threading
@@ -9,11 +9,10 @@ from semgcn_jax.training import processes
 class StopRequest:
   """A context manager that turns SIGTERM and the first Ctrl-C into a flag.
 
-  After the first signal the handlers that were there before are back, so that a
-  second signal acts at once.
+  The first signal restores the previous handlers, so a second one acts at once.
 
   Attributes:
-    signal: The number of the signal that came, or None.
+    signal: The number of the signal received, or None.
   """
 
   def __init__(self):
@@ -31,7 +30,7 @@ class StopRequest:
       signal.signal(*self._previous.popitem())
 
   def anywhere(self) -> bool:
-    """Tells whether a signal came to any process; waits for all of them."""
+    """Returns whether any process got a signal; waits for all of them."""
     return processes.any_process(self.signal is not None)
 
   def _handle(self, number, frame):

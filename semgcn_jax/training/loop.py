@@ -1,4 +1,4 @@
-"""Trains a model epoch by epoch, and keeps what it leaves in the run folder."""
+"""Trains a model epoch by epoch, and writes the files of the run folder."""
 
 import contextlib
 import dataclasses
@@ -10,10 +10,10 @@ from typing import Any
 import jax
 
 from semgcn_jax import config as config_lib
-from semgcn_jax.config import Config, TrainingConfig
+from semgcn_jax.config import Config
 from semgcn_jax.data.datasets import Dataset, load
 from semgcn_jax.data.image_aligned import image_aligned
-from semgcn_jax.errors import SettingError, UserError, listed
+from semgcn_jax.errors import SettingError, UserError, counted, listed
 from semgcn_jax.evaluation.scores import (
   Score,
   make_score,
@@ -30,12 +30,25 @@ from semgcn_jax.tasks import make_task
 from semgcn_jax.training import processes
 from semgcn_jax.training.checks import check_poses, check_settings
 from semgcn_jax.training.interrupts import StopRequest
-from semgcn_jax.training.optimizers import peak_rate
+from semgcn_jax.training.optimizers import peak_rates
 from semgcn_jax.training.progress import ProgressBar
 from semgcn_jax.training.trainer import Trainer
 from semgcn_jax.training.warm_start import warm_start
 
 _DRAW_SECONDS = 5  # The least time between two drawings of the curves.
+
+
+@dataclasses.dataclass(frozen=True)
+class _Run:
+  """What the steps of the loop share."""
+
+  config: Config
+  skeleton: Skeleton
+  workdir: pathlib.Path
+  dataset: Dataset
+  trainer: Trainer
+  score: Score
+  writes: bool  # Whether this process writes the files of the run.
 
 
 def train(
@@ -44,13 +57,12 @@ def train(
   """Trains a model and scores it on the test split after every epoch.
 
   The run folder gets config.json, skeleton.json, metrics.jsonl (a line per
-  epoch), curves.png and checkpoints/. SIGTERM and Ctrl-C save and end the run
-  at the next chunk.
+  epoch), curves.png and checkpoints/. SIGTERM and Ctrl-C save and stop the run
+  after the current chunk.
 
   Args:
-    config: The config of the run.
     workdir: Its folder; new, or with `resume` one that holds the same run.
-    resume: Whether to go on after the last checkpoint, if there is one.
+    resume: Whether to continue from the last checkpoint, if there is one.
 
   Returns:
     The records of metrics.jsonl.
@@ -59,7 +71,7 @@ def train(
     UserError: The data is bad, the run damaged, a number not finite, or the
       disk full.
     SettingError: A setting is bad, or the folder in use.
-    KeyboardInterrupt: Ctrl-C was pressed; all is saved.
+    KeyboardInterrupt: Ctrl-C was pressed; everything is saved.
   """
   workdir = pathlib.Path(workdir)
   writes = processes.is_first()
@@ -75,8 +87,8 @@ def train(
   trainer = _make_trainer(config, skeleton, dataset)
   if not checkpoints.exist(workdir):
     trainer.place(warm_start(trainer.state, config, skeleton))
+  run = _Run(config, skeleton, workdir, dataset, trainer, score, writes)
 
-  training = config.training
   claim = folder.claim(config, workdir, resume)
   with (
     folder.writing(workdir),
@@ -84,46 +96,13 @@ def train(
     claim if writes else contextlib.nullcontext(),
   ):
     processes.wait('claim')
-    progress, records = _restore(config, workdir, trainer)
+    progress, records = _restore(run)
     if writes:
       folder.write_config(config, skeleton, workdir)
       folder.write_records(records, workdir)
-    drawn = time.monotonic()
-    with (
-      checkpoints.open_manager(workdir, training.keep_checkpoints) as manager,
-      _progress_bar(training, trainer, progress, shown=writes) as bar,
-    ):
-      for line in _describe(config, skeleton, dataset, trainer, progress):
-        bar.line(line)
-      saved = progress
-      while progress.epoch < training.epochs and not stop.anywhere():
-        progress = trainer.train_epoch(progress, bar, stop)
-        if progress.chunks < len(trainer.bounds):
-          break  # It was asked to stop.
-        record = _record(training, dataset, trainer, progress, score)
-        progress = Progress(
-          progress.epoch + 1,
-          mpjpe=record['mpjpe'],
-          score=_rank(record, config),
-          epoch_steps=trainer.steps,
-        )
-        records.append(record)
-        # The log is never more than one checkpoint ahead.
-        manager.wait_until_finished()
-        if writes:
-          folder.append_record(record, workdir)
-        if _is_due(config, progress, records):
-          checkpoints.save(manager, trainer.state, progress, skeleton)
-          saved = progress
-        if writes and time.monotonic() - drawn > _DRAW_SECONDS:
-          plot_curves(records, workdir / 'curves.png', config=config)
-          drawn = time.monotonic()
-        bar.line(epoch_line(record, training.epochs, config.scored_by))
-      if progress != saved:
-        checkpoints.save(manager, trainer.state, progress, skeleton)
-
+    progress = _train_epochs(run, progress, records, stop)
   if writes:
-    _finish(config, workdir, progress, records)
+    _finish(run, progress, records)
     if stop.signal == signal.SIGINT:
       raise KeyboardInterrupt
   return records
@@ -142,17 +121,59 @@ def _make_trainer(
   return Trainer(config, skeleton, arrays, train.camera_list, train.fps)
 
 
-def _record(
-  training: TrainingConfig,
-  dataset: Dataset,
-  trainer: Trainer,
+def _train_epochs(
+  run: _Run,
   progress: Progress,
-  score: Score,
-) -> dict[str, Any]:
-  """Makes the record of an epoch that has ended, with its scores."""
-  result = score(trainer.state.scored, dataset.test)
+  records: list[dict[str, Any]],
+  stop: StopRequest,
+) -> Progress:
+  """Trains to the last epoch or a request to stop, and appends to `records`."""
+  config, workdir, trainer = run.config, run.workdir, run.trainer
+  training, drawn, saved = config.training, time.monotonic(), progress
+  with (
+    checkpoints.open_manager(workdir, training.keep_checkpoints) as manager,
+    _progress_bar(run, progress) as bar,
+  ):
+
+    def save():
+      checkpoints.save(manager, trainer.state, progress, run.skeleton)
+
+    for line in _describe(run, progress):
+      bar.line(line)
+    while progress.epoch < training.epochs and not stop.anywhere():
+      progress = trainer.train_epoch(progress, bar, stop)
+      if progress.chunks < len(trainer.bounds):
+        break  # It was asked to stop.
+      record = _record(run, progress)
+      progress = Progress(
+        progress.epoch + 1,
+        mpjpe=record['mpjpe'],
+        score=_rank(record, config),
+        epoch_steps=trainer.steps,
+      )
+      records.append(record)
+      # The log is never more than one checkpoint ahead.
+      manager.wait_until_finished()
+      if run.writes:
+        folder.append_record(record, workdir)
+      if _is_due(config, progress, records):
+        save()
+        saved = progress
+      if run.writes and time.monotonic() - drawn > _DRAW_SECONDS:
+        plot_curves(records, workdir / 'curves.png', config=config)
+        drawn = time.monotonic()
+      bar.line(epoch_line(record, training.epochs, config.scored_by))
+    if progress != saved:
+      save()
+  return progress
+
+
+def _record(run: _Run, progress: Progress) -> dict[str, Any]:
+  """Makes the record of a finished epoch, with its scores."""
+  training, trainer, dataset = run.config.training, run.trainer, run.dataset
+  result = run.score(trainer.state.scored, dataset.test)
   if dataset.val is not None:
-    val = score(trainer.state.scored, dataset.val)
+    val = run.score(trainer.state.scored, dataset.val)
     names = [name for name in ('mpjpe', 'pixel_error') if name in val]
     result |= {f'val_{name}': val[name] for name in names}
   poses = trainer.steps * training.batch_size * training.num_seeds
@@ -166,16 +187,14 @@ def _record(
 
 
 def _finish(
-  config: Config,
-  workdir: pathlib.Path,
-  progress: Progress,
-  records: list[dict[str, Any]],
+  run: _Run, progress: Progress, records: list[dict[str, Any]]
 ) -> None:
-  """Draws the curves and prints the best scores, or how to go on."""
+  """Draws the curves and prints the best scores, or how to continue."""
+  config, workdir = run.config, run.workdir
   if records:
     plot_curves(records, workdir / 'curves.png', config=config)
   if progress.epoch < config.training.epochs:
-    print(f'stopped and saved in {workdir}; resume it to go on')
+    print(f'stopped and saved in {workdir}; resume it to continue')
   elif records:
     best = min(records, key=lambda record: _rank(record, config))
     print_result(best, config)
@@ -188,7 +207,7 @@ def _rank(record: dict[str, Any], config: Config) -> float:
 def epoch_line(
   record: dict[str, Any], epochs: int, scored_by: str = 'mpjpe'
 ) -> str:
-  """Describes an epoch, one of so many, in a line."""
+  """Describes an epoch in a line."""
 
   def error(name, unit='mm'):
     spread = f' ± {record[name + "_sd"]:.2f}' if name + '_sd' in record else ''
@@ -198,22 +217,21 @@ def epoch_line(
   if 'pixel_error' in record:
     of_joints = f'2D {error("pixel_error", "pixels")}'
     # The 3D means nothing before the graph network is trained.
-    only_joints = scored_by == 'pixel_error'
-    scores = of_joints if only_joints else f'{scores}  {of_joints}'
+    only_2d = scored_by == 'pixel_error'
+    scores = of_joints if only_2d else f'{scores}  {of_joints}'
   return (
     f'epoch {record["epoch"]}/{epochs}  loss {record["train_loss"]:.5f}'
     f'  {scores}  {record["poses_per_second"]:,.0f} poses/s'
   )
 
 
-def _restore(
-  config: Config, workdir: pathlib.Path, trainer: Trainer
-) -> tuple[Progress, list[dict[str, Any]]]:
-  """Puts the last checkpoint of the run, or a fresh start, on the devices.
+def _restore(run: _Run) -> tuple[Progress, list[dict[str, Any]]]:
+  """Restores the last checkpoint, if any.
 
   Returns:
-    How far the run has come, and its records.
+    The progress of the run, and its records.
   """
+  config, workdir, trainer = run.config, run.workdir, run.trainer
   progress = Progress()
   if checkpoints.exist(workdir):
     state, progress = checkpoints.restore_state(workdir, trainer.state)
@@ -223,8 +241,8 @@ def _restore(
     > config_lib.load(workdir / 'config.json').training.checkpoint_epochs
   ):
     raise UserError(
-      f'{checkpoints.folder(workdir)}: has no checkpoint of the epochs that'
-      ' metrics.jsonl holds; restore it, or start anew in another `workdir`'
+      f'{checkpoints.folder(workdir)}: has no checkpoint of the epochs in'
+      ' metrics.jsonl; restore it, or start over in another `workdir`'
     )
   if progress.epoch > config.training.epochs:
     raise SettingError(
@@ -232,33 +250,25 @@ def _restore(
     )
   if progress.chunks >= len(trainer.bounds):
     raise UserError(
-      f'{workdir}: was trained on more poses than there are now; give the same'
+      f'{workdir}: was trained on more poses than there are now; use the same'
       ' data'
     )
   records = folder.read_records(workdir, progress.epoch)
   return dataclasses.replace(progress, epoch_steps=trainer.steps), records
 
 
-def _progress_bar(
-  training: TrainingConfig, trainer: Trainer, progress: Progress, *, shown: bool
-) -> ProgressBar:
-  done = trainer.steps * progress.epoch
-  if progress.chunks:
-    done += int(trainer.bounds[progress.chunks - 1])
+def _progress_bar(run: _Run, progress: Progress) -> ProgressBar:
+  training, trainer = run.config.training, run.trainer
+  done = trainer.steps * progress.epoch + trainer.start(progress)
   total = trainer.steps * training.epochs
-  poses_a_step = training.batch_size * training.num_seeds
-  return ProgressBar(total, done, poses_a_step, shown=shown)
+  poses_per_step = training.batch_size * training.num_seeds
+  return ProgressBar(total, done, poses_per_step, shown=run.writes)
 
 
-def _describe(
-  config: Config,
-  skeleton: Skeleton,
-  dataset: Dataset,
-  trainer: Trainer,
-  progress: Progress,
-) -> list[str]:
+def _describe(run: _Run, progress: Progress) -> list[str]:
   """Describes the run in lines, for its start."""
-  train, training = dataset.train, config.training
+  config, skeleton, trainer = run.config, run.skeleton, run.trainer
+  dataset, training, train = run.dataset, config.training, run.dataset.train
   assert train is not None
   lines = [
     f'{config.data.dataset}: {len(train):,} training and'
@@ -268,38 +278,33 @@ def _describe(
   if dataset.val is not None:
     chosen = config.evaluation.choose_on == 'val'
     use = 'choose the best epoch' if chosen else 'are scored'
-    subjects = config.data.val_subjects  # A folder of pictures has none.
+    subjects = config.data.val_subjects  # A folder of images has none.
     whose = f'pairs of {listed(subjects)}' if subjects else 'validation pairs'
     lines.append(f'{len(dataset.val):,} {whose} {use}')
   rest = len(train) - trainer.steps * training.batch_size
-  dropped = f', the last {rest} of each shuffle are dropped' if rest else ''
-  rates = _rates(config, make_task(config, skeleton).learns)
+  dropped = f', dropping the last {rest} of each shuffle' if rest else ''
+  rates = _rates(peak_rates(make_task(config, skeleton)))
   seeds = f', {training.num_seeds} seeds' if training.num_seeds > 1 else ''
   lines.append(
     f'{config.model.model}: {count_parameters(config.model, skeleton):,}'
-    f' parameters, on {_devices(trainer)}; {trainer.steps} steps of'
-    f' {training.batch_size} poses an epoch{dropped}; {rates}{seeds}'
+    f' parameters, on {_devices(trainer)}; {counted(trainer.steps, "step")} of'
+    f' {training.batch_size} poses per epoch{dropped}; {rates}{seeds}'
   )
   megabytes = trainer.poses_bytes / 1e6
   where = 'on each device' if trainer.resident else 'streamed from the host'
   lines.append(f'training poses: {megabytes:,.0f} MB, {where}')
   if progress.epoch == training.epochs:
-    lines.append(f'all {progress.epoch} epochs are done')
+    lines.append(f'{counted(progress.epoch, "epoch")} done, none left')
   elif trainer.state.num_steps:
-    lines.append(f'going on in epoch {progress.epoch + 1} of {training.epochs}')
+    lines.append(f'resuming in epoch {progress.epoch + 1} of {training.epochs}')
   return lines
 
 
-def _rates(config: Config, parts: tuple[str, ...]) -> str:
+def _rates(peaks: dict[str, float]) -> str:
   """Spells the highest learning rate of each part that learns."""
-  training = config.training
-  rates = {
-    'backbone': f'{training.backbone_lr:.2g}',
-    'graph network': f'{peak_rate(training):.2g}',
-  }
-  if len(parts) == 1:
-    return f'learning rate {rates[parts[0]]}'
-  named = listed(f'{rates[part]} ({part})' for part in parts)
+  if len(peaks) == 1:
+    return f'learning rate {[*peaks.values()][0]:.2g}'
+  named = listed(f'{rate:.2g} ({part})' for part, rate in peaks.items())
   return f'learning rates {named}'
 
 
@@ -310,7 +315,7 @@ def _devices(trainer: Trainer) -> str:
 def _is_due(
   config: Config, progress: Progress, records: list[dict[str, Any]]
 ) -> bool:
-  """Tells whether the epoch that has ended gets a checkpoint."""
+  """Returns whether the finished epoch gets a checkpoint."""
   scores = [_rank(record, config) for record in records]
   best = config.evaluation.choose_on != 'last' and progress.score == min(scores)
   return best or progress.epoch % config.training.checkpoint_epochs == 0

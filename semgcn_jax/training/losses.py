@@ -1,6 +1,6 @@
 """Training losses: a measure of error vectors, over joints or also bones.
 
-The measures take error vectors `[..., 3]` in metres, and return `[...]`.
+A measure maps error vectors in metres, `[..., 3]`, to `[...]`.
 """
 
 from collections.abc import Callable
@@ -13,27 +13,21 @@ import optax
 from semgcn_jax.geometry.skeletons import Skeleton, bone_vectors
 from semgcn_jax.models.root_relative import expected_error, root_relative
 
-HUBER_METRES = 0.05  # The length at which 'huber' turns linear.
+HUBER_METRES = 0.05  # Where 'huber' turns from quadratic to linear.
 
 
 def squared(vectors: jax.Array) -> jax.Array:
-  """Averages the squared coordinates, in m^2."""
+  """Averages the squared coordinates, m^2."""
   return jnp.mean(jnp.square(vectors), axis=-1)
 
 
 def distance(vectors: jax.Array) -> jax.Array:
-  """Takes the length, metres, which is what MPJPE measures.
-
-  Its gradient at zero is zero.
-  """
+  """Computes the length, metres, as in MPJPE; its gradient at zero is zero."""
   return optax.safe_norm(vectors, 0.0, axis=-1)
 
 
 def huber(vectors: jax.Array) -> jax.Array:
-  """Takes the length, squared below `HUBER_METRES`, metres (Huber, 1964).
-
-  It is smooth at that length, and divided by it.
-  """
+  """Computes the Huber loss of the length over `HUBER_METRES`, metres."""
   losses = optax.huber_loss(distance(vectors), delta=HUBER_METRES)
   return losses / HUBER_METRES
 
@@ -56,24 +50,23 @@ def pose_loss(
 ) -> jax.Array:
   """Averages the error over the joints that the model predicts.
 
-  Bones, parent minus child, weigh like the joints (paper eq. 7 and 8). The sums
-  of the paper are divided by the number of predicted joints.
+  Bones, parent minus child, count like joints (paper eq. 7 and 8). The sums of
+  the paper are divided by the number of predicted joints.
 
   Args:
-    predicted: The predicted poses, `[..., J, 3]`, metres; or `[..., J, 4]`
-      with what `root_relative.expected_error` takes, which counts too.
+    predicted: The predicted poses, `[..., J, 3]`, metres; or `[..., J, 4]` with
+      the logit of the expected error, whose squared error is added.
     target: The true poses, `[..., J, 3]`, metres.
     measure: Measures error vectors, `[..., 3]` -> `[...]`.
     bones: Whether bone vectors count too.
-    skeleton: The skeleton of these J joints.
-    num_predicted: How many joints count in the mean: J, or J - 1 for a model
-      whose root, like the target's, is zero by construction.
+    num_predicted: The number of joints to average over: J, or J - 1 for a model
+      whose root is zero by construction.
 
   Returns:
     A scalar in the unit of the measure.
 
   Raises:
-    AssertionError: The shapes differ, or have another number of joints.
+    AssertionError: The shapes differ, or the number of joints is not J.
   """
   chex.assert_equal_shape([predicted[..., :3], target])
   chex.assert_axis_dimension(target, -2, skeleton.num_joints)
@@ -85,7 +78,7 @@ def pose_loss(
     count = errors[..., 0].size * share
     total = total + jnp.sum(of_bones) / count
   if predicted.shape[-1] == 4:
-    # The least squares of the mean; the poses do not change for it.
+    # The mean minimizes squares; the poses get no gradient from this.
     actual = jax.lax.stop_gradient(distance(root_relative(errors, skeleton)))
     missed = expected_error(predicted) - actual
     total = total + jnp.mean(jnp.square(missed))

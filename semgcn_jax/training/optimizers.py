@@ -1,15 +1,13 @@
 """The learning rate over time, and the optimizer."""
 
 import functools
-from collections.abc import Hashable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from semgcn_jax.config import TrainingConfig
-from semgcn_jax.models.image_network import FINDING
+from semgcn_jax.tasks import Frames
 from semgcn_jax.training.packing import is_kernel
 
 
@@ -18,18 +16,16 @@ def learning_rate(
 ) -> optax.Schedule:
   """Makes the schedule of the learning rate.
 
-  The staircase, which is that of the released code, is lr * gamma^floor(t /
-  decay) in the t-th step, with t from 1. The cosine falls to zero at the end of
-  the last epoch (arXiv:1608.03983, without restarts). Either is multiplied by a
-  linear warm-up.
+  The staircase of the released code is lr * gamma^floor(t / decay) in step t,
+  counted from 1. The cosine falls to zero at the end of the last epoch
+  (arXiv:1608.03983, without restarts). Both are multiplied by a linear warm-up.
 
   Args:
-    config: The training settings of the run.
-    epoch_steps: The number of steps of an epoch.
+    epoch_steps: The number of steps per epoch.
     peak: The highest rate; None takes that of `peak_rate`.
 
   Returns:
-    A function from the number of steps done before to the learning rate.
+    A function from the number of steps done to the learning rate.
   """
   lr = peak_rate(config) if peak is None else peak
   warmup = min(config.warmup_epochs, config.epochs / 2) * epoch_steps
@@ -50,40 +46,46 @@ def peak_rate(config: TrainingConfig) -> float:
   """Scales the highest learning rate to the batch size, if `lr_batch` is set.
 
   For Adam the rate grows with the square root of the batch size
-  (arXiv:2205.10287, except that the betas stay as they are).
+  (arXiv:2205.10287, but with fixed betas).
   """
   if not config.lr_batch:
     return config.lr
   return config.lr * (config.batch_size / config.lr_batch) ** 0.5
 
 
+def peak_rates(task: Frames) -> dict[str, float]:
+  """Returns the highest learning rate of each part that learns."""
+  training = task.config.training
+  rates = {
+    'backbone': training.backbone_lr,
+    'graph network': peak_rate(training),
+  }
+  return {part: rates[part] for part in task.learns}
+
+
 def make_optimizer(
-  config: TrainingConfig, epoch_steps: int = 1, *, backbone: str = ''
+  task: Frames, epoch_steps: int = 1
 ) -> optax.GradientTransformation:
-  """Makes the optimizer: Adam, or with weight decay AdamW, after clipping.
+  """Makes the optimizer: clipping, then Adam, or AdamW with weight decay.
 
-  Only kernels decay. What finds the 2D joints in pictures has a learning rate
-  of its own, and parts that the stage does not train stay as they are.
-
-  Args:
-    config: The training settings of the run.
-    epoch_steps: The number of steps of an epoch.
-    backbone: The setting `backbone`.
+  Only kernels decay. The parts that find 2D joints in images have a learning
+  rate of their own, and parts that do not learn are frozen.
   """
-  tx = _adam(config, learning_rate(config, epoch_steps))
-  if backbone:
-    own = learning_rate(config, epoch_steps, config.backbone_lr)
-    trained: dict[Hashable, Any] = {'finding': _adam(config, own), 'graph': tx}
-    if config.stage != 'end_to_end':
-      other = 'graph' if config.stage == 'keypoints' else 'finding'
-      trained[other] = optax.set_to_zero()
-    tx = optax.multi_transform(
-      trained,
-      lambda params: {
-        name: 'finding' if name in FINDING else 'graph' for name in params
-      },
-    )
-  return tx
+  config, rates = task.config.training, peak_rates(task)
+
+  def adam(part):
+    if part not in rates:
+      return optax.set_to_zero()
+    return _adam(config, learning_rate(config, epoch_steps, rates[part]))
+
+  if not task.finding:
+    return adam('graph network')
+  return optax.multi_transform(
+    {'finding': adam('backbone'), 'graph': adam('graph network')},
+    lambda params: {
+      name: 'finding' if name in task.finding else 'graph' for name in params
+    },
+  )
 
 
 def _adam(

@@ -1,8 +1,8 @@
 """Trees of arrays as a few long vectors.
 
-A network has a hundred small parameters. As two vectors, the optimizer and the
-averages over the steps are a few operations instead of hundreds, which is most
-of what a small step would wait for.
+A network has a hundred small parameters. With two vectors instead, the
+optimizer and the averages take a few operations rather than hundreds, which
+would dominate a small step.
 """
 
 from collections.abc import Callable
@@ -12,25 +12,25 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-# Weight decay is for the arrays under 'kernel', not for those under 'rest'.
+# Arrays under 'kernel' get weight decay, those under 'rest' do not.
 Vectors = dict[str, jax.Array]
 
 
 def is_kernel(path: tuple[Any, ...]) -> bool:
-  """Tells whether a path in a tree of parameters is that of a kernel."""
+  """Returns whether a path in a tree of parameters is a kernel's."""
   return path[-1].key == 'kernel'
 
 
 def packing(
   like: Any,
 ) -> tuple[Callable[[Any], Vectors], Callable[[Vectors], Any]]:
-  """Makes the functions that pack and unpack trees of arrays of one type.
+  """Builds the functions that pack and unpack trees of arrays of one type.
 
   Args:
-    like: A tree of dicts, which has the names and the shapes of all others.
+    like: A tree of dicts with the names and shapes of the others.
 
   Returns:
-    A function from a tree to its vectors, and one from vectors to their tree.
+    A function from a tree to its vectors, and its inverse.
   """
   paths_and_leaves, structure = jax.tree_util.tree_flatten_with_path(like)
   shapes = [leaf.shape for _, leaf in paths_and_leaves]
@@ -59,25 +59,21 @@ def packing(
 
 
 def map_like(function: Callable[[Any], Any], tree: Any, like: Any) -> Any:
-  """Applies a function to every part of a tree that is structured like another.
+  """Maps the subtrees that are structured like another tree.
 
   The moments of an optimizer, for example, are structured like the parameters.
 
   Args:
-    function: A function of such a part.
-    tree: The tree that has such parts.
-    like: The tree that they are structured like.
-
-  Returns:
-    The tree with each part replaced by what the function makes of it.
+    function: A function of such a subtree.
+    tree: The tree with such subtrees; the rest of it is unchanged.
+    like: The tree with their structure.
   """
   structure = jax.tree.structure(like)
 
   def matches(part):
     return jax.tree.structure(part) == structure
 
-  return jax.tree.map(
-    lambda part: function(part) if matches(part) else part,
-    tree,
-    is_leaf=matches,
-  )
+  def convert(part):
+    return function(part) if matches(part) else part
+
+  return jax.tree.map(convert, tree, is_leaf=matches)

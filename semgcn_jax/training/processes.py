@@ -1,8 +1,7 @@
-"""What a run of several processes needs, on one host or many.
+"""Coordinates the processes of a run, on one host or many.
 
 All processes run the same program. Each trains on its share of each batch and
-holds the whole state. The first one alone writes logs, figures and the lines of
-metrics.jsonl.
+holds the whole state. Only the first writes logs, figures and metrics.jsonl.
 """
 
 import contextlib
@@ -16,7 +15,7 @@ from jax.experimental import multihost_utils
 
 from semgcn_jax.errors import SettingError, UserError
 
-HEARTBEAT_SECONDS = 30  # A process that is silent for so long counts as dead.
+HEARTBEAT_SECONDS = 30  # A process that is silent this long counts as dead.
 
 
 def join(
@@ -25,17 +24,19 @@ def join(
   process_id: int | None,
   timeout: int = 300,
 ) -> None:
-  """Joins the other processes; comes before any other use of JAX.
+  """Joins the other processes; must precede any other use of JAX.
+
+  Where an argument is None, JAX detects it from the environment (SLURM,
+  Kubernetes, Open MPI and others).
 
   Args:
-    coordinator: The host:port of the first process; None takes what the
-      environment says (SLURM, Kubernetes, Open MPI and what else JAX detects).
-    num_processes: The number of processes of the run; None does likewise.
-    process_id: The number of this process, from 0; None does likewise.
-    timeout: How many seconds to wait for the others.
+    coordinator: The host:port of the first process.
+    num_processes: The number of processes of the run.
+    process_id: The number of this process, from 0.
+    timeout: The seconds to wait for the others.
 
   Raises:
-    SettingError: Nothing says who the others are, or they did not come.
+    SettingError: The other processes are unknown, or did not join in time.
   """
   if coordinator is not None:
     port = re.fullmatch(r'.+:(\d{1,5})', coordinator)
@@ -65,10 +66,9 @@ def join(
 
 
 def _uninterrupted(wait: Callable[[], None]) -> None:
-  """Waits in a thread of its own, so that Ctrl-C ends this one at once.
+  """Waits in another thread, so that Ctrl-C ends this one at once.
 
-  Python handles signals in its main thread alone, and there only between two
-  steps of Python, not while JAX waits for others.
+  Python handles signals only in its main thread, and not while JAX blocks it.
   """
   failures: list[Exception] = []
 
@@ -87,18 +87,18 @@ def _uninterrupted(wait: Callable[[], None]) -> None:
 
 
 def is_first() -> bool:
-  """Tells whether this process is the one that writes for all."""
+  """Returns whether this process is the one that writes."""
   return jax.process_index() == 0
 
 
 def wait(name: str) -> None:
-  """Waits until all processes have come to the point of this name."""
+  """Waits until all processes reach the point of this name."""
   if jax.process_count() > 1:
     multihost_utils.sync_global_devices(name)
 
 
 def any_process(flag: bool) -> bool:
-  """Tells whether the flag is set in any process; waits for all of them."""
+  """Returns whether any process sets the flag; waits for all of them."""
   if jax.process_count() == 1:
     return flag
   return bool(np.any(multihost_utils.process_allgather(np.array(flag))))
@@ -106,11 +106,7 @@ def any_process(flag: bool) -> bool:
 
 @contextlib.contextmanager
 def ending_together() -> Iterator[None]:
-  """Says what it means that an exchange with another process fails.
-
-  Raises:
-    UserError: Another process has ended.
-  """
+  """Turns the failure of an exchange with another process into a UserError."""
   try:
     yield
   except jax.errors.JaxRuntimeError as error:
@@ -118,6 +114,6 @@ def ending_together() -> Iterator[None]:
       raise
     first = str(error).splitlines()[0][:200]
     raise UserError(
-      f'another process of the run has ended, see its output ({first}); start'
-      ' all of them again with `resume`'
+      f'another process of the run has ended, see its output ({first}); restart'
+      ' all of them with `resume`'
     ) from error

@@ -1,11 +1,11 @@
-"""Shows how training goes, by a bar on a terminal or plain lines in a file."""
+"""Shows the progress of training: a bar on a terminal, or lines in a file."""
 
 import time
 
 import rich.console
 import rich.progress
 
-LINE_SECONDS = 30  # The least time between two plain lines within an epoch.
+LINE_SECONDS = 30  # The least time between lines within an epoch.
 
 
 class ProgressBar:
@@ -18,9 +18,9 @@ class ProgressBar:
 
     Args:
       total: The number of steps of the whole run.
-      done: The number of steps that were taken before.
-      batch_size: The number of poses of a step.
-      shown: Whether to show anything; False where another process does.
+      done: The number of steps already done.
+      batch_size: The number of poses per step.
+      shown: Whether to show anything; False if another process does.
     """
     self._console = rich.console.Console(
       highlight=False, soft_wrap=True, quiet=not shown
@@ -38,7 +38,7 @@ class ProgressBar:
     self._task = self._bar.add_task('compiling', total=total, completed=done)
     self._total, self._done, self._batch_size = total, done, batch_size
     self._last_line = time.monotonic()
-    # The time and the steps after the first chunk, which compiles.
+    # The time and steps after the first chunk, which compiles.
     self._start: tuple[float, int] | None = None
 
   def __enter__(self):
@@ -49,7 +49,7 @@ class ProgressBar:
     self._bar.stop()
 
   def advance(self, steps: int, epoch: int, loss: float) -> None:
-    """Counts steps of an epoch, whose mean loss is given."""
+    """Counts steps of an epoch, and shows their mean loss."""
     now = time.monotonic()
     self._done += steps
     if self._start is None:

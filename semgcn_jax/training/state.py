@@ -1,6 +1,6 @@
-"""The state of training: made afresh, and packed for the step."""
+"""The state of training: created, and packed for the step."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -11,6 +11,7 @@ from flax.training import train_state
 from semgcn_jax.config import Config
 from semgcn_jax.geometry.skeletons import Skeleton
 from semgcn_jax.models.build import build, example_input
+from semgcn_jax.tasks import make_task
 from semgcn_jax.training.optimizers import make_optimizer
 from semgcn_jax.training.packing import map_like, packing
 
@@ -18,14 +19,13 @@ AXIS = 'batch'  # The name of the pmap axis of the devices.
 
 
 class TrainState(train_state.TrainState):
-  """The params, optimizer and step, with batch statistics and a random key.
+  """Flax's TrainState with batch statistics, averages and a random key.
 
   Attributes:
     batch_stats: The running statistics.
-    rng: The random key, `[2]` uint32. It never changes: all other keys are made
-      of it by folding numbers in.
-    averaged: The params and batch_stats, averaged over the steps; None without
-      averaging.
+    rng: The random key, `[2]` uint32. It never changes; all other keys are
+      derived with `fold_in`.
+    averaged: The params and batch_stats averaged over the steps, or None.
   """
 
   batch_stats: Any
@@ -34,7 +34,7 @@ class TrainState(train_state.TrainState):
 
   @property
   def variables(self) -> dict[str, Any]:
-    """The params and batch_stats, as a linen module takes them."""
+    """The params and batch_stats, for a linen module."""
     return {'params': self.params, 'batch_stats': self.batch_stats}
 
   @property
@@ -44,23 +44,19 @@ class TrainState(train_state.TrainState):
 
   @property
   def scored(self) -> dict[str, Any]:
-    """The variables to evaluate: the averaged ones, where there are some."""
+    """The variables to evaluate: the averaged ones, if any."""
     return self.variables if self.averaged is None else self.averaged
 
 
 def create_train_state(
   config: Config, skeleton: Skeleton, epoch_steps: int = 1
 ) -> TrainState:
-  """Makes a fresh state, at step 0.
+  """Creates the state at step 0, with the states of several seeds stacked.
+
+  It is on the host, which compiles this faster than a GPU does.
 
   Args:
-    config: The config of the run.
-    skeleton: The skeleton of the poses.
-    epoch_steps: The number of steps of an epoch.
-
-  Returns:
-    The state. It is on the host, which compiles this sooner than a GPU. The
-    states of several seeds are stacked.
+    epoch_steps: The number of steps per epoch.
   """
   training = config.training
   model = build(
@@ -73,7 +69,7 @@ def create_train_state(
   )
   example = example_input(config.model, skeleton)
   example = jnp.zeros(example.shape, example.dtype)
-  tx = make_optimizer(training, epoch_steps, backbone=config.model.backbone)
+  tx = make_optimizer(make_task(config, skeleton), epoch_steps)
 
   def create(seed):
     rng, init_rng = jax.random.split(jax.random.PRNGKey(seed))
@@ -95,7 +91,7 @@ def create_train_state(
 
 
 def _host() -> Any:
-  """Finds the CPU as a device; None, for the default one, if there is none."""
+  """Returns the CPU device, or None, for the default, if there is none."""
   try:
     return jax.local_devices(backend='cpu')[0]
   except RuntimeError:  # JAX_PLATFORMS may leave the CPU out.
@@ -108,40 +104,33 @@ def pack_state(
   """Packs the small arrays of a state into a few long vectors.
 
   Returns:
-    The packed state, which `step.train_step` takes like any other, and the
-    function that unpacks such a state.
+    The packed state, which `step.train_step` also takes, and the function that
+    unpacks one.
   """
-  pack_params, unpack_params = packing(state.params)
-  pack_stats, unpack_stats = packing(state.batch_stats)
+  packs, unpacks = {}, {}
+  for name, tree in state.variables.items():
+    packs[name], unpacks[name] = packing(tree)
 
-  def convert(state, params_fn, stats_fn, like, apply_fn):
-    def variables_fn(variables):
-      return {
-        'params': params_fn(variables['params']),
-        'batch_stats': stats_fn(variables['batch_stats']),
-      }
-
+  def convert(state, functions, like, apply_fn):
     averaged = state.averaged
     return state.replace(
       apply_fn=apply_fn,
-      opt_state=map_like(params_fn, state.opt_state, like),
-      averaged=None if averaged is None else variables_fn(averaged),
-      **variables_fn(state.variables),
+      opt_state=map_like(functions['params'], state.opt_state, like),
+      averaged=None if averaged is None else _map(functions, averaged),
+      **_map(functions, state.variables),
     )
 
   def apply_packed(variables, *args, **kwargs):
-    variables = {
-      'params': unpack_params(variables['params']),
-      'batch_stats': unpack_stats(variables['batch_stats']),
-    }
+    variables = _map(unpacks, variables)
     outputs, updated = state.apply_fn(variables, *args, **kwargs)
-    return outputs, {'batch_stats': pack_stats(updated['batch_stats'])}
+    return outputs, _map(packs, updated)
 
-  packed = convert(state, pack_params, pack_stats, state.params, apply_packed)
+  packed = convert(state, packs, state.params, apply_packed)
+  return packed, lambda packed: convert(
+    packed, unpacks, packed.params, state.apply_fn
+  )
 
-  def unpack(packed):
-    return convert(
-      packed, unpack_params, unpack_stats, packed.params, state.apply_fn
-    )
 
-  return packed, unpack
+def _map(functions: dict[str, Any], trees: Mapping[str, Any]) -> dict[str, Any]:
+  """Applies to each tree the function of its name."""
+  return {name: functions[name](tree) for name, tree in trees.items()}

@@ -1,4 +1,4 @@
-"""The training step, compiled to run many times in one call."""
+"""The training step, compiled to run many steps per call."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -14,13 +14,13 @@ from semgcn_jax.geometry.cameras import Camera
 from semgcn_jax.geometry.skeletons import Skeleton
 from semgcn_jax.models.build import build
 from semgcn_jax.models.precision import matmul_precision
-from semgcn_jax.tasks import make_task
+from semgcn_jax.tasks import Frames, make_task
 from semgcn_jax.tasks.augmentation import Batch
 from semgcn_jax.training.losses import MEASURES, pose_loss
 from semgcn_jax.training.state import AXIS, TrainState, pack_state
 
-DROPOUT, SHUFFLE, AUGMENT = range(3)  # What a random key is for.
-AVERAGING_POSES = 256  # The setting `averaging` is a decay per so many poses.
+DROPOUT, SHUFFLE, AUGMENT = range(3)  # The purposes of random keys.
+AVERAGING_POSES = 256  # The poses per decay of the setting `averaging`.
 
 
 def train_step(
@@ -38,7 +38,7 @@ def train_step(
     batch: This device's share of the batch, see `augmentation`.
     augment_fn: Varies the batch, given a random key and the batch.
     loss: Measures predictions, given those and the batch.
-    decay: The decay of the averaged variables in a step.
+    decay: The decay of the averaged variables per step.
 
   Returns:
     The new state, and the loss over the whole batch.
@@ -67,11 +67,10 @@ def train_step(
   value, grads = jax.lax.pmean((value, grads), AXIS)
   new = state.apply_gradients(grads=grads, batch_stats=batch_stats)
   if state.averaged is not None:
-    # The decay is min(decay, (1 + t) / (10 + t)), so that the average soon
-    # forgets its start.
+    # A decay of min(decay, (1 + t) / (10 + t)) soon forgets the start.
     share = jnp.maximum(1 - decay, 9 / (10.0 + state.step))
-    # What stays as it is, such as a part that no stage trains, stays so here;
-    # a sum of two shares would round it.
+    # This form keeps constants, such as frozen parts, exactly; a weighted sum
+    # would round them.
     averaged = jax.tree.map(
       lambda average, x: average + share * (x - average),
       state.averaged,
@@ -79,6 +78,27 @@ def train_step(
     )
     new = new.replace(averaged=averaged)
   return new, value
+
+
+def _make_step(
+  task: Frames, cameras: Sequence[Camera], fps: float
+) -> Callable[[TrainState, Batch], tuple[TrainState, jax.Array]]:
+  """Builds the `train_step` of a task."""
+  training, skeleton = task.config.training, task.skeleton
+  measure_poses = functools.partial(
+    pose_loss,
+    measure=MEASURES[training.loss_measure],
+    bones=training.bones_count,
+    skeleton=skeleton,
+    num_predicted=build(task.config.model, skeleton).num_predicted,
+  )
+  return functools.partial(
+    train_step,
+    augment_fn=task.make_augment(cameras, fps),
+    loss=functools.partial(task.loss, pose_loss=measure_poses),
+    # The average covers the same number of poses at any batch size.
+    decay=training.averaging ** (training.batch_size / AVERAGING_POSES),
+  )
 
 
 def make_train_chunk(
@@ -90,41 +110,22 @@ def make_train_chunk(
   resident: bool = True,
   fps: float = 0.0,
 ) -> Callable:
-  """Makes the compiled function that takes the steps of a chunk.
+  """Builds the compiled function that takes the steps of a chunk.
 
   Args:
-    config: The config of the run.
-    skeleton: The skeleton of the poses.
-    mesh: The devices of this process.
     cameras: The cameras of the training poses, for virtual ones.
-    resident: Whether every device has the arrays of all poses, or only those of
-      its own.
-    fps: The frames a second of the poses, for networks that see time.
+    resident: Whether every device has all poses, or only its own.
+    fps: The frame rate of the poses, for networks that see time.
 
   Returns:
     A function (state, arrays, order `[D, S, B / D]`) -> (state, losses `[S]`)
-    for D devices and S steps. The arrays are those of a batch, but of N poses:
-    `[N, ...]` where they are resident, otherwise `[D, N, ...]`. The given state
-    is donated. For R seeds, R > 1, the states are `[R, ...]`, the arrays
-    `[N, ...]` or `[D, R, N, ...]`, the order is `[D, R, S, B / D]`, and the
-    losses are `[R, S]`.
+    for D devices and S steps. The arrays are those of N poses, `[N, ...]` if
+    resident, otherwise `[D, N, ...]`. The given state is donated. For R seeds,
+    R > 1, the states are `[R, ...]`, the arrays `[N, ...]` or `[D, R, N, ...]`,
+    the order is `[D, R, S, B / D]`, and the losses are `[R, S]`.
   """
   training, task = config.training, make_task(config, skeleton)
-  measure_poses = functools.partial(
-    pose_loss,
-    measure=MEASURES[training.loss_measure],
-    bones=training.bones_count,
-    skeleton=skeleton,
-    num_predicted=build(config.model, skeleton).num_predicted,
-  )
-
-  step_fn = functools.partial(
-    train_step,
-    augment_fn=task.make_augment(cameras, fps),
-    loss=functools.partial(task.loss, pose_loss=measure_poses),
-    # Whatever the batch size, the average reaches back over as many poses.
-    decay=training.averaging ** (training.batch_size / AVERAGING_POSES),
-  )
+  step_fn = _make_step(task, cameras, fps)
 
   def train_chunk(state, arrays, order):
     def step(packed, rows):
@@ -135,8 +136,8 @@ def make_train_chunk(
       packed, unpack = pack_state(state)
     with matmul_precision(training.precision):
       if task.is_large and len(order) <= 4:
-        # On a CPU, XLA does the gradients of convolutions fast only outside of
-        # loops, and a scan over a single step is a loop, too.
+        # On a CPU, XLA is slow at gradients of convolutions within loops, and
+        # even a scan over one step is a loop.
         losses = []
         for rows in order:
           packed, value = step(packed, rows)
@@ -159,10 +160,10 @@ def make_train_chunk(
 
 
 def chunk_bounds(steps: int, chunk_steps: int) -> np.ndarray:
-  """Cuts the steps of an epoch into chunks of at most two lengths.
+  """Splits the steps of an epoch into chunks of at most two lengths.
 
   Returns:
-    For each chunk the step behind its last.
+    The end of each chunk.
   """
   chunks = -(-steps // chunk_steps)
   return np.cumsum([len(c) for c in np.array_split(np.arange(steps), chunks)])
@@ -171,17 +172,16 @@ def chunk_bounds(steps: int, chunk_steps: int) -> np.ndarray:
 def make_epoch_order(
   num_poses: int, batch_size: int, bounds: np.ndarray, mesh: Mesh
 ) -> Callable:
-  """Makes the compiled function that shuffles an epoch, on the devices.
+  """Builds the compiled function that shuffles an epoch on the devices.
 
   Args:
     num_poses: The number of training poses.
-    batch_size: The number of poses of a step, over all devices.
+    batch_size: The number of poses per step, over all devices.
     bounds: The chunks of an epoch, see `chunk_bounds`.
-    mesh: The devices of this process.
 
   Returns:
-    A function (rng, epoch) -> for each chunk the rows `[D, S, B / D]` of its
-    batches, for the D devices of this process; for R rngs, the rows
+    A function (rng, epoch) -> a list with the rows of each chunk,
+    `[D, S, B / D]` for the D devices of this process; for R rngs,
     `[D, R, S, B / D]`. The batches do not depend on the number of devices.
   """
   devices, steps = mesh.size * jax.process_count(), int(bounds[-1])

@@ -1,4 +1,4 @@
-"""The Trainer: what training keeps on the devices, and an epoch of it."""
+"""The Trainer: the state and poses on the devices, trained by the epoch."""
 
 import contextlib
 import dataclasses
@@ -27,7 +27,7 @@ from semgcn_jax.training.step import (
   make_train_chunk,
 )
 
-_ADVICE = 'earlier checkpoints are kept: lower `lr`, or look into the data'
+_ADVICE = 'earlier checkpoints are kept: lower `lr`, or check the data'
 
 
 class Trainer:
@@ -35,13 +35,13 @@ class Trainer:
 
   Attributes:
     mesh: The devices.
-    steps: The number of steps of an epoch.
-    bounds: For each chunk of an epoch the step behind its last.
+    steps: The number of steps per epoch.
+    bounds: The last step of each chunk of an epoch, plus one.
     resident: Whether all poses stay on every device.
-    feed: Gives the devices the poses of each chunk, see `feeding`.
+    feed: Feeds the poses of each chunk to the devices, see `feeding`.
     epoch_order: Shuffles an epoch, see `step.make_epoch_order`.
     train_chunk: Takes the steps of a chunk, see `step.make_train_chunk`.
-    poses_bytes: The size of the training poses.
+    poses_bytes: The size of the training poses in bytes.
     state: The state, on the devices.
   """
 
@@ -55,14 +55,12 @@ class Trainer:
     *,
     devices: Sequence[Any] | None = None,
   ):
-    """Prepares training with a fresh state; the step is not compiled yet.
+    """Prepares training with a fresh state, without compiling the step.
 
     Args:
-      config: The config of the run.
-      skeleton: The skeleton of the poses.
       arrays: The training poses, see `Frames.arrays`.
       cameras: Their cameras, for virtual ones.
-      fps: Their frames a second, for networks that see time.
+      fps: Their frame rate, for networks that see time.
       devices: The JAX devices to train on; None takes all of this process.
     """
     training, num_poses = config.training, len(arrays['targets'])
@@ -90,23 +88,27 @@ class Trainer:
     self.place(create_train_state(config, skeleton, self.steps))
 
   def place(self, state: TrainState) -> None:
-    """Puts a state on the devices, to train on from there."""
+    """Puts a state on the devices."""
     self.state: TrainState = jax.device_put(
       state, NamedSharding(self.mesh, PartitionSpec())
     )
 
+  def start(self, progress: Progress) -> int:
+    """Returns the number of steps done in the current epoch."""
+    return int(self.bounds[progress.chunks - 1]) if progress.chunks else 0
+
   def train_epoch(
     self, progress: Progress, bar: ProgressBar, stop: StopRequest
   ) -> Progress:
-    """Trains to the end of the epoch, or to a request to stop.
+    """Trains until the end of the epoch, or a request to stop.
 
     Args:
-      progress: How far the run has come, which is where to start.
+      progress: Where to start.
       bar: The bar that shows each chunk.
-      stop: The request to stop, which is looked at after each chunk.
+      stop: The request to stop, checked after each chunk.
 
     Returns:
-      How far the run has come then, with the seconds that it took.
+      The new progress, including the seconds taken.
 
     Raises:
       UserError: The loss or a parameter is not finite.
@@ -114,10 +116,10 @@ class Trainer:
     began = time.monotonic()
 
     def count(losses, start):
-      """Looks at the losses of a chunk, while the devices do the next one."""
+      """Checks the losses of a chunk while the devices run the next one."""
       nonlocal progress
       losses = np.asarray(losses, np.float64)
-      # This is the mean of all seeds, so one seed that diverges ends the run.
+      # The mean over all seeds: one seed that diverges ends the run.
       losses = losses.reshape(-1, losses.shape[-1]).mean(axis=0)
       bad = np.flatnonzero(~np.isfinite(losses))
       if len(bad):
@@ -134,7 +136,7 @@ class Trainer:
 
     orders = self.epoch_order(self.state.rng, progress.epoch)
     orders = orders[progress.chunks :]
-    start = int(self.bounds[progress.chunks - 1]) if progress.chunks else 0
+    start = self.start(progress)
     waiting = None
     with contextlib.closing(self.feed(orders)) as feeding:
       fed = next(feeding)
@@ -142,7 +144,7 @@ class Trainer:
         self.state, losses = self.train_chunk(self.state, *fed)
         if waiting is not None:
           count(*waiting)
-        # The next poses are brought while the devices are busy with this chunk.
+        # The next poses arrive while the devices run this chunk.
         fed = next(feeding, ())
         waiting = losses, start
         start += order.shape[-2]

@@ -1,4 +1,4 @@
-"""Starts a run with the weights of another: to refine them, or to go on."""
+"""Starts a run from the weights of another, to refine or continue it."""
 
 import pathlib
 from typing import Any
@@ -23,24 +23,22 @@ def warm_start(
 ) -> TrainState:
   """Puts the weights that the config names into a fresh state.
 
-  Those of `init_from` are the best of that run. With `backbone` they are of the
-  parts that it has trained, see `stage`; the graph network starts afresh unless
-  it is shown the same as there. A network that sees time may start with one of
-  single frames, and a causal one with one that is not. `backbone_weights` are
-  of the backbone alone.
+  `init_from` gives the best weights of a run. With `backbone` these are the
+  parts that it has trained, see `stage`; the graph network starts fresh unless
+  its inputs are the same. A network that sees time can start from one of single
+  frames, and a causal one from one that is not. `backbone_weights` are those of
+  the backbone only.
 
   Args:
-    state: A state of the same model, or of a refinement of it.
-    config: The config of the new run.
-    skeleton: The skeleton of its poses.
+    state: A fresh state of the new run.
 
   Returns:
-    The state. Each seed starts with the same seed of the other run, or all with
+    The state. Each seed starts from the same seed of the other run, or all from
     its only one.
 
   Raises:
     UserError: There is no such run, checkpoint or file, or it is damaged.
-    SettingError: It is of another model, or of another number of seeds.
+    SettingError: The model or the number of seeds does not match.
   """
   if config.model.backbone_weights:
     path = pathlib.Path(config.model.backbone_weights)
@@ -55,13 +53,12 @@ def warm_start(
 
 
 def _check_source(network: Network, config: Config, task: Frames) -> None:
-  """Raises a SettingError if a run cannot start with this network."""
+  """Raises a SettingError if a run cannot start from this network."""
   source = config.model.init_from
   wanted, there = config.flat(), network.config.flat()
   if there['refine']:
     raise SettingError(
-      f'`init_from={source}`: is refined already; name the run that it started'
-      ' from'
+      f'`init_from={source}`: is already refined; name the run it started from'
     )
   for name in task.matching(network):
     if wanted[name] != there[name]:
@@ -74,7 +71,7 @@ def _check_source(network: Network, config: Config, task: Frames) -> None:
   if there['num_seeds'] not in (1, num_seeds):
     raise SettingError(
       f'`num_seeds={num_seeds}`: `init_from={source}` has'
-      f' {there["num_seeds"]}; use as many, or a run of one'
+      f' {there["num_seeds"]}; use the same number, or a run with one'
     )
 
 
@@ -84,13 +81,11 @@ def _replace(
   parts: dict[str, dict[str, Any]],
   seeds: int = 1,
 ) -> TrainState:
-  """Replaces parts of a network, in its own and in its averaged variables.
+  """Replaces parts of a network, in its variables and their averages.
 
   Args:
-    state: The state.
-    config: The config of the run.
     parts: {the name of a part: its params and batch_stats}.
-    seeds: How many seeds they are of.
+    seeds: The number of seeds of the parts.
   """
   count = config.training.num_seeds
   if seeds < count:
@@ -99,7 +94,7 @@ def _replace(
     )
 
   def started(tree):
-    # Each tree gets arrays of its own, as the step donates them.
+    # Copies, since the step donates the arrays of each tree.
     return {
       name: of_part
       | {
@@ -118,56 +113,34 @@ def _replace(
 
 
 def _read_backbone(path: pathlib.Path, state: TrainState) -> dict[str, Any]:
-  """Reads the weights of a backbone from the npz of convert_torch.py.
+  """Reads the weights of a backbone from the npz of convert_torch.py."""
 
-  Raises:
-    UserError: It cannot be read, or is of another backbone.
-  """
+  def error(problem):
+    return UserError(
+      f'`backbone_weights={path}`: {problem}; make it with convert_torch.py'
+    )
+
   wanted: dict[str, Any] = flax.traverse_util.flatten_dict(
     take_part(state.variables, 'backbone'), sep='/'
   )
   try:
     arrays = read_arrays(path)
-  except (OSError, ValueError) as error:
-    raise UserError(
-      f'`backbone_weights={path}`: cannot be read ({shortened(error, 100)});'
-      ' make it by convert_torch.py'
-    ) from error
-  for name, array in wanted.items():
-    shape = array.shape[-arrays[name].ndim :] if name in arrays else None
-    if shape is None or arrays[name].shape != shape:
-      raise UserError(
-        f'`backbone_weights={path}`: is of another `backbone` ({name}); make it'
-        ' by convert_torch.py'
-      )
-  return flax.traverse_util.unflatten_dict(
-    {name: _check_weights(name, arrays[name], path) for name in wanted},
-    sep='/',
-  )
-
-
-def _check_weights(
-  name: str, array: np.ndarray, path: pathlib.Path
-) -> np.ndarray:
-  """Checks the numbers of weights, and makes them float32.
-
-  Raises:
-    UserError: They are no floating-point numbers, not finite, or variances
-      below zero.
-  """
-  problem = ''
-  if array.dtype.kind != 'f':
-    problem = f'is of {array.dtype}'
-  else:
+  except (OSError, ValueError) as cause:
+    raise error(f'cannot be read ({shortened(cause, 100)})') from cause
+  weights = {}
+  for name, like in wanted.items():
+    array = arrays.get(name)
+    # The state may have several seeds.
+    if array is None or array.shape != like.shape[-array.ndim :]:
+      raise error(f'is for another `backbone` ({name})')
+    weights[name] = array
+  for name, array in weights.items():
+    if array.dtype.kind != 'f':
+      raise error(f'{name} is {array.dtype}')
     with np.errstate(over='ignore'):
-      array = array.astype(np.float32)
+      weights[name] = array = array.astype(np.float32)
     if not np.isfinite(array).all():
-      problem = 'is not finite'
-    elif name.endswith('/var') and (array < 0).any():
-      problem = 'is below zero'
-  if problem:
-    raise UserError(
-      f'`backbone_weights={path}`: {name} {problem}; make it by'
-      ' convert_torch.py'
-    )
-  return array
+      raise error(f'{name} is not finite')
+    if name.endswith('/var') and (array < 0).any():
+      raise error(f'{name} is below zero')
+  return flax.traverse_util.unflatten_dict(weights, sep='/')

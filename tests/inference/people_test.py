@@ -90,7 +90,7 @@ def test_nothing_is_overwritten(clip, tmp_path):
     (('--field_of_view=200',), '--field_of_view: must be from 1 to 179'),
     (('--min_confidence=50',), '--min_confidence=50.0: must be from 0 to 1'),
     (('--height=175',), '--height=175.0: must be from 0.3 to 3 metres'),
-    (('--image_size=64x48',), 'far outside of its image of 64 x 48'),
+    (('--image_size=64x48',), 'far outside its image of 64 x 48'),
   ],
 )
 def test_bad_flags(clip, tmp_path, flags, message):

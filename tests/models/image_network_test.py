@@ -10,12 +10,12 @@ import pytest
 from semgcn_jax.config import ModelConfig
 from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.models.build import abstract_variables, build
+from semgcn_jax.models.forward import predict_poses
 from semgcn_jax.models.image_network import (
   Found,
   mirror_found,
   mirror_images,
   normalize,
-  predict_from_images,
 )
 from semgcn_jax.models.roi_align import mean_bone_length, roi_align
 
@@ -157,9 +157,9 @@ def test_mirrored_pictures_are_averaged():
     poses = jnp.concatenate([joints, joints[..., :1]], axis=-1)
     return Found(poses, joints, jnp.zeros(()))
 
-  plain = predict_from_images(network, IMAGES, H36M)
-  both = predict_from_images(network, IMAGES, H36M, flip_test=True)
-  mirrored = predict_from_images(network, IMAGES[:, :, ::-1], H36M)
+  plain = predict_poses(network, IMAGES, CONFIG, H36M)
+  both = predict_poses(network, IMAGES, CONFIG, H36M, flip_test=True)
+  mirrored = predict_poses(network, IMAGES[:, :, ::-1], CONFIG, H36M)
   order = H36M.mirror_order
   expected = np.array(mirrored)[:, order] * [-1, 1, 1, -1, 1]
   expected = (plain + expected) / 2

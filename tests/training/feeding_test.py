@@ -149,7 +149,7 @@ def test_more_damage_is_counted(tmp_path, caplog):
   images = write_images(tmp_path, damaged=range(0, 50, 4))
   feed_images(images, [np.arange(50).reshape(1, 5, 10)] * 2, 0)
   assert len(caplog.messages) == 6
-  assert caplog.messages[-1].startswith('13 pictures')
+  assert caplog.messages[-1].startswith('13 images')
 
 
 @pytest.mark.parametrize('workers', [0, 1])

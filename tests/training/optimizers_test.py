@@ -8,6 +8,7 @@ from tiny import BEST, TINY
 
 from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.models.build import abstract_variables
+from semgcn_jax.tasks import make_task
 from semgcn_jax.training import optimizers
 
 
@@ -42,7 +43,7 @@ def test_weight_decay_is_of_kernels_alone(conv):
   settings = BEST.replace(conv=conv)
   shapes = abstract_variables(settings.model, H36M)['params']
   params = jax.tree.map(lambda x: random(*x.shape), shapes)
-  tx = optimizers.make_optimizer(settings.training, 20)
+  tx = optimizers.make_optimizer(make_task(settings, H36M), 20)
   zeros = jax.tree.map(jnp.zeros_like, params)
   updates, _ = tx.update(zeros, tx.init(params), params)
   # The first of 20 steps of warm-up; no gradient, so nothing but the decay.

@@ -113,7 +113,7 @@ def test_two_processes_survive_a_death_and_equal_one(tmp_path):
   pair = start_two(two, epochs, *flags, '--resume')
   (code, out, err), (other_code, _, _) = map(finish, pair)
   assert code == other_code == 0, err
-  assert 'going on in epoch' in out
+  assert 'resuming in epoch' in out
   code, _, err = finish(start(one, epochs, *flags, devices=2))
   assert code == 0, err
   assert len((one / 'metrics.jsonl').read_text().splitlines()) == len(

@@ -131,7 +131,7 @@ def test_two_seeds_on_one_device_then_without_the_other_run(
   shutil.rmtree(mine)
   code, out, err = run('train', *flags, '--resume')
   assert (code, err) == (0, '')
-  assert 'all 1 epochs are done' in out
+  assert '1 epoch done, none left' in out
   fails(
     *('train', *flags[1:], f'--workdir={tmp_path / "new"}'),
     status=2,
@@ -230,7 +230,7 @@ def start_from(monkeypatch, settings, there):
   ('fields', 'graph', 'note'),
   [
     ({}, True, 'the backbone, the 2D head and the graph network'),
-    ({'stage': 'keypoints'}, False, 'has trained no more'),
+    ({'stage': 'keypoints'}, False, 'the only parts it has trained'),
     ({'hid_dim': 16}, False, 'alone, as its graph network has hid_dim=16'),
     ({'pooled_features': False}, False, 'has pooled_features=False'),
     ({'crop_size': 64}, True, 'graph network; its pictures had crop_size=64'),
@@ -253,7 +253,7 @@ def test_what_comes_of_a_run_of_pictures(
   ('fields', 'message'),
   [
     ({'backbone': 'resnet18'}, '`backbone=tiny`: `init_from=other` has resnet'),
-    ({'backbone': ''}, '`init_from=other`: takes keypoints, not pictures'),
+    ({'backbone': ''}, '`init_from=other`: takes keypoints, not images'),
   ],
 )
 def test_a_run_of_another_backbone(monkeypatch, fields, message):
@@ -287,9 +287,9 @@ def test_weights_of_any_precision_become_float32(tmp_path, kind):
 @pytest.mark.parametrize(
   ('change', 'message'),
   [
-    (('kernel', lambda x: x.astype(str)), 'is of <U'),
-    (('kernel', lambda x: x * 1j), 'is of complex64'),
-    (('kernel', lambda x: x.astype(int)), 'is of int64'),
+    (('kernel', lambda x: x.astype(str)), 'is <U'),
+    (('kernel', lambda x: x * 1j), 'is complex64'),
+    (('kernel', lambda x: x.astype(int)), 'is int64'),
     (('kernel', lambda x: x * np.nan), 'is not finite'),
     (('kernel', lambda x: x.astype('f8') * 1e99), 'is not finite'),
     (('var', lambda x: -x), 'is below zero'),
