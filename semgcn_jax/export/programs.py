@@ -24,11 +24,7 @@ from semgcn_jax.geometry.joint_sets import (
 )
 from semgcn_jax.geometry.skeletons import H36M, Skeleton
 from semgcn_jax.inference.networks import require_task, trained_function
-from semgcn_jax.inference.programs import (
-  input_index,
-  joint_sets,
-  make_lift,
-)
+from semgcn_jax.inference.programs import input_index, joint_sets, make_lift
 from semgcn_jax.runs.checkpoints import Network
 
 MAX_DIFFERENCE = 1e-4  # Metres between a file's poses and JAX's.

@@ -105,10 +105,7 @@ def _semgcn(config: ModelConfig) -> list[Entry]:
       *_dense(f'{torch}.nonlocal.theta', name, 'theta', after=1),
       *_dense(f'{torch}.nonlocal.phi.0', name, 'phi', after=1),
       Entry(
-        f'{torch}.nonlocal.concat_project.0.weight',
-        affinity,
-        before=1,
-        after=2,
+        f'{torch}.nonlocal.concat_project.0.weight', affinity, before=1, after=2
       ),
       *_dense(f'{torch}.nonlocal.W.0', name, 'out', after=1),
       *_norm(f'{torch}.nonlocal.W.1', name, 'norm'),

@@ -27,10 +27,7 @@ _MILLIMETRE, _PIXEL, _SHARE = 0.001, 0.25, 0.01
 
 
 def page_html(
-  scenes: Sequence[Scene],
-  *,
-  title: str,
-  demo: Mapping[str, str] | None = None,
+  scenes: Sequence[Scene], *, title: str, demo: Mapping[str, str] | None = None
 ) -> str:
   """Makes the page of some scenes.
 

@@ -30,11 +30,7 @@ class _Buffer:
   def add(self, array: np.ndarray, target: int | None = None) -> int:
     """Adds an array `[N, ...]`, with its bounds; returns its number."""
     data = np.ascontiguousarray(array).tobytes()
-    view = {
-      'buffer': 0,
-      'byteOffset': len(self.data),
-      'byteLength': len(data),
-    }
+    view = {'buffer': 0, 'byteOffset': len(self.data), 'byteLength': len(data)}
     self.views.append(view | ({'target': target} if target else {}))
     self.accessors.append(
       {

@@ -126,10 +126,7 @@ def _as_csv(rows: Sequence[_Row], header: dict[str, Any]) -> bytes:
 
   for clip, person in rows:
     for frame, pose, errors in zip(
-      person.frames,
-      person.poses,
-      _array(person, 'expected_error'),
-      strict=True,
+      person.frames, person.poses, _array(person, 'expected_error'), strict=True
     ):
       for joint, place, error in zip(H36M.joints, pose, errors, strict=True):
         writer.writerow(

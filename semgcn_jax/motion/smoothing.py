@@ -44,11 +44,7 @@ def smooth(clip: Clip, method: str, *, cutoff: float) -> Clip:
 
 
 def _smooth(
-  values: np.ndarray,
-  frames: np.ndarray,
-  method: str,
-  fps: float,
-  cutoff: float,
+  values: np.ndarray, frames: np.ndarray, method: str, fps: float, cutoff: float
 ) -> np.ndarray:
   """Smooths what a person has in each frame, `[T, ...]`, metres."""
   if not len(values):
