@@ -31,7 +31,7 @@ def about_axis(axis: int, angle: Array) -> Array:
 
 
 def about_vector(vectors: Array) -> Array:
-  """Returns rotations `[..., 3, 3]` for rotation vectors `[..., 3]`, radians."""
+  """Returns rotations `[..., 3, 3]` for rotation vectors `[..., 3]`."""
   angle = jnp.sqrt(jnp.sum(jnp.square(vectors), axis=-1) + 1e-12)
   axes = jnp.broadcast_to(jnp.eye(3), (*vectors.shape, 3))
   turned = turn(axes, vectors / angle[..., None], angle)
