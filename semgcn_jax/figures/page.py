@@ -81,7 +81,7 @@ def _read(name: str, *, comment: bool = False) -> str:
 
 
 def _css(colors: Mapping[str, str]) -> str:
-  """Writes colours as CSS variables."""
+  """Writes colors as CSS variables."""
   return ' '.join(f'--{name}: {color};' for name, color in colors.items())
 
 
@@ -96,14 +96,18 @@ def _clip(scene: Scene, packer: '_Packer') -> dict[str, Any]:
   """Describes a scene for the page's scripts."""
   clip, people = scene.clip, []
   for person, upright in zip(clip.people, scene.upright, strict=True):
+    keypoints, places, confidence = person.keypoints, None, None
+    if keypoints is not None:
+      places = np.where(keypoints[..., 2:] > 0, keypoints[..., :2], np.nan)
+      confidence = np.minimum(keypoints[..., 2], 1)
     people.append(
       {
         'name': person.name,
         'runs': _runs(person.frames - clip.frames.start),
         'positions': packer.add(upright.positions, _MILLIMETRE),
         'truth': packer.add(upright.truth, _MILLIMETRE),
-        'keypoints': packer.add(_found(person.keypoints), _PIXEL),
-        'confidence': packer.add(_confidence(person.keypoints), _SHARE),
+        'keypoints': packer.add(places, _PIXEL),
+        'confidence': packer.add(confidence, _SHARE),
         'expected': packer.add(person.errors, _MILLIMETRE),
       }
     )
@@ -138,18 +142,6 @@ def _runs(frames: np.ndarray) -> list[tuple[int, int]]:
   starts = np.flatnonzero(np.diff(frames, prepend=-2) != 1)
   lengths = np.diff(np.append(starts, len(frames)))
   return list(zip(frames[starts].tolist(), lengths.tolist(), strict=True))
-
-
-def _found(keypoints: np.ndarray | None) -> np.ndarray | None:
-  """Selects x and y of keypoints, NaN where they were not found."""
-  if keypoints is None:
-    return None
-  return np.where(keypoints[..., 2:] > 0, keypoints[..., :2], np.nan)
-
-
-def _confidence(keypoints: np.ndarray | None) -> np.ndarray | None:
-  """Selects the confidence of keypoints."""
-  return None if keypoints is None else np.minimum(keypoints[..., 2], 1)
 
 
 class _Packer:

@@ -1,4 +1,4 @@
-"""The colours of the sides of a body, chosen for color-blind readers."""
+"""The colors of the sides of a body, chosen for color-blind readers."""
 
 _LIMBS = {'left': '#0072b2', 'right': '#d55e00'}
 

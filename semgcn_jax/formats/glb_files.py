@@ -217,7 +217,7 @@ def _animate(
 
 
 def _material(part: str, color: str) -> dict[str, Any]:
-  """Builds a matte material of an sRGB colour '#rrggbb'."""
+  """Builds a matte material of an sRGB color '#rrggbb'."""
   encoded = np.frombuffer(bytes.fromhex(color[1:]), np.uint8) / 255
   # glTF wants linear RGB.
   linear = np.where(

@@ -152,10 +152,10 @@ def load_cameras(path: str) -> dict[str, tuple[Camera, ...]]:
   except OSError as error:
     raise SettingError(f'`cameras={path}`: {error.strerror}') from error
   except _INVALID as error:
+    reason = shortened(error, 200)
     raise UserError(
-      f'`cameras={path}`: not cameras ({shortened(error, 200)}); give a JSON'
-      ' object {subject: [{orientation, translation, focal_length, center,'
-      ' width, height}, ...]}'
+      f'`cameras={path}`: not cameras ({reason}); give a JSON object {{subject:'
+      ' [{orientation, translation, focal_length, center, width, height}, ...]}'
     ) from error
 
 

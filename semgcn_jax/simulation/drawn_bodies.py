@@ -24,9 +24,9 @@ class Bodies:
     radii: The radii at both ends, `[N, K, 2]`.
     across: Two unit vectors, roughly perpendicular to the line, `[N, K, 2, 3]`.
     stretch: The factors of the radii along these, `[N, K, 2]`.
-    colors: The colour up to `cut`, that of the stripes there, and the colour
+    colors: The color up to `cut`, that of the stripes there, and the color
       beyond, `[N, K, 3, 3]`.
-    cut: Where the colour changes, as a fraction of the line, `[N, K]`.
+    cut: Where the color changes, as a fraction of the line, `[N, K]`.
     stripes: Stripes per metre along and across the line, `[N, K, 2]`.
   """
 
@@ -86,8 +86,8 @@ class _Parts:
       line: Its ends, `[N, 3]` each.
       radii: The radii there, each a number or `[N]`.
       axes: The unit vectors across it, `[N, 3]` each.
-      near: The index of the colour up to the cut.
-      far: That of the colour beyond; None for the same.
+      near: The index of the color up to the cut.
+      far: That of the color beyond; None for the same.
       cut: Where the cut is, `[N]`; None for no cut.
       stretch: The factors of the radii along the axes, each a number or `[N]`.
     """

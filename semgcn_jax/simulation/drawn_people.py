@@ -10,7 +10,7 @@ from semgcn_jax.simulation.draws import Draws
 PEOPLE = 5000  # The number of people in a split.
 _STREAM = 1  # Keeps the streams of people apart from those of scenes.
 
-# Colours are red, green and blue, from 0 to 1.
+# Colors are red, green and blue, from 0 to 1.
 _SKINS = ((0.97, 0.82, 0.72), (0.85, 0.63, 0.48), (0.63, 0.43, 0.3))
 _DARK_SKIN = (0.33, 0.21, 0.15)
 _HAIRS = (
@@ -41,7 +41,7 @@ class People:
     loose: The thickness of the clothing, `[N]`, metres.
     sleeves: The length of the sleeves, `[N]`, in bones.
     legs: The length of the trousers, `[N]`, in bones.
-    colors: The colours of skin, hair, top, trousers, shoes, and of the patterns
+    colors: The colors of skin, hair, top, trousers, shoes, and of the patterns
       of top and trousers, `[N, 7, 3]`.
     stripes: Stripes per metre along and across the bones, of top and trousers,
       `[N, 2, 2]`; both 0 for no pattern.
@@ -109,7 +109,7 @@ def make(seed: int, numbers: np.ndarray) -> People:
 
 
 def color(draws: Draws, least: float = 0.15) -> np.ndarray:
-  """Draws colours `[N, 3]` of any hue, with a value of at least `least`."""
+  """Draws colors `[N, 3]` of any hue, with a value of at least `least`."""
   hue, saturation = draws.uniform(0, 6), draws.uniform(0, 1) ** 1.5
   value = draws.uniform(least, 1.0)
   channels = []

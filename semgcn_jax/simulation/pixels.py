@@ -231,7 +231,7 @@ def _normal(part: _Parts, away: Array) -> Array:
 
 
 def _stripes(part: _Parts, away: Array, place: Array) -> Array:
-  """Returns the weight of the stripes' colour at points of bodies, `[P]`."""
+  """Returns the weight of the stripes' color at points of bodies, `[P]`."""
   wave = _wave(part.stripes[0] * place)
   wave *= _wave(part.stripes[1] * _dot(part.across, away))
   is_plain = part.stripes[0] + part.stripes[1] == 0
@@ -245,7 +245,7 @@ def _wave(cycles: Array) -> Array:
 
 
 def _texture(scene: Scenes, points: Array, is_floor: Array) -> Array:
-  """Returns the weight of the second colour at points of the room, `[P]`."""
+  """Returns the weight of the second color at points of the room, `[P]`."""
   floor, wall = scene.axes
   u, v = (
     jnp.where(is_floor, _dot(floor[axis], points), _dot(wall[axis], points))

@@ -32,7 +32,7 @@ class Scenes:
     offsets: The distances of floor and wall from the camera along their
       normals, at most 0, `[N, 2]`.
     axes: The two axes of the textures of floor and wall, `[N, 2, 2, 3]`.
-    tones: The two colours of floor and wall, `[N, 2, 2, 3]`.
+    tones: The two colors of floor and wall, `[N, 2, 2, 3]`.
     waves: For each wave of the textures, its frequencies along both axes in
       cycles per metre, its phase in cycles, and its weights in floor and wall,
       `[N, W, 5]`.
@@ -277,7 +277,7 @@ def _room(
     other = np.clip(base + draws.uniform(-most, most, 3), 0, 1)
     pairs.append(np.stack([base, other], axis=1))
   tones = np.stack(pairs, axis=1)
-  # Most rooms are less colourful than clothes.
+  # Most rooms are less colorful than clothes.
   grey = tones.mean(axis=-1, keepdims=True)
   tones = grey + (tones - grey) * draws.uniform(0.2, 0.9, 1, 1, 1)
   sharp = draws.choice((0.7, 0.7, 1.0, 3.0, 8.0))[:, None]

@@ -148,7 +148,7 @@ class Room {
     return texture;
   }
 
-  // Sets the colours of the page's theme.
+  // Sets the colors of the page's theme.
   paint() {
     const back = new THREE.Color(color('back'));
     this.scene.background = back;
