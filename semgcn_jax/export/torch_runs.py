@@ -2,7 +2,6 @@
 
 import os
 import pathlib
-import shutil
 import tempfile
 from collections.abc import Mapping
 from typing import Any
@@ -60,16 +59,14 @@ def import_run(
     raise type(error)(f'{path}: {error}') from error
   try:
     output.parent.mkdir(parents=True, exist_ok=True)
-    temporary = pathlib.Path(tempfile.mkdtemp(dir=output.parent, prefix='.'))
-    try:
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix='.') as parent:
+      temporary = pathlib.Path(parent) / output.name
+      temporary.mkdir()
       config_lib.save(config, temporary / 'config.json')
       save_skeleton(skeleton, temporary / 'skeleton.json')
       with checkpoints.open_manager(temporary, 1) as manager:
         checkpoints.save(manager, state, progress, skeleton)
-      temporary.chmod(0o755)
       temporary.rename(output)
-    finally:
-      shutil.rmtree(temporary, ignore_errors=True)
   except OSError as error:
     raise SettingError(f'`output={output}`: {error.strerror}') from error
   num_params = count_parameters(config.model, skeleton)

@@ -14,6 +14,12 @@ import numpy as np
 from semgcn_jax.errors import UserError, choose, listed
 from semgcn_jax.geometry.skeletons import H36M
 
+# {joint of `H36M`: its point} of the limbs, the same in every set.
+LIMBS = {
+  f'{side[0].upper()}{joint.capitalize()}': f'{side}_{joint}'
+  for side in ('left', 'right')
+  for joint in ('hip', 'knee', 'ankle', 'shoulder', 'elbow', 'wrist')
+}
 MIN_KEYPOINTS = 4  # Poses with fewer detected keypoints are not estimated.
 
 
@@ -55,16 +61,11 @@ class JointSet:
 def _read_sets() -> dict[str, JointSet]:
   """Reads the joint sets.
 
-  In the file, `sources` names what each joint of the trunk is the mean of; the
-  limbs are the same in every set. A set with `indices` has all joints of `H36M`
-  itself, at these indices. `points` lists names that differ from the joints'.
+  In the file, `sources` lists what each joint of the trunk is the mean of. A
+  set with `indices` contains the joints of `H36M` themselves, at these indices.
+  `points` lists points whose names differ from the joints'.
   """
   path = importlib.resources.files('semgcn_jax.geometry') / 'joint_sets.json'
-  limbs = {
-    f'{side[0].upper()}{joint.capitalize()}': f'{side}_{joint}'
-    for side in ('left', 'right')
-    for joint in ('hip', 'knee', 'ankle', 'shoulder', 'elbow', 'wrist')
-  }
   sets = {}
   for key, entry in json.loads(path.read_text()).items():
     if 'indices' in entry:
@@ -74,7 +75,7 @@ def _read_sets() -> dict[str, JointSet]:
       named = {joint: [joint] for joint in H36M.joints}
     else:
       names = entry['names']
-      named = {j: n.split() for j, n in (limbs | entry['sources']).items()}
+      named = {j: n.split() for j, n in (LIMBS | entry['sources']).items()}
     points = entry.get('points', {})
     sets[key] = JointSet(
       names=tuple(names),

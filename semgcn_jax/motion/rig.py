@@ -45,7 +45,7 @@ NAMES: dict[str, tuple[str, ...]] = {
 _UP, _DOWN, _LEFT = np.array([(0, 1, 0), (0, -1, 0), (1, 0, 0)], float)
 # The directions from parents to joints in the rest pose, for the trunk and the
 # left side. Those of `_MEASURED` are taken from the motion instead.
-_DIRECTIONS = {
+_DIRECTIONS: dict[str, np.ndarray] = {
   **dict.fromkeys(('Spine', 'Thorax', 'Head'), _UP),
   **dict.fromkeys(('LShoulder', 'LElbow', 'LWrist', 'LHip'), _LEFT),
   **dict.fromkeys(('LKnee', 'LAnkle'), _DOWN),

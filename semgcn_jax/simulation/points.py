@@ -10,16 +10,12 @@ import jax
 import jax.numpy as jnp
 
 from semgcn_jax.config import FilmingConfig
+from semgcn_jax.geometry.joint_sets import LIMBS
 from semgcn_jax.geometry.rotations import rotate
 from semgcn_jax.geometry.skeletons import H36M
 
 Array = jax.Array
 
-_LIMBS = tuple(
-  f'{side}_{part}'
-  for side in ('left', 'right')
-  for part in ('hip', 'knee', 'ankle', 'shoulder', 'elbow', 'wrist')
-)
 FACE = ('nose', 'left_eye', 'right_eye', 'left_ear', 'right_ear')
 # Offsets from the end of the head's bone, metres: to the body's left, up along
 # the neck, and forward.
@@ -33,7 +29,9 @@ _IN_HEAD = {
 _TRUNK = ('neck', 'mid_hip', 'thorax', 'upper_neck', 'head_top')
 
 # The names of all points: Human3.6M's joints, then the detectors' keypoints.
-NAMES = (*H36M.joints, *_LIMBS, *FACE, *_TRUNK)
+NAMES = (*H36M.joints, *LIMBS.values(), *FACE, *_TRUNK)
+_JOINT_OF = {point: joint for joint, point in LIMBS.items()}
+_JOINT_OF |= dict.fromkeys(FACE, 'Head')
 
 
 def side_pairs(names: Sequence[str]) -> tuple[tuple[int, int], ...]:
@@ -51,10 +49,7 @@ PAIRS = side_pairs(NAMES) + tuple(zip(H36M.left, H36M.right, strict=True))
 
 def joint_of(name: str) -> int:
   """Returns the index in `H36M` of the joint at a limb or face point."""
-  if name in FACE:
-    return H36M.joints.index('Head')
-  side, part = name.split('_')
-  return H36M.joints.index(f'{side[0].upper()}{part.capitalize()}')
+  return H36M.joints.index(_JOINT_OF[name])
 
 
 def mark(rng: Array | None, poses: Array, config: FilmingConfig) -> Array:
@@ -108,7 +103,7 @@ def mark(rng: Array | None, poses: Array, config: FilmingConfig) -> Array:
     between(joint('Thorax'), joint('Head'), 2, 0, 0.5),
     between(joint('Head'), joint('Thorax'), 3, -0.4, 0.1),
   ]
-  limbs = poses[:, [joint_of(name) for name in _LIMBS]]
+  limbs = poses[:, list(map(H36M.joints.index, LIMBS))]
   marked = jnp.concatenate([limbs, face, jnp.stack(trunk, axis=1)], axis=1)
   marked = marked + offsets[:, len(H36M.joints) :]
   return jnp.concatenate([poses, marked], axis=1)
