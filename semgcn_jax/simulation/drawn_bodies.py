@@ -122,7 +122,7 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
 
 def _without(vectors: np.ndarray, axis: np.ndarray) -> np.ndarray:
   """Projects vectors onto the plane across a unit axis, and normalizes them."""
-  # A vector along the axis would have no direction left.
+  # Perturbed, as a vector along the axis would have no direction left.
   vectors = vectors + 1e-4 * np.roll(axis, 1, axis=-1)
   return _unit(vectors - (vectors * axis).sum(-1, keepdims=True) * axis)
 
