@@ -1,1 +1,1 @@
-"""Networks for other programs: ONNX, StableHLO, and PyTorch checkpoints."""
+"""Exports networks: ONNX, StableHLO, and PyTorch checkpoints."""

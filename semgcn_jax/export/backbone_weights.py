@@ -1,6 +1,6 @@
-"""Reads the weights of a ResNet, as torchvision names and saves them.
+"""Reads the weights of a ResNet in torchvision's format.
 
-Importing this module imports neither torch nor safetensors: only reading does.
+Torch and safetensors are imported only when a file is read.
 """
 
 import functools
@@ -19,11 +19,11 @@ from semgcn_jax.export import torch_files
 from semgcn_jax.files import open_plain
 from semgcn_jax.models.resnet import BACKBONES, make_resnet
 
-# What a file may hold besides: the classifier, and how often the statistics of
-# a norm were updated.
+# Tensors that are not needed: the classifier, and the number of updates of a
+# norm's statistics.
 _IGNORED = re.compile(r'fc\..*|.*\.num_batches_tracked')
 _BLOCK = re.compile(r'layer(\d{1,4})\.(\d{1,4})\.')
-# How PyTorch calls the tensors of convolutions and norms.
+# PyTorch's names for the tensors of convolutions and norms.
 _TENSORS = {
   'kernel': 'weight',
   'scale': 'weight',
@@ -34,25 +34,23 @@ _TENSORS = {
 
 
 def read_backbone(path: pathlib.Path, name: str) -> dict[str, Any]:
-  """Reads the weights of a ResNet; nothing in the file is run.
+  """Reads the weights of a ResNet, without running code from the file.
 
-  A file whose name ends with .safetensors is one of safetensors; any other was
-  written by `torch.save`. Its keys are those of torchvision. They may begin
-  with a prefix such as `module.` or `backbone.`; then whatever begins otherwise
-  is passed over, as it belongs to other parts of a larger network. The
-  classifier (`fc`) is always passed over.
+  The keys are torchvision's. They may have a prefix such as `module.` or
+  `backbone.`; keys without it are ignored, as they belong to other parts of a
+  larger network. The classifier (`fc`) is always ignored.
 
   Args:
-    path: The file.
+    path: A .safetensors file, or any other name for one from `torch.save`.
     name: The network, a key of `BACKBONES`.
 
   Returns:
     The params and batch_stats of `make_resnet(name)`, float32.
 
   Raises:
-    SettingError: There is no network of this name.
-    UserError: The file is missing, damaged or of another network, or what
-      reads it is not installed.
+    SettingError: There is no such network.
+    UserError: The file is missing, damaged or of another network, or the
+      package that reads it is not installed.
   """
   choose('backbone', name, BACKBONES)
   state_dict = _own_tensors(_read_tensors(path))
@@ -95,7 +93,7 @@ def _read_tensors(path: pathlib.Path) -> dict[str, np.ndarray]:
 
 
 def _load_torch(path: pathlib.Path) -> dict[str, np.ndarray]:
-  """Loads a state_dict, or the one in a checkpoint of `torch.save`."""
+  """Loads a state_dict, or a checkpoint that contains one."""
   loaded = torch_files.load(path)
   tensors = dict(loaded.get('state_dict', loaded))
   for key, x in tensors.items():
@@ -105,7 +103,7 @@ def _load_torch(path: pathlib.Path) -> dict[str, np.ndarray]:
 
 
 def _load_safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
-  """Loads a file of safetensors, which holds tensors alone."""
+  """Loads a .safetensors file."""
   try:
     import safetensors.numpy  # pyright: ignore[reportMissingImports]
   except ImportError as error:
@@ -117,12 +115,9 @@ def _load_safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
 
 
 def _own_tensors(state_dict: Mapping[str, Any]) -> dict[str, Any]:
-  """Picks the tensors of the ResNet itself, under their names in torchvision.
+  """Selects the ResNet's tensors, and removes the prefix from their keys.
 
-  Args:
-    state_dict: The tensors; before the keys of all that are of the ResNet
-      stands what stands before that of its first convolution, which are names
-      without digits.
+  The prefix is that of the first convolution: names without digits.
   """
   stem = re.compile(r'((?:[A-Za-z_]+\.)*)conv1\.weight')
   stems = [match for match in map(stem.fullmatch, state_dict) if match]
@@ -136,10 +131,10 @@ def _own_tensors(state_dict: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _network_of(state_dict: Mapping[str, np.ndarray]) -> str:
-  """Tells which network has these keys; '' if no ResNet has them.
+  """Recognizes a network by its tensors.
 
   Returns:
-    A key of `BACKBONES`, or a few words.
+    A key of `BACKBONES`, a description of another ResNet, or ''.
   """
   blocks = {m.groups() for m in map(_BLOCK.match, state_dict) if m}
   first = state_dict.get('conv1.weight')
@@ -163,7 +158,7 @@ def _network_of(state_dict: Mapping[str, np.ndarray]) -> str:
 
 @functools.cache
 def _shapes(name: str) -> dict[tuple[str, ...], tuple[int, ...]]:
-  """Lists the variables of a network: {names on the way to it: its shape}."""
+  """Lists the variables of a network, {path: shape}."""
   images = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
   abstract = jax.eval_shape(
     make_resnet(name).init, jax.random.PRNGKey(0), images
@@ -173,22 +168,21 @@ def _shapes(name: str) -> dict[tuple[str, ...], tuple[int, ...]]:
 
 
 def _torch_key(names: tuple[str, ...]) -> str:
-  """Spells the key of a variable, such as layer1.0.bn2.running_mean."""
+  """Returns the key of a variable, such as layer1.0.bn2.running_mean."""
   *blocks, conv, layer, tensor = names[1:]
   number = conv.removeprefix('conv')
+  own = {'conv': f'conv{number}', 'norm': f'bn{number}'}
   if conv == 'skip':
-    own = {'conv': 'downsample.0', 'norm': 'downsample.1'}[layer]
-  else:
-    own = {'conv': f'conv{number}', 'norm': f'bn{number}'}[layer]
+    own = {'conv': 'downsample.0', 'norm': 'downsample.1'}
   block = re.sub(r'stage(\d+)_block(\d+)', r'layer\1.\2', '.'.join(blocks))
-  return '.'.join(filter(None, (block, own, _TENSORS[tensor])))
+  return '.'.join(filter(None, (block, own[layer], _TENSORS[tensor])))
 
 
 def _to_ours(
   path: pathlib.Path, key: str, x: np.ndarray, shape: tuple[int, ...]
 ) -> np.ndarray:
-  """Checks a tensor and shapes it as our variable, which has this shape."""
-  # PyTorch keeps kernels as [out, in, height, width].
+  """Checks a tensor, and converts it to our variable of this shape."""
+  # PyTorch stores kernels as [out, in, height, width].
   torch_shape = (shape[3], shape[2], *shape[:2]) if len(shape) == 4 else shape
   if x.shape != torch_shape:
     raise UserError(

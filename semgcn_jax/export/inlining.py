@@ -1,8 +1,8 @@
-"""Writes a JAX function with fewer kinds of primitives, for converters.
+"""Rewrites JAX functions with fewer primitives, for converters.
 
-The result computes the same. Calls are inlined, what depends on constants
-alone is computed once, what depends on the platform is taken as for a CPU,
-loops are unrolled, and the batch may have any size.
+The result computes the same: calls are inlined, constants folded, loops
+unrolled, and platform-dependent branches resolved for the CPU. Batches may have
+any size.
 """
 
 from collections.abc import Callable
@@ -18,22 +18,21 @@ from jax.extend.core import ClosedJaxpr, Literal
 def inline(
   function: Callable[..., Any], inputs: list[jax.ShapeDtypeStruct]
 ) -> Callable[..., list[Any]]:
-  """Traces a function, and returns one that does the same more simply.
+  """Traces a function, and returns an equivalent one with fewer primitives.
 
   Args:
     function: The function.
-    inputs: The shapes and types of its arguments, in which a dimension may be
-      symbolic; the result takes the same ones.
+    inputs: The shapes and types of its arguments; dimensions may be symbolic.
 
   Returns:
-    A function of these arguments that returns the leaves of the results.
+    A function of the same arguments that returns the leaves of the result.
   """
   traced = jax.make_jaxpr(function)(*inputs)
   return lambda *arguments: _run(traced, arguments)
 
 
 def _run(traced: ClosedJaxpr, arguments: Any) -> list[Any]:
-  """Runs what was traced, an equation after the other."""
+  """Evaluates a jaxpr, equation by equation."""
   jaxpr = traced.jaxpr
   values = dict(zip(jaxpr.constvars, traced.consts, strict=True))
   values |= zip(jaxpr.invars, arguments, strict=True)
@@ -48,7 +47,7 @@ def _run(traced: ClosedJaxpr, arguments: Any) -> list[Any]:
 
 
 def _apply(equation: Any, operands: list[Any]) -> list[Any]:
-  """Computes one equation."""
+  """Evaluates one equation."""
   name, params = equation.primitive.name, equation.params
   if name == 'platform_index':
     return [_index_of_cpu(params['platforms'])]
@@ -73,12 +72,12 @@ def _apply(equation: Any, operands: list[Any]) -> list[Any]:
 
 
 def _is_known(value: Any) -> bool:
-  """Tells whether a value is there already, as it depends on no argument."""
+  """Returns whether a value is concrete: it depends on no argument."""
   return not isinstance(value, Tracer)
 
 
 def _is_number(size: Any) -> bool:
-  """Tells whether a size is a number, not a symbol."""
+  """Returns whether a size is a number, not a symbol."""
   return isinstance(size, int | np.integer)
 
 
@@ -89,7 +88,7 @@ def _has_fixed_shape(equation: Any) -> bool:
 
 
 def _index_of_cpu(platforms: Any) -> int:
-  """Finds the branch for CPUs; the default one has None for its platforms."""
+  """Returns the index of the CPU branch; the default's platforms are None."""
   for index, names in enumerate(platforms):
     if names is None or 'cpu' in names:
       return index
@@ -97,16 +96,14 @@ def _index_of_cpu(platforms: Any) -> int:
 
 
 def _unroll(params: dict[str, Any], operands: list[Any]) -> list[Any]:
-  """Writes the steps of a loop one after the other."""
+  """Unrolls the steps of a loop."""
   consts, carried = _count(params)
   shared, state = operands[:consts], operands[consts : consts + carried]
   sequences = operands[consts + carried :]
   order = range(params['length'])
   steps = {}
   for step in reversed(order) if params['reverse'] else order:
-    now = [
-      jax.lax.index_in_dim(each, step, keepdims=False) for each in sequences
-    ]
+    now = [jax.lax.index_in_dim(x, step, keepdims=False) for x in sequences]
     results = _run(params['jaxpr'], [*shared, *state, *now])
     state, steps[step] = results[:carried], results[carried:]
   by_output = zip(*(steps[step] for step in order), strict=True)
@@ -114,7 +111,7 @@ def _unroll(params: dict[str, Any], operands: list[Any]) -> list[Any]:
 
 
 def _count(params: dict[str, Any]) -> tuple[int, int]:
-  """Counts the constants of a loop, and what it carries on."""
+  """Counts the constants and the carried values of a loop."""
   if 'num_carry' in params:
     return params['num_consts'], params['num_carry']
   # Newer releases of JAX keep the trees of the inputs instead.
@@ -127,14 +124,12 @@ def _halve(x: Any, axis: int, sizes: Any) -> list[Any]:
   if axis or len(set(sizes)) > 1:
     raise NotImplementedError(f'a split of axis {axis} into {sizes}')
   parts = jax.lax.reshape(x, (len(sizes), sizes[0], *x.shape[1:]))
-  return [
-    jax.lax.index_in_dim(parts, part, keepdims=False)
-    for part in range(len(sizes))
-  ]
+  count = range(len(sizes))
+  return [jax.lax.index_in_dim(parts, i, keepdims=False) for i in count]
 
 
 def _pad(x: Any, fill: Any, config: Any) -> Any:
-  """Pads by concatenating, as converters pad fixed shapes alone."""
+  """Pads by concatenation, as converters only pad fixed shapes."""
   for axis, (low, high, inner) in enumerate(config):
     if inner or min(low, high) < 0:
       raise NotImplementedError(f'padding by {config}')

@@ -1,8 +1,7 @@
 """Writes networks as ONNX files, which run without JAX and Python.
 
-A file takes batches of any size, and holds the words that describe its inputs
-and outputs in its `metadata_props`. Importing this module imports neither ONNX
-nor jax2onnx: only writing files does.
+A file takes batches of any size, and describes its inputs and outputs in its
+`metadata_props`. ONNX and jax2onnx are imported only when a file is written.
 """
 
 import logging
@@ -21,11 +20,11 @@ from semgcn_jax.export.programs import (
 from semgcn_jax.files import write_output
 
 ENDING = '.onnx'
-OPSET = 17  # The version of ONNX's operators, which has been out since 2022.
+OPSET = 17  # The version of ONNX's operators, from 2022.
 
 
 def _packages() -> tuple[Any, Any, Any]:
-  """Imports what the extra `onnx` of this package installs."""
+  """Imports the packages of the extra `onnx`."""
   try:
     import jax2onnx  # pyright: ignore[reportMissingImports]
     import onnx  # pyright: ignore[reportMissingImports]
@@ -47,7 +46,7 @@ def convert(program: Program) -> bytes:
   inputs = program.abstract_inputs()
   logger = logging.getLogger('onnx_ir')
   level = logger.level
-  logger.setLevel(logging.ERROR)  # It warns of shapes that it leaves out.
+  logger.setLevel(logging.ERROR)  # It warns about shapes that it omits.
   try:
     model = jax2onnx.to_onnx(
       inline(program.function, inputs),
@@ -60,7 +59,7 @@ def convert(program: Program) -> bytes:
   finally:
     logger.setLevel(level)
   model.producer_name, model.producer_version = 'semgcn_jax', __version__
-  # These tell of single operators what is of no use to whoever runs them.
+  # Details of the conversion are of no use to those who run the file.
   for node in model.graph.node:
     del node.metadata_props[:]
     node.doc_string = ''
@@ -73,7 +72,7 @@ def convert(program: Program) -> bytes:
 
 
 def _multiply_matrices(node: Any) -> None:
-  """Makes a MatMul of an Einsum that is one, which takes half the time."""
+  """Turns an Einsum into a MatMul where it is one; that is twice as fast."""
   if node.op_type != 'Einsum':
     return
   operands, result = node.attribute[0].s.decode().replace(' ', '').split('->')
@@ -86,42 +85,29 @@ def _multiply_matrices(node: Any) -> None:
 
 
 def load(content: bytes) -> Callable[..., list[Any]]:
-  """Makes a function of the content of an ONNX file, on the CPU.
+  """Loads the content of an ONNX file, to run on the CPU.
 
   Returns:
-    A function of the arrays of the inputs, in their order, that returns those
-    of the outputs.
+    A function from the input arrays, in order, to the output arrays.
 
   Raises:
     UserError: A package of the extra `onnx` is missing.
   """
   _, _, onnxruntime = _packages()
   options = onnxruntime.SessionOptions()
-  options.log_severity_level = 3  # Errors alone.
+  options.log_severity_level = 3  # Errors only.
   session = onnxruntime.InferenceSession(
     content, options, providers=['CPUExecutionProvider']
   )
   names = [each.name for each in session.get_inputs()]
-  return lambda *arrays: session.run(
-    None, dict(zip(names, arrays, strict=True))
-  )
+  return lambda *xs: session.run(None, dict(zip(names, xs, strict=True)))
 
 
 def write(program: Program, path: pathlib.Path) -> float:
-  """Converts a program, checks the result, and writes it.
+  """Converts a program, checks the result with ONNX Runtime, and writes it.
 
-  Args:
-    program: The program to convert.
-    path: The file to write.
-
-  Returns:
-    The largest difference between poses of the file, run by ONNX Runtime, and
-    of the program, metres.
-
-  Raises:
-    UserError: A package of the extra `onnx` is missing, or the difference is
-      too large; nothing is written.
-    SettingError: The file cannot be written.
+  Args, returned value and errors are those of `stablehlo_files.write`, except
+  that the extra `onnx` is needed.
   """
   content = convert(program)
   difference = largest_difference(program, load(content))

@@ -1,10 +1,10 @@
-"""Makes of a trained network one function, to be exported to other programs.
+"""Turns a trained network into a single function, to export it.
 
-What the function takes and returns has names, and is described in words that
-are written into the file.
+The inputs and outputs are named; exported files contain their descriptions.
 """
 
 import dataclasses
+import functools
 import json
 from collections.abc import Callable
 from typing import Any
@@ -24,15 +24,11 @@ from semgcn_jax.geometry.joint_sets import (
 )
 from semgcn_jax.geometry.skeletons import H36M, Skeleton
 from semgcn_jax.inference.networks import require_task, trained_function
-from semgcn_jax.inference.programs import (
-  input_index,
-  joint_sets,
-  make_lift,
-)
+from semgcn_jax.inference.programs import input_index, joint_sets, make_lift
 from semgcn_jax.runs.checkpoints import Network
 
-MAX_DIFFERENCE = 1e-4  # Metres between a file's poses and JAX's.
-CHECKED_SIZES = (1, 7, 64)  # The batches that each file is checked with.
+MAX_DIFFERENCE = 1e-4  # Between the poses of a file and of JAX, metres.
+CHECKED_SIZES = (1, 7, 64)  # The batch sizes that files are checked with.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,11 +36,11 @@ class Program:
   """A network as a function of a batch of B poses.
 
   Attributes:
-    function: The function, of one array for each input to one for each output.
-    inputs: The name of each input, and its shape without B. All are float32.
-    outputs: The name of each output.
-    notes: What is to be known of the network and its arrays, all in text.
-    draw: Draws example inputs for a batch of the given size.
+    function: A function from input arrays to output arrays.
+    inputs: {name of an input: its shape without B}; all are float32.
+    outputs: The names of the outputs.
+    notes: {key: text} about the network and its arrays.
+    draw: Draws random inputs for a given batch size.
   """
 
   function: Callable[..., tuple[jax.Array, ...]]
@@ -54,7 +50,7 @@ class Program:
   draw: Callable[[int], dict[str, np.ndarray]]
 
   def abstract_inputs(self) -> list[jax.ShapeDtypeStruct]:
-    """Describes the inputs, with the dimension B of any size."""
+    """Returns abstract inputs with a symbolic dimension B."""
     scope = jax.export.SymbolicScope()
     (batch,) = jax.export.symbolic_shape('B', scope=scope)
     return [
@@ -69,40 +65,39 @@ def make_program(
   joint_set: str | None = None,
   licence: str = '',
 ) -> Program:
-  """Makes the program of a network.
+  """Builds the program of a network.
 
-  Networks of `input_joints` get the program of a `Lifter` for one joint set,
-  those that see pictures that of an `ImageLifter`, others that of a
-  `Predictor`.
+  It does what a `Lifter` does for one joint set if the network has
+  `input_joints`, an `ImageLifter` if it takes images, or else a `Predictor`.
 
   Args:
     network: The trained network.
-    seed: The seed to take from a run with several; None takes the first.
-    joint_set: The joint set that a lifter takes; None is `coco`.
-    licence: The licence of the weights, if one is to be noted.
+    seed: The seed of a run with several; None selects the first.
+    joint_set: The joint set that a lifter takes; None selects `coco`.
+    licence: The license of the weights, to note in the file.
 
   Raises:
-    UserError: The run's predictions have no scale of their own or are not
-      trained, or it is a lifter to another skeleton than Human3.6M's.
+    UserError: The predictions have no scale of their own or are not trained, or
+      a lifter has a skeleton other than Human3.6M's.
     SettingError: There is no such seed or joint set.
   """
   if network.config.model.task == 'clips':
     raise UserError(
-      '`output`: a network that sees time cannot be a program; name a folder'
-      ' for its weights'
+      '`output`: a network over time cannot be exported as a program; name a'
+      ' folder for its weights'
     )
   require_task(network.config, 'frames', 'pictures')
-  function = trained_function(
-    network.config, network.skeleton, network.of_seed(seed)
-  )
-  if network.config.model.task == 'pictures' and joint_set is None:
+  variables = network.of_seed(seed)
+  function = trained_function(network.config, network.skeleton, variables)
+  model = network.config.model
+  if model.task == 'pictures' and joint_set is None:
     program = _image_program(network, function)
-  elif network.config.model.input_joints:
+  elif model.input_joints:
     program = _lifter_program(network, function, joint_set or 'coco')
   elif joint_set is not None:
     raise SettingError(
-      f'`joint_set={joint_set}`: the network takes the 2D joints of its own'
-      ' skeleton alone; leave it out'
+      f'`joint_set={joint_set}`: the network takes only the 2D joints of its'
+      ' own skeleton; leave it out'
     )
   else:
     program = _predictor_program(network, function)
@@ -119,7 +114,7 @@ def make_program(
 def _predictor_program(
   network: Network, forward: Callable[..., jax.Array]
 ) -> Program:
-  """Makes the program of a network that knows its own cameras alone."""
+  """Builds the program of a network for the cameras of its dataset."""
   skeleton = network.skeleton
   shape = (skeleton.num_joints, network.config.model.input_channels)
 
@@ -146,7 +141,7 @@ def _predictor_program(
 def _image_program(
   network: Network, forward: Callable[..., jax.Array]
 ) -> Program:
-  """Makes the program of a network that sees pictures."""
+  """Builds the program of a network that takes images."""
   size, skeleton = network.config.data.crop_size, network.skeleton
 
   def function(images):
@@ -183,11 +178,11 @@ def _poses_note(skeleton: Skeleton) -> str:
 def _lifter_program(
   network: Network, forward: Callable[..., jax.Array], joint_set: str
 ) -> Program:
-  """Makes the program of a network that lifts any camera's keypoints."""
+  """Builds the program of a network that lifts keypoints of any camera."""
   model, known = network.config.model, joint_sets(network.config.model)
   if network.skeleton != H36M:
     raise UserError(
-      'the network is of another skeleton; keypoints are lifted to `h36m` alone'
+      'the network has another skeleton; keypoints are lifted to `h36m` only'
     )
   if joint_set not in known:
     raise SettingError(
@@ -210,25 +205,21 @@ def _lifter_program(
       center,
     )
     unused = ~found[:, np.array(known_set.used)].any(axis=-1)
-    missing = (found.sum(axis=-1) < MIN_KEYPOINTS) | unused
-    missing = missing[:, None]
+    missing = ((found.sum(axis=-1) < MIN_KEYPOINTS) | unused)[:, None]
     return (
       jnp.where(missing[..., None], jnp.nan, poses),
       jnp.where(missing, jnp.nan, errors),
     )
 
-  inputs = {
-    'keypoints': (count, 3),
-    'image_size': (2,),
-    'focal_length': (),
-    'center': (2,),
-  }
+  inputs = {'keypoints': (count, 3), 'image_size': (2,)}
+  inputs |= {'focal_length': (), 'center': (2,)}
+  draw = functools.partial(_draw_keypoints, count)
   notes = _lifter_notes(joint_set)
-  return Program(function, inputs, ('poses', 'errors'), notes, _drawing(count))
+  return Program(function, inputs, ('poses', 'errors'), notes, draw)
 
 
 def _lifter_notes(joint_set: str) -> dict[str, str]:
-  """Describes the inputs and outputs of a lifter of this joint set."""
+  """Describes the inputs and outputs of a lifter for this joint set."""
   known = JOINT_SETS[joint_set]
   return {
     'joint_set': joint_set,
@@ -252,44 +243,40 @@ def _lifter_notes(joint_set: str) -> dict[str, str]:
   }
 
 
-def _drawing(count: int) -> Callable[[int], dict[str, np.ndarray]]:
-  """Makes what draws the inputs of a lifter, of any image and camera."""
-
-  def draw(poses):
-    rng = np.random.default_rng(poses)
-    size = rng.uniform(400, 2000, (poses, 2))
-    middle = rng.uniform(0.3, 0.7, (poses, 1, 2)) * size[:, None]
-    spread = rng.uniform(0.05, 0.3, (poses, 1, 1)) * size.max()
-    points = middle + spread * rng.normal(size=(poses, count, 2))
-    confidence = rng.uniform(0.2, 1, (poses, count, 1))
-    confidence *= rng.uniform(size=confidence.shape) > 0.2
-    focal = size.max(axis=1) * rng.uniform(0.6, 2, poses)
-    known = rng.uniform(size=poses) > 0.5
-    shift = rng.uniform(-0.05, 0.05, (poses, 2)) * size
-    arrays = {
-      'keypoints': np.concatenate([points, confidence], axis=-1),
-      'image_size': size,
-      'focal_length': focal * known,
-      'center': size / 2 + shift * known[:, None],
-    }
-    return {name: array.astype(np.float32) for name, array in arrays.items()}
-
-  return draw
+def _draw_keypoints(count: int, poses: int) -> dict[str, np.ndarray]:
+  """Draws the inputs of a lifter of `count` keypoints, with random cameras."""
+  rng = np.random.default_rng(poses)
+  size = rng.uniform(400, 2000, (poses, 2))
+  middle = rng.uniform(0.3, 0.7, (poses, 1, 2)) * size[:, None]
+  spread = rng.uniform(0.05, 0.3, (poses, 1, 1)) * size.max()
+  points = middle + spread * rng.normal(size=(poses, count, 2))
+  confidence = rng.uniform(0.2, 1, (poses, count, 1))
+  confidence *= rng.uniform(size=confidence.shape) > 0.2
+  focal = size.max(axis=1) * rng.uniform(0.6, 2, poses)
+  known = rng.uniform(size=poses) > 0.5
+  shift = rng.uniform(-0.05, 0.05, (poses, 2)) * size
+  arrays = {
+    'keypoints': np.concatenate([points, confidence], axis=-1),
+    'image_size': size,
+    'focal_length': focal * known,
+    'center': size / 2 + shift * known[:, None],
+  }
+  return {name: array.astype(np.float32) for name, array in arrays.items()}
 
 
 def largest_difference(
   program: Program, call: Callable[..., Any], sizes=CHECKED_SIZES
 ) -> float:
-  """Compares what a file computes with the function that it was made of.
+  """Compares the outputs of an exported file with those of its program.
 
   Args:
-    program: The program of the file.
-    call: Runs the file on arrays in the order of the inputs.
-    sizes: The sizes of the batches to compare.
+    program: The program.
+    call: Runs the file on the input arrays, in order.
+    sizes: The batch sizes to compare.
 
   Returns:
-    The largest difference of all outputs, metres; infinite where only one of
-    the two is finite, or a shape differs.
+    The largest difference of all outputs, metres; infinite if only one of the
+    two is finite, or shapes differ.
   """
   function, largest = jax.jit(program.function), 0.0
   for size in sizes:
@@ -304,12 +291,12 @@ def largest_difference(
 
 
 def check_difference(difference: float, path: Any, program: str) -> None:
-  """Raises a UserError where a file computes something else than JAX.
+  """Raises a UserError if a file does not compute what JAX computes.
 
   Args:
-    difference: What `largest_difference` returned, metres.
+    difference: The result of `largest_difference`, metres.
     path: The file, which is not written yet.
-    program: What has computed it, for the message.
+    program: The name of the program that ran it, for the message.
   """
   if not difference <= MAX_DIFFERENCE:
     raise UserError(

@@ -1,9 +1,8 @@
-"""Writes networks as StableHLO, and reads them: files of `jax.export`.
+"""Reads and writes networks as StableHLO, the files of `jax.export`.
 
-A file runs on CPUs and NVIDIA GPUs, on batches of any size, without this
-package. JAX promises that a file which it has exported is run by any JAX that
-is up to 6 months newer or up to 3 weeks older, counted between the builds of
-the two.
+A file runs on CPUs and NVIDIA GPUs, with batches of any size, without this
+package. JAX guarantees that it runs with any release built up to 6 months after
+or up to 3 weeks before the one that exported it.
 """
 
 import importlib.util
@@ -33,14 +32,14 @@ def write(program: Program, path: pathlib.Path) -> float:
     path: The file to write.
 
   Returns:
-    The largest difference between poses of the file and of the program, metres.
+    The largest difference between the outputs of file and program, metres.
 
   Raises:
     UserError: The package `flatbuffers` is missing, or the difference is too
       large; nothing is written.
     SettingError: The file cannot be written.
   """
-  # JAX needs it for that, but does not install it.
+  # `jax.export` needs it, but JAX does not install it.
   if importlib.util.find_spec('flatbuffers') is None:
     raise UserError(
       'flatbuffers is not installed; pip install "semgcn-jax[onnx]"'
@@ -57,11 +56,11 @@ def write(program: Program, path: pathlib.Path) -> float:
 
 
 def read(path: pathlib.Path) -> Any:
-  """Reads what `write` wrote.
+  """Reads a file that `write` wrote.
 
   Returns:
-    The `jax.export.Exported`, whose `call` takes and returns the arrays of the
-    program, in their order.
+    The `jax.export.Exported`; its `call` takes and returns the arrays of the
+    program, in order.
 
   Raises:
     UserError: The file is missing, damaged, or too old for this JAX.

@@ -1,8 +1,8 @@
-"""Reads and writes files of the released PyTorch code.
+"""Reads and writes checkpoints of the released PyTorch code.
 
 A published checkpoint is a dict of epoch, lr, step, optimizer, state_dict and
-error, saved by `torch.save` in its legacy format. Importing this module does
-not import torch: only reading and writing files does.
+error, saved by `torch.save` in its legacy format. Torch is imported only when a
+file is read or written.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from semgcn_jax.files import open_plain, replacing
 
 
 def _torch() -> Any:
-  """Imports PyTorch, which is an optional extra of this package."""
+  """Imports PyTorch, an optional extra of this package."""
   try:
     import torch  # pyright: ignore[reportMissingImports]
   except ImportError as error:
@@ -31,19 +31,19 @@ def _torch() -> Any:
 
 
 def load(path: pathlib.Path) -> dict[str, Any]:
-  """Loads a dict that `torch.save` has written; nothing in it is run.
+  """Loads a dict that `torch.save` wrote, without running code from the file.
 
   Returns:
-    The dict, with NumPy arrays for tensors, at any depth.
+    The dict, with NumPy arrays in place of tensors at any depth.
 
   Raises:
     UserError: PyTorch is not installed.
     OSError: The file cannot be opened.
-    pickle.UnpicklingError: It holds something that is not loaded.
+    pickle.UnpicklingError: It contains objects that are refused.
     Exception: It is damaged, which can raise anything.
   """
   torch = _torch()
-  # Old files hold the error as a NumPy scalar, under either of these names.
+  # In old files the error is a NumPy scalar, under either of these names.
   scalar = np.float64(0).__reduce__()[0]
   names = ('numpy.core.multiarray.scalar', 'numpy._core.multiarray.scalar')
   safe = [(scalar, name) for name in names]
@@ -62,12 +62,12 @@ def load(path: pathlib.Path) -> dict[str, Any]:
 def naming_damage(
   path: pathlib.Path, way_out: str, otherwise: str
 ) -> Iterator[None]:
-  """Says in one line why a file of tensors cannot be read.
+  """Turns any failure to read a file of tensors into a UserError.
 
   Args:
     path: The file.
-    way_out: What to do where there is no such file.
-    otherwise: What the file may be, where it is not cut off.
+    way_out: What to do if there is no such file.
+    otherwise: What the file may be if it is not cut off.
 
   Raises:
     UserError: The file is missing, refused or damaged.
@@ -80,7 +80,7 @@ def naming_damage(
     raise UserError(f'{path}: no such file; {way_out}') from error
   except pickle.UnpicklingError as error:
     raise UserError(
-      f'{path}: refused or damaged; it holds something else than tensors,'
+      f'{path}: refused or damaged; it contains something other than tensors,'
       ' dicts and numbers'
     ) from error
   except Exception as error:  # A damaged file can raise anything.
@@ -88,23 +88,22 @@ def naming_damage(
 
 
 def read(path: pathlib.Path) -> dict[str, Any]:
-  """Reads a published checkpoint; nothing in it is run.
+  """Reads a published checkpoint, without running code from the file.
 
   Returns:
-    The checkpoint's dict, with NumPy arrays for tensors, and without the prefix
-    `module.` of the keys, where they have it.
+    The checkpoint's dict, with NumPy arrays in place of tensors, and keys
+    without the prefix `module.`.
 
   Raises:
     UserError: The file is missing, damaged, or not a published checkpoint.
   """
-  with naming_damage(
-    path, 'give `input`', 'not a checkpoint of the released code'
-  ):
+  otherwise = 'not a checkpoint of the released code'
+  with naming_damage(path, 'give `input`', otherwise):
     checkpoint = load(path)
     if 'state_dict' not in checkpoint and all(
       isinstance(value, np.ndarray) for value in checkpoint.values()
     ):
-      checkpoint = {'state_dict': checkpoint}  # It was saved without the rest.
+      checkpoint = {'state_dict': checkpoint}  # Saved without the rest.
     state_dict = dict(checkpoint['state_dict'])
     if all(key.startswith('module.') for key in state_dict):
       state_dict = {k.removeprefix('module.'): v for k, v in state_dict.items()}
@@ -114,8 +113,8 @@ def read(path: pathlib.Path) -> dict[str, Any]:
     return checkpoint | {'state_dict': state_dict}
 
 
-# `nonlocal` is a word of Python 3's own, so that whoever runs the released code
-# there has renamed the attribute. What is below it tells.
+# `nonlocal` is a keyword in Python 3, so ports of the released code rename the
+# attribute. It is recognized by its children.
 _RENAMED = re.compile(
   r'(gconv_(?:input|layers)\.\d+)\.\w+\.'
   r'((?:g\.0|theta|phi\.0|concat_project\.0|W\.[01])\.\w+)'
@@ -123,12 +122,12 @@ _RENAMED = re.compile(
 
 
 def _released_name(key: str) -> str:
-  """Spells the key of a non-local layer as the released code does."""
+  """Returns the key of a non-local layer in the released code."""
   return _RENAMED.sub(r'\1.nonlocal.\2', key)
 
 
 def _map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:
-  """Maps the leaves of nested dicts; jax.tree.map would sort their keys."""
+  """Maps over leaves of nested dicts; `jax.tree.map` would sort their keys."""
   if isinstance(tree, dict):
     return {k: _map_leaves(function, item) for k, item in tree.items()}
   return function(tree)
@@ -138,11 +137,11 @@ def write(checkpoint: dict[str, Any], path: pathlib.Path) -> None:
   """Writes a checkpoint in the published file format.
 
   Args:
-    checkpoint: What `torch_states.export_checkpoint` returns.
+    checkpoint: The result of `torch_states.export_checkpoint`.
     path: The file to write.
 
   Raises:
-    SettingError: The file cannot be written; nothing is left of it.
+    SettingError: The file cannot be written; nothing is left behind.
     UserError: PyTorch is not installed.
   """
   torch = _torch()
@@ -151,7 +150,7 @@ def write(checkpoint: dict[str, Any], path: pathlib.Path) -> None:
     return _map_leaves(lambda x: torch.from_numpy(np.array(x)), arrays)
 
   moments = checkpoint['optimizer']['state']
-  # The installed PyTorch adds what else it wants in a group of parameters.
+  # The installed PyTorch adds the other fields of a parameter group.
   adam = torch.optim.Adam(
     [torch.nn.Parameter(torch.zeros(1)) for _ in moments], lr=checkpoint['lr']
   )

@@ -1,4 +1,4 @@
-"""The names of tensors: in the released code, and in our variables."""
+"""The names of tensors in the released code and in our variables."""
 
 import dataclasses
 import re
@@ -13,15 +13,14 @@ from semgcn_jax.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-  """A tensor of the released code, and where it is in our variables.
+  """A tensor of the released code, and its place in our variables.
 
   Attributes:
     torch: Its key in the state_dict.
     path: Its path in the variables, from 'params' or 'batch_stats'.
-    transposed: Whether PyTorch keeps it as [out, in], as it does linear maps.
-    before: The number of dimensions of size one that PyTorch has in front.
-    after: The number of those that it has behind, as linear maps that are
-      written as convolutions have.
+    transposed: Whether PyTorch stores it as [out, in], like linear maps.
+    before: The number of leading dimensions of size one in PyTorch.
+    after: The number of trailing ones, for linear maps that are convolutions.
   """
 
   torch: str
@@ -31,37 +30,33 @@ class Entry:
   after: int = 0
 
   def torch_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Computes the shape that a variable of this shape has in PyTorch."""
+    """Returns the shape in PyTorch of a variable of this shape."""
     shape = shape[::-1] if self.transposed else shape
     return (1,) * self.before + shape + (1,) * self.after
 
   def to_torch(self, x: np.ndarray) -> np.ndarray:
-    """Shapes a variable as PyTorch has it; see `torch_shape`."""
+    """Converts a variable to PyTorch's layout."""
     shape = self.torch_shape(x.shape)
     return np.ascontiguousarray((x.T if self.transposed else x).reshape(shape))
 
   def to_ours(self, x: np.ndarray) -> np.ndarray:
-    """Undoes `to_torch`."""
+    """Converts a tensor to our layout; the inverse of `to_torch`."""
     x = x.reshape(x.shape[self.before : x.ndim - self.after])
     return np.ascontiguousarray(x.T if self.transposed else x)
 
   @property
   def is_param(self) -> bool:
-    """Whether the optimizer trains it: batch statistics are not trained."""
+    """Whether it is trained, unlike batch statistics."""
     return self.path[0] == 'params'
 
 
 def entries(config: ModelConfig) -> list[Entry]:
-  """Lists every tensor of a model, in the order of PyTorch's state_dict.
-
-  Args:
-    config: The model, one of those that were released.
-  """
+  """Lists the tensors of a released model, in the order of its state_dict."""
   return {'semgcn': _semgcn, 'linear': _linear}[config.model](config)
 
 
 def _norm(torch: str, *path: str) -> list[Entry]:
-  """Lists the tensors of a batch norm; `torch` begins their keys."""
+  """Lists the tensors of a batch norm; `torch` is the prefix of their keys."""
   return [
     Entry(f'{torch}.weight', ('params', *path, 'scale')),
     Entry(f'{torch}.bias', ('params', *path, 'bias')),
@@ -71,7 +66,7 @@ def _norm(torch: str, *path: str) -> list[Entry]:
 
 
 def _dense(torch: str, *path: str, after: int = 0) -> list[Entry]:
-  """Lists the tensors of a linear map; `torch` begins their keys."""
+  """Lists the tensors of a linear map; `torch` is the prefix of their keys."""
   path = ('params', *path)
   return [
     Entry(f'{torch}.weight', (*path, 'kernel'), transposed=True, after=after),
@@ -99,19 +94,15 @@ def _semgcn(config: ModelConfig) -> list[Entry]:
   def non_local(torch, name):
     if not config.non_local:
       return []
-    affinity = ('params', name, 'affinity')
+    torch = f'{torch}.nonlocal'
+    project, affinity = f'{torch}.concat_project.0.weight', (name, 'affinity')
     return [
-      *_dense(f'{torch}.nonlocal.g.0', name, 'g', after=1),
-      *_dense(f'{torch}.nonlocal.theta', name, 'theta', after=1),
-      *_dense(f'{torch}.nonlocal.phi.0', name, 'phi', after=1),
-      Entry(
-        f'{torch}.nonlocal.concat_project.0.weight',
-        affinity,
-        before=1,
-        after=2,
-      ),
-      *_dense(f'{torch}.nonlocal.W.0', name, 'out', after=1),
-      *_norm(f'{torch}.nonlocal.W.1', name, 'norm'),
+      *_dense(f'{torch}.g.0', name, 'g', after=1),
+      *_dense(f'{torch}.theta', name, 'theta', after=1),
+      *_dense(f'{torch}.phi.0', name, 'phi', after=1),
+      Entry(project, ('params', *affinity), before=1, after=2),
+      *_dense(f'{torch}.W.0', name, 'out', after=1),
+      *_norm(f'{torch}.W.1', name, 'norm'),
     ]
 
   result = block('gconv_input.0', 'input')
@@ -137,28 +128,27 @@ def _linear(config: ModelConfig) -> list[Entry]:
 
   result = block('', 1, 'input')
   for i in range(config.num_layers):
-    first = block(f'linear_stages.{i}.', 1, f'stage{i}_block1')
-    second = block(f'linear_stages.{i}.', 2, f'stage{i}_block2')
-    result += first + second
+    for k in (1, 2):
+      result += block(f'linear_stages.{i}.', k, f'stage{i}_block{k}')
   return result + _dense('w2', 'output')
 
 
 def infer_model(state_dict: Mapping[str, np.ndarray]) -> dict[str, Any]:
-  """Infers the settings of the model that a state_dict is of.
+  """Infers the model's settings from a state_dict.
 
   Returns:
     {setting: value}, such as the model and its width.
 
   Raises:
-    UserError: The state_dict is of no model of the released code.
+    UserError: The released code has no such model.
   """
 
   def count(pattern):
     return len([key for key in state_dict if re.fullmatch(pattern, key)])
 
   if 'gconv_input.0.gconv.W' in state_dict:
-    # Logits that channels share are one row; channel-wise logits are a row for
-    # each coordinate of the output.
+    # Shared logits have one row; channel-wise logits have one per output
+    # coordinate.
     rows = state_dict.get('gconv_output.e', np.zeros((1, 0))).shape[:1]
     fields = {
       'model': 'semgcn',
@@ -182,15 +172,15 @@ def infer_model(state_dict: Mapping[str, np.ndarray]) -> dict[str, Any]:
 
 
 def _last(x: np.ndarray) -> int:
-  """Gives the last dimension of an array; 0 for a scalar, which has none."""
+  """Returns the last dimension of an array; 0 for a scalar."""
   return x.shape[-1] if x.ndim else 0
 
 
 def _bounded(fields: dict[str, Any]) -> dict[str, Any]:
-  """Refuses sizes that only a damaged or made-up file claims."""
+  """Refuses sizes that only a damaged or forged file would claim."""
   if not (0 < fields['hid_dim'] <= 2**14 and fields['num_layers'] <= 256):
     raise UserError(
       f'a model of width {fields["hid_dim"]} with {fields["num_layers"]} blocks'
-      ' is out of the range of what is released'
+      ' is outside the range of the released models'
     )
   return fields

@@ -1,8 +1,7 @@
-"""Makes run folders of the released code's checkpoints, and the reverse."""
+"""Converts between run folders and the released code's checkpoints."""
 
 import os
 import pathlib
-import shutil
 import tempfile
 from collections.abc import Mapping
 from typing import Any
@@ -31,15 +30,15 @@ from semgcn_jax.training.state import create_train_state
 def import_run(
   path: pathlib.Path, output: pathlib.Path, settings: dict[str, Any]
 ) -> None:
-  """Makes a run folder of a published checkpoint.
+  """Converts a published checkpoint to a run folder.
 
   Args:
-    path: The file of the checkpoint.
-    output: The folder to make, which must not exist.
+    path: The checkpoint.
+    output: The folder to create; it must not exist.
     settings: The settings of the run; those of the model are inferred.
 
   Raises:
-    UserError: The checkpoint is damaged, or of no model that was released;
+    UserError: The checkpoint is damaged, or its model was never released;
       nothing is written.
     SettingError: A setting contradicts the checkpoint, or the folder exists or
       cannot be written.
@@ -60,16 +59,14 @@ def import_run(
     raise type(error)(f'{path}: {error}') from error
   try:
     output.parent.mkdir(parents=True, exist_ok=True)
-    temporary = pathlib.Path(tempfile.mkdtemp(dir=output.parent, prefix='.'))
-    try:
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix='.') as parent:
+      temporary = pathlib.Path(parent) / output.name
+      temporary.mkdir()
       config_lib.save(config, temporary / 'config.json')
       save_skeleton(skeleton, temporary / 'skeleton.json')
       with checkpoints.open_manager(temporary, 1) as manager:
         checkpoints.save(manager, state, progress, skeleton)
-      temporary.chmod(0o755)
       temporary.rename(output)
-    finally:
-      shutil.rmtree(temporary, ignore_errors=True)
   except OSError as error:
     raise SettingError(f'`output={output}`: {error.strerror}') from error
   num_params = count_parameters(config.model, skeleton)
@@ -82,7 +79,7 @@ def import_run(
 def _make_config(
   checkpoint: Mapping[str, Any], settings: dict[str, Any]
 ) -> Config:
-  """Makes the config of the run, inferring the model and the learning rate."""
+  """Builds the config of the run; infers the model and the learning rate."""
   inferred = infer_model(checkpoint['state_dict'])
   for name, value in inferred.items():
     if settings.get(name, value) != value:
@@ -97,16 +94,12 @@ def _make_config(
   config = preset(settings.pop('preset'), **settings)
   training = config.training
   scaled = training.lr_batch or training.warmup_epochs
-  if (
-    checkpoint.get('lr') is None
-    or 'lr' in settings
-    or training.lr_schedule != 'staircase'
-    or scaled
-  ):
+  is_given = checkpoint.get('lr') is None or 'lr' in settings
+  if is_given or scaled or training.lr_schedule != 'staircase':
     return config
   lr = number(checkpoint, 'lr', 1e-30, 1e9)
   step = number(checkpoint, 'step', 0, 2**31 - 2)
-  # The checkpoint has the rate of its last step: these decays are undone.
+  # The checkpoint has the learning rate of its last step; undo the decays.
   lr /= training.lr_gamma ** min(step // training.lr_decay, 1000)
   return config.replace(lr=lr)
 
@@ -122,8 +115,8 @@ def export_run(
   Args:
     workdir: The folder of the run.
     which: The checkpoint: 'best', 'last' or the number of an epoch.
-    output: The file to write, which must not exist.
-    seed: The seed to write, which must be given if the run has several.
+    output: The file to write; it must not exist.
+    seed: The seed to write; required if the run has several.
 
   Raises:
     UserError: There is no such run or checkpoint, or the model was never
@@ -156,7 +149,7 @@ def export_run(
       f'`only_seed`: name one of the seeds of {workdir}, {seeds}'
     )
   seed = training.seed if seed is None else seed
-  training.index_of_seed(seed)  # A wrong seed ends it before the long work.
+  training.index_of_seed(seed)  # Fails early for a wrong seed.
   state, progress = checkpoints.restore_state(workdir, state, which)
   state = checkpoints.take_seed(state, training, seed)
   schedule = learning_rate(training, progress.epoch_steps)

@@ -1,4 +1,4 @@
-"""Converts the contents of the released code's checkpoints, both ways."""
+"""Converts the contents of checkpoints from and to the released code's."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -23,16 +23,16 @@ def to_variables(
   """Converts a state_dict to params and batch_stats.
 
   Args:
-    state_dict: {key: array}, as published; `num_batches_tracked` is not needed.
-    config: The model that it is of.
-    template: The variables of that model, of which the shapes are taken.
+    state_dict: {key: array}, as published; `num_batches_tracked` is optional.
+    config: The model.
+    template: Variables of the model, for their shapes.
 
   Returns:
     The variables, {'params': ..., 'batch_stats': ...}.
 
   Raises:
-    UserError: Some tensors are missing, extra, misshapen or impossible; the
-      message lists them all.
+    UserError: Tensors are missing, extra, misshapen or invalid; the message
+      lists them all.
   """
   shapes: dict[tuple[str, ...], Any] = traverse_util.flatten_dict(template)
   wanted = {
@@ -83,21 +83,21 @@ def import_checkpoint(
   choose_on: str,
   state: TrainState,
 ) -> tuple[TrainState, Progress]:
-  """Converts a published checkpoint to a state that training can go on with.
+  """Converts a published checkpoint to a state from which training can resume.
 
   Args:
-    checkpoint: What `torch_files.read` returns.
-    model: The model that it is of.
+    checkpoint: The result of `torch_files.read`.
+    model: The model.
     choose_on: What the run chooses its best epoch on.
     state: A fresh state of the model.
 
   Returns:
     The state, with the checkpoint's params, batch_stats and step, and Adam's
-    moments if it has them; and how far the run had come.
+    moments if there are any; and the progress of the run.
 
   Raises:
     UserError: The tensors or the optimizer do not fit the model, or a number
-      is impossible; see `to_variables`.
+      is invalid; see `to_variables`.
   """
   variables = to_variables(checkpoint['state_dict'], model, state.variables)
   step = np.int32(number(checkpoint, 'step', 0, 2**31 - 2))
@@ -128,16 +128,16 @@ def import_checkpoint(
 def number(
   fields: Mapping[str, Any], name: str, low: float, high: float
 ) -> float:
-  """Takes a field of a checkpoint that must be a number.
+  """Returns a field of a checkpoint that must be a number.
 
   Args:
     fields: The fields, {name: value}.
     name: The name of the field.
-    low: The lowest value that it may have, and its value if it is missing.
-    high: The highest value that it may have.
+    low: The lowest valid value, and the default.
+    high: The highest valid value.
 
   Raises:
-    UserError: The field is something else.
+    UserError: The field is not such a number.
   """
   value = fields.get(name, low)
   try:
@@ -153,7 +153,7 @@ def _adam_state(
   checkpoint: Mapping[str, Any], config: ModelConfig
 ) -> dict[str, Any]:
   """Converts Adam's moments to the fields of optax.ScaleByAdamState."""
-  advice = 'remove the optimizer from the checkpoint to start it afresh'
+  advice = 'remove the optimizer from the checkpoint to start with a new one'
   params = [entry for entry in entries(config) if entry.is_param]
   try:
     (group,) = checkpoint['optimizer']['param_groups']
@@ -189,16 +189,16 @@ def _adam_state(
 def export_checkpoint(
   state: TrainState, progress: Progress, config: ModelConfig, lr: float
 ) -> dict[str, Any]:
-  """Converts a state to a checkpoint of the published structure.
+  """Converts a state to a published checkpoint.
 
   Args:
-    state: The state; if it has averaged variables, those are taken.
-    progress: How far the run has come.
-    config: The model of the state.
+    state: The state; averaged variables are used if there are any.
+    progress: The progress of the run.
+    config: The model.
     lr: The learning rate of the last step.
 
   Returns:
-    The checkpoint, with NumPy arrays for tensors.
+    The checkpoint, with NumPy arrays in place of tensors.
   """
   step = int(state.step)
   state_dict = {}
@@ -207,11 +207,8 @@ def export_checkpoint(
     if key.endswith('.running_var'):
       tracked = key.replace('running_var', 'num_batches_tracked')
       state_dict[tracked] = np.int64(step)
-  (adam,) = (
-    part
-    for part in jax.tree.leaves(state.opt_state, is_leaf=_is_adam)
-    if _is_adam(part)
-  )
+  parts = jax.tree.leaves(state.opt_state, is_leaf=_is_adam)
+  (adam,) = filter(_is_adam, parts)
   mu, nu = (traverse_util.flatten_dict(tree) for tree in (adam.mu, adam.nu))
   params = [entry for entry in entries(config) if entry.is_param]
   return {

@@ -1,4 +1,4 @@
-"""Drawings of training curves, and of comparisons of methods."""
+"""Plots of training curves and of comparisons between methods."""
 
 import itertools
 import pathlib
@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from semgcn_jax.config import Config, TrainingConfig
@@ -16,7 +18,7 @@ from semgcn_jax.figures.style import new_figure, save, tidy
 def plot_curves(
   records: Sequence[dict[str, Any]], path: pathlib.Path, *, config: Config
 ) -> None:
-  """Draws training loss and errors of every epoch; a dot marks the best one.
+  """Plots training loss and errors per epoch; a dot marks the best epoch.
 
   Args:
     records: The lines of metrics.jsonl.
@@ -42,10 +44,7 @@ def plot_curves(
     errors = [record[name] for record in records]
     (curve,) = right.plot(epochs, errors, label=label, **style)
     if f'{name}_sd' in records[0]:
-      spread = np.array([record[f'{name}_sd'] for record in records])
-      right.fill_between(
-        epochs, errors - spread, errors + spread, alpha=0.2, linewidth=0
-      )
+      _shade(right, epochs, errors, [r[f'{name}_sd'] for r in records])
     right.plot(epochs[best], errors[best], 'o', color=curve.get_color())
     right.annotate(
       f'{errors[best]:.1f}',
@@ -57,10 +56,7 @@ def plot_curves(
     )
   right.set(ylabel='test error (mm)', xlabel='epoch', ylim=(0, None))
   right.legend(frameon=False)
-  for axes in (left, right):
-    tidy(axes)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-  save(figure, path)
+  _save_epochs(figure, path)
 
 
 def plot_comparison(
@@ -69,11 +65,11 @@ def plot_comparison(
   *,
   config: TrainingConfig,
 ) -> None:
-  """Draws training loss and test error of several methods (paper Fig. 4).
+  """Plots training loss and test error of several methods (paper Fig. 4).
 
   Args:
-    curves: For each method 'train_loss', and 'mpjpe' and 'mpjpe_sd' in mm, with
-      one value per epoch.
+    curves: {method: {'train_loss', 'mpjpe', 'mpjpe_sd'}}, a value per epoch
+      each; errors in mm.
     path: The PNG file to write.
     config: The training settings of the runs.
   """
@@ -82,18 +78,29 @@ def plot_comparison(
   for name, curve in curves.items():
     epochs = np.arange(1, len(curve['mpjpe']) + 1)
     left.plot(epochs, curve['train_loss'], label=name)
-    errors, spread = np.array(curve['mpjpe']), np.array(curve['mpjpe_sd'])
+    errors = curve['mpjpe']
     right.plot(epochs, errors, label=f'{name}: {errors[-1]:.1f}')
-    right.fill_between(
-      epochs, errors - spread, errors + spread, alpha=0.2, linewidth=0
-    )
+    _shade(right, epochs, errors, curve['mpjpe_sd'])
   left.set(yscale='log', ylabel=_loss_label(config), xlabel='epoch')
   right.set(yscale='log', ylabel='test MPJPE (mm)', xlabel='epoch')
   right.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
   right.yaxis.set_major_formatter('{x:.0f}')
   right.yaxis.set_minor_locator(NullLocator())
   right.legend(frameon=False, fontsize='small')
-  for axes in (left, right):
+  _save_epochs(figure, path)
+
+
+def _shade(axes: Axes, epochs: Any, errors: Any, spread: Any) -> None:
+  """Shades the standard deviation around a curve."""
+  errors, spread = np.array(errors), np.array(spread)
+  axes.fill_between(
+    epochs, errors - spread, errors + spread, alpha=0.2, linewidth=0
+  )
+
+
+def _save_epochs(figure: Figure, path: pathlib.Path) -> None:
+  """Writes a figure whose x axes count epochs."""
+  for axes in figure.axes:
     tidy(axes)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
   save(figure, path)
@@ -102,10 +109,10 @@ def plot_comparison(
 def plot_parameters(
   rows: dict[str, dict[str, Any]], path: pathlib.Path
 ) -> None:
-  """Draws the error of each method against its number of parameters.
+  """Plots the error of each method against its number of parameters.
 
   Args:
-    rows: For each method 'num_params', and 'mpjpe' and 'mpjpe_sd' in mm.
+    rows: {method: {'num_params', 'mpjpe', 'mpjpe_sd'}}; errors in mm.
     path: The PNG file to write.
   """
   figure = new_figure(8, 4.5)
@@ -113,14 +120,11 @@ def plot_parameters(
   markers = itertools.cycle('osD^v')
   for name, row in rows.items():
     label = f'{name}: {row["mpjpe"]:.1f}'
-    axes.errorbar(
-      *(row['num_params'] / 1e6, row['mpjpe'], row['mpjpe_sd']),
-      **{'fmt': next(markers), 'capsize': 3, 'label': label},
-    )
-  axes.set(
-    **{'xscale': 'log', 'xlabel': 'parameters (millions)'},
-    **{'ylabel': 'test MPJPE (mm)', 'ylim': (0, None)},
-  )
+    style = {'fmt': next(markers), 'capsize': 3, 'label': label}
+    size, error, spread = row['num_params'] / 1e6, row['mpjpe'], row['mpjpe_sd']
+    axes.errorbar(size, error, spread, **style)
+  axes.set(xscale='log', xlabel='parameters (millions)')
+  axes.set(ylabel='test MPJPE (mm)', ylim=(0, None))
   axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
   axes.xaxis.set_major_formatter('{x:g}')
   axes.xaxis.set_minor_locator(NullLocator())

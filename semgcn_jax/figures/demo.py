@@ -1,6 +1,6 @@
-"""Makes a page in which one drags keypoints, and the 3D follows.
+"""Builds a demo page: users drag keypoints, and the 3D pose follows.
 
-The network is in the page, as ONNX, and so is the ONNX Runtime for browsers.
+The page contains the network as ONNX, and the ONNX Runtime for browsers.
 """
 
 import base64
@@ -18,19 +18,19 @@ from semgcn_jax.geometry.joint_sets import JOINT_SETS
 from semgcn_jax.motion.upright import SOLE, make_scenes
 
 _SIZE = (720, 900)
-# The runtime, without WebGPU: a script, and the program that it starts.
+# The runtime without WebGPU: a script and the WebAssembly that it starts.
 RUNTIME = ('ort.wasm.bundle.min.mjs', 'ort-wasm-simd-threaded.wasm')
-# Someone who walks, as shares of the image: COCO's keypoints.
+# COCO's keypoints of someone walking, relative to the image size.
 _WALKER = """0.50 0.16  0.51 0.14  0.49 0.14  0.53 0.15  0.47 0.15
   0.57 0.25  0.43 0.25  0.62 0.37  0.39 0.37  0.64 0.48  0.40 0.48
   0.54 0.52  0.46 0.52  0.57 0.70  0.42 0.68  0.55 0.88  0.37 0.83"""
 
 
 def read_runtime(folder: pathlib.Path) -> dict[str, bytes]:
-  """Reads the files `RUNTIME` of a folder.
+  """Reads the files `RUNTIME` in a folder.
 
   Raises:
-    UserError: One of them is missing.
+    UserError: One is missing.
   """
   try:
     return {name: read_bytes(folder / name) for name in RUNTIME}
@@ -42,11 +42,11 @@ def read_runtime(folder: pathlib.Path) -> dict[str, bytes]:
 
 
 def demo_html(model: bytes, runtime: dict[str, bytes], title: str) -> str:
-  """Makes the page.
+  """Builds the page.
 
   Args:
     model: The ONNX file of a lifter of COCO's keypoints.
-    runtime: The files of the runtime, see `read_runtime`.
+    runtime: The files that `read_runtime` returns.
     title: The title of the page.
   """
   shares = np.array(_WALKER.split(), float).reshape(17, 2)
@@ -59,13 +59,13 @@ def demo_html(model: bytes, runtime: dict[str, bytes], title: str) -> str:
     'size': _SIZE,
     'sole': SOLE,
   }
-  # The page lifts them as soon as it is open.
+  # The page lifts the keypoints when it opens.
   zeros = np.zeros((1, 16, 3))
   person = Person('1', np.arange(1), zeros + 1, zeros, errors=zeros[..., 0])
   clip = Clip('demo', (person,), fps=1.0, image_size=_SIZE)
   [scene] = make_scenes([clip], pitch=0.0)
   note = (
-    'Drag a keypoint; double-click to lose or find it. The camera is level.'
+    'Drag a keypoint; double-click to hide or show it. The camera is level.'
   )
   return page_html(
     [dataclasses.replace(scene, note=note)],
@@ -80,5 +80,5 @@ def demo_html(model: bytes, runtime: dict[str, bytes], title: str) -> str:
 
 
 def _packed(content: bytes) -> str:
-  """Packs a file into text."""
+  """Encodes a file as compressed text."""
   return base64.b64encode(gzip.compress(content, 9, mtime=0)).decode()

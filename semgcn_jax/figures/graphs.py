@@ -1,4 +1,4 @@
-"""Drawings of a learned graph: adjacencies, and the weights of the joints."""
+"""Plots of learned graphs: adjacencies, and the weights of the joints."""
 
 import pathlib
 
@@ -11,7 +11,7 @@ from semgcn_jax.geometry.skeletons import H36M, Skeleton
 def plot_adjacencies(
   adjacencies: dict[str, np.ndarray], path: pathlib.Path, *, skeleton: Skeleton
 ) -> None:
-  """Draws learned adjacencies as heat maps (paper Fig. 7).
+  """Plots learned adjacencies as heat maps (paper Fig. 7).
 
   Args:
     adjacencies: The adjacency of each layer, `[J, J]`; zeros are left white.
@@ -25,17 +25,16 @@ def plot_adjacencies(
   grid = figure.subplots(rows, columns, squeeze=False)
   highest = max(adjacency.max() for adjacency in adjacencies.values())
   places = np.arange(skeleton.num_joints)
-  for number, (axes, (layer, adjacency)) in enumerate(
-    zip(grid.flat, adjacencies.items(), strict=False)
-  ):
+  blank = [''] * len(places)
+  for number, (layer, adjacency) in enumerate(adjacencies.items()):
+    axes = grid.flat[number]
     shown = np.ma.masked_equal(adjacency, 0)
     image = axes.imshow(shown, vmin=0, vmax=highest, cmap='viridis')
     axes.set_title(layer, fontsize='small')
-    below = number + columns >= len(adjacencies)
-    names = skeleton.joints if below else []
-    axes.set_xticks(places, names or [''] * len(places), rotation=90)
-    first = number % columns == 0
-    axes.set_yticks(places, skeleton.joints if first else [''] * len(places))
+    is_last = number + columns >= len(adjacencies)
+    axes.set_xticks(places, skeleton.joints if is_last else blank, rotation=90)
+    is_first = number % columns == 0
+    axes.set_yticks(places, skeleton.joints if is_first else blank)
     axes.tick_params(labelsize='x-small', length=2)
   for axes in grid.flat[len(adjacencies) :]:
     axes.set_axis_off()
@@ -46,7 +45,7 @@ def plot_adjacencies(
 def plot_joint_weights(
   weights: np.ndarray, path: pathlib.Path, *, skeleton: Skeleton
 ) -> None:
-  """Draws the weight of each joint on the skeleton (paper Fig. 8).
+  """Plots the weight of each joint on the skeleton (paper Fig. 8).
 
   Args:
     weights: The weights, `[J]`.
@@ -83,26 +82,18 @@ def plot_joint_weights(
   save(figure, path)
 
 
-# These are the places (x, y) of the joints of a person who is seen from the
-# front, with Human3.6M's skeleton. Those of the left side are mirrored.
-_H36M_PLACES = {
-  'Pelvis': (0, 0),
-  'RHip': (-0.9, -0.3),
-  'RKnee': (-1.0, -1.9),
-  'RAnkle': (-1.1, -3.5),
-  'Spine': (0, 1.2),
-  'Thorax': (0, 2.4),
-  'Head': (0, 3.7),
-  'RShoulder': (-1.2, 2.2),
-  'RElbow': (-2.3, 1.3),
-  'RWrist': (-3.2, 0.2),
-}
+# The positions (x, y) of Human3.6M's joints, seen from the front; the left side
+# mirrors the right one.
+_TRUNK = {'Pelvis': (0, 0), 'Spine': (0, 1.2), 'Thorax': (0, 2.4)}
+_LEG = {'RHip': (-0.9, -0.3), 'RKnee': (-1.0, -1.9), 'RAnkle': (-1.1, -3.5)}
+_ARM = {'RShoulder': (-1.2, 2.2), 'RElbow': (-2.3, 1.3), 'RWrist': (-3.2, 0.2)}
+_H36M_PLACES = _TRUNK | {'Head': (0, 3.7)} | _LEG | _ARM
 
 
 def joint_places(skeleton: Skeleton) -> np.ndarray:
-  """Places the joints of a drawing, `[J, 2]`.
+  """Lays out the joints for plots, `[J, 2]`.
 
-  Human3.6M's skeleton becomes a person, and any other a tree around its root.
+  Human3.6M's skeleton is drawn as a person, any other as a radial tree.
   """
   if skeleton.joints == H36M.joints:
     places = _H36M_PLACES | {
@@ -120,7 +111,7 @@ def joint_places(skeleton: Skeleton) -> np.ndarray:
     return sum(map(leaves, children[joint])) or 1
 
   def place(joint, radius, start, end):
-    """Places a joint, and all that hang on it, between two angles."""
+    """Places a joint and its descendants between two angles."""
     angle = (start + end) / 2
     places[joint] = radius * np.cos(angle), radius * np.sin(angle)
     share = (end - start) / leaves(joint)

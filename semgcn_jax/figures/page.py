@@ -1,6 +1,6 @@
-"""Makes a page of HTML that shows people in 2D and 3D, and needs no network.
+"""Builds an HTML page that shows people in 2D and 3D, and works offline.
 
-Its parts lie in `page_parts`; the page's scripts decode what `_Packer` packs.
+Its parts are in `page_parts`; its scripts decode what `_Packer` packs.
 """
 
 import base64
@@ -21,23 +21,20 @@ from semgcn_jax.motion.upright import Scene
 
 _PARTS = pathlib.Path(__file__).parent / 'page_parts'
 _SCRIPTS = ('clips.js', 'picture.js', 'room.js', 'page.js')
-_NOT_KNOWN = -32768  # Stands for NaN.
-# The steps that numbers are rounded to.
+_NOT_KNOWN = -32768  # Encodes NaN.
+# The steps to which numbers are rounded.
 _MILLIMETRE, _PIXEL, _SHARE = 0.001, 0.25, 0.01
 
 
 def page_html(
-  scenes: Sequence[Scene],
-  *,
-  title: str,
-  demo: Mapping[str, str] | None = None,
+  scenes: Sequence[Scene], *, title: str, demo: Mapping[str, str] | None = None
 ) -> str:
-  """Makes the page of some scenes.
+  """Builds the page.
 
   Args:
-    scenes: The scenes, of which the reader of the page chooses one.
+    scenes: The scenes among which users of the page choose.
     title: The title of the page.
-    demo: {name: text} of what `demo.js` needs, if the page is a demo.
+    demo: {name: text} of the data for `demo.js`, if the page is a demo.
   """
   packer = _Packer()
   clips = [_clip(scene, packer) for scene in scenes]
@@ -73,7 +70,7 @@ def page_html(
 
 
 def as_json(content: Any) -> str:
-  """Writes JSON for a script; no name in it can end the script."""
+  """Encodes JSON for a script element; no string in it can end the element."""
   return json.dumps(content, allow_nan=False).replace('<', '\\u003c')
 
 
@@ -84,29 +81,33 @@ def _read(name: str, *, comment: bool = False) -> str:
 
 
 def _css(colors: Mapping[str, str]) -> str:
-  """Writes colours as the variables of a style sheet."""
+  """Writes colors as CSS variables."""
   return ' '.join(f'--{name}: {color};' for name, color in colors.items())
 
 
 def _fill(template: str, parts: Mapping[str, str]) -> str:
-  """Puts the parts where the template names them, as {{name}}."""
+  """Replaces {{name}} in a template by the part of that name."""
   pieces = re.split(r'\{\{(\w+)\}\}', template)
   pieces[1::2] = [parts[name] for name in pieces[1::2]]
   return ''.join(pieces)
 
 
 def _clip(scene: Scene, packer: '_Packer') -> dict[str, Any]:
-  """Describes a scene to the page's scripts."""
+  """Describes a scene for the page's scripts."""
   clip, people = scene.clip, []
   for person, upright in zip(clip.people, scene.upright, strict=True):
+    keypoints, places, confidence = person.keypoints, None, None
+    if keypoints is not None:
+      places = np.where(keypoints[..., 2:] > 0, keypoints[..., :2], np.nan)
+      confidence = np.minimum(keypoints[..., 2], 1)
     people.append(
       {
         'name': person.name,
         'runs': _runs(person.frames - clip.frames.start),
         'positions': packer.add(upright.positions, _MILLIMETRE),
         'truth': packer.add(upright.truth, _MILLIMETRE),
-        'keypoints': packer.add(_found(person.keypoints), _PIXEL),
-        'confidence': packer.add(_confidence(person.keypoints), _SHARE),
+        'keypoints': packer.add(places, _PIXEL),
+        'confidence': packer.add(confidence, _SHARE),
         'expected': packer.add(person.errors, _MILLIMETRE),
       }
     )
@@ -124,11 +125,11 @@ def _clip(scene: Scene, packer: '_Packer') -> dict[str, Any]:
 
 
 def _pictures(clip: Clip) -> list[str]:
-  """Lists the pictures of a clip as addresses of their own content."""
+  """Lists the images of a clip as data URLs."""
   album = clip.pictures
   found = [album.at(n) for n in clip.frames[:: album.step]] if album else []
   if len(set(found)) == 1:
-    found = found[:1]  # A single picture serves all frames.
+    found = found[:1]  # A still image.
   return [
     f'data:image/jpeg;base64,{base64.b64encode(picture).decode()}'
     for picture in found
@@ -137,29 +138,17 @@ def _pictures(clip: Clip) -> list[str]:
 
 
 def _runs(frames: np.ndarray) -> list[tuple[int, int]]:
-  """Lists the runs of successive frames: the first of each, and its length."""
+  """Lists the runs of consecutive frames: the first of each, and its length."""
   starts = np.flatnonzero(np.diff(frames, prepend=-2) != 1)
   lengths = np.diff(np.append(starts, len(frames)))
   return list(zip(frames[starts].tolist(), lengths.tolist(), strict=True))
 
 
-def _found(keypoints: np.ndarray | None) -> np.ndarray | None:
-  """Takes x and y of keypoints, NaN where they were not found."""
-  if keypoints is None:
-    return None
-  return np.where(keypoints[..., 2:] > 0, keypoints[..., :2], np.nan)
-
-
-def _confidence(keypoints: np.ndarray | None) -> np.ndarray | None:
-  """Takes the confidence of keypoints."""
-  return None if keypoints is None else np.minimum(keypoints[..., 2], 1)
-
-
 class _Packer:
-  """Packs arrays into one text.
+  """Packs arrays into a single text.
 
-  Numbers are rounded to 16 bits, and all but those of the first frame are the
-  difference to the frame before, which compresses well.
+  Numbers are rounded to 16 bits, and stored as differences from the previous
+  frame, which compress well.
   """
 
   def __init__(self) -> None:
@@ -167,11 +156,11 @@ class _Packer:
     self._size = 0
 
   def add(self, array: np.ndarray | None, step: float) -> dict[str, Any] | None:
-    """Adds an array `[T, ...]`, and returns what the scripts must know of it.
+    """Adds an array `[T, ...]`, and returns its entry for the scripts.
 
     Args:
-      array: The array; None, or one that is NaN everywhere, is left out.
-      step: What to round to, unless the numbers are too large for that.
+      array: The array; None, or one that is all NaN, is left out.
+      step: The step to round to, unless the numbers are too large for it.
     """
     if array is None or not np.isfinite(array).any():
       return None
@@ -190,6 +179,6 @@ class _Packer:
     return entry
 
   def base64(self) -> str:
-    """Makes the text of all arrays."""
+    """Encodes all arrays as text."""
     packed = gzip.compress(b''.join(self._parts), 9, mtime=0)
     return base64.b64encode(packed).decode()

@@ -1,4 +1,4 @@
-"""Drawings of poses: 2D, prediction and truth, as the paper's Fig. 5."""
+"""Drawings of poses: 2D, prediction and truth, as in the paper's Fig. 5."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from semgcn_jax.geometry.skeletons import Skeleton
 from semgcn_jax.motion.upright import Scene
 
 _FLOOR = '#d8d8d8'
-# Where the room is seen from: azimuth and elevation, degrees.
+# Views of the room: azimuth and elevation, degrees.
 FRONT, SIDE = (25.0, 12.0), (115.0, 12.0)
 _ROWS, _COLUMNS = 3, 3  # Of samples, in a grid.
 _NOTE = {'fontsize': 'x-small', 'color': '#777777', 'va': 'top'}
@@ -30,7 +30,7 @@ class _Sample:
 
   @property
   def title(self) -> str:
-    """What to write above it."""
+    """The title to write above it."""
     clip = self.scene.clip
     person = clip.people[self.person]
     parts = [clip.name]
@@ -44,14 +44,11 @@ class _Sample:
 
 
 def draw_grid(scenes: Sequence[Scene]) -> Any:
-  """Draws poses of scenes as a grid, with the worst in the last row.
+  """Draws a grid of poses: some of median error, then a row of the worst.
 
-  The others are those of median error, each of another clip, as far as there
-  are clips. The error is that of the truth where it is known, and the expected
-  one elsewhere. Without truth, the pose is shown from the side, too.
-
-  Args:
-    scenes: The scenes.
+  They are from as many different clips as possible. The error is the true one
+  if it is known, or else the expected one. Without truth, poses are also shown
+  from the side.
 
   Returns:
     The figure.
@@ -74,15 +71,14 @@ def draw_grid(scenes: Sequence[Scene]) -> Any:
     upright = sample.scene.upright[sample.person]
     frame = int(person.frames[sample.row])
     if person.keypoints is not None:
-      album = clip.pictures
-      picture = album.decoded(frame) if album else None
+      picture = clip.pictures.decoded(frame) if clip.pictures else None
       keypoints = person.keypoints[sample.row]
       draw_flat(flat, keypoints, skeleton, clip.image_size, picture)
     draw_room(first, [upright.positions[sample.row]], skeleton, FRONT)
-    if upright.truth is not None:
-      draw_room(second, [upright.truth[sample.row]], skeleton, FRONT)
-    else:
-      draw_room(second, [upright.positions[sample.row]], skeleton, SIDE)
+    other, view = upright.truth, FRONT
+    if other is None:
+      other, view = upright.positions, SIDE
+    draw_room(second, [other[sample.row]], skeleton, view)
     first.set_title(sample.title, fontsize='small', parse_math=False)
     if number < columns:
       for axes, kind in zip((flat, first, second), kinds, strict=True):
@@ -94,18 +90,15 @@ def draw_grid(scenes: Sequence[Scene]) -> Any:
 
 
 def _choose(scenes: Sequence[Scene]) -> list[_Sample]:
-  """Chooses the poses to draw: of median error, then the worst."""
+  """Chooses the poses to draw: first of median error, then the worst."""
   everything = []
   for scene in scenes:
     for index, person in enumerate(scene.clip.people):
       errors = _errors(person)
-      everything.append(
-        [
-          _Sample(scene, index, int(row), float(errors[row]))
-          for row in np.flatnonzero(person.is_whole)
-        ]
-      )
-  everything = [samples for samples in everything if samples]
+      rows = np.flatnonzero(person.is_whole).tolist()
+      samples = [_Sample(scene, index, r, float(errors[r])) for r in rows]
+      if samples:
+        everything.append(samples)
   if not everything:
     return []
   most = (_ROWS - 1) * _COLUMNS
@@ -113,14 +106,14 @@ def _choose(scenes: Sequence[Scene]) -> list[_Sample]:
   picks = np.linspace(0, len(everything) - 1, min(most, len(everything)))
   for index in picks.round().astype(int):
     ordered = sorted(everything[index], key=lambda sample: sample.error)
-    # Few clips give several poses each.
+    # If there are few clips, each gives several poses.
     each = -(-most // len(picks))
     places = np.linspace(0, len(ordered) - 1, each + 2)[1:-1]
     chosen += [ordered[round(place)] for place in places]
   chosen = list(dict.fromkeys(chosen))[:most]
   rest = [s for samples in everything for s in samples if s not in chosen]
   worst = sorted(rest, key=lambda sample: -np.nan_to_num(sample.error))
-  # One of each clip, as far as there are so many.
+  # One from each clip first.
   first = list({id(s.scene): s for s in reversed(worst)}.values())
   first.sort(key=lambda sample: worst.index(sample))
   rest = [sample for sample in worst if sample not in first]
@@ -128,7 +121,7 @@ def _choose(scenes: Sequence[Scene]) -> list[_Sample]:
 
 
 def _errors(person: Person) -> np.ndarray:
-  """Measures the error of each pose, true or expected, `[T]`, metres."""
+  """Computes the error of each pose, true or expected, `[T]`, metres."""
   if person.truth is not None:
     return np.linalg.norm(person.poses - person.truth, axis=-1).mean(axis=-1)
   if person.errors is not None:
@@ -143,15 +136,15 @@ def draw_flat(
   image_size: tuple[int, int],
   picture: np.ndarray | None = None,
 ) -> None:
-  """Draws keypoints in 2D, on their picture if there is one.
+  """Draws keypoints in 2D, on their image if there is one.
 
   Args:
-    axes: Where to draw.
-    keypoints: Pixels and confidence, `[J, 3]`; bones to joints that were not
-      found are left out.
+    axes: The axes to draw into.
+    keypoints: Pixels and confidence, `[J, 3]`; bones to missing joints are left
+      out.
     skeleton: Their skeleton.
-    image_size: The width and height of the image, pixels.
-    picture: The picture, `[H, W, 3]`, of any size.
+    image_size: The width and height that the keypoints refer to, pixels.
+    picture: The image, `[H, W, 3]`, of any size.
   """
   found = keypoints[:, 2] > 0
   if picture is not None:
@@ -161,7 +154,7 @@ def draw_flat(
     low, high = (f(keypoints[found, :2], axis=0) for f in (np.min, np.max))
     middle, reach = (low + high) / 2, 0.62 * max(*(high - low), 1)
     axes.set_xlim(middle[0] - reach, middle[0] + reach)
-    axes.set_ylim(middle[1] + reach, middle[1] - reach)  # Downwards.
+    axes.set_ylim(middle[1] + reach, middle[1] - reach)  # y down.
   axes.set_aspect('equal')
 
 
@@ -174,10 +167,10 @@ def draw_room(
   """Draws people on the ground, without perspective.
 
   Args:
-    axes: Where to draw.
+    axes: The axes to draw into.
     people: The joints of each, `[J, 3]`, metres, in the room.
     skeleton: Their skeleton.
-    view: The azimuth and the elevation to see it from, degrees.
+    view: The azimuth and elevation of the viewer, degrees.
   """
   people = [person for person in people if np.isfinite(person).all()]
   joints = np.concatenate(people) if people else np.zeros((1, 3))
@@ -189,13 +182,11 @@ def draw_room(
       [(x - reach, 0, z + line), (x + reach, 0, z + line)],
     ):
       axes.plot(*seen_from(np.array(ends), view).T, color=_FLOOR, linewidth=0.7)
-  # Whoever is farther away is drawn first.
+  # Draw people who are farther away first.
   for person in sorted(people, key=lambda p: depth(p.mean(axis=0), view)):
     bones(axes, seen_from(person, view), skeleton)
-  low, high = (
-    seen_from(joints, view).min(axis=0),
-    seen_from(joints, view).max(0),
-  )
+  seen = seen_from(joints, view)
+  low, high = seen.min(axis=0), seen.max(axis=0)
   middle, half = (low + high) / 2, 0.56 * max(*(high - low), 2 * reach)
   axes.set_xlim(middle[0] - half, middle[0] + half)
   axes.set_ylim(middle[1] - half, middle[1] + half)
@@ -205,19 +196,15 @@ def draw_room(
 def seen_from(points: np.ndarray, view: tuple[float, float]) -> np.ndarray:
   """Projects points `[..., 3]` of the room to x and y, `[..., 2]`."""
   azimuth, elevation = np.deg2rad(view)
-  right = np.array([np.cos(azimuth), 0, -np.sin(azimuth)])
-  up = np.array(
-    [
-      -np.sin(azimuth) * np.sin(elevation),
-      np.cos(elevation),
-      -np.cos(azimuth) * np.sin(elevation),
-    ]
-  )
+  cos, sin = np.cos(azimuth), np.sin(azimuth)
+  right = np.array([cos, 0, -sin])
+  tilt = np.sin(elevation)
+  up = np.array([-sin * tilt, np.cos(elevation), -cos * tilt])
   return np.stack([points @ right, points @ up], axis=-1)
 
 
 def depth(point: np.ndarray, view: tuple[float, float]) -> float:
-  """Measures how near a point of the room is to the viewer."""
+  """Measures how close a point of the room is to the viewer."""
   azimuth = np.deg2rad(view[0])
   return float(point @ (np.sin(azimuth), 0, np.cos(azimuth)))
 
@@ -234,9 +221,5 @@ def bones(
       continue
     side = 'left' if child in skeleton.left else 'trunk'
     side = 'right' if child in skeleton.right else side
-    axes.plot(
-      *joints[[parent, child]].T,
-      color=PAPER[side],
-      linewidth=2.5,
-      solid_capstyle='round',
-    )
+    style = {'linewidth': 2.5, 'solid_capstyle': 'round'}
+    axes.plot(*joints[[parent, child]].T, color=PAPER[side], **style)

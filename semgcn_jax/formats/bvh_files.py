@@ -1,4 +1,4 @@
-"""Writes Biovision's format (.bvh): a hierarchy of joints, and their angles."""
+"""Writes Biovision hierarchies (.bvh): joints and their angles over time."""
 
 import warnings
 
@@ -9,8 +9,8 @@ from semgcn_jax.errors import UserError, choose
 from semgcn_jax.motion.rig import JOINTS, NAMES, PARENTS, Motion
 
 _CENTIMETRES = 100
-# Where the bones end that no other joint ends: the top of the head, the middle
-# of the hands, and the toes, in metres from the joint.
+# The ends of the last bones, relative to their joints, metres: the top of the
+# head, the middle of the hands, and the toes.
 _ENDS = {
   'Head': (0.0, 0.05, 0.0),
   'LWrist': (0.09, 0.0, 0.0),
@@ -21,21 +21,21 @@ _ENDS = {
 
 
 def bvh_text(motion: Motion, names: str = 'h36m') -> str:
-  """Makes the text of a .bvh file: one person, centimetres, y up.
+  """Writes the text of a .bvh file: one person, centimetres, y up.
 
-  The format has no time of the first frame: the file begins with the motion.
+  The format has no start time, so the file begins with the motion.
 
   Args:
     motion: The motion of the person.
-    names: How the joints are called, a key of `NAMES`.
+    names: The names of the joints, a key of `NAMES`.
 
   Raises:
-    UserError: The motion has no frame.
+    UserError: The motion has no frames.
     SettingError: There are no such names.
   """
   labels = choose('names', names, NAMES)
   if not len(motion.root):
-    raise UserError('the motion has no frame; a .bvh file needs at least one')
+    raise UserError('the motion has no frames; a .bvh file needs at least one')
   lines = ['HIERARCHY', *_hierarchy(0, motion, labels, '')]
   lines += [
     'MOTION',
@@ -47,7 +47,7 @@ def bvh_text(motion: Motion, names: str = 'h36m') -> str:
     _angles(motion.rotations[:, index], _order(index))
     for index in range(len(JOINTS))
   ]
-  # Adding zero turns -0 into 0.
+  # Adding 0 turns -0 into 0.
   for row in np.round(np.concatenate(columns, axis=1), 6) + 0.0:
     lines.append(' '.join(f'{value:.6f}' for value in row))
   return '\n'.join(lines) + '\n'
@@ -56,9 +56,9 @@ def bvh_text(motion: Motion, names: str = 'h36m') -> str:
 def _hierarchy(
   index: int, motion: Motion, labels: tuple[str, ...], indent: str
 ) -> list[str]:
-  """Makes the lines of a joint and of all that are below it."""
+  """Lists the lines of a joint and of everything below it."""
   inner = f'{indent}  '
-  # The root's place is in its channels, and some readers would add both.
+  # The root's position is in its channels; some readers would add both.
   offset = motion.offsets[index] * (PARENTS[index] >= 0)
   channels = [f'{axis}rotation' for axis in _order(index)]
   if PARENTS[index] < 0:
@@ -80,17 +80,17 @@ def _hierarchy(
 
 
 def _offset(offset: np.ndarray) -> str:
-  """Makes the text of an offset, given in metres."""
+  """Formats an offset, given in metres."""
   values = np.round(offset * _CENTIMETRES, 6) + 0.0
   return f'OFFSET {" ".join(f"{value:.6f}" for value in values)}'
 
 
 def _order(index: int) -> str:
-  """Chooses the order of a joint's three angles.
+  """Chooses the order of a joint's Euler angles.
 
-  Angles jump where the one in the middle nears 90 degrees. So it is the one
-  that stays small: the twist of a limb about its bone, and of the trunk the
-  bend to the side. The person may turn about the vertical as often as wanted.
+  They jump where the middle one nears 90 degrees, so it is the one that stays
+  small: the twist of a limb, and the sideways bend of the trunk. The rotation
+  about the vertical is not limited.
   """
   if JOINTS[index][1:] in ('Hip', 'Knee', 'Ankle'):
     return 'ZYX'
@@ -100,9 +100,9 @@ def _order(index: int) -> str:
 
 
 def _angles(quaternions: np.ndarray, order: str) -> np.ndarray:
-  """Makes angles `[T, 3]` in degrees, without jumps by 360, in this order."""
+  """Computes Euler angles `[T, 3]`, degrees, without jumps by 360."""
   with warnings.catch_warnings():
-    # Where two axes coincide, any of the angles that fit will do.
+    # In gimbal lock, any of the solutions will do.
     warnings.filterwarnings('ignore', message='Gimbal lock')
     angles = Rotation.from_quat(quaternions).as_euler(order, degrees=True)
   return np.unwrap(angles, period=360, axis=0)

@@ -1,4 +1,4 @@
-"""Writes binary glTF 2.0 (.glb): people with bodies, bones and a motion."""
+"""Writes binary glTF 2.0 (.glb): animated people with bodies and skeletons."""
 
 import json
 import struct
@@ -13,14 +13,14 @@ from semgcn_jax.figures.palette import SOLID
 from semgcn_jax.formats.body_mesh import Surface, body_surfaces
 from semgcn_jax.motion.rig import NAMES, PARENTS, Motion
 
-# The numbers that the format has for kinds of values and of buffers.
+# glTF's codes of component types and buffer targets.
 _COMPONENTS = {'float32': 5126, 'uint8': 5121, 'uint16': 5123, 'uint32': 5125}
 _TYPES = {(): 'SCALAR', (3,): 'VEC3', (4,): 'VEC4', (16,): 'MAT4'}
 _VERTICES, _INDICES = 34962, 34963
 
 
 class _Buffer:
-  """Collects arrays, and the tables that say where each of them is."""
+  """Collects arrays, with their buffer views and accessors."""
 
   def __init__(self):
     self.views: list[dict[str, Any]] = []
@@ -28,13 +28,9 @@ class _Buffer:
     self.data = bytearray()
 
   def add(self, array: np.ndarray, target: int | None = None) -> int:
-    """Adds an array `[N, ...]`, with its bounds; returns its number."""
+    """Adds an array `[N, ...]`; returns the index of its accessor."""
     data = np.ascontiguousarray(array).tobytes()
-    view = {
-      'buffer': 0,
-      'byteOffset': len(self.data),
-      'byteLength': len(data),
-    }
+    view = {'buffer': 0, 'byteOffset': len(self.data), 'byteLength': len(data)}
     self.views.append(view | ({'target': target} if target else {}))
     self.accessors.append(
       {
@@ -46,24 +42,24 @@ class _Buffer:
         'max': np.atleast_1d(array.max(axis=0)).tolist(),
       }
     )
-    # Every array begins at a multiple of four bytes.
+    # Arrays are aligned to four bytes.
     self.data += data + bytes(-len(data) % 4)
     return len(self.accessors) - 1
 
 
 def glb_bytes(motions: Mapping[str, Motion], names: str = 'h36m') -> bytes:
-  """Makes a .glb file of people who move: metres, y up.
+  """Writes a .glb file of animated people: metres, y up.
 
-  Each person is a skeleton and a body with a skin that moves with it. One
-  animation moves all of them. Frame t of a motion is at the second `(first + t)
-  / fps`; before its first frame and after its last one a person stands still.
+  Each person is a skeleton and a skinned body. One animation moves everybody:
+  frame t of a motion is at `(first + t) / fps` seconds, and people stand still
+  before and after their motions.
 
   Args:
-    motions: The motion of each person, by the person's name.
-    names: How the joints are called, a key of `NAMES`.
+    motions: {name of a person: motion}.
+    names: The names of the joints, a key of `NAMES`.
 
   Raises:
-    UserError: There are no people, or one of them has no frame.
+    UserError: There are no people, or one has no frames.
     SettingError: There are no such names.
   """
   labels = choose('names', names, NAMES)
@@ -71,15 +67,15 @@ def glb_bytes(motions: Mapping[str, Motion], names: str = 'h36m') -> bytes:
     raise UserError('there is nobody to write; give at least one motion')
   for person, motion in motions.items():
     if not len(motion.root):
-      raise UserError(f'the motion of {person} has no frame; leave it out')
+      raise UserError(f'the motion of {person} has no frames; leave it out')
   buffer = _Buffer()
   nodes: list[dict[str, Any]] = []
   scene: list[int] = []
   meshes, skins, samplers, channels = [], [], [], []
   for person, motion in motions.items():
-    first = len(nodes) + 2  # The joints are behind the body and the skeleton.
+    first = len(nodes) + 2  # The joints come after the body and the skeleton.
     scene += [first - 2, first - 1]
-    # Its skin places the body, and the format wants no other node above it.
+    # The skin places the body; glTF wants no other node above it.
     nodes.append({'name': f'{person} body', 'mesh': len(meshes)})
     nodes[-1]['skin'] = len(skins)
     nodes.append({'name': person, 'children': [first]})
@@ -110,7 +106,7 @@ def glb_bytes(motions: Mapping[str, Motion], names: str = 'h36m') -> bytes:
 
 
 def _chunks(text: bytes, data: bytes) -> bytes:
-  """Puts the description and the data into the container of the format."""
+  """Wraps the JSON and the data in the container of the format."""
   size = 12 + 8 + len(text) + 8 + len(data)
   return b''.join(
     [
@@ -124,10 +120,10 @@ def _chunks(text: bytes, data: bytes) -> bytes:
 def _joints(
   motion: Motion, labels: tuple[str, ...], first: int
 ) -> list[dict[str, Any]]:
-  """Makes the nodes of the joints, of which the first has a given number.
+  """Builds the nodes of the joints; `first` is the index of the root's.
 
-  The rest pose stands where the motion begins, so that people stand apart also
-  where the animation is not played.
+  The rest pose stands where the motion begins, so that people do not overlap
+  when the animation is not played.
   """
   nodes = []
   for index, label in enumerate(labels):
@@ -142,7 +138,7 @@ def _joints(
 
 
 def _mesh(person: str, motion: Motion, buffer: _Buffer) -> dict[str, Any]:
-  """Makes the body of a person, and adds its arrays to the buffer."""
+  """Builds the body of a person, and adds its arrays to the buffer."""
   surfaces = body_surfaces(motion.offsets)
   return {
     'name': f'{person} body',
@@ -156,7 +152,7 @@ def _mesh(person: str, motion: Motion, buffer: _Buffer) -> dict[str, Any]:
 def _primitive(
   surface: Surface, place: np.ndarray, material: int, buffer: _Buffer
 ) -> dict[str, Any]:
-  """Makes a surface whose corners move each with one joint alone."""
+  """Builds a surface whose vertices each move with a single joint."""
   count = len(surface.points)
   joints = np.zeros((count, 4), np.uint8)
   joints[:, 0] = surface.joints
@@ -182,12 +178,12 @@ def _primitive(
 def _skin(
   person: str, motion: Motion, first: int, buffer: _Buffer
 ) -> dict[str, Any]:
-  """Makes the skin, whose matrices undo the rest pose of the joints."""
+  """Builds the skin, whose matrices undo the rest pose of the joints."""
   places = [motion.root[0]]
   for offset, parent in zip(motion.offsets[1:], PARENTS[1:], strict=True):
     places.append(places[parent] + offset)
   matrices = np.tile(np.eye(4, dtype=np.float32), (len(places), 1, 1))
-  matrices[:, 3, :3] = -np.array(places)  # Column by column.
+  matrices[:, 3, :3] = -np.array(places)  # In column-major order.
   return {
     'name': person,
     'inverseBindMatrices': buffer.add(matrices.reshape(-1, 16)),
@@ -221,9 +217,9 @@ def _animate(
 
 
 def _material(part: str, color: str) -> dict[str, Any]:
-  """Makes a matt material of a colour, given as '#rrggbb' of sRGB."""
+  """Builds a matte material of an sRGB color '#rrggbb'."""
   encoded = np.frombuffer(bytes.fromhex(color[1:]), np.uint8) / 255
-  # The format wants the intensity of the light.
+  # glTF wants linear RGB.
   linear = np.where(
     encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4
   )

@@ -1,4 +1,4 @@
-"""The poses of people in clips, and the files that hold them."""
+"""Reads and writes files of poses: JSON, npz and CSV."""
 
 import csv
 import io
@@ -15,12 +15,12 @@ from semgcn_jax.files import read_arrays, read_bytes
 from semgcn_jax.geometry import rates
 from semgcn_jax.geometry.skeletons import H36M
 
-# The version of the written files; docs/lifting.md describes them.
+# docs/lifting.md describes the files.
 FORMAT, VERSION = 'semgcn_jax poses', 1
 READABLE = ('.json', '.npz')
 
-# What a file holds of each person, beside frames and poses: {name in the file:
-# (name of the attribute, shape of a frame's)}.
+# The arrays of each person besides frames and poses: {name in the file: (name
+# of the attribute, shape per frame)}.
 _ARRAYS = {
   'expected_error': ('errors', (16,)),
   'keypoints': ('keypoints', (16, 3)),
@@ -32,12 +32,12 @@ _Row = tuple[Clip, Person]
 def write_poses(
   clips: Sequence[Clip], path: pathlib.Path, details: Mapping[str, Any]
 ) -> bytes:
-  """Makes the content of a JSON, npz or CSV file, by the ending of the path.
+  """Returns the content of a pose file.
 
   Args:
-    clips: The clips, of Human3.6M's 16 joints and of one rate.
-    path: The file that will hold them.
-    details: What else to tell, such as the checkpoint.
+    clips: Clips of Human3.6M's 16 joints, all of one frame rate.
+    path: The file; its ending, .json, .npz or .csv, determines the format.
+    details: More fields for the header, such as the checkpoint.
   """
   header = {
     'format': FORMAT,
@@ -55,7 +55,7 @@ def write_poses(
 
 
 def _array(person: Person, name: str) -> np.ndarray:
-  """Gets an array of a person by its name in the file; NaN if not known."""
+  """Returns an array of a person by its name in the file; NaN if unknown."""
   attribute, shape = _ARRAYS[name]
   array = getattr(person, attribute)
   if array is None:
@@ -64,7 +64,7 @@ def _array(person: Person, name: str) -> np.ndarray:
 
 
 def _as_json(rows: Sequence[_Row], header: dict[str, Any]) -> bytes:
-  """Makes JSON, in which null stands for what is not known."""
+  """Encodes JSON, with null for unknown numbers."""
 
   def numbers(array):
     rounded = np.round(array.astype(float), 4)
@@ -87,7 +87,7 @@ def _as_json(rows: Sequence[_Row], header: dict[str, Any]) -> bytes:
 
 
 def _as_npz(rows: Sequence[_Row], header: dict[str, Any]) -> bytes:
-  """Makes an npz with a row for each person and frame."""
+  """Encodes an npz with a row for each person and frame."""
 
   def joined(arrays, shape, kind: type = np.float32):
     arrays = list(arrays)
@@ -113,7 +113,7 @@ def _as_npz(rows: Sequence[_Row], header: dict[str, Any]) -> bytes:
 
 
 def _as_csv(rows: Sequence[_Row], header: dict[str, Any]) -> bytes:
-  """Makes CSV with a line for each joint; the first line is a comment."""
+  """Encodes CSV with a line for each joint, after the header as a comment."""
   file = io.StringIO()
   file.write('# ' + json.dumps(header) + '\n')
   writer = csv.writer(file, lineterminator='\n')
@@ -126,20 +126,12 @@ def _as_csv(rows: Sequence[_Row], header: dict[str, Any]) -> bytes:
 
   for clip, person in rows:
     for frame, pose, errors in zip(
-      person.frames,
-      person.poses,
-      _array(person, 'expected_error'),
-      strict=True,
+      person.frames, person.poses, _array(person, 'expected_error'), strict=True
     ):
       for joint, place, error in zip(H36M.joints, pose, errors, strict=True):
-        writer.writerow(
-          (
-            *(clip.name, person.name, frame, joint),
-            *map(text, place),
-            text(error),
-          )
-        )
-  # Names of files may hold what is no text.
+        numbers = map(text, (*place, error))
+        writer.writerow((clip.name, person.name, frame, joint, *numbers))
+  # File names may contain characters that cannot be encoded.
   return file.getvalue().encode(errors='replace')
 
 
@@ -148,13 +140,13 @@ ENDINGS = tuple(_WRITERS)
 
 
 def read_poses(path: pathlib.Path) -> tuple[list[Clip], dict[str, Any]]:
-  """Reads a JSON or npz file that `write_poses` has made.
+  """Reads a JSON or npz file that `write_poses` wrote.
 
   Returns:
     The clips, and the header with its details.
 
   Raises:
-    UserError: The file cannot be read, or holds something else.
+    UserError: The file cannot be read, or is not a pose file.
   """
   if path.suffix not in READABLE:
     raise UserError(
@@ -170,7 +162,7 @@ def read_poses(path: pathlib.Path) -> tuple[list[Clip], dict[str, Any]]:
       header = json.loads(str(arrays.pop('header')))
       parts = _split(arrays)
     if header['format'] != FORMAT or list(H36M.joints) != header['joints']:
-      raise ValueError('of another format')
+      raise ValueError('another format')
     if header['version'] != VERSION:
       raise ValueError(f'version {header["version"]}, not {VERSION}')
     header['fps'] = float(header.get('fps', rates.DEFAULT))
@@ -196,9 +188,8 @@ def read_poses(path: pathlib.Path) -> tuple[list[Clip], dict[str, Any]]:
 
 def _split(arrays: dict[str, np.ndarray]) -> list[dict[str, Any]]:
   """Splits the rows of an npz by clip and person."""
-  names = [
-    *zip(arrays['clip'].tolist(), arrays['person'].tolist(), strict=True)
-  ]
+  columns = (arrays[name].tolist() for name in ('clip', 'person'))
+  names = list(zip(*columns, strict=True))
   parts = []
   for clip, person in dict.fromkeys(names):
     rows = [row for row, name in enumerate(names) if name == (clip, person)]
@@ -211,7 +202,7 @@ def _split(arrays: dict[str, np.ndarray]) -> list[dict[str, Any]]:
 def _clip(
   name: str, parts: Sequence[dict[str, Any]], fps: float, source: str
 ) -> Clip:
-  """Makes a clip of what a file holds of its people."""
+  """Builds a clip from the entries of its people."""
   people = tuple(_person(part) for part in parts)
   if len({person.name for person in people}) < len(people):
     raise ValueError('two people of a clip have the same name')
@@ -223,20 +214,18 @@ def _clip(
 
 
 def _person(part: dict[str, Any]) -> Person:
-  """Makes a person of what a file holds of one."""
+  """Builds a person from an entry."""
   frames = np.asarray(part['frames'], int)
   if frames.ndim != 1 or (np.diff(frames) <= 0).any():
     raise ValueError('frames must ascend')
   found = {}
-  for name, (attribute, shape) in {
-    'poses': ('poses', (16, 3)),
-    **_ARRAYS,
-  }.items():
+  arrays = {'poses': ('poses', (16, 3)), **_ARRAYS}
+  for name, (attribute, shape) in arrays.items():
     if name in part or name == 'poses':
       array = np.asarray(part[name], np.float32)
       if len(frames) and array.shape != (len(frames), *shape):
         raise ValueError(f'{name} has the shape {array.shape}')
-      # What is not finite is not known.
+      # Infinite numbers are unknown, too.
       array = np.where(np.isfinite(array), array, np.nan)
       found[attribute] = array.reshape(len(frames), *shape)
   return Person(str(part['person']), frames, **found)

@@ -1,4 +1,4 @@
-"""Writes clips in the format that the ending of a file names."""
+"""Writes clips in the format that a file's ending names."""
 
 import dataclasses
 import pathlib
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from semgcn_jax.detections.clips import Clip, Person
-from semgcn_jax.errors import SettingError, UserError, choose, listed
+from semgcn_jax.errors import SettingError, UserError, choose, counted, listed
 from semgcn_jax.figures.animation import write_animation
 from semgcn_jax.figures.page import page_html
 from semgcn_jax.figures.poses import draw_grid
@@ -29,11 +29,11 @@ class Output:
   """A file to write.
 
   Attributes:
-    path: The file, whose ending says what.
+    path: The file; its ending determines the format.
     title: The title of a page.
-    details: What files of poses tell besides.
-    pitch: By how many degrees the camera looks down; see `make_scenes`.
-    joint_names: How the joints of a rig are called, a key of `rig.NAMES`.
+    details: More fields for the header of pose files.
+    pitch: The angle by which the camera looks down, degrees; see `make_scenes`.
+    joint_names: The names of a rig's joints, a key of `rig.NAMES`.
   """
 
   path: pathlib.Path
@@ -44,10 +44,10 @@ class Output:
 
 
 def write_clips(clips: Sequence[Clip], output: Output) -> None:
-  """Writes clips to a file with one of the endings of `WRITERS`, whole.
+  """Writes clips atomically to a file with one of the endings of `WRITERS`.
 
   Raises:
-    SettingError: The file cannot be written, or holds one clip or person alone.
+    SettingError: The file cannot be written, or holds only one clip or person.
     UserError: The clips do not suit the format.
   """
   write = WRITERS[output.path.suffix]
@@ -57,9 +57,7 @@ def write_clips(clips: Sequence[Clip], output: Output) -> None:
 def choose_people(
   clips: Sequence[Clip], clip: str = '', person: str = ''
 ) -> list[Clip]:
-  """Takes the clip and the person of these names, or everybody if they are ''.
-
-  Clips without people are left out.
+  """Selects a clip and a person by name; '' selects all that have people.
 
   Raises:
     SettingError: There is no such clip or person.
@@ -79,7 +77,7 @@ def choose_people(
 
 
 def encoded(text: str) -> bytes:
-  """Encodes text; names of files may hold what is no text."""
+  """Encodes text; file names may contain characters that cannot be encoded."""
   return text.encode('utf-8', errors='replace')
 
 
@@ -104,7 +102,7 @@ def _drawing(clips: Sequence[Clip], output: Output, path: pathlib.Path) -> None:
 def _animation(
   clips: Sequence[Clip], output: Output, path: pathlib.Path
 ) -> None:
-  """Draws every frame of the only clip."""
+  """Animates the only clip."""
   scene = _one(_scenes(clips, output), output, 'clip')
   write_animation(scene, output.path, path)
 
@@ -123,7 +121,7 @@ def _glb(clips: Sequence[Clip], output: Output, path: pathlib.Path) -> None:
   path.write_bytes(glb_bytes(_motions(scene, output), output.joint_names))
 
 
-# {ending of a file: what writes it}.
+# {file ending: function that writes it}.
 WRITERS = {
   **dict.fromkeys(pose_files.ENDINGS, _poses),
   '.html': _page,
@@ -136,17 +134,17 @@ WRITERS = {
 
 
 def _scenes(clips: Sequence[Clip], output: Output) -> list[Scene]:
-  """Makes the scenes of clips, and prints where their cameras look."""
+  """Builds the scenes of clips, and prints where their cameras look."""
   scenes = make_scenes(clips, pitch=output.pitch)
   for scene in scenes[:_MOST_NOTES]:
     print(f'{scene.clip.name}: {scene.note}')
   if len(scenes) > _MOST_NOTES:
-    print(f'... and so for {len(scenes) - _MOST_NOTES} more clips')
+    print(f'... and {counted(len(scenes) - _MOST_NOTES, "more clip")}')
   return scenes
 
 
 def _one(things: Sequence[Any], output: Output, flag: str) -> Any:
-  """Takes the only scene or person of a format that holds one."""
+  """Returns the only scene or person, for a format that holds one."""
   if len(things) == 1:
     return things[0]
   names = [getattr(thing, 'clip', thing).name for thing in things]
@@ -157,20 +155,20 @@ def _one(things: Sequence[Any], output: Output, flag: str) -> Any:
 
 
 def _motions(scene: Scene, output: Output) -> dict[str, Motion]:
-  """Fits the rig to people, and prints how far its bones are off.
+  """Fits the rig to people, and prints the deviations.
 
   Raises:
-    UserError: They are of another skeleton, or none has a whole pose.
+    UserError: The skeleton is not `H36M`, or nobody has a whole pose.
   """
   clip = scene.clip
   if clip.skeleton != H36M:
     raise UserError(
-      f'{output.path}: BVH and GLB hold the skeleton `h36m` alone; write .html'
+      f'{output.path}: BVH and GLB need the skeleton `h36m`; write .html'
     )
   motions: dict[str, Motion] = {}
   for person, upright in zip(clip.people, scene.upright, strict=True):
     if not np.isfinite(upright.positions).all(axis=(1, 2)).any():
-      print(f'person {person.name}: is left out, as no pose is whole')
+      print(f'person {person.name}: left out, as no pose is whole')
       continue
     positions = _all_frames(person, upright.positions)
     first = int(person.frames[0]) - clip.frames.start
@@ -187,7 +185,7 @@ def _motions(scene: Scene, output: Output) -> dict[str, Motion]:
 
 
 def _all_frames(person: Person, positions: np.ndarray) -> np.ndarray:
-  """Puts positions at their frames; frames without the person are NaN."""
+  """Expands positions to all frames, NaN where the person is absent."""
   first, last = person.frames[0], person.frames[-1]
   result = np.full((last - first + 1, *positions.shape[1:]), np.nan)
   result[person.frames - first] = positions

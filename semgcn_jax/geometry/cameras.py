@@ -1,8 +1,7 @@
-"""Cameras: from the world to the camera, to pixels, to the normalised screen.
+"""Cameras: from the world to the camera, to pixels, to the normalized screen.
 
-Data is prepared in float64 and elementwise. The last bits of a matrix library
-(scipy's Rotation uses one) differ between machines, and those of prepared data
-must not.
+Everything is elementwise float64: the last bits of matrix products (scipy's
+Rotation uses them) differ between machines, and prepared data must not.
 """
 
 import dataclasses
@@ -21,13 +20,18 @@ from semgcn_jax.files import read_text
 
 H36M_SUBJECTS = ('S1', 'S5', 'S6', 'S7', 'S8', 'S9', 'S11')
 UP = np.array((0.0, 0.0, 1.0))  # The vertical of the world.
+# What malformed JSON can raise.
+_INVALID = (
+  *(AttributeError, KeyError, OverflowError, RecursionError, TypeError),
+  ValueError,
+)
 
 
 class Lens(NamedTuple):
-  """A pinhole, or a lens with Brown's distortion; of arrays of NumPy or JAX.
+  """A pinhole or a lens with Brown's distortion, of NumPy or JAX arrays.
 
   Attributes:
-    focal: The focal length in x and y, `[..., 2]`, or one for both.
+    focal: The focal length in x and y, `[..., 2]`, or `[..., 1]` for both.
     center: The principal point, `[..., 2]`, in the unit of the focal length.
     radial: The coefficients k1, k2, k3, `[..., 3]`; None for a pinhole.
     tangential: The coefficients p1, p2, `[..., 2]`; None for a pinhole.
@@ -39,18 +43,15 @@ class Lens(NamedTuple):
   tangential: Any = None
 
   def project(self, points: Any) -> Any:
-    """Projects points to the image, in the unit of the focal length.
+    """Projects points to `[..., 2]`, in the unit of the focal length.
 
     Args:
-      points: Points `[..., 3]` in the camera frame, in metres, in front of the
-        camera (Z > 0), that the lens's arrays are broadcast against.
-
-    Returns:
-      Their places in the image, `[..., 2]`.
+      points: Points `[..., 3]` in the camera frame, metres, with Z > 0. The
+        lens's arrays broadcast against them.
     """
     xy = points[..., :2] / points[..., 2:]
     if self.radial is not None:
-      xy = xy.clip(-1, 1)  # The polynomials mean nothing farther out.
+      xy = xy.clip(-1, 1)  # The polynomials are invalid farther out.
       k1, k2, k3 = (self.radial[..., i : i + 1] for i in range(3))
       r2 = (xy * xy).sum(-1, keepdims=True)
       radial = 1 + r2 * (k1 + r2 * (k2 + r2 * k3))
@@ -64,12 +65,12 @@ class Camera:
   """The extrinsics and intrinsics of a calibrated camera.
 
   Attributes:
-    orientation: The camera's quaternion w, x, y, z in the world.
-    translation: Its position in the world, in metres.
-    focal_length: Its focal length in x and y, in pixels.
-    center: Its principal point x and y, in pixels.
-    width: The width of its image, in pixels.
-    height: The height of its image, in pixels.
+    orientation: The quaternion w, x, y, z of the camera in the world.
+    translation: The position in the world, metres.
+    focal_length: The focal length in x and y, pixels.
+    center: The principal point, pixels.
+    width: The width of the image, pixels.
+    height: The height of the image, pixels.
     radial_distortion: The coefficients k1, k2, k3.
     tangential_distortion: The coefficients p1, p2.
   """
@@ -85,7 +86,7 @@ class Camera:
 
   @property
   def lens(self) -> Lens:
-    """Its lens, in pixels."""
+    """The lens, in pixels."""
     return Lens(
       focal=np.array(self.focal_length),
       center=np.array(self.center),
@@ -100,18 +101,14 @@ class Camera:
 
   @property
   def pitch(self) -> float:
-    """By how many degrees it looks down."""
+    """The angle by which the camera looks down, degrees."""
     _, y, z = self.up
     return float(np.rad2deg(np.arctan2(-z, -y)))
 
 
 @functools.cache
 def h36m_cameras() -> dict[str, tuple[Camera, ...]]:
-  """Reads the four calibrated cameras of each Human3.6M subject.
-
-  Returns:
-    {subject: its cameras}, in the order of the dataset's views.
-  """
+  """Returns {subject: four cameras} of Human3.6M, in the order of its views."""
   path = importlib.resources.files('semgcn_jax.geometry') / 'h36m_cameras.json'
   calibration = json.loads(path.read_text())
   return {
@@ -133,19 +130,15 @@ def h36m_cameras() -> dict[str, tuple[Camera, ...]]:
 
 
 def load_cameras(path: str) -> dict[str, tuple[Camera, ...]]:
-  """Reads the cameras of each subject.
+  """Reads the cameras of each subject, {subject: its cameras}.
 
   Args:
     path: A JSON object {subject: [camera, ...]}; the subject '*' stands for all
-      others. A camera is an object with the fields of `Camera` (metres,
-      pixels, quaternion with w first); the distortion may be left out.
-
-  Returns:
-    {subject: its cameras}, in the order of the file.
+      others. A camera has the fields of `Camera`; the distortion is optional.
 
   Raises:
     SettingError: The file cannot be read.
-    UserError: The file does not hold cameras.
+    UserError: The file does not contain valid cameras.
   """
   try:
     subjects = json.loads(read_text(path))
@@ -158,30 +151,21 @@ def load_cameras(path: str) -> dict[str, tuple[Camera, ...]]:
     return cameras
   except OSError as error:
     raise SettingError(f'`cameras={path}`: {error.strerror}') from error
-  except (
-    *(ValueError, TypeError, AttributeError, KeyError, RecursionError),
-    OverflowError,
-  ) as error:
+  except _INVALID as error:
+    reason = shortened(error, 200)
     raise UserError(
-      f'`cameras={path}`: not cameras ({shortened(error, 200)}); give a JSON'
-      ' object {subject: [{orientation, translation, focal_length, center,'
-      ' width, height}, ...]}'
+      f'`cameras={path}`: not cameras ({reason}); give a JSON object {{subject:'
+      ' [{orientation, translation, focal_length, center, width, height}, ...]}'
     ) from error
 
 
 def _camera(fields: dict[str, Any]) -> Camera:
-  """Makes the camera that a JSON object describes; a bad field raises."""
-  sizes = {
-    'orientation': 4,
-    'translation': 3,
-    'focal_length': 2,
-    'center': 2,
-    'radial_distortion': 3,
-    'tangential_distortion': 2,
-  }
-  known = {field.name for field in dataclasses.fields(Camera)}
-  if set(fields) - known:
-    raise ValueError(f'unknown field {sorted(set(fields) - known)[0]}')
+  """Builds a camera from the fields of a JSON object; a bad field raises."""
+  sizes = {'orientation': 4, 'translation': 3, 'focal_length': 2, 'center': 2}
+  sizes |= {'radial_distortion': 3, 'tangential_distortion': 2}
+  unknown = set(fields) - {field.name for field in dataclasses.fields(Camera)}
+  if unknown:
+    raise ValueError(f'unknown field {min(unknown)}')
   values: dict[str, Any] = {
     name: tuple(float(x) for x in fields[name])
     for name in sizes
@@ -204,22 +188,16 @@ def _camera(fields: dict[str, Any]) -> Camera:
 
 
 def _unit(quaternion: Sequence[float]) -> tuple[float, float, float, float]:
-  """Normalises a quaternion of the calibration, which is in float32."""
+  """Normalizes a quaternion; calibrations are in float32."""
   norm = math.sqrt(sum(q * q for q in quaternion))
   w, x, y, z = (q / norm for q in quaternion)
   return w, x, y, z
 
 
 def rotate(quaternion: ArrayLike, vectors: np.ndarray) -> np.ndarray:
-  """Rotates vectors by unit quaternions.
+  """Rotates vectors `[..., 3]` by unit quaternions `[..., 4]`, w first.
 
-  Args:
-    quaternion: The quaternions `[..., 4]`, w first; they are broadcast against
-      the vectors.
-    vectors: The vectors `[..., 3]`.
-
-  Returns:
-    The rotated vectors, `[..., 3]`.
+  Vectors and quaternions broadcast.
   """
   quaternion = np.asarray(quaternion, np.float64)
   w, u = quaternion[..., :1], quaternion[..., 1:]
@@ -228,34 +206,33 @@ def rotate(quaternion: ArrayLike, vectors: np.ndarray) -> np.ndarray:
 
 
 def inverse(quaternion: ArrayLike) -> np.ndarray:
-  """Makes the unit quaternions `[..., 4]` that turn back."""
+  """Inverts unit quaternions `[..., 4]`."""
   return np.asarray(quaternion) * (1, -1, -1, -1)
 
 
 def world_to_camera(points: np.ndarray, camera: Camera) -> np.ndarray:
-  """Moves points `[..., 3]`, in metres, from the world to the camera frame."""
-  return rotate(
-    inverse(camera.orientation), points - np.array(camera.translation)
-  )
+  """Transforms points `[..., 3]`, metres, from world to camera frame."""
+  points = points - np.array(camera.translation)
+  return rotate(inverse(camera.orientation), points)
 
 
 def camera_to_world(points: np.ndarray, camera: Camera) -> np.ndarray:
-  """Moves points `[..., 3]`, in metres, from the camera to the world frame."""
+  """Transforms points `[..., 3]`, metres, from camera to world frame."""
   return rotate(camera.orientation, points) + np.array(camera.translation)
 
 
 def project(points: np.ndarray, camera: Camera) -> np.ndarray:
-  """Projects points `[..., 3]`, in metres, to pixels `[..., 2]`; see `Lens`."""
+  """Projects points `[..., 3]`, metres, to pixels `[..., 2]`; see `Lens`."""
   return camera.lens.project(points)
 
 
 def normalize_screen(pixels: np.ndarray, camera: Camera) -> np.ndarray:
-  """Scales pixels `[..., 2]` to the normalised screen, with x in [-1, 1]."""
+  """Scales pixels `[..., 2]` to the normalized screen, with x in [-1, 1]."""
   return pixels / camera.width * 2 - _screen_center(camera)
 
 
 def unnormalize_screen(screen: np.ndarray, camera: Camera) -> np.ndarray:
-  """Scales the normalised screen `[..., 2]` to pixels."""
+  """Scales normalized screen coordinates `[..., 2]` to pixels."""
   return (screen + _screen_center(camera)) * camera.width / 2
 
 

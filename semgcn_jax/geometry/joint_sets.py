@@ -1,11 +1,12 @@
-"""Joint sets: where Human3.6M's 16 joints are among those of other files.
+"""Joint sets: how Human3.6M's 16 joints derive from the joints of other files.
 
-All that is known of a set is its entry in `JOINT_SETS`. Functions of arrays
-serve NumPy and JAX alike.
+`joint_sets.json` defines every set. Array functions take NumPy and JAX arrays.
 """
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+import importlib.resources
+import json
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,24 +14,27 @@ import numpy as np
 from semgcn_jax.errors import UserError, choose, listed
 from semgcn_jax.geometry.skeletons import H36M
 
-MIN_KEYPOINTS = 4  # A pose cannot be told from fewer that were found.
+# {joint of `H36M`: its point} of the limbs, the same in every set.
+LIMBS = {
+  f'{side[0].upper()}{joint.capitalize()}': f'{side}_{joint}'
+  for side in ('left', 'right')
+  for joint in ('hip', 'knee', 'ankle', 'shoulder', 'elbow', 'wrist')
+}
+MIN_KEYPOINTS = 4  # Poses with fewer detected keypoints are not estimated.
 
 
 @dataclasses.dataclass(frozen=True)
 class JointSet:
-  """The places of Human3.6M's 16 joints among the joints of another set.
+  """A set of joints, and how Human3.6M's 16 joints derive from it.
 
   Attributes:
-    names: The names of the joints of the set.
-    sources: For each joint of `H36M`, the indices of the joints whose mean
-      stands for it.
-    points: The points of the body that the joints are; a point has the same
-      name in every set.
-    counts: The numbers of keypoints that tell the set where the user names
-      none. Those of a whole body are above `num_joints`, and begin with the
-      joints of the set.
-    same_as: The set that stands for this one in networks; '' if they know it
-      itself.
+    names: The name of each joint.
+    sources: For each joint of `H36M`, the indices of the joints that it is the
+      mean of.
+    points: The body point at each joint, named alike in every set.
+    counts: The numbers of keypoints by which the set is recognized. Whole-body
+      formats have more than `num_joints`, and begin with the joints of the set.
+    same_as: The set that networks use instead; '' if they know this one.
   """
 
   names: tuple[str, ...]
@@ -46,161 +50,54 @@ class JointSet:
 
   @property
   def used(self) -> list[int]:
-    """The indices of the joints that any of Human3.6M's is made of."""
+    """The indices of the joints that contribute to any of Human3.6M's."""
     return sorted({index for source in self.sources for index in source})
 
   def fits(self, count: int) -> bool:
-    """Tells whether people of so many keypoints can be of this set."""
+    """Whether people with this number of keypoints can be of this set."""
     return count == self.num_joints or count in self.counts
 
 
-def _named(
-  joints: str,
-  sources: Mapping[str, str],
-  counts: Sequence[int],
-  **points: str,
-) -> JointSet:
-  """Makes a set from the names of its joints.
+def _read_sets() -> dict[str, JointSet]:
+  """Reads the joint sets.
 
-  Args:
-    joints: The names, separated by spaces.
-    sources: For each joint of `H36M` the names of those that stand for it.
-    counts: See `JointSet`.
-    **points: The points that have another name than their joint.
+  In the file, `sources` lists what each joint of the trunk is the mean of. A
+  set with `indices` contains the joints of `H36M` themselves, at these indices.
+  `points` lists points whose names differ from the joints'.
   """
-  names = joints.split()
-  return JointSet(
-    names=tuple(names),
-    sources=tuple(
-      tuple(names.index(name) for name in sources[joint].split())
-      for joint in H36M.joints
-    ),
-    points=tuple(points.get(name, name) for name in names),
-    counts=tuple(counts),
-  )
+  path = importlib.resources.files('semgcn_jax.geometry') / 'joint_sets.json'
+  sets = {}
+  for key, entry in json.loads(path.read_text()).items():
+    if 'indices' in entry:
+      names = [f'joint {index}' for index in range(entry['num_joints'])]
+      for index, joint in zip(entry['indices'], H36M.joints, strict=True):
+        names[index] = joint
+      named = {joint: [joint] for joint in H36M.joints}
+    else:
+      names = entry['names']
+      named = {j: n.split() for j, n in (LIMBS | entry['sources']).items()}
+    points = entry.get('points', {})
+    sets[key] = JointSet(
+      names=tuple(names),
+      sources=tuple(
+        tuple(map(names.index, named[joint])) for joint in H36M.joints
+      ),
+      points=tuple(points.get(name, name) for name in names),
+      counts=tuple(entry.get('counts', ())),
+      same_as=entry.get('same_as', ''),
+    )
+  return sets
 
 
-def _indexed(
-  num_joints: int, indices: Sequence[int], **fields: Any
-) -> JointSet:
-  """Makes a set that has each joint of `H36M` itself, at these indices."""
-  names = [f'joint {index}' for index in range(num_joints)]
-  for index, joint in zip(indices, H36M.joints, strict=True):
-    names[index] = joint
-  sources = tuple((index,) for index in indices)
-  return JointSet(tuple(names), sources, tuple(names), **fields)
-
-
-# The joints of the limbs have the same names in every set; the trunk's do not.
-_LIMBS = {
-  f'{side[0].upper()}{joint.capitalize()}': f'{side}_{joint}'
-  for side in ('left', 'right')
-  for joint in ('hip', 'knee', 'ankle', 'shoulder', 'elbow', 'wrist')
-}
-_COCO = """nose left_eye right_eye left_ear right_ear left_shoulder
-  right_shoulder left_elbow right_elbow left_wrist right_wrist left_hip
-  right_hip left_knee right_knee left_ankle right_ankle"""
-# COCO has neither the trunk nor the top of the head: the mean of hips and
-# shoulders stands for the spine, that of eyes and ears for the head.
-_COCO_TRUNK = {
-  'Pelvis': 'left_hip right_hip',
-  'Spine': 'left_hip right_hip left_shoulder right_shoulder',
-  'Thorax': 'left_shoulder right_shoulder',
-  'Head': 'left_eye right_eye left_ear right_ear',
-}
-
-# Networks know the sets without `same_as` by their order here; a new one goes
-# to the end.
-JOINT_SETS = {
-  # The original recordings. Joint 14, Neck/Nose, is among those left out.
-  'h36m_32': _indexed(
-    32,
-    (0, 1, 2, 3, 6, 7, 8, 12, 13, 15, 17, 18, 19, 25, 26, 27),
-    counts=(32,),
-    same_as='h36m',
-  ),
-  # VideoPose3D's joints, of which joint 9, Neck/Nose, is left out.
-  'h36m_17': _indexed(
-    17,
-    (0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 14, 15, 16),
-    same_as='h36m',
-  ),
-  'h36m': _indexed(16, range(16)),
-  'coco': _named(_COCO, _LIMBS | _COCO_TRUNK, counts=(17, 133)),
-  # MPII has its thorax where Human3.6M has the spine, and its upper neck where
-  # Human3.6M has the thorax.
-  'mpii': _named(
-    """right_ankle right_knee right_hip left_hip left_knee left_ankle pelvis
-    thorax upper_neck head_top right_wrist right_elbow right_shoulder
-    left_shoulder left_elbow left_wrist""",
-    _LIMBS
-    | {
-      'Pelvis': 'pelvis',
-      'Spine': 'thorax',
-      'Thorax': 'upper_neck',
-      'Head': 'head_top',
-    },
-    counts=(16,),
-    pelvis='mid_hip',
-  ),
-  # OpenPose's newer model.
-  'body_25': _named(
-    """nose neck right_shoulder right_elbow right_wrist left_shoulder
-    left_elbow left_wrist mid_hip right_hip right_knee right_ankle left_hip
-    left_knee left_ankle right_eye left_eye right_ear left_ear left_big_toe
-    left_small_toe left_heel right_big_toe right_small_toe right_heel""",
-    _LIMBS
-    | {
-      'Pelvis': 'mid_hip',
-      'Spine': 'mid_hip neck',
-      'Thorax': 'neck',
-      'Head': 'left_eye right_eye left_ear right_ear',
-    },
-    counts=(25,),
-  ),
-  # OpenPose's older model, which lacks the middle of the hips.
-  'openpose_18': _named(
-    """nose neck right_shoulder right_elbow right_wrist left_shoulder
-    left_elbow left_wrist right_hip right_knee right_ankle left_hip left_knee
-    left_ankle right_eye left_eye right_ear left_ear""",
-    _LIMBS
-    | {
-      'Pelvis': 'left_hip right_hip',
-      'Spine': 'left_hip right_hip neck neck',
-      'Thorax': 'neck',
-      'Head': 'left_eye right_eye left_ear right_ear',
-    },
-    counts=(18,),
-  ),
-  # AlphaPose's joints of the body: COCO's, the trunk and the feet.
-  'halpe_26': _named(
-    f"""{_COCO} head neck hip left_big_toe right_big_toe left_small_toe
-    right_small_toe left_heel right_heel""",
-    _LIMBS
-    | {'Pelvis': 'hip', 'Spine': 'hip neck', 'Thorax': 'neck', 'Head': 'head'},
-    counts=(26, 136),
-    hip='mid_hip',
-    head='head_top',
-  ),
-  # The landmarks of MediaPipe's pose detector.
-  'mediapipe': _named(
-    """nose left_eye_inner left_eye left_eye_outer right_eye_inner right_eye
-    right_eye_outer left_ear right_ear mouth_left mouth_right left_shoulder
-    right_shoulder left_elbow right_elbow left_wrist right_wrist left_pinky
-    right_pinky left_index right_index left_thumb right_thumb left_hip
-    right_hip left_knee right_knee left_ankle right_ankle left_heel right_heel
-    left_foot_index right_foot_index""",
-    _LIMBS | _COCO_TRUNK,
-    counts=(33,),
-  ),
-}
-# The sets that networks are trained on, in the order that they know them in.
+# Networks know the sets without `same_as` by their order; add new ones last.
+JOINT_SETS = _read_sets()
+# The sets that networks are trained on, in the order of their input.
 LIFTED = tuple(name for name, own in JOINT_SETS.items() if not own.same_as)
-# {number of keypoints: joint set}, for where the user names none.
+# {number of keypoints: joint set}, the defaults.
 BY_COUNT = {
   count: name for name, own in JOINT_SETS.items() for count in own.counts
 }
-# Human3.6M's own joint sets, by their number of joints.
+# {number of joints: joint set} of Human3.6M files.
 H36M_SETS = {
   own.num_joints: name
   for name, own in JOINT_SETS.items()
@@ -211,27 +108,27 @@ H36M_SETS = {
 def resolve(
   joint_set: str, counts: Iterable[int], source: str, setting='joint_set'
 ) -> str:
-  """Finds the joint set of people: the named one, or that of their number.
+  """Determines the joint set of people.
 
   Args:
-    joint_set: The key of the set in `JOINT_SETS`; '' lets the number tell.
+    joint_set: A key of `JOINT_SETS`; '' to recognize it by `counts`.
     counts: The number of keypoints of each person.
-    source: The file that they are from, for the messages.
-    setting: The setting that names the set, for the messages.
+    source: The file that they are from, for messages.
+    setting: The setting that names the set, for messages.
 
   Returns:
     The key of the set; COCO's if there is nobody and none is named.
 
   Raises:
-    SettingError: There is no set of this name.
-    UserError: People differ in their number, or it does not fit the set.
+    SettingError: There is no such set.
+    UserError: The counts differ, or do not fit the set.
   """
   known = sorted({*counts})
   if joint_set:
     choose(setting, joint_set, JOINT_SETS)
   if len(known) > 1:
     raise UserError(
-      f'{source}: people of {listed(map(str, known))} joints; they must agree'
+      f'{source}: people have {listed(map(str, known))} joints; they must agree'
     )
   if not known:
     return joint_set or 'coco'
@@ -244,11 +141,9 @@ def resolve(
     )
   if not JOINT_SETS[name].fits(count):
     others = [other for other, own in JOINT_SETS.items() if own.fits(count)]
-    advice = (
-      f'{count} are those of {listed(others)}'
-      if others
-      else f'no joint set has {count}'
-    )
+    advice = f'no joint set has {count}'
+    if others:
+      advice = f'{count} fits {listed(others)}'
     raise UserError(
       f'{source}: {count} joints a person, but `{setting}={name}` has'
       f' {JOINT_SETS[name].num_joints}; {advice}'
@@ -257,7 +152,7 @@ def resolve(
 
 
 def to_h36m(positions: np.ndarray, source: str) -> np.ndarray:
-  """Picks Human3.6M's 16 joints; the number of joints tells which set it is.
+  """Selects Human3.6M's 16 joints.
 
   Args:
     positions: Positions `[..., J, D]` of J = 32, 17 or 16 joints.
@@ -267,7 +162,7 @@ def to_h36m(positions: np.ndarray, source: str) -> np.ndarray:
     The positions of the 16 joints, `[..., 16, D]`.
 
   Raises:
-    UserError: The positions are of another number of joints.
+    UserError: There is another number of joints.
   """
   joints = positions.shape[-2]
   if joints not in H36M_SETS:
@@ -287,30 +182,13 @@ def h36m_sides(joints: int) -> tuple[list[int], list[int]]:
 
 
 def convert_joints(positions: np.ndarray, joint_set: str) -> np.ndarray:
-  """Converts the joints of another set, all found, to Human3.6M's 16.
-
-  Args:
-    positions: Positions `[..., J, D]` of the joints of the set.
-    joint_set: The key of the set in `JOINT_SETS`.
-
-  Returns:
-    Positions `[..., 16, D]`, each of one joint of the set, or the mean of
-    several.
-  """
+  """Converts positions `[..., J, D]` of a joint set to `[..., 16, D]`."""
   (sources,) = source_table([joint_set], JOINT_SETS[joint_set].points)
   return mean_of_found(positions[..., np.maximum(sources, 0), :], sources >= 0)
 
 
 def joints_of(keypoints: np.ndarray, joint_set: str) -> np.ndarray:
-  """Makes the 16 joints of the keypoints of a joint set; see `derive_joints`.
-
-  Args:
-    keypoints: Keypoints `[..., J, 3]`.
-    joint_set: The key of their set in `JOINT_SETS`.
-
-  Returns:
-    Keypoints `[..., 16, 3]`.
-  """
+  """Converts keypoints `[..., J, 3]` of a joint set to `[..., 16, 3]`."""
   (sources,) = source_table([joint_set], JOINT_SETS[joint_set].points)
   return derive_joints(keypoints, sources)
 
@@ -318,15 +196,15 @@ def joints_of(keypoints: np.ndarray, joint_set: str) -> np.ndarray:
 def source_table(
   joint_sets: Sequence[str], points: Sequence[str]
 ) -> np.ndarray:
-  """Tabulates which points each of the 16 joints is the mean of.
+  """Tabulates the points that each of the 16 joints is the mean of.
 
   Args:
     joint_sets: Keys of `JOINT_SETS`.
     points: The names of all points.
 
   Returns:
-    For each set and joint the indices of its points, `[S, 16, K]` int32; -1
-    fills up.
+    The indices of the points of each set and joint, `[S, 16, K]` int32, padded
+    with -1.
   """
   sets = [JOINT_SETS[key] for key in joint_sets]
   most = max(len(joint) for own in sets for joint in own.sources)
@@ -338,16 +216,15 @@ def source_table(
 
 
 def derive_joints(points: Any, sources: Any) -> Any:
-  """Makes the 16 joints of what a detector has marked.
+  """Derives the 16 joints from detected keypoints.
 
-  A joint that several points stand for is the mean of those that were found.
-  Its confidence is the mean over all of them, so that it is lower where some
-  are missing.
+  A joint is the mean of the points that were found. Its confidence is the mean
+  over all its points, so that missing ones lower it.
 
   Args:
-    points: Keypoints `[..., P, 3]`, of NumPy or JAX.
-    sources: Indices of points, `[..., 16, K]`, or those of all poses,
-      `[16, K]`; -1 fills up.
+    points: Keypoints `[..., P, 3]`.
+    sources: Indices of points, `[..., 16, K]`, or `[16, K]` for all poses,
+      padded with -1.
 
   Returns:
     Keypoints `[..., 16, 3]`.
@@ -368,11 +245,7 @@ def derive_joints(points: Any, sources: Any) -> Any:
 
 
 def mean_of_found(values: Any, found: Any) -> Any:
-  """Averages those of K values that were found.
-
-  Args:
-    values: The values, `[..., K, D]`, of NumPy or JAX.
-    found: Which of them were found, `[..., K]`.
+  """Averages the values `[..., K, D]` that were found, `[..., K]` bool.
 
   Returns:
     The means, `[..., D]`, zeros where nothing was found.

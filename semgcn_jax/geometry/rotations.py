@@ -1,4 +1,4 @@
-"""Rotates in JAX, always in full float32, whatever the network computes in."""
+"""Rotations in JAX, always in full float32 precision."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ def rotate(rotation: Array, vectors: Array) -> Array:
 
 
 def multiply(*rotations: Array) -> Array:
-  """Multiplies rotations `[B, 3, 3]`, of which the last acts first."""
+  """Multiplies rotations `[B, 3, 3]`; the last one acts first."""
   product = rotations[0]
   for rotation in rotations[1:]:
     product = jnp.matmul(product, rotation, precision=jax.lax.Precision.HIGHEST)
@@ -25,16 +25,13 @@ def multiply(*rotations: Array) -> Array:
 
 
 def about_axis(axis: int, angle: Array) -> Array:
-  """Makes the rotations `[B, 3, 3]` about x, y or z by radians `[B]`."""
+  """Returns rotations `[B, 3, 3]` about x, y or z by radians `[B]`."""
   vectors = jnp.zeros((*angle.shape, 3)).at[..., axis].set(angle)
   return about_vector(vectors)
 
 
 def about_vector(vectors: Array) -> Array:
-  """Makes the rotations `[..., 3, 3]` about vectors `[..., 3]`, radians.
-
-  The length of a vector is the angle.
-  """
+  """Returns rotations `[..., 3, 3]` for rotation vectors `[..., 3]`."""
   angle = jnp.sqrt(jnp.sum(jnp.square(vectors), axis=-1) + 1e-12)
   axes = jnp.broadcast_to(jnp.eye(3), (*vectors.shape, 3))
   turned = turn(axes, vectors / angle[..., None], angle)
@@ -46,8 +43,8 @@ def turn(vectors: Array, axis: Array, angle: Array) -> Array:
 
   Args:
     vectors: The vectors, `[..., P, 3]`.
-    axis: The unit axis that the P vectors turn about, `[..., 3]`.
-    angle: By how much, `[...]`, radians.
+    axis: The unit axis of rotation for P vectors, `[..., 3]`.
+    angle: The angle, `[...]`, radians.
 
   Returns:
     The rotated vectors, `[..., P, 3]`.
@@ -61,13 +58,10 @@ def turn(vectors: Array, axis: Array, angle: Array) -> Array:
 
 
 def to_axis(rays: Array) -> Array:
-  """Makes the smallest rotations that take unit rays to (0, 0, 1).
+  """Returns the smallest rotations `[B, 3, 3]` that map rays to (0, 0, 1).
 
   Args:
-    rays: Unit vectors, `[B, 3]`, none of which is (0, 0, -1).
-
-  Returns:
-    The rotations, `[B, 3, 3]`.
+    rays: Unit vectors `[B, 3]` other than (0, 0, -1).
   """
   x, y, z = jnp.moveaxis(rays, -1, 0)
   share = 1 / jnp.maximum(1 + z, 1e-6)
@@ -80,7 +74,7 @@ def to_axis(rays: Array) -> Array:
 
 
 def y_down(points: Any) -> Any:
-  """Turns points `[..., 3]`, of NumPy or JAX, from z up to y down.
+  """Rotates points `[..., 3]`, of NumPy or JAX, from z up to y down.
 
   x stays, y becomes z, and z becomes -y.
   """

@@ -1,4 +1,4 @@
-"""Skeletons: joints, their parents, their left and right, their groups."""
+"""Skeletons: joints, parents, left-right pairs, and groups for pooling."""
 
 import dataclasses
 import hashlib
@@ -14,16 +14,16 @@ from semgcn_jax.files import read_text, write_text
 
 @dataclasses.dataclass(frozen=True)
 class Skeleton:
-  """A tree of joints, immutable and hashable, so that modules can hold it.
+  """An immutable, hashable tree of joints.
 
   Attributes:
     joints: The name of each joint.
-    parents: The index of each joint's parent; -1 for the one root.
-    left: The indices of the joints of the left side.
-    right: The indices of the joints of the right side, in the same order.
-    groups: The indices of the joints that the non-local layers pool together
-      (paper Fig. 6, right). Every joint is in exactly one group; if there are
-      no groups, none are pooled.
+    parents: The index of each joint's parent; -1 for the root.
+    left: The indices of the left joints.
+    right: The indices of the right joints, in the same order.
+    groups: The joints that non-local layers pool together (paper Fig. 6,
+      right). Every joint is in exactly one group; without groups, none are
+      pooled.
 
   Raises:
     UserError: The fields contradict each other, or `parents` has a cycle.
@@ -95,7 +95,7 @@ class Skeleton:
 
   @property
   def fingerprint(self) -> str:
-    """A hash of all fields, which differs between different skeletons."""
+    """A hash of all fields."""
     text = json.dumps(dataclasses.asdict(self))
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -111,12 +111,8 @@ class Skeleton:
 
   @property
   def bones(self) -> tuple[tuple[int, int], ...]:
-    """The pair (parent, child) of every bone, ordered by the child."""
-    return tuple(
-      (parent, child)
-      for child, parent in enumerate(self.parents)
-      if parent != -1
-    )
+    """The pairs (parent, child) of all bones, ordered by child."""
+    return tuple((p, child) for child, p in enumerate(self.parents) if p != -1)
 
   @property
   def head(self) -> tuple[int, int] | None:
@@ -127,89 +123,62 @@ class Skeleton:
 
   @property
   def mirror_order(self) -> np.ndarray:
-    """For each joint the one that takes its place in a mirror, `[J]`."""
+    """The joint that replaces each joint in a mirror image, `[J]`."""
     order = np.arange(self.num_joints)
     order[list(self.left + self.right)] = self.right + self.left
     return order
 
   def require_sides(self, setting: str) -> None:
-    """Checks that there are left and right joints to exchange.
+    """Raises a SettingError if there are no left and right joints to swap.
 
     Args:
       setting: The setting that needs them, for the message.
-
-    Raises:
-      SettingError: The skeleton has no left and right.
     """
     if not self.left:
       raise SettingError(
-        f'`{setting}`: the skeleton has no left and right to exchange; leave'
+        f'`{setting}`: the skeleton has no left and right to swap; leave'
         f' `{setting}` out, or give `skeleton` its sides'
       )
 
 
 H36M = Skeleton(
   joints=(
-    'Pelvis',
-    'RHip',
-    'RKnee',
-    'RAnkle',
-    'LHip',
-    'LKnee',
-    'LAnkle',
-    'Spine',
-    'Thorax',
-    'Head',
-    'LShoulder',
-    'LElbow',
-    'LWrist',
-    'RShoulder',
-    'RElbow',
-    'RWrist',
+    *('Pelvis', 'RHip', 'RKnee', 'RAnkle', 'LHip', 'LKnee', 'LAnkle'),
+    *('Spine', 'Thorax', 'Head'),
+    *('LShoulder', 'LElbow', 'LWrist', 'RShoulder', 'RElbow', 'RWrist'),
   ),
   parents=(-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 8, 10, 11, 8, 13, 14),
   left=(4, 5, 6, 10, 11, 12),
   right=(1, 2, 3, 13, 14, 15),
-  groups=(
-    (2, 3),
-    (5, 6),
-    (1, 4),
-    (0, 7),
-    (8, 9),
-    (14, 15),
-    (11, 12),
-    (10, 13),
-  ),
+  groups=((2, 3), (5, 6), (1, 4), (0, 7), (8, 9), (14, 15), (11, 12), (10, 13)),
 )
 
 SKELETONS = {'h36m': H36M}
 
 
 def bone_vectors(positions: Any, skeleton: Skeleton) -> Any:
-  """Subtracts the child from the parent of every bone (paper eq. 8).
+  """Computes parent minus child for every bone (paper eq. 8).
 
   Args:
-    positions: Positions `[..., J, D]`, an array of NumPy or JAX.
+    positions: Positions `[..., J, D]`, of NumPy or JAX.
     skeleton: The skeleton of these J joints.
 
   Returns:
-    The vectors of the bones, `[..., J - 1, D]`, an array of the same kind.
+    The bone vectors, `[..., J - 1, D]`.
   """
   parents, children = zip(*skeleton.bones, strict=True)
   return positions[..., parents, :] - positions[..., children, :]
 
 
 def join_bones(bones: Any, skeleton: Skeleton) -> Any:
-  """Adds up the vectors of bones to positions; undoes `bone_vectors`.
+  """Sums bone vectors to positions; the inverse of `bone_vectors`.
 
   Args:
-    bones: The vectors, parent minus child, `[..., J - 1, D]`, an array of NumPy
-      or JAX.
+    bones: The vectors, `[..., J - 1, D]`, of NumPy or JAX.
     skeleton: The skeleton of the J joints.
 
   Returns:
-    The positions, `[..., J, D]`, the root at the origin, an array of the same
-    kind.
+    The positions, `[..., J, D]`, with the root at the origin.
   """
   paths: dict[int, list[int]] = {skeleton.root: []}
   for index, (parent, child) in enumerate(skeleton.bones):
@@ -224,19 +193,19 @@ def join_bones(bones: Any, skeleton: Skeleton) -> Any:
 
 
 def mirror(positions: Any, skeleton: Skeleton) -> Any:
-  """Mirrors poses in x and exchanges their left and right joints.
+  """Mirrors poses in x and swaps their left and right joints.
 
-  2D is mirrored about the middle of the image, as is usual. An exact mirror
-  image would be about the principal point (28 pixels away, on average over
-  Human3.6M's cameras), which detected 2D does not always come with.
+  As is usual, 2D is mirrored about the image center. The exact mirror would be
+  at the principal point (on average 28 pixels away for Human3.6M's cameras),
+  which is not always known for detected 2D.
 
   Args:
-    positions: Positions `[..., J, D]`, an array of NumPy or JAX: 2D on the
-      normalised screen, or 3D in the camera frame.
+    positions: Positions `[..., J, D]`, of NumPy or JAX: 2D on the normalized
+      screen, or 3D in the camera frame.
     skeleton: The skeleton of these J joints.
 
   Returns:
-    The mirrored poses, `[..., J, D]`, an array of the same kind.
+    The mirrored poses, `[..., J, D]`.
   """
   sign = np.ones(positions.shape[-1], np.float32)
   sign[0] = -1
@@ -244,15 +213,15 @@ def mirror(positions: Any, skeleton: Skeleton) -> Any:
 
 
 def load_skeleton(name: str) -> Skeleton:
-  """Finds a skeleton by its name, or reads it from a JSON file.
+  """Returns a built-in skeleton, or reads one from a JSON file.
 
   Args:
     name: A key of `SKELETONS`, or the path of a JSON object with `joints`,
-      `parents` and, if wanted, `left`, `right` and `groups`.
+      `parents` and, optionally, `left`, `right` and `groups`.
 
   Raises:
     SettingError: There is no such name or file.
-    UserError: The file does not hold a skeleton.
+    UserError: The file does not contain a valid skeleton.
   """
   if name in SKELETONS:
     return SKELETONS[name]
@@ -266,11 +235,15 @@ def load_skeleton(name: str) -> Skeleton:
       f'`skeleton={name}`: neither a file nor one of {listed(SKELETONS)}'
     ) from error
   except (
-    *(OSError, ValueError, TypeError, AttributeError, RecursionError),
+    OSError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    RecursionError,
   ) as error:
     raise UserError(
       f'`skeleton={name}`: not a skeleton ({shortened(error, 200)}); give a'
-      ' JSON object with joints, parents and, if wanted, left, right, groups'
+      ' JSON object with joints, parents and, optionally, left, right, groups'
     ) from error
 
 
@@ -280,7 +253,7 @@ def save_skeleton(skeleton: Skeleton, path: pathlib.Path) -> None:
 
 
 def _to_tuple(value: Any) -> Any:
-  """Replaces lists by tuples, at any depth, so that the result is hashable."""
+  """Converts nested lists to tuples, which are hashable."""
   if isinstance(value, list):
     return tuple(_to_tuple(item) for item in value)
   return value

@@ -1,17 +1,19 @@
-"""Turns positions of joints into the motion of a rig: rotations of its bones.
+"""Converts joint positions to the motion of a rig: rotations of its bones.
 
-A rig is what animation programs move: a tree of joints with constant offsets,
-each of which turns against its parent. Positions say where a bone points, and
-not how it is turned about itself. So the pelvis and the chest, which are wide,
-get their whole orientation from the lines of the hips and of the shoulders; any
-other joint turns by the smallest rotation that makes its bone point the right
-way, which adds no twist that nobody has seen.
+A rig is what animation programs use: a tree of joints with constant offsets,
+each rotating relative to its parent. Positions determine where a bone points,
+but not its twist. So the lines of hips and shoulders orient pelvis and chest,
+and any other joint gets the smallest rotation that aims its bone, without any
+twist.
 
-The world and the rig have y up, are right-handed, and measure in metres. In the
-rest pose, a T pose, the person faces +z, and +x is the person's left.
+World and rig are right-handed, y up, in metres. In the rest pose, a T pose, the
+person faces +z, and +x is the person's left.
 """
 
+import csv
 import dataclasses
+import importlib.resources
+import itertools
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,92 +23,57 @@ from semgcn_jax.errors import UserError
 from semgcn_jax.geometry.rates import check_fps
 from semgcn_jax.geometry.skeletons import H36M
 
-# A row for each joint, parents first: the joint of Human3.6M that it stands at,
-# its parent, and its names. A joint that stands where its parent does lets
-# bones that begin at one place turn each by itself.
-_TABLE = (
-  ('Pelvis', 'Pelvis', None, 'Hips', 'spine'),
-  ('LowerSpine', 'Pelvis', 'Pelvis', 'Spine', 'spine.001'),
-  ('Spine', 'Spine', 'LowerSpine', 'Spine1', 'spine.002'),
-  ('Thorax', 'Thorax', 'Spine', 'Spine2', 'spine.003'),
-  ('Neck', 'Thorax', 'Thorax', 'Neck', 'spine.004'),
-  ('Head', 'Head', 'Neck', 'Head', 'spine.006'),
-  ('LClavicle', 'Thorax', 'Thorax', 'LeftShoulder', 'shoulder.L'),
-  ('LShoulder', 'LShoulder', 'LClavicle', 'LeftArm', 'upper_arm.L'),
-  ('LElbow', 'LElbow', 'LShoulder', 'LeftForeArm', 'forearm.L'),
-  ('LWrist', 'LWrist', 'LElbow', 'LeftHand', 'hand.L'),
-  ('RClavicle', 'Thorax', 'Thorax', 'RightShoulder', 'shoulder.R'),
-  ('RShoulder', 'RShoulder', 'RClavicle', 'RightArm', 'upper_arm.R'),
-  ('RElbow', 'RElbow', 'RShoulder', 'RightForeArm', 'forearm.R'),
-  ('RWrist', 'RWrist', 'RElbow', 'RightHand', 'hand.R'),
-  ('LHip', 'LHip', 'Pelvis', 'LeftUpLeg', 'thigh.L'),
-  ('LKnee', 'LKnee', 'LHip', 'LeftLeg', 'shin.L'),
-  ('LAnkle', 'LAnkle', 'LKnee', 'LeftFoot', 'foot.L'),
-  ('RHip', 'RHip', 'Pelvis', 'RightUpLeg', 'thigh.R'),
-  ('RKnee', 'RKnee', 'RHip', 'RightLeg', 'shin.R'),
-  ('RAnkle', 'RAnkle', 'RKnee', 'RightFoot', 'foot.R'),
-)
-JOINTS = tuple(row[0] for row in _TABLE)
+# rig.csv has a row for each joint, parents first: the joint of Human3.6M at its
+# position, its parent, and its other names. Where a joint coincides with its
+# parent, bones that begin at one point can rotate independently.
+_TABLE = importlib.resources.files('semgcn_jax.motion') / 'rig.csv'
+_ROWS = tuple(csv.DictReader(_TABLE.read_text().splitlines()))
+JOINTS = tuple(row['joint'] for row in _ROWS)
 PARENTS = tuple(
-  -1 if row[2] is None else JOINTS.index(row[2]) for row in _TABLE
+  JOINTS.index(row['parent']) if row['parent'] else -1 for row in _ROWS
 )
-# The index in `H36M` of the joint that each joint of the rig stands at, and the
-# index in the rig of each joint of `H36M`.
-SOURCES = tuple(H36M.joints.index(row[1]) for row in _TABLE)
+# The index in `H36M` of each joint of the rig, and the reverse.
+SOURCES = tuple(H36M.joints.index(row['h36m']) for row in _ROWS)
 _OF_H36M = tuple(JOINTS.index(joint) for joint in H36M.joints)
 
 NAMES: dict[str, tuple[str, ...]] = {
   'h36m': JOINTS,
-  'mixamo': tuple(f'mixamorig:{row[3]}' for row in _TABLE),
-  'blender': tuple(row[4] for row in _TABLE),
+  'mixamo': tuple(f'mixamorig:{row["mixamo"]}' for row in _ROWS),
+  'blender': tuple(row['blender'] for row in _ROWS),
 }
 
 _UP, _DOWN, _LEFT = np.array([(0, 1, 0), (0, -1, 0), (1, 0, 0)], float)
-# The direction in the rest pose from its parent to each joint of the trunk and
-# of the left side. Those of `_MEASURED` are what they are in the motion.
-_DIRECTIONS = {
-  'Spine': _UP,
-  'Thorax': _UP,
-  'Head': _UP,
-  'LShoulder': _LEFT,
-  'LElbow': _LEFT,
-  'LWrist': _LEFT,
-  'LHip': _LEFT,
-  'LKnee': _DOWN,
-  'LAnkle': _DOWN,
+# The directions from parents to joints in the rest pose, for the trunk and the
+# left side. Those of `_MEASURED` are taken from the motion instead.
+_DIRECTIONS: dict[str, np.ndarray] = {
+  **dict.fromkeys(('Spine', 'Thorax', 'Head'), _UP),
+  **dict.fromkeys(('LShoulder', 'LElbow', 'LWrist', 'LHip'), _LEFT),
+  **dict.fromkeys(('LKnee', 'LAnkle'), _DOWN),
 }
 _MEASURED = ('LHip', 'LShoulder')
-# The joint that each joint points at when it turns.
-_TARGETS = {
-  'LowerSpine': 'Spine',
-  'Spine': 'Thorax',
-  'Neck': 'Head',
-  'LClavicle': 'LShoulder',
-  'LShoulder': 'LElbow',
-  'LElbow': 'LWrist',
-  'RClavicle': 'RShoulder',
-  'RShoulder': 'RElbow',
-  'RElbow': 'RWrist',
-  'LHip': 'LKnee',
-  'LKnee': 'LAnkle',
-  'RHip': 'RKnee',
-  'RKnee': 'RAnkle',
+# The joint that each joint aims at.
+_TARGETS = {'LowerSpine': 'Spine', 'Spine': 'Thorax', 'Neck': 'Head'} | {
+  f'{side}{joint}': f'{side}{target}'
+  for side in 'LR'
+  for chain in (
+    ('Clavicle', 'Shoulder', 'Elbow', 'Wrist'),
+    ('Hip', 'Knee', 'Ankle'),
+  )
+  for joint, target in itertools.pairwise(chain)
 }
 _MIRROR = np.array([-1, 1, 1])
-# So often the root moves to where the whole body deviates least; a third time
-# no longer makes a difference.
-_PASSES = 2
+_PASSES = 2  # Of fitting the root; a third makes no difference.
 
 
 @dataclasses.dataclass(frozen=True)
 class Motion:
-  """The motion of a rig, of R joints in the order of `JOINTS`.
+  """The motion of a rig with R joints in the order of `JOINTS`.
 
   Attributes:
-    offsets: The place of each joint in its parent's frame, `[R, 3]`, metres.
-    rotations: The rotation of each joint against its parent, `[T, R, 4]`: unit
-      quaternions x, y, z, w, whose signs do not jump from frame to frame.
-    root: The place of the pelvis, `[T, 3]`, metres.
+    offsets: The position of each joint in its parent's frame, `[R, 3]`, metres.
+    rotations: The rotation of each joint relative to its parent, `[T, R, 4]`:
+      unit quaternions x, y, z, w, with signs that are continuous over time.
+    root: The position of the pelvis, `[T, 3]`, metres.
     fps: The frames per second.
     first: The number of the first frame in the clip.
   """
@@ -121,10 +88,9 @@ class Motion:
 def fit(positions: ArrayLike, fps: float, first: int = 0) -> Motion:
   """Fits the rig to the positions of a person's joints.
 
-  Bones have the median of their lengths over the frames, and the mean of left
-  and right. A frame that lacks a number is filled: rotations and the place of
-  the root are interpolated between the frames around it, and repeated at the
-  ends.
+  The length of a bone is its median over the frames, averaged over both sides.
+  Frames with missing values are interpolated from the frames around them, and
+  repeat the nearest one at the ends.
 
   Args:
     positions: The joints of `H36M`, `[T, 16, 3]`, metres, y up.
@@ -133,7 +99,7 @@ def fit(positions: ArrayLike, fps: float, first: int = 0) -> Motion:
 
   Raises:
     UserError: The positions have another shape, or no frame is complete.
-    SettingError: `fps` is not a rate.
+    SettingError: `fps` is not a frame rate.
   """
   positions = _checked(positions)
   check_fps(fps)
@@ -156,11 +122,7 @@ def fit(positions: ArrayLike, fps: float, first: int = 0) -> Motion:
 
 
 def joint_positions(motion: Motion) -> np.ndarray:
-  """Computes where the joints of `H36M` are, by forward kinematics.
-
-  Returns:
-    The positions, `[T, 16, 3]`, metres, y up.
-  """
+  """Computes the positions of `H36M`'s joints, `[T, 16, 3]`, metres, y up."""
   if not len(motion.root):
     return np.zeros((0, H36M.num_joints, 3))
   rotations = [Rotation.from_quat(q) for q in motion.rotations.swapaxes(0, 1)]
@@ -168,15 +130,14 @@ def joint_positions(motion: Motion) -> np.ndarray:
 
 
 def deviation(motion: Motion, positions: ArrayLike) -> float:
-  """Measures how far the joints of a rig are from given positions.
+  """Measures the mean distance of a rig's joints from given positions.
 
   Args:
     motion: The motion of T frames.
     positions: The joints of `H36M`, `[T, 16, 3]`, metres, y up.
 
   Returns:
-    The mean distance in metres, over the frames that lack no number; NaN if
-    there are none.
+    The distance over all complete frames, metres; NaN if there are none.
 
   Raises:
     UserError: The positions have another shape.
@@ -185,7 +146,7 @@ def deviation(motion: Motion, positions: ArrayLike) -> float:
   if len(positions) != len(motion.root):
     raise UserError(
       f'{len(positions)} frames of positions for a motion of'
-      f' {len(motion.root)} frames; give those that it was fitted to'
+      f' {len(motion.root)} frames; give the positions that it was fitted to'
     )
   complete = _complete(positions)
   if not complete.any():
@@ -195,7 +156,7 @@ def deviation(motion: Motion, positions: ArrayLike) -> float:
 
 
 def _checked(positions: ArrayLike) -> np.ndarray:
-  """Makes positions `[T, 16, 3]` float64, or raises a UserError."""
+  """Converts positions `[T, 16, 3]` to float64, or raises a UserError."""
   try:
     array = np.asarray(positions, np.float64)
   except (TypeError, ValueError) as error:
@@ -209,25 +170,25 @@ def _checked(positions: ArrayLike) -> np.ndarray:
 
 
 def _complete(positions: np.ndarray) -> np.ndarray:
-  """Tells which of the frames `[T, 16, 3]` have all numbers, `[T]`."""
+  """Masks the frames of `[T, 16, 3]` without missing values, `[T]`."""
   return np.asarray(np.isfinite(positions).all(axis=(1, 2)))
 
 
 def _joint(positions: np.ndarray, name: str) -> np.ndarray:
-  """Takes the positions `[T, 3]` of a joint of the rig, by its name."""
+  """Selects the positions `[T, 3]` of a joint of the rig."""
   return positions[:, SOURCES[JOINTS.index(name)]]
 
 
 def _frames(x: np.ndarray, y: np.ndarray, keep: str) -> Rotation:
-  """Makes the T rotations whose axes x and y point along given vectors.
+  """Builds T rotations from the directions of their axes.
 
   Args:
-    x: Vectors `[T, 3]` along the axis x.
-    y: Vectors `[T, 3]` about along the axis y.
-    keep: The axis, 'x' or 'y', that points exactly along its vectors.
+    x: Vectors `[T, 3]` along x.
+    y: Vectors `[T, 3]` along y.
+    keep: The axis, 'x' or 'y', that is matched exactly.
   """
   z = np.cross(x, y)
-  # A body without width, or whose width lies along its height, faces +z.
+  # Without a width, or with one along its height, a body faces +z.
   z[np.linalg.norm(z, axis=-1) < 1e-9] = (0, 0, 1)
   x, y = (x, np.cross(z, x)) if keep == 'x' else (np.cross(y, z), y)
   axes = np.stack([x, y, z], axis=-1)
@@ -238,21 +199,21 @@ def _frames(x: np.ndarray, y: np.ndarray, keep: str) -> Rotation:
 
 
 def _pelvis(positions: np.ndarray) -> Rotation:
-  """Orients the pelvis by the line of the hips, and upwards by the spine."""
+  """Orients the pelvis along the hips, and then upwards along the spine."""
   across = _joint(positions, 'LHip') - _joint(positions, 'RHip')
   up = _joint(positions, 'Spine') - _joint(positions, 'Pelvis')
   return _frames(across, up, 'x')
 
 
 def _chest(positions: np.ndarray) -> Rotation:
-  """Orients the chest by the spine, and about it by the line of shoulders."""
+  """Orients the chest along the spine, and then along the shoulders."""
   across = _joint(positions, 'LShoulder') - _joint(positions, 'RShoulder')
   up = _joint(positions, 'Thorax') - _joint(positions, 'Spine')
   return _frames(across, up, 'y')
 
 
 def _offsets(positions: np.ndarray) -> np.ndarray:
-  """Measures the offsets `[R, 3]` of the rest pose in frames `[T, 16, 3]`."""
+  """Measures the rest pose, offsets `[R, 3]`, in frames `[T, 16, 3]`."""
   offsets = np.zeros((len(JOINTS), 3))
   for name, direction in _DIRECTIONS.items():
     left = JOINTS.index(name)
@@ -264,9 +225,9 @@ def _offsets(positions: np.ndarray) -> np.ndarray:
       for i in sides
     ]
     if name in _MEASURED:
-      # Data differ in how high the shoulders are beside the thorax, and the
-      # hips beside the pelvis. The rest pose is like the data, or all frames
-      # would turn the collars, and lose where the hips are.
+      # Datasets differ in how high shoulders and hips are relative to thorax
+      # and pelvis. With any other rest pose, every frame would rotate the
+      # collars, and the hips would be off.
       turn = _pelvis(positions) if name == 'LHip' else _chest(positions)
       local = [turn.inv().apply(bone) for bone in bones]
       middle = np.median(local[0], axis=0)
@@ -282,15 +243,15 @@ def _offsets(positions: np.ndarray) -> np.ndarray:
 def _rotations(
   positions: np.ndarray, offsets: np.ndarray, root: np.ndarray
 ) -> list[Rotation]:
-  """Turns each joint against its parent so that bones point at positions.
+  """Rotates each joint relative to its parent so that bones aim at positions.
 
-  A bone points from where the rig has its joint, not from where the positions
-  have it, so that differences of length do not add up along a limb.
+  Bones aim from the joints of the rig, not from the given positions, so that
+  differences in length do not add up along a limb.
 
   Args:
     positions: The joints of `H36M`, `[T, 16, 3]`, metres.
     offsets: The rest pose, `[R, 3]`, metres.
-    root: The place of the pelvis, `[T, 3]`, metres.
+    root: The position of the pelvis, `[T, 3]`, metres.
 
   Returns:
     T rotations for each of the R joints.
@@ -319,14 +280,9 @@ def _rotations(
 
 
 def _smallest(rest: np.ndarray, wanted: np.ndarray) -> Rotation:
-  """Makes the smallest rotations that turn a vector into given directions.
+  """Returns the T smallest rotations of a vector `[3]` to directions `[T, 3]`.
 
-  Args:
-    rest: The vector, `[3]`.
-    wanted: Vectors along the directions, `[T, 3]`.
-
-  Returns:
-    T rotations; no turn where a vector has no direction.
+  They are the identity where either vector is zero.
   """
   length = np.linalg.norm(wanted, axis=-1, keepdims=True)
   start = rest / max(float(np.linalg.norm(rest)), 1e-12)
@@ -335,7 +291,7 @@ def _smallest(rest: np.ndarray, wanted: np.ndarray) -> Rotation:
   quaternions = np.concatenate(
     [np.cross(start, end), 1 + cosine[:, None]], axis=-1
   )
-  # Backwards, every axis across will do.
+  # For opposite directions, any perpendicular axis will do.
   quaternions[1 + cosine < 1e-9] = (-start[1], start[0], 0, 0)
   if not start.any():
     quaternions[:] = (0, 0, 0, 1)
@@ -345,7 +301,7 @@ def _smallest(rest: np.ndarray, wanted: np.ndarray) -> Rotation:
 def _place(
   offsets: np.ndarray, rotations: list[Rotation], root: np.ndarray
 ) -> np.ndarray:
-  """Computes the positions `[T, 16, 3]` of the joints of `H36M`, metres."""
+  """Computes the positions `[T, 16, 3]` of `H36M`'s joints, metres."""
   worlds, places = [rotations[0]], [root]
   for offset, parent, turn in zip(
     offsets[1:], PARENTS[1:], rotations[1:], strict=True
@@ -358,16 +314,16 @@ def _place(
 def _filled(
   found: np.ndarray, count: int, quaternions: np.ndarray, root: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Fills the frames that are missing; see `fit`.
+  """Interpolates missing frames; see `fit`.
 
   Args:
-    found: The numbers of the frames that are there, `[N]`.
+    found: The indices of the known frames, `[N]`.
     count: The number T of all frames.
-    quaternions: The rotations of those that are there, `[N, R, 4]`.
-    root: The place of the pelvis in them, `[N, 3]`.
+    quaternions: The rotations in known frames, `[N, R, 4]`.
+    root: The position of the pelvis in them, `[N, 3]`.
 
   Returns:
-    The rotations `[T, R, 4]` and the places `[T, 3]` of all frames.
+    The rotations `[T, R, 4]` and positions `[T, 3]` in all frames.
   """
   if len(found) == count:
     return quaternions, root
@@ -384,7 +340,7 @@ def _filled(
 
 
 def _continuous(quaternions: np.ndarray) -> np.ndarray:
-  """Chooses the signs of quaternions `[T, R, 4]` so that they do not jump."""
+  """Makes the signs of quaternions `[T, R, 4]` continuous over time."""
   same = (quaternions[1:] * quaternions[:-1]).sum(axis=-1) >= 0
   signs = np.cumprod(np.where(same, 1, -1), axis=0)
   first = np.where(quaternions[:1, :, 3] < 0, -1, 1)

@@ -8,24 +8,23 @@ from scipy.signal import butter, sosfiltfilt
 from semgcn_jax.detections.clips import Clip
 
 METHODS = ('none', 'one_euro', 'butterworth')
-# What One Euro adds to the cut-off in Hz for each metre per second.
-_ONE_EURO_BETA = 1.0
-_SPEED_CUTOFF = 1.0  # The cut-off of the speed that it looks at, Hz.
+# One Euro's increase of the cutoff, Hz per metre per second, and the cutoff of
+# its speed filter, Hz.
+_ONE_EURO_BETA, _SPEED_CUTOFF = 1.0, 1.0
 
 
 def smooth(clip: Clip, method: str, *, cutoff: float) -> Clip:
-  """Smooths the poses and the places of the people of a clip.
+  """Smooths the poses and places of the people in a clip.
 
-  Frames that follow each other in equal steps are smoothed together; a gap, and
-  a pose that is NaN, separate. Butterworth leaves runs of fewer than ten poses
-  as they are.
+  Each run of evenly spaced frames is smoothed by itself; gaps and NaN poses
+  separate runs. Butterworth does not change runs of fewer than ten poses, or
+  with fewer than two poses per period of the cutoff.
 
   Args:
-    clip: The clip; its poses may be of every n-th frame.
-    method: 'none'; 'one_euro', which looks back alone (Casiez et al., CHI
-      2012); or 'butterworth', of order 4, which looks both ways.
-    cutoff: The cut-off frequency in Hz; of One Euro it is that of a body at
-      rest. Butterworth leaves poses with less than two per period as they are.
+    clip: The clip; it may have poses for every nth frame only.
+    method: 'none'; 'one_euro', which is causal (Casiez et al., CHI 2012); or
+      'butterworth', which is not, of order 4.
+    cutoff: The cutoff frequency in Hz; for One Euro that of a body at rest.
   """
   if method == 'none':
     return clip
@@ -44,13 +43,9 @@ def smooth(clip: Clip, method: str, *, cutoff: float) -> Clip:
 
 
 def _smooth(
-  values: np.ndarray,
-  frames: np.ndarray,
-  method: str,
-  fps: float,
-  cutoff: float,
+  values: np.ndarray, frames: np.ndarray, method: str, fps: float, cutoff: float
 ) -> np.ndarray:
-  """Smooths what a person has in each frame, `[T, ...]`, metres."""
+  """Smooths values `[T, ...]`, metres, of a person in these frames."""
   if not len(values):
     return values
   result = values.copy()
@@ -58,7 +53,7 @@ def _smooth(
   known = np.asarray(np.isfinite(flat).all(axis=1))
   steps = np.diff(frames)
   usual = np.median(steps) if len(steps) else 1
-  rate = fps / usual  # Every n-th frame may be there.
+  rate = fps / usual  # There may be poses for every nth frame only.
   breaks = (steps != usual) | (known[1:] != known[:-1])
   for rows in np.split(np.arange(len(values)), np.flatnonzero(breaks) + 1):
     if not known[rows[0]]:
@@ -73,6 +68,8 @@ def _smooth(
 
 
 def _one_euro(values: np.ndarray, rate: float, cutoff: float) -> np.ndarray:
+  """Applies the One Euro filter to a run `[T, ...]`."""
+
   def share(cutoff):
     step = 2 * np.pi * cutoff / rate
     return step / (step + 1)

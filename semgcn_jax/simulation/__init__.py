@@ -1,16 +1,14 @@
-"""Simulates what a camera and a detector see of a person, and draws people.
+"""Simulates cameras and 2D detectors, and renders synthetic people.
 
-What lifters train on, in JAX, within the training step: `film` takes level
-poses, varies their bodies and motions (`bodies`), puts a random camera before
-each (`cameras`), marks on them what the detectors of all joint sets mark
-(`points`), and finds these points as a detector does (`detector`).
+- Training data for lifters, in JAX, inside the training step: `film` varies the
+  bodies and motions of level poses (`bodies`), views each through a random
+  camera (`cameras`), places every joint set's keypoints on them (`points`), and
+  corrupts these as a detector would (`detector`).
+- Test data for lifters, in NumPy: `test_films` films recorded motion with
+  cameras and errors that differ from those in training.
+- Training data for image networks: `scenes` puts a person (`drawn_people`,
+  built of the round parts in `drawn_bodies`) in a room in front of a camera,
+  with random numbers from `draws`; `pixels` renders the image.
 
-What lifters are tested on, in NumPy: `test_films` films recorded motion by
-other cameras and with other mistakes than those of the training.
-
-What networks that see pictures train on: `scenes` puts a person
-(`drawn_people`, whose round parts are `drawn_bodies`) into a room before a
-camera, with the random numbers of `draws`, and `pixels` computes the picture.
-
-All of them project by `geometry.cameras.Lens`.
+All of them project through `geometry.cameras.Lens`.
 """

@@ -1,4 +1,4 @@
-"""Varies the bodies and the motions of poses."""
+"""Augments the body proportions and motions of poses."""
 
 import jax
 import jax.numpy as jnp
@@ -18,21 +18,21 @@ Array = jax.Array
 def vary_bodies(
   rng: Array, poses: Array, skeleton: Skeleton, config: FilmingConfig
 ) -> Array:
-  """Varies poses, bone by bone.
+  """Augments poses, bone by bone.
 
-  The legs or an arm may be those of another pose of the batch (`mix_limbs`).
-  The whole body gets taller or shorter (`body_scale`), each bone longer or
-  shorter, the same left and right (`bone_scale`), and each limb and the head
-  turns at every joint (`limb_turn`).
+  Limbs may come from another pose in the batch (`mix_limbs`). The whole body is
+  scaled (`body_scale`), and so is each bone, equally on both sides
+  (`bone_scale`). The limbs and the head are rotated at every joint
+  (`limb_turn`).
 
   Args:
     rng: The random key.
-    poses: The poses, `[B, J, 3]`, metres, the root at the origin, level frame.
-    skeleton: The skeleton of the poses.
+    poses: Poses `[B, J, 3]`, metres, root at the origin, level frame.
+    skeleton: Their skeleton.
     config: The ranges of the changes.
 
   Returns:
-    The varied poses.
+    The augmented poses, `[B, J, 3]`.
   """
   mix_rng, body_rng, bone_rng, turn_rng, some_rng = jax.random.split(rng, 5)
   count = len(poses)
@@ -49,7 +49,7 @@ def vary_bodies(
   )
   for left, right in zip(skeleton.left, skeleton.right, strict=True):
     scale = scale.at[:, left].set(scale[:, right])
-  # Half of the poses keep their motion as it was recorded.
+  # Half of the poses keep their recorded motion.
   turned = jax.random.bernoulli(some_rng, shape=(count,))
   turns = jax.random.normal(turn_rng, (count, skeleton.num_joints, 3))
   turns = turns * (jnp.deg2rad(config.limb_turn) * turned[:, None, None])
@@ -70,7 +70,7 @@ def vary_bodies(
 
 
 def downwards(skeleton: Skeleton) -> list[tuple[int, int]]:
-  """Lists the bones (parent, child), each behind that of its parent."""
+  """Lists the bones (parent, child), parents first."""
   known, waiting, ordered = {skeleton.root}, list(skeleton.bones), []
   while waiting:
     ready = [bone for bone in waiting if bone[0] in known]
@@ -83,19 +83,16 @@ def downwards(skeleton: Skeleton) -> list[tuple[int, int]]:
 def _mix(
   rng: Array, bones: dict[int, Array], skeleton: Skeleton, share: float
 ) -> dict[int, Array]:
-  """Takes pairs of limbs, or one limb, from another pose of the batch.
+  """Takes one limb, or both of a pair, from another pose in the batch.
 
-  A pair of limbs are all joints below a left and a right joint with the same
-  parent. The other pose is turned about the vertical until the two joints lie
-  in the same direction; each bone keeps its length.
+  A pair is everything below a left and a right joint with the same parent. The
+  other pose is rotated about the vertical so that its two joints point the same
+  way; bone lengths stay.
   """
-  mixed, sides = (
-    dict(bones),
-    dict(zip(skeleton.left, skeleton.right, strict=True)),
-  )
+  mixed = dict(bones)
   tops = [
     (left, right)
-    for left, right in sides.items()
+    for left, right in zip(skeleton.left, skeleton.right, strict=True)
     if skeleton.parents[left] == skeleton.parents[right]
   ]
   count = len(bones[tops[0][0]]) if tops else 0
@@ -105,7 +102,7 @@ def _mix(
     angle = jnp.arctan2(across[:, 2], across[:, 0])
     turn = about_axis(1, jnp.roll(angle, number + 1) - angle)
     chosen = jax.random.bernoulli(choose_rng, share, (count, 1))
-    # Both limbs, or the left, or the right one.
+    # 0: both limbs, 1: the left one, 2: the right one.
     which = jax.random.randint(side_rng, (count, 1), 0, 3)
     for top, other in ((left, 1), (right, 2)):
       below = [top]
@@ -114,11 +111,10 @@ def _mix(
           below.append(child)
       for joint in below[1:]:
         own = bones[joint]
-        taken = jnp.roll(own, number + 1, axis=0)
-        taken = rotate(turn, taken[:, None])[:, 0]
+        taken = jnp.roll(own, number + 1, axis=0)[:, None]
+        taken = rotate(turn, taken)[:, 0]
         length = jnp.linalg.norm(own, axis=-1, keepdims=True)
         there = jnp.linalg.norm(taken, axis=-1, keepdims=True)
         taken = taken * (length / jnp.maximum(there, 1e-6))
-        use = chosen & (which != other)
-        mixed[joint] = jnp.where(use, taken, own)
+        mixed[joint] = jnp.where(chosen & (which != other), taken, own)
   return mixed

@@ -1,4 +1,4 @@
-"""Films poses by random cameras: any direction, lens, image and place in it."""
+"""Samples random cameras: viewpoint, lens, image size, and framing."""
 
 import flax.struct
 import jax
@@ -16,8 +16,8 @@ from semgcn_jax.geometry.rotations import (
 
 Array = jax.Array
 
-NEAREST = 0.5  # The least distance of a joint to its camera, metres.
-_LONGER = 1000.0  # The longer side of every image, in pixels.
+NEAREST = 0.5  # The minimum depth of a joint, metres.
+_LONGER = 1000.0  # The longer side of every image, pixels.
 
 
 @flax.struct.dataclass
@@ -25,11 +25,11 @@ class Views:
   """A random camera for each of B poses.
 
   Attributes:
-    rotation: `[B, 3, 3]`, from the level frame to the camera frame.
-    root: `[B, 3]`, the root in the camera frame, metres.
-    focal: `[B]`, pixels.
-    image_size: `[B, 2]`, width and height in pixels.
-    center: `[B, 2]`, the principal point in pixels.
+    rotation: From the level frame to the camera frame, `[B, 3, 3]`.
+    root: The root in the camera frame, `[B, 3]`, metres.
+    focal: The focal length, `[B]`, pixels.
+    image_size: Width and height, `[B, 2]`, pixels.
+    center: The principal point, `[B, 2]`, pixels.
   """
 
   rotation: Array
@@ -41,8 +41,7 @@ class Views:
   def project(self, points: Array) -> Array:
     """Projects points `[B, P, 3]`, metres, camera frame, to pixels.
 
-    Points nearer than a centimetre, or behind the camera, are taken for points
-    a centimetre in front of it.
+    Depths below a centimetre are clamped to a centimetre.
     """
     points = jnp.maximum(points, jnp.array((-jnp.inf, -jnp.inf, 0.01)))
     lens = Lens(self.focal[:, None, None], self.center[:, None])
@@ -50,11 +49,11 @@ class Views:
 
 
 def level(targets: Array, up: Array) -> Array:
-  """Turns poses so that the world's vertical points along -y.
+  """Rotates poses so that the world's vertical points along -y.
 
   Args:
-    targets: Poses, `[N, J, 3]`, in the camera frame.
-    up: The world's vertical in the same frames, `[N, 3]`, of length 1.
+    targets: Poses `[N, J, 3]` in the camera frame.
+    up: The world's vertical in the same frames, `[N, 3]`, unit length.
 
   Returns:
     The poses in level frames, `[N, J, 3]`.
@@ -63,15 +62,15 @@ def level(targets: Array, up: Array) -> Array:
 
 
 def random_views(rng: Array, poses: Array, config: FilmingConfig) -> Views:
-  """Draws a camera for each pose.
+  """Samples a camera for each pose.
 
   Args:
     rng: The random key.
-    poses: The poses, `[B, J, 3]`, metres, level frame, the root at the origin.
+    poses: Poses `[B, J, 3]`, metres, level frame, root at the origin.
     config: The ranges of the cameras.
 
   Returns:
-    The cameras, all of which have the whole pose in front of them.
+    The cameras; the whole pose is in front of each.
   """
   count = len(poses)
   rngs = iter(jax.random.split(rng, 12))
@@ -96,7 +95,7 @@ def random_views(rng: Array, poses: Array, config: FilmingConfig) -> Views:
   )
   field = jnp.deg2rad(uniform(config.film_fov_low, config.film_fov_high))
   focal = _LONGER / (2 * jnp.tan(field / 2))
-  # The box around the pose fills this share of the image.
+  # The bounding box of the pose fills this fraction of the image.
   low, high = seen[..., :2].min(axis=1), seen[..., :2].max(axis=1)
   size = uniform(config.film_size_low, config.film_size_high)
   close = uniform(0.0, 1.0) < config.film_crop
@@ -104,8 +103,8 @@ def random_views(rng: Array, poses: Array, config: FilmingConfig) -> Views:
   metres = jnp.max((high - low) / image_size, axis=-1)
   depth = focal * metres / size
   depth = jnp.maximum(depth, NEAREST - seen[..., 2].min(axis=1))
-  # The middle of the box lies where all of it is in the image; a close camera
-  # may look past the person.
+  # The box is placed so that all of it is in the image; a close camera may cut
+  # off part of the person.
   box = (high - low) * (focal / depth)[:, None]
   free = jnp.maximum(image_size - box, 0) / 2
   free = jnp.where(close[:, None], jnp.maximum(free, 0.4 * box), free)

@@ -1,4 +1,4 @@
-"""Makes of exact points what a detector finds: noise, mistakes and gaps."""
+"""Corrupts exact keypoints as a detector would: noise, errors and gaps."""
 
 from typing import Any
 
@@ -11,16 +11,16 @@ from semgcn_jax.simulation.points import NAMES, PAIRS
 
 Array = jax.Array
 
-_HIDDEN_TIMES = 4  # Hidden limbs last so many times longer than other gaps.
-_OUTLIER = 6.0  # An outlier is so many times as far off as other points.
+_HIDDEN_TIMES = 4  # Hidden limbs last this many times longer than other gaps.
+_OUTLIER = 6.0  # The error of outliers relative to that of other points.
 
 
 def _limb(*words: str) -> np.ndarray:
-  """Marks the points whose names have one of the words."""
+  """Masks the points whose names contain any of the words, `[P]`."""
   return np.array([any(word in name for word in words) for name in NAMES])
 
 
-# What is hidden together: an arm, a leg, the lower half, and all but that.
+# Points that are hidden together, a row for each group.
 _HIDDEN = np.stack(
   [
     _limb('left_elbow', 'left_wrist', 'LElbow', 'LWrist'),
@@ -44,29 +44,28 @@ _LOWER = _limb(
 def detect(
   rng: Array, pixels: Array, image_size: Array, config: FilmingConfig
 ) -> Array:
-  """Finds points as a detector does.
+  """Simulates a 2D detector.
 
-  In some poses what is seen is found exactly, with the confidence 1 (`clean`);
-  limbs may be hidden there, too. In the others each point is off by
-  `detector_noise` times the size of the person, more at some points and in some
-  poses than in others; some are far off (`outliers`); some points are taken for
-  those of the other side (`swaps`), and some not found (`gaps`, `limb_gaps`,
-  `lower_gaps`). The farther a point is off, the lower its confidence, more or
-  less. Outside of the image nothing is found.
+  Some poses are detected exactly, with confidence 1 (`clean`), though limbs may
+  be hidden. In the others every point has noise of `detector_noise` times the
+  person's size, varying by point and pose; some are far off (`outliers`), some
+  are swapped between left and right (`swaps`), and some are missed (`gaps`,
+  `limb_gaps`, `lower_gaps`). Confidence roughly decreases with the error.
+  Nothing is detected outside the image.
 
-  In a clip noise is like that of the frame before (`noise_correlation`), what
-  is not found, far off or exchanged stays so for a while (`lasting`), and in
-  some frames nothing is found (`lost`).
+  In clips, noise is correlated between frames (`noise_correlation`); gaps,
+  outliers and swaps persist for a while (`lasting`); and some frames are lost
+  entirely (`lost`).
 
   Args:
     rng: The random key.
     pixels: The points in clips of T frames, `[B, T, P, 2]`, pixels, in the
       order of `NAMES`.
     image_size: Width and height of the images, `[B, 2]`, pixels.
-    config: The size and the frequency of the mistakes.
+    config: The size and the rate of the errors.
 
   Returns:
-    Keypoints `[B, T, P, 3]`: pixels x and y, and confidence, 0 where not found.
+    Keypoints `[B, T, P, 3]`: x and y in pixels, and confidence, 0 if missed.
   """
   count, frames = pixels.shape[:2]
   draws = _Draws(rng, count, frames, config.lasting)
@@ -84,27 +83,27 @@ def detect(
 
 
 def in_image(pixels: Any, image_size: Any) -> Any:
-  """Tells which points `[..., 2]`, pixels, lie in their images, `[...]`."""
+  """Masks the points `[..., 2]`, pixels, that lie in the image, `[...]`."""
   return ((pixels >= 0) & (pixels < image_size)).all(axis=-1)
 
 
 def person_size(pixels: Any) -> Any:
-  """Measures the longer side of the box around points, `[..., P, 2]`."""
+  """Measures the longer side of the bounding box of `[..., P, 2]`, `[...]`."""
   return (pixels.max(axis=-2) - pixels.min(axis=-2)).max(axis=-1)
 
 
 class _Draws:
-  """Hands out the random numbers of B clips of T frames, call by call."""
+  """Draws the random numbers for B clips of T frames, in order of the calls."""
 
   def __init__(self, rng: Array, count: int, frames: int, lasting: float):
     self.count, self.frames = count, frames
     self._rngs = iter(jax.random.split(rng, 16))
-    # What single frames have no use for comes from keys of its own.
+    # Single frames do not need these; separate keys keep the others unchanged.
     self._clip_rngs = iter(jax.random.split(jax.random.fold_in(rng, 1), 16))
     self._lasting = self.of_clip(1.0, lasting)
 
   def key(self) -> Array:
-    """Hands out a random key."""
+    """Takes the next random key."""
     return next(self._rngs)
 
   def uniform(self, low: float = 0.0, high: float = 1.0) -> Array:
@@ -112,22 +111,22 @@ class _Draws:
     return jax.random.uniform(self.key(), (self.count, 1, 1), None, low, high)
 
   def of_clip(self, low: float, high: float) -> Array:
-    """Draws a number that tells how a clip changes, `[B, 1, 1]`."""
+    """Draws a number for how each clip changes over time, `[B, 1, 1]`."""
     rng = next(self._clip_rngs)
     return jax.random.uniform(rng, (self.count, 1, 1), None, low, high)
 
   def normal(self, *shape: int) -> Array:
-    """Draws from the normal distribution, `[B, *shape]`."""
+    """Draws standard normal numbers, `[B, *shape]`."""
     return jax.random.normal(self.key(), (self.count, *shape))
 
   def chosen(self, share: float, of_each: int, times: float = 1.0) -> Array:
-    """Chooses a share of N things in each frame, for a while, `[B, T, N]`."""
+    """Picks a share of N things that persist for a while, `[B, T, N]`."""
     random = jax.random.uniform(self.key(), (self.count, self.frames, of_each))
     return hold(next(self._clip_rngs), random, times * self._lasting) < share
 
 
 def _errors(draws: _Draws, clean: Array, config: FilmingConfig) -> Array:
-  """Draws how far off points are, `[B, T, P, 2]`, in `detector_noise`s."""
+  """Draws errors `[B, T, P, 2]` in units of `detector_noise`."""
   points = len(NAMES)
   of_point = jnp.exp(0.3 * draws.normal(1, points))
   of_pose = jnp.exp(0.35 * draws.normal(1, 1))
@@ -140,9 +139,9 @@ def _errors(draws: _Draws, clean: Array, config: FilmingConfig) -> Array:
 
 
 def _confidence(draws: _Draws, error: Array, clean: Array) -> Array:
-  """Draws confidences `[B, T, P]`, given errors in `detector_noise`s."""
+  """Draws confidences `[B, T, P]` given errors in units of `detector_noise`."""
   off = jnp.linalg.norm(error, axis=-1)
-  # What a confidence tells differs from detector to detector.
+  # Detectors differ in how informative their confidences are.
   slope, highest = draws.uniform(0.0, 0.12), draws.uniform(0.75, 1.0)
   confidence = highest - slope * off + 0.07 * draws.normal(*off.shape[1:])
   confidence = jnp.clip(confidence, 0.05, 1.0)
@@ -153,7 +152,7 @@ def _confidence(draws: _Draws, error: Array, clean: Array) -> Array:
 def _swap_sides(
   draws: _Draws, keypoints: Array, clean: Array, config: FilmingConfig
 ) -> Array:
-  """Takes some points `[B, T, P, 3]` for those of the other side, pairwise."""
+  """Swaps some pairs of left and right points `[B, T, P, 3]`."""
   other = np.arange(len(NAMES))
   number = np.zeros(len(NAMES), np.int32)
   for index, pair in enumerate(PAIRS):
@@ -164,10 +163,10 @@ def _swap_sides(
 
 
 def _lose(draws: _Draws, clean: Array, config: FilmingConfig) -> Array:
-  """Draws which points are hidden or not found, `[B, T, P]`."""
+  """Draws which points are hidden or missed, `[B, T, P]`."""
   lost = ~clean & draws.chosen(config.gaps, len(NAMES))
   which = jax.random.randint(draws.key(), (draws.count, 1), 0, len(_HIDDEN))
-  # What hides limbs, a table or the edge of a picture, stays for longer.
+  # Whatever hides limbs, such as a table, stays for longer.
   for hidden, share in (
     (jnp.asarray(_HIDDEN)[which], config.limb_gaps),
     (jnp.asarray(_LOWER), config.lower_gaps),
@@ -179,16 +178,16 @@ def _lose(draws: _Draws, clean: Array, config: FilmingConfig) -> Array:
 
 
 def hold(rng: Array, values: Array, frames: Array) -> Array:
-  """Lets each value of a clip last for a while.
+  """Holds each value of a clip for several frames.
 
   Args:
     rng: The random key.
     values: Independent random values, `[B, T, ...]`.
-    frames: For how many frames each lasts on average, at least 1, `[B, 1, 1]`.
+    frames: The mean number of frames that each lasts, at least 1, `[B, 1, 1]`.
 
   Returns:
-    Values of the same distribution, `[B, T, ...]`; each is that of the frame
-    before with the probability 1 - 1 / `frames`.
+    Values of the same distribution, `[B, T, ...]`; each repeats the previous
+    frame's with probability 1 - 1 / `frames`.
   """
   changes = jax.random.uniform(rng, values.shape) < 1 / frames
   numbers = jnp.arange(values.shape[1])[:, None]
@@ -197,14 +196,14 @@ def hold(rng: Array, values: Array, frames: Array) -> Array:
 
 
 def correlate(noise: Array, likeness: Array) -> Array:
-  """Makes noise of a clip like that of the frame before.
+  """Correlates noise over the frames of a clip.
 
   Args:
     noise: Independent normal noise, `[B, T, P, 2]`.
-    likeness: The correlation of a frame with the one before, `[B, 1, 1]`.
+    likeness: The correlation of successive frames, `[B, 1, 1]`.
 
   Returns:
-    Noise of the same deviation, `[B, T, P, 2]`.
+    Noise with the same standard deviation, `[B, T, P, 2]`.
   """
   numbers = jnp.arange(noise.shape[1])
   later = numbers[:, None] - numbers

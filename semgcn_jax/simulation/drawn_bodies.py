@@ -1,4 +1,4 @@
-"""Makes bodies of round parts around the joints."""
+"""Builds bodies from round parts around the joints."""
 
 import dataclasses
 import itertools
@@ -13,22 +13,21 @@ _SKIN, _HAIR, _TOP, _TROUSERS, _SHOES, _TOP_2, _TROUSERS_2 = range(7)
 
 @dataclasses.dataclass(frozen=True)
 class Bodies:
-  """The K parts of each of N bodies, in metres, in the frame of the poses.
+  """The K parts of N bodies, in metres, in the frame of the poses.
 
-  A part is the union of the balls whose centres run from `starts` to `ends`
-  while their radii run from the first to the second. It is stretched across
-  that line: balls are ellipsoids, the longer the larger `stretch`.
+  A part is the union of balls whose centers and radii change linearly from one
+  end of a line to the other. Stretching makes the balls ellipsoids.
 
   Attributes:
-    starts: `[N, K, 3]`.
-    ends: `[N, K, 3]`.
-    radii: `[N, K, 2]`.
-    across: Two unit vectors, about across the part, `[N, K, 2, 3]`.
-    stretch: The factors of the radii in their directions, `[N, K, 2]`.
-    colors: The colour up to `cut`, that of the stripes there, and the colour
-      from `cut` on, `[N, K, 3, 3]`.
-    cut: Where the colour changes, in parts of the line, `[N, K]`.
-    stripes: The stripes per metre along and across the line, `[N, K, 2]`.
+    starts: Where the lines begin, `[N, K, 3]`.
+    ends: Where they end, `[N, K, 3]`.
+    radii: The radii at both ends, `[N, K, 2]`.
+    across: Two unit vectors, roughly perpendicular to the line, `[N, K, 2, 3]`.
+    stretch: The factors of the radii along these, `[N, K, 2]`.
+    colors: The color up to `cut`, that of the stripes there, and the color
+      beyond, `[N, K, 3, 3]`.
+    cut: Where the color changes, as a fraction of the line, `[N, K]`.
+    stripes: Stripes per metre along and across the line, `[N, K, 2]`.
   """
 
   starts: np.ndarray
@@ -42,7 +41,7 @@ class Bodies:
 
   @property
   def reach(self) -> np.ndarray:
-    """The radii of balls around the ends that hold the parts, `[N, K, 2]`."""
+    """The radii of bounding balls at both ends, `[N, K, 2]`."""
     return self.radii * np.maximum(self.stretch.max(axis=-1), 1)[..., None]
 
 
@@ -52,7 +51,7 @@ def make(poses: np.ndarray, people: People, yaw: np.ndarray) -> Bodies:
   Args:
     poses: The joints, `[N, 16, 3]`, metres.
     people: The people.
-    yaw: How far each turns the face to the left, radians, `[N]`.
+    yaw: The angle by which each turns the head to the left, `[N]`, radians.
   """
   joints = dict(zip(H36M.joints, np.moveaxis(poses, 1, 0), strict=True))
   parts = _Parts(people)
@@ -81,15 +80,15 @@ class _Parts:
     cut: np.ndarray | None = None,
     stretch: tuple = (1.0, 1.0),
   ) -> None:
-    """Adds a part of every body; clothing makes it a little thicker.
+    """Adds a part to every body; clothing thickens it. See `Bodies`.
 
     Args:
-      line: Where it begins and ends, `[N, 3]` each.
+      line: Its ends, `[N, 3]` each.
       radii: The radii there, each a number or `[N]`.
-      axes: Two unit vectors about across the line, `[N, 3]` each.
-      near: The index of the colour up to the cut.
-      far: That of the colour beyond it; None stands for the same.
-      cut: Where the cut is, `[N]`; None stands for beyond the end.
+      axes: The unit vectors across it, `[N, 3]` each.
+      near: The index of the color up to the cut.
+      far: That of the color beyond; None for the same.
+      cut: Where the cut is, `[N]`; None for no cut.
       stretch: The factors of the radii along the axes, each a number or `[N]`.
     """
     people, count = self.people, len(line[0])
@@ -110,7 +109,7 @@ class _Parts:
     )
 
   def stacked(self) -> Bodies:
-    """Makes the bodies of the collected parts."""
+    """Returns the bodies."""
     return Bodies(
       *(np.stack(f, axis=1) for f in zip(*self._parts, strict=True))
     )
@@ -122,20 +121,20 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
 
 
 def _without(vectors: np.ndarray, axis: np.ndarray) -> np.ndarray:
-  """Takes from vectors what they have along a unit axis; then of length 1."""
-  # A little is added, as a vector along the axis has no direction left.
+  """Projects vectors onto the plane across a unit axis, and normalizes them."""
+  # Perturbed, as a vector along the axis would have no direction left.
   vectors = vectors + 1e-4 * np.roll(axis, 1, axis=-1)
   return _unit(vectors - (vectors * axis).sum(-1, keepdims=True) * axis)
 
 
 def _axes(right: np.ndarray, line: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-  """Makes two axes across a unit line, the first one to the right."""
+  """Returns two axes perpendicular to a unit line, the first to the right."""
   across = _without(right, line)
   return across, np.cross(line, across)
 
 
 def _frame(joints: dict, right: str, left: str, low: str, high: str):
-  """Finds right, front and up of a part of the trunk, `[N, 3]` each."""
+  """Returns right, front and up of a part of the trunk, `[N, 3]` each."""
   up = _unit(joints[high] - joints[low])
   side = _without(joints[right] - joints[left], up)
   return side, np.cross(up, side), up
@@ -150,14 +149,8 @@ def _add_trunk(parts: _Parts, joints: dict) -> None:
   side, front, up = _frame(joints, 'RHip', 'LHip', 'Pelvis', 'Spine')
   inner = 0.36 * (joints['RHip'] - joints['LHip'])
   back = (joints['RHip'] + joints['LHip']) / 2 - 0.01 * front
-  hips = 0.097 * girth
-  parts.add(
-    (back - inner, back + inner),
-    (hips, hips),
-    (front, up),
-    _TROUSERS,
-    stretch=(1.0, 1.1),
-  )
+  hips, line = 0.097 * girth, (back - inner, back + inner)
+  parts.add(line, (hips, hips), (front, up), _TROUSERS, stretch=(1.0, 1.1))
   low = pelvis + 0.25 * (spine - pelvis)
   parts.add(
     (spine, low),
@@ -170,26 +163,16 @@ def _add_trunk(parts: _Parts, joints: dict) -> None:
   )
   side, front, up = _frame(joints, 'RShoulder', 'LShoulder', 'Spine', 'Thorax')
   high = spine + 0.66 * (thorax - spine) + 0.01 * front
-  parts.add(
-    (spine, high),
-    (0.1 * girth, 0.112 * girth),
-    (side, front),
-    _TOP,
-    stretch=(broad, 1.0),
-  )
+  radii, axes = (0.1 * girth, 0.112 * girth), (side, front)
+  parts.add((spine, high), radii, axes, _TOP, stretch=(broad, 1.0))
   base = thorax - 0.05 * up
+  radii = 0.072 * girth, 0.055 * girth
   for shoulder in (joints['RShoulder'], joints['LShoulder']):
-    parts.add(
-      (base, shoulder), (0.072 * girth, 0.055 * girth), (front, up), _TOP
-    )
+    parts.add((base, shoulder), radii, (front, up), _TOP)
   throat = thorax + 0.55 * (joints['Head'] - thorax)
   girth = people.girth[:, 3]
-  parts.add(
-    (thorax - 0.02 * up, throat),
-    (0.058 * girth, 0.05 * girth),
-    (side, front),
-    _SKIN,
-  )
+  radii = 0.058 * girth, 0.05 * girth
+  parts.add((thorax - 0.02 * up, throat), radii, axes, _SKIN)
 
 
 def _add_head(parts: _Parts, joints: dict, yaw: np.ndarray) -> None:
@@ -203,18 +186,15 @@ def _add_head(parts: _Parts, joints: dict, yaw: np.ndarray) -> None:
   neck = joints['Head'] - joints['Thorax']
   middle = joints['Thorax'] + 0.82 * neck
   chin = joints['Thorax'] + 0.55 * neck + 0.035 * front
-  parts.add(
-    (chin, middle), (0.058 * girth, 0.093 * girth), axes, _SKIN, stretch=narrow
-  )
+  radii = 0.058 * girth, 0.093 * girth
+  parts.add((chin, middle), radii, axes, _SKIN, stretch=narrow)
   crown = middle - 0.02 * front + 0.016 * up
   ends = crown - people.hair[:, None] * (up + 0.25 * front)
-  parts.add(
-    (crown, ends), (0.097 * girth, 0.08 * girth), axes, _HAIR, stretch=narrow
-  )
+  radii = 0.097 * girth, 0.08 * girth
+  parts.add((crown, ends), radii, axes, _HAIR, stretch=narrow)
   nose = middle + 0.088 * front - 0.02 * up
-  parts.add(
-    (nose, nose + 0.014 * front - 0.03 * up), (0.011, 0.017), axes, _SKIN
-  )
+  line = nose, nose + 0.014 * front - 0.03 * up
+  parts.add(line, (0.011, 0.017), axes, _SKIN)
 
 
 def _add_limb(
@@ -225,7 +205,7 @@ def _add_limb(
   color: int,
   covered: np.ndarray,
 ) -> None:
-  """Adds the bones of a limb, of which clothing covers so many, then skin."""
+  """Adds a limb, of which clothing covers the first `covered` bones."""
   bones = zip(itertools.pairwise(joints), radii, strict=True)
   for number, (line, thick) in enumerate(bones):
     axes = _axes(right, _unit(line[1] - line[0]))
@@ -233,44 +213,30 @@ def _add_limb(
 
 
 def _add_leg(parts: _Parts, joints: dict, side: str) -> None:
-  """Adds a thigh, a shin and a foot; toes point to where the knee bends."""
+  """Adds a thigh, a shin and a foot; the toes point where the knee bends."""
   people, girth = parts.people, parts.people.girth[:, 2]
   hip, knee, ankle = (joints[side + j] for j in ('Hip', 'Knee', 'Ankle'))
   right, front, _ = _frame(joints, 'RHip', 'LHip', 'Pelvis', 'Spine')
   thigh, shin = _unit(knee - hip), _unit(ankle - knee)
   radii = (0.088 * girth, 0.055 * girth), (0.056 * girth, 0.038 * girth)
-  _add_limb(
-    parts, (hip, knee, ankle), radii, right, _TROUSERS, covered=people.legs
-  )
+  _add_limb(parts, (hip, knee, ankle), radii, right, _TROUSERS, people.legs)
   bend = thigh - (thigh * shin).sum(-1, keepdims=True) * shin
   toes = _without(front + 1.5 * bend, shin)
   heel = ankle + 0.03 * shin - 0.035 * toes
   tip = ankle + 0.045 * shin + people.foot[:, None] * toes
-  parts.add(
-    (heel, tip),
-    (0.042, 0.031),
-    (np.cross(toes, shin), shin),
-    _SHOES,
-    stretch=(1.15, 0.95),
-  )
+  axes = np.cross(toes, shin), shin
+  parts.add((heel, tip), (0.042, 0.031), axes, _SHOES, stretch=(1.15, 0.95))
 
 
 def _add_arm(parts: _Parts, joints: dict, side: str) -> None:
   """Adds an upper arm, a forearm and a hand."""
   people, girth = parts.people, parts.people.girth[:, 1]
-  shoulder, elbow, wrist = (
-    joints[side + j] for j in ('Shoulder', 'Elbow', 'Wrist')
-  )
+  arm = tuple(joints[side + j] for j in ('Shoulder', 'Elbow', 'Wrist'))
   right, _, _ = _frame(joints, 'RShoulder', 'LShoulder', 'Spine', 'Thorax')
   radii = (0.053 * girth, 0.041 * girth), (0.041 * girth, 0.029 * girth)
-  _add_limb(
-    parts, (shoulder, elbow, wrist), radii, right, _TOP, covered=people.sleeves
-  )
+  _add_limb(parts, arm, radii, right, _TOP, people.sleeves)
+  _, elbow, wrist = arm
   lower = _unit(wrist - elbow)
-  parts.add(
-    (wrist + 0.03 * lower, wrist + 0.125 * lower),
-    (0.042 * girth, 0.031 * girth),
-    _axes(right, lower),
-    _SKIN,
-    stretch=(0.5, 1.0),
-  )
+  line = wrist + 0.03 * lower, wrist + 0.125 * lower
+  radii, axes = (0.042 * girth, 0.031 * girth), _axes(right, lower)
+  parts.add(line, radii, axes, _SKIN, stretch=(0.5, 1.0))

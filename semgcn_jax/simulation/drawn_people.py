@@ -1,4 +1,4 @@
-"""Draws people: the proportions of their bodies, and what they wear."""
+"""Random people: body proportions and clothing."""
 
 import dataclasses
 
@@ -7,10 +7,10 @@ import numpy as np
 from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.simulation.draws import Draws
 
-PEOPLE = 5000  # The number of people of a split.
+PEOPLE = 5000  # The number of people in a split.
 _STREAM = 1  # Keeps the streams of people apart from those of scenes.
 
-# Colours are red, green and blue, from 0 to 1.
+# Colors are red, green and blue, from 0 to 1.
 _SKINS = ((0.97, 0.82, 0.72), (0.85, 0.63, 0.48), (0.63, 0.43, 0.3))
 _DARK_SKIN = (0.33, 0.21, 0.15)
 _HAIRS = (
@@ -20,8 +20,8 @@ _HAIRS = (
   (0.8, 0.64, 0.36),
   (0.6, 0.59, 0.58),
 )
-# The length of the sleeves and of the trousers, in bones: 1 is as long as the
-# upper arm or the thigh, 2 covers the whole limb.
+# The lengths of sleeves and trousers, in bones: 1 covers the upper arm or the
+# thigh, 2 the whole limb.
 _SLEEVES = (0.0, 0.45, 0.7, 1.5, 1.96, 1.96)
 _LEGS = (0.55, 0.9, 1.5, 1.97, 1.97, 1.97)
 
@@ -32,20 +32,19 @@ class People:
 
   Attributes:
     numbers: The number of each person, `[N]`.
-    bones: The factor of the length of the bone that ends at each joint,
-      `[N, 16]`, the same left and right.
-    girth: The factors of the thickness of the trunk, the arms, the legs and the
-      head, `[N, 4]`.
-    trunk: Width over depth of the pelvis and of the chest, `[N, 2]`.
-    foot: The length of the foot, metres, `[N]`.
-    hair: How far the hair reaches down behind the head, metres, `[N]`.
-    loose: How much the clothing adds to the thickness, metres, `[N]`.
-    sleeves: The length of the sleeves, in bones, `[N]`.
-    legs: The length of the trousers, in bones, `[N]`.
-    colors: The colours of skin, hair, top, trousers and shoes, and those of the
-      patterns of top and trousers, `[N, 7, 3]`.
-    stripes: The stripes per metre along and across the bones of top and
-      trousers, `[N, 2, 2]`; where both are 0 there is no pattern.
+    bones: The length factor of the bone that ends at each joint, `[N, 16]`, the
+      same left and right.
+    girth: The thickness factors of trunk, arms, legs and head, `[N, 4]`.
+    trunk: Width over depth of pelvis and chest, `[N, 2]`.
+    foot: The length of the foot, `[N]`, metres.
+    hair: The length of the hair behind the head, `[N]`, metres.
+    loose: The thickness of the clothing, `[N]`, metres.
+    sleeves: The length of the sleeves, `[N]`, in bones.
+    legs: The length of the trousers, `[N]`, in bones.
+    colors: The colors of skin, hair, top, trousers, shoes, and of the patterns
+      of top and trousers, `[N, 7, 3]`.
+    stripes: Stripes per metre along and across the bones, of top and trousers,
+      `[N, 2, 2]`; both 0 for no pattern.
   """
 
   numbers: np.ndarray
@@ -62,12 +61,12 @@ class People:
 
 
 def numbers(draws: Draws, *, train: bool) -> np.ndarray:
-  """Draws who is seen: even numbers are for training, odd ones for testing."""
+  """Draws people's numbers, `[N]`: even for training, odd for testing."""
   return 2 * draws.choice(range(PEOPLE)) + (0 if train else 1)
 
 
 def make(seed: int, numbers: np.ndarray) -> People:
-  """Makes the people of these numbers, `[N]`, the same for the same seed."""
+  """Returns the people with these numbers, `[N]`; they depend on the seed."""
   draws = Draws((seed, _STREAM), numbers)
   bones = draws.uniform(0.93, 1.07, H36M.num_joints)
   for left, right in zip(H36M.left, H36M.right, strict=True):
@@ -90,7 +89,7 @@ def make(seed: int, numbers: np.ndarray) -> People:
   part = (shade - lower)[:, None]
   skin = tones[lower] * (1 - part) + tones[lower + 1] * part
   top, trousers, shoes = (color(draws) for _ in range(3))
-  # Trousers are mostly of a quiet colour.
+  # Trousers are mostly muted.
   grey = trousers.mean(axis=1, keepdims=True)
   trousers = grey + (trousers - grey) * draws.uniform(0.1, 1.0, 1)
   colors = (
@@ -110,7 +109,7 @@ def make(seed: int, numbers: np.ndarray) -> People:
 
 
 def color(draws: Draws, least: float = 0.15) -> np.ndarray:
-  """Draws colours `[N, 3]` of any hue, whose lightness is at least `least`."""
+  """Draws colors `[N, 3]` of any hue, with a value of at least `least`."""
   hue, saturation = draws.uniform(0, 6), draws.uniform(0, 1) ** 1.5
   value = draws.uniform(least, 1.0)
   channels = []
@@ -122,7 +121,7 @@ def color(draws: Draws, least: float = 0.15) -> np.ndarray:
 
 
 def _stripes(draws: Draws, plain: float) -> np.ndarray:
-  """Draws the stripes per metre, `[N, 2]`; this share has none."""
+  """Draws stripes per metre, `[N, 2]`; the share `plain` has none."""
   along, across = draws.uniform(4, 16), draws.uniform(4, 16)
   kind = draws.choice(((1, 0), (1, 0), (0, 1), (1, 1)))
   stripes = np.stack([along, across], axis=-1) * kind
@@ -130,17 +129,17 @@ def _stripes(draws: Draws, plain: float) -> np.ndarray:
 
 
 def reshape(poses: np.ndarray, people: People) -> np.ndarray:
-  """Gives poses the lengths of people's bones; directions stay.
+  """Rescales the bones of poses to those of people; directions stay.
 
   Args:
-    poses: A pose of each person, `[N, 16, 3]`, metres.
+    poses: The pose of each person, `[N, 16, 3]`, metres.
     people: The people.
 
   Returns:
     The new poses, `[N, 16, 3]` float64.
   """
   new = poses.astype(np.float64)
-  for parent, child in H36M.bones:  # A parent comes before its children.
+  for parent, child in H36M.bones:  # Parents come first.
     bone = poses[:, child] - poses[:, parent]
     new[:, child] = new[:, parent] + bone * people.bones[:, child, None]
   return new

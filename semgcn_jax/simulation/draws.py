@@ -1,38 +1,34 @@
-"""Draws the random numbers of pictures, from a stream for each of them."""
+"""Draws the random numbers of images, each from its own stream."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-_WIDTH = 96  # The random numbers that a stream has.
+_WIDTH = 96  # The length of a stream.
 
 
 class Draws:
-  """Hands out columns of random numbers, with a row for each stream.
+  """Draws columns of random numbers, with a row for each stream.
 
-  The order of the calls decides which numbers they get; the other rows of the
-  batch do not.
+  The numbers depend on the order of the calls, not on the rest of the batch.
   """
 
   def __init__(self, seed: Sequence[int], streams: Sequence[int] | np.ndarray):
-    """Draws the numbers of all columns.
+    """Seeds the streams.
 
     Args:
-      seed: Whole numbers that all streams have in common.
+      seed: Integers that all streams share.
       streams: The number of each row's stream, `[N]`.
     """
-    rows = [
-      np.random.default_rng((*seed, int(stream))).random(_WIDTH)
-      for stream in streams
-    ]
-    self._rows = np.stack(rows)
+    rngs = [np.random.default_rng((*seed, int(stream))) for stream in streams]
+    self._rows = np.stack([rng.random(_WIDTH) for rng in rngs])
     self._used = 0
 
   def uniform(self, low, high, *shape: int) -> np.ndarray:
     """Draws `[N, *shape]` float64, uniformly from low to high.
 
     Raises:
-      ValueError: The streams have no more numbers.
+      ValueError: The streams are used up.
     """
     count = int(np.prod(shape, dtype=int))
     columns = self._rows[:, self._used : self._used + count]
@@ -43,10 +39,10 @@ class Draws:
     return low + unit * (np.asarray(high) - low)
 
   def happens(self, probability: float) -> np.ndarray:
-    """Draws whether something of this probability happens, `[N]` bool."""
+    """Draws `[N]` bool, true with this probability."""
     return self.uniform(0, 1) < probability
 
   def choice(self, options: Sequence) -> np.ndarray:
-    """Draws one of the options for each row, `[N, ...]`."""
+    """Draws an option for each row, `[N, ...]`."""
     index = (self.uniform(0, 1) * len(options)).astype(int)
     return np.asarray(options)[index]

@@ -1,4 +1,4 @@
-"""Films poses: from a level pose to the input and the target of a network."""
+"""Films poses: from a level pose to the input and target of a network."""
 
 from collections.abc import Callable
 
@@ -25,7 +25,7 @@ def film(
   model: ModelConfig,
   config: FilmingConfig,
 ) -> tuple[Array, Array]:
-  """Films single poses, `[B, 16, 3]`, like clips of a frame; see there."""
+  """Films single poses `[B, 16, 3]` as clips of one frame; see `film_clips`."""
   still = jnp.zeros((len(poses), 1, 3))
   inputs, targets = film_clips(
     rng, poses[:, None], still, jnp.ones(1), skeleton, model, config
@@ -42,22 +42,21 @@ def film_clips(
   model: ModelConfig,
   config: FilmingConfig,
 ) -> tuple[Array, Array]:
-  """Films clips of level poses, each by one camera.
+  """Films clips of level poses, each with one camera.
 
   Args:
     rng: The random key.
-    poses: The poses, `[B, T, 16, 3]`, metres, level frame, the root at the
-      origin.
-    roots: Where the roots are, `[B, T, 3]`, metres, level frame, from the
-      middle of the clip.
-    rate: The frames a second of each clip, `[B]`.
+    poses: Poses `[B, T, 16, 3]`, metres, level frame, root at the origin.
+    roots: Positions of the roots relative to the middle of the clip,
+      `[B, T, 3]`, metres, level frame.
+    rate: The frames per second of each clip, `[B]`.
     skeleton: The skeleton of the poses, `H36M`.
-    model: The settings that say what the input of the network is.
-    config: The ranges of bodies, cameras and mistakes.
+    model: The settings that define the network's input.
+    config: The ranges of bodies, cameras and detector errors.
 
   Returns:
     The inputs, `[B, T, 16, C]`, and the targets, `[B, T, 16, 3]`, metres, in
-    the frames that the network predicts in.
+    the coordinate frames that the network predicts in.
   """
   body_rng, view_rng, mark_rng, set_rng, detect_rng, known_rng = (
     jax.random.split(rng, 6)
@@ -73,7 +72,7 @@ def film_clips(
   keypoints = derive_joints(found, table[joint_set][:, None])
   if frames > 1:
     keypoints = hold_lost(keypoints, shows_enough(keypoints))
-  # Whoever knows the focal length knows the principal point, too.
+  # If the focal length is known, so is the principal point.
   known = jax.random.bernoulli(known_rng, config.known_focal, (count,))
 
   def repeat(values):
@@ -101,17 +100,17 @@ def _see(
   rate: Array,
   config: FilmingConfig,
 ) -> tuple[Views, Array, Array]:
-  """Puts a camera before each clip, and marks on the poses what it sees.
+  """Samples a camera for each clip, and projects the keypoints.
 
   Returns:
-    The cameras, the poses in their frames, `[B, T, 16, 3]`, metres, and the
-    points in their images, `[B, T, P, 2]`, pixels, in the order of `NAMES`.
+    The cameras, the poses in camera frames, `[B, T, 16, 3]`, metres, and the
+    keypoints, `[B, T, P, 2]`, pixels, in the order of `NAMES`.
   """
   view_rng, mark_rng = rngs
   count, frames = poses.shape[:2]
 
   def together(clips):
-    """Takes the points of all frames of a clip as those of one pose."""
+    """Merges the frames of each clip: `[B, T, P, 3]` to `[B, T * P, 3]`."""
     return clips.reshape(count, -1, clips.shape[-1])
 
   if frames > 1:
@@ -132,12 +131,12 @@ def _see(
 
 
 def _in_each_frame(function: Callable[[Array], Array], clips: Array) -> Array:
-  """Applies a function of poses to each frame of clips `[B, T, ...]`."""
+  """Maps a function of poses over the frames of clips `[B, T, ...]`."""
   return jax.vmap(function, 1, 1)(clips)
 
 
 def _follow(rng: Array, roots: Array, config: FilmingConfig) -> Array:
-  """Shortens the paths of roots that a camera follows, `[B, T, 3]`."""
+  """Shortens root trajectories `[B, T, 3]` where the camera follows."""
   some_rng, share_rng = jax.random.split(rng)
   shape = (len(roots), 1, 1)
   followed = jax.random.bernoulli(some_rng, config.film_follow, shape)
@@ -145,7 +144,7 @@ def _follow(rng: Array, roots: Array, config: FilmingConfig) -> Array:
 
 
 def _pan(rng: Array, frames: int, rate: Array, config: FilmingConfig) -> Array:
-  """Turns half of the cameras slowly, `[B, T, 3, 3]`."""
+  """Pans half of the cameras slowly, `[B, T, 3, 3]`."""
   some_rng, speed_rng = jax.random.split(rng)
   shape = (len(rate), 1, 3)
   speed = jnp.deg2rad(config.film_pan) * jax.random.normal(speed_rng, shape)

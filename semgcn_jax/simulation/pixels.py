@@ -1,13 +1,12 @@
-"""Computes the pixels of scenes by a ray through each, in JAX.
+"""Renders scenes by ray casting, in JAX.
 
-A part of a body is the union of ellipsoids whose centres run along a line. In
-its metric a ray meets the ball with the centre a + s u at the depth
+A part of a body is the union of ellipsoids whose centers lie on a line. In the
+part's metric, a ray meets the ball with the center a + s u at the depth
 
   z(s) = (m(s) - sqrt(q(s))) / D,   q(s) = m(s)^2 - D C(s),
 
-where m is linear in s, q and C are quadratic, and D is the square of the ray's
-length. Where q has a maximum, z is convex, and its least value has a closed
-form.
+where m is linear in s, q and C are quadratic, and D is the squared length of
+the ray. Where q has a maximum, z is convex, and its minimum has a closed form.
 """
 
 import functools
@@ -23,27 +22,27 @@ Array = jax.Array
 
 _FAR = 60.0  # Rays end at this depth, metres.
 _PENUMBRA = 0.03  # The width of the edges of shadows, metres.
-_BLOCK = 2**16  # The most rays that are computed at once.
+_BLOCK = 2**16  # The largest number of rays at once.
 
 
 def draw(scenes: Scenes, size: int) -> np.ndarray:
-  """Draws the pictures of scenes.
+  """Renders N scenes.
 
   Args:
-    scenes: The scenes, N of them.
-    size: The side of a picture, pixels.
+    scenes: The scenes.
+    size: The side of an image, pixels.
 
   Returns:
-    The pictures `[N, size, size, 3]` uint8, RGB.
+    RGB images `[N, size, size, 3]` uint8.
   """
-  # Colours are moved behind the pixels here, since the compiler would move them
-  # into the innermost loops of all that it computes.
+  # Channels are moved last here, outside jit: the compiler would make them the
+  # innermost loop of everything.
   return np.moveaxis(np.asarray(_draw(scenes, size)), 1, -1)
 
 
 @functools.partial(jax.jit, static_argnums=1)
 def _draw(scenes: Scenes, size: int) -> Array:
-  # Small pictures get 4 rays per pixel, which makes smooth edges.
+  # Small images get 4 rays per pixel, for smooth edges.
   fine = 2 if size <= 128 else 1
   at_once = max(1, _BLOCK // (size * fine) ** 2)
   draw_one = functools.partial(_draw_one, size=size, fine=fine)
@@ -51,7 +50,7 @@ def _draw(scenes: Scenes, size: int) -> Array:
 
 
 def _draw_one(scene: Scenes, size: int, fine: int) -> Array:
-  """Draws the picture of one scene, `[3, size, size]` uint8."""
+  """Renders one scene, `[3, size, size]` uint8."""
   x, y = _rays(size, fine) / scene.zoom
   parts = _describe(scene)
   nearest = _nearest(parts, x, y)
@@ -77,7 +76,7 @@ def _draw_one(scene: Scenes, size: int, fine: int) -> Array:
     color = sum(color) / fine**2 + scene.noise * noise
     return jnp.round(255 * jnp.clip(color, 0, 1)).astype(jnp.uint8)
 
-  # The loop makes the compiler compute once what all channels share.
+  # With a loop, the compiler computes what all channels share only once.
   colors, tones = part.colors.swapaxes(0, 1), jnp.moveaxis(scene.tones, -1, 0)
   noise = _noise(scene.seed, size)
   picture = jax.lax.map(channel, (colors, tones, scene.tint, noise))
@@ -85,11 +84,10 @@ def _draw_one(scene: Scenes, size: int, fine: int) -> Array:
 
 
 def _rays(size: int, fine: int) -> np.ndarray:
-  """Makes x and y of the rays (x, y, 1), from -1 to 1 in the picture.
+  """Returns x and y, from -1 to 1, of the rays (x, y, 1).
 
-  Returns:
-    `[2, fine * fine * size * size]`: the rays of all pixels, row by row, and
-    behind these the second rays of all pixels, and so on.
+  Their shape is `[2, fine * fine * size * size]`: the first ray of every pixel,
+  row by row, then the second ray of every pixel, and so on.
   """
   steps = (np.arange(size * fine, dtype=np.float32) + 0.5) * (2 / fine / size)
   steps = (steps - 1).reshape(size, fine).T
@@ -99,18 +97,17 @@ def _rays(size: int, fine: int) -> np.ndarray:
 
 @flax.struct.dataclass
 class _Parts:
-  """The K parts of a body, or those that K rays meet.
+  """The K parts of a body, or the parts that K rays meet; see `Bodies`.
 
   Attributes:
     start: Where the line begins, `[3, K]`, metres, camera frame.
     line: From there to the end, `[3, K]`.
-    metric: The symmetric matrix that makes the ellipsoids balls, `[3, 3, K]`.
-    radius: At the start, `[K]`.
-    growth: The radius at the end less that at the start, `[K]`.
+    metric: The symmetric matrix that turns ellipsoids into balls, `[3, 3, K]`.
+    radius: The radius at the start, `[K]`.
+    growth: The radius at the end minus that at the start, `[K]`.
     across: The direction across the line, `[3, K]`.
-    stripes: The stripes per length of the line, and per metre across it,
-      `[2, K]`.
-    colors: That up to the cut, that of stripes, and that beyond, `[3, 3, K]`.
+    stripes: Stripes along the whole line, and per metre across it, `[2, K]`.
+    colors: Up to the cut, of the stripes, and beyond the cut, `[3, 3, K]`.
     cut: Where the cut is, `[K]`.
   """
 
@@ -126,7 +123,7 @@ class _Parts:
 
 
 def _describe(scene: Scenes) -> _Parts:
-  """Prepares the parts of a body."""
+  """Precomputes the parts of a body."""
   squeeze = 1 / jnp.square(scene.stretch) - 1
   outer = scene.across[..., :, None] * scene.across[..., None, :]
   metric = jnp.eye(3) + (squeeze[..., None, None] * outer).sum(axis=1)
@@ -146,16 +143,16 @@ def _describe(scene: Scenes) -> _Parts:
 
 
 def _dot(a, b) -> Array:
-  """Multiplies and adds over the first axis, in a fixed order."""
+  """Computes dot products over the first axis, in a fixed order."""
   return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
 def _meet(part: _Parts, x: Array, y: Array) -> tuple[Array, Array, Array]:
-  """Meets one part, or one for each ray, with the rays (x, y, 1), each `[P]`.
+  """Intersects rays (x, y, 1) with one part, or with a part each.
 
   Returns:
-    The depth in metres, the place s along the line of the part from 0 to 1, and
-    whether the ray meets the part at all, `[P]` each.
+    The depth in metres, the position s along the part's line from 0 to 1, and
+    whether the ray meets the part, `[P]` each.
   """
   metric = part.metric
   to_start, along = _dot(metric, part.start), _dot(metric, part.line)
@@ -172,13 +169,13 @@ def _meet(part: _Parts, x: Array, y: Array) -> tuple[Array, Array, Array]:
   q0 = m0 * m0 - square * c0
   q1 = 2 * m0 * m1 - square * c1
   q2 = m1 * m1 - square * c2
-  # The least z(s), where q has a maximum.
+  # The minimum of z(s), where q has a maximum.
   k = jnp.maximum(-q2, 1e-6)
-  share = 1 / (k * square)  # One division, as it takes long.
+  share = 1 / (k * square)  # A single division, as they are slow.
   middle = 0.5 * q1 * share * square
   most = jnp.maximum(q0 + q1 * middle / 2, 0)
   s = middle - m1 * jnp.sqrt(most * share / jnp.maximum(c2, 1e-9))
-  # Who looks along the line sees the nearer end, or the larger one behind it.
+  # Along the line, a ray meets the nearer end, or a larger one behind it.
   first = jnp.where(m1 > 0, 0.0, 1.0)
   first = jnp.where(q0 + first * (q1 + q2) >= 0, first, 1 - first)
   s = jnp.where(q2 < -1e-6, jnp.clip(s, 0, 1), first)
@@ -188,13 +185,13 @@ def _meet(part: _Parts, x: Array, y: Array) -> tuple[Array, Array, Array]:
 
 
 def _nearest(parts: _Parts, x: Array, y: Array) -> Array:
-  """Finds which part each ray meets first, its index or -1 for none, `[P]`."""
+  """Returns the index of the part that each ray meets first, or -1, `[P]`."""
   bits = (1 << (parts.cut.size + 1).bit_length()) - 1
 
   def meet(index, best):
     depth, _, meets = _meet(_pick(parts, index), x, y)
-    # Depths are compared as whole numbers, which have the order of positive
-    # floats. The last bits hold the index, so that one number tells all.
+    # The bits of positive floats compare as integers do. The last ones hold
+    # the index, so that one minimum finds both.
     key = jax.lax.bitcast_convert_type(depth, jnp.int32) & ~bits | index
     return jnp.minimum(best, jnp.where(meets & (depth > 0), key, nothing))
 
@@ -210,7 +207,7 @@ def _pick(parts: _Parts, index: Array) -> _Parts:
 
 
 def _pick_each(parts: _Parts, indices: Array) -> _Parts:
-  """Picks a part for each ray, `[P]`, by one product, which is the fastest."""
+  """Picks a part for each ray, `[P]`, by a matrix product, which is fastest."""
   arrays, tree = jax.tree.flatten(parts)
   table = jnp.concatenate([a.reshape(-1, a.shape[-1]) for a in arrays])
   is_picked = jnp.arange(parts.cut.size)[:, None] == indices
@@ -221,28 +218,20 @@ def _pick_each(parts: _Parts, indices: Array) -> _Parts:
 
 
 def _plane_depth(scene: Scenes, plane: int, x: Array, y: Array) -> Array:
-  """Finds how deep the rays meet the floor (0) or the wall (1), metres."""
+  """Returns the depth of the floor (0) or the wall (1) along rays, metres."""
   normal = scene.planes[plane]
   towards = x * normal[0] + y * normal[1] + normal[2]
   return jnp.minimum(scene.offsets[plane] / jnp.minimum(towards, -1e-6), _FAR)
 
 
 def _normal(part: _Parts, away: Array) -> Array:
-  """Finds the normals of points that are so far from their balls' centres.
-
-  Args:
-    part: The part that each point is on.
-    away: The points less the centres, `[3, P]`, metres.
-
-  Returns:
-    The normals, `[3, P]`.
-  """
+  """Returns unit normals `[3, P]`, given points relative to ball centers."""
   normal = _dot(part.metric, away)
   return normal * jax.lax.rsqrt(jnp.maximum(_dot(normal, normal), 1e-12))
 
 
 def _stripes(part: _Parts, away: Array, place: Array) -> Array:
-  """Finds how much points of bodies have of the stripes' colour, `[P]`."""
+  """Returns the weight of the stripes' color at points of bodies, `[P]`."""
   wave = _wave(part.stripes[0] * place)
   wave *= _wave(part.stripes[1] * _dot(part.across, away))
   is_plain = part.stripes[0] + part.stripes[1] == 0
@@ -250,13 +239,13 @@ def _stripes(part: _Parts, away: Array, place: Array) -> Array:
 
 
 def _wave(cycles: Array) -> Array:
-  """Makes a smooth wave from -1 to 1, cheaper than a cosine."""
+  """Computes a smooth wave from -1 to 1, cheaper than a cosine."""
   t = 2 * jnp.abs(cycles - jnp.round(cycles))
   return 1 - 2 * t * t * (3 - 2 * t)
 
 
 def _texture(scene: Scenes, points: Array, is_floor: Array) -> Array:
-  """Finds how much points of the room have of their second colour, `[P]`."""
+  """Returns the weight of the second color at points of the room, `[P]`."""
   floor, wall = scene.axes
   u, v = (
     jnp.where(is_floor, _dot(floor[axis], points), _dot(wall[axis], points))
@@ -271,7 +260,7 @@ def _texture(scene: Scenes, points: Array, is_floor: Array) -> Array:
 
 
 def _shine(scene: Scenes, parts: _Parts, points: Array, normal: Array) -> Array:
-  """Computes the light that points with normals `[3, P]` reflect, `[P]`."""
+  """Computes the light reflected by points with normals `[3, P]`, `[P]`."""
   directed, ambient, fill = scene.lights
   facing = jnp.maximum(_dot(scene.light, normal), 0)
   view = -_dot(points, normal) * jax.lax.rsqrt(_dot(points, points))
@@ -283,7 +272,7 @@ def _shine(scene: Scenes, parts: _Parts, points: Array, normal: Array) -> Array:
 
 
 def _shadow(parts: _Parts, light: Array, points: Array) -> Array:
-  """Computes how much of the light the body keeps from points, `[P]`."""
+  """Computes the share of the light that the body blocks, `[P]`."""
 
   def cover(index, most):
     part = _pick(parts, index)
@@ -309,7 +298,7 @@ def _shadow(parts: _Parts, light: Array, points: Array) -> Array:
 
 
 def _noise(seed: Array, size: int) -> Array:
-  """Makes noise `[3, size * size]` from -1 to 1, from a hash of the places."""
+  """Hashes positions to noise from -1 to 1, `[3, size * size]`."""
   places = jnp.arange(3 * size * size, dtype=jnp.uint32)
   bits = places * jnp.uint32(0x9E3779B1) ^ seed
   for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):

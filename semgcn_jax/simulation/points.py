@@ -1,8 +1,7 @@
-"""Marks on poses the points that the detectors of each joint set mark.
+"""Places the keypoints of all joint sets on poses.
 
-These are not the joints of a skeleton: a detector's hip lies elsewhere than the
-joint of a recorded skeleton, in every body by another offset, and a face has
-no joint at all.
+Keypoints are not skeleton joints: a detector's hip is offset from the recorded
+joint, differently in every body, and the face has no joints at all.
 """
 
 from collections.abc import Sequence
@@ -11,19 +10,15 @@ import jax
 import jax.numpy as jnp
 
 from semgcn_jax.config import FilmingConfig
+from semgcn_jax.geometry.joint_sets import LIMBS
 from semgcn_jax.geometry.rotations import rotate
 from semgcn_jax.geometry.skeletons import H36M
 
 Array = jax.Array
 
-_LIMBS = tuple(
-  f'{side}_{part}'
-  for side in ('left', 'right')
-  for part in ('hip', 'knee', 'ankle', 'shoulder', 'elbow', 'wrist')
-)
 FACE = ('nose', 'left_eye', 'right_eye', 'left_ear', 'right_ear')
-# The places in the head, in metres from the end of its bone: to the body's
-# left, up along the neck, and forward.
+# Offsets from the end of the head's bone, metres: to the body's left, up along
+# the neck, and forward.
 _IN_HEAD = {
   'nose': (0.0, -0.10, 0.10),
   'left_eye': (0.03, -0.07, 0.08),
@@ -33,12 +28,14 @@ _IN_HEAD = {
 }
 _TRUNK = ('neck', 'mid_hip', 'thorax', 'upper_neck', 'head_top')
 
-# The names of all points: those of Human3.6M itself, then what detectors mark.
-NAMES = (*H36M.joints, *_LIMBS, *FACE, *_TRUNK)
+# The names of all points: Human3.6M's joints, then the detectors' keypoints.
+NAMES = (*H36M.joints, *LIMBS.values(), *FACE, *_TRUNK)
+_JOINT_OF = {point: joint for joint, point in LIMBS.items()}
+_JOINT_OF |= dict.fromkeys(FACE, 'Head')
 
 
 def side_pairs(names: Sequence[str]) -> tuple[tuple[int, int], ...]:
-  """Pairs the indices of the names of points on the left and on the right."""
+  """Pairs the indices of left and right points by name."""
   return tuple(
     (index, names.index(name.replace('left', 'right')))
     for index, name in enumerate(names)
@@ -46,24 +43,21 @@ def side_pairs(names: Sequence[str]) -> tuple[tuple[int, int], ...]:
   )
 
 
-# The points that lie on the left and on the right, pairwise.
+# The indices (left, right) of paired points.
 PAIRS = side_pairs(NAMES) + tuple(zip(H36M.left, H36M.right, strict=True))
 
 
 def joint_of(name: str) -> int:
-  """Finds the joint of `H36M` that a point of a limb or of the face is at."""
-  if name in FACE:
-    return H36M.joints.index('Head')
-  side, part = name.split('_')
-  return H36M.joints.index(f'{side[0].upper()}{part.capitalize()}')
+  """Returns the index in `H36M` of the joint at a limb or face point."""
+  return H36M.joints.index(_JOINT_OF[name])
 
 
 def mark(rng: Array | None, poses: Array, config: FilmingConfig) -> Array:
-  """Places the points of all joint sets on poses.
+  """Places the keypoints of all joint sets on poses.
 
   Args:
-    rng: The random key; None puts every point at its usual place.
-    poses: The poses, `[B, 16, 3]`, metres, of the skeleton `H36M`.
+    rng: The random key; None for no random offsets.
+    poses: Poses of `H36M`, `[B, 16, 3]`, metres.
     config: The range of the offsets.
 
   Returns:
@@ -77,8 +71,8 @@ def mark(rng: Array | None, poses: Array, config: FilmingConfig) -> Array:
   else:
     share_rng, head_rng, off_rng, body_rng = jax.random.split(rng, 4)
     shares = jax.random.uniform(share_rng, (count, 4, 1))
-    # In half of the poses the face is at the end of the head's bone, as it is
-    # in files whose face was made from a skeleton.
+    # Half of the poses have the face at the end of the head's bone, like files
+    # whose keypoints were made from a skeleton.
     in_head = jax.random.uniform(head_rng, (count, 1, 1), minval=-1)
     in_head = jnp.maximum(in_head, 0)
     offsets = jax.random.normal(off_rng, (count, len(NAMES), 3))
@@ -92,7 +86,7 @@ def mark(rng: Array | None, poses: Array, config: FilmingConfig) -> Array:
     share = low + (high - low) * shares[:, row]
     return first + share * (second - first)
 
-  # The body's own axes: to its left, up along the neck, and forward.
+  # The body's axes: left, up along the neck, and forward.
   up = _unit(joint('Head') - joint('Thorax'))
   left = joint('LShoulder') - joint('RShoulder')
   left = _unit(left - jnp.sum(left * up, axis=-1, keepdims=True) * up)
@@ -109,7 +103,7 @@ def mark(rng: Array | None, poses: Array, config: FilmingConfig) -> Array:
     between(joint('Thorax'), joint('Head'), 2, 0, 0.5),
     between(joint('Head'), joint('Thorax'), 3, -0.4, 0.1),
   ]
-  limbs = poses[:, [joint_of(name) for name in _LIMBS]]
+  limbs = poses[:, list(map(H36M.joints.index, LIMBS))]
   marked = jnp.concatenate([limbs, face, jnp.stack(trunk, axis=1)], axis=1)
   marked = marked + offsets[:, len(H36M.joints) :]
   return jnp.concatenate([poses, marked], axis=1)

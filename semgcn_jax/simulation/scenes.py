@@ -1,4 +1,4 @@
-"""Makes scenes: a person, a camera, a light, a floor and a wall."""
+"""Random scenes: a person, a camera, a light, a floor and a wall."""
 
 import dataclasses
 
@@ -14,32 +14,31 @@ from semgcn_jax.simulation import drawn_bodies, drawn_people
 from semgcn_jax.simulation.draws import Draws
 
 _STREAM = 2  # Keeps the streams of scenes apart from those of people.
-_WAVES = 4  # The waves that the texture of floor and wall is the sum of.
+_WAVES = 4  # The textures of floor and wall are sums of this many waves.
 _Frame = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 @flax.struct.dataclass
 class Scenes:
-  """The numbers of N pictures, float32, in metres, in their camera frames.
+  """N scenes, float32, in metres, each in its camera frame.
 
   The fields from `starts` to `stripes` are those of `drawn_bodies.Bodies`.
 
   Attributes:
-    zoom: The focal length over half the side of the picture, `[N]`.
+    zoom: The focal length over half the side of the image, `[N]`.
     light: The direction to the light, `[N, 3]`.
-    lights: The strengths of the directed light, of the light from all sides,
-      and of that from the camera, `[N, 3]`.
+    lights: The strengths of directed, ambient and camera light, `[N, 3]`.
     planes: The normals of floor and wall, `[N, 2, 3]`.
     offsets: The distances of floor and wall from the camera along their
       normals, at most 0, `[N, 2]`.
-    axes: The two directions along floor and wall that their textures have,
-      `[N, 2, 2, 3]`.
-    tones: The two colours of floor and of wall, `[N, 2, 2, 3]`.
-    waves: The frequencies in two directions in cycles per metre, the phase in
-      cycles, and the weights in floor and wall of the waves, `[N, W, 5]`.
-    sharp: How sharp the edges of the textures are, `[N, 2]`.
+    axes: The two axes of the textures of floor and wall, `[N, 2, 2, 3]`.
+    tones: The two colors of floor and wall, `[N, 2, 2, 3]`.
+    waves: For each wave of the textures, its frequencies along both axes in
+      cycles per metre, its phase in cycles, and its weights in floor and wall,
+      `[N, W, 5]`.
+    sharp: The sharpness of the textures' edges, `[N, 2]`.
     tint: The factors of red, green and blue, `[N, 3]`.
-    noise: The size of the noise of pixels, `[N]`.
+    noise: The scale of the pixel noise, `[N]`.
     seed: The seed of the noise, `[N]` uint32.
   """
 
@@ -67,16 +66,16 @@ class Scenes:
 
 @dataclasses.dataclass(frozen=True)
 class Truth:
-  """What is known of the people in N pictures.
+  """The ground truth of N images.
 
   Attributes:
     people: The number of each person, `[N]`.
     joints: The joints in the camera frame, `[N, 16, 3]`, metres.
-    screen: Their places in the picture, `[N, 16, 2]`, where -1 and 1 are its
-      edges, y down.
+    screen: Their image positions, `[N, 16, 2]`, from -1 to 1 between the edges,
+      y down.
     orientation: The camera's quaternion in the world, `[N, 4]`.
-    translation: The camera's place in the world, `[N, 3]`, metres.
-    zoom: The focal length over half the side of the picture, `[N]`.
+    translation: The camera's position in the world, `[N, 3]`, metres.
+    zoom: The focal length over half the side of the image, `[N]`.
   """
 
   people: np.ndarray
@@ -87,7 +86,7 @@ class Truth:
   zoom: np.ndarray
 
   def cameras(self, size: int) -> list[Camera]:
-    """Makes the camera of each picture of so many pixels a side."""
+    """Returns the camera of each image, given its side in pixels."""
     return [
       Camera(
         orientation=orientation,
@@ -114,24 +113,23 @@ def make(
   train: bool,
   azimuth: float = 180.0,
 ) -> tuple[Scenes, Truth]:
-  """Makes scenes, each of which depends on its pose, number and seed alone.
+  """Draws scenes; each depends on its pose, number, seed and split only.
 
   Args:
-    poses: The pose of each picture, `[N, 16, 3]`, metres, world frame, z up.
-    numbers: The number of each picture, `[N]`.
+    poses: The pose in each image, `[N, 16, 3]`, metres, world frame, z up.
+    numbers: The number of each image, `[N]`.
     seed: The seed of all scenes.
-    train: Whether the pictures are for training or for testing, which have
-      other people and scenes.
-    azimuth: How far to the left or right of where the person faces the camera
-      is at most, degrees; at 180 it is anywhere.
+    train: Whether the split is training, which shares no people or scenes with
+      testing.
+    azimuth: The largest angle between the camera and the direction that the
+      person faces, degrees; 180 allows any.
   """
   draws = Draws((seed, _STREAM, int(train)), numbers)
   someone = drawn_people.make(seed, drawn_people.numbers(draws, train=train))
   poses = drawn_people.reshape(poses, someone)
   body = drawn_bodies.make(poses, someone, draws.uniform(-0.5, 0.5))
-  floor = (
-    np.stack([body.starts[..., 2], body.ends[..., 2]], -1) - body.radii
-  ).min(axis=(1, 2))
+  heights = np.stack([body.starts[..., 2], body.ends[..., 2]], -1)
+  floor = (heights - body.radii).min(axis=(1, 2))
   facing = None if azimuth == 180 else _facing(poses)
   orientation, translation, zoom = _aim(draws, body, floor, facing, azimuth)
   back = inverse(orientation)
@@ -141,16 +139,13 @@ def make(
 
   frame = _room_frame(rotate(back, UP))
   joints = move(poses)
-  fields = dataclasses.asdict(body)
-  fields |= {
+  fields = dataclasses.asdict(body) | {
     'starts': move(body.starts),
     'ends': move(body.ends),
     'across': rotate(back[:, None, None], body.across),
     'zoom': zoom,
-  }
-  fields |= _light(draws, frame)
-  fields |= _room(draws, frame, floor - translation[:, 2], joints[:, 0])
-  fields |= {
+    **_light(draws, frame),
+    **_room(draws, frame, floor - translation[:, 2], joints[:, 0]),
     'tint': draws.uniform(0.95, 1.2, 1) * draws.uniform(0.94, 1.06, 3),
     'noise': draws.uniform(0.005, 0.03),
   }
@@ -170,14 +165,14 @@ def make(
 
 
 def _room_frame(up: np.ndarray) -> _Frame:
-  """Finds up, ahead and to the right in camera frames, given up, `[N, 3]`."""
+  """Returns up, ahead and right in camera frames, given up, `[N, 3]`."""
   ahead = np.array((0.0, 0.0, 1.0)) - up[:, 2:] * up
   ahead /= np.linalg.norm(ahead, axis=-1, keepdims=True)
   return up, ahead, np.cross(ahead, up)
 
 
 def _facing(poses: np.ndarray) -> np.ndarray:
-  """Finds the azimuth of the cameras that people `[N, 16, 3]` face."""
+  """Returns the azimuth that people `[N, 16, 3]` face, `[N]`, radians."""
   hips = [H36M.joints.index(name) for name in ('LHip', 'RHip')]
   left = poses[:, hips[0]] - poses[:, hips[1]]
   return np.arctan2(left[:, 1], left[:, 0])
@@ -190,19 +185,18 @@ def _aim(
   facing: np.ndarray | None,
   most: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-  """Draws cameras that have 60 to 90 percent of the picture filled.
+  """Draws cameras in which the person fills 60 to 90 percent of the image.
 
   Args:
     draws: The random numbers.
-    body: The bodies that are seen.
+    body: The bodies.
     floor: The height of the floor, `[N]`, metres.
-    facing: The azimuth of the cameras that the people face, `[N]`, radians, or
-      None for cameras at any azimuth.
-    most: The most degrees that the azimuth is away from there.
+    facing: The azimuth that the people face, `[N]`, radians; None for cameras
+      at any azimuth.
+    most: The largest difference from that azimuth, degrees.
 
   Returns:
-    Their quaternions `[N, 4]` and places `[N, 3]` in the world, and the focal
-    length over half the side of the picture, `[N]`.
+    The orientation, translation and zoom of `Truth`.
   """
   ends = np.concatenate([body.starts, body.ends], axis=1)
   reach = np.concatenate([body.reach[..., 0], body.reach[..., 1]], axis=1)
@@ -212,7 +206,7 @@ def _aim(
   if facing is not None:
     azimuth = facing + azimuth * (most / 180)
   pitch = np.deg2rad(draws.uniform(-10, 40))
-  # No camera is below the floor.
+  # Keep the camera above the floor.
   lowest = -np.arcsin(np.minimum(0.6 * (middle[:, 2] - floor) / distance, 0.5))
   pitch = np.maximum(pitch, lowest)
   roll = np.deg2rad(draws.uniform(-6, 6))
@@ -224,8 +218,8 @@ def _aim(
   place = draws.uniform(-1, 1, 2) * 0.9 * (1 - fill)[:, None]
   shift = np.stack([np.zeros_like(distance)] * 2 + [distance], axis=-1)
   zoom = np.ones_like(distance)
-  # The box around the person gets its size and its place; since these depend
-  # on each other a little, this is repeated.
+  # Size and position of the bounding box depend on each other a little, so
+  # they are adjusted in turns.
   for _ in range(5):
     xyz = seen + shift[:, None]
     xy, margin = xyz[..., :2] / xyz[..., 2:], (reach / xyz[..., 2])[..., None]
@@ -237,12 +231,7 @@ def _aim(
 
 
 def _light(draws: Draws, frame: _Frame) -> dict[str, np.ndarray]:
-  """Draws the light, mostly from the side of the camera.
-
-  Args:
-    draws: The random numbers.
-    frame: Up, ahead and to the right, in the camera frame.
-  """
+  """Draws the light, mostly from the camera's side; see `_room_frame`."""
   up, ahead, side = frame
   azimuth = draws.uniform(-1.9, 1.9)[:, None]
   height = np.deg2rad(draws.uniform(25, 72))[:, None]
@@ -263,7 +252,7 @@ def _room(
 
   Args:
     draws: The random numbers.
-    frame: Up, ahead and to the right, in the camera frame.
+    frame: See `_room_frame`.
     floor: The height of the floor relative to the camera, `[N]`, metres.
     root: The pelvis in the camera frame, `[N, 3]`.
   """
@@ -278,34 +267,26 @@ def _room(
   second = np.cross(up, first)
   frequency = np.exp(draws.uniform(np.log(0.12), np.log(2.2), 2, _WAVES))
   flat = draws.choice(((1, 1), (1, 0), (0, 1)))[:, :, None]
-  weight = (
-    draws.uniform(-1, 1, 2, _WAVES)
-    / np.sqrt(6 * frequency.max(axis=1))[:, None]
-  )
-  # The first wave makes tiles or boards where edges are sharp.
+  weight = draws.uniform(-1, 1, 2, _WAVES)
+  weight /= np.sqrt(6 * frequency.max(axis=1))[:, None]
   phase = draws.uniform(0, 1, 1, _WAVES)
   waves = np.concatenate([frequency * flat, phase, weight], axis=1)
-  tones = np.stack(
-    [
-      np.stack([base, np.clip(base + change, 0, 1)], axis=1)
-      for base, change in (
-        (drawn_people.color(draws, 0.25), draws.uniform(-0.2, 0.2, 3)),
-        (drawn_people.color(draws, 0.25), draws.uniform(-0.3, 0.3, 3)),
-      )
-    ],
-    axis=1,
-  )
-  # Most rooms are greyer than clothes.
+  pairs = []
+  for most in (0.2, 0.3):  # Of the floor, and of the wall.
+    base = drawn_people.color(draws, 0.25)
+    other = np.clip(base + draws.uniform(-most, most, 3), 0, 1)
+    pairs.append(np.stack([base, other], axis=1))
+  tones = np.stack(pairs, axis=1)
+  # Most rooms are less colorful than clothes.
   grey = tones.mean(axis=-1, keepdims=True)
   tones = grey + (tones - grey) * draws.uniform(0.2, 0.9, 1, 1, 1)
+  sharp = draws.choice((0.7, 0.7, 1.0, 3.0, 8.0))[:, None]
+  axes = np.stack([first, second, along, up], axis=1)
   return {
     'planes': np.stack([up, normal], axis=1),
     'offsets': np.stack([floor, offset], axis=-1),
-    'axes': np.stack(
-      [np.stack([first, second], 1), np.stack([along, up], 1)], axis=1
-    ),
+    'axes': axes.reshape(-1, 2, 2, 3),
     'tones': tones,
     'waves': np.moveaxis(waves, 1, 2),
-    'sharp': draws.choice((0.7, 0.7, 1.0, 3.0, 8.0))[:, None]
-    * draws.uniform(0.5, 1.0, 2),
+    'sharp': sharp * draws.uniform(0.5, 1.0, 2),
   }

@@ -1,9 +1,9 @@
-"""Films the clips that lifters are tested on; in NumPy.
+"""Films the test clips for lifters, in NumPy.
 
-The cameras, the points and the mistakes are drawn from other distributions than
-those that networks train with, so that a test is no repetition of the training.
-Published tests are known by their seed: the numbers below and the order of the
-random draws stay as they are.
+Cameras, keypoints and detector errors are drawn from distributions that differ
+from those in training, so that tests measure generalization. Published tests
+are identified by their seed: do not change the numbers below or the order of
+the random draws.
 """
 
 from collections.abc import Iterator
@@ -18,36 +18,36 @@ from semgcn_jax.geometry.skeletons import H36M, mirror
 from semgcn_jax.simulation.detector import in_image, person_size
 from semgcn_jax.simulation.points import joint_of, side_pairs
 
-FPS = 10.0  # The frames a second.
-FRAMES = 10, 50  # The least and the most frames of a sequence.
+FPS = 10.0  # Frames per second.
+FRAMES = 10, 50  # The shortest and longest sequence.
 # Width and height of the images, in pixels.
 _SIZES = (
   *((1920, 1080), (1280, 720), (640, 480), (1080, 1920), (720, 1280)),
   *((1000, 1000), (480, 640)),
 )
-_MIRRORED = 0.5  # The share of sequences that are seen in a mirror.
-_PITCH = 6.0, 12.0, -25.0, 55.0  # Mean, deviation, least and most, degrees.
-_ROLL = 3.0  # The deviation, degrees.
+_MIRRORED = 0.5  # The share of sequences that are mirrored.
+_PITCH = 6.0, 12.0, -25.0, 55.0  # Mean, deviation, lowest, highest; degrees.
+_ROLL = 3.0  # The standard deviation, degrees.
 _FIELD_OF_VIEW = 35.0, 80.0  # Of the longer side, degrees.
 _FILLED = 0.45, 0.95  # The share of the image that a person fills.
-_NEAREST = 0.3  # The least distance of a point to the camera, metres.
-_OFFSET = 0.010, 0.025  # From a joint to the point that is marked, metres.
-_NOISE = 0.015  # The error along each axis, over the size of the person.
-_CORRELATION = 0.6  # Of the error, from frame to frame.
-_OUTLIERS, _FARTHER = 0.02, 6.0  # The share of points; how much farther off.
-_MISSED = 0.03  # The share of points that are not found.
-_SWAPPED = 0.01  # The share of pairs taken left for right.
-# The confidence of an exact point, what an error takes from it, and the
-# deviation and the least value of the result.
+_NEAREST = 0.3  # The minimum depth of a point, metres.
+_OFFSET = 0.010, 0.025  # From a joint to its keypoint, metres.
+_NOISE = 0.015  # The error along each axis, relative to the person's size.
+_CORRELATION = 0.6  # Of the errors in successive frames.
+_OUTLIERS, _FARTHER = 0.02, 6.0  # The share of points; their relative error.
+_MISSED = 0.03  # The share of points that are missed.
+_SWAPPED = 0.01  # The share of left-right pairs that are swapped.
+# The confidence of an exact point, its decrease per unit of error, and the
+# standard deviation and lowest value of the result.
 _CONFIDENCE = 0.9, 0.1, 0.05, 0.05
 _POINTS = JOINT_SETS['coco'].names
-# How far off the points of a part are, relative to others.
+# The relative errors of body parts.
 _OF_PART = {'hip': 1.2, 'wrist': 1.3, 'ankle': 1.1, 'eye': 0.6, 'ear': 0.7}
 _DIFFICULTY = np.array([_OF_PART.get(n.split('_')[-1], 1.0) for n in _POINTS])
 
 
 def cut(rng: np.random.Generator, clip: np.ndarray) -> Iterator[np.ndarray]:
-  """Cuts a clip `[T, ...]` into sequences of random length, see `FRAMES`."""
+  """Cuts a clip `[T, ...]` into sequences of random length; see `FRAMES`."""
   start = 0
   while len(clip) - start >= FRAMES[0]:
     length = int(rng.integers(FRAMES[0], FRAMES[1] + 1))
@@ -59,8 +59,8 @@ def film(rng: np.random.Generator, clip: np.ndarray) -> dict[str, np.ndarray]:
   """Films a sequence of poses of `H36M`, `[T, 16, 3]`, metres, z up.
 
   Returns:
-    The arrays that `evaluation.wild` describes, of T frames, apart from names
-    and numbers; and the pelvis in the camera frame, `root` `[T, 3]`, metres.
+    The arrays that `evaluation.wild` describes, for T frames, except names and
+    numbers; and `root`, the pelvis in the camera frame, `[T, 3]`, metres.
   """
   level = y_down(clip)
   if rng.random() < _MIRRORED:
@@ -94,9 +94,9 @@ def film(rng: np.random.Generator, clip: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _mark(rng: np.random.Generator, poses: np.ndarray) -> np.ndarray:
-  """Places COCO's points on poses `[T, 16, 3]`, beside the joints.
+  """Places COCO's keypoints beside the joints of poses `[T, 16, 3]`.
 
-  Their offsets keep to the axes of the pelvis. All of the face is on the head.
+  Their offsets rotate with the pelvis. The whole face is at the head.
   """
   across = poses[:, H36M.joints.index('LHip')] - poses[:, H36M.root]
   upward = poses[:, H36M.joints.index('Spine')] - poses[:, H36M.root]
@@ -114,7 +114,7 @@ def _mark(rng: np.random.Generator, poses: np.ndarray) -> np.ndarray:
 def _place(
   rng: np.random.Generator, points: np.ndarray, size: np.ndarray, focal: float
 ) -> np.ndarray:
-  """Draws where the origin of points `[T, P, 3]` is in the camera frame."""
+  """Draws the position of points `[T, P, 3]` in the camera frame, `[3]`."""
   lens = Lens(focal, 0.0)
   share = rng.uniform(*_FILLED)
 
@@ -122,7 +122,7 @@ def _place(
     xy = lens.project(points + root)
     return xy.min(axis=(0, 1)), xy.max(axis=(0, 1))
 
-  # The camera comes as near as the share says, then looks past the person.
+  # Move as close as the share allows, then shift the person off center.
   low, high = _NEAREST - points[..., 2].min(), 1e3
   for _ in range(60):
     depth = (low + high) / 2
@@ -135,7 +135,7 @@ def _place(
   first, last = box(root)
   free = np.maximum(size - (last - first), 0)
   middle = (rng.random(2) - 0.5) * free
-  for _ in range(20):  # Moving aside changes the box a little.
+  for _ in range(20):  # Shifting changes the box a little.
     first, last = box(root)
     root[:2] += (middle - (first + last) / 2) * high / focal
   return root
@@ -144,7 +144,7 @@ def _place(
 def _detect(
   rng: np.random.Generator, pixels: np.ndarray, size: np.ndarray
 ) -> np.ndarray:
-  """Finds points `[T, 17, 2]` as a detector does, `[T, 17, 3]`."""
+  """Simulates a detector: points `[T, 17, 2]` to keypoints `[T, 17, 3]`."""
   frames, points = pixels.shape[:2]
   error = rng.normal(size=pixels.shape)
   fresh = np.sqrt(1 - _CORRELATION**2)
@@ -160,11 +160,8 @@ def _detect(
     [noisy, np.clip(confidence, least, 1)[..., None]], axis=-1
   )
   for left, right in side_pairs(_POINTS):
-    chosen = rng.random(frames) < _SWAPPED
-    found[chosen, left], found[chosen, right] = (
-      found[chosen, right],
-      found[chosen, left],
-    )
+    chosen = np.flatnonzero(rng.random(frames) < _SWAPPED)[:, None]
+    found[chosen, [left, right]] = found[chosen, [right, left]]
   inside = in_image(found[..., :2], size)
   found[~inside | (rng.random((frames, points)) < _MISSED)] = 0
   return found

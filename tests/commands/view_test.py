@@ -92,7 +92,7 @@ def test_whoever_was_never_found_is_left_out(tmp_path):
   path.write_bytes(write_poses([clip(person(), nobody)], path, {}))
   code, out, err = view(path, tmp_path / 'walk.glb')
   assert (code, err) == (0, ''), err
-  assert 'person ghost: is left out' in out
+  assert 'person ghost: left out' in out
   code, _, err = view(path, tmp_path / 'ghost.glb', '--person=ghost')
   assert code == 1 and 'nobody has a whole pose' in err
 

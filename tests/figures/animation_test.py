@@ -39,7 +39,7 @@ def test_a_gif_lasts_as_long_as_the_clip(tmp_path, fps, total):
 
 def test_nobody_is_not_drawn(tmp_path):
   [scene] = make_scenes([clip(person(0), fps=30)])
-  with pytest.raises(UserError, match='nobody is there'):
+  with pytest.raises(UserError, match='there is nobody to draw'):
     write_animation(scene, pathlib.Path('a.gif'), tmp_path / 'a')
 
 

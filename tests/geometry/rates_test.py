@@ -18,7 +18,7 @@ def test_what_is_a_rate(fps):
 def test_what_is_none(fps):
   assert not rates.is_rate(fps)
   with pytest.raises(
-    SettingError, match='`fps=.*0.1 to 10,000 frames a second'
+    SettingError, match='`fps=.*0.1 to 10,000 frames per second'
   ):
     rates.check_fps(fps)
 

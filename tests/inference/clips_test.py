@@ -245,5 +245,5 @@ def test_blending_leaves_a_steady_motion(count):
   'rate', [0, -1, float('nan'), 1e9, 'fast', True, None, np.array([30.0])]
 )
 def test_rates_that_cannot_be(lifter, keypoints, rate):
-  with pytest.raises(SettingError, match='frames a second'):
+  with pytest.raises(SettingError, match='frames per second'):
     lifter.lift(keypoints, SIZE, fps=rate)

@@ -177,7 +177,7 @@ def test_a_person_has_one_height_over_a_clip(lifter, filmed):
   [
     (lambda k: k / 1280, {}, 'normalised'),
     (lambda k: k + 3000, {}, r'_\w+ at .*, far outside'),
-    (lambda k: k[:, :16], {}, '16 are those of h36m, mpii'),
+    (lambda k: k[:, :16], {}, '16 fits h36m, mpii'),
     (lambda k: k[:, :5], {}, 'no joint set has 5'),
     (lambda k: (0, 720) - k * (-1, 1), {}, 'y must point down'),
     (lambda k: np.zeros(0), {}, r'shape \(0,\)'),

@@ -1,18 +1,19 @@
-// Decodes the clips of the page: from base64 to arrays of numbers.
+// Decodes the clips of the page from base64 to arrays of numbers.
 
-// An array was scaled to 16 bits, and holds the differences from frame to frame.
+// Arrays are scaled to 16 bits, and hold differences between frames.
 const NOT_KNOWN = -32768;
 const ARRAYS = ['positions', 'truth', 'keypoints', 'confidence', 'expected'];
 
-async function readBytes() {
-  const text = document.getElementById('data').textContent;
+// Decompresses the text of a script element to bytes.
+async function unpack(id) {
+  const text = document.getElementById(id).textContent;
   const packed = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
   const stream = new Blob([packed]).stream()
       .pipeThrough(new DecompressionStream('gzip'));
-  return new Response(stream).arrayBuffer();
+  return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
-// Decodes an array of `shape` [T, ...]; what is not known becomes NaN.
+// Decodes an array [T, ...]; unknown values become NaN.
 function readArray(buffer, entry) {
   if (!entry) return null;
   const values = new Int16Array(buffer, entry.offset, entry.length);
@@ -21,18 +22,18 @@ function readArray(buffer, entry) {
   const sums = new Int16Array(row);
   for (let i = 0; i < entry.length; i++) {
     const column = i % row;
-    sums[column] += values[i];  // It wraps around, as it did in the writer.
+    sums[column] += values[i];  // Wraps around, as in the writer.
     result[i] = sums[column] === NOT_KNOWN ? NaN : sums[column] * entry.step;
   }
   return result;
 }
 
-// Reads all clips: each has people, and each of them arrays and the row of
-// every frame of the clip, which is -1 where the person is not there.
+// Reads all clips. Every person gets arrays, and the row in them of every frame
+// of the clip, -1 where the person is absent.
 async function readClips() {
   const content =
       JSON.parse(document.getElementById('content').textContent);
-  const buffer = await readBytes();
+  const {buffer} = await unpack('data');
   for (const clip of content.clips) {
     for (const person of clip.people) {
       person.rows = new Int32Array(clip.count).fill(-1);
@@ -43,7 +44,7 @@ async function readClips() {
       for (const name of ARRAYS) {
         person[name] = readArray(buffer, person[name]);
       }
-      // Too little of it may never have been found.
+      // Nobody may have been found in enough detail.
       person.positions ||=
           new Float32Array(3 * row * content.joints.length).fill(NaN);
     }

@@ -1,18 +1,10 @@
-// Lifts keypoints that are dragged: the exported network runs in the page.
+// Lifts dragged keypoints; the exported network runs in the page.
 
-const REACH = 16;  // Pixels of the screen around a keypoint.
-
-async function unpack(id) {
-  const text = document.getElementById(id).textContent;
-  const packed = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
-  const stream = new Blob([packed]).stream()
-      .pipeThrough(new DecompressionStream('gzip'));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
-}
+const REACH = 16;  // The reach of a keypoint's handle, screen pixels.
 
 class Demo {
-  // Takes the settings of the demo: the keypoints, their names, the sources of
-  // the joints among them, and the size of the image.
+  // The settings are the keypoints, their names, the keypoints that each joint
+  // derives from, and the image size.
   constructor(page, settings) {
     Object.assign(this, {page, settings, waiting: false, runs: 0});
     this.start = settings.keypoints;
@@ -33,16 +25,16 @@ class Demo {
     this.ort.env.wasm.wasmBinary = await unpack('wasm');
     this.session = await this.ort.InferenceSession.create(await unpack('model'));
     await this.lift();
-    this.page.room?.open(this.page.clip);  // It looks at who is there now.
+    this.page.room?.open(this.page.clip);  // Centers on the lifted pose.
   }
 
   reset() {
     this.points = this.start.map((point) => [...point]);
   }
 
-  // Lifts the keypoints as they are now, and then once more if they have moved.
+  // Lifts the current keypoints, and again if they move meanwhile.
   async lift() {
-    if (!this.session) return;  // It lifts as soon as it is there.
+    if (!this.session) return;  // `load` lifts once it is ready.
     if (this.waiting) {
       this.again = true;
       return;
@@ -71,7 +63,7 @@ class Demo {
     this.pose = poses.data;
     this.runs++;
     const person = this.page.clip.people[0];
-    // A level camera: y up, z towards it, the lowest joint on the ground.
+    // For a level camera: y up, z towards it, the lowest joint on the ground.
     const lowest = Math.max(
         ...this.pose.filter((_, i) => i % 3 === 1));
     person.positions = this.pose.map((value, i) =>
@@ -112,7 +104,7 @@ class Demo {
     }
   }
 
-  // The pointer's place in the image, and the keypoint below it.
+  // Returns the pointer's position in the image, and the keypoint under it.
   at(event) {
     const {canvas, layout} = this.page.picture;
     const box = canvas.getBoundingClientRect();

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Bundles the parts of three.js that the page needs into three.min.js, by npm.
+# Bundles the parts of three.js that the page uses into three.min.js, with npm.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)

@@ -1,4 +1,4 @@
-// The page itself: which clip and frame is shown, and what changes it.
+// The page: its state (the clip and frame shown), and its controls.
 
 const SPEEDS = [0.1, 0.25, 0.5, 1, 2, 4];
 const find = (id) => document.getElementById(id);
@@ -7,14 +7,14 @@ class Page {
   constructor(content) {
     this.content = content;
     this.state = {clip: 0, frame: 0, playing: false, speed: 1};
-    this.times = [];  // Milliseconds of script of the last frames.
+    this.times = [];  // Script time of recent frames, milliseconds.
     this.wanted = false;
     const redraw = () => this.request();
     this.picture = new Picture(find('picture'), content, redraw);
     try {
       this.room = new Room(find('room'), find('names'), content, redraw);
     } catch (error) {
-      this.tell('This browser shows no WebGL, which the 3D needs.');
+      this.tell('The 3D view needs WebGL, which this browser does not support.');
     }
     find('title').textContent = content.title;
     content.clips.forEach((clip, i) =>
@@ -46,7 +46,7 @@ class Page {
       find(id).disabled = !clip || clip.count < 2;
     }
     find('note').textContent = clip?.note || '';
-    if (!clip?.people.length || !clip.count) this.tell('There is nobody in it.');
+    if (!clip?.people.length || !clip.count) this.tell('There is nobody in this clip.');
     else if (this.room) this.tell('');
     if (clip) this.room?.open(clip);
     this.seek(0);
@@ -72,7 +72,7 @@ class Page {
     find('speed').value = speed;
   }
 
-  // Draws once in the browser's next frame, however often it is asked to.
+  // Draws once in the browser's next frame, however often it is called.
   request() {
     if (this.wanted) return;
     this.wanted = true;
@@ -111,7 +111,7 @@ class Page {
     this.drawErrors();
   }
 
-  // Lists the error of each joint of the first person in the frame.
+  // Lists the joint errors of the first person in the frame.
   drawErrors() {
     const panel = find('errors'), {clip, state, content} = this;
     const person = clip.people.find((p) => p.rows[state.frame] >= 0);
@@ -191,7 +191,7 @@ class Page {
       if (!act || event.ctrlKey || event.metaKey || event.altKey) return;
       const {tagName, type, id} = event.target;
       if (tagName === 'SELECT') return;
-      // The space bar presses what is in focus.
+      // The space bar activates the focused control.
       const presses = tagName === 'BUTTON' || type === 'checkbox';
       if (event.key === ' ' && presses && id !== 'play') return;
       event.preventDefault();

@@ -1,11 +1,11 @@
-// Draws the 2D keypoints of a frame, on its picture where there is one.
+// Draws the 2D keypoints of a frame, on its image if there is one.
 
 function color(name) {
   return getComputedStyle(document.documentElement)
       .getPropertyValue(`--${name}`).trim();
 }
 
-// The colour of the bone that ends in a joint.
+// The side of the body that a joint is on.
 function sideOf(content, joint) {
   if (content.left.includes(joint)) return 'left';
   return content.right.includes(joint) ? 'right' : 'trunk';
@@ -16,7 +16,7 @@ class Picture {
     Object.assign(this, {canvas, content, redraw, images: new Map()});
   }
 
-  // The picture of a frame, when it has been decoded; few are kept.
+  // Returns the image of a frame once it is decoded; only a few are kept.
   image(clip, frame) {
     if (!clip.pictures.length) return null;
     const at = Math.floor(frame / clip.step);

@@ -1,8 +1,8 @@
-// Shows the 3D poses of a frame: bodies of rounded bones on a ground.
+// Shows the 3D poses of a frame: bodies of rounded bones on the ground.
 
 const LIMB = 0.042, TRUNK = 0.065, HEAD = 0.105, THIN = 0.022;  // Metres.
 
-// A body: an instance for each bone, joint and head.
+// A body, drawn as instanced meshes: rods for bones, balls for joints.
 class Body {
   constructor(content, scene, isTruth) {
     this.content = content;
@@ -13,7 +13,7 @@ class Body {
     const material = new THREE.MeshStandardMaterial({
       roughness: 0.6, metalness: 0, transparent: isTruth,
       opacity: isTruth ? 0.5 : 1, depthWrite: !isTruth,
-      depthTest: !isTruth,  // The truth is seen through the body.
+      depthTest: !isTruth,  // The truth shows through the body.
     });
     const make = (geometry, count) => {
       const mesh = new THREE.InstancedMesh(geometry, material, count);
@@ -54,7 +54,7 @@ class Body {
     this.bones.forEach(([parent, joint], i) => {
       a.fromArray(positions, 3 * parent);
       b.fromArray(positions, 3 * joint).sub(a);
-      // The bone of the head ends in it.
+      // The head's bone ends inside the head.
       if (joint === this.head && !this.isTruth) b.multiplyScalar(0.65);
       const length = b.length();
       a.addScaledVector(b, 0.5);
@@ -98,7 +98,7 @@ Body.matrix = new THREE.Matrix4();
 class Room {
   constructor(element, names, content, redraw) {
     Object.assign(this, {element, names, content, bodies: []});
-    this.reach = 2;  // How far the people are spread, metres.
+    this.reach = 2;  // The extent of the scene, metres.
     this.renderer = new THREE.WebGLRenderer({antialias: true});
     this.renderer.setPixelRatio(Math.min(window.devicePixelRatio || 1, 2));
     this.renderer.shadowMap.enabled = true;
@@ -130,7 +130,7 @@ class Room {
     this.paint();
   }
 
-  // Draws the ground: tiles of half a metre.
+  // Draws the texture of the ground: tiles of half a metre.
   tiles() {
     const canvas = document.createElement('canvas');
     canvas.width = canvas.height = 128;
@@ -148,7 +148,7 @@ class Room {
     return texture;
   }
 
-  // Sets the colours of the page's theme.
+  // Sets the colors of the page's theme.
   paint() {
     const back = new THREE.Color(color('back'));
     this.scene.background = back;
@@ -158,7 +158,7 @@ class Room {
     this.bodies.forEach(({own, truth}) => { own.paint(); truth?.paint(); });
   }
 
-  // Builds the bodies of a clip, and looks at all of them.
+  // Builds the bodies of a clip, and frames all of them.
   open(clip) {
     this.bodies.forEach(({own, truth, name}) => {
       own.remove(this.scene);
@@ -209,7 +209,7 @@ class Room {
     this.look(0.42, 0.16);
   }
 
-  // Looks at the middle from an azimuth and an elevation, in radians.
+  // Looks at the middle from this azimuth and elevation, radians.
   look(azimuth, elevation) {
     if (!this.middle) return;  // There is no clip.
     const [x, y, z] = this.middle;
@@ -247,7 +247,7 @@ class Room {
     }
   }
 
-  // Puts a person's name above it, as the camera has just seen it.
+  // Places a person's name above the head, for the current camera.
   label(name, positions, start, size) {
     name.hidden = start < 0 || Number.isNaN(positions[start]);
     if (name.hidden) return;

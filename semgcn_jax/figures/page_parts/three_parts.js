@@ -1,4 +1,4 @@
-// What the page takes of three.js; make_three.sh bundles it.
+// The parts of three.js that the page uses; make_three.sh bundles them.
 export {
   CanvasTexture, CircleGeometry, Color, CylinderGeometry, DirectionalLight, Fog,
   HemisphereLight, InstancedMesh, Matrix4, Mesh, MeshBasicMaterial,
