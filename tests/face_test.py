@@ -1,4 +1,4 @@
-"""What users import: the names of the package's face, their types and shapes."""
+"""What users import: the public names, with their types and shapes."""
 
 import inspect
 import re

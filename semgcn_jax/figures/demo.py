@@ -15,7 +15,8 @@ from semgcn_jax.errors import UserError
 from semgcn_jax.figures.page import as_json, page_html
 from semgcn_jax.files import read_bytes
 from semgcn_jax.geometry.joint_sets import JOINT_SETS
-from semgcn_jax.motion.upright import SOLE, make_scenes
+from semgcn_jax.motion.path import SOLE
+from semgcn_jax.motion.upright import make_scenes
 
 _SIZE = (720, 900)
 # The runtime without WebGPU: a script and the WebAssembly that it starts.

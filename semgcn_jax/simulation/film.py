@@ -12,7 +12,7 @@ from semgcn_jax.geometry.skeletons import Skeleton
 from semgcn_jax.models.inputs import hold_lost, make_inputs, shows_enough
 from semgcn_jax.simulation.bodies import vary_bodies
 from semgcn_jax.simulation.cameras import Views, random_views
-from semgcn_jax.simulation.detector import detect
+from semgcn_jax.simulation.detector_noise import detect
 from semgcn_jax.simulation.points import NAMES, mark
 
 Array = jax.Array

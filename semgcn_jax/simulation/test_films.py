@@ -15,7 +15,7 @@ from semgcn_jax.geometry.cameras import Lens
 from semgcn_jax.geometry.joint_sets import JOINT_SETS
 from semgcn_jax.geometry.rotations import y_down
 from semgcn_jax.geometry.skeletons import H36M, mirror
-from semgcn_jax.simulation.detector import in_image, person_size
+from semgcn_jax.simulation.detector_noise import in_image, person_size
 from semgcn_jax.simulation.points import joint_of, side_pairs
 
 FPS = 10.0  # Frames per second.

@@ -1,4 +1,4 @@
-"""Runs an exported file in a browser, by the program of docs/programs.md."""
+"""Runs an exported file in a browser, by the program of docs/exporting.md."""
 
 import functools
 import http.server

@@ -21,7 +21,7 @@ from semgcn_jax.models.inputs import (
   make_inputs,
   mirror_inputs,
 )
-from semgcn_jax.simulation import detector, points
+from semgcn_jax.simulation import points
 from semgcn_jax.simulation.bodies import vary_bodies
 from semgcn_jax.simulation.cameras import NEAREST, level, random_views
 from semgcn_jax.simulation.film import film, film_clips
@@ -154,7 +154,7 @@ def detect(config, count=400):
   pixels = jnp.asarray(np.float32(pixels))
   size = jnp.full((count, 2), 1000.0)
   [found] = np.asarray(
-    detector.detect(KEY, pixels[:, None], size, config)
+    detector_noise.detect(KEY, pixels[:, None], size, config)
   ).swapaxes(0, 1)
   return np.asarray(pixels), found
 
@@ -202,7 +202,7 @@ def test_exchanged_sides():
 def test_outside_of_the_image_nothing_is_found():
   pixels = jnp.full((400, 1, len(points.NAMES), 2), 500.0)
   pixels = pixels.at[:, :, 0, 0].set(-1)
-  found = detector.detect(
+  found = detector_noise.detect(
     KEY, pixels, jnp.full((400, 2), 1000.0), FilmingConfig(clean=1.0)
   )
   assert (np.asarray(found)[:, :, 0] == 0).all()
@@ -211,18 +211,22 @@ def test_outside_of_the_image_nothing_is_found():
 def test_values_last_and_keep_their_distribution():
   rng = np.random.default_rng(0)
   values = jnp.asarray(rng.uniform(size=(4000, 12, 1)))
-  held = np.asarray(detector.hold(KEY, values, jnp.full((4000, 1, 1), 4.0)))
+  held = np.asarray(
+    detector_noise.hold(KEY, values, jnp.full((4000, 1, 1), 4.0))
+  )
   same = held[:, 1:] == held[:, :-1]
   assert abs(same.mean() - 0.75) < 0.01
   assert abs((held[:, -1] < 0.3).mean() - 0.3) < 0.03
-  once = detector.hold(KEY, values, jnp.ones((4000, 1, 1)))
+  once = detector_noise.hold(KEY, values, jnp.ones((4000, 1, 1)))
   np.testing.assert_array_equal(once, values)
 
 
 def test_noise_is_like_that_of_the_frame_before():
   rng = np.random.default_rng(0)
   noise = jnp.asarray(rng.normal(size=(4000, 8, 2, 2)))
-  found = np.asarray(detector.correlate(noise, jnp.full((4000, 1, 1), 0.6)))
+  found = np.asarray(
+    detector_noise.correlate(noise, jnp.full((4000, 1, 1), 0.6))
+  )
   np.testing.assert_allclose(found[:, 0], noise[:, 0], rtol=1e-6)
   np.testing.assert_allclose(found.std(axis=0), 1, atol=0.05)
   first, second = found[:, 3].ravel(), found[:, 4].ravel()
@@ -237,7 +241,9 @@ def test_in_clips_gaps_last_and_whole_frames_are_lost():
   pixels = jnp.full((300, 16, len(points.NAMES), 2), 500.0)
   pixels = pixels.at[..., 0].add(jnp.arange(len(points.NAMES)))
   size = jnp.full((300, 2), 1000.0)
-  found = np.asarray(detector.detect(KEY, pixels, size, config))[..., 2] > 0
+  found = (
+    np.asarray(detector_noise.detect(KEY, pixels, size, config))[..., 2] > 0
+  )
   empty = ~found.any(axis=-1)
   assert abs(empty.mean() - 0.2) < 0.04
   assert abs(found[~empty].mean() - 0.9) < 0.02
