@@ -81,7 +81,7 @@ class ModelConfig(Group):
   )
   input_fov: float = setting(
     55.0,
-    'With --input_joints, the field of view to assume of the longer image side'
+    'With --input_joints, assume this field of view of the longer image side'
     ' where it is unknown, in degrees.',
     between(10, 150),
   )
@@ -90,15 +90,15 @@ class ModelConfig(Group):
   )
   init_from: str = setting(
     '',
-    'Start from the weights of this run folder, or these bundled ones; needs'
-    ' --refine, --input_joints or --backbone.',
+    'Start from the weights in this run folder, or bundled under this name;'
+    ' needs --refine, --input_joints or --backbone.',
   )
   freeze_init: bool = setting(
     False, 'Freeze the weights of --init_from, and train only the refinement.'
   )
   backbone: str = setting(
     '',
-    'Find the 2D joints in images by this network; if empty, they are given.',
+    'Find the 2D joints in images with this network; if empty, they are given.',
     choices=('', 'resnet50', 'resnet18', 'tiny'),
   )
   pooled_features: bool = setting(

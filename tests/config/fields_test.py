@@ -8,6 +8,7 @@ from semgcn_jax.config.fields import (
   POSITIVE,
   REQUIRED,
   Group,
+  between,
   kind_of,
   setting,
   settings_of,
@@ -62,3 +63,10 @@ def test_bad_values_are_refused(values, message):
   with pytest.raises(SettingError) as refused:
     Walk(place='sea', **values)
   assert str(refused.value).startswith(message)
+
+
+def test_a_range_includes_its_ends():
+  within = between(-2, 3)
+  assert within.text == 'from -2 to 3'
+  values = (-2.1, -2, 0, 3, 3.1, float('nan'))
+  assert [within.contains(x) for x in values] == [0, 1, 1, 1, 0, 0]

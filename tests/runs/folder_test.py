@@ -87,3 +87,7 @@ def test_a_file_of_a_run_is_no_output(tmp_path):
     with pytest.raises(SettingError, match='`output=.*existing folder'):
       folder.check_output(path)
   folder.check_output(run / 'scores.json')
+  (run / 'scores.json').touch()
+  folder.check_output(run / 'scores.json')
+  with pytest.raises(SettingError, match='exists; name a new file'):
+    folder.check_output(run / 'scores.json', new=True)
