@@ -87,7 +87,12 @@ def test_the_number_of_keypoints_tells_their_set():
 @pytest.mark.parametrize(
   ('name', 'counts', 'error', 'message'),
   [
-    ('', [17, 25], UserError, '^f: people have 17, 25 joints; they must agree$'),
+    (
+      '',
+      [17, 25],
+      UserError,
+      '^f: people have 17, 25 joints; they must agree$',
+    ),
     ('', [20], UserError, '^f: 20 joints a person; name their set by `joint_s'),
     ('mpii', [17], UserError, '`joint_set=mpii` has 16; 17 .* h36m_17, coco$'),
     ('coco', [136], UserError, '`joint_set=coco` has 17; 136 .* halpe_26$'),
