@@ -9,9 +9,9 @@ import tempfile
 
 import pytest
 
-# Four simulated CPU devices (the first flag), and all compiled programs kept for
-# the next test, also the many of one operation: set before jax starts, and inherited by the
-# workers and by the commands that tests run.
+# Four simulated CPU devices (the first flag), and all compiled programs kept
+# for the next test, also the many of one operation: set before jax starts, and
+# inherited by the workers and by the commands that tests run.
 FLAGS = ['--xla_force_host_platform_device_count=4']
 # It compiles a third faster without these; JAX 0.11 and later always have them.
 # Small programs are not worth being split among threads.
