@@ -1,4 +1,5 @@
 import contextlib
+import gc
 import importlib.metadata
 import os
 import pathlib
@@ -8,19 +9,23 @@ import tempfile
 
 import pytest
 
-# Four simulated CPU devices, and all compiled programs kept for the next test,
-# also the many of one operation: set before jax starts, and inherited by the
-# workers and by the commands that tests run.
+# Four simulated CPU devices (the first flag), and all compiled programs kept
+# for the next test, also the many of one operation: set before jax starts, and
+# inherited by the workers and by the commands that tests run.
 FLAGS = ['--xla_force_host_platform_device_count=4']
 # It compiles a third faster without these; JAX 0.11 and later always have them.
+# Small programs are not worth being split among threads.
 if importlib.metadata.version('jaxlib').startswith('0.10.'):
   FLAGS.append('--xla_cpu_use_fusion_emitters=false')
+  FLAGS.append('--xla_cpu_parallel_codegen_split_count=1')
 os.environ.setdefault('XLA_FLAGS', ' '.join(FLAGS))
 _CACHE = tempfile.TemporaryDirectory()
 os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', _CACHE.name)
 os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
 # They run for moments, so the compiler need not optimize them for long.
 os.environ.setdefault('JAX_DISABLE_MOST_OPTIMIZATIONS', '1')
+# Nobody reads from which line of Python each operation of a program comes.
+os.environ.setdefault('JAX_TRACEBACK_IN_LOCATIONS_LIMIT', '0')
 # A program that another process is just writing is compiled again, which would
 # be said on standard error, where tests expect nothing.
 os.environ.setdefault(
@@ -29,6 +34,10 @@ os.environ.setdefault(
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 import jax  # noqa: E402, once the environment is set
+
+# What is imported stays, so that to look for garbage in it is in vain.
+gc.freeze()
+gc.set_threshold(50_000, 50, 100)
 
 ROOT = pathlib.Path(__file__).parents[1]
 

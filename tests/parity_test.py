@@ -53,13 +53,13 @@ def test_layers_and_their_gradients(name):
   layer = convolutions.SemGraphConv(7, H36M, channel_wise=channel_wise)
   edges = data['e'] if channel_wise else data['e'][0]
   params = {'kernel': data['W'], 'edge_logits': edges, 'bias': data['bias']}
-  out, vjp = jax.vjp(
-    lambda params, x: jnp.moveaxis(
-      layer.apply({'params': params}, jnp.moveaxis(x, -2, 0)), 0, -2
-    ),
-    params,
-    data['x'],
-  )
+
+  @jax.jit
+  def apply(params, x):
+    out = layer.apply({'params': params}, jnp.moveaxis(x, -2, 0))
+    return jnp.moveaxis(out, 0, -2)
+
+  out, vjp = jax.vjp(apply, params, data['x'])
   grads, grad_x = vjp(jnp.asarray(data['cotangent']))
   close = functools.partial(np.testing.assert_allclose, rtol=0, atol=1e-5)
   close(out, data['out'])
@@ -78,7 +78,8 @@ def test_initial_range_and_spread():
     channels, features = map(int, name.split('x'))
     layer = convolutions.SemGraphConv(features, H36M)
     x = jnp.zeros((16, 1, channels))
-    draws = [layer.init(jax.random.key(i), x)['params'] for i in range(20)]
+    init = jax.jit(layer.init)
+    draws = [init(jax.random.key(i), x)['params'] for i in range(20)]
     kernels = np.stack([draw['kernel'] for draw in draws])
     biases = np.stack([draw['bias'] for draw in draws])
     # The largest of n uniform numbers lies within a few 1/n of the bound.
@@ -160,10 +161,9 @@ def test_forward_passes(name):
   data, settings, variables, _, _ = trained(name)
   model = build(settings.model, H36M)
   close = functools.partial(np.testing.assert_allclose, rtol=0, atol=1e-5)
-  close(model.apply(variables, data['x'][0]), data['eval_out'])
-  out, _ = model.apply(
-    variables, data['x'][0], train=True, mutable=['batch_stats']
-  )
+  close(jax.jit(model.apply)(variables, data['x'][0]), data['eval_out'])
+  apply = functools.partial(model.apply, train=True, mutable=['batch_stats'])
+  out, _ = jax.jit(apply)(variables, data['x'][0])
   close(out, data['train_out'])
 
 
@@ -222,6 +222,7 @@ def test_twelve_gradient_norms(name):
     if (name == 'linear_small')
     else convolutions.SemGraphConv(32, H36M)
   )
+  apply_first = jax.jit(first.apply)
   first_params = 'linear' if name == 'linear_small' else 'conv'
   mean = stats['input']['norm']['mean'].astype(np.float64)
   tx = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-3))
@@ -250,7 +251,7 @@ def test_twelve_gradient_norms(name):
     nodes = (
       x.reshape(32, -1) if name == 'linear_small' else np.moveaxis(x, -2, 0)
     )
-    out = first.apply({'params': params['input'][first_params]}, nodes)
+    out = apply_first({'params': params['input'][first_params]}, nodes)
     mean = 0.9 * mean + 0.1 * np.mean(out, axis=tuple(range(out.ndim - 1)))
     params, stats, opt_state, norm = step(params, stats, opt_state, x, y)
     norms.append(norm)
@@ -334,7 +335,7 @@ def final_outputs_agree(state_dict, model_config, variables, data):
   state_dict = {key: np.float32(value) for key, value in state_dict.items()}
   final = to_variables(state_dict, model_config, variables)
   np.testing.assert_allclose(
-    build(model_config, H36M).apply(final, data['x'][0]),
+    jax.jit(build(model_config, H36M).apply)(final, data['x'][0]),
     data['final_eval_out'],
     rtol=0,
     atol=1e-4,

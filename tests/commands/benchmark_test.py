@@ -87,6 +87,7 @@ def test_devices_seeds_precisions_and_epochs(tmp_path):
   code, out, err = run(
     *('benchmark', *TINY, '--batch_sizes=8', '--forward_batch_sizes='),
     *('--devices=1,2', '--seeds=1,2', '--precisions=bfloat16'),
+    '--non_local=false',
     *('--epoch_batch_sizes=100', f'--output={output}'),
   )
   assert (code, err) == (0, ''), err

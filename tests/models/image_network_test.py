@@ -52,7 +52,7 @@ def test_pictures_are_normalised_as_imagenets():
 @pytest.mark.slow
 def test_features_around_the_joints_reach_the_graph_network():
   model, variables = _variables()
-  with_features = model.apply(variables, IMAGES)
+  with_features = jax.jit(model.apply)(variables, IMAGES)
   features = model.bind(variables).backbone(normalize(IMAGES))
   joints = with_features.joints
   side = mean_bone_length(joints, H36M)
@@ -114,7 +114,7 @@ def test_features_add_a_way_to_the_backbone():
       inputs = jnp.concatenate([joints - joints[:, :1], *pooled], axis=-1)
       return jnp.sum(jnp.square(bound.graph(inputs)))
 
-    return _norm(jax.grad(loss)(variables['params']['backbone']))
+    return _norm(jax.jit(jax.grad(loss))(variables['params']['backbone']))
 
   assert gradient(stop=False) > 0
   assert gradient(stop=True) == 0
@@ -124,9 +124,8 @@ def test_features_add_a_way_to_the_backbone():
 @pytest.mark.parametrize('stage', ['keypoints', 'graph', 'end_to_end'])
 def test_stages_update_the_statistics_of_what_they_train(stage):
   model, variables = _variables(stage=stage)
-  _, updated = model.apply(
-    variables, IMAGES, train=True, mutable=['batch_stats']
-  )
+  apply = functools.partial(model.apply, train=True, mutable=['batch_stats'])
+  _, updated = jax.jit(apply)(variables, IMAGES)
   for part in ('backbone', 'head', 'graph'):
     before, after = variables['batch_stats'][part], updated['batch_stats'][part]
     same = jax.tree.all(jax.tree.map(np.array_equal, before, after))
@@ -142,7 +141,7 @@ def test_a_frozen_backbone_gets_no_gradient():
     found = model.apply(variables | {'params': params}, IMAGES)
     return jnp.sum(jnp.square(found.poses))
 
-  gradient = jax.grad(loss)(variables['params'])
+  gradient = jax.jit(jax.grad(loss))(variables['params'])
   assert _norm(gradient['backbone']) == _norm(gradient['head']) == 0
   assert _norm(gradient['graph']) > 0
 

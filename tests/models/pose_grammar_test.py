@@ -72,10 +72,9 @@ def test_pose_grammar_by_loops(skeleton):
   count = skeleton.num_joints
   joints, lifted = random(2, count, 2), random(2, count, 3, seed=1)
   grammar = PoseGrammar(skeleton, hid_dim=4)
-  variables = grammar.init(jax.random.key(0), joints, lifted)
-  np.testing.assert_array_equal(
-    grammar.apply(variables, joints, lifted), lifted
-  )
+  variables = jax.jit(grammar.init)(jax.random.key(0), joints, lifted)
+  apply = jax.jit(grammar.apply)
+  np.testing.assert_array_equal(apply(variables, joints, lifted), lifted)
   leaves, structure = jax.tree.flatten(variables['params'])
   params = jax.tree.unflatten(
     structure, [random(*p.shape, seed=n) for n, p in enumerate(leaves)]
@@ -108,7 +107,7 @@ def test_pose_grammar_by_loops(skeleton):
     for joint in range(count):
       expected[b, joint] = lifted[b, joint] + np.mean(found[joint], axis=0)
   np.testing.assert_allclose(
-    grammar.apply({'params': params}, joints, lifted), expected, atol=1e-4
+    apply({'params': params}, joints, lifted), expected, atol=1e-4
   )
 
 
@@ -120,7 +119,7 @@ def test_gradients_of_lifter_and_refinement(frozen):
   )
   model = build(settings.model, H36M).clone(frozen=frozen)
   x = random(4, 16, 2)
-  variables = model.init(jax.random.key(0), x)
+  variables = jax.jit(model.init)(jax.random.key(0), x)
   params = jax.tree.map(
     lambda p: p + 0.1 * random(*p.shape), variables['params']
   )
@@ -131,7 +130,7 @@ def test_gradients_of_lifter_and_refinement(frozen):
     )
     return jnp.sum(y**2), updated['batch_stats']
 
-  grads, stats = jax.grad(total, has_aux=True)(params)
+  grads, stats = jax.jit(jax.grad(total, has_aux=True))(params)
   assert all(np.isfinite(grad).all() for grad in jax.tree.leaves(grads))
   assert all(np.any(grad != 0) for grad in jax.tree.leaves(grads['grammar']))
   moved = [np.any(grad != 0) for grad in jax.tree.leaves(grads['lifter'])]

@@ -22,6 +22,21 @@ from semgcn_jax.training import loop, optimizers
 from semgcn_jax.training import state as state_lib
 
 
+@pytest.fixture(scope='module')
+def whole(tmp_path_factory):
+  """A run of two epochs that nobody has stopped, and its records."""
+  workdir = tmp_path_factory.mktemp('whole') / 'run'
+  return workdir, loop.train(TINY, workdir)
+
+
+@pytest.fixture(scope='module')
+def begun(tmp_path_factory):
+  """A run of one epoch."""
+  workdir = tmp_path_factory.mktemp('begun') / 'run'
+  loop.train(TINY.replace(epochs=1), workdir)
+  return workdir
+
+
 @pytest.mark.slow
 def test_everything_on_trains_resumes_and_keeps_both_kinds(tmp_path):
   settings = BEST.replace(val_subjects=('S5',), choose_on='val', lr=0.02)
@@ -92,8 +107,8 @@ def test_bad_recipes(tmp_path):
 
 
 @pytest.mark.slow
-def test_train_resume_and_stop_are_bit_identical(tmp_path, monkeypatch):
-  whole = loop.train(TINY, tmp_path / 'whole')
+def test_train_resume_and_stop_are_bit_identical(whole, tmp_path, monkeypatch):
+  at_once, whole = whole
   assert [r['epoch'] for r in whole] == [1, 2]
   # The same, stopped in the middle of an epoch by SIGTERM, and again.
   advance, calls = loop.ProgressBar.advance, []
@@ -114,7 +129,7 @@ def test_train_resume_and_stop_are_bit_identical(tmp_path, monkeypatch):
     for name in ('epoch', 'train_loss', 'mpjpe', 'actions'):
       assert a[name] == b[name]
   states = []
-  for workdir in (tmp_path / 'whole', parts):
+  for workdir in (at_once, parts):
     state = state_lib.create_train_state(TINY, H36M)
     state, progress = checkpoints.restore_state(workdir, state)
     error = whole[-1]['mpjpe']
@@ -131,8 +146,8 @@ def test_train_resume_and_stop_are_bit_identical(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_crash_between_log_and_checkpoint_is_healed(tmp_path):
-  loop.train(TINY.replace(epochs=1), tmp_path / 'run')
+def test_a_crash_between_log_and_checkpoint_is_healed(begun, tmp_path):
+  shutil.copytree(begun, tmp_path / 'run')
   log = tmp_path / 'run' / 'metrics.jsonl'
   first = log.read_text()
   log.write_text(first + first.replace('"epoch": 1', '"epoch": 2') + '{"epo')
@@ -157,8 +172,8 @@ def test_ctrl_c_saves_too(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
-  loop.train(TINY.replace(epochs=1), tmp_path / 'run')
+def test_a_loss_that_is_not_finite_stops_the_run(begun, tmp_path):
+  shutil.copytree(begun, tmp_path / 'run')
   state = state_lib.create_train_state(TINY, H36M)
   state, _ = checkpoints.restore_state(tmp_path / 'run', state)
   broken = jax.tree.map(lambda x: x * jnp.nan, state.params)
@@ -194,9 +209,9 @@ def test_parameters_that_are_not_finite_are_not_saved(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_damaged_history_is_not_written_over(tmp_path):
+def test_a_damaged_history_is_not_written_over(whole, tmp_path):
   run = tmp_path / 'run'
-  loop.train(TINY, run)
+  shutil.copytree(whole[0], run)
   log = run / 'metrics.jsonl'
   lines = log.read_text().splitlines(keepends=True)
   longer = TINY.replace(epochs=3)

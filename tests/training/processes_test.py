@@ -11,6 +11,7 @@ import time
 import jax
 import numpy as np
 import pytest
+from conftest import FLAGS
 
 from semgcn_jax import config
 from semgcn_jax.geometry.skeletons import H36M
@@ -34,9 +35,10 @@ sys.exit(train.main())
 
 def start(workdir, *flags, devices=1):
   """A training process with so many simulated devices."""
+  count = f'--xla_force_host_platform_device_count={devices}'
   env = os.environ | {
     'JAX_PLATFORMS': 'cpu',
-    'XLA_FLAGS': f'--xla_force_host_platform_device_count={devices}',
+    'XLA_FLAGS': ' '.join([count, *FLAGS[1:]]),
   }
   command = [sys.executable, '-c', _PROGRAM]
   return subprocess.Popen(

@@ -9,6 +9,7 @@ import optax
 import pytest
 from by_loops import random
 from command_line import fails, run, start
+from conftest import FLAGS
 from tiny import TINY
 
 from semgcn_jax import config
@@ -115,7 +116,7 @@ def test_two_seeds_on_one_device_then_without_the_other_run(
   lifter, tmp_path, monkeypatch
 ):
   """As a user has it: the tests otherwise run on four simulated devices."""
-  monkeypatch.setenv('XLA_FLAGS', '')
+  monkeypatch.setenv('XLA_FLAGS', ' '.join(FLAGS[1:]))
   mine = tmp_path / 'lifter'
   shutil.copytree(lifter, mine)
   flags = (
