@@ -4,21 +4,32 @@ import inspect
 import re
 
 import beartype
+import jax
 import jaxtyping
 import numpy as np
 import pytest
+from tiny import TINY
 
 import semgcn_jax
 from semgcn_jax.detections.clips import Person
+from semgcn_jax.inference.predictor import make_predictor
+from semgcn_jax.models.build import build, example_input
 
 # Checks shapes and types of arrays where they are annotated.
 checked = jaxtyping.jaxtyped(typechecker=beartype.beartype)
-SIZE = (1280, 720)
+SIZE = np.array((1280, 720))
 
 
 def keypoints(*leading):
   rng = np.random.default_rng(0)
   return rng.uniform(300, 700, (*leading, 17, 3)) * (1, 1, 1e-3)
+
+
+def variables_of(config):
+  example = example_input(config.model, semgcn_jax.H36M)
+  model = build(config.model, semgcn_jax.H36M)
+  zeros = np.zeros(example.shape, example.dtype)
+  return jax.jit(model.init)(jax.random.PRNGKey(0), zeros)
 
 
 def test_every_public_name_is_there_and_described():
@@ -63,6 +74,23 @@ def test_shapes_of_what_is_lifted(leading):
     lifter, poses, *given, field_of_view=60
   )
   assert places.shape == (*leading, 3)
+
+
+def test_shapes_of_predictions_and_of_pictures():
+  predictor = make_predictor(
+    TINY, semgcn_jax.H36M, variables_of(TINY), batch_sizes=[4]
+  )
+  call = checked(type(predictor).__call__)
+  assert call(predictor, np.zeros((6, 16, 2), 'f')).shape == (6, 16, 3)
+  with pytest.raises(jaxtyping.TypeCheckError):
+    call(predictor, np.zeros((16, 2), 'f'))
+  lifter = semgcn_jax.ImageLifter(
+    semgcn_jax.H36M, 32, lambda crops: np.zeros((len(crops), 16, 5), 'f')
+  )
+  poses, joints = checked(semgcn_jax.ImageLifter.__call__)(
+    lifter, np.zeros((3, 32, 32, 3), np.uint8)
+  )
+  assert poses.shape == (3, 16, 3) and joints.shape == (3, 16, 2)
 
 
 def test_shapes_of_a_person():

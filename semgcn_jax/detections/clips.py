@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+from jaxtyping import Float, Int
 
 from semgcn_jax.geometry.skeletons import H36M, Skeleton
 from semgcn_jax.pictures.videos import Album
@@ -27,14 +28,14 @@ class Person:
   """
 
   name: str
-  frames: np.ndarray
-  keypoints: np.ndarray | None = None
-  poses: np.ndarray = dataclasses.field(
+  frames: Int[np.ndarray, ' T']
+  keypoints: Float[np.ndarray, 'T points 3'] | None = None
+  poses: Float[np.ndarray, '_ J 3'] = dataclasses.field(
     default_factory=lambda: np.zeros((0, 16, 3))
   )
-  errors: np.ndarray | None = None
-  places: np.ndarray | None = None
-  truth: np.ndarray | None = None
+  errors: Float[np.ndarray, 'T J'] | None = None
+  places: Float[np.ndarray, 'T 3'] | None = None
+  truth: Float[np.ndarray, 'T J 3'] | None = None
 
   @property
   def is_whole(self) -> np.ndarray:

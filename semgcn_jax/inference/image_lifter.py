@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import jax
 import numpy as np
+from jaxtyping import Float, UInt8
 from numpy.typing import ArrayLike
 
 from semgcn_jax.detections.clips import Clip, Person
@@ -72,7 +73,9 @@ class ImageLifter:
     """
     return cls.of(restore_network(workdir, which), seed)
 
-  def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+  def __call__(
+    self, images: UInt8[np.ndarray, 'N S S 3']
+  ) -> tuple[Float[np.ndarray, 'N J 3'], Float[np.ndarray, 'N J 2']]:
     """Finds the people in square crops.
 
     Args:
@@ -99,7 +102,7 @@ class ImageLifter:
 
   def lift(
     self,
-    picture: np.ndarray,
+    picture: UInt8[np.ndarray, 'H W 3'],
     box: ArrayLike | None = None,
     name: str = 'picture',
   ) -> Clip:

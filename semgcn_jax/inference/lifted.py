@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+from jaxtyping import Float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,6 +20,6 @@ class Lifted:
     num_missing: The number of poses that are NaN.
   """
 
-  poses: np.ndarray
-  errors: np.ndarray
+  poses: Float[np.ndarray, '*poses joints 3']
+  errors: Float[np.ndarray, '*poses joints']
   num_missing: int

@@ -9,6 +9,7 @@ from typing import Any, Self, Unpack
 
 import jax
 import numpy as np
+from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from semgcn_jax.config import ModelConfig
@@ -106,7 +107,7 @@ class Lifter:
     image_size: ArrayLike,
     joints: str = 'coco',
     **options: Any,
-  ) -> np.ndarray:
+  ) -> Float[np.ndarray, '*poses 16 3']:
     """Lifts keypoints to poses, `Lifted.poses`; see `lift`."""
     return self.lift(keypoints, image_size, joints, **options).poses
 
@@ -257,7 +258,7 @@ class Lifter:
     image_size: ArrayLike,
     joints: str = 'coco',
     **options: Unpack[Options],
-  ) -> np.ndarray:
+  ) -> Float[np.ndarray, '*poses 3']:
     """Finds where the pelvis of a pose is; see `placing.place_poses`.
 
     Args:

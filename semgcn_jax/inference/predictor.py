@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
 from semgcn_jax.config import Config, TrainingConfig
 from semgcn_jax.geometry.skeletons import Skeleton
@@ -33,7 +34,9 @@ class Predictor:
   compiled: dict[int, Any]
   channels: int = 2
 
-  def __call__(self, inputs: np.ndarray) -> np.ndarray:
+  def __call__(
+    self, inputs: Float[np.ndarray, 'N J C']
+  ) -> Float[np.ndarray, 'N J 3']:
     """Predicts poses.
 
     Args:

@@ -52,7 +52,7 @@ class _Run:
 
 
 def train(
-  config: Config, workdir: pathlib.Path, *, resume: bool = False
+  config: Config, workdir: str | pathlib.Path, *, resume: bool = False
 ) -> list[dict[str, Any]]:
   """Trains a model and scores it on the test split after every epoch.
 

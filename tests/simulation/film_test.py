@@ -21,7 +21,7 @@ from semgcn_jax.models.inputs import (
   make_inputs,
   mirror_inputs,
 )
-from semgcn_jax.simulation import points
+from semgcn_jax.simulation import detector_noise, points
 from semgcn_jax.simulation.bodies import vary_bodies
 from semgcn_jax.simulation.cameras import NEAREST, level, random_views
 from semgcn_jax.simulation.film import film, film_clips
