@@ -186,9 +186,7 @@ def test_a_dataset_of_ones_own(tmp_path, capsys):
   poses = {'me': {'Wave': rng.uniform(0, 1, (9, 3, 3)).astype(np.float32)}}
   npz.write_poses_3d(poses, tmp_path / 'data_3d_own.npz')
   verify(tmp_path, skeleton=str(tmp_path / 'skeleton.json'))
-  assert (
-    '1 clip, 9 frames, 3 joints, metres; usable' in capsys.readouterr().out
-  )
+  assert '1 clip, 9 frames, 3 joints, metres; usable' in capsys.readouterr().out
   with pytest.raises(UserError):
     verify(tmp_path)
   assert 'the skeleton has 16 joints' in capsys.readouterr().out
