@@ -16,8 +16,12 @@ from semgcn_jax.figures.poses import draw_grid
 from semgcn_jax.motion.upright import make_scenes
 from semgcn_jax.training.loop import train
 
+# The rate of an epoch does not depend on how many there will be.
 WILD = preset(
-  'synthetic', **TINY_SETTINGS | {'recipe': 'wild', 'norm_poses': 0, 'lr': 1e-3}
+  'synthetic',
+  **TINY_SETTINGS
+  | {'recipe': 'wild', 'norm_poses': 0, 'lr': 1e-3}
+  | {'lr_schedule': 'staircase', 'warmup_epochs': 0.0},
 )
 
 
@@ -45,15 +49,12 @@ def test_a_wild_run_is_scored_lifted_and_drawn(trained, tmp_path):
 
 @pytest.mark.slow
 def test_a_wild_run_resumes_with_the_same_bits(trained, tmp_path):
-  _, records = trained
-  one = WILD.replace(epochs=1, lr_schedule='staircase', warmup_epochs=0.0)
-  train(one, tmp_path / 'parts')
-  two = one.replace(epochs=2)
-  parts = train(two, tmp_path / 'parts', resume=True)
-  whole = train(two, tmp_path / 'whole')
+  _, whole = trained
+  train(WILD.replace(epochs=1), tmp_path / 'parts')
+  parts = train(WILD, tmp_path / 'parts', resume=True)
   for a, b in zip(parts, whole, strict=True):
     assert (a['mpjpe'], a['train_loss']) == (b['mpjpe'], b['train_loss'])
-  assert len(records) == 2
+  assert len(whole) == 2
 
 
 @pytest.mark.slow
