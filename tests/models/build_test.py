@@ -52,13 +52,12 @@ def test_any_skeleton_and_leading_dimensions(skeleton, conv):
   else:
     model = SemGCN(skeleton, hid_dim=8, num_layers=1, conv=conv)
   x = jax.random.normal(jax.random.key(0), (3, 2, skeleton.num_joints, 2))
-  variables = jax.jit(model.init)(jax.random.key(1), x[0])
-  apply = jax.jit(model.apply)
-  y = apply(variables, x)
+  variables = model.init(jax.random.key(1), x[0])
+  y = model.apply(variables, x)
   assert y.shape == (3, 2, skeleton.num_joints, 3)
   # aGCN's weights sum to two in every layer, so its outputs are about 15.
   atol = 1e-5 if conv == 'agcn' else 1e-6
-  np.testing.assert_allclose(y[1], apply(variables, x[1]), atol=atol)
+  np.testing.assert_allclose(y[1], model.apply(variables, x[1]), atol=atol)
 
 
 def test_another_number_of_joints_is_refused():

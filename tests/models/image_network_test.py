@@ -124,8 +124,9 @@ def test_features_add_a_way_to_the_backbone():
 @pytest.mark.parametrize('stage', ['keypoints', 'graph', 'end_to_end'])
 def test_stages_update_the_statistics_of_what_they_train(stage):
   model, variables = _variables(stage=stage)
-  apply = functools.partial(model.apply, train=True, mutable=['batch_stats'])
-  _, updated = jax.jit(apply)(variables, IMAGES)
+  _, updated = model.apply(
+    variables, IMAGES, train=True, mutable=['batch_stats']
+  )
   for part in ('backbone', 'head', 'graph'):
     before, after = variables['batch_stats'][part], updated['batch_stats'][part]
     same = jax.tree.all(jax.tree.map(np.array_equal, before, after))
