@@ -1,13 +1,13 @@
 """Semantic Graph Convolutional Networks (arXiv:1904.03345) in JAX.
 
-These are the names for users; whatever is not listed here may change:
+These are the public names; anything not listed here may change:
 
   Lifter, Lifted: from the keypoints of any detector and camera to 3D poses.
   ImageLifter: the same from pictures, by a network that was trained on them.
   load_predictor: a network of a run, compiled, for 2D of its own cameras.
   preset, train, evaluate: what the commands do, called from Python.
   Skeleton, H36M, JOINT_SETS: the joints of poses and of detectors.
-  UserError, SettingError: mistakes that whoever calls can mend.
+  UserError, SettingError: mistakes that the caller can fix.
 """
 
 import importlib
@@ -43,7 +43,7 @@ __all__ = [
   'train',
 ]
 
-# Where each name is. Modules are imported when a name is first used: whoever
+# Where each name is. Modules are imported when a name is first used: code that
 # only lifts loads no optimizer, and `--help` does not wait for JAX.
 _HOMES = {
   'H36M': 'geometry.skeletons',

@@ -59,6 +59,11 @@ def test_the_names_of_before_are_understood(tmp_path):
   model = loaded.model
   assert loaded.data.fps == 25.0
   assert (model.init_from, model.freeze_init) == ('runs/other', True)
+  # The new name wins, wherever it stands.
+  path.write_text(json.dumps({'fps': 10.0} | saved))
+  assert config.load(path).data.fps == 10.0
+  with pytest.raises(TypeError, match='data_fps, now called fps'):
+    config.Config().replace(data_fps=25.0)
 
 
 def test_replacing_settings_of_any_group():

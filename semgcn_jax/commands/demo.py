@@ -46,7 +46,7 @@ def demo(flags: DemoFlags) -> None:
   if not network.config.model.input_joints:
     raise UserError(
       f'{flags.checkpoint}: lifts keypoints from its own cameras only; take a'
-      ' network of `input_joints`'
+      ' network that was trained with input_joints'
     )
   runtime = _read_runtime(flags.runtime)
   program = programs.make_program(network, flags.only_seed, 'coco')

@@ -18,7 +18,14 @@ import rich.progress
 
 from semgcn_jax.commands import outputs, shared_flags
 from semgcn_jax.commands.running import run
-from semgcn_jax.config.fields import NOT_NEGATIVE, RATE, Range, setting
+from semgcn_jax.config.fields import (
+  FPS,
+  NOT_NEGATIVE,
+  POSITIVE,
+  Range,
+  between,
+  setting,
+)
 from semgcn_jax.detections import mediapipe
 from semgcn_jax.detections.clip_files import find_clips, read_clip
 from semgcn_jax.detections.clips import Clip
@@ -28,6 +35,7 @@ from semgcn_jax.geometry.joint_sets import JOINT_SETS
 from semgcn_jax.inference.image_lifter import ImageLifter
 from semgcn_jax.inference.lifter import Lifter
 from semgcn_jax.inference.people import lift_clip
+from semgcn_jax.inference.placing import HEIGHT_RANGE, is_height
 from semgcn_jax.motion.smoothing import METHODS, smooth
 from semgcn_jax.pictures.crops import read_box
 from semgcn_jax.pictures.images import read_image
@@ -87,20 +95,24 @@ class PredictFlags(outputs.ClipFlags):
     0.0, 'Treat keypoints of less confidence as not found.'
   )
   focal_length: float | None = setting(
-    None, 'Set the focal length in pixels, if known.'
+    None, 'Set the focal length in pixels, if known.', POSITIVE
   )
   field_of_view: float | None = setting(
-    None, 'Set the field of view of the longer side in degrees, if known.'
+    None,
+    'Set the field of view of the longer side in degrees, if known.',
+    between(1, 179),
   )
   height: float | None = setting(
-    None, 'Set the height of the person in metres, if known.'
+    None,
+    'Set the height of the person in metres, if known.',
+    Range(HEIGHT_RANGE, is_height),
   )
   smooth: str = setting('none', 'Smooth the poses over time.', choices=METHODS)
   fps: float | None = setting(
     None,
     'Set the frame rate, which networks that see time need; by default that of'
     ' the video, or else 30.',
-    RATE,
+    FPS,
   )
   cutoff: float = setting(
     3.0, 'Make --smooth keep motion up to this frequency in Hz.'
@@ -135,7 +147,7 @@ def lift(flags: PredictFlags) -> None:
   over_time = None
   if not flags.checkpoint and any(len(clip.frames) > 1 for clip in clips):
     over_time = Lifter.load(OVER_TIME)
-  options: dict[str, Any] = {name: getattr(flags, name) for name in _OPTIONS}
+  options: dict[str, Any] = {n: getattr(flags, n) for n in _OPTIONS}
   lifted = []
   for clip in rich.progress.track(
     clips, 'lifting', transient=True, disable=len(clips) == 1
@@ -146,7 +158,7 @@ def lift(flags: PredictFlags) -> None:
     'checkpoint': f'{OVER_TIME}, {SINGLE}' if over_time else name,
     'smooth': flags.smooth,
     'cutoff': flags.cutoff,
-    'joint_set': flags.joint_set if flags.detections else clips[0].joint_set,
+    'joint_set': clips[0].joint_set,
   }
   title = pathlib.PurePath(clips[0].source).name
   title += f' and {len(clips) - 1} more' if len(clips) > 1 else ''
@@ -180,7 +192,8 @@ def _lift_image(flags: PredictFlags, network: Network, began: float) -> None:
   for name in (*_OPTIONS, 'smooth', 'cutoff', 'fps'):
     if getattr(flags, name) != getattr(PredictFlags, name):
       raise SettingError(
-        f'`{name}`: has no meaning with `backbone`; leave it out'
+        f'`{name}`: has no meaning with a network that takes images; leave'
+        ' it out'
       )
   path = pathlib.Path(flags.image)
   box = None if flags.box is None else read_box(flags.box)
@@ -188,7 +201,6 @@ def _lift_image(flags: PredictFlags, network: Network, began: float) -> None:
   clip = lifter.lift(read_image(path), box, path.stem)
   details = {
     'checkpoint': flags.checkpoint,
-    'fps': clip.fps,
     'joint_set': network.config.data.skeleton,
   }
   outputs.write_chosen(flags, [clip], title=path.name, details=details)

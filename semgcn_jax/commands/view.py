@@ -10,7 +10,7 @@ import pathlib
 
 from semgcn_jax.commands import outputs, shared_flags
 from semgcn_jax.commands.running import run
-from semgcn_jax.config.fields import RATE, setting
+from semgcn_jax.config.fields import FPS, setting
 from semgcn_jax.errors import SettingError, listed
 from semgcn_jax.evaluation.predictions import predict_clips
 from semgcn_jax.formats import pose_files
@@ -42,7 +42,7 @@ class ViewFlags(outputs.ClipFlags):
   fps: float | None = setting(
     None,
     'Set the frame rate; by default that in --poses, or 10 for runs.',
-    RATE,
+    FPS,
   )
 
 

@@ -226,7 +226,8 @@ class Config(Group):
       if own:
         changes[group] = dataclasses.replace(old, **own)
     if settings:
-      raise TypeError(f'no setting {listed(settings)}')
+      now = [f'{n}, now called {RENAMED[n]}' for n in settings if n in RENAMED]
+      raise TypeError(f'no setting {listed(now or settings)}')
     return dataclasses.replace(self, **changes)
 
 
@@ -263,7 +264,8 @@ def load(path: pathlib.Path) -> Config:
   """
   try:
     saved: dict[str, Any] = json.loads(read_text(path))
-    settings = {RENAMED.get(name, name): v for name, v in saved.items()}
+    renamed = {RENAMED[n]: saved.pop(n) for n in RENAMED if n in saved}
+    settings = renamed | saved
     for name, value in settings.items():
       if isinstance(value, list):
         settings[name] = tuple(value)

@@ -85,7 +85,7 @@ class DataConfig(Group):
   )
   rendered_azimuth: float = setting(
     180.0,
-    'Render people from this many degrees off their front at most.',
+    'Render people from at most this many degrees off their front.',
     _AZIMUTH,
   )
   rendered_motions: str = setting(

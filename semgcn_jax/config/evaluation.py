@@ -13,7 +13,7 @@ class EvaluationConfig(Group):
     False, 'Average each prediction with that for the mirrored pose.'
   )
   eval_batch_size: int = setting(
-    1024, 'Score poses in these batches.', POSITIVE
+    1024, 'Score this many poses per batch.', POSITIVE
   )
   scale_calibration: bool = setting(
     False, 'Scale predictions to the canonical bone lengths before scoring.'

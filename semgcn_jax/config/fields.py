@@ -24,7 +24,7 @@ class Range:
 
 def between(low: float, high: float) -> Range:
   """Builds the range from one number to another, both included."""
-  return Range(f'from {low} to {high}', lambda x: low <= x <= high)
+  return Range(f'from {low:,} to {high:,}', lambda x: low <= x <= high)
 
 
 def up_to(high: float) -> Range:
@@ -34,7 +34,8 @@ def up_to(high: float) -> Range:
 
 POSITIVE = Range('above 0, below 2^31', lambda x: 0 < x < 2**31)
 NOT_NEGATIVE = Range('0 or more, below 2^31', lambda x: 0 <= x < 2**31)
-RATE = Range(rates.RANGE, rates.is_rate)
+FPS = Range(rates.RANGE, rates.is_rate)
+FRAME_RATE = between(*rates.OF_NETWORKS)
 SHARE = Range('at least 0, below 1', lambda x: 0 <= x < 1)
 REQUIRED: Any = dataclasses.MISSING  # The default of a mandatory setting.
 

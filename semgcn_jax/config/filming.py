@@ -3,7 +3,7 @@
 import dataclasses
 
 from semgcn_jax.config.fields import (
-  RATE,
+  FRAME_RATE,
   SHARE,
   Group,
   between,
@@ -102,10 +102,10 @@ class FilmingConfig(Group):
   rate_low: float = setting(
     8.0,
     'With --model=semgcn_temporal, film clips at this frame rate or more.',
-    RATE,
+    FRAME_RATE,
   )
   rate_high: float = setting(
-    13.0, 'Film them at this frame rate or less.', RATE
+    13.0, 'Film them at this frame rate or less.', FRAME_RATE
   )
   film_pan: float = setting(
     5.0,

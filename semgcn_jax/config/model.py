@@ -3,8 +3,8 @@
 import dataclasses
 
 from semgcn_jax.config.fields import (
+  FRAME_RATE,
   NOT_NEGATIVE,
-  RATE,
   SHARE,
   Group,
   Range,
@@ -52,7 +52,9 @@ class ModelConfig(Group):
     'With --model=semgcn_temporal, see no later frames, as live streams need.',
   )
   frame_rate: float = setting(
-    10.0, 'With --model=semgcn_temporal, see frames at about this rate.', RATE
+    10.0,
+    'With --model=semgcn_temporal, see frames at about this rate.',
+    FRAME_RATE,
   )
   dropout: float = setting(0.0, 'Drop this fraction of activations.', SHARE)
   norm_poses: int = setting(

@@ -99,11 +99,13 @@ def read_wild(path: pathlib.Path) -> dict[str, np.ndarray]:
     names = [*_SHAPES, *optional.intersection(content)]
     arrays = {name: content[name] for name in names}
   except OSError as error:
-    raise UserError(f'{path}: {error.strerror}; make it by `film`') from error
+    raise UserError(
+      f'{path}: {error.strerror}; make it with prepare_data.py --film'
+    ) from error
   except (KeyError, ValueError) as error:
     raise UserError(
       f'{path}: does not hold keypoints to score ({type(error).__name__}:'
-      f' {shortened(error, 200)}); make it by `film`'
+      f' {shortened(error, 200)}); make it with prepare_data.py --film'
     ) from error
   count = arrays['targets'].shape[:1]
   for name, array in arrays.items():
@@ -111,7 +113,7 @@ def read_wild(path: pathlib.Path) -> dict[str, np.ndarray]:
     if not fits or array.dtype.kind not in ('U' if name == 'action' else 'fiu'):
       raise UserError(
         f'{path}: {name} is {array.dtype} of shape {array.shape}; make the file'
-        ' again by `film`'
+        ' again with prepare_data.py --film'
       )
   numbers = [a for name, a in arrays.items() if name != 'action']
   confidence = np.stack([arrays[kind][..., 2] for kind in KINDS])
@@ -123,7 +125,8 @@ def read_wild(path: pathlib.Path) -> dict[str, np.ndarray]:
     or np.abs(arrays['targets']).max(initial=0) > 100
   ):
     raise UserError(
-      f'{path}: has impossible numbers; make the file again by `film`'
+      f'{path}: has impossible numbers; make the file again with'
+      ' prepare_data.py --film'
     )
   return arrays
 

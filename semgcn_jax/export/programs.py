@@ -182,7 +182,7 @@ def _lifter_program(
   model, known = network.config.model, joint_sets(network.config.model)
   if network.skeleton != H36M:
     raise UserError(
-      'the network has another skeleton; keypoints are lifted to `h36m` only'
+      'the network has another skeleton; keypoints are lifted to h36m only'
     )
   if joint_set not in known:
     raise SettingError(

@@ -165,9 +165,11 @@ def read_poses(path: pathlib.Path) -> tuple[list[Clip], dict[str, Any]]:
       raise ValueError('another format')
     if header['version'] != VERSION:
       raise ValueError(f'version {header["version"]}, not {VERSION}')
-    header['fps'] = float(header.get('fps', rates.DEFAULT))
-    if not rates.is_rate(header['fps']):
-      raise ValueError(f'fps is {header["fps"]}')
+    fps = float(header.get('fps', rates.DEFAULT))
+    if not 0 < fps < np.inf:
+      raise ValueError(f'fps is {fps}')
+    # Older versions wrote rates beyond these.
+    header['fps'] = float(np.clip(fps, rates.LOWEST, rates.HIGHEST))
     of_clips: dict[str, list[dict[str, Any]]] = {}
     for part in parts:
       of_clips.setdefault(str(part['clip']), []).append(part)

@@ -149,7 +149,7 @@ def _one(things: Sequence[Any], output: Output, flag: str) -> Any:
     return things[0]
   names = [getattr(thing, 'clip', thing).name for thing in things]
   raise SettingError(
-    f'`output={output.path}`: holds one {flag}; choose by `{flag}` from'
+    f'`output={output.path}`: holds one {flag}; choose one with `{flag}`:'
     f' {listed(names)}'
   )
 
@@ -163,7 +163,7 @@ def _motions(scene: Scene, output: Output) -> dict[str, Motion]:
   clip = scene.clip
   if clip.skeleton != H36M:
     raise UserError(
-      f'{output.path}: BVH and GLB need the skeleton `h36m`; write .html'
+      f'{output.path}: BVH and GLB need the skeleton h36m; write .html'
     )
   motions: dict[str, Motion] = {}
   for person, upright in zip(clip.people, scene.upright, strict=True):

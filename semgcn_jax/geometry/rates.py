@@ -9,6 +9,7 @@ from semgcn_jax.errors import SettingError
 LOWEST, HIGHEST = 0.1, 10_000.0
 RANGE = f'from {LOWEST:g} to {HIGHEST:,.0f}'
 DEFAULT = 30.0  # Where the rate is unknown.
+OF_NETWORKS = 1, 1000  # The lowest and the highest rate a network can have.
 
 
 def is_rate(value: Any) -> bool:

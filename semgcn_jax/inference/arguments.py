@@ -37,6 +37,13 @@ class Options(TypedDict, total=False):
   center: ArrayLike | None
 
 
+def knows_lens(options: Options) -> bool:
+  """Returns whether the focal length or the field of view is given."""
+  return any(
+    options.get(name) is not None for name in ('focal_length', 'field_of_view')
+  )
+
+
 @dataclasses.dataclass(frozen=True)
 class Arguments:
   """The arguments of a lifter, as arrays of N poses.

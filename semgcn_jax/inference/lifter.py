@@ -18,7 +18,11 @@ from semgcn_jax.geometry import rates
 from semgcn_jax.geometry.joint_sets import JOINT_SETS
 from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.inference import clips
-from semgcn_jax.inference.arguments import Options, read_arguments
+from semgcn_jax.inference.arguments import (
+  Options,
+  knows_lens,
+  read_arguments,
+)
 from semgcn_jax.inference.lifted import Lifted
 from semgcn_jax.inference.networks import require_task, trained_function
 from semgcn_jax.inference.placing import place_poses, to_height
@@ -80,7 +84,7 @@ class Lifter:
     """Makes the lifter of a network; see `load`."""
     if network.skeleton != H36M:
       raise UserError(
-        f'{name}: has another skeleton; keypoints are only lifted to `h36m`'
+        f'{name}: has another skeleton; keypoints are only lifted to h36m'
       )
     require_task(network.config, 'frames', 'clips', name=name)
     if not network.config.model.input_joints:
@@ -182,8 +186,13 @@ class Lifter:
       SettingError: The network is not causal, or an argument is wrong.
     """
     if not (self.model.is_temporal and self.model.causal):
+      sees = (
+        'also needs later frames'
+        if self.model.is_temporal
+        else ('sees single frames, which `lift` takes')
+      )
       raise SettingError(
-        'this network also needs later frames; for a stream train one with'
+        f'this network {sees}; for a stream train one with'
         ' `model=semgcn_temporal` and `causal`'
       )
     number = self._number(joints)
@@ -277,7 +286,7 @@ class Lifter:
         values.
       SettingError: Another argument is wrong, or the lens is not known.
     """
-    if all(options.get(n) is None for n in ('focal_length', 'field_of_view')):
+    if not knows_lens(options):
       raise SettingError('give either `focal_length` or `field_of_view`')
     given = read_arguments(keypoints, image_size, joints, **options)
     try:

@@ -35,7 +35,7 @@ def require_task(
   """
   if config.model.task not in tasks:
     takes, use = _TAKES[config.model.task]
-    raise UserError(f'{name}: takes {takes}; use `{use}` instead')
+    raise UserError(f'{name}: takes {takes}; use {use} instead')
   if config.only_2d:
     raise UserError(
       f'{name}: a run with `stage=keypoints` has only learned 2D joints, so its'

@@ -11,7 +11,7 @@ from semgcn_jax.detections.tracking import cut_track, every_frame
 from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.geometry import rates
 from semgcn_jax.geometry.joint_sets import JOINT_SETS, joints_of
-from semgcn_jax.inference.arguments import Options
+from semgcn_jax.inference.arguments import Options, knows_lens
 from semgcn_jax.inference.clips import is_long
 from semgcn_jax.inference.lifted import Lifted
 from semgcn_jax.inference.lifter import Lifter
@@ -54,22 +54,21 @@ def lift_clip(
     except UserError as error:
       if isinstance(error, SettingError):
         raise
-      raise UserError(f'{clip.source}: {error}') from error
+      # The file is named instead of the argument of the lifter.
+      reason = str(error).removeprefix('`keypoints`: ')
+      raise UserError(f'{clip.source}: {reason}') from error
 
   def lift_person(person):
     keypoints = _cleaned(person.keypoints, clip.joint_set)
     frames, keypoints, poses, errors = _lift_parts(
       person.frames, keypoints, clip.fps, lift, lifter, over_time
     )
-    places = None
     if height is not None:
       poses, errors = to_height(poses, errors, height)
     seen = keypoints.copy()
     seen[seen[..., 2] < options.get('min_confidence', 0)] = 0
-    seen = joints_of(seen, clip.joint_set)
-    if any(
-      options.get(n) is not None for n in ('focal_length', 'field_of_view')
-    ):
+    seen, places = joints_of(seen, clip.joint_set), None
+    if knows_lens(options):
       places = lifter.place(poses, keypoints, *view, **options)
       # A pose from the frames around it does not say where the person is.
       places[~shows_enough(seen)] = np.nan

@@ -1,17 +1,25 @@
 """Estimates where people are, and how large, from a single camera."""
 
 import warnings
+from typing import Any
 
 import numpy as np
 
-from semgcn_jax.errors import SettingError
+from semgcn_jax.errors import SettingError, shortened
 from semgcn_jax.geometry.skeletons import H36M, bone_vectors
 
 # The weights of bones, by child, in the height of a standing person: the mean
 # of both legs, and the trunk.
 _UPRIGHT = {'RKnee': 0.5, 'RAnkle': 0.5, 'LKnee': 0.5, 'LAnkle': 0.5}
 _UPRIGHT |= {'Spine': 1.0, 'Thorax': 1.0, 'Head': 1.0}
+HEIGHT_RANGE = 'from 0.3 to 3 metres'
 _BELOW_ANKLES = 0.08  # Metres; no bone covers them.
+
+
+def is_height(value: Any) -> bool:
+  """Returns whether a value can be a person's height in metres."""
+  is_number = np.ndim(value) == 0 and np.asarray(value).dtype.kind in 'iuf'
+  return is_number and 0.3 <= value <= 3
 
 
 def to_height(
@@ -34,8 +42,10 @@ def to_height(
   Raises:
     SettingError: The height is out of range.
   """
-  if not isinstance(height, int | float) or not 0.3 < height < 3:
-    raise SettingError(f'`height={height}`: must be from 0.3 to 3 metres')
+  if not is_height(height):
+    raise SettingError(
+      f'`height={shortened(height)}`: must be {HEIGHT_RANGE}, one number'
+    )
   lengths = np.linalg.norm(bone_vectors(poses, H36M), axis=-1)
   ends = [H36M.joints[child] for _, child in H36M.bones]
   weights = np.array([_UPRIGHT.get(joint, 0.0) for joint in ends])

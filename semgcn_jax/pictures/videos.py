@@ -79,7 +79,7 @@ class Video:
     finally:
       self._capture.release()
     if self._seconds is not None and count > 1:
-      self.fps = count / elapsed
+      self.fps = min(max(count / elapsed, rates.LOWEST), rates.HIGHEST)
     if not count:
       raise UserError(f'{self.name}: holds no image that can be decoded')
 
@@ -90,7 +90,7 @@ def _opencv() -> Any:
     import cv2  # pyright: ignore[reportMissingImports]
   except ImportError as error:
     raise SettingError(
-      '`video`, `camera`: need OpenCV; install it by pip install'
+      'videos and cameras need OpenCV; install it with pip install'
       ' "semgcn-jax[pose]"'
     ) from error
   return cv2

@@ -10,7 +10,7 @@ from typing import Any
 
 import filelock
 
-from semgcn_jax.config.fields import NOT_NEGATIVE, RATE, Group, setting
+from semgcn_jax.config.fields import FPS, NOT_NEGATIVE, Group, setting
 from semgcn_jax.data.npz import (
   Poses3D,
   read_poses_3d,
@@ -38,7 +38,7 @@ class Options(Group):
   """What to convert, and how."""
 
   fps: float = setting(
-    10.0, 'Keep this many frames per second of CMU clips.', RATE
+    10.0, 'Keep this many frames per second of CMU clips.', FPS
   )
   rates: str | None = setting(
     None,

@@ -3,7 +3,7 @@
 - Training data for lifters, in JAX, inside the training step: `film` varies the
   bodies and motions of level poses (`bodies`), views each through a random
   camera (`cameras`), places every joint set's keypoints on them (`points`), and
-  corrupts these as a detector would (`detector`).
+  corrupts these as a detector would (`detector_noise`).
 - Test data for lifters, in NumPy: `test_films` films recorded motion with
   cameras and errors that differ from those in training.
 - Training data for image networks: `scenes` puts a person (`drawn_people`,

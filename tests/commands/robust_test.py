@@ -26,8 +26,11 @@ from semgcn_jax.errors import UserError
 @pytest.mark.parametrize(
   ('flags', 'message'),
   [
-    (['--hid_dim=2147483647'], '--hid_dim=2147483647: must be from 1 to 16384'),
-    (['--num_seeds=1000000'], '--num_seeds=1000000: must be from 1 to 1024'),
+    (
+      ['--hid_dim=2147483647'],
+      '--hid_dim=2147483647: must be from 1 to 16,384',
+    ),
+    (['--num_seeds=1000000'], '--num_seeds=1000000: must be from 1 to 1,024'),
     (['--num_layers=1000'], '--num_layers=1000: must be from 0 to 100'),
     (['--hid_dim=16384', '--num_layers=100'], 'above the limit of 1e+09'),
     (['--train_subjects=,'], '--train_subjects: has an empty name'),

@@ -39,6 +39,15 @@ def test_what_is_written_is_read(tmp_path, ending):
   assert np.isnan(found[1].errors).all() and np.isnan(found[1].places).all()
 
 
+def test_rates_of_older_versions_are_read(tmp_path):
+  for fps, read in ((20_000.0, 10_000.0), (0.01, 0.1)):
+    path = written(tmp_path, '.json', [person(3)])
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content | {'fps': fps}))
+    [found], header = read_poses(path)
+    assert found.fps == header['fps'] == read
+
+
 def test_older_files_without_keypoints_are_read(tmp_path):
   path = written(tmp_path, '.json', [person()])
   content = json.loads(path.read_text())

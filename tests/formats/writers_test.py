@@ -71,6 +71,6 @@ def test_every_ending_writes(tmp_path):
   two = [walk, clip(person(3), name='run')]
   for ending in ('.gif', '.bvh', '.glb'):
     output = Output(tmp_path / f'two{ending}')
-    with pytest.raises(SettingError, match='choose by `clip` from walk, run'):
+    with pytest.raises(SettingError, match='choose one with `clip`: walk, run'):
       write_clips(two, output)
     assert not output.path.exists()

@@ -172,6 +172,17 @@ def test_a_person_has_one_height_over_a_clip(lifter, filmed):
   assert np.isnan(lost).all()
 
 
+def test_heights_are_numbers_in_their_range(lifter, filmed):
+  keypoints = filmed.keypoints('coco')[:2]
+  for height in (3, 0.3, np.float32(1.7), np.int64(2)):
+    poses = lifter(keypoints, SIZE, height=height)
+    assert np.median(heights(poses)) == pytest.approx(float(height), rel=1e-3)
+  for height in (True, 3.01, 0.29, np.nan, '2', np.ones((2, 3))):
+    with pytest.raises(SettingError, match='must be from 0.3 to 3') as error:
+      lifter(keypoints, SIZE, height=height)
+    assert '\n' not in str(error.value)
+
+
 @pytest.mark.parametrize(
   'change, options, message',
   [

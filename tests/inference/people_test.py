@@ -87,7 +87,7 @@ def test_nothing_is_overwritten(clip, tmp_path):
     (('--detections=nowhere',), 'nowhere: no such file or folder'),
     (('--checkpoint=nobody',), 'run folder nor bundled weights (cmu,'),
     (('--joint_set=body_25',), '17 joints a person, but --joint_set=body_25'),
-    (('--field_of_view=200',), '--field_of_view: must be from 1 to 179'),
+    (('--field_of_view=200',), '--field_of_view=200.0: must be from 1 to 179'),
     (('--min_confidence=50',), '--min_confidence=50.0: must be from 0 to 1'),
     (('--height=175',), '--height=175.0: must be from 0.3 to 3 metres'),
     (('--image_size=64x48',), 'far outside its image of 64 x 48'),
@@ -200,6 +200,20 @@ def test_what_detectors_put_at_zero_is_not_found(tmp_path):
   np.testing.assert_array_equal(
     *(lifted(tmp_path, name)[0] for name in ('gap.npy', 'zero.npy'))
   )
+
+
+def test_messages_name_the_file_and_no_argument_of_the_lifter(tmp_path):
+  keypoints = keypoints_of()
+  keypoints[3, 4, 0] = 99999
+  np.save(tmp_path / 'far.npy', keypoints)
+  np.save(tmp_path / 'shares.npy', keypoints_of() / (*SIZE, 1))
+  for name, message in (('far', 'pose 3 has'), ('shares', 'be normalised')):
+    code, _, err = run(
+      'predict', f'--detections={tmp_path / name}.npy',
+      f'--output={tmp_path / "x.json"}', '--image_size=1280x720',
+    )  # fmt: skip
+    assert code == 1 and f'{name}.npy: pose' in err and message in err, err
+    assert '--keypoints' not in err and err.count('\n') == 1
 
 
 def test_scores_a_little_above_one_are_one(tmp_path):
