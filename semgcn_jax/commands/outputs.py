@@ -71,13 +71,15 @@ def check_output_flags(
   return output
 
 
-def write_chosen(flags: ClipFlags, clips: Sequence[Clip], **told: Any) -> None:
+def write_chosen(
+  flags: ClipFlags, clips: Sequence[Clip], **fields: Any
+) -> None:
   """Writes the chosen clips; `title` and `details` are those of `Output`.
 
   Raises:
     SettingError: The output cannot be written, or a flag selects nobody.
     UserError: The clips do not suit the format.
   """
-  told |= {'pitch': flags.pitch, 'joint_names': flags.joint_names}
-  output = Output(pathlib.Path(flags.output), **told)
+  fields |= {'pitch': flags.pitch, 'joint_names': flags.joint_names}
+  output = Output(pathlib.Path(flags.output), **fields)
   write_clips(choose_people(clips, flags.clip, flags.person), output)

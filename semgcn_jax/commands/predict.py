@@ -288,7 +288,7 @@ def _people_line(source: str, everybody: Sequence[np.ndarray]) -> str:
     left, top, right, bottom = mediapipe.box_of(keypoints)
     boxes.append(f'--box={left},{top},{right - left},{bottom - top}')
   return (
-    f'{source}: {len(everybody)} people; choose one by {" or ".join(boxes)}'
+    f'{source}: {len(everybody)} people; choose one with {" or ".join(boxes)}'
   )
 
 

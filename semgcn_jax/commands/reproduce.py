@@ -46,8 +46,8 @@ def retrain(flags: ReproduceFlags, program: str) -> None:
   use_compilation_cache(flags)
   overrides = dict(flags.given)
   presets = overrides.pop('preset', Config.preset).split(',')
-  told = sorted(({'tables': flags.tables} | flags.given).items())
-  words = [spelled(*word) for word in told if word[0] not in _FOLDERS]
+  given = sorted(({'tables': flags.tables} | flags.given).items())
+  words = [spelled(*word) for word in given if word[0] not in _FOLDERS]
   reproduce(
     presets,
     flags.tables,

@@ -141,7 +141,8 @@ class Config(Group):
       )
     if self.training.stage == 'graph' and not self.model.init_from:
       raise SettingError(
-        '`stage=graph`: needs a trained 2D network; name its run by `init_from`'
+        '`stage=graph`: needs a trained 2D network; name its run with'
+        ' `init_from`'
       )
     if self.only_2d and not self.training.keypoint_weight:
       raise SettingError(

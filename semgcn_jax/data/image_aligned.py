@@ -43,7 +43,7 @@ def center_inputs(pairs: Pairs, skeleton: Skeleton) -> Pairs:
 def image_aligned(pairs: Pairs, skeleton: Skeleton) -> Pairs:
   """Centers the inputs, and scales each target so its x and y match the input.
 
-  Targets change from metres to units of the normalised screen.
+  Targets change from metres to units of the normalized screen.
   """
   pairs = center_inputs(pairs, skeleton)
   scale = bone_length_sum(pairs.inputs, skeleton) / bone_length_sum(

@@ -65,7 +65,7 @@ class Pairs:
   """Pairs of network input and target.
 
   Attributes:
-    inputs: The 2D, `[N, J, 2]` float32, on the normalised screen.
+    inputs: The 2D, `[N, J, 2]` float32, on the normalized screen.
     targets: The 3D, `[N, J, 3]` float32, in metres, in the camera frame,
       relative to the root.
     roots: The position of each root, `[N, 3]` float32, in metres, in the camera

@@ -21,7 +21,7 @@ _UNITS = {
 }
 _ROWS = 20  # Frames of a clip to measure, at most.
 MAX_EMPTY = 0.25  # Share of a clip's frames that may be all zero.
-# Pixels are larger than this, coordinates of the normalised screen smaller.
+# Pixels are larger than this, coordinates of the normalized screen smaller.
 MIN_PIXELS = 5
 _WAY_OUT = 'fix the file, or leave the subject or action out'
 # Names of layouts other than Human3.6M's.
@@ -133,7 +133,7 @@ def check_2d(poses: Poses2D, name: str, subjects: Collection[str]) -> None:
   """Checks that the subjects' 2D can be pixels.
 
   Raises:
-    UserError: Much of a view is all zero, or it is on the normalised screen.
+    UserError: Much of a view is all zero, or it is on the normalized screen.
   """
   for subject in subjects:
     for action, views in poses.get(subject, {}).items():
@@ -147,7 +147,7 @@ def check_2d(poses: Poses2D, name: str, subjects: Collection[str]) -> None:
         _check_filled(view, where)
         if np.isfinite(values).any() and most < MIN_PIXELS:
           raise UserError(
-            f'{name}: the 2D of {subject} is normalised to the screen, as in'
+            f'{name}: the 2D of {subject} is normalized to the screen, as in'
             f' {action!r} camera {camera}; give pixels'
           )
 

@@ -177,8 +177,8 @@ def _landmarker(*, static: bool) -> Iterator[Any]:
       from mediapipe.python.solutions import pose  # pyright: ignore[reportMissingImports]
     except ImportError as error:
       raise SettingError(
-        '`image`, `video`, `camera`: need MediaPipe; install it by pip install'
-        ' "semgcn-jax[pose]", under Python 3.11 or 3.12'
+        '`image`, `video`, `camera`: need MediaPipe; install it with pip'
+        ' install "semgcn-jax[pose]", under Python 3.11 or 3.12'
       ) from error
     with _quiet():
       landmarker: Any = pose.Pose(static_image_mode=static, model_complexity=1)

@@ -93,7 +93,7 @@ class Arguments:
     """Rejects keypoints that are probably a mistake of the caller.
 
     Raises:
-      UserError: The keypoints seem to be normalised, lie far outside their
+      UserError: The keypoints seem to be normalized, lie far outside their
         images, or belong to a crowd that is upside down.
     """
     found, size, joints = self.keypoints, self.image_size, self.joints
@@ -109,7 +109,7 @@ class Arguments:
       raise UserError(
         f'`keypoints`: pose {pose} has {JOINT_SETS[joints].names[joint]} at'
         f' {xy[pose, joint, 0]:.3g}, {xy[pose, joint, 1]:.3g} and no keypoint'
-        ' beyond 2, so they seem to be normalised; give pixels'
+        ' beyond 2, so they seem to be normalized; give pixels'
       )
     width = size.max(axis=-1)[:, None]
     beyond = np.maximum(-xy, xy - size[:, None]).max(axis=-1) / width

@@ -2,7 +2,7 @@
 
 A network works at about one frame rate. A clip at a higher rate is split into n
 phases, each made of every n-th frame, which are lifted separately and averaged
-with their neighbours. A clip at a lower rate is interpolated.
+with their neighbors. A clip at a lower rate is interpolated.
 """
 
 from collections.abc import Callable, Sequence
@@ -111,7 +111,7 @@ def run_clip(
 def blend(poses: np.ndarray, step: int) -> np.ndarray:
   """Averages each pose with those of other phases around it.
 
-  Neighbouring frames are lifted separately, so their errors differ. Each bone
+  Neighboring frames are lifted separately, so their errors differ. Each bone
   gets the direction of its mean vector and its mean length, which keeps bodies
   within bounds, with weights that fall linearly to 0 within `step` frames. The
   clip is continued by point reflection, so that steady motion is unchanged.

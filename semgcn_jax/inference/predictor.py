@@ -40,7 +40,7 @@ class Predictor:
     """Predicts poses.
 
     Args:
-      inputs: The 2D joints, `[N, J, C]`, normalised screen.
+      inputs: The 2D joints, `[N, J, C]`, normalized screen.
 
     Returns:
       The poses, `[N, J, 3]`, metres, with the root at the origin. A pose is NaN

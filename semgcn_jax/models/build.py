@@ -45,7 +45,7 @@ def build(
       `[..., 1, J, C]`, with its state in the collection `cache`.
 
   Returns:
-    A module that maps joints `[..., J, 2]` (normalised screen), or the
+    A module that maps joints `[..., J, 2]` (normalized screen), or the
     `[..., J, C]` of `models.inputs`, to `[..., J, 3]` (metres); with
     `expected_error` to `[..., J, 4]`, see `root_relative`. With `backbone` it
     takes images, see `image_network.ImageNetwork`; `semgcn_temporal` takes

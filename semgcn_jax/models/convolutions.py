@@ -13,7 +13,7 @@ from semgcn_jax.models.functional import (
   attend,
   graph_conv,
   linear,
-  neighbour_softmax,
+  neighbor_softmax,
   partition_graph_conv,
   semantic_adjacency,
   semantic_graph_conv,
@@ -64,7 +64,7 @@ class _Convolution(nn.Module):
 class GraphConv(_Convolution):
   """The vanilla graph convolution (paper eq. 1).
 
-  The adjacency of the skeleton is normalised symmetrically.
+  The adjacency of the skeleton is normalized symmetrically.
   """
 
   def _convolve(self, x: Array) -> Array:
@@ -86,7 +86,7 @@ class SemGraphConv(_Convolution):
   def _convolve(self, x: Array) -> Array:
     channels, features = x.shape[-1], self.features
     mask = adjacency_mask(self.skeleton)
-    # The released code initialises one [2, C, D] tensor, for which PyTorch
+    # The released code initializes one [2, C, D] tensor, for which PyTorch
     # takes the fans C * D and 2 * D; hence these small weights.
     fans = channels * features + 2 * features
     kernel = self.param(
@@ -103,7 +103,7 @@ class SemGraphConv(_Convolution):
 class GraphAttention(_Convolution):
   """The graph attention of GAT (arXiv:1710.10903, eq. 1 to 6).
 
-  The weights of a joint's neighbours, including itself, are computed from the
+  The weights of a joint's neighbors, including itself, are computed from the
   nodes: softmax_j(LeakyReLU(a . [W h_i, W h_j])). The heads are concatenated,
   or averaged, as in GAT's last layer, if they do not divide the features.
 
@@ -130,7 +130,7 @@ class GraphAttention(_Convolution):
       nodes, [heads * size, heads * (size + 1)], axis=-1
     )
     logits = nn.leaky_relu(of_i[:, None] + of_j[None], 0.2)
-    weights = neighbour_softmax(logits, adjacency_mask(self.skeleton))
+    weights = neighbor_softmax(logits, adjacency_mask(self.skeleton))
     y = attend(weights, nodes.reshape(*x.shape[:-1], heads, size))
     if concatenated:
       return y.reshape(*x.shape[:-1], self.features)
@@ -140,7 +140,7 @@ class GraphAttention(_Convolution):
 class AttentionalGraphConv(_Convolution):
   """The graph convolution of aGCN (Graph R-CNN, arXiv:1808.00191, section 3.3).
 
-  The weights of a joint's neighbours are computed from the nodes:
+  The weights of a joint's neighbors are computed from the nodes:
   softmax_j(w . ReLU(W_a [h_i, h_j])). The weight of the joint itself is one.
 
   Attributes:
@@ -162,13 +162,13 @@ class AttentionalGraphConv(_Convolution):
     logits = linear(nn.relu(of_i[:, None] + of_j[None]), score[:, None])[..., 0]
     eye = np.eye(len(x), dtype=bool)
     mask = adjacency_mask(self.skeleton) & ~eye
-    return nodes + attend(neighbour_softmax(logits, mask), nodes)
+    return nodes + attend(neighbor_softmax(logits, mask), nodes)
 
 
 class PartitionGraphConv(_Convolution):
   """The spatial convolution of ST-GCN (arXiv:1801.07455).
 
-  Each part of the neighbourhood has its own kernel. Every edge has one
+  Each part of the neighborhood has its own kernel. Every edge has one
   learnable importance for all channels, without a softmax.
   """
 

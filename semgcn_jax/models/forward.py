@@ -78,7 +78,7 @@ def predict_poses(
   Returns:
     The poses, `[B, ..., J, 3]`, metres, followed by any other predictions: the
     expected error, `[B, ..., J, 4]`, see `root_relative.expected_error`; or for
-    images the 2D joints, `[B, J, 5]`, normalised image.
+    images the 2D joints, `[B, J, 5]`, normalized image.
   """
   run = functools.partial(
     predict, inputs=inputs, skeleton=skeleton, flip_test=flip_test

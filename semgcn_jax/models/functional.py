@@ -121,10 +121,10 @@ def semantic_graph_conv(x: Array, kernel: Array, adjacency: Array) -> Array:
     return _semantic_graph_conv(x, kernel, adjacency)
   eye = jnp.eye(len(x), dtype=x.dtype)
   adjacency = adjacency.astype(x.dtype)
-  itself, neighbours = linear(x, kernel[0]), linear(x, kernel[1])
+  itself, neighbors = linear(x, kernel[0]), linear(x, kernel[1])
   subscripts = 'dij,j...d->i...d'
   return jnp.einsum(subscripts, adjacency * eye, itself) + jnp.einsum(
-    subscripts, adjacency * (1 - eye), neighbours
+    subscripts, adjacency * (1 - eye), neighbors
   )
 
 
@@ -134,14 +134,14 @@ def _semantic_graph_conv(x: Array, kernel: Array, adjacency: Array) -> Array:
 
 
 def _semantic_graph_conv_fwd(x, kernel, adjacency):
-  itself, neighbours = (linear(x, matrix) for matrix in kernel)
+  itself, neighbors = (linear(x, matrix) for matrix in kernel)
   y = _diagonal(adjacency, x) * itself
-  y = y + mix(_off_diagonal(adjacency), neighbours)
-  return y, (x, kernel, adjacency, itself, neighbours)
+  y = y + mix(_off_diagonal(adjacency), neighbors)
+  return y, (x, kernel, adjacency, itself, neighbors)
 
 
 def _semantic_graph_conv_bwd(residuals, dy):
-  x, kernel, adjacency, itself, neighbours = residuals
+  x, kernel, adjacency, itself, neighbors = residuals
   dx0, dkernel0 = _linear_bwd((x, kernel[0]), _diagonal(adjacency, x) * dy)
   dx1, dkernel1 = _linear_bwd(
     (x, kernel[1]), mix(_off_diagonal(adjacency).T, dy)
@@ -149,7 +149,7 @@ def _semantic_graph_conv_bwd(residuals, dy):
   # Two successive sums keep a GPU busier than one.
   diagonal = jnp.sum((dy * itself).astype(wide_type(x)), axis=-1)
   diagonal = diagonal.reshape(len(x), -1).sum(axis=1)
-  dadjacency = _off_diagonal(_dot_joints(dy, neighbours)) + jnp.diag(diagonal)
+  dadjacency = _off_diagonal(_dot_joints(dy, neighbors)) + jnp.diag(diagonal)
   return dx0 + dx1, jnp.stack([dkernel0, dkernel1]), dadjacency
 
 
@@ -170,7 +170,7 @@ def _diagonal(adjacency: Array, like: Array) -> Array:
 
 @jax.jit
 def partition_graph_conv(x: Array, kernels: Array, adjacencies: Array) -> Array:
-  """Sums the graph convolutions over K parts of the neighbourhood.
+  """Sums the graph convolutions over K parts of the neighborhood.
 
   This is the spatial half of ST-GCN's unit (arXiv:1801.07455, section 3.6):
   `[J, ..., C]`, `[K, C, D]`, `[K, J, J]` -> `[J, ..., D]`.
@@ -182,10 +182,10 @@ def partition_graph_conv(x: Array, kernels: Array, adjacencies: Array) -> Array:
   return cast(Array, sum(convolved))
 
 
-def neighbour_softmax(logits: Array, mask: np.ndarray) -> Array:
-  """Applies a softmax over the neighbours of each joint in each pose.
+def neighbor_softmax(logits: Array, mask: np.ndarray) -> Array:
+  """Applies a softmax over the neighbors of each joint in each pose.
 
-  The logits and weights are `[J, J, ...]`, with the neighbours second. `mask`,
+  The logits and weights are `[J, J, ...]`, with the neighbors second. `mask`,
   `[J, J]` bool, marks them; no row is empty, and weights off it are zero.
   """
   mask = mask.reshape(*mask.shape, *[1] * (logits.ndim - 2))
@@ -297,7 +297,7 @@ def batch_normalize(
     axis_name: The pmap axis over which the batch is sharded; None outside pmap.
 
   Returns:
-    The normalised activations, `[..., C]`; and the mean and biased variance of
+    The normalized activations, `[..., C]`; and the mean and biased variance of
     each channel, `[C]`, without gradients.
   """
   fields = (epsilon, relu, axis_name)

@@ -1,4 +1,4 @@
-"""The adjacency of a skeleton: masks and normalisations, in NumPy."""
+"""The adjacency of a skeleton: masks and normalizations, in NumPy."""
 
 import numpy as np
 
@@ -27,10 +27,10 @@ def normalized_adjacency(skeleton: Skeleton) -> np.ndarray:
 
 
 def partitions(skeleton: Skeleton) -> np.ndarray:
-  """Splits neighbourhoods into the parts of ST-GCN (arXiv:1801.07455).
+  """Splits neighborhoods into the parts of ST-GCN (arXiv:1801.07455).
 
-  In its spatial configuration these are the joint itself, the neighbour closer
-  to the root, and the neighbours farther away. The weights of a joint sum to
+  In its spatial configuration these are the joint itself, the neighbor closer
+  to the root, and the neighbors farther away. The weights of a joint sum to
   one over all parts, D^-1 A, as in its authors' code; their paper has D^-1/2 on
   both sides instead.
 

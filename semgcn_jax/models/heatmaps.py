@@ -4,7 +4,7 @@ This is the head of Sun et al., arXiv:1711.08229, with its expectation over the
 heat map, and the losses that train it.
 
 Notation: J joints; a heat map has H rows and W columns of cells. Positions are
-on the normalised image, where -1 and 1 are the edges, so cell i of W has its
+on the normalized image, where -1 and 1 are the edges, so cell i of W has its
 center at (i + 0.5) / W * 2 - 1.
 """
 
@@ -146,7 +146,7 @@ def soft_argmax(logits: Array) -> Array:
     logits: The logits of the heat maps, `[..., H, W, J]`.
 
   Returns:
-    x and y, `[..., J, 2]`, normalised image, float32.
+    x and y, `[..., J, 2]`, normalized image, float32.
   """
   logits = logits.astype(wide_type(logits))
   share = jax.nn.softmax(logits, axis=(-3, -2))
@@ -167,7 +167,7 @@ def gaussian_heatmaps(
   """Makes heat maps that are Gaussians around joints.
 
   Args:
-    joints: The joints, `[..., J, 2]`, normalised image. A joint outside the
+    joints: The joints, `[..., J, 2]`, normalized image. A joint outside the
       image has its heat map at the nearest edge.
     size: The numbers of rows and columns, (H, W).
     sigma: The standard deviation of the Gaussians, in cells.
@@ -191,7 +191,7 @@ def heatmap_loss(logits: Array, joints: Array, sigma: float = SIGMA) -> Array:
 
   Args:
     logits: The logits of the heat maps, `[..., H, W, J]`.
-    joints: The true joints, `[..., J, 2]`, normalised image.
+    joints: The true joints, `[..., J, 2]`, normalized image.
     sigma: See `gaussian_heatmaps`.
 
   Returns:

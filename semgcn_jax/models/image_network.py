@@ -31,7 +31,7 @@ class Found:
 
   Attributes:
     poses: The 3D joints, `[B, J, 3]`, metres, the root anywhere.
-    joints: The 2D joints, `[B, J, 2]`, on the normalised image, where -1 and 1
+    joints: The 2D joints, `[B, J, 2]`, on the normalized image, where -1 and 1
       are its edges.
     logits: The heat map of each joint before its softmax, `[B, H, W, J]`.
   """

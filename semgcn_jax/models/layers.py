@@ -74,10 +74,10 @@ class BatchNorm(nn.Module):
   Attributes:
     axis_name: The pmap axis over which training statistics are shared, so that
       N devices equal one at the same global batch; None shares none.
-    poses: About how many poses to normalise together in training; 0 takes the
+    poses: About how many poses to normalize together in training; 0 takes the
       whole batch. A device with at least this many splits its share of a larger
       batch into parts with statistics of their own (ghost batch norm,
-      arXiv:1705.08741). If devices have fewer, the whole batch is normalised
+      arXiv:1705.08741). If devices have fewer, the whole batch is normalized
       together.
     momentum: The weight of the old running statistics in the new ones.
     epsilon: A small number added to the variance.
@@ -137,7 +137,7 @@ class BatchNorm(nn.Module):
 class NonLocal(nn.Module):
   """The non-local layer over the joints (paper eq. 4 and 10, section A.3).
 
-  Freshly initialised, it is the identity.
+  Freshly initialized, it is the identity.
 
   Attributes:
     skeleton: The skeleton, whose groups of joints, if any, are max-pooled.

@@ -32,7 +32,7 @@ class LinearModel(PoseNetwork):
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
-    """Predicts `[..., J, 3]`, metres, from `[..., J, 2]`, normalised screen."""
+    """Predicts `[..., J, 3]`, metres, from `[..., J, 2]`, normalized screen."""
     block = functools.partial(
       *(GraphConvBlock, Linear, self.hid_dim, self.norm, self.dropout),
       layer='linear',

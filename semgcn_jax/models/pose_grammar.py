@@ -69,7 +69,7 @@ class PoseGrammar(nn.Module):
   The lower level is a bidirectional recurrent network along each kinematic
   chain. The upper level is one over each pair of limbs, on the states of the
   lower level. Each network corrects its joints; corrections of the same joint
-  are averaged. Freshly initialised, the grammar is the identity. Fang et al.
+  are averaged. Freshly initialized, the grammar is the identity. Fang et al.
   predict poses here rather than corrections.
 
   Attributes:
@@ -85,7 +85,7 @@ class PoseGrammar(nn.Module):
     """Refines poses.
 
     Args:
-      joints: The 2D joints, `[..., J, 2]`, normalised screen.
+      joints: The 2D joints, `[..., J, 2]`, normalized screen.
       lifted: The poses that a lifter predicts, `[..., J, 3]`, metres.
 
     Returns:
@@ -165,7 +165,7 @@ class Refined(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
-    """Predicts `[..., J, 3]`, metres, from `[..., J, 2]`, normalised screen."""
+    """Predicts `[..., J, 3]`, metres, from `[..., J, 2]`, normalized screen."""
     lifted = self.lifter(x, train=train and not self.frozen)
     if self.frozen:
       lifted = jax.lax.stop_gradient(lifted)

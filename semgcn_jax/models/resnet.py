@@ -97,7 +97,7 @@ class ConvBlock(nn.Module):
 class ResNetBlock(nn.Module):
   """A residual block, ReLU(skip(x) + block(x)).
 
-  Freshly initialised, its block is zero. The skip is a convolution if it must
+  Freshly initialized, its block is zero. The skip is a convolution if it must
   change the shape of x, and x itself otherwise.
 
   Attributes:

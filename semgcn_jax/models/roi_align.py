@@ -1,7 +1,7 @@
 """Averages feature maps over boxes (RoIAlign, He et al., arXiv:1703.06870).
 
 Notation: J joints, and a feature map of H rows, W columns and C channels.
-Positions are on the normalised image, where -1 and 1 are the edges.
+Positions are on the normalized image, where -1 and 1 are the edges.
 """
 
 import jax
@@ -29,7 +29,7 @@ def roi_align(
 
   Args:
     features: The feature map, `[..., H, W, C]`.
-    centers: The centers x, y of the boxes, `[..., J, 2]`, normalised image.
+    centers: The centers x, y of the boxes, `[..., J, 2]`, normalized image.
     sides: The side of the boxes of each image, `[...]`, in the same unit.
     samples: The number of points along each side of a box.
 

@@ -22,7 +22,7 @@ def predict(
 
   Args:
     network: Maps `[B, ..., J, 2]` to `[B, ..., J, 3]`, the root anywhere.
-    inputs: The 2D joints, `[B, ..., J, 2]`, normalised screen.
+    inputs: The 2D joints, `[B, ..., J, 2]`, normalized screen.
     flip_test: Whether to average with the prediction for the mirrored input,
       mirrored back.
     mirror_inputs: Mirrors inputs, if they are not plain 2D joints.

@@ -44,7 +44,7 @@ class SemGCN(PoseNetwork):
     train: bool = False,
     length: jax.Array | None = None,
   ) -> jax.Array:
-    """Predicts `[..., J, 3]`, metres, from `[..., J, 2]`, normalised screen.
+    """Predicts `[..., J, 3]`, metres, from `[..., J, 2]`, normalized screen.
 
     Args:
       x: The 2D joints; with `time` those of clips, `[..., T, J, 2]`.

@@ -33,13 +33,13 @@ class STGCN(PoseNetwork):
 
   The authors of ST-GCN classify whole sequences. Here the last layer is a
   convolution to the coordinates, as in SemGCN. The first layer is only a
-  spatial convolution, and the inputs, on the normalised screen, get no batch
+  spatial convolution, and the inputs, on the normalized screen, get no batch
   norm. Dropout is in the first layer and in every block.
   """
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
-    """Predicts `[..., J, 3]`, metres, from `[..., J, 2]`, normalised screen."""
+    """Predicts `[..., J, 3]`, metres, from `[..., J, 2]`, normalized screen."""
     conv = functools.partial(PartitionGraphConv, skeleton=self.skeleton)
     fields = (conv, self.hid_dim, self.norm, self.dropout)
     wide = x.dtype

@@ -200,11 +200,11 @@ def _decode(content: bytes, scale: float) -> tuple[np.ndarray, float]:
   simplejpeg = _simplejpeg() if content.startswith(_JPEG) else None
   if simplejpeg is None:
     return _decode_by_pillow(content), 1.0
-  height, width, colours, _ = simplejpeg.decode_jpeg_header(content)
+  height, width, colors, _ = simplejpeg.decode_jpeg_header(content)
   if height * width > MAX_PIXELS:
     raise ValueError(f'{width} x {height} pixels are too many')
-  if colours in ('Gray', 'CMYK', 'YCCK'):
-    raise ValueError(f'its colours are {colours}, not RGB')
+  if colors in ('Gray', 'CMYK', 'YCCK'):
+    raise ValueError(f'its colors are {colors}, not RGB')
   # With fewer pixels, the rounded sizes below would not determine the scale.
   if scale >= 1 or min(height, width) < 16:
     return simplejpeg.decode_jpeg(content), 1.0
@@ -225,7 +225,7 @@ def _decode_by_pillow(content: bytes) -> np.ndarray:
       if height * width > MAX_PIXELS:
         raise ValueError(f'{width} x {height} pixels are too many')
       if picture.mode in ('1', 'L', 'LA', 'I', 'I;16', 'CMYK'):
-        raise ValueError(f'its colours are {picture.mode}, not RGB')
+        raise ValueError(f'its colors are {picture.mode}, not RGB')
       return np.asarray(picture.convert('RGB'))
   except (OSError, ValueError):
     raise

@@ -141,7 +141,7 @@ def _grain() -> Any:
   except ImportError as error:
     raise SettingError(
       '`image_dir`, `dataset=images`: training on image files needs Grain;'
-      ' install it by pip install "semgcn-jax[image]"'
+      ' install it with pip install "semgcn-jax[image]"'
     ) from error
   # Grain defines absl flags, which this package never parses; defaults will do.
   if not flags.FLAGS.is_parsed():

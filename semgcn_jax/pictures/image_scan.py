@@ -182,8 +182,8 @@ def _png_head(begin: bytes) -> str | tuple[int, int]:
   """Reads the width, height and color type of a PNG."""
   if len(begin) < 26:
     return CUT_OFF
-  width, height, _, colours = struct.unpack('>IIBB', begin[16:26])
-  return GREY if colours in (0, 4) else (width, height)
+  width, height, _, colors = struct.unpack('>IIBB', begin[16:26])
+  return GREY if colors in (0, 4) else (width, height)
 
 
 def _jpeg_head(file: IO[bytes]) -> str | tuple[int, int]:

@@ -222,7 +222,7 @@ def check_2d(path: pathlib.Path, config: DataConfig) -> tuple[str, list[str]]:
   if not largest:
     return description, problems
   if np.median(largest) < MIN_PIXELS:
-    problems.append('normalised to the screen; give pixels')
+    problems.append('normalized to the screen; give pixels')
     return description, problems
   if config.dataset not in OF_POSES and not config.cameras:
     return f'{description}; not compared with the 3D (no `cameras`)', problems

@@ -1,6 +1,6 @@
 """Augments the training poses on the device, within the training step.
 
-A batch is a dict of arrays: `inputs` `[B, J, 2]` (normalised screen) and
+A batch is a dict of arrays: `inputs` `[B, J, 2]` (normalized screen) and
 `targets` `[B, J, 3]` (metres, camera frame, root at the origin); for virtual
 cameras also `roots` `[B, 3]` (metres, camera frame) and `cameras` `[B]`, each
 pose's row of `Lenses`. Poses to be filmed (`input_joints`) only have `targets`,
@@ -33,7 +33,7 @@ class Lenses:
 
   Attributes:
     up: `[K, 3]`, the world's vertical in the camera frame.
-    lens: The projection to the normalised screen, arrays of `[K, 1, ...]`.
+    lens: The projection to the normalized screen, arrays of `[K, 1, ...]`.
   """
 
   up: Array

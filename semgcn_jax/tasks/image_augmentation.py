@@ -1,7 +1,7 @@
 """Augments images on the device, within the training step.
 
 A batch is a dict of arrays: `images` `[B, S, S, 3]` (0 to 255), `inputs`
-`[B, J, 2]` (the true 2D joints on the normalised image) and `targets`
+`[B, J, 2]` (the true 2D joints on the normalized image) and `targets`
 `[B, J, 3]` (metres, camera frame, root at the origin).
 """
 

@@ -55,7 +55,7 @@ class Pictures(Frames):
 
     Args:
       predicted: The output of the network.
-      batch: The true 2D, `inputs` `[B, J, 2]` on the normalised image, and the
+      batch: The true 2D, `inputs` `[B, J, 2]` on the normalized image, and the
         true poses, `targets` `[B, J, 3]`, metres.
       pose_loss: The loss of poses and targets.
     """

@@ -180,7 +180,7 @@ def test_predict_takes_pictures_and_videos(photos, tmp_path):
   output = tmp_path / 'bus.html'
   code, out, err = run('predict', *flags, f'--output={output}')
   assert (code, err) == (0, ''), err
-  assert '3 people; choose one by --box=' in out
+  assert '3 people; choose one with --box=' in out
   assert 'data:image/jpeg;base64,' in output.read_text()
   one = tmp_path / 'one.json'
   code, out, _ = run(

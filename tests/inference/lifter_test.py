@@ -345,7 +345,7 @@ def test_points_that_no_joint_is_made_of_are_not_enough(lifter):
 def test_one_normalised_pose_among_others_is_refused(lifter, filmed):
   keypoints = filmed.keypoints('coco')
   keypoints[7] /= 1280
-  with pytest.raises(UserError, match='pose 7 has nose at .* normalised'):
+  with pytest.raises(UserError, match='pose 7 has nose at .* normalized'):
     lifter(keypoints, SIZE)
 
 

@@ -207,7 +207,7 @@ def test_messages_name_the_file_and_no_argument_of_the_lifter(tmp_path):
   keypoints[3, 4, 0] = 99999
   np.save(tmp_path / 'far.npy', keypoints)
   np.save(tmp_path / 'shares.npy', keypoints_of() / (*SIZE, 1))
-  for name, message in (('far', 'pose 3 has'), ('shares', 'be normalised')):
+  for name, message in (('far', 'pose 3 has'), ('shares', 'be normalized')):
     code, _, err = run(
       'predict', f'--detections={tmp_path / name}.npy',
       f'--output={tmp_path / "x.json"}', '--image_size=1280x720',

@@ -52,7 +52,7 @@ def test_streams_that_cannot_be(lifter, keypoints):
   with pytest.raises(SettingError, match='image_size'):
     lifter.stream((0, 0))
   shares = np.full((17, 3), 0.5)
-  with pytest.raises(UserError, match='normalised'):
+  with pytest.raises(UserError, match='normalized'):
     lifter.stream(SIZE)(shares)
   assert np.isfinite(lifter.stream(SIZE, check=False)(shares).poses).all()
   with pytest.raises(UserError, match='one frame'):

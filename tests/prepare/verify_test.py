@@ -148,7 +148,7 @@ def test_2d_that_does_not_fit(tmp_path, poses, capsys):
   order[[8, 9]] = 9, 8
   text = found(changed(good, lambda v: v[:, order]))
   assert 'another order: Thorax is where Head should be, Head is where' in text
-  assert 'normalised to the screen' in found(
+  assert 'normalized to the screen' in found(
     changed(good, lambda v: v / 500 - 1)
   )
   turned = {
