@@ -15,16 +15,17 @@ MARGIN = 0.15  # Added on each side of the joints, as a share of the side.
 
 
 def read_box(box: ArrayLike, image_size: tuple[int, int] | None = None) -> Box:
-  """Reads the box of a person, given as numbers or strings.
+  """Reads the box of a person.
 
   Args:
-    box: Left, top, width and height, pixels.
+    box: Left, top, width and height, pixels, or text such as 10,20,100,300.
     image_size: The width and height of the image, pixels, if known.
 
   Raises:
     SettingError: The box is not four valid numbers, or is outside the image.
   """
-  words = np.ravel(np.asarray(box, object))
+  words = box.split(',') if isinstance(box, str) else box
+  words = np.ravel(np.asarray(words, object))
   text = shortened(','.join(map(str, words)))
   try:
     x, y, width, height = (float(word) for word in words)
@@ -39,8 +40,8 @@ def read_box(box: ArrayLike, image_size: tuple[int, int] | None = None) -> Box:
     -width < x < image_size[0] and -height < y < image_size[1]
   ):
     raise SettingError(
-      f'`box={text}`: is outside of the image; give one within the'
-      f' {image_size[0]} x {image_size[1]} pixels'
+      f'`box={x:g},{y:g},{width:g},{height:g}`: is outside of the image; give'
+      f' one within the {image_size[0]} x {image_size[1]} pixels'
     )
   return x, y, width, height
 

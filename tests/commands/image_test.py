@@ -115,7 +115,7 @@ def test_a_2d_network_is_scored_but_makes_no_poses(found, picture, tmp_path):
   checkpoint = f'--checkpoint={found}'
   status, out, err = run('evaluate', checkpoint)
   assert status == 0, err
-  assert 'the 3D is of a graph network that is not trained' in out
+  assert 'the graph network is untrained, so only the 2D is meaningful' in out
   for flags in (
     ('predict', f'--image={picture}', f'--output={tmp_path}/x.json'),
     ('view', f'--output={tmp_path}/x.html'),

@@ -6,7 +6,13 @@ from semgcn_jax.pictures.crops import read_box
 
 
 @pytest.mark.parametrize(
-  'box', [(1, 2, 3.5, 4), ['1', '2', '3.5', '4'], np.array([1, 2, 3.5, 4])]
+  'box',
+  [
+    (1, 2, 3.5, 4),
+    ['1', '2', '3.5', '4'],
+    '1,2,3.5,4',
+    np.array([1, 2, 3.5, 4]),
+  ],
 )
 def test_boxes_are_numbers_or_their_texts(box):
   assert read_box(box) == read_box(box, (60, 40)) == (1.0, 2.0, 3.5, 4.0)
