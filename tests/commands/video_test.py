@@ -132,5 +132,5 @@ def test_what_takes_single_frames_says_so(workdir, tmp_path):
     *('export', f'--checkpoint={workdir}'),
     f'--output={tmp_path / "net.stablehlo"}',
     status=1,
-    message='sees time',
+    message='cannot be exported as a program',
   )

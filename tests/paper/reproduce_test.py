@@ -165,7 +165,7 @@ def pictures(tmp_path_factory):
   assert code == 0, err
   # Each stage but the first says what it takes of another.
   assert [line.split()[:2] for line in err.splitlines()] == [
-    ['note:', 'from']
+    ['note:', 'taking']
   ] * (len(STAGES) - 1)
   assert out.splitlines()[-1] == str(workdir / 'report.md')
   return workdir
@@ -219,7 +219,7 @@ def test_moved_stages_go_on(pictures, tmp_path):
   runs = moved / 'rendered_small'
   shutil.rmtree(runs / 'semgcn_rn_with_fp')
   code, out, err = run('reproduce', *TINY_PICTURES, f'--workdir={moved}')
-  assert code == 0 and err.startswith('note: from'), err
+  assert code == 0 and err.startswith('note: taking'), err
   lines = out.splitlines()
   for name in ('2D network', *FROM_PICTURES[:2]):
     assert f'rendered_small, {name}: is finished' in lines

@@ -216,7 +216,7 @@ def test_damage_and_wrong_files(tmp_path):
   place.write_text('not a recording')
   fails('Eating.cdf: cut off, or not a file of Human3.6M')
   write_cdf(place, good[:, :64])
-  fails(r'Eating.cdf: holds an array \[25, 64\], not 96 numbers a frame')
+  fails(r'Eating.cdf: holds an array \[25, 64\], not 96 numbers per frame')
   write_cdf(place, np.tile(good, 2)[:, :78][:24])
   fails(r'holds an array \[24, 78\]')
   good[3, 5] = np.nan
@@ -225,7 +225,7 @@ def test_damage_and_wrong_files(tmp_path):
   place.unlink()
   place = recording(tmp_path, 'h5', 'S1', 'Eating')
   write_h5(place, np.zeros((5, 64)))
-  fails(r'Eating.h5: holds an array \[5, 64\], not 96 numbers a frame')
+  fails(r'Eating.h5: holds an array \[5, 64\], not 96 numbers per frame')
   write_h5(place, np.zeros((5, 96)), 'poses')
   fails('Eating.h5: cut off, or not a file of Human3.6M')
   place.write_bytes(place.read_bytes()[:1000])

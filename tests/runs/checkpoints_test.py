@@ -80,7 +80,7 @@ def test_a_missing_epoch_lists_those_there_are(saved):
 @pytest.mark.slow
 def test_another_model_is_described(saved):
   wide = TINY.replace(hid_dim=8)
-  with pytest.raises(UserError, match=r'of another model .*has shape'):
+  with pytest.raises(UserError, match=r'does not fit the model .*has shape'):
     restore(saved, 'best', wide)
   deep = TINY.replace(num_layers=2)
   with pytest.raises(UserError, match=r'residual1.* is missing'):

@@ -75,7 +75,7 @@ def test_damaged_weights_are_refused(tmp_path):
   save_skeleton(changed, folder / 'skeleton.json')
   with pytest.raises(UserError, match='is not the skeleton that the weights'):
     restore_network(folder)
-  with pytest.raises(SettingError, match='has one epoch alone'):
+  with pytest.raises(SettingError, match='has only one epoch'):
     restore_network('cmu', '3')
 
 
