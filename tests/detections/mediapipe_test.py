@@ -186,7 +186,7 @@ def test_predict_takes_pictures_and_videos(photos, tmp_path):
   code, out, _ = run(
     'predict', *flags, '--box=221,405,124,452', f'--output={one}'
   )
-  assert code == 0 and '1 poses, of 1 people' in out
+  assert code == 0 and '1 pose, of 1 person' in out
   for flag, message in (
     (
       '--box=5000,0,10,10',
