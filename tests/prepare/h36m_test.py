@@ -221,7 +221,7 @@ def test_damage_and_wrong_files(tmp_path):
   fails(r'holds an array \[24, 78\]')
   good[3, 5] = np.nan
   write_cdf(place, good)
-  fails('Eating.cdf: holds what is not a number')
+  fails('Eating.cdf: holds NaN or infinity')
   place.unlink()
   place = recording(tmp_path, 'h5', 'S1', 'Eating')
   write_h5(place, np.zeros((5, 64)))
