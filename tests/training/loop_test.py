@@ -66,7 +66,7 @@ def test_everything_on_trains_resumes_and_keeps_both_kinds(tmp_path):
   once = evaluate(tmp_path / 'whole', 'best', {'flip_test': False})
   assert abs(once['mpjpe'] - result['mpjpe']) > 0.01
   with pytest.raises(
-    SettingError, match='`epochs=4`: .* its learning rate is zero'
+    SettingError, match='`epochs=4`: .* its learning rate ends at zero'
   ):
     longer = settings.replace(epochs=4)
     loop.train(longer, tmp_path / 'whole', resume=True)
@@ -217,9 +217,7 @@ def test_a_damaged_history_is_not_written_over(whole, tmp_path):
   longer = TINY.replace(epochs=3)
   for text in (lines[0], '[1]\n', lines[1] + lines[0]):
     log.write_text(text)
-    with pytest.raises(
-      UserError, match=r'metrics\.jsonl: (line|does not hold)'
-    ):
+    with pytest.raises(UserError, match=r'metrics\.jsonl: (line|lacks)'):
       loop.train(longer, run, resume=True)
     assert log.read_text() == text
   log.write_text(''.join(lines))

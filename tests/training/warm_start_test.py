@@ -232,9 +232,9 @@ def start_from(monkeypatch, settings, there):
   [
     ({}, True, 'the backbone, the 2D head and the graph network'),
     ({'stage': 'keypoints'}, False, 'the only parts it has trained'),
-    ({'hid_dim': 16}, False, 'alone, as its graph network has hid_dim=16'),
+    ({'hid_dim': 16}, False, '2D head, as its graph network has hid_dim=16'),
     ({'pooled_features': False}, False, 'has pooled_features=False'),
-    ({'crop_size': 64}, True, 'graph network; its pictures had crop_size=64'),
+    ({'crop_size': 64}, True, 'graph network; its images had crop_size=64'),
   ],
 )
 def test_what_comes_of_a_run_of_pictures(
