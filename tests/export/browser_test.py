@@ -66,7 +66,7 @@ def test_a_web_page_lifts_as_the_lifter_does(tmp_path):
   find_package(tmp_path)
   network = restore_network('cmu')
   onnx_files.write(programs.make_program(network), tmp_path / 'lifter.onnx')
-  document = (ROOT / 'docs' / 'programs.md').read_text()
+  document = (ROOT / 'docs' / 'exporting.md').read_text()
   (script,) = re.findall(r'```js\n(.*?)```', document, re.S)
   (tmp_path / 'index.html').write_text(
     f'<script type="module">{script}\nwindow.lift = lift;</script>'
