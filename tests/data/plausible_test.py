@@ -67,7 +67,7 @@ def test_two_keys_that_become_one(tmp_path, poses):
 
 @pytest.mark.parametrize(
   ('factor', 'match'),
-  [(0.001, 'S1 is normalised to the screen'), (0, 'camera 0 is all zero')],
+  [(0.001, 'S1 is normalized to the screen'), (0, 'camera 0 is all zero')],
 )
 def test_2d(tmp_path, poses, factor, match):
   npz.write_poses_3d(poses, tmp_path / 'data_3d_h36m.npz')
@@ -155,7 +155,7 @@ def test_one_action_of_3d(tmp_path, poses, factor, match):
 @pytest.mark.parametrize(
   ('factor', 'match'),
   [
-    (0.001, "normalised to the screen, as in 'Eating 1' camera 2"),
+    (0.001, "normalized to the screen, as in 'Eating 1' camera 2"),
     (np.resize([[[1.0]], [[0.0]]], (8, 1, 1)), '4 of 8 frames are all zero'),
   ],
 )

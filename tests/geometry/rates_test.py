@@ -27,7 +27,10 @@ def test_settings_are_rates():
   temporal = {'model': 'semgcn_temporal'}
   assert Config().replace(fps=0.0).data.fps == 0  # It is not known.
   assert Config().replace(fps=2400.0).data.fps == 2400
-  assert Config().replace(**temporal, frame_rate=0.5).model.frame_rate == 0.5
-  for name in ('fps', 'frame_rate'):
-    with pytest.raises(SettingError, match=f'`{name}=0.01`: .*0.1 to 10,000'):
-      Config().replace(**temporal, **{name: 0.01})
+  assert Config().replace(**temporal, frame_rate=1.5).model.frame_rate == 1.5
+  for name, value, message in (
+    ('fps', 0.01, '0.1 to 10,000'),
+    ('frame_rate', 0.5, '1 to 1,000'),
+  ):
+    with pytest.raises(SettingError, match=f'`{name}={value}`: .*{message}'):
+      Config().replace(**temporal, **{name: value})

@@ -186,7 +186,7 @@ def test_heights_are_numbers_in_their_range(lifter, filmed):
 @pytest.mark.parametrize(
   'change, options, message',
   [
-    (lambda k: k / 1280, {}, 'normalised'),
+    (lambda k: k / 1280, {}, 'normalized'),
     (lambda k: k + 3000, {}, r'_\w+ at .*, far outside'),
     (lambda k: k[:, :16], {}, '16 fits h36m, mpii'),
     (lambda k: k[:, :5], {}, 'no joint set has 5'),
@@ -342,7 +342,7 @@ def test_points_that_no_joint_is_made_of_are_not_enough(lifter):
   assert np.isnan(lifted.poses).all() and lifted.num_missing == 1
 
 
-def test_one_normalised_pose_among_others_is_refused(lifter, filmed):
+def test_one_normalized_pose_among_others_is_refused(lifter, filmed):
   keypoints = filmed.keypoints('coco')
   keypoints[7] /= 1280
   with pytest.raises(UserError, match='pose 7 has nose at .* normalized'):
