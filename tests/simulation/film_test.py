@@ -40,6 +40,12 @@ def lengths(poses):
   return np.linalg.norm(bone_vectors(np.asarray(poses), H36M), axis=-1)
 
 
+def varied(poses, **settings):
+  """Poses of bodies that vary by these settings alone."""
+  config = dataclasses.replace(PLAIN, **settings)
+  return np.asarray(vary_bodies(KEY, jnp.asarray(poses), H36M, config))
+
+
 def test_level_poses_stand_upright(poses):
   rotation = np.asarray(about_vector(jnp.array([[0.3, 0.2, -0.4]])))[0]
   tilted = poses @ rotation.T
@@ -50,19 +56,14 @@ def test_level_poses_stand_upright(poses):
 
 
 def test_bodies_are_left_alone_where_nothing_varies(poses):
-  same = vary_bodies(KEY, jnp.asarray(poses), H36M, PLAIN)
-  np.testing.assert_allclose(same, poses, atol=1e-6)
+  np.testing.assert_allclose(varied(poses), poses, atol=1e-6)
 
 
 def test_bodies_vary_within_their_ranges(poses):
-  config = dataclasses.replace(PLAIN, body_scale=0.2)
-  varied = vary_bodies(KEY, jnp.asarray(poses), H36M, config)
-  ratio = lengths(varied) / lengths(poses)
+  ratio = lengths(varied(poses, body_scale=0.2)) / lengths(poses)
   np.testing.assert_allclose(ratio, ratio[:, :1].repeat(15, 1), rtol=1e-4)
   assert 1 / 1.2 - 1e-4 < ratio.min() < 0.9 and 1.1 < ratio.max() < 1.2 + 1e-4
-  config = dataclasses.replace(PLAIN, bone_scale=0.1)
-  ratio = lengths(vary_bodies(KEY, jnp.asarray(poses), H36M, config))
-  ratio = ratio / lengths(poses)
+  ratio = lengths(varied(poses, bone_scale=0.1)) / lengths(poses)
   ends = [child for _, child in H36M.bones]
   for left, right in zip(H36M.left, H36M.right, strict=True):
     np.testing.assert_allclose(
@@ -72,8 +73,7 @@ def test_bodies_vary_within_their_ranges(poses):
 
 
 def test_turned_limbs_keep_their_lengths_and_the_trunk(poses):
-  config = dataclasses.replace(PLAIN, limb_turn=30.0)
-  turned = np.asarray(vary_bodies(KEY, jnp.asarray(poses), H36M, config))
+  turned = varied(poses, limb_turn=30.0)
   np.testing.assert_allclose(lengths(turned), lengths(poses), atol=1e-5)
   trunk = [H36M.joints.index(n) for n in ('Spine', 'Thorax', 'LHip', 'RHip')]
   np.testing.assert_allclose(turned[:, trunk], poses[:, trunk], atol=1e-5)
@@ -82,8 +82,7 @@ def test_turned_limbs_keep_their_lengths_and_the_trunk(poses):
 
 
 def test_limbs_of_other_poses(poses):
-  config = dataclasses.replace(PLAIN, mix_limbs=1.0)
-  mixed = np.asarray(vary_bodies(KEY, jnp.asarray(poses), H36M, config))
+  mixed = varied(poses, mix_limbs=1.0)
   np.testing.assert_allclose(lengths(mixed), lengths(poses), atol=1e-5)
   trunk = [H36M.joints.index(n) for n in ('Spine', 'Thorax', 'Head', 'LHip')]
   np.testing.assert_allclose(mixed[:, trunk], poses[:, trunk], atol=1e-5)

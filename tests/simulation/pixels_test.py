@@ -4,9 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from drawn import make_scenes
 
-from semgcn_jax.data.synthetic import OFFSETS
-from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.simulation import pixels, scenes
 
 SIZE = 32
@@ -181,12 +180,7 @@ def test_bodies_cast_shadows():
 @pytest.fixture(scope='module')
 def people():
   """Scenes and views of twelve people."""
-  random = np.random.default_rng(1)
-  poses = np.zeros((12, 16, 3))
-  for parent, child in H36M.bones:
-    bone = OFFSETS[child] + random.normal(0, 0.05, (12, 3))
-    poses[:, child] = poses[:, parent] + bone
-  return scenes.make(poses, np.arange(12), seed=4, train=True)
+  return make_scenes()
 
 
 @pytest.mark.slow

@@ -1,27 +1,21 @@
 import jax
 import numpy as np
 import pytest
+from drawn import make_scenes, standing
 from scipy.spatial.transform import Rotation
 
-from semgcn_jax.data.synthetic import OFFSETS
 from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.simulation import drawn_people, scenes
 
 
 @pytest.fixture(scope='module')
 def poses():
-  """Twelve people in about the neutral pose, z up."""
-  random = np.random.default_rng(1)
-  poses = np.zeros((12, 16, 3))
-  for parent, child in H36M.bones:
-    bone = OFFSETS[child] + random.normal(0, 0.05, (12, 3))
-    poses[:, child] = poses[:, parent] + bone
-  return poses
+  return standing()
 
 
 @pytest.fixture(scope='module')
-def made(poses):
-  return scenes.make(poses, np.arange(12), seed=4, train=True)
+def made():
+  return make_scenes()
 
 
 def test_a_scene_does_not_depend_on_the_others(poses, made):
