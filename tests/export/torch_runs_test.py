@@ -1,74 +1,17 @@
-import functools
-import pickle
-import sys
-
 import jax
 import numpy as np
 import pytest
 from hostile import Hostile
+from released import KINDS, fresh_state, make_state, same, torch, write
 
 from semgcn_jax import config
 from semgcn_jax.config import presets
 from semgcn_jax.errors import SettingError, UserError
-from semgcn_jax.export import torch_files, torch_runs, torch_states
-from semgcn_jax.export.torch_names import entries, infer_model
+from semgcn_jax.export import torch_files, torch_runs
+from semgcn_jax.export.torch_names import entries
 from semgcn_jax.geometry.skeletons import H36M, save_skeleton
-from semgcn_jax.models.build import build
 from semgcn_jax.runs import checkpoints
 from semgcn_jax.training import optimizers
-from semgcn_jax.training import state as state_lib
-
-torch = pytest.importorskip('torch', reason='needs the torch extra')
-
-KINDS = {
-  'semgcn': {'num_layers': 1, 'hid_dim': 4},
-  'no_non_local': {'num_layers': 2, 'hid_dim': 4, 'non_local': False},
-  'channel_wise': {'num_layers': 1, 'hid_dim': 4, 'conv': 'channel_wise'},
-  'linear': {'model': 'linear', 'num_layers': 1, 'hid_dim': 6},
-}
-
-
-@functools.cache
-def fresh_state(settings, epoch_steps=1):
-  return state_lib.create_train_state(settings, H36M, epoch_steps)
-
-
-def make_state(kind):
-  """A state in which every array differs from its initial value."""
-  settings = presets.preset('h36m', **KINDS[kind])
-  state = fresh_state(settings)
-  rng = np.random.default_rng(0)
-  state = jax.tree.map(
-    lambda x: (
-      rng.normal(size=x.shape).astype(x.dtype) if x.dtype == np.float32 else x
-    ),
-    state,
-  )
-  state = state.replace(
-    batch_stats=jax.tree.map(np.abs, state.batch_stats),
-    step=np.int32(7),
-    opt_state=jax.tree.map(
-      lambda x: x * 0 + 7 if x.dtype == np.int32 else x, state.opt_state
-    ),
-  )
-  return settings, state
-
-
-def write(path, kind='semgcn', change=lambda checkpoint: None):
-  """A published checkpoint, changed before it is saved."""
-  settings, state = make_state(kind)
-  progress = checkpoints.Progress(epoch=3, mpjpe=41.5, score=41.5)
-  torch_files.write(
-    torch_states.export_checkpoint(state, progress, settings.model, 1e-3), path
-  )
-  checkpoint = torch.load(path, weights_only=True)
-  change(checkpoint)
-  torch.save(checkpoint, path, _use_new_zipfile_serialization=False)
-  return settings, state
-
-
-def same(a, b):
-  jax.tree.map(np.testing.assert_array_equal, a, b)
 
 
 @pytest.mark.parametrize('kind', KINDS)
@@ -110,44 +53,6 @@ def test_there_and_back_is_bit_identical(tmp_path, kind):
   assert back.read_bytes()[:2] == b'\x80\x02'  # The legacy format.
 
 
-@pytest.mark.parametrize('kind', KINDS)
-def test_order_of_the_optimizer_is_that_of_the_state_dict(kind):
-  settings, _ = make_state(kind)
-  names = [entry.torch for entry in entries(settings.model)]
-  assert len(set(names)) == len(names)
-  if kind == 'semgcn':
-    assert names[:5] == [
-      *('gconv_input.0.gconv.W', 'gconv_input.0.gconv.e'),
-      *('gconv_input.0.gconv.bias', 'gconv_input.0.bn.weight'),
-      'gconv_input.0.bn.bias',
-    ]
-
-
-def test_a_prefix_and_old_fields_are_understood(tmp_path):
-  def change(checkpoint):
-    state_dict = checkpoint['state_dict']
-    checkpoint['state_dict'] = {
-      f'module.{k}': v
-      for k, v in state_dict.items()
-      if not k.endswith('num_batches_tracked')  # PyTorch 0.4 had none.
-    }
-    checkpoint['error'] = np.float64(40.5)
-    for moments in checkpoint['optimizer']['state'].values():
-      moments['step'] = 7  # A number until PyTorch 1.12.
-
-  path = tmp_path / 'a.pth.tar'
-  settings, state = write(path, change=change)
-  ours, progress = torch_states.import_checkpoint(
-    torch_files.read(path),
-    settings.model,
-    settings.evaluation.choose_on,
-    fresh_state(settings),
-  )
-  assert progress.mpjpe == 40.5
-  same(ours.variables, state.variables)
-  same(ours.opt_state, state.opt_state)
-
-
 @pytest.mark.parametrize('name', ['nonlocal_', 'non_local', 'nl'])
 def test_renamed_attributes_and_bare_state_dicts(tmp_path, name):
   """Python 3 has made `nonlocal` a word of its own."""
@@ -163,75 +68,6 @@ def test_renamed_attributes_and_bare_state_dicts(tmp_path, name):
   ours = checkpoints.restore_network(tmp_path / 'run').variables
   same(ours, state.variables)
   assert config.load(tmp_path / 'run' / 'config.json').model == settings.model
-
-
-class Python2Pickler(pickle._Pickler):
-  """Writes str as Python 2 does."""
-
-  dispatch = dict(pickle._Pickler.dispatch)
-
-  def save_str(self, text):
-    data = text.encode('ascii')
-    self.write(b'U' + bytes([len(data)]) + data)
-
-  dispatch[str] = save_str
-
-
-def test_files_of_python_2(tmp_path):
-  path = tmp_path / 'a.pth.tar'
-  settings, state = write(path)
-  checkpoint = torch.load(path, weights_only=True)
-
-  class Module:
-    Pickler = Python2Pickler
-
-    @staticmethod
-    def dump(value, file, protocol):
-      Python2Pickler(file, protocol).dump(value)
-
-  torch.save(
-    checkpoint,
-    path,
-    pickle_module=Module,
-    pickle_protocol=2,
-    _use_new_zipfile_serialization=False,
-  )
-  assert b'U\x05epoch' in path.read_bytes()
-  ours, _ = torch_states.import_checkpoint(
-    torch_files.read(path),
-    settings.model,
-    settings.evaluation.choose_on,
-    fresh_state(settings),
-  )
-  same(ours.variables, state.variables)
-
-
-def test_cuda_storages_are_read_on_a_cpu(tmp_path):
-  path = tmp_path / 'a.pth.tar'
-  settings, state = write(path)
-  data = path.read_bytes()
-  cpu = b'X\x03\x00\x00\x00cpu'
-  assert cpu in data
-  path.write_bytes(data.replace(cpu, b'X\x06\x00\x00\x00cuda:0'))
-  variables = torch_states.to_variables(
-    torch_files.read(path)['state_dict'], settings.model, state.variables
-  )
-  same(variables, state.variables)
-
-
-def test_without_an_optimizer_adam_starts_afresh(tmp_path):
-  path = tmp_path / 'a.pth.tar'
-  settings, state = write(path, change=lambda c: c.pop('optimizer'))
-  fresh = fresh_state(settings)
-  ours, _ = torch_states.import_checkpoint(
-    torch_files.read(path),
-    settings.model,
-    settings.evaluation.choose_on,
-    fresh,
-  )
-  same(ours.params, state.params)
-  counts = [int(x) for x in jax.tree.leaves(ours.opt_state) if x.ndim == 0]
-  assert sorted(counts) == [0, 7]  # Of Adam, and of the learning rate.
 
 
 def test_the_learning_rate_is_that_of_the_step(tmp_path):
@@ -448,39 +284,6 @@ def test_nothing_is_overwritten(tmp_path):
   with pytest.raises(SettingError, match='`output=.*exists; name a new file'):
     torch_runs.export_run(tmp_path / 'new', 'last', path)
   assert path.read_bytes() == before
-
-
-def test_without_torch_there_is_a_hint(tmp_path, monkeypatch):
-  monkeypatch.setitem(sys.modules, 'torch', None)
-  with pytest.raises(UserError, match=r'pip install -e "\.\[torch\]"'):
-    torch_files.read(tmp_path / 'a.pth.tar')
-
-
-@pytest.mark.slow
-def test_the_published_full_size_checkpoint(shared):
-  parity = shared / 'parity'
-  checkpoint = torch_files.read(parity / 'ckpt_semgcn_nonlocal_cmu.pth.tar')
-  settings = presets.preset('cmu', **infer_model(checkpoint['state_dict']))
-  assert settings == presets.preset('cmu')
-  state, progress = torch_states.import_checkpoint(
-    checkpoint,
-    settings.model,
-    settings.evaluation.choose_on,
-    fresh_state(settings),
-  )
-  assert progress.epoch == 30 and state.step == 11_820
-  expected = np.load(parity / 'ckpt_semgcn_nonlocal_cmu_predictions.npz')
-  with jax.default_matmul_precision('highest'):
-    ours = build(settings.model, H36M).apply(state.variables, expected['x'])
-  np.testing.assert_allclose(ours, expected['pred'], rtol=0, atol=1e-5)
-  back = torch_states.export_checkpoint(state, progress, settings.model, 1e-3)
-  same(back['state_dict'], checkpoint['state_dict'])
-  assert list(back['state_dict']) == list(checkpoint['state_dict'])
-  for number, moments in checkpoint['optimizer']['state'].items():
-    for name in ('exp_avg', 'exp_avg_sq'):
-      np.testing.assert_array_equal(
-        back['optimizer']['state'][number][name], moments[name]
-      )
 
 
 @pytest.mark.parametrize(

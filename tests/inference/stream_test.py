@@ -13,15 +13,9 @@ def lifter():
   return make_lifter(causal=True)
 
 
-@pytest.fixture(scope='module')
-def keypoints():
-  """A clip of 70 frames."""
-  return of_frames(70)
-
-
 @pytest.mark.parametrize('rate', RATES)
-def test_a_stream_is_the_clip(lifter, keypoints, rate):
-  keypoints = keypoints.copy()
+def test_a_stream_is_the_clip(lifter, rate):
+  keypoints = of_frames(70)
   keypoints[:2], keypoints[30:41] = 0, 0
   lifted = lifter.lift(keypoints, SIZE, fps=rate, field_of_view=60.0)
   stream = lifter.stream(SIZE, fps=rate, field_of_view=60.0)
@@ -35,7 +29,8 @@ def test_a_stream_is_the_clip(lifter, keypoints, rate):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('rate', [10, 29.97])
-def test_a_stream_is_the_clip_by_the_weights_in_the_box(keypoints, rate):
+def test_a_stream_is_the_clip_by_the_weights_in_the_box(rate):
+  keypoints = of_frames(70)
   lifter = Lifter.load('cmu-stream')
   stream = lifter.stream(SIZE, fps=rate)
   found = [stream(frame).poses for frame in keypoints]
@@ -44,7 +39,7 @@ def test_a_stream_is_the_clip_by_the_weights_in_the_box(keypoints, rate):
   )
 
 
-def test_streams_that_cannot_be(lifter, keypoints):
+def test_streams_that_cannot_be(lifter):
   with pytest.raises(SettingError, match='causal'):
     make_lifter().stream(SIZE)
   with pytest.raises(SettingError, match='joints'):
@@ -56,12 +51,13 @@ def test_streams_that_cannot_be(lifter, keypoints):
     lifter.stream(SIZE)(shares)
   assert np.isfinite(lifter.stream(SIZE, check=False)(shares).poses).all()
   with pytest.raises(UserError, match='one frame'):
-    lifter.stream(SIZE)(keypoints)
+    lifter.stream(SIZE)(of_frames(70))
 
 
-def test_streams_of_one_lifter_do_not_meet(lifter, keypoints):
+def test_streams_of_one_lifter_do_not_meet(lifter):
+  keypoints = of_frames(5)
   alone = [lifter.stream(SIZE)(frame).poses for frame in keypoints[:1]]
   first, second = lifter.stream(SIZE), lifter.stream(SIZE)
-  for frame in keypoints[:5]:
+  for frame in keypoints:
     second(frame[::-1])
   np.testing.assert_array_equal(first(keypoints[0]).poses, alone[0])
