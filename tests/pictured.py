@@ -46,7 +46,7 @@ def broken_inside(content):
 DAMAGE = {
   'missing': lambda array: None,
   'cut off': lambda array: cut_off(encoded(array)),
-  'grey': lambda array: encoded(array, mode='L'),
+  'gray': lambda array: encoded(array, mode='L'),
   'CMYK': lambda array: encoded(array, mode='CMYK'),
   'neither JPEG nor PNG': lambda array: b'text',
 }

@@ -32,7 +32,7 @@ _SURE = 0.9
 # Around a box; its person is searched with more or less of the surroundings.
 _MARGINS = (0.1, 0.25, 0.0, 0.5, 1.0)
 _LEAST_OVERLAP, _GOOD_OVERLAP, _SAME_OVERLAP = 0.2, 0.6, 0.4
-_GREY = 128
+_GRAY = 128
 _BEYOND = 0.1  # A body extends this far beyond its landmarks, over its size.
 
 _NAMES = JOINT_SETS['mediapipe'].names
@@ -63,7 +63,7 @@ def find_people(image: np.ndarray, box: Box | None = None) -> list[Detection]:
     people, rest = [], image.copy()
     for window in _windows(image.shape[1]):
       while len(people) < MOST_PEOPLE:
-        part = np.full_like(rest, _GREY)
+        part = np.full_like(rest, _GRAY)
         part[:, window] = rest[:, window]
         person = find(part)
         if person is None or any(
@@ -73,7 +73,7 @@ def find_people(image: np.ndarray, box: Box | None = None) -> list[Detection]:
         people.append(person)
         left, top, right, bottom = box_of(person.keypoints)
         margin = _BEYOND * max(right - left, bottom - top)
-        _cut(rest, left, top, right, bottom, margin)[...] = _GREY
+        _cut(rest, left, top, right, bottom, margin)[...] = _GRAY
     return people
 
 
@@ -116,7 +116,7 @@ def _find_in_box(
     if best is not None and (tracks or most > _GOOD_OVERLAP):
       break
     if tracks:
-      find(np.full_like(image, _GREY))  # Makes it forget the person.
+      find(np.full_like(image, _GRAY))  # Makes it forget the person.
   if best is None:
     numbers = ','.join(f'{number:g}' for number in box)
     raise UserError(
@@ -148,7 +148,7 @@ def _surroundings(image: np.ndarray, box: Box, margin: float) -> np.ndarray:
   """Paints over everything but a box and a margin around it."""
   x, y, width, height = box
   around = (x, y, x + width, y + height, margin * max(width, height))
-  result = np.full_like(image, _GREY)
+  result = np.full_like(image, _GRAY)
   _cut(result, *around)[...] = _cut(image, *around)
   return result
 

@@ -129,7 +129,7 @@ def _predictor_program(
 
   notes = {
     'inputs': (
-      f'[B, {shape[0]}, 2]: the 2D joints on the normalised screen, which is'
+      f'[B, {shape[0]}, 2]: the 2D joints on the normalized screen, which is'
       ' (2 x / width - 1, (2 y - height) / width) of pixels x and y.'
     ),
     'poses': _poses_note(skeleton)

@@ -25,7 +25,7 @@ MISSING = 'missing'
 UNREADABLE = 'unreadable'
 CUT_OFF = 'cut off'
 OTHER_FORMAT = 'neither JPEG nor PNG'
-GREY = 'grey'
+GRAY = 'gray'
 CMYK = 'CMYK'
 TOO_LARGE = 'too large'
 OUTSIDE = 'with a crop outside of the image'
@@ -183,7 +183,7 @@ def _png_head(begin: bytes) -> str | tuple[int, int]:
   if len(begin) < 26:
     return CUT_OFF
   width, height, _, colors = struct.unpack('>IIBB', begin[16:26])
-  return GREY if colors in (0, 4) else (width, height)
+  return GRAY if colors in (0, 4) else (width, height)
 
 
 def _jpeg_head(file: IO[bytes]) -> str | tuple[int, int]:
@@ -207,7 +207,7 @@ def _jpeg_head(file: IO[bytes]) -> str | tuple[int, int]:
       if len(frame) < 6:
         return CUT_OFF
       _, height, width, parts = struct.unpack('>BHHB', frame)
-      named = {1: GREY, 4: CMYK}.get(parts)
+      named = {1: GRAY, 4: CMYK}.get(parts)
       return named or ((width, height) if parts == 3 else UNREADABLE)
     else:
       file.seek(length - 2, os.SEEK_CUR)

@@ -90,8 +90,8 @@ def make(seed: int, numbers: np.ndarray) -> People:
   skin = tones[lower] * (1 - part) + tones[lower + 1] * part
   top, trousers, shoes = (color(draws) for _ in range(3))
   # Trousers are mostly muted.
-  grey = trousers.mean(axis=1, keepdims=True)
-  trousers = grey + (trousers - grey) * draws.uniform(0.1, 1.0, 1)
+  gray = trousers.mean(axis=1, keepdims=True)
+  trousers = gray + (trousers - gray) * draws.uniform(0.1, 1.0, 1)
   colors = (
     *(skin, draws.choice(_HAIRS), top, trousers, shoes),
     color(draws),

@@ -278,8 +278,8 @@ def _room(
     pairs.append(np.stack([base, other], axis=1))
   tones = np.stack(pairs, axis=1)
   # Most rooms are less colorful than clothes.
-  grey = tones.mean(axis=-1, keepdims=True)
-  tones = grey + (tones - grey) * draws.uniform(0.2, 0.9, 1, 1, 1)
+  gray = tones.mean(axis=-1, keepdims=True)
+  tones = gray + (tones - gray) * draws.uniform(0.2, 0.9, 1, 1, 1)
   sharp = draws.choice((0.7, 0.7, 1.0, 3.0, 8.0))[:, None]
   axes = np.stack([first, second, along, up], axis=1)
   return {

@@ -235,7 +235,7 @@ def film(image: pathlib.Path, path: pathlib.Path):
 
 def test_a_box_without_anybody_is_refused(installed):
   del installed
-  grey = np.full((100, 100, 3), 128, np.uint8)
-  assert mediapipe.find_people(grey) == []
+  gray = np.full((100, 100, 3), 128, np.uint8)
+  assert mediapipe.find_people(gray) == []
   with pytest.raises(UserError, match='`box=0,0,50,50`: nobody was found'):
-    mediapipe.find_people(grey, (0, 0, 50, 50))
+    mediapipe.find_people(gray, (0, 0, 50, 50))

@@ -66,7 +66,7 @@ def test_cuts_the_square_that_the_box_tells(tmp_path, side, decoder):
 def test_narrow_pictures_are_not_scaled_wrongly(tmp_path, decoder):
   (path,) = write(tmp_path, [encoded(gradient(200, 3))])
   square = image_files.read_square(path, np.array([-47.0, 50, 100, 100]), 32)
-  # Green is the place along y, and as bright as the grey beside it where y is
+  # Green is the place along y, and as bright as the gray beside it where y is
   # 100, the middle of this square.
   green = square[:, 15, 1].astype(int)
   assert (np.diff(green) > 0).all()
@@ -81,15 +81,15 @@ def test_refuses_squares_without_a_size_before_they_fill_the_memory(side):
 
 
 @pytest.mark.parametrize('side', [40, 400])
-def test_fills_with_grey_beyond_the_picture(tmp_path, side, decoder):
+def test_fills_with_gray_beyond_the_picture(tmp_path, side, decoder):
   white = np.full((side, side, 3), 255, np.uint8)
   (path,) = write(tmp_path, [encoded(white)])
   box = np.array([-side / 2, -side, 2 * side, 2 * side])
   square = image_files.read_square(path, box, 16)
   # A pixel beside the edge is of both.
   assert (square[9:, 5:11] == 255).all()
-  grey = square == image_files.FILL
-  assert grey[:7].all() and grey[:, :3].all() and grey[:, 13:].all()
+  gray = square == image_files.FILL
+  assert gray[:7].all() and gray[:, :3].all() and gray[:, 13:].all()
 
 
 @pytest.mark.parametrize('kind', DAMAGE)
@@ -125,7 +125,7 @@ def test_scans_what_else_cannot_be_used(tmp_path):
   paths = write(tmp_path, contents)
   boxes = np.tile([0.0, 0, 64, 64], (len(paths), 1))
   expected = {
-    4: image_scan.GREY,
+    4: image_scan.GRAY,
     5: image_scan.CUT_OFF,
     8: image_scan.CUT_OFF,
     9: image_scan.CUT_OFF,
@@ -171,17 +171,17 @@ def test_finds_crops_outside_of_the_picture(tmp_path, box, outside):
 def test_training_leaves_bad_pictures_out_and_scoring_refuses(caplog):
   paths = tuple(f'{n}.jpg' for n in range(10))
   here = pathlib.Path('')
-  problems = {3: 'grey', 1: 'missing', 5: 'missing'}
+  problems = {3: 'gray', 1: 'missing', 5: 'missing'}
   rows = image_scan.sound_rows(problems, paths, here, train=True)
   assert rows.tolist() == [0, 2, 4, 6, 7, 8, 9]
   (message,) = caplog.messages
   assert '3 of 10' in message and '2 missing (1.jpg, 5.jpg)' in message
-  assert '1 grey (3.jpg)' in message
-  with pytest.raises(UserError, match=r'1 grey \(3.jpg\)'):
+  assert '1 gray (3.jpg)' in message
+  with pytest.raises(UserError, match=r'1 gray \(3.jpg\)'):
     image_scan.sound_rows(problems, paths, here, train=False)
   odd = (f'{"x" * 5000}.jpg', 'a\nb.jpg', '\x1b[31m.jpg', '\udc80.jpg')
   with pytest.raises(UserError) as raised:
-    problems = {0: 'missing', 1: 'grey', 2: 'CMYK', 3: 'cut off'}
+    problems = {0: 'missing', 1: 'gray', 2: 'CMYK', 3: 'cut off'}
     image_scan.sound_rows(problems, odd, here, train=True)
   message = str(raised.value)
   assert message.isprintable() and len(message) < 300
