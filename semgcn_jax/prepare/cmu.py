@@ -14,7 +14,7 @@ from semgcn_jax.errors import SettingError, UserError, listed
 from semgcn_jax.files import read_text
 from semgcn_jax.prepare.asf import bone_ends, read_amc, read_asf
 from semgcn_jax.prepare.bvh import Bvh, joint_positions, read_bvh
-from semgcn_jax.prepare.clips import Clip, Product, find_files
+from semgcn_jax.prepare.recordings import Product, Recording, find_files
 
 _FARTHEST = 1e4  # No recording goes this many metres from the origin.
 _SMALLEST = 1e-3  # Every body spans more metres than this.
@@ -203,7 +203,7 @@ def find(
       stride = _stride(name, rates[name], fps) if name in rates else None
       read = functools.partial(read_bvh_clip, path, fps, stride)
     action = f'{categories.get(name, "Other")} {name}'
-    clips.append(Clip(f'S{int(number)}', action, read))
+    clips.append(Recording(f'S{int(number)}', action, read))
   if not clips:
     raise UserError(
       f'{folders[0]}: holds no motion of the benchmark; take `clips=all`'

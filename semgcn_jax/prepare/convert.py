@@ -22,7 +22,7 @@ from semgcn_jax.files import is_of_macos
 from semgcn_jax.geometry.joint_sets import JOINT_SETS
 from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.prepare import archives, cmu, h36m, keypoint_clips
-from semgcn_jax.prepare.clips import (
+from semgcn_jax.prepare.recordings import (
   UNPACKED,
   Product,
   gather,

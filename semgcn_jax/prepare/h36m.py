@@ -30,7 +30,7 @@ from semgcn_jax.errors import UserError, listed
 from semgcn_jax.files import budget, open_plain
 from semgcn_jax.geometry.cameras import h36m_cameras, project, world_to_camera
 from semgcn_jax.geometry.joint_sets import convert_joints
-from semgcn_jax.prepare.clips import Clip, Product, find_files
+from semgcn_jax.prepare.recordings import Product, Recording, find_files
 
 _MOST_VARIABLES = 1000  # Or dimensions, of a CDF; Human3.6M's have one or two.
 _RECORDING = re.compile(
@@ -60,7 +60,7 @@ def find(folders: Sequence[pathlib.Path]) -> Iterator[Product]:
     UserError: The name of a file of detections does not name a camera.
   """
   recordings: dict[tuple[str, str], dict[str, pathlib.Path]] = {}
-  detections: dict[str, list[Clip]] = {'sh_pt_mpii': [], 'sh_ft_h36m': []}
+  detections: dict[str, list[Recording]] = {'sh_pt_mpii': [], 'sh_ft_h36m': []}
   for path, match in find_files(folders, _RECORDING):
     subject, action, kind = match.groups()
     # The same recording may come in several formats and archives.
@@ -72,7 +72,7 @@ def find(folders: Sequence[pathlib.Path]) -> Iterator[Product]:
       raise UserError(
         f'{path}: {camera} is not a camera; they are {listed(CAMERAS)}'
       )
-    clip = Clip(
+    clip = Recording(
       subject,
       canonical(action),
       functools.partial(read_detections, path),
@@ -92,11 +92,13 @@ def find(folders: Sequence[pathlib.Path]) -> Iterator[Product]:
   sound = {clip: path for clip, path in chosen.items() if _is_sound(*clip)}
   if sound:
     clips = [
-      Clip(*clip, functools.partial(read_recording, path))
+      Recording(*clip, functools.partial(read_recording, path))
       for clip, path in sound.items()
     ]
     views = [
-      Clip(*clip, functools.partial(read_view, path, clip[0], camera), camera)
+      Recording(
+        *clip, functools.partial(read_view, path, clip[0], camera), camera
+      )
       for clip, path in sound.items()
       for camera in range(len(CAMERAS))
     ]

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from semgcn_jax.data.h36m import CAMERAS
 from semgcn_jax.errors import SettingError, UserError, listed
 from semgcn_jax.prepare import h36m
-from semgcn_jax.prepare.clips import Clip, Product, find_files
+from semgcn_jax.prepare.recordings import Product, Recording, find_files
 from semgcn_jax.prepare.views import read_view
 
 # Files in a folder of frames match first, as their own names, such as
@@ -64,7 +64,7 @@ def find(
       ' dataset with letters, digits and _'
     )
   clips = [
-    Clip(
+    Recording(
       subject,
       h36m.canonical(action) if dataset == 'h36m' else action,
       functools.partial(read_view, tuple(paths), joint_set),

@@ -1,4 +1,4 @@
-"""The parts of a conversion: clips, and the files they go into."""
+"""The parts of a conversion: recordings, and the files they go into."""
 
 import concurrent.futures
 import dataclasses
@@ -22,7 +22,7 @@ from semgcn_jax.text_tables import plain_table
 
 
 @dataclasses.dataclass(frozen=True)
-class Clip:
+class Recording:
   """A recording, or one camera's view of it; any process can read it.
 
   Attributes:
@@ -51,7 +51,7 @@ class Product:
   """
 
   dataset: str
-  clips: Sequence[Clip]
+  clips: Sequence[Recording]
   keypoints: str | None = None
   notes: tuple[str, ...] = ()
 
@@ -93,7 +93,7 @@ def find_files(
         yield path, match
 
 
-def read_all(clips: Sequence[Clip]) -> list[np.ndarray | View]:
+def read_all(clips: Sequence[Recording]) -> list[np.ndarray | View]:
   """Reads the poses of every clip, with one process per core.
 
   Raises:
