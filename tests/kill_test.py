@@ -19,7 +19,7 @@ FLAGS = (
   *('--preset=synthetic', '--hid_dim=16', '--num_layers=1', '--epochs=8'),
   *('--chunk_steps=16', '--batch_size=64', '--downsample=4'),
 )
-KILLS = 8
+KILLS = 10
 
 
 @pytest.fixture(scope='module')
