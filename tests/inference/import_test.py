@@ -11,7 +11,7 @@ import semgcn_jax
 assert 'jax' not in sys.modules
 for name in {UNIX}:
   sys.modules[name] = None  # As on Windows.
-import semgcn_jax.inference
+import semgcn_jax.inference.lifter, semgcn_jax.inference.predictor
 print(*sys.modules)
 print(semgcn_jax.load_predictor.__name__)
 """
