@@ -25,11 +25,10 @@ TINY = (
 
 # The command, with less patience for a process that has died.
 _PROGRAM = """
-import sys
-from semgcn_jax.commands import train
+from semgcn_jax.commands import entry
 from semgcn_jax.training import processes
 processes.HEARTBEAT_SECONDS = 10
-sys.exit(train.main())
+entry.train()
 """
 
 
