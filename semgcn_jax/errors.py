@@ -37,6 +37,27 @@ def choose(setting: str, name: str, table: Mapping[str, T]) -> T:
   return table[name]
 
 
+def missing_extra(
+  what: str, package: str, extra: str, error: Exception
+) -> SettingError:
+  """Builds the error for a package that cannot be imported.
+
+  Args:
+    what: What needs it.
+    package: Its name.
+    extra: The extra of this package that installs it.
+    error: What the import raised, of any kind if the package is broken.
+  """
+  if isinstance(error, ModuleNotFoundError):
+    reason = f'install it with pip install "semgcn-jax[{extra}]"'
+  else:
+    reason = (
+      f'it is installed, but cannot be loaded: {shortened(error, 120)}; try'
+      f' pip install --force-reinstall "semgcn-jax[{extra}]"'
+    )
+  return SettingError(f'{what} need {package}; {reason}')
+
+
 def listed(names: Iterable[str]) -> str:
   """Joins names with commas for a message; 'nothing' if there are none."""
   return ', '.join(names) or 'nothing'

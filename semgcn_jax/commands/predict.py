@@ -27,7 +27,7 @@ from semgcn_jax.config.fields import (
   setting,
 )
 from semgcn_jax.detections import mediapipe
-from semgcn_jax.detections.clip_files import find_clips, read_clip
+from semgcn_jax.detections.clip_files import find_clips, read_clips
 from semgcn_jax.detections.clips import Clip
 from semgcn_jax.errors import SettingError, UserError, counted
 from semgcn_jax.formats.writers import WRITERS
@@ -35,6 +35,7 @@ from semgcn_jax.geometry.joint_sets import JOINT_SETS
 from semgcn_jax.inference.image_lifter import ImageLifter
 from semgcn_jax.inference.lifter import Lifter
 from semgcn_jax.inference.people import lift_clip
+from semgcn_jax.inference.readings import check_reading
 from semgcn_jax.inference.placing import HEIGHT_RANGE, is_height
 from semgcn_jax.motion.smoothing import METHODS, smooth
 from semgcn_jax.pictures.crops import read_box
@@ -114,6 +115,11 @@ class PredictFlags(outputs.ClipFlags):
     ' the video, or else 30.',
     FPS,
   )
+  check: bool = setting(
+    True,
+    'Refuse keypoints that are probably not read as they were meant: another'
+    ' joint set, shares of the image, y upwards, an impossible lens.',
+  )
   cutoff: float = setting(
     3.0, 'Make --smooth keep motion up to this frequency in Hz.'
   )
@@ -148,11 +154,13 @@ def lift(flags: PredictFlags) -> None:
   if not flags.checkpoint and any(len(clip.frames) > 1 for clip in clips):
     over_time = Lifter.load(OVER_TIME)
   options: dict[str, Any] = {n: getattr(flags, n) for n in _OPTIONS}
+  if flags.check and name == SINGLE:
+    clips = [check_reading(lifter, clip) for clip in clips]
   lifted = []
   for clip in rich.progress.track(
     clips, 'lifting', transient=True, disable=len(clips) == 1
   ):
-    clip = lift_clip(lifter, clip, over_time, **options)
+    clip = lift_clip(lifter, clip, over_time, check=flags.check, **options)
     lifted.append(smooth(clip, flags.smooth, cutoff=flags.cutoff))
   details = options | {
     'checkpoint': f'{OVER_TIME}, {SINGLE}' if over_time else name,
@@ -268,17 +276,12 @@ def _read_detections(flags: PredictFlags, path: pathlib.Path) -> list[Clip]:
         f' {len(found)}; name one of them'
       )
     album = read_album(pathlib.Path(shown))
-  return [
-    read_clip(
-      name,
-      paths,
-      image_size=_read_size(flags.image_size),
-      joint_set=flags.joint_set,
-      fps=flags.fps,
-      pictures=album,
-    )
-    for name, paths in found.items()
-  ]
+  size = _read_size(flags.image_size)
+  options = {'joint_set': flags.joint_set, 'fps': flags.fps, 'pictures': album}
+  clips = []
+  for name, paths in found.items():
+    clips += read_clips(name, paths, image_size=size, **options)
+  return clips
 
 
 def _people_line(source: str, everybody: Sequence[np.ndarray]) -> str:

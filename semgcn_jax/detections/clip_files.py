@@ -13,6 +13,7 @@ from semgcn_jax.detections.detector_formats import (
   is_known,
   read_people,
 )
+from semgcn_jax.detections.joint_names import by_name
 from semgcn_jax.detections.persons import Detection
 from semgcn_jax.detections.tracking import track
 from semgcn_jax.errors import UserError
@@ -20,6 +21,9 @@ from semgcn_jax.files import is_of_macos, read_bytes
 from semgcn_jax.geometry import rates
 from semgcn_jax.geometry.joint_sets import resolve
 from semgcn_jax.pictures.videos import Album
+
+
+_SINGLE = ('.npy', '.npz', '.csv')  # Files that hold a whole clip.
 
 
 def find_clips(path: pathlib.Path) -> dict[str, list[pathlib.Path]]:
@@ -54,16 +58,16 @@ def find_clips(path: pathlib.Path) -> dict[str, list[pathlib.Path]]:
   for folder in sorted(p for p in folders if not is_of_macos(p.name)):
     if found := files(folder, '.json'):
       clips[folder.name] = found
-    for file in files(folder, '.npy', '.npz'):
+    for file in files(folder, *_SINGLE):
       clips[f'{folder.name}/{file.stem}'] = [file]
-  for file in (*own, *files(path, '.npy', '.npz')):
+  for file in (*own, *files(path, *_SINGLE)):
     if file.stem in clips:
       raise UserError(
         f'{file}: {clips[file.stem][0]} has the same name; rename one'
       )
     clips[file.stem] = [file]
   if not clips:
-    raise UserError(f'{path}: holds no keypoints (json, npy, npz)')
+    raise UserError(f'{path}: holds no keypoints (json, npy, npz, csv)')
   return clips
 
 
@@ -79,7 +83,7 @@ def _are_frames(paths: Sequence[pathlib.Path]) -> bool:
   return False
 
 
-def read_clip(
+def read_clips(
   name: str,
   paths: Sequence[pathlib.Path],
   *,
@@ -87,7 +91,7 @@ def read_clip(
   joint_set: str = '',
   fps: float | None = None,
   pictures: Album | None = None,
-) -> Clip:
+) -> list[Clip]:
   """Reads the keypoints of a clip, and tracks its people.
 
   Args:
@@ -96,35 +100,57 @@ def read_clip(
     image_size: The width and height; None takes them from the pictures, or the
       files.
     joint_set: The key of the joints in `JOINT_SETS`; '' infers it from their
-      number.
-    fps: The frames per second; None takes them from the pictures, or the
-      default.
+      names or their number.
+    fps: The frames per second; None takes them from the pictures, the names of
+      the frames, or the default.
     pictures: The images of the clip.
+
+  Returns:
+    The clip. Photos of different sizes are clips of their own.
 
   Raises:
     UserError: The files cannot be read, do not contain the image size, or do
       not have the joints of one known set.
   """
-  frames, found = read_people(paths)
-  size = image_size or (pictures.image_size if pictures else found)
+  source, found = str(paths[0]), read_people(paths)
+  size = image_size or (pictures.image_size if pictures else found.image_size)
+  frames, joints = by_name(found.frames, joint_set, source)
+  named = bool(joints)
+  counts = {len(one.keypoints) for frame in frames.values() for one in frame}
+  joints = resolve(joints, counts, source)
+  fps = fps or (pictures.fps if pictures else found.fps) or rates.DEFAULT
+  if size is None and found.sizes:
+    return [
+      Clip(
+        f'{name} {number}',
+        track({number: frames.get(number, [])}),
+        fps,
+        own,
+        joint_set=joints,
+        is_named=named,
+        source=source,
+      )
+      for number, own in sorted(found.sizes.items())
+    ]
   if size is None:
     raise UserError(
-      f'{paths[0]}: does not contain the image size; give'
-      ' `image_size=1920x1080`'
+      f'{source}: does not contain the image size; give `image_size=1920x1080`'
     )
-  if paths[0].suffix.lower() != '.json':
+  if paths[0].suffix.lower() in ('.npy', '.npz'):
     frames = _to_pixels(frames, size, paths[0])
-  counts = {len(one.keypoints) for frame in frames.values() for one in frame}
-  joints = resolve(joint_set, counts, str(paths[0]))
-  return Clip(
+  if pictures:
+    frames = pictures.numbered(frames, source)
+  clip = Clip(
     name=name,
-    people=track(frames),
-    fps=fps or (pictures.fps if pictures else rates.DEFAULT),
+    people=track(frames, fps),
+    fps=fps,
     image_size=size,
     pictures=pictures,
     joint_set=joints,
-    source=str(paths[0]),
+    is_named=named,
+    source=source,
   )
+  return [clip]
 
 
 def _to_pixels(

@@ -55,6 +55,8 @@ class Clip:
     pictures: Small images of the frames, if there are any.
     joint_set: The key of the keypoints in `JOINT_SETS`; '' if they are the
       joints of the skeleton, as in a lifted clip.
+    is_named: Whether the user or the file names the joint set, so that it is
+      not inferred from the number of joints.
     skeleton: The skeleton of the poses.
     pitch: The degrees by which the camera looks down, if it is calibrated.
     source: Its file, for messages.
@@ -66,6 +68,7 @@ class Clip:
   image_size: tuple[int, int]
   pictures: Album | None = None
   joint_set: str = ''
+  is_named: bool = False
   skeleton: Skeleton = H36M
   pitch: float | None = None
   source: str = ''

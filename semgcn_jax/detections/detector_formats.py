@@ -5,14 +5,18 @@ MMPose's and YOLO's. `detections.persons` reads the keypoints of one person,
 `detections.keypoint_arrays` reads npy and npz files.
 """
 
+import dataclasses
 import json
 import pathlib
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from semgcn_jax.detections.csv_files import read_csv
+from semgcn_jax.detections.frame_numbers import number_frames
 from semgcn_jax.detections.keypoint_arrays import MAX_SIZE, read_array
 from semgcn_jax.detections.persons import (
+  NAMES,
   Detection,
   annotated,
   is_person,
@@ -30,18 +34,30 @@ _KNOWN = (
 )
 
 
-def read_people(
-  paths: Sequence[pathlib.Path],
-) -> tuple[dict[int, list[Detection]], tuple[int, int] | None]:
+@dataclasses.dataclass(frozen=True)
+class Found:
+  """Everybody detected in a clip.
+
+  Attributes:
+    frames: {number of a frame: its people}.
+    image_size: The width and height of the images in pixels, if the file has
+      one for all of them.
+    sizes: {number of a frame: width and height}, where images differ in size.
+    fps: The frames per second, if the names of frames are times.
+  """
+
+  frames: dict[int, list[Detection]]
+  image_size: tuple[int, int] | None = None
+  sizes: dict[int, tuple[int, int]] = dataclasses.field(default_factory=dict)
+  fps: float | None = None
+
+
+def read_people(paths: Sequence[pathlib.Path]) -> Found:
   """Reads everybody detected in a clip.
 
   Args:
     paths: One file for all frames, or one for each frame: JSON in a known
-      format, or arrays (npy, npz); see `read_array`.
-
-  Returns:
-    {number of a frame: its people}, and the width and height of the images in
-    pixels, if a file has them.
+      format, arrays (npy, npz; see `read_array`), or DeepLabCut's CSV.
 
   Raises:
     UserError: A file is damaged or in no known format, or two frames have the
@@ -49,29 +65,55 @@ def read_people(
   """
   if paths[0].suffix.lower() in ('.npy', '.npz'):
     people, size = read_array(paths[0])
-    return dict(enumerate(people)), size
+    return Found(dict(enumerate(people)), size)
+  if paths[0].suffix.lower() == '.csv':
+    return Found(read_csv(paths[0]))
+  entries = _entries(paths)
+  numbers, fps = _numbers(entries, paths)
   frames: dict[int, list[Detection]] = {}
-  for frame, _, people in numbered(paths):
-    frames.setdefault(frame, []).extend(people)
-  size = _image_size(_content(paths[0])) if len(paths) == 1 else None
-  return dict(sorted(frames.items())), size
+  for entry in entries:
+    frames.setdefault(numbers[entry.name], []).extend(entry.people)
+  size, sizes = None, {}
+  if len(paths) == 1:
+    of_images = _image_sizes(_content(paths[0]))
+    if len({*of_images.values()}) == 1:
+      size = next(iter(of_images.values()))
+    else:
+      sizes = {numbers[n]: s for n, s in of_images.items() if n in numbers}
+  return Found(dict(sorted(frames.items())), size, sizes, fps)
 
 
-def _image_size(content: Any) -> tuple[int, int] | None:
-  """Returns the image size if COCO's annotations have one for all images."""
+def _image_sizes(content: Any) -> dict[str, tuple[int, int]]:
+  """Returns the size of each image by name, if COCO's annotations have all."""
   images = content.get('images') if isinstance(content, dict) else None
-  sizes = set()
+  sizes: dict[str, tuple[int, int]] = {}
   for image in images if isinstance(images, list) else ():
     if not isinstance(image, dict):
-      return None
+      return {}
     width, height = image.get('width'), image.get('height')
     if not (isinstance(width, int) and isinstance(height, int)):
-      return None
-    sizes.add((width, height))
-  if len(sizes) != 1:
-    return None
-  size = sizes.pop()
-  return size if all(0 < side <= MAX_SIZE for side in size) else None
+      return {}
+    if not (0 < width <= MAX_SIZE and 0 < height <= MAX_SIZE):
+      return {}
+    sizes[str(image.get('file_name', image.get('id')))] = width, height
+  return sizes
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+  """A frame, or a part of one, as a file lists it.
+
+  Attributes:
+    source: The file.
+    name: The name of the frame.
+    is_whole: Whether the file also lists frames without a person.
+    people: The people in it.
+  """
+
+  source: pathlib.Path
+  name: str
+  is_whole: bool
+  people: list[Detection]
 
 
 def numbered(
@@ -93,7 +135,25 @@ def numbered(
     UserError: A file is damaged or in no known format, or two frames have the
       same number.
   """
-  names: dict[int, str] = {}
+  entries = _entries(paths)
+  numbers, _ = _numbers(entries, paths)
+  for entry in entries:
+    yield numbers[entry.name], entry.is_whole, entry.people
+
+
+def _numbers(
+  entries: Sequence[Entry], paths: Sequence[pathlib.Path]
+) -> tuple[dict[str, int], float | None]:
+  """Numbers the frames; see `number_frames`."""
+  names = {entry.name for entry in entries}
+  if len(paths) == 1 and names <= {paths[0].name}:
+    return dict.fromkeys(names, 0), None
+  return number_frames((entry.name for entry in entries), paths[0])
+
+
+def _entries(paths: Sequence[pathlib.Path]) -> list[Entry]:
+  """Reads the frames of a clip; see `numbered`."""
+  entries: list[Entry] = []
   patterns, unsure, unknown = set(), [], []
   for path in paths:
     content = _content(path)
@@ -103,30 +163,16 @@ def numbered(
       unsure.append((path, content))
     else:
       patterns.add(_pattern(path))
-      yield from _checked(content, path, names, alone=len(paths) == 1)
+      entries += _read(content, path)
   # An empty list is a frame without people if it is named like the others.
   for path, content in unsure:
     if _pattern(path) in patterns or (
       not patterns and re.search(r'\d', path.stem)
     ):
-      yield from _checked(content, path, names)
-  if unknown and not names:
+      entries += _read(content, path)
+  if unknown and not entries:
     raise UserError(f'{unknown[0]}: not keypoints in a known format; {_KNOWN}')
-
-
-def _checked(
-  content: Any, path: pathlib.Path, names: dict[int, str], alone: bool = False
-) -> Iterator[tuple[int, bool, list[Detection]]]:
-  """Numbers the frames of a file, which must differ; see `numbered`."""
-  for name, is_whole, people in _read(content, path):
-    is_only = alone and name == path.name
-    frame = 0 if is_only else _number(name, path)
-    if names.setdefault(frame, name) != name:
-      raise UserError(
-        f'{path}: {names[frame]:.40} and {name:.40} are both frame {frame};'
-        ' the last number in a name must count the frames'
-      )
-    yield frame, is_whole, people
+  return entries
 
 
 def _says_little(content: Any) -> bool:
@@ -144,7 +190,10 @@ def _pattern(path: pathlib.Path) -> str:
 def _content(path: pathlib.Path) -> Any:
   """Reads a JSON file; raises a UserError if it cannot."""
   try:
-    return json.loads(read_bytes(path))
+    content = json.loads(read_bytes(path))
+    # A text such as YOLO's result.to_json(), written by json.dump.
+    if isinstance(content, str):
+      content = json.loads(content)
   except OSError as error:
     raise UserError(f'{path}: {error.strerror}') from error
   except (ValueError, RecursionError) as error:
@@ -155,18 +204,22 @@ def _content(path: pathlib.Path) -> Any:
         ' must be one value, such as a list'
       )
     raise UserError(f'{path}: {reason}') from error
+  match content:
+    case {'data': wrapped} | {'results': wrapped} if len(content) == 1:
+      return wrapped
+  return content
 
 
-def _read(
-  content: Any, path: pathlib.Path
-) -> Iterator[tuple[str, bool, list[Detection]]]:
-  """Reads the name of each frame, and the people in it; see `numbered`."""
+def _read(content: Any, path: pathlib.Path) -> list[Entry]:
+  """Reads the frames in a file; see `numbered`."""
+  entries = []
   try:
     for name, is_whole, found in _frames(content, path):
       people = [
         read_person(value) for value in found or () if value is not None
       ]
-      yield name, is_whole, [person for person in people if person is not None]
+      people = [person for person in people if person is not None]
+      entries.append(Entry(path, name, is_whole, people))
   except (
     *(ValueError, TypeError, AttributeError, RecursionError),
     *(LookupError, ArithmeticError),
@@ -175,6 +228,7 @@ def _read(
       f'{path}: not keypoints of COCO, OpenPose, AlphaPose, PoseFlow, MMPose or'
       f' YOLO ({type(error).__name__}: {shortened(error, 240)})'
     ) from error
+  return entries
 
 
 def _is_people(value: Any) -> bool:
@@ -248,7 +302,10 @@ def _frames(
       yield path.name, True, people
     # A video of MMPose's demos, or what its inferencer returns.
     case {'instance_info': frames} | {'predictions': frames}:
-      yield from _frames(frames, path)
+      names = _names_of_mmpose(content)
+      for name, is_whole, people in _frames(frames, path):
+        named = [p and {NAMES: names} | p for p in people or ()]
+        yield name, is_whole, named if names else people
     case [{'frame_id': _, 'instances': _}, *_]:  # A video of its inferencer.
       for frame in content:
         number = whole(frame['frame_id'], 'frame_id')
@@ -260,9 +317,13 @@ def _frames(
     case {'annotations': people, 'images': images}:  # Annotations of COCO.
       names = {image['id']: image['file_name'] for image in images}
       yield from ((name, True, []) for name in names.values())
-      for person in _persons(people, content.get('categories') or ()):
+      categories = content.get('categories') or ()
+      named = {c.get('id'): c.get('keypoints') for c in categories}
+      for person in _persons(people, categories):
         points = annotated(person['keypoints'])
         person = person | {'keypoints': points}
+        if parts := named.get(person.get('category_id')):
+          person[NAMES] = parts
         yield names[person['image_id']], True, [person]
     case [{'image_id': _}, *_]:  # Results of COCO, or a video of AlphaPose.
       for person in _persons(content, ()):
@@ -278,6 +339,17 @@ def _frames(
     case dict():  # A video of AlphaPose's 'open' or 'cmu', or of PoseFlow.
       for name, frame in content.items():
         yield name, False, _people_of(frame)
+
+
+def _names_of_mmpose(content: dict[str, Any]) -> list[str] | None:
+  """Returns the names of keypoints in a file of MMPose, if it has them."""
+  match content.get('meta_info'):
+    case {'keypoint_id2name': dict() as names}:
+      ordered = sorted(names.items(), key=lambda item: int(item[0]))
+      return [name for _, name in ordered]
+    case {'keypoint_id2name': list() as names}:
+      return names
+  return None
 
 
 def _of_batch(
@@ -333,16 +405,3 @@ def _joints_of(people: list[dict[str, Any]], category: Any) -> int:
       if found is not None:
         return len(found.keypoints)
   return 0
-
-
-def _number(name: str, path: pathlib.Path) -> int:
-  """Returns a name's last number, 12 in 'video_0000012_keypoints.json'."""
-  # The suffix of img.0001 is its number.
-  ending = pathlib.PurePath(name).suffix
-  stem = name if ending[1:].isdigit() else pathlib.PurePath(name).stem
-  if re.fullmatch(r'\d+\.\d+', name):
-    raise UserError(f'{path}: frame {name:.40} is not a whole number')
-  digits = re.findall(r'\d+', stem)
-  if not digits or name.startswith('-') or len(digits[-1]) > 18:
-    raise UserError(f'{path}: frame {name:.40} has no number')
-  return int(digits[-1])

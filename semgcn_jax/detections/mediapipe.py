@@ -7,6 +7,7 @@ extra `pose` installs. Its 33 landmarks are the joint set `mediapipe`.
 import contextlib
 import os
 import pathlib
+import sys
 import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -17,7 +18,7 @@ import rich.progress
 from semgcn_jax.detections.clips import Clip
 from semgcn_jax.detections.persons import Detection
 from semgcn_jax.detections.tracking import track
-from semgcn_jax.errors import SettingError, UserError
+from semgcn_jax.errors import UserError, missing_extra
 from semgcn_jax.geometry.joint_sets import JOINT_SETS
 from semgcn_jax.pictures.crops import Box, read_box
 from semgcn_jax.pictures.images import read_image
@@ -175,11 +176,11 @@ def _landmarker(*, static: bool) -> Iterator[Any]:
     warnings.simplefilter('ignore', UserWarning)
     try:
       from mediapipe.python.solutions import pose  # pyright: ignore[reportMissingImports]
-    except ImportError as error:
-      raise SettingError(
-        '`image`, `video`, `camera`: need MediaPipe; install it with pip'
-        ' install "semgcn-jax[pose]", under Python 3.11 or 3.12'
-      ) from error
+    except Exception as error:  # A broken installation raises anything.
+      what = '`image`, `video`, `camera`:'
+      if sys.version_info >= (3, 13):
+        what = 'under Python 3.11 or 3.12, ' + what
+      raise missing_extra(what, 'MediaPipe', 'pose', error) from error
     with _quiet():
       landmarker: Any = pose.Pose(static_image_mode=static, model_complexity=1)
       landmarker.process(np.zeros((64, 64, 3), np.uint8))
@@ -301,7 +302,9 @@ def detect_video(
       frames[number] = [Detection(person.keypoints, 1)]
   if not frames:
     raise UserError(f'{video.name}: nobody was found in it')
-  album.fps = video.fps  # A camera's has been measured meanwhile.
+  album.time_by(video)  # A camera's rate has been measured meanwhile.
+  video.check_cuts()
+  frames = album.numbered(frames, video.name)
   return _clip(name, name, frames, album), first
 
 
@@ -309,5 +312,5 @@ def _clip(
   name: str, source: str, frames: dict[int, list[Detection]], album: Album
 ) -> Clip:
   """Builds the clip of the people found in the images of an album."""
-  people, size = track(frames), album.image_size
+  people, size = track(frames, album.fps), album.image_size
   return Clip(name, people, album.fps, size, album, 'mediapipe', source=source)

@@ -1,7 +1,7 @@
 """Reads one person's keypoints from the JSON of a detector.
 
 They are under one of the names in `POINTS`: a list of numbers, of lists of two
-or three numbers, or an object of x and y.
+or three numbers, of objects of x, y, score and name, or an object of x and y.
 """
 
 import dataclasses
@@ -17,6 +17,7 @@ POINTS = (
   'keypoints_pos',
 )
 SCORES = ('keypoint_scores', 'keypoints_score')
+NAMES = 'keypoint_names'  # Of a person, or added from what its file states.
 # Confidences go from 0 to 1, or slightly above; COCO's flags are 0, 1 and 2.
 MAX_CONFIDENCE = 2.0
 MAX_PIXELS = 1e6  # No image has coordinates beyond this.
@@ -29,10 +30,12 @@ class Detection:
   Attributes:
     keypoints: Pixels x and y, and confidence, `[J, 3]`.
     track: The number of the person in the clip, if the file has it.
+    names: The names of the keypoints, if the file has them.
   """
 
   keypoints: np.ndarray
   track: int | None = None
+  names: tuple[str, ...] = ()
 
 
 def is_person(value: Any) -> bool:
@@ -47,7 +50,17 @@ def read_person(value: dict[str, Any]) -> Detection | None:
     Exception: Of any kind, if the value is in no known format.
   """
   points = _keypoints(value)
-  return None if points is None else Detection(points, _track(value))
+  if points is None:
+    return None
+  return Detection(points, _track(value), _names(value))
+
+
+def _names(person: dict[str, Any]) -> tuple[str, ...]:
+  """Returns the names of a person's keypoints, if they are given."""
+  names = person.get(NAMES)
+  if names is None and _are_objects(person.get('keypoints')):
+    names = [point.get('name', '') for point in person['keypoints']]
+  return tuple(map(str, names or ()))
 
 
 def check_coordinates(points: np.ndarray) -> np.ndarray:
@@ -82,6 +95,10 @@ def _keypoints(person: dict[str, Any]) -> np.ndarray | None:
   value = person[name]
   if isinstance(value, dict):
     value = _by_columns(value)
+  elif _are_objects(value):
+    value = [
+      [p['x'], p['y'], p.get('score', p.get('visibility', 1))] for p in value
+    ]
   elif isinstance(value, list):
     # A missing keypoint may be null or an empty list.
     lists = [point for point in value if isinstance(point, list)]
@@ -118,6 +135,15 @@ def _keypoints(person: dict[str, Any]) -> np.ndarray | None:
       f' {MAX_CONFIDENCE:g}); give 0 to missing keypoints, and scale the others'
     )
   return check_coordinates(points)
+
+
+def _are_objects(value: Any) -> bool:
+  """Whether keypoints are objects, as in TensorFlow.js and MediaPipe's JSON."""
+  return (
+    isinstance(value, list)
+    and bool(value)
+    and all(isinstance(point, dict) and 'x' in point for point in value)
+  )
 
 
 def _by_columns(value: dict[str, Any]) -> np.ndarray:

@@ -7,6 +7,7 @@ from scipy.optimize import linear_sum_assignment
 
 from semgcn_jax.detections.clips import Person
 from semgcn_jax.detections.persons import Detection
+from semgcn_jax.geometry import rates
 
 LEAST_OKS = 0.2  # Keypoints less alike than this are different people's.
 MOST_GAP = 15  # After more missing frames, a person counts as a new one.
@@ -14,17 +15,26 @@ MOST_LOST = 30  # In longer gaps a person has no poses.
 # The spread of a person's keypoints between frames and annotators, over the
 # person's size (the mean of COCO's constants).
 _SPREAD = 0.15
+# What is added to the spread, in sizes per second: people walk one or two.
+_SPEED = 1.2
+# The same person detected twice in a frame: keypoints this close, over the
+# person's size, on average.
+_SAME = 0.05
 
 
-def track(frames: Mapping[int, Sequence[Detection]]) -> tuple[Person, ...]:
+def track(
+  frames: Mapping[int, Sequence[Detection]], fps: float = rates.DEFAULT
+) -> tuple[Person, ...]:
   """Links detections to people, ordered by their first frame.
 
   Track numbers in the file are used if there are any. Otherwise people are
   matched with those of earlier frames so as to maximize the sum of keypoint
-  similarities (OKS).
+  similarities (OKS), which allow for how far people move between frames.
+  Without track numbers, a person detected twice in a frame counts once.
 
   Args:
     frames: {number of a frame: its people}.
+    fps: The frames per second.
   """
   parts: dict[str, list[tuple[int, np.ndarray]]] = {}
   numbers = [[p.track for p in people] for people in frames.values()]
@@ -35,6 +45,7 @@ def track(frames: Mapping[int, Sequence[Detection]]) -> tuple[Person, ...]:
   )
   # The keypoints may be those of every n-th frame.
   step = int(np.gcd.reduce(np.diff(sorted(frames)))) if len(frames) > 2 else 1
+  spread = _SPREAD + _SPEED * max(step / fps - 1 / rates.DEFAULT, 0)
   taken = {str(n) for row in numbers for n in row if n is not None and numbered}
   matched = 0
   for frame in sorted(frames):
@@ -52,7 +63,8 @@ def track(frames: Mapping[int, Sequence[Detection]]) -> tuple[Person, ...]:
       for name, part in parts.items()
       if frame - MOST_GAP * step <= part[-1][0] < frame
     }
-    found = _match(unnamed, last)
+    unnamed = _distinct(unnamed)
+    found = _match(unnamed, last, spread)
     for row, keypoints in enumerate(unnamed):
       name = found.get(row)
       while name is None or (row not in found and name in taken):
@@ -70,14 +82,28 @@ def track(frames: Mapping[int, Sequence[Detection]]) -> tuple[Person, ...]:
   )
 
 
+def _distinct(people: Sequence[np.ndarray]) -> list[np.ndarray]:
+  """Keeps the surest detection of each person in a frame, in their order."""
+  if len(people) < 2:
+    return list(people)
+  points = np.stack(people)
+  off = _distances(points, points)
+  sure = points[..., 2].sum(axis=-1)
+  kept: list[int] = []
+  for row in np.argsort(-sure, kind='stable'):
+    if not (off[kept, row] < _SAME).any():
+      kept.append(int(row))
+  return [people[row] for row in sorted(kept)]
+
+
 def _match(
-  people: Sequence[np.ndarray], last: Mapping[str, np.ndarray]
+  people: Sequence[np.ndarray], last: Mapping[str, np.ndarray], spread: float
 ) -> dict[int, str]:
   """Matches people to the last keypoints of known ones, {index: name}."""
   names = list(last)
-  likeness = np.array(
-    [[oks(last[name], keypoints) for name in names] for keypoints in people]
-  ).reshape(len(people), len(names))
+  if not people or not names:
+    return {}
+  likeness = oks(np.stack([last[n] for n in names]), np.stack(people), spread).T
   likeness[likeness < LEAST_OKS] = 0
   return {
     row: names[column]
@@ -121,16 +147,42 @@ def every_frame(
   return every, filled
 
 
-def oks(first: np.ndarray, second: np.ndarray) -> float:
-  """Returns the similarity of two people's keypoints `[J, 3]`, from 0 to 1.
+def oks(
+  first: np.ndarray, second: np.ndarray, spread: float = _SPREAD
+) -> np.ndarray:
+  """Returns the similarity of people's keypoints, from 0 to 1.
 
   This is COCO's object keypoint similarity over the keypoints that both have,
   with one constant for all of them.
+
+  Args:
+    first: The keypoints of M people, `[M, J, 3]`.
+    second: Those of N people, `[N, J, 3]`.
+    spread: The constant.
+
+  Returns:
+    The similarity of each pair, `[M, N]`, 0 if no keypoint is common.
   """
-  both = (first[:, 2] > 0) & (second[:, 2] > 0)
-  if not both.any():
-    return 0.0
-  xy = first[first[:, 2] > 0, :2]
-  size = max(float((xy.max(axis=0) - xy.min(axis=0)).max()), 1.0)
-  off = np.linalg.norm(first[both, :2] - second[both, :2], axis=-1) / size
-  return float(np.exp(-np.square(off / _SPREAD) / 2).mean())
+  off, both = _offsets(first, second)
+  alike = np.exp(-np.square(off / spread) / 2)
+  return np.where(both, alike, 0).sum(-1) / np.maximum(both.sum(-1), 1)
+
+
+def _distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+  """Returns the mean distance of pairs of people, `[M, N]`, over their size."""
+  off, both = _offsets(first, second)
+  mean = np.where(both, off, 0).sum(-1) / np.maximum(both.sum(-1), 1)
+  return np.where(both.any(-1), mean, np.inf)
+
+
+def _offsets(
+  first: np.ndarray, second: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+  """Returns distances over the size of the first, and which count, `[M, N, J]`."""
+  found = first[..., 2] > 0
+  low = np.where(found[..., None], first[..., :2], np.inf).min(axis=-2)
+  high = np.where(found[..., None], first[..., :2], -np.inf).max(axis=-2)
+  size = np.maximum((high - low).max(axis=-1), 1.0)
+  both = found[:, None] & (second[None, ..., 2] > 0)
+  apart = first[:, None, :, :2] - second[None, ..., :2]
+  return np.linalg.norm(apart, axis=-1) / size[:, None, None], both

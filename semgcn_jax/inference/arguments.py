@@ -2,11 +2,12 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TypedDict
+from typing import Self, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from semgcn_jax.detections.persons import MAX_CONFIDENCE
 from semgcn_jax.errors import SettingError, UserError, choose
 from semgcn_jax.geometry.joint_sets import (
   JOINT_SETS,
@@ -16,6 +17,26 @@ from semgcn_jax.geometry.joint_sets import (
 )
 from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.simulation.points import NAMES
+
+
+# Odd poses and keypoints are left out if they are at most these shares.
+_ODD_POSES, _ODD_KEYPOINTS = 0.5, 0.1
+_OUTSIDE = 0.02  # The same for keypoints this far outside, over its size.
+_VIEW = 3.2, 150.0  # The field of view of a lens, degrees; not of radians.
+
+
+class PoseError(UserError):
+  """A mistake in one of the poses.
+
+  Attributes:
+    pose: The index of the pose.
+    reason: What is wrong with it.
+  """
+
+  def __init__(self, pose: int, reason: str):
+    super().__init__(f'`keypoints`: pose {pose} {reason}')
+    self.pose = pose
+    self.reason = reason
 
 
 class Options(TypedDict, total=False):
@@ -89,57 +110,108 @@ class Arguments:
     numbers = np.full(len(points), number, np.int32)
     return points, numbers, self.image_size, self.focal, self.center
 
-  def check_pixels(self) -> None:
-    """Rejects keypoints that are probably a mistake of the caller.
+  def checked(self) -> Self:
+    """Rejects what is probably a mistake of the caller.
+
+    Returns:
+      The arguments without single odd keypoints and poses: those far outside
+      their image, and poses of which every keypoint is in its corner.
 
     Raises:
-      UserError: The keypoints seem to be normalized, lie far outside their
-        images, or belong to a crowd that is upside down.
+      PoseError: Many keypoints seem to be normalized, lie outside their images,
+        or belong to a crowd that is upside down.
+      UserError: The lens or the size of the images cannot be.
     """
-    found, size, joints = self.keypoints, self.image_size, self.joints
+    found, size = self.keypoints, self.image_size
     seen = found[..., 2] > 0
     if not seen.any():
-      return
+      return self
     xy = found[..., :2]
     farthest = np.where(seen[..., None], np.abs(xy), 0).max(axis=(1, 2))
     small = (seen.sum(axis=-1) >= MIN_KEYPOINTS) & (farthest <= 2)
-    if small.any():
+    if small.sum() > _ODD_POSES * seen.any(axis=-1).sum():
       pose = int(small.argmax())
-      joint = int(seen[pose].argmax())
-      raise UserError(
-        f'`keypoints`: pose {pose} has {JOINT_SETS[joints].names[joint]} at'
-        f' {xy[pose, joint, 0]:.3g}, {xy[pose, joint, 1]:.3g} and no keypoint'
-        ' beyond 2, so they seem to be normalized; give pixels'
+      raise PoseError(
+        pose,
+        f'has {self._place(pose, int(seen[pose].argmax()))} and no keypoint'
+        ' beyond 2, so they seem to be normalized; give pixels',
       )
     width = size.max(axis=-1)[:, None]
     beyond = np.maximum(-xy, xy - size[:, None]).max(axis=-1) / width
-    beyond = np.where(seen, beyond, 0)
-    if beyond.max() > 1:
-      pose, joint = np.unravel_index(beyond.argmax(), beyond.shape)
-      raise UserError(
-        f'`keypoints`: pose {pose} has {JOINT_SETS[joints].names[joint]} at'
-        f' {xy[pose, joint, 0]:g}, {xy[pose, joint, 1]:g}, far outside its'
-        f' image of {size[pose, 0]:g} x {size[pose, 1]:g} pixels'
+    far = seen & (beyond > 1)
+    if far.sum() > _ODD_KEYPOINTS * seen.sum():
+      pose, joint = np.unravel_index(np.where(far, beyond, 0).argmax(), far.shape)
+      raise PoseError(
+        int(pose),
+        f'has {self._place(int(pose), int(joint))}, far outside its image of'
+        f' {size[pose, 0]:g} x {size[pose, 1]:g} pixels',
       )
-    _check_upright(xy, seen, joints)
+    seen &= ~far & ~small[:, None]
+    self._check_size(xy, seen)
+    self._check_lens()
+    _check_upright(xy, seen, self.joints)
+    kept = np.where(seen[..., None], found, 0)
+    return dataclasses.replace(self, keypoints=kept)
+
+  def _place(self, pose: int, joint: int) -> str:
+    """Formats where a keypoint is, such as 'nose at 3, 4'."""
+    x, y = self.keypoints[pose, joint, :2]
+    return f'{JOINT_SETS[self.joints].names[joint]} at {x:.4g}, {y:.4g}'
+
+  def _check_size(self, xy: np.ndarray, seen: np.ndarray) -> None:
+    """Raises a UserError if width and height seem to be exchanged."""
+    margin = 1 + _OUTSIDE
+    size = self.image_size[:, None]
+    outside = seen & (xy > margin * size).any(axis=-1)
+    exchanged = seen & (xy > margin * size[..., ::-1]).any(axis=-1)
+    if outside.sum() > _OUTSIDE * seen.sum() and not exchanged.any():
+      pose, joint = np.argwhere(outside)[0].tolist()
+      width, height = self.image_size[pose]
+      raise UserError(
+        f'`image_size={width:g}x{height:g}`: {self._place(pose, joint)} is'
+        f' outside; is it {height:g}x{width:g}?'
+      )
+
+  def _check_lens(self) -> None:
+    """Raises a UserError if no lens has such a field of view."""
+    width = self.image_size.max(axis=-1)
+    degrees = 2 * np.degrees(np.arctan2(width / 2, self.focal))
+    wrong = (self.focal > 0) & ((degrees < _VIEW[0]) | (degrees > _VIEW[1]))
+    if wrong.any():
+      pose = int(wrong.argmax())
+      raise UserError(
+        f'`focal_length={self.focal[pose]:.4g}`: a lens that sees'
+        f' {degrees[pose]:.3g} degrees; give it in pixels, or `field_of_view` in'
+        ' degrees'
+      )
 
 
 def _check_upright(xy: np.ndarray, seen: np.ndarray, joints: str) -> None:
-  """Raises a UserError if nearly all ankles are above the shoulders."""
+  """Raises a PoseError if nearly everybody is upside down.
+
+  Those who stand on their hands, whose wrists are beyond the shoulders, are
+  not.
+  """
   named = JOINT_SETS[joints]
-  heights = []
-  for joint in ('Thorax', 'LAnkle', 'RAnkle'):
+  heights = {}
+  for joint in ('Thorax', 'LAnkle', 'RAnkle', 'LWrist', 'RWrist'):
     source = list(named.sources[H36M.joints.index(joint)])
     there = seen[:, source].all(axis=-1)
-    heights.append(np.where(there, xy[:, source, 1].mean(axis=-1), np.nan))
-  above = np.concatenate([ankle - heights[0] for ankle in heights[1:]])
-  above = above[np.isfinite(above)]
-  if len(above) >= 10 and (above < 0).mean() > 0.9:
-    pose = int((np.nan_to_num(heights[1] - heights[0]) < 0).argmax())
-    raise UserError(
-      f'`keypoints`: {(above < 0).sum()} of {len(above)} ankles are above the'
-      f' shoulders (in pose {pose}, left_ankle at y ='
-      f' {heights[1][pose]:.0f}); y must point down'
+    heights[joint] = np.where(there, xy[:, source, 1].mean(axis=-1), np.nan)
+  below = np.stack(
+    [heights[f'{s}Ankle'] - heights['Thorax'] for s in ('L', 'R')]
+  )
+  hands = np.nan_to_num(
+    [heights[f'{s}Wrist'] - heights['Thorax'] for s in ('L', 'R')]
+  )
+  below[:, (hands > 0).any(axis=0) & (below < 0).any(axis=0)] = np.nan
+  known = below[np.isfinite(below)]
+  if len(known) >= 10 and (known < 0).mean() > 0.9:
+    pose = int((np.nan_to_num(below) < 0).any(axis=0).argmax())
+    raise PoseError(
+      pose,
+      f'is upside down, like {(known < 0).sum()} of {len(known)} legs, whose'
+      ' ankles are above the shoulders; y must point down',
     )
 
 
@@ -188,6 +260,8 @@ def _read_keypoints(
     Keypoints `[..., J, 3]` float32, with zeros where they were not found.
   """
   try:
+    if np.ma.isMaskedArray(keypoints):
+      keypoints = np.ma.filled(np.ma.asarray(keypoints, float), np.nan)
     array = np.asarray(keypoints, np.float32)
   except (TypeError, ValueError) as error:
     raise UserError(f'`keypoints`: are not an array ({error})') from error
@@ -210,11 +284,13 @@ def _read_keypoints(
     )
   confidence = array[..., 2]
   highest = np.nanmax(confidence, initial=0)
-  if highest > 1.01 or np.nanmin(confidence, initial=0) < -1e-6:
-    worst = highest if highest > 1.01 else np.nanmin(confidence)
+  if highest > MAX_CONFIDENCE or np.nanmin(confidence, initial=0) < -1e-6:
+    worst = highest if highest > MAX_CONFIDENCE else np.nanmin(confidence)
     raise UserError(
       f'`keypoints`: have the confidence {worst:g}; it must be from 0 to 1'
     )
+  confidence = np.minimum(confidence, 1)
+  array = np.concatenate([array[..., :2], confidence[..., None]], axis=-1)
   found = np.isfinite(array).all(axis=-1) & (confidence > 0)
   found &= confidence >= min_confidence
   return np.where(found[..., None], np.clip(array, -1e7, 1e7), 0)

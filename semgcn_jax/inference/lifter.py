@@ -141,7 +141,9 @@ class Lifter:
         sequence of poses, `[..., T, 16, 3]`, is one person.
       fps: The frame rate of clips; networks for single frames ignore it.
       check: Whether to reject likely mistakes: a crowd upside down, coordinates
-        that are not pixels or far outside the image.
+        that are not pixels or far outside the image, a lens that cannot be.
+        Single keypoints far outside, and single poses in the corner of their
+        image, then count as not found.
       **options: The confidence needed and the lens, see `arguments.Options`.
 
     Raises:
@@ -151,9 +153,9 @@ class Lifter:
     if self.model.is_temporal:
       rates.check_fps(fps)
     given = read_arguments(keypoints, image_size, joints, **options)
-    arrays = given.arrays(self._number(joints))
     if check:
-      given.check_pixels()
+      given = given.checked()
+    arrays = given.arrays(self._number(joints))
     if self.model.is_temporal:
       seen = shows_enough(given.h36m)
       frames = given.leading[-1] if given.leading else 1

@@ -11,7 +11,7 @@ from semgcn_jax.detections.tracking import cut_track, every_frame
 from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.geometry import rates
 from semgcn_jax.geometry.joint_sets import JOINT_SETS, joints_of
-from semgcn_jax.inference.arguments import Options, knows_lens
+from semgcn_jax.inference.arguments import Options, PoseError, knows_lens
 from semgcn_jax.inference.clips import is_long
 from semgcn_jax.inference.lifted import Lifted
 from semgcn_jax.inference.lifter import Lifter
@@ -25,6 +25,7 @@ def lift_clip(
   over_time: Lifter | None = None,
   *,
   height: float | None = None,
+  check: bool = True,
   **options: Unpack[Options],
 ) -> Clip:
   """Lifts everybody in a clip.
@@ -35,6 +36,7 @@ def lift_clip(
     over_time: If given, a lifter that sees time, for people who are tracked
       long enough (see `is_long`).
     height: See `Lifter.lift`.
+    check: See `Lifter.lift`.
     **options: See `arguments.Options`; if the lens is known, people also get
       positions.
 
@@ -49,14 +51,7 @@ def lift_clip(
   view = clip.image_size, clip.joint_set
 
   def lift(lifter, keypoints, fps):
-    try:
-      return lifter.lift(keypoints, *view, fps=fps, **options)
-    except UserError as error:
-      if isinstance(error, SettingError):
-        raise
-      # The file is named instead of the argument of the lifter.
-      reason = str(error).removeprefix('`keypoints`: ')
-      raise UserError(f'{clip.source}: {reason}') from error
+    return lifter.lift(keypoints, *view, fps=fps, check=check, **options)
 
   def lift_person(person):
     keypoints = _cleaned(person.keypoints, clip.joint_set)
@@ -74,8 +69,28 @@ def lift_clip(
       places[~shows_enough(seen)] = np.nan
     return Person(person.name, frames, seen, poses, errors, places)
 
-  people = tuple(lift_person(person) for person in clip.people)
+  people = tuple(
+    _naming(clip, person, lambda p=person: lift_person(p))
+    for person in clip.people
+  )
   return dataclasses.replace(clip, people=people, joint_set='')
+
+
+def _naming(clip: Clip, person: Person, lift: Callable[[], Person]) -> Person:
+  """Lifts a person; errors name the file, the person and the frame."""
+  try:
+    return lift()
+  except SettingError:
+    raise
+  except PoseError as error:
+    where = f'frame {person.frames[min(error.pose, len(person.frames) - 1)]}'
+    if len(clip.people) > 1:
+      where = f'person {person.name}, {where}'
+    raise UserError(f'{clip.source}: {where} {error.reason}') from error
+  except UserError as error:
+    # The file is named instead of the argument of the lifter.
+    reason = str(error).removeprefix('`keypoints`: ')
+    raise UserError(f'{clip.source}: {reason}') from error
 
 
 def _cleaned(keypoints: np.ndarray, joint_set: str) -> np.ndarray:

@@ -72,7 +72,7 @@ class Stream:
     if given.leading:
       raise UserError('`keypoints`: give those of one frame, [J, 2] or [J, 3]')
     if self._check:
-      given.check_pixels()
+      given = given.checked()
     points, *others = given.arrays(self._number)
     if shows_enough(given.h36m)[0]:
       self._good = points

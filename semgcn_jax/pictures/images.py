@@ -34,7 +34,7 @@ def read_image(path: pathlib.Path) -> np.ndarray:
         )
       image.load()
       upright = ImageOps.exif_transpose(image)
-      return np.asarray(upright.convert('RGB'))
+      return np.asarray(_eight_bits(upright).convert('RGB'))
   except UserError:
     raise
   except Exception as error:  # On damage, the decoder can raise anything.
@@ -42,6 +42,36 @@ def read_image(path: pathlib.Path) -> np.ndarray:
       f'{path}: not an image, or a damaged one ({type(error).__name__}); give'
       ' a PNG or JPEG file'
     ) from error
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+  """Scales gray levels of more than 8 bits, which Pillow would cut off."""
+  if image.mode not in ('I', 'F') and not image.mode.startswith('I;16'):
+    return image
+  levels = np.nan_to_num(np.asarray(image, np.float64))
+  highest = levels.max(initial=0)
+  # Floats are shares, or levels of as many bits as they need.
+  white = next((w for w in (1.0, 255.0, 65535.0) if highest <= w), highest)
+  if image.mode != 'F':
+    white = max(white, 65535.0)
+  return Image.fromarray(np.clip(levels / white * 255, 0, 255).astype(np.uint8))
+
+
+def stretched(image: np.ndarray, aspect: float) -> np.ndarray:
+  """Widens an image whose pixels are `aspect` times as wide as high."""
+  height, width = image.shape[:2]
+  size = (round(width * aspect), height)
+  if aspect < 1:
+    size = (width, round(height / aspect))
+  return np.asarray(Image.fromarray(image).resize(size))
+
+
+def shrunk(image: np.ndarray, size: int) -> np.ndarray:
+  """Averages an image to `[size, size]` gray levels, float32."""
+  gray = Image.fromarray(image).convert('L').reduce(
+    (max(image.shape[1] // size, 1), max(image.shape[0] // size, 1))
+  )
+  return np.asarray(gray.resize((size, size)), np.float32)
 
 
 def to_jpeg(image: np.ndarray, longest: int) -> bytes:

@@ -5,17 +5,25 @@ with the extra `pose`.
 """
 
 import io
+import logging
 import pathlib
 import time
-from collections.abc import Iterator
-from typing import Any, Self
+from collections.abc import Iterator, Mapping
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from PIL import Image
 
-from semgcn_jax.errors import SettingError, UserError
+from semgcn_jax.errors import UserError, listed, missing_extra
 from semgcn_jax.geometry import rates
 from semgcn_jax.pictures import images
+
+T = TypeVar('T')
+
+# Images are of one scene if their small versions differ by less, gray levels.
+_CUT_SIZE, _CUT = 32, 60
+_UNEVEN = 1.5  # Steps between images of a steady rate vary by less.
+_MOST_FPS = 240.0  # Images that follow each other faster are not told apart.
 
 
 class Video:
@@ -25,6 +33,8 @@ class Video:
     name: The file or the camera, for messages.
     fps: The frames per second; 30 if unknown. A camera's is measured during
       reading, because processing may be slower than the camera.
+    times: The time of each image read so far, seconds.
+    cuts: The numbers of the images with which another scene begins.
   """
 
   def __init__(self, source: pathlib.Path | int, seconds: float | None = None):
@@ -44,6 +54,11 @@ class Video:
       self._capture = cv2.VideoCapture(source)
     else:
       self.name = str(source)
+      if source.is_dir():
+        raise UserError(
+          f'{source}: a folder; give a video, which ffmpeg makes from pictures:'
+          ' ffmpeg -i img_%04d.jpg walk.mp4'
+        )
       if not source.is_file():
         raise UserError(f'{source}: no such file')
       self._capture = cv2.VideoCapture(self.name)
@@ -58,6 +73,13 @@ class Video:
     self.fps = float(fps) if rates.is_rate(fps) else rates.DEFAULT
     self._most = None if seconds is None else max(1, round(seconds * self.fps))
     self._seconds = seconds if isinstance(source, int) else None
+    # Pixels need not be square.
+    across = self._capture.get(cv2.CAP_PROP_SAR_NUM)
+    along = self._capture.get(cv2.CAP_PROP_SAR_DEN)
+    self._aspect = across / along if across > 0 and along > 0 else 1.0
+    self._time = cv2.CAP_PROP_POS_MSEC
+    self.times: list[float] = []
+    self.cuts: list[int] = []
 
   def __iter__(self) -> Iterator[np.ndarray]:
     """Reads the images, `[H, W, 3]` each.
@@ -65,7 +87,7 @@ class Video:
     Raises:
       UserError: There are none.
     """
-    count, began, elapsed = 0, time.monotonic(), 0.0
+    count, began, elapsed, last = 0, time.monotonic(), 0.0, None
     try:
       while self._most is None or count < self._most:
         if self._seconds is not None and elapsed >= self._seconds:
@@ -73,9 +95,17 @@ class Video:
         there, picture = self._capture.read()
         if not there:
           break
-        count += 1
         elapsed = time.monotonic() - began
-        yield np.ascontiguousarray(picture[..., ::-1])
+        self.times.append(self._capture.get(self._time) / 1000)
+        picture = np.ascontiguousarray(picture[..., ::-1])
+        if self._aspect != 1:
+          picture = images.stretched(picture, self._aspect)
+        small = images.shrunk(picture, _CUT_SIZE)
+        if last is not None and np.abs(small - last).mean() > _CUT:
+          self.cuts.append(count)
+        last = small
+        count += 1
+        yield picture
     finally:
       self._capture.release()
     if self._seconds is not None and count > 1:
@@ -84,15 +114,54 @@ class Video:
       raise UserError(f'{self.name}: holds no image that can be decoded')
 
 
+  def check_cuts(self) -> None:
+    """Notes where the video, once read, is cut."""
+    if self.cuts:
+      shown = listed(map(str, self.cuts[:5]))
+      logging.getLogger('semgcn_jax').warning(
+        '%s: other scenes seem to begin with frames %s%s; lift each by itself,'
+        ' as people are not followed across cuts',
+        self.name,
+        shown,
+        ', ...' if len(self.cuts) > 5 else '',
+      )
+
+  def numbers(self) -> np.ndarray | None:
+    """Numbers the images by their times, if these are not evenly spaced.
+
+    The frame rate becomes that of the closest images, and a note says so.
+
+    Returns:
+      The number of each image, `[T]`; None if they are evenly spaced.
+    """
+    steps = np.diff(self.times)
+    if len(steps) < 2 or self._seconds is not None or not (steps > 0).all():
+      return None
+    shortest = float(np.percentile(steps, 10))
+    if steps.max() < _UNEVEN * shortest:
+      return None
+    fps = float(np.clip(1 / shortest, rates.LOWEST, _MOST_FPS))
+    numbers = np.round((np.array(self.times) - self.times[0]) * fps).astype(int)
+    if len({*numbers.tolist()}) < len(numbers):
+      return None
+    self.fps = fps
+    logging.getLogger('semgcn_jax').warning(
+      '%s: its frame rate varies from %.3g to %.3g a second; frames are numbered'
+      ' by their times, at %.4g a second',
+      self.name,
+      1 / steps.max(),
+      1 / steps.min(),
+      fps,
+    )
+    return numbers
+
+
 def _opencv() -> Any:
-  """Imports OpenCV; raises a SettingError if it is not installed."""
+  """Imports OpenCV; raises a SettingError if it cannot."""
   try:
     import cv2  # pyright: ignore[reportMissingImports]
-  except ImportError as error:
-    raise SettingError(
-      'videos and cameras need OpenCV; install it with pip install'
-      ' "semgcn-jax[pose]"'
-    ) from error
+  except Exception as error:
+    raise missing_extra('videos and cameras', 'OpenCV', 'pose', error) from error
   return cv2
 
 
@@ -104,6 +173,7 @@ class Album:
     step: The frames that each image stands for.
     image_size: The width and height of the original images, pixels.
     fps: The frames per second; `rates.DEFAULT` if unknown.
+    count: The number of images, of which `step` leaves out some.
   """
 
   def __init__(
@@ -113,7 +183,9 @@ class Album:
     self.step = 1
     self.image_size = 0, 0
     self.fps = fps
+    self.count = 0
     self._most = most
+    self._numbers: np.ndarray | None = None
     self._pictures: dict[int, bytes] = {}
 
   @classmethod
@@ -126,6 +198,7 @@ class Album:
   def add(self, number: int, image: np.ndarray) -> None:
     """Adds the image of a frame, unless the step skips it."""
     self.image_size = image.shape[1], image.shape[0]
+    self.count = max(self.count, number + 1)
     if number % self.step:
       return
     self._pictures[number] = images.to_jpeg(image, self.longest)
@@ -133,6 +206,41 @@ class Album:
       self.step *= 2
       kept = [n for n in self._pictures if n % self.step == 0]
       self._pictures = {n: self._pictures[n] for n in kept}
+
+  def time_by(self, video: Video) -> None:
+    """Takes the frame rate of a video, once read, and the times of its images."""
+    numbers = video.numbers()
+    self.fps = video.fps
+    if numbers is None:
+      return
+    self._numbers = numbers
+    self._pictures = {int(numbers[n]): p for n, p in self._pictures.items()}
+    self.step = max(1, int(numbers[-1]) // self._most)
+
+  def numbered(self, frames: Mapping[int, T], source: str) -> dict[int, T]:
+    """Renumbers what was found in each image, as the images are numbered.
+
+    Args:
+      frames: {number of the image, from 0 or from 1: what was found in it}.
+      source: Where the numbers are from, for the note.
+    """
+    if not frames or self.count < 2:
+      return dict(frames)
+    first = int(min(frames) >= 1 and max(frames) == self.count)
+    if first:
+      logging.getLogger('semgcn_jax').warning(
+        '%s: counts the frames of the video from 1; they are counted from 0',
+        source,
+      )
+    result = {number - first: value for number, value in frames.items()}
+    if self._numbers is not None:
+      last = len(self._numbers) - 1
+      beyond = {n: max(n - last, 0) for n in result}
+      result = {
+        int(self._numbers[min(n, last)]) + beyond[n]: value
+        for n, value in result.items()
+      }
+    return result
 
   def at(self, number: int) -> bytes | None:
     """Returns the JPEG file of a frame, or of the last one before it."""
@@ -158,4 +266,5 @@ def read_album(path: pathlib.Path) -> Album:
   album = Album(fps=video.fps)
   for number, picture in enumerate(video):
     album.add(number, picture)
+  album.time_by(video)
   return album

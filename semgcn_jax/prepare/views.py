@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from semgcn_jax.detections.detector_formats import numbered
+from semgcn_jax.detections.joint_names import by_name
+from semgcn_jax.detections.persons import Detection
 from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.geometry.joint_sets import joints_of, resolve
 from semgcn_jax.geometry.skeletons import H36M
@@ -59,7 +61,7 @@ def read_view(paths: Sequence[pathlib.Path], joint_set: str = '') -> View:
     UserError: A file is damaged or in no known format, or too few frames have a
       person.
   """
-  frames: dict[int, np.ndarray] = {}
+  frames: dict[int, Detection] = {}
   named: set[int] = set()
   is_whole = True
   for frame, is_of_all, people in numbered(paths):
@@ -67,8 +69,8 @@ def read_view(paths: Sequence[pathlib.Path], joint_set: str = '') -> View:
     is_whole &= is_of_all
     for person in people:
       best = frames.get(frame)
-      if best is None or person.keypoints[:, 2].sum() > best[:, 2].sum():
-        frames[frame] = person.keypoints
+      if best is None or _sureness(person) > _sureness(best):
+        frames[frame] = person
   if not frames:
     return View(str(paths[0]), 0, is_whole, np.zeros((0, 16, 3)))
   first, count = min(named), max(named) + 1 - min(named)
@@ -77,12 +79,19 @@ def read_view(paths: Sequence[pathlib.Path], joint_set: str = '') -> View:
       f'{paths[0]}: a person in only {len(frames)} of {count:,} frames; image'
       ' ids must count the frames of the view'
     )
-  sizes = {len(person) for person in frames.values()}
-  name = resolve(joint_set, sizes, str(paths[0]))
+  source = str(paths[0])
+  ordered, name = by_name({n: [p] for n, p in frames.items()}, joint_set, source)
+  sizes = {len(person.keypoints) for (person,) in ordered.values()}
+  name = resolve(name, sizes, source)
   detected = np.zeros((count, *sizes, 3))
-  for frame, person in frames.items():
-    detected[frame - first] = person
+  for frame, (person,) in ordered.items():
+    detected[frame - first] = person.keypoints
   return View(str(paths[0]), first, is_whole, joints_of(detected, name))
+
+
+def _sureness(person: Detection) -> float:
+  """Returns the sum of a person's confidences."""
+  return float(person.keypoints[:, 2].sum())
 
 
 def align(

@@ -247,12 +247,12 @@ def test_hands_are_told_by_their_number_of_keypoints(tmp_path, person, hand):
   }
   path = write(tmp_path / 'a.json', [other, *entries, other])
   np.testing.assert_allclose(read_view([path]), coco(body), rtol=1e-5)
-  frames, _ = read_people([path])
+  frames = read_people([path]).frames
   assert [len(found) for found in frames.values()] == [1] * 4
   annotations = as_annotated_hands(body)
   annotations['categories'][0]['name'] = 'Person'
   path = write(tmp_path / 'b.json', annotations)
-  frames, _ = read_people([path])
+  frames = read_people([path]).frames
   assert [len(found) for found in frames.values()] == [1] * 4
 
 
@@ -269,7 +269,7 @@ def test_yolo_gives_a_file_for_each_frame(tmp_path):
   np.testing.assert_allclose(view[3], coco(person)[3], rtol=1e-5)
   entries = as_yolo(person)[0]
   del entries[0]['keypoints']['visible']
-  frames, _ = read_people([write(tmp_path / 'one.json', entries)])
+  frames = read_people([write(tmp_path / 'one.json', entries)]).frames
   assert (frames[0][0].keypoints[:, 2] == 1).all()
 
 
@@ -284,7 +284,7 @@ def test_frames_in_which_nobody_is_seen(tmp_path, nobody):
   frames[1] = video['instance_info'][1]['instances'] = nobody
   flow = as_poseflow(people(3, 17)) | {'1.jpg': nobody}
   for content in (frames, video, flow):
-    found, _ = read_people([write(tmp_path / 'a.json', content)])
+    found = read_people([write(tmp_path / 'a.json', content)]).frames
     assert [len(of_frame) for of_frame in found.values()] == [1, 0, 1]
 
 
@@ -304,7 +304,7 @@ def test_json_beside_the_frames_is_passed_over(tmp_path, name, content):
     write(tmp_path / f'v_{i}_keypoints.json', openpose(p[None]))
     for i, p in enumerate(people(4, 25))
   ]
-  frames, _ = read_people([write(tmp_path / name, content), *files])
+  frames = read_people([write(tmp_path / name, content), *files]).frames
   assert [*frames] == [0, 1, 2, 3]
 
 
@@ -333,10 +333,10 @@ def test_messages_say_what_to_do(tmp_path):
     read_people([path])
   assert len(str(caught.value)) < len(str(path)) + 200
   named = [e | {'image_id': f'img.000{i}'} for i, e in enumerate(good, 1)]
-  assert [*read_people([write(path, named)])[0]] == [1, 2]
+  assert [*read_people([write(path, named)]).frames] == [1, 2]
 
 
 @pytest.mark.parametrize('images', [[3], [{'width': 10**400, 'height': 5}]])
 def test_odd_sizes_of_images_are_not_told(tmp_path, images):
   content = openpose(people(1, 25)) | {'images': images}
-  assert read_people([write(tmp_path / 'a.json', content)])[1] is None
+  assert read_people([write(tmp_path / "a.json", content)]).image_size is None

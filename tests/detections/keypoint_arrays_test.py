@@ -28,7 +28,7 @@ def test_an_array_padded_for_absent_people(tmp_path):
   path = tmp_path / 'a.npz'
   np.savez_compressed(path, keypoints=padded)
   assert padded.nbytes > max(2**26, 100 * path.stat().st_size)
-  frames, _ = read_people([path])
+  frames = read_people([path]).frames
   assert sum(map(len, frames.values())) == 200
   np.savez_compressed(path, keypoints=np.zeros(2**29 + 1, np.uint8))
   with pytest.raises(UserError, match='than the limit of 536,870,912 bytes'):

@@ -164,7 +164,8 @@ def test_annotations_tell_the_size_and_the_tracks(tmp_path):
       ],
     },
   )
-  frames, size = read_people([path])
+  found = read_people([path])
+  frames, size = found.frames, found.image_size
   assert size == SIZE and [*frames] == [0, 1]
   assert frames[0][0].track == 5
 
@@ -180,7 +181,8 @@ def test_the_flag_of_an_annotation_is_no_confidence(tmp_path):
       'annotations': [{'image_id': 0, 'keypoints': person.ravel().tolist()}],
     },
   )
-  frames, size = read_people([path])
+  found = read_people([path])
+  frames, size = found.frames, found.image_size
   assert size is None
   assert frames[0][0].keypoints[:, 2].tolist() == [1] * 4 + [0] + [1] * 12
 
