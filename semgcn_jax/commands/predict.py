@@ -30,6 +30,7 @@ from semgcn_jax.detections import mediapipe
 from semgcn_jax.detections.clip_files import find_clips, read_clips
 from semgcn_jax.detections.clips import Clip
 from semgcn_jax.errors import SettingError, UserError, counted
+from semgcn_jax.formats import pose_files
 from semgcn_jax.formats.writers import WRITERS
 from semgcn_jax.geometry.joint_sets import JOINT_SETS
 from semgcn_jax.inference.image_lifter import ImageLifter
@@ -276,12 +277,30 @@ def _read_detections(flags: PredictFlags, path: pathlib.Path) -> list[Clip]:
         f' {len(found)}; name one of them'
       )
     album = read_album(pathlib.Path(shown))
+  if path.is_file() and pose_files.is_pose_file(path):
+    return [_unlifted(c, flags.fps) for c in pose_files.read_poses(path)[0]]
   size = _read_size(flags.image_size)
   options = {'joint_set': flags.joint_set, 'fps': flags.fps, 'pictures': album}
   clips = []
   for name, paths in found.items():
     clips += read_clips(name, paths, image_size=size, **options)
   return clips
+
+
+def _unlifted(clip: Clip, fps: float | None) -> Clip:
+  """Returns a clip that predict.py wrote as it would be read from detections."""
+  people = [
+    dataclasses.replace(person, keypoints=np.nan_to_num(person.keypoints))
+    for person in clip.people
+    if person.keypoints is not None
+  ]
+  return dataclasses.replace(
+    clip,
+    people=tuple(people),
+    fps=fps or clip.fps,
+    joint_set='h36m',
+    is_named=True,
+  )
 
 
 def _people_line(source: str, everybody: Sequence[np.ndarray]) -> str:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import logging
 import pathlib
 from collections.abc import Mapping, Sequence
 
@@ -23,6 +24,7 @@ from semgcn_jax.geometry.joint_sets import resolve
 from semgcn_jax.pictures.videos import Album
 
 
+_LEAST_FILLED = 0.55  # People in upright images reach this far down.
 _SINGLE = ('.npy', '.npz', '.csv')  # Files that hold a whole clip.
 
 
@@ -138,6 +140,8 @@ def read_clips(
     )
   if paths[0].suffix.lower() in ('.npy', '.npz'):
     frames = _to_pixels(frames, size, paths[0])
+  if image_size:
+    _check_size_order(frames, size, source)
   if pictures:
     frames = pictures.numbered(frames, source)
   clip = Clip(
@@ -151,6 +155,25 @@ def read_clips(
     source=source,
   )
   return [clip]
+
+
+def _check_size_order(
+  frames: Mapping[int, Sequence[Detection]], size: tuple[int, int], source: str
+) -> None:
+  """Notes that width and height may be exchanged, if people fill half."""
+  width, height = size
+  points = [one.keypoints for people in frames.values() for one in people]
+  points = np.concatenate(points) if points else np.zeros((0, 3))
+  lowest = points[points[:, 2] > 0, 1].max(initial=0)
+  if height > width and 0 < lowest < min(width, _LEAST_FILLED * height):
+    logging.getLogger('semgcn_jax').warning(
+      '%s: everybody is in the upper %.0f%% of the images; is `image_size`'
+      ' %dx%d?',
+      source,
+      100 * lowest / height,
+      height,
+      width,
+    )
 
 
 def _to_pixels(

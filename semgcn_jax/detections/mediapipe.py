@@ -20,6 +20,7 @@ from semgcn_jax.detections.persons import Detection
 from semgcn_jax.detections.tracking import track
 from semgcn_jax.errors import UserError, missing_extra
 from semgcn_jax.geometry.joint_sets import JOINT_SETS
+from semgcn_jax.pictures import images
 from semgcn_jax.pictures.crops import Box, read_box
 from semgcn_jax.pictures.images import read_image
 from semgcn_jax.pictures.videos import Album, Video
@@ -34,6 +35,7 @@ _SURE = 0.9
 _MARGINS = (0.1, 0.25, 0.0, 0.5, 1.0)
 _LEAST_OVERLAP, _GOOD_OVERLAP, _SAME_OVERLAP = 0.2, 0.6, 0.4
 _GRAY = 128
+_MAX_SIDE = 8192  # Pixels; OpenCV, inside MediaPipe, ends the process at 32,767.
 _BEYOND = 0.1  # A body extends this far beyond its landmarks, over its size.
 
 _NAMES = JOINT_SETS['mediapipe'].names
@@ -186,12 +188,13 @@ def _landmarker(*, static: bool) -> Iterator[Any]:
       landmarker.process(np.zeros((64, 64, 3), np.uint8))
 
     def find(picture):
+      (height, width), shape = picture.shape[:2], picture.shape
+      picture = images.limited(picture, _MAX_SIDE)
       found = landmarker.process(np.ascontiguousarray(picture)).pose_landmarks
       if found is None:
         return None
-      height, width = picture.shape[:2]
       points = [(p.x, p.y, p.visibility) for p in found.landmark]
-      keypoints = _found(np.array(points) * (width, height, 1), picture.shape)
+      keypoints = _found(np.array(points) * (width, height, 1), shape)
       return Detection(keypoints) if (keypoints[:, 2] > 0).any() else None
 
     with landmarker:

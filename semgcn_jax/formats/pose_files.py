@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import pathlib
+import zipfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from semgcn_jax.detections.clips import Clip, Person
 from semgcn_jax.errors import UserError, listed
-from semgcn_jax.files import read_arrays, read_bytes
+from semgcn_jax.files import open_plain, read_arrays, read_bytes
 from semgcn_jax.geometry import rates
 from semgcn_jax.geometry.skeletons import H36M
 
@@ -188,13 +189,27 @@ def read_poses(path: pathlib.Path) -> tuple[list[Clip], dict[str, Any]]:
     ) from error
 
 
+def is_pose_file(path: pathlib.Path) -> bool:
+  """Returns whether a file begins like one of `write_poses`."""
+  try:
+    with open_plain(path) as file:
+      if path.suffix == '.npz':
+        with zipfile.ZipFile(file) as archive:
+          return 'header.npy' in archive.namelist()
+      return FORMAT.encode() in file.read(100)
+  except (OSError, ValueError, zipfile.BadZipFile):
+    return False  # Reading it will report the error.
+
+
 def _split(arrays: dict[str, np.ndarray]) -> list[dict[str, Any]]:
   """Splits the rows of an npz by clip and person."""
   columns = (arrays[name].tolist() for name in ('clip', 'person'))
   names = list(zip(*columns, strict=True))
+  of_people: dict[tuple[str, str], list[int]] = {}
+  for row, name in enumerate(names):
+    of_people.setdefault(name, []).append(row)
   parts = []
-  for clip, person in dict.fromkeys(names):
-    rows = [row for row, name in enumerate(names) if name == (clip, person)]
+  for (clip, person), rows in of_people.items():
     part = {key: array[rows] for key, array in arrays.items()}
     part |= {'clip': clip, 'person': person, 'frames': part['frame']}
     parts.append(part | {'image_size': part['image_size'][0]})

@@ -57,6 +57,16 @@ def _eight_bits(image: Image.Image) -> Image.Image:
   return Image.fromarray(np.clip(levels / white * 255, 0, 255).astype(np.uint8))
 
 
+def limited(image: np.ndarray, longest: int) -> np.ndarray:
+  """Shrinks an image to at most `longest` pixels on a side."""
+  height, width = image.shape[:2]
+  if max(height, width) <= longest:
+    return image
+  share = longest / max(height, width)
+  size = max(round(width * share), 1), max(round(height * share), 1)
+  return np.asarray(Image.fromarray(image).resize(size))
+
+
 def stretched(image: np.ndarray, aspect: float) -> np.ndarray:
   """Widens an image whose pixels are `aspect` times as wide as high."""
   height, width = image.shape[:2]
