@@ -38,7 +38,7 @@ def choose(setting: str, name: str, table: Mapping[str, T]) -> T:
 
 
 def missing_extra(
-  what: str, package: str, extra: str, error: Exception
+  what: str, package: str, extra: str, error: Exception, pythons: str = ''
 ) -> SettingError:
   """Builds the error for a package that cannot be imported.
 
@@ -47,9 +47,11 @@ def missing_extra(
     package: Its name.
     extra: The extra of this package that installs it.
     error: What the import raised, of any kind if the package is broken.
+    pythons: The versions of Python that have the package, if not all.
   """
   if isinstance(error, ModuleNotFoundError):
     reason = f'install it with pip install "semgcn-jax[{extra}]"'
+    reason += pythons and f', under Python {pythons}'
   else:
     reason = (
       f'it is installed, but cannot be loaded: {shortened(error, 120)}; try'
@@ -74,9 +76,12 @@ def counted(count: int, one: str, many: str = '') -> str:
   return f'{count:,} {one if count == 1 else many or one + "s"}'
 
 
+def printable(text: str) -> str:
+  """Escapes what cannot be printed, or would move the cursor of a terminal."""
+  return ''.join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
 def shortened(text: object, most: int = 40) -> str:
   """Formats the content of a file as one short line for a message."""
-  words = ' '.join(str(text).split())
-  # Unprintable characters might move the cursor of a terminal.
-  words = ''.join(c if c.isprintable() else repr(c)[1:-1] for c in words)
+  words = printable(' '.join(str(text).split()))
   return words if len(words) <= most else f'{words[: most - 3]}...'

@@ -163,26 +163,54 @@ def write_text(path: pathlib.Path, text: str) -> None:
 
 
 @contextlib.contextmanager
-def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
+def replacing(
+  path: pathlib.Path, *, new: bool = False
+) -> Iterator[pathlib.Path]:
   """Yields a temporary path to write to, and moves it to `path` at the end.
 
-  Several processes may replace the same file at once; the last one wins.
+  A link stays one, and the file that it names is replaced. A file keeps its
+  permissions. Several processes may replace the same file at once; with `new`
+  the first one wins, otherwise the last.
+
+  Args:
+    path: The file.
+    new: Whether it must not exist.
 
   Raises:
     OSError: The file cannot be written; `path` stays as it was.
   """
-  temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
+  path = pathlib.Path(os.path.realpath(path))
+  temporary = path.with_name(f'.{path.name[:100]}.{os.getpid()}.tmp')
   try:
     yield temporary
+    if new:
+      _move_to_new(temporary, path)
+      return
+    with contextlib.suppress(FileNotFoundError):
+      temporary.chmod(stat.S_IMODE(path.stat().st_mode))
     temporary.replace(path)
   finally:
     temporary.unlink(missing_ok=True)
+
+
+def _move_to_new(temporary: pathlib.Path, path: pathlib.Path) -> None:
+  """Moves a file to a path at which there is none, not even a new one."""
+  try:
+    os.link(temporary, path)
+  except FileExistsError:
+    raise
+  except OSError:  # Some file systems have no hard links.
+    with open(path, 'xb'):
+      pass
+    temporary.replace(path)
 
 
 def write_output(
   path: pathlib.Path,
   write: Callable[[pathlib.Path], Any],
   setting: str = 'output',
+  *,
+  new: bool = False,
 ) -> None:
   """Writes the file that a setting names atomically.
 
@@ -190,13 +218,18 @@ def write_output(
     path: The file.
     write: Writes to the temporary path that it is given.
     setting: The name of the setting, for the message.
+    new: Whether the file must not exist.
 
   Raises:
     SettingError: The file cannot be written.
   """
   try:
-    with replacing(path) as temporary:
+    with replacing(path, new=new) as temporary:
       write(temporary)
+  except FileExistsError as error:
+    raise SettingError(
+      f'`{setting}={path}`: exists, as another process has just written it'
+    ) from error
   except OSError as error:
     raise SettingError(f'`{setting}={path}`: {error.strerror}') from error
 

@@ -53,8 +53,13 @@ def demo(flags: DemoFlags) -> None:
   model = onnx_files.convert(program)
   difference = programs.largest_difference(program, onnx_files.load(model))
   programs.check_difference(difference, output, 'onnxruntime')
-  page = demo_html(model, runtime, f'{flags.checkpoint}: drag the keypoints')
-  write_output(output, lambda path: path.write_bytes(encoded(page)))
+  name = pathlib.PurePath(flags.checkpoint).name
+  page = demo_html(model, runtime, f'{name}: drag the keypoints')
+  write_output(
+    output,
+    lambda path: path.write_bytes(encoded(page)),
+    new=not flags.overwrite,
+  )
   print(f'{output}: {len(page) / 1e6:.1f} MB')
 
 

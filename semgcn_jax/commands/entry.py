@@ -21,6 +21,8 @@ def start(command: str) -> NoReturn:
     # Shells start background jobs with Ctrl-C ignored.
     if signal.getsignal(number) is not signal.SIG_IGN:
       signal.signal(number, _end)
+  # No figure is shown; Jupyter sets a backend that need not be installed.
+  os.environ['MPLBACKEND'] = 'agg'
   main = importlib.import_module(f'semgcn_jax.commands.{command}').main
   status = main()
   if status:

@@ -1,6 +1,7 @@
 """The flags of commands that write clips or another file to --output."""
 
 import dataclasses
+import os
 import pathlib
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -54,12 +55,18 @@ class ClipFlags(OutputFlags, CacheFlags, RunFlags):
 
 
 def check_output_flags(
-  flags: OutputFlags, endings: Iterable[str]
+  flags: OutputFlags, endings: Iterable[str], inputs: Iterable[str | None] = ()
 ) -> pathlib.Path:
   """Checks the output before the work begins, and returns its path.
 
+  Args:
+    flags: The flags.
+    endings: The endings that the output may have.
+    inputs: The files and folders that are read, which it must not replace.
+
   Raises:
-    SettingError: The output exists, or cannot be written.
+    SettingError: The output exists, cannot be written, or would replace what
+      is read.
   """
   output = pathlib.Path(flags.output)
   check_output(output)
@@ -67,8 +74,21 @@ def check_output_flags(
     raise SettingError(f'`output={output}`: must end with {listed(endings)}')
   if output.exists() and not flags.overwrite:
     raise SettingError(f'`output={output}`: exists; give `overwrite`')
+  for path in filter(None, inputs):
+    if output.exists() and _holds(pathlib.Path(path), output):
+      raise SettingError(
+        f'`output={output}`: would replace what is read; name another file'
+      )
   check_ffmpeg(output)
   return output
+
+
+def _holds(path: pathlib.Path, file: pathlib.Path) -> bool:
+  """Whether a path is this file, by any name, or a folder that holds it."""
+  if path.is_dir():
+    folders = pathlib.Path(os.path.realpath(file)).parents
+    return any(folder.samefile(path) for folder in folders)
+  return path.exists() and path.samefile(file)
 
 
 def write_chosen(
@@ -80,6 +100,10 @@ def write_chosen(
     SettingError: The output cannot be written, or a flag selects nobody.
     UserError: The clips do not suit the format.
   """
-  fields |= {'pitch': flags.pitch, 'joint_names': flags.joint_names}
+  fields |= {
+    'new': not flags.overwrite,
+    'pitch': flags.pitch,
+    'joint_names': flags.joint_names,
+  }
   output = Output(pathlib.Path(flags.output), **fields)
   write_clips(choose_people(clips, flags.clip, flags.person), output)

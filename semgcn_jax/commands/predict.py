@@ -29,14 +29,13 @@ from semgcn_jax.config.fields import (
 from semgcn_jax.detections import mediapipe
 from semgcn_jax.detections.clip_files import find_clips, read_clips
 from semgcn_jax.detections.clips import Clip
-from semgcn_jax.errors import SettingError, UserError, counted
+from semgcn_jax.errors import SettingError, UserError, counted, printable
 from semgcn_jax.formats import pose_files
 from semgcn_jax.formats.writers import WRITERS
 from semgcn_jax.geometry.joint_sets import JOINT_SETS
 from semgcn_jax.inference.image_lifter import ImageLifter
 from semgcn_jax.inference.lifter import Lifter
 from semgcn_jax.inference.people import lift_clip
-from semgcn_jax.inference.readings import check_reading
 from semgcn_jax.inference.placing import HEIGHT_RANGE, is_height
 from semgcn_jax.motion.smoothing import METHODS, smooth
 from semgcn_jax.pictures.crops import read_box
@@ -129,7 +128,8 @@ class PredictFlags(outputs.ClipFlags):
 def lift(flags: PredictFlags) -> None:
   """Lifts what the flags name."""
   began = time.monotonic()
-  outputs.check_output_flags(flags, WRITERS)
+  inputs = flags.detections, flags.image, flags.video
+  outputs.check_output_flags(flags, WRITERS, inputs)
   _check_sources(flags)
   if flags.fps is not None:
     _check_cutoff(flags, flags.fps)
@@ -155,13 +155,14 @@ def lift(flags: PredictFlags) -> None:
   if not flags.checkpoint and any(len(clip.frames) > 1 for clip in clips):
     over_time = Lifter.load(OVER_TIME)
   options: dict[str, Any] = {n: getattr(flags, n) for n in _OPTIONS}
-  if flags.check and name == SINGLE:
-    clips = [check_reading(lifter, clip) for clip in clips]
+  judge = lifter if name == SINGLE else None
   lifted = []
   for clip in rich.progress.track(
     clips, 'lifting', transient=True, disable=len(clips) == 1
   ):
-    clip = lift_clip(lifter, clip, over_time, check=flags.check, **options)
+    clip = lift_clip(
+      lifter, clip, over_time, check=flags.check, judge=judge, **options
+    )
     lifted.append(smooth(clip, flags.smooth, cutoff=flags.cutoff))
   details = options | {
     'checkpoint': f'{OVER_TIME}, {SINGLE}' if over_time else name,
@@ -183,7 +184,7 @@ def _summary(
   poses = sum(len(person.frames) for person in people)
   missing = sum(int((~person.is_whole).sum()) for person in people)
   few = f', of which {missing} have too few keypoints' if missing else ''
-  return (
+  return printable(
     f'{flags.output}: {counted(poses, "pose")}{few}, of'
     f' {counted(len(people), "person", "people")} in'
     f' {counted(len(clips), "clip")}, at {fps:g} frames per second, in'
@@ -213,7 +214,8 @@ def _lift_image(flags: PredictFlags, network: Network, began: float) -> None:
     'joint_set': network.config.data.skeleton,
   }
   outputs.write_chosen(flags, [clip], title=path.name, details=details)
-  print(f'{flags.output}: 1 pose, in {time.monotonic() - began:.1f} s')
+  seconds = time.monotonic() - began
+  print(printable(f'{flags.output}: 1 pose, in {seconds:.1f} s'))
 
 
 def _check_cutoff(flags: PredictFlags, fps: float) -> None:
@@ -263,7 +265,7 @@ def _read_clips(flags: PredictFlags) -> list[Clip]:
     clip, everybody = mediapipe.detect_video(video, name, box)
     source, followed = video.name, '; the first is followed'
   if len(everybody) > 1:
-    print(_people_line(source, everybody) + followed)
+    print(printable(_people_line(source, everybody) + followed))
   return [dataclasses.replace(clip, fps=flags.fps or clip.fps)]
 
 
@@ -288,7 +290,7 @@ def _read_detections(flags: PredictFlags, path: pathlib.Path) -> list[Clip]:
 
 
 def _unlifted(clip: Clip, fps: float | None) -> Clip:
-  """Returns a clip that predict.py wrote as it would be read from detections."""
+  """Returns a clip that predict.py wrote as if read from detections."""
   people = [
     dataclasses.replace(person, keypoints=np.nan_to_num(person.keypoints))
     for person in clip.people

@@ -5,6 +5,7 @@ A user's mistake ends it with a one-line message instead of a traceback.
 
 import contextlib
 import errno
+import io
 import logging
 import os
 import pathlib
@@ -17,7 +18,7 @@ from typing import Any
 
 from semgcn_jax.commands import parsing
 from semgcn_jax.commands.entry import STATUS
-from semgcn_jax.errors import SettingError, Terminated, UserError
+from semgcn_jax.errors import SettingError, Terminated, UserError, printable
 
 # The errors of printing to a full disk.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
@@ -43,6 +44,7 @@ def run(
     after Ctrl-C, 143 after SIGTERM, 141 if the output pipe was closed.
   """
   argv = sys.argv if argv is None else argv
+  _open_outputs()
   values = parsing.define(kind)
   try:
     parsing.parse(kind, values, argv)
@@ -66,14 +68,35 @@ def run(
   except BrokenPipeError:  # Such as `| head`.
     _discard_output()
     return 141
+  except RuntimeError as error:
+    if not str(error).startswith('Unable to initialize backend'):
+      raise
+    message = (
+      f'JAX_PLATFORMS={os.environ.get("JAX_PLATFORMS")}: JAX finds no such'
+      ' device, or is installed without its support; unset it, or set it to cpu'
+    )
+    return _fail(argv[0], message, 1)
   except OSError as error:
     # Errors of files have a filename; those of the output do not.
-    if error.errno not in _FULL or error.filename is not None:
+    if error.filename is not None:
+      return _fail(argv[0], f'{error.filename}: {error.strerror}', 1)
+    if error.errno not in _FULL:
       raise
     _discard_output()
     message = f'cannot write the output ({error.strerror}); free some space'
     return _fail(argv[0], message, 1)
   return 0
+
+
+def _open_outputs() -> None:
+  """Lets anything be printed, also where nobody reads it."""
+  for name in ('stdout', 'stderr'):
+    stream = getattr(sys, name)
+    if stream is None:  # It was closed when the process started.
+      setattr(sys, name, open(os.devnull, 'w'))
+    elif isinstance(stream, io.TextIOWrapper):
+      # A terminal may not know ° or the letters of a name.
+      stream.reconfigure(errors='replace')
 
 
 def _discard_output() -> None:
@@ -93,6 +116,13 @@ def with_dashes(message: str) -> str:
   return re.sub(r'`(\w+(?:=[^`]*)?)`', r'--\1', message)
 
 
+class _NoteFormatter(logging.Formatter):
+  """Formats a record as one printable line."""
+
+  def format(self, record: logging.LogRecord) -> str:
+    return printable(f'note: {record.getMessage()}')
+
+
 @contextlib.contextmanager
 def _prepared() -> Iterator[None]:
   """Sets up the process for a command, and restores it at the end."""
@@ -102,7 +132,7 @@ def _prepared() -> Iterator[None]:
   # itself, as exceptions and through its own logger.
   own_logger = logging.getLogger('semgcn_jax')
   handler = logging.StreamHandler()
-  handler.setFormatter(logging.Formatter('note: %(message)s'))
+  handler.setFormatter(_NoteFormatter())
   with contextlib.ExitStack() as undo:
     own_logger.addHandler(handler)
     undo.callback(own_logger.removeHandler, handler)
@@ -148,7 +178,8 @@ def _fail(program: str, message: str, status: int) -> int:
   except OSError:  # The pipe is closed, or the disk full; the error goes first.
     _discard_output()
   # A name in the message may have a line break.
-  print(f'{program}: {" ".join(message.splitlines())}', file=sys.stderr)
+  line = printable(' '.join(message.splitlines()))
+  print(f'{printable(program)}: {line}', file=sys.stderr)
   jax = sys.modules.get('jax')
   if jax is not None and jax.distributed.is_initialized():
     # A regular exit would wait for the others, which wait for this process.

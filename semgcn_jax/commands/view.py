@@ -11,7 +11,7 @@ import pathlib
 from semgcn_jax.commands import outputs, shared_flags
 from semgcn_jax.commands.running import run
 from semgcn_jax.config.fields import FPS, setting
-from semgcn_jax.errors import SettingError, listed
+from semgcn_jax.errors import SettingError, listed, printable
 from semgcn_jax.evaluation.predictions import predict_clips
 from semgcn_jax.formats import pose_files
 from semgcn_jax.formats.writers import WRITERS
@@ -48,7 +48,7 @@ class ViewFlags(outputs.ClipFlags):
 
 def view(flags: ViewFlags) -> None:
   """Shows what the flags name."""
-  outputs.check_output_flags(flags, ENDINGS)
+  outputs.check_output_flags(flags, ENDINGS, [flags.poses, flags.pictures])
   if (flags.poses is None) == (flags.checkpoint is None):
     raise SettingError('give either `poses` or `checkpoint`')
   if flags.checkpoint is not None:
@@ -78,7 +78,7 @@ def view(flags: ViewFlags) -> None:
   if flags.fps is not None:
     clips = [dataclasses.replace(clip, fps=flags.fps) for clip in clips]
   outputs.write_chosen(flags, clips, title=title)
-  print(flags.output)
+  print(printable(flags.output))
 
 
 main = functools.partial(run, __doc__, view, ViewFlags)

@@ -23,7 +23,6 @@ from semgcn_jax.geometry import rates
 from semgcn_jax.geometry.joint_sets import resolve
 from semgcn_jax.pictures.videos import Album
 
-
 _LEAST_FILLED = 0.55  # People in upright images reach this far down.
 _SINGLE = ('.npy', '.npz', '.csv')  # Files that hold a whole clip.
 

@@ -120,8 +120,10 @@ def _times(
   step = float(np.median(steps))
   shares = steps / step
   regular = np.abs(shares - np.round(shares)) <= _ROUNDING
-  uneven = np.gcd.reduce(steps) < _LEAST_STEP <= step
-  if not regular.all() or not (uneven or numbers.max() >= _EPOCH):
+  uneven = np.gcd.reduce(steps) < _LEAST_STEP
+  if step < _LEAST_STEP or not (uneven or numbers.max() >= _EPOCH):
+    return None
+  if not regular.all():
     return None
   step = np.ptp(numbers) / np.round(shares).sum()
   for unit, per_second in _UNITS.items():

@@ -7,7 +7,6 @@ extra `pose` installs. Its 33 landmarks are the joint set `mediapipe`.
 import contextlib
 import os
 import pathlib
-import sys
 import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -35,7 +34,9 @@ _SURE = 0.9
 _MARGINS = (0.1, 0.25, 0.0, 0.5, 1.0)
 _LEAST_OVERLAP, _GOOD_OVERLAP, _SAME_OVERLAP = 0.2, 0.6, 0.4
 _GRAY = 128
-_MAX_SIDE = 8192  # Pixels; OpenCV, inside MediaPipe, ends the process at 32,767.
+_MAX_SIDE = (
+  8192  # Pixels; OpenCV, inside MediaPipe, ends the process at 32,767.
+)
 _BEYOND = 0.1  # A body extends this far beyond its landmarks, over its size.
 
 _NAMES = JOINT_SETS['mediapipe'].names
@@ -179,10 +180,13 @@ def _landmarker(*, static: bool) -> Iterator[Any]:
     try:
       from mediapipe.python.solutions import pose  # pyright: ignore[reportMissingImports]
     except Exception as error:  # A broken installation raises anything.
-      what = '`image`, `video`, `camera`:'
-      if sys.version_info >= (3, 13):
-        what = 'under Python 3.11 or 3.12, ' + what
-      raise missing_extra(what, 'MediaPipe', 'pose', error) from error
+      raise missing_extra(
+        '`image`, `video`, `camera`:',
+        'MediaPipe',
+        'pose',
+        error,
+        '3.11 or 3.12',
+      ) from error
     with _quiet():
       landmarker: Any = pose.Pose(static_image_mode=static, model_complexity=1)
       landmarker.process(np.zeros((64, 64, 3), np.uint8))

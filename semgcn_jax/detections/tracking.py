@@ -178,7 +178,7 @@ def _distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 def _offsets(
   first: np.ndarray, second: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Returns distances over the size of the first, and which count, `[M, N, J]`."""
+  """Returns distances over the first size, and which count, `[M, N, J]`."""
   found = first[..., 2] > 0
   low = np.where(found[..., None], first[..., :2], np.inf).min(axis=-2)
   high = np.where(found[..., None], first[..., :2], -np.inf).max(axis=-2)

@@ -21,6 +21,7 @@ from semgcn_jax.files import write_output
 
 ENDING = '.onnx'
 OPSET = 17  # The version of ONNX's operators, from 2022.
+IR_VERSION = 8  # The lowest for the operators, for older runtimes.
 
 
 def _packages() -> tuple[Any, Any, Any]:
@@ -58,12 +59,16 @@ def convert(program: Program) -> bytes:
     )
   finally:
     logger.setLevel(level)
+  model.ir_version = IR_VERSION
   model.producer_name, model.producer_version = 'semgcn_jax', __version__
   # Details of the conversion are of no use to those who run the file.
   for node in model.graph.node:
     del node.metadata_props[:]
     node.doc_string = ''
     _multiply_matrices(node)
+    if node.op_type == 'Reshape':
+      # In a batch of nobody, 0 is a size.
+      node.attribute.append(onnx.helper.make_attribute('allowzero', 1))
   del model.graph.value_info[:], model.metadata_props[:]
   for key, text in program.notes.items():
     model.metadata_props.add(key=key, value=text)

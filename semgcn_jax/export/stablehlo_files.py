@@ -5,8 +5,10 @@ package. JAX guarantees that it runs with any release built up to 6 months after
 or up to 3 weeks before the one that exported it.
 """
 
+import contextlib
 import importlib.util
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -44,15 +46,28 @@ def write(program: Program, path: pathlib.Path) -> float:
     raise UserError(
       'flatbuffers is not installed; pip install "semgcn-jax[onnx]"'
     )
-  exported = jax.export.export(jax.jit(program.function), platforms=PLATFORMS)(
-    *program.abstract_inputs()
-  )
+  with _without_locations():
+    exported = jax.export.export(
+      jax.jit(program.function), platforms=PLATFORMS
+    )(*program.abstract_inputs())
   content = bytes(exported.serialize())
   call = jax.jit(jax.export.deserialize(bytearray(content)).call)
   difference = largest_difference(program, call)
   check_difference(difference, path, 'jax.export')
   write_output(path, lambda temporary: temporary.write_bytes(content))
   return difference
+
+
+@contextlib.contextmanager
+def _without_locations() -> Iterator[None]:
+  """Keeps the paths of source files out of what JAX lowers."""
+  name = 'jax_traceback_in_locations_limit'
+  before = jax.config.values[name]
+  jax.config.update(name, 0)
+  try:
+    yield
+  finally:
+    jax.config.update(name, before)
 
 
 def read(path: pathlib.Path) -> Any:

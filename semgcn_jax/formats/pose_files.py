@@ -131,9 +131,17 @@ def _as_csv(rows: Sequence[_Row], header: dict[str, Any]) -> bytes:
     ):
       for joint, place, error in zip(H36M.joints, pose, errors, strict=True):
         numbers = map(text, (*place, error))
-        writer.writerow((clip.name, person.name, frame, joint, *numbers))
+        named = _cell(clip.name), _cell(person.name)
+        writer.writerow((*named, frame, joint, *numbers))
   # File names may contain characters that cannot be encoded.
   return file.getvalue().encode(errors='replace')
+
+
+def _cell(name: str) -> str:
+  """Quotes a name that spreadsheets would take for a formula."""
+  return (
+    f"'{name}" if name.startswith(('=', '+', '-', '@', '\t', '\r')) else name
+  )
 
 
 _WRITERS = {'.json': _as_json, '.npz': _as_npz, '.csv': _as_csv}

@@ -8,7 +8,14 @@ from typing import Any
 import numpy as np
 
 from semgcn_jax.detections.clips import Clip, Person
-from semgcn_jax.errors import SettingError, UserError, choose, counted, listed
+from semgcn_jax.errors import (
+  SettingError,
+  UserError,
+  choose,
+  counted,
+  listed,
+  printable,
+)
 from semgcn_jax.figures.animation import write_animation
 from semgcn_jax.figures.page import page_html
 from semgcn_jax.figures.poses import draw_grid
@@ -34,6 +41,7 @@ class Output:
     details: More fields for the header of pose files.
     pitch: The angle by which the camera looks down, degrees; see `make_scenes`.
     joint_names: The names of a rig's joints, a key of `rig.NAMES`.
+    new: Whether the file must not exist.
   """
 
   path: pathlib.Path
@@ -41,6 +49,7 @@ class Output:
   details: Mapping[str, Any] = dataclasses.field(default_factory=dict)
   pitch: float | None = None
   joint_names: str = 'h36m'
+  new: bool = False
 
 
 def write_clips(clips: Sequence[Clip], output: Output) -> None:
@@ -51,7 +60,9 @@ def write_clips(clips: Sequence[Clip], output: Output) -> None:
     UserError: The clips do not suit the format.
   """
   write = WRITERS[output.path.suffix]
-  write_output(output.path, lambda path: write(clips, output, path))
+  write_output(
+    output.path, lambda path: write(clips, output, path), new=output.new
+  )
 
 
 def choose_people(
@@ -137,7 +148,7 @@ def _scenes(clips: Sequence[Clip], output: Output) -> list[Scene]:
   """Builds the scenes of clips, and prints where their cameras look."""
   scenes = make_scenes(clips, pitch=output.pitch)
   for scene in scenes[:_MOST_NOTES]:
-    print(f'{scene.clip.name}: {scene.note}')
+    print(printable(f'{scene.clip.name}: {scene.note}'))
   if len(scenes) > _MOST_NOTES:
     print(f'... and {counted(len(scenes) - _MOST_NOTES, "more clip")}')
   return scenes
@@ -168,7 +179,7 @@ def _motions(scene: Scene, output: Output) -> dict[str, Motion]:
   motions: dict[str, Motion] = {}
   for person, upright in zip(clip.people, scene.upright, strict=True):
     if not np.isfinite(upright.positions).all(axis=(1, 2)).any():
-      print(f'person {person.name}: left out, as no pose is whole')
+      print(printable(f'person {person.name}: left out, as no pose is whole'))
       continue
     positions = _all_frames(person, upright.positions)
     first = int(person.frames[0]) - clip.frames.start
@@ -176,8 +187,10 @@ def _motions(scene: Scene, output: Output) -> dict[str, Motion]:
     motions[person.name] = motion
     off = 1000 * deviation(motion, positions)
     print(
-      f'person {person.name}: bones of constant length are {off:.1f} mm off'
-      ' the joints, on average'
+      printable(
+        f'person {person.name}: bones of constant length are {off:.1f} mm off'
+        ' the joints, on average'
+      )
     )
   if not motions:
     raise UserError(f'{output.path}: nobody has a whole pose in it')

@@ -101,7 +101,7 @@ BY_COUNT = {
 H36M_SETS = {
   own.num_joints: name
   for name, own in JOINT_SETS.items()
-  if 'h36m' in (name, own.same_as)
+  if name.startswith('h36m')
 }
 
 

@@ -18,7 +18,6 @@ from semgcn_jax.geometry.joint_sets import (
 from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.simulation.points import NAMES
 
-
 # Odd poses and keypoints are left out if they are at most these shares.
 _ODD_POSES, _ODD_KEYPOINTS = 0.5, 0.1
 _OUTSIDE = 0.02  # The same for keypoints this far outside, over its size.
@@ -140,7 +139,9 @@ class Arguments:
     beyond = np.maximum(-xy, xy - size[:, None]).max(axis=-1) / width
     far = seen & (beyond > 1)
     if far.sum() > _ODD_KEYPOINTS * seen.sum():
-      pose, joint = np.unravel_index(np.where(far, beyond, 0).argmax(), far.shape)
+      pose, joint = np.unravel_index(
+        np.where(far, beyond, 0).argmax(), far.shape
+      )
       raise PoseError(
         int(pose),
         f'has {self._place(int(pose), int(joint))}, far outside its image of'
@@ -156,7 +157,7 @@ class Arguments:
   def _place(self, pose: int, joint: int) -> str:
     """Formats where a keypoint is, such as 'nose at 3, 4'."""
     x, y = self.keypoints[pose, joint, :2]
-    return f'{JOINT_SETS[self.joints].names[joint]} at {x:.4g}, {y:.4g}'
+    return f'{JOINT_SETS[self.joints].names[joint]} at {x:.6g}, {y:.6g}'
 
   def _check_size(self, xy: np.ndarray, seen: np.ndarray) -> None:
     """Raises a UserError if width and height seem to be exchanged."""
@@ -181,7 +182,7 @@ class Arguments:
       pose = int(wrong.argmax())
       raise UserError(
         f'`focal_length={self.focal[pose]:.4g}`: a lens that sees'
-        f' {degrees[pose]:.3g} degrees; give it in pixels, or `field_of_view` in'
+        f' {degrees[pose]:.3g} degrees; give pixels, or `field_of_view` in'
         ' degrees'
       )
 

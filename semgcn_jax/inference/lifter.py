@@ -5,14 +5,14 @@ import functools
 import logging
 import pathlib
 from collections.abc import Callable, Sequence
-from typing import Any, Self, Unpack
+from typing import Any, Self, TypeVar, Unpack
 
 import jax
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 
-from semgcn_jax.config import ModelConfig
+from semgcn_jax.config import Config, ModelConfig
 from semgcn_jax.errors import SettingError, UserError, choose, listed
 from semgcn_jax.geometry import rates
 from semgcn_jax.geometry.joint_sets import JOINT_SETS
@@ -39,21 +39,50 @@ from semgcn_jax.runs.checkpoints import Network, restore_network
 _BATCH_SIZES = (1, 16, 256)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Lifter:
   """Lifts keypoints, pose by pose or, if the network sees time, as clips.
 
+  Lifters can be pickled, for other processes, and compared.
+
   Attributes:
-    model: The settings of its network.
-    flip_test: Whether to average with the prediction for the mirrored input.
+    config: The settings of its run.
     variables: The params and batch_stats of its network.
     program: The compiled program, see `make_program`.
   """
 
-  model: ModelConfig
-  flip_test: bool
-  variables: dict[str, Any] = dataclasses.field(repr=False)
+  config: Config
+  variables: dict[str, Any]
   program: Callable[..., Any]
+
+  @property
+  def model(self) -> ModelConfig:
+    """The settings of its network."""
+    return self.config.model
+
+  def __repr__(self) -> str:
+    count = sum(leaf.size for leaf in jax.tree.leaves(self.variables['params']))
+    return f'Lifter({self.model.task}, {count:,} parameters)'
+
+  def __eq__(self, other: object) -> bool:
+    return (
+      isinstance(other, Lifter)
+      and self.config == other.config
+      and jax.tree.structure(self.variables)
+      == jax.tree.structure(other.variables)
+      and all(
+        jax.tree.leaves(
+          jax.tree.map(np.array_equal, self.variables, other.variables)
+        )
+      )
+    )
+
+  def __hash__(self) -> int:
+    return hash((type(self), repr(self)))
+
+  def __reduce__(self) -> tuple[Any, ...]:
+    # A compiled program cannot be pickled; it is compiled again.
+    return _make, (type(self), self.config, self.variables)
 
   @classmethod
   def load(
@@ -93,12 +122,7 @@ class Lifter:
         ' with `recipe=wild`',
         name,
       )
-    variables = jax.device_get(network.of_seed(seed))
-    model = network.config.model
-    flip_test = network.config.evaluation.flip_test
-    function = trained_function(network.config, H36M, variables)
-    program = make_program(function, model)
-    return cls(model, flip_test, variables, jax.jit(program))
+    return _make(cls, network.config, jax.device_get(network.of_seed(seed)))
 
   @property
   def joint_sets(self) -> tuple[str, ...]:
@@ -209,7 +233,9 @@ class Lifter:
   def _stream_program(self) -> tuple[Callable[..., Any], Any]:
     """The compiled program of a stream, and its first cache."""
     advance, cache = make_stream_program(
-      self.model, self.variables, flip_test=self.flip_test
+      self.model,
+      self.variables,
+      flip_test=self.config.evaluation.flip_test,
     )
     return jax.jit(advance), cache
 
@@ -303,3 +329,12 @@ class Lifter:
       poses.reshape(-1, 16, 3), given.h36m, given.focal, given.center
     )
     return places.reshape(*given.leading, 3)
+
+
+L = TypeVar('L', bound=Lifter)
+
+
+def _make(kind: type[L], config: Config, variables: dict[str, Any]) -> L:
+  """Makes a lifter, whose program is compiled when it is first called."""
+  function = trained_function(config, H36M, variables)
+  return kind(config, variables, jax.jit(make_program(function, config.model)))

@@ -11,11 +11,17 @@ from semgcn_jax.detections.tracking import cut_track, every_frame
 from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.geometry import rates
 from semgcn_jax.geometry.joint_sets import JOINT_SETS, joints_of
-from semgcn_jax.inference.arguments import Options, PoseError, knows_lens
+from semgcn_jax.inference.arguments import (
+  Options,
+  PoseError,
+  knows_lens,
+  read_arguments,
+)
 from semgcn_jax.inference.clips import is_long
 from semgcn_jax.inference.lifted import Lifted
 from semgcn_jax.inference.lifter import Lifter
 from semgcn_jax.inference.placing import to_height
+from semgcn_jax.inference.readings import check_reading
 from semgcn_jax.models.inputs import shows_enough
 
 
@@ -26,6 +32,7 @@ def lift_clip(
   *,
   height: float | None = None,
   check: bool = True,
+  judge: Lifter | None = None,
   **options: Unpack[Options],
 ) -> Clip:
   """Lifts everybody in a clip.
@@ -37,6 +44,8 @@ def lift_clip(
       long enough (see `is_long`).
     height: See `Lifter.lift`.
     check: See `Lifter.lift`.
+    judge: If given, a lifter of single frames that checks the joint set; see
+      `check_reading`.
     **options: See `arguments.Options`; if the lens is known, people also get
       positions.
 
@@ -48,15 +57,18 @@ def lift_clip(
     UserError: The keypoints cannot be lifted.
     SettingError: An argument is wrong.
   """
+  clip = _cleaned(clip)
+  if check:
+    clip = _checked(clip, options)
+    clip = check_reading(judge, clip) if judge else clip
   view = clip.image_size, clip.joint_set
 
   def lift(lifter, keypoints, fps):
-    return lifter.lift(keypoints, *view, fps=fps, check=check, **options)
+    return lifter.lift(keypoints, *view, fps=fps, check=False, **options)
 
   def lift_person(person):
-    keypoints = _cleaned(person.keypoints, clip.joint_set)
     frames, keypoints, poses, errors = _lift_parts(
-      person.frames, keypoints, clip.fps, lift, lifter, over_time
+      person.frames, person.keypoints, clip.fps, lift, lifter, over_time
     )
     if height is not None:
       poses, errors = to_height(poses, errors, height)
@@ -69,38 +81,59 @@ def lift_clip(
       places[~shows_enough(seen)] = np.nan
     return Person(person.name, frames, seen, poses, errors, places)
 
-  people = tuple(
-    _naming(clip, person, lambda p=person: lift_person(p))
-    for person in clip.people
-  )
+  people = tuple(lift_person(person) for person in clip.people)
   return dataclasses.replace(clip, people=people, joint_set='')
 
 
-def _naming(clip: Clip, person: Person, lift: Callable[[], Person]) -> Person:
-  """Lifts a person; errors name the file, the person and the frame."""
+def _cleaned(clip: Clip) -> Clip:
+  """Keeps the keypoints of the joint set, and zeroes those not detected."""
+
+  def clean(person):
+    keypoints = person.keypoints[:, : JOINT_SETS[clip.joint_set].num_joints]
+    keypoints = keypoints.copy()
+    keypoints[(keypoints[..., :2] == 0).all(axis=-1)] = 0
+    # Some detectors report a little over 1, but none reports percentages.
+    if keypoints[..., 2].max() < 10:
+      keypoints[..., 2] = np.minimum(keypoints[..., 2], 1)
+    return dataclasses.replace(person, keypoints=keypoints)
+
+  return dataclasses.replace(clip, people=tuple(map(clean, clip.people)))
+
+
+def _checked(clip: Clip, options: Options) -> Clip:
+  """Checks the keypoints of everybody; see `Arguments.checked`.
+
+  Raises:
+    UserError: They cannot be lifted; it names the file, person and frame.
+  """
+  if not clip.people:
+    return clip
+  keypoints = np.concatenate([np.asarray(p.keypoints) for p in clip.people])
+  owners = [(p, n) for p in clip.people for n in p.frames.tolist()]
   try:
-    return lift()
+    given = read_arguments(
+      keypoints, clip.image_size, clip.joint_set, **options
+    ).checked()
   except SettingError:
     raise
   except PoseError as error:
-    where = f'frame {person.frames[min(error.pose, len(person.frames) - 1)]}'
-    if len(clip.people) > 1:
-      where = f'person {person.name}, {where}'
-    raise UserError(f'{clip.source}: {where} {error.reason}') from error
+    person, frame = owners[error.pose]
+    where = f'person {person.name}, ' if len(clip.people) > 1 else ''
+    raise UserError(
+      f'{clip.source}: {where}frame {frame} {error.reason}'
+    ) from error
   except UserError as error:
     # The file is named instead of the argument of the lifter.
     reason = str(error).removeprefix('`keypoints`: ')
     raise UserError(f'{clip.source}: {reason}') from error
-
-
-def _cleaned(keypoints: np.ndarray, joint_set: str) -> np.ndarray:
-  """Keeps the keypoints of the joint set, and zeroes those not detected."""
-  keypoints = keypoints[:, : JOINT_SETS[joint_set].num_joints].copy()
-  keypoints[(keypoints[..., :2] == 0).all(axis=-1)] = 0
-  # Some detectors report a little over 1, but none reports percentages.
-  if keypoints[..., 2].max() < 10:
-    keypoints[..., 2] = np.minimum(keypoints[..., 2], 1)
-  return keypoints
+  found = given.keypoints[..., 2:] > 0
+  kept = np.where(found, keypoints, 0)
+  ends = np.cumsum([len(person.frames) for person in clip.people])[:-1]
+  people = tuple(
+    dataclasses.replace(person, keypoints=part)
+    for person, part in zip(clip.people, np.split(kept, ends), strict=True)
+  )
+  return dataclasses.replace(clip, people=people)
 
 
 def _lift_parts(

@@ -47,7 +47,9 @@ def check_reading(lifter: Lifter, clip: Clip) -> Clip:
   better = _BETTER if len(keypoints) >= _FEW else _BETTER_OF_FEW
   count = JOINT_SETS[clip.joint_set].num_joints
   errors = {
-    name: _error(lifter, keypoints, dataclasses.replace(clip, joint_set=name))[0]
+    name: _error(lifter, keypoints, dataclasses.replace(clip, joint_set=name))[
+      0
+    ]
     for name, own in JOINT_SETS.items()
     if own.num_joints == count and name != clip.joint_set
   }
@@ -91,7 +93,7 @@ def check_reading(lifter: Lifter, clip: Clip) -> Clip:
 def _sample(clip: Clip) -> np.ndarray:
   """Returns a few whole poses of everybody, `[N, J, 3]`."""
   count = JOINT_SETS[clip.joint_set].num_joints
-  parts = [person.keypoints[:, :count] for person in clip.people]
+  parts = [np.asarray(p.keypoints)[:, :count] for p in clip.people]
   if not parts:
     return np.zeros((0, count, 3))
   keypoints = np.concatenate(parts)
@@ -126,12 +128,16 @@ def _distances(poses: np.ndarray, seen: np.ndarray) -> float:
   found = (seen[..., 2:] > 0).astype(float)
   count = np.maximum(found.sum(axis=1, keepdims=True), 1)
   flat = poses - (poses * found).sum(axis=1, keepdims=True) / count
-  xy = seen[..., :2] - (seen[..., :2] * found).sum(axis=1, keepdims=True) / count
+  xy = (
+    seen[..., :2] - (seen[..., :2] * found).sum(axis=1, keepdims=True) / count
+  )
   flat, xy = flat * found, xy * found
   scale = (flat * xy).sum(axis=(1, 2)) / (flat * flat).sum(axis=(1, 2))
   off = np.linalg.norm(scale[:, None, None] * flat - xy, axis=-1)
   size = np.linalg.norm(np.ptp(xy, axis=1), axis=-1)
-  return float(np.median(off.sum(axis=1) / count[:, 0, 0] / np.maximum(size, 1)))
+  return float(
+    np.median(off.sum(axis=1) / count[:, 0, 0] / np.maximum(size, 1))
+  )
 
 
 def _lies(keypoints: np.ndarray, joint_set: str) -> bool:

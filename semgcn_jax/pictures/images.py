@@ -50,10 +50,10 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     return image
   levels = np.nan_to_num(np.asarray(image, np.float64))
   highest = levels.max(initial=0)
-  # Floats are shares, or levels of as many bits as they need.
-  white = next((w for w in (1.0, 255.0, 65535.0) if highest <= w), highest)
-  if image.mode != 'F':
-    white = max(white, 65535.0)
+  # Floats may be shares; others have as many bits as they need.
+  whites = [1.0] if image.mode == 'F' else []
+  whites += [2.0**bits - 1 for bits in (8, 12, 16)]
+  white = next((white for white in whites if highest <= white), highest)
   return Image.fromarray(np.clip(levels / white * 255, 0, 255).astype(np.uint8))
 
 
@@ -78,8 +78,10 @@ def stretched(image: np.ndarray, aspect: float) -> np.ndarray:
 
 def shrunk(image: np.ndarray, size: int) -> np.ndarray:
   """Averages an image to `[size, size]` gray levels, float32."""
-  gray = Image.fromarray(image).convert('L').reduce(
-    (max(image.shape[1] // size, 1), max(image.shape[0] // size, 1))
+  gray = (
+    Image.fromarray(image)
+    .convert('L')
+    .reduce((max(image.shape[1] // size, 1), max(image.shape[0] // size, 1)))
   )
   return np.asarray(gray.resize((size, size)), np.float32)
 

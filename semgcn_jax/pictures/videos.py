@@ -33,7 +33,7 @@ class Video:
     name: The file or the camera, for messages.
     fps: The frames per second; 30 if unknown. A camera's is measured during
       reading, because processing may be slower than the camera.
-    times: The time of each image read so far, seconds.
+    times: The time of each image of a file read so far, seconds.
     cuts: The numbers of the images with which another scene begins.
   """
 
@@ -73,11 +73,13 @@ class Video:
     self.fps = float(fps) if rates.is_rate(fps) else rates.DEFAULT
     self._most = None if seconds is None else max(1, round(seconds * self.fps))
     self._seconds = seconds if isinstance(source, int) else None
-    # Pixels need not be square.
-    across = self._capture.get(cv2.CAP_PROP_SAR_NUM)
-    along = self._capture.get(cv2.CAP_PROP_SAR_DEN)
-    self._aspect = across / along if across > 0 and along > 0 else 1.0
-    self._time = cv2.CAP_PROP_POS_MSEC
+    self._aspect, self._time = 1.0, None
+    if not isinstance(source, int):
+      # Pixels need not be square.
+      across = self._capture.get(cv2.CAP_PROP_SAR_NUM)
+      along = self._capture.get(cv2.CAP_PROP_SAR_DEN)
+      self._aspect = across / along if across > 0 and along > 0 else 1.0
+      self._time = cv2.CAP_PROP_POS_MSEC
     self.times: list[float] = []
     self.cuts: list[int] = []
 
@@ -96,7 +98,8 @@ class Video:
         if not there:
           break
         elapsed = time.monotonic() - began
-        self.times.append(self._capture.get(self._time) / 1000)
+        if self._time is not None:
+          self.times.append(self._capture.get(self._time) / 1000)
         picture = np.ascontiguousarray(picture[..., ::-1])
         if self._aspect != 1:
           picture = images.stretched(picture, self._aspect)
@@ -112,7 +115,6 @@ class Video:
       self.fps = min(max(count / elapsed, rates.LOWEST), rates.HIGHEST)
     if not count:
       raise UserError(f'{self.name}: holds no image that can be decoded')
-
 
   def check_cuts(self) -> None:
     """Notes where the video, once read, is cut."""
@@ -135,7 +137,7 @@ class Video:
       The number of each image, `[T]`; None if they are evenly spaced.
     """
     steps = np.diff(self.times)
-    if len(steps) < 2 or self._seconds is not None or not (steps > 0).all():
+    if len(steps) < 2 or not (steps > 0).all():
       return None
     shortest = float(np.percentile(steps, 10))
     if steps.max() < _UNEVEN * shortest:
@@ -146,8 +148,8 @@ class Video:
       return None
     self.fps = fps
     logging.getLogger('semgcn_jax').warning(
-      '%s: its frame rate varies from %.3g to %.3g a second; frames are numbered'
-      ' by their times, at %.4g a second',
+      '%s: its frame rate varies from %.3g to %.3g a second; frames are'
+      ' numbered by their times, at %.4g a second',
       self.name,
       1 / steps.max(),
       1 / steps.min(),
@@ -161,7 +163,9 @@ def _opencv() -> Any:
   try:
     import cv2  # pyright: ignore[reportMissingImports]
   except Exception as error:
-    raise missing_extra('videos and cameras', 'OpenCV', 'pose', error) from error
+    raise missing_extra(
+      'videos and cameras', 'OpenCV', 'pose', error
+    ) from error
   return cv2
 
 
@@ -208,7 +212,7 @@ class Album:
       self._pictures = {n: self._pictures[n] for n in kept}
 
   def time_by(self, video: Video) -> None:
-    """Takes the frame rate of a video, once read, and the times of its images."""
+    """Takes the frame rate of a video, once read, and the times of images."""
     numbers = video.numbers()
     self.fps = video.fps
     if numbers is None:

@@ -80,7 +80,9 @@ def read_view(paths: Sequence[pathlib.Path], joint_set: str = '') -> View:
       ' ids must count the frames of the view'
     )
   source = str(paths[0])
-  ordered, name = by_name({n: [p] for n, p in frames.items()}, joint_set, source)
+  ordered, name = by_name(
+    {n: [p] for n, p in frames.items()}, joint_set, source
+  )
   sizes = {len(person.keypoints) for (person,) in ordered.values()}
   name = resolve(name, sizes, source)
   detected = np.zeros((count, *sizes, 3))

@@ -60,7 +60,7 @@ def check_output(
     raise SettingError(f'`{setting}={path}`: exists; name a new file')
   if path.is_dir() or not path.parent.is_dir():
     raise SettingError(f'`{setting}={path}`: name a file in an existing folder')
-  real = path.resolve()
+  real = pathlib.Path(os.path.realpath(path))
   if (real.name in _FILES and holds_run(real.parent)) or any(
     folder.name == 'checkpoints' and holds_run(folder.parent)
     for folder in real.parents

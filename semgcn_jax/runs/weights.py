@@ -97,7 +97,7 @@ def read_weights(
       raise ValueError('the layers differ')
     if any(array.dtype.kind != 'f' for array in arrays.values()):
       raise ValueError('a layer holds no floats')
-  except (OSError, KeyError, TypeError, ValueError) as error:
+  except (OSError, KeyError, OverflowError, TypeError, ValueError) as error:
     raise UserError(
       f'{path}: is damaged, or of another model ({shortened(error, 200)});'
       ' restore the file'

@@ -26,7 +26,7 @@ def path(tmp_path):
 
 
 def test_a_clip_knows_what_it_is(path):
-  clip = read_clips('walk', [path], image_size=(1280, 720))
+  (clip,) = read_clips('walk', [path], image_size=(1280, 720))
   assert [person.name for person in clip.people] == ['1', '2']
   assert [p.frames.tolist() for p in clip.people] == [[0, 1, 2, 3], [1, 2, 3]]
   np.testing.assert_allclose(
@@ -39,9 +39,9 @@ def test_a_clip_knows_what_it_is(path):
 def test_pictures_tell_the_size_and_the_rate(path):
   album = Album(fps=12.5)
   album.add(0, np.zeros((40, 60, 3), np.uint8))
-  clip = read_clips('walk', [path], pictures=album)
+  (clip,) = read_clips('walk', [path], pictures=album)
   assert (clip.image_size, clip.fps, clip.pictures) == ((60, 40), 12.5, album)
-  own = read_clips(
+  (own,) = read_clips(
     'walk', [path], pictures=album, image_size=(1280, 720), fps=25.0
   )
   assert (own.image_size, own.fps) == ((1280, 720), 25.0)

@@ -65,16 +65,16 @@ def test_bad_detections(tmp_path):
   fails([{**good[0], 'keypoints': [float('inf')] * 51}], 'not a number')
   fails([{**good[0], 'image_id': 'cat.jpg'}], 'frame cat.jpg has no number')
   fails(
-    [{**p, 'image_id': 10**9 * i} for i, p in enumerate(good)],
-    'a person in only 4 of 3,000,000,001 frames',
+    [{**p, 'image_id': 10**9 * i * i} for i, p in enumerate(good)],
+    'a person in only 4 of 9,000,000,001 frames',
   )
   fails({'instance_info': [{'frame_id': 0, 'instances': [{}]}]}, 'KeyError')
   one = as_mmpose(people(1, 17))['instance_info']
   one[0] = {'frame_id': float('inf'), 'instances': []}
   fails(one, 'OverflowError')
   fails(
-    [{**p, 'image_id': f'{i}_cam2.jpg'} for i, p in enumerate(good)],
-    '0_cam2.jpg and 1_cam2.jpg are both frame 2',
+    [{**p, 'image_id': f'{"abcd"[i]}_cam2.jpg'} for i, p in enumerate(good)],
+    'a_cam2.jpg and b_cam2.jpg are both frame 2',
   )
   fails(as_coco(people(4, 19)), '19 joints a person; name their set')
   fails(good, '17 joints a person', 'body_25')
@@ -339,4 +339,4 @@ def test_messages_say_what_to_do(tmp_path):
 @pytest.mark.parametrize('images', [[3], [{'width': 10**400, 'height': 5}]])
 def test_odd_sizes_of_images_are_not_told(tmp_path, images):
   content = openpose(people(1, 25)) | {'images': images}
-  assert read_people([write(tmp_path / "a.json", content)]).image_size is None
+  assert read_people([write(tmp_path / 'a.json', content)]).image_size is None

@@ -9,12 +9,25 @@ from semgcn_jax.detections.tracking import oks, track
 
 
 def test_oks_is_one_for_the_same_and_falls_with_distance():
-  [person] = keypoints_of(1)
+  person = keypoints_of(1)
   far = person + (500, 0, 0)
   near = person + (5, 0, 0)
   assert oks(person, person) == pytest.approx(1)
   assert oks(person, far) < 0.01 < 0.9 < oks(person, near) < 1
   assert oks(person, person * (1, 1, 0)) == 0
+  crowd = np.concatenate([person, near, far])
+  alike = oks(crowd, crowd)
+  assert alike.shape == (3, 3)
+  for row, first in enumerate(crowd):
+    for column, second in enumerate(crowd):
+      # COCO's formula, keypoint by keypoint.
+      size = np.ptp(first[:, :2], axis=0).max()
+      off = [
+        np.hypot(*(a - b)[:2]) / size
+        for a, b in zip(first, second, strict=True)
+      ]
+      wanted = np.mean([np.exp(-((d / 0.15) ** 2) / 2) for d in off])
+      assert alike[row, column] == pytest.approx(wanted)
 
 
 def test_people_who_cross_are_kept_apart():

@@ -23,7 +23,7 @@ def test_a_clip_is_read_lifted_written_and_read(tmp_path, ending):
   keypoints = of_frames(12)
   np.save(tmp_path / 'walk.npy', np.stack([keypoints, keypoints], axis=1))
   file = tmp_path / 'walk.npy'
-  before = read_clips('walk', [file], image_size=SIZE, fps=25.0)
+  (before,) = read_clips('walk', [file], image_size=SIZE, fps=25.0)
   lifter = make_lifter(causal=True)
   lifted = lift_clip(lifter, before, field_of_view=60.0, height=1.7)
   assert (before.joint_set, lifted.joint_set) == ('coco', '')

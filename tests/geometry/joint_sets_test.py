@@ -65,6 +65,7 @@ def test_networks_know_the_sets_in_the_order_of_the_weights_in_the_box():
 
 def test_the_number_of_keypoints_tells_their_set():
   assert BY_COUNT == {
+    14: 'crowdpose_14',
     16: 'mpii',
     17: 'coco',
     18: 'openpose_18',
@@ -94,7 +95,12 @@ def test_the_number_of_keypoints_tells_their_set():
       '^f: people have 17, 25 joints; they must agree$',
     ),
     ('', [20], UserError, '^f: 20 joints a person; name their set by `joint_s'),
-    ('mpii', [17], UserError, '`joint_set=mpii` has 16; 17 .* h36m_17, coco$'),
+    (
+      'mpii',
+      [17],
+      UserError,
+      '`joint_set=mpii` has 16; 17 .* h36m_17, coco, posetrack$',
+    ),
     ('coco', [136], UserError, '`joint_set=coco` has 17; 136 .* halpe_26$'),
     ('coco', [5], UserError, 'has 17; no joint set has 5$'),
     ('lego', [], SettingError, '`joint_set=lego`: choose from h36m_32, '),

@@ -328,9 +328,12 @@ def test_points_that_no_joint_is_made_of_are_not_enough(lifter):
   assert np.isnan(lifted.poses).all() and lifted.num_missing == 1
 
 
-def test_one_normalized_pose_among_others_is_refused(lifter, filmed):
+def test_normalized_poses_are_refused_and_a_single_one_left_out(lifter, filmed):
   keypoints = filmed.keypoints('coco')
   keypoints[7] /= 1280
+  lifted = lifter.lift(keypoints, SIZE)
+  assert np.isnan(lifted.poses[7]).all() and lifted.num_missing == 1
+  keypoints[8:] /= 1280
   with pytest.raises(UserError, match='pose 7 has nose at .* normalized'):
     lifter(keypoints, SIZE)
 

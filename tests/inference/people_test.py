@@ -206,15 +206,20 @@ def test_what_detectors_put_at_zero_is_not_found(tmp_path):
 
 def test_messages_name_the_file_and_no_argument_of_the_lifter(tmp_path):
   keypoints = keypoints_of()
-  keypoints[3, 4, 0] = 99999
+  keypoints[3, :, 0] = 9999
+  keypoints[4, 4, 0] = 99999
+  keypoints[5, 4:, 0] = 9999
   np.save(tmp_path / 'far.npy', keypoints)
   np.save(tmp_path / 'shares.npy', keypoints_of() / (*SIZE, 1))
-  for name, message in (('far', 'pose 3 has'), ('shares', 'be normalized')):
+  for name, message in (
+    ('far', 'frame 4 has right_ear at 99999'),
+    ('shares', 'be normalized'),
+  ):
     code, _, err = run(
       'predict', f'--detections={tmp_path / name}.npy',
       f'--output={tmp_path / "x.json"}', '--image_size=1280x720',
     )  # fmt: skip
-    assert code == 1 and f'{name}.npy: pose' in err and message in err, err
+    assert code == 1 and f'{name}.npy: frame' in err and message in err, err
     assert '--keypoints' not in err and err.count('\n') == 1
 
 
