@@ -228,7 +228,7 @@ def write_output(
       write(temporary)
   except FileExistsError as error:
     raise SettingError(
-      f'`{setting}={path}`: exists, as another process has just written it'
+      f'`{setting}={path}`: exists by now; give `overwrite`, or another name'
     ) from error
   except OSError as error:
     raise SettingError(f'`{setting}={path}`: {error.strerror}') from error

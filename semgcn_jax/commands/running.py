@@ -68,8 +68,8 @@ def run(
   except BrokenPipeError:  # Such as `| head`.
     _discard_output()
     return 141
-  except RuntimeError as error:
-    if not str(error).startswith('Unable to initialize backend'):
+  except (AssertionError, RuntimeError):
+    if not _lacks_platform():
       raise
     message = (
       f'JAX_PLATFORMS={os.environ.get("JAX_PLATFORMS")}: JAX finds no such'
@@ -86,6 +86,18 @@ def run(
     message = f'cannot write the output ({error.strerror}); free some space'
     return _fail(argv[0], message, 1)
   return 0
+
+
+def _lacks_platform() -> bool:
+  """Whether JAX cannot use the devices that JAX_PLATFORMS names."""
+  if not os.environ.get('JAX_PLATFORMS'):
+    return False
+  import jax
+
+  try:
+    return not jax.devices()
+  except (AssertionError, RuntimeError):
+    return True
 
 
 def _open_outputs() -> None:

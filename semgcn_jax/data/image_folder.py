@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from semgcn_jax.config import DataConfig
+from semgcn_jax.data.agreement import check_boxes, check_poses
 from semgcn_jax.data.npz import unreadable, write_arrays
 from semgcn_jax.data.pairs import Pairs, take
 from semgcn_jax.data.plausible import MIN_PIXELS, check_3d
@@ -21,7 +22,7 @@ from semgcn_jax.files import read_arrays, replacing
 from semgcn_jax.geometry.skeletons import Skeleton
 from semgcn_jax.pictures.crops import keypoint_boxes, square_boxes, to_crop
 from semgcn_jax.pictures.image_files import MAX_SIDE, ImageFiles
-from semgcn_jax.pictures.image_scan import scan, sound_rows
+from semgcn_jax.pictures.image_scan import note_turns, scan, sound_rows
 
 ANNOTATIONS = 'annotations.npz'
 SPLITS = ('train', 'val', 'test')
@@ -108,6 +109,7 @@ def _make_pairs(
     camera_list=(),
     images=ImageFiles(paths, boxes, config.crop_size),
   )
+  note_turns(paths, folder)
   problems = scan(paths, boxes)
   if not problems:
     return pairs
@@ -147,6 +149,8 @@ def _read_annotations(
     for name, shape in shapes.items()
     if name in arrays
   }
+  # Names may have been made under Windows.
+  arrays['names'] = np.char.replace(arrays['names'], '\\', '/')
   _check_names(arrays['names'], path)
   other = sorted(set(arrays['splits'].tolist()) - set(SPLITS))
   if other:
@@ -155,6 +159,7 @@ def _read_annotations(
       f' {listed(SPLITS)}'
     )
   _check_poses(arrays, path)
+  check_poses(arrays['keypoints'], arrays['poses'], skeleton, str(path))
   arrays['boxes'] = _make_boxes(arrays, path)
   arrays.setdefault('actions', np.full(count, ''))
   return arrays
@@ -210,6 +215,7 @@ def _make_boxes(
         f'{path}: boxes[{empty[0]}] has the width {width:g} and the height'
         f' {height:g}; give left, top, width and height in pixels'
       )
+    check_boxes(arrays['boxes'], keypoints, str(path))
     squares = square_boxes(arrays['boxes'])
   sides = squares[:, 2]
   bad = np.flatnonzero((sides < 1) | (sides > MAX_SIDE))
@@ -232,7 +238,7 @@ def _make_boxes(
 def _check_names(names: np.ndarray, path: pathlib.Path) -> None:
   """Raises a UserError if an image would lie outside its folder."""
   for number, name in enumerate(names.tolist()):
-    parts = name.replace('\\', '/').split('/')
+    parts = name.split('/')
     if '..' in parts or not parts[0] or ':' in parts[0] or '\0' in name:
       raise UserError(
         f'{path}: names[{number}] is {shortened(repr(name))}; give paths within'

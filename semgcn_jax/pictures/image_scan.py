@@ -10,11 +10,13 @@ import logging
 import os
 import pathlib
 import struct
+import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import IO
 
 import numpy as np
+from PIL import ExifTags, Image
 
 from semgcn_jax.errors import UserError, listed, shortened
 from semgcn_jax.files import open_plain
@@ -30,6 +32,7 @@ CMYK = 'CMYK'
 TOO_LARGE = 'too large'
 OUTSIDE = 'with a crop outside of the image'
 OTHER_SIZE = 'of another size than the camera'
+_TURNS = 200  # Images to look at for noted turns.
 _NAMED = 3  # Files to name per kind of problem.
 _TAIL = 2048  # Most images end in these bytes; cameras append some.
 _PNG = b'\x89PNG\r\n\x1a\n'
@@ -73,6 +76,35 @@ def scan(
     ):
       problems[row] = OUTSIDE
   return problems
+
+
+def note_turns(paths: Sequence[str], folder: pathlib.Path) -> None:
+  """Notes images that cameras have stored turned, and that are not turned back.
+
+  Args:
+    paths: The file of each row, of which some are looked at.
+    folder: The folder, for the note.
+  """
+  some = paths[:: max(1, len(paths) // _TURNS)]
+  turned = sum(map(_is_turned, some))
+  if turned:
+    logging.getLogger('semgcn_jax').warning(
+      '%s: %d of %d images have a turn noted (EXIF); they are taken as stored,'
+      ' so keypoints must be those of the stored image',
+      folder,
+      turned,
+      len(some),
+    )
+
+
+def _is_turned(path: str) -> bool:
+  """Whether the EXIF data of an image say to turn it."""
+  try:
+    with warnings.catch_warnings(), Image.open(path) as image:
+      warnings.simplefilter('ignore')
+      return image.getexif().get(ExifTags.Base.Orientation, 1) not in (0, 1)
+  except Exception:  # Damage is found elsewhere.
+    return False
 
 
 def sound_rows(

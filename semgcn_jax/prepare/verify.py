@@ -8,7 +8,9 @@ import numpy as np
 import scipy.optimize
 
 from semgcn_jax.config import OF_POSES, DataConfig
+from semgcn_jax.data import image_folder
 from semgcn_jax.data.datasets import read
+from semgcn_jax.data.image_folder import ANNOTATIONS
 from semgcn_jax.data.npz import Poses2D, Poses3D, read_poses_2d, read_poses_3d
 from semgcn_jax.data.pairs import Source
 from semgcn_jax.data.plausible import MIN_PIXELS, sample_rows
@@ -41,9 +43,17 @@ def verify(
     skeleton: The name or JSON file of your own dataset's skeleton.
 
   Raises:
-    SettingError: The folder has no such files.
+    SettingError: The folder has no such files, and no annotations.npz of
+      images.
     UserError: A file is not usable; all are checked first.
   """
+  if (folder / ANNOTATIONS).exists():
+    config = DataConfig(
+      dataset='images', data_dir=str(folder), skeleton=skeleton
+    )
+    if not _report(folder / ANNOTATIONS, check_images, config):
+      raise UserError(f'{folder}: not usable as is: {ANNOTATIONS}')
+    return
   datasets = [
     path.stem.removeprefix('data_3d_')
     for path in sorted(folder.glob('data_3d_*.npz'))
@@ -94,6 +104,23 @@ def _report(
   for problem in problems:
     print(f'  problem: {problem}')
   return not problems
+
+
+def check_images(
+  path: pathlib.Path, config: DataConfig
+) -> tuple[str, list[str]]:
+  """Checks a folder of images with poses; see `image_folder.read`.
+
+  Returns:
+    A description of the content, and what is wrong with it.
+
+  Raises:
+    UserError: It cannot be used.
+  """
+  del path
+  pairs = image_folder.read(config, load_skeleton(config.skeleton))
+  counts = [f'{len(part):,} {split}' for split, part in pairs.items()]
+  return f'{listed(counts)} images', []
 
 
 def check_3d(path: pathlib.Path, config: DataConfig) -> tuple[str, list[str]]:

@@ -58,6 +58,12 @@ def check_output(
   """
   if new and path.exists():
     raise SettingError(f'`{setting}={path}`: exists; name a new file')
+  try:
+    path.stat()
+  except FileNotFoundError:
+    pass
+  except OSError as error:  # Such as a link to itself, or too long a name.
+    raise SettingError(f'`{setting}={path}`: {error.strerror}') from error
   if path.is_dir() or not path.parent.is_dir():
     raise SettingError(f'`{setting}={path}`: name a file in an existing folder')
   real = pathlib.Path(os.path.realpath(path))
