@@ -33,6 +33,11 @@ _SURE = 0.9
 # Around a box; its person is searched with more or less of the surroundings.
 _MARGINS = (0.1, 0.25, 0.0, 0.5, 1.0)
 _LEAST_OVERLAP, _GOOD_OVERLAP, _SAME_OVERLAP = 0.2, 0.6, 0.4
+_MOST_SHARED = 0.6  # Of the smaller of two people's boxes.
+# Shoulders or arms, and a trunk, are at most so many times as long as the head
+# is large.
+_WIDEST, _TALLEST = 3.0, 5.5
+_FACE = 11  # The first landmarks are those of the face.
 _GRAY = 128
 _MAX_SIDE = (
   8192  # Pixels; OpenCV, inside MediaPipe, ends the process at 32,767.
@@ -64,9 +69,9 @@ def find_people(image: np.ndarray, box: Box | None = None) -> list[Detection]:
   with _landmarker(static=True) as find:
     if box is not None:
       return [_find_in_box(find, image, box)]
-    people, rest = [], image.copy()
+    people, rest, looks = [], image.copy(), 0
     for window in _windows(image.shape[1]):
-      while len(people) < MOST_PEOPLE:
+      while looks < MOST_PEOPLE:
         part = np.full_like(rest, _GRAY)
         part[:, window] = rest[:, window]
         person = find(part)
@@ -74,7 +79,11 @@ def find_people(image: np.ndarray, box: Box | None = None) -> list[Detection]:
           _overlap(person, box_of(p.keypoints)) > _SAME_OVERLAP for p in people
         ):
           break
-        people.append(person)
+        if _is_plausible(person.keypoints) and not any(
+          _shared(person, p) > _MOST_SHARED for p in people
+        ):
+          people.append(person)
+        looks += 1
         left, top, right, bottom = box_of(person.keypoints)
         margin = _BEYOND * max(right - left, bottom - top)
         _cut(rest, left, top, right, bottom, margin)[...] = _GRAY
@@ -148,6 +157,41 @@ def _overlap(person: Detection, edges: tuple[float, ...]) -> float:
   return common / (area(*own) + area(*edges) - common)
 
 
+def _shared(first: Detection, second: Detection) -> float:
+  """Returns the intersection of two people's boxes over the smaller one."""
+  a, b = box_of(first.keypoints), box_of(second.keypoints)
+  width = max(0, min(a[2], b[2]) - max(a[0], b[0]))
+  height = max(0, min(a[3], b[3]) - max(a[1], b[1]))
+  areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (a, b)]
+  return width * height / max(min(areas), 1)
+
+
+def _is_plausible(keypoints: np.ndarray) -> bool:
+  """Whether keypoints have the proportions of a person.
+
+  Where a person has been painted over, others are seen in what remains.
+  """
+  places = {
+    name: point[:2]
+    for name, point in zip(_NAMES, keypoints, strict=True)
+    if point[2] > 0
+  }
+
+  def apart(first, second):
+    if first not in places or second not in places:
+      return 0.0
+    return float(np.linalg.norm(places[first] - places[second]))
+
+  face = [places[name] for name in _NAMES[:_FACE] if name in places]
+  head = float(np.ptp(face, axis=0).max()) if len(face) > 1 else 0.0
+  sides = ('left', 'right')
+  size = max(head, *(apart('nose', f'{side}_shoulder') for side in sides))
+  widths = [apart('left_shoulder', 'right_shoulder')]
+  widths += [apart(f'{s}_shoulder', f'{s}_elbow') for s in sides]
+  trunk = max(apart(f'{s}_shoulder', f'{s}_hip') for s in sides)
+  return not size or (max(widths) < _WIDEST * size and trunk < _TALLEST * size)
+
+
 def _surroundings(image: np.ndarray, box: Box, margin: float) -> np.ndarray:
   """Paints over everything but a box and a margin around it."""
   x, y, width, height = box
@@ -179,17 +223,15 @@ def _landmarker(*, static: bool) -> Iterator[Any]:
     warnings.simplefilter('ignore', UserWarning)
     try:
       from mediapipe.python.solutions import pose  # pyright: ignore[reportMissingImports]
+
+      with _quiet():
+        landmarker: Any = pose.Pose(
+          static_image_mode=static, model_complexity=1
+        )
+        landmarker.process(np.zeros((64, 64, 3), np.uint8))
     except Exception as error:  # A broken installation raises anything.
-      raise missing_extra(
-        '`image`, `video`, `camera`:',
-        'MediaPipe',
-        'pose',
-        error,
-        '3.11 or 3.12',
-      ) from error
-    with _quiet():
-      landmarker: Any = pose.Pose(static_image_mode=static, model_complexity=1)
-      landmarker.process(np.zeros((64, 64, 3), np.uint8))
+      what, pythons = '`image`, `video`, `camera`:', '3.11 or 3.12'
+      raise missing_extra(what, 'MediaPipe', 'pose', error, pythons) from error
 
     def find(picture):
       (height, width), shape = picture.shape[:2], picture.shape
