@@ -39,6 +39,11 @@ def number_frames(
     UserError: A name has no number, or two names have the same.
   """
   names = list(dict.fromkeys(names))
+  for name in names:
+    if re.fullmatch(r'\d+\.\d+', name):
+      raise UserError(
+        f'{source}: frame {shortened(name)} is not a whole number'
+      )
   numbers = _counting(names) or [_last(name, source) for name in names]
   first: dict[int, str] = {}
   for name, number in zip(names, numbers, strict=True):
@@ -97,8 +102,6 @@ def _counting(names: Sequence[str]) -> list[int] | None:
 
 def _last(name: str, source: pathlib.Path) -> int:
   """Returns the last number in a name."""
-  if re.fullmatch(r'\d+\.\d+', name):
-    raise UserError(f'{source}: frame {shortened(name)} is not a whole number')
   digits = re.findall(r'\d+', _stem(name))
   if not digits or name.startswith('-') or len(digits[-1]) > _MOST_DIGITS:
     raise UserError(f'{source}: frame {shortened(name)} has no number')

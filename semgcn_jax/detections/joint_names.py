@@ -21,6 +21,7 @@ _SYNONYMS = {
   'headtop': 'tophead topofhead upperhead',
 }
 _WORDS = {word: key for key, all_ in _SYNONYMS.items() for word in all_.split()}
+_PAIRED = {point.split('_')[1] for point in LIMBS.values()} | {'eye', 'ear'}
 # What stands for a joint that a file does not name.
 _INSTEAD = {
   'left ankle': 'left foot',
@@ -51,13 +52,11 @@ def recognize(
   columns: dict[str, int] = {}
   for index, name in enumerate(names):
     columns.setdefault(_standard(name), index)
-  for missing, other in _INSTEAD.items():
-    if missing not in columns and other in columns:
-      columns[missing] = columns.pop(other)
   best, most = None, (False, 0, False)
   for key in joint_sets:
     own = JOINT_SETS[key]
-    found = [columns.get(_standard(name), -1) for name in own.names]
+    wanted = [_standard(name) for name in own.names]
+    found = [_column(name, columns, wanted) for name in wanted]
     whole = all(found[index] >= 0 for index in own.used)
     count = sum(index >= 0 for index in found)
     rank = whole, count, own.num_joints == len(names)
@@ -67,19 +66,29 @@ def recognize(
   return best if limbs >= _MIN_LIMBS else None
 
 
+def _column(
+  name: str, columns: Mapping[str, int], wanted: Sequence[str]
+) -> int:
+  """Returns the index of a joint, or of what stands for it; -1 if missing."""
+  other = _INSTEAD.get(name, '')
+  if name not in columns and other not in wanted:
+    name = other
+  return columns.get(name, -1)
+
+
 def _standard(name: str) -> str:
   """Rewrites the name of a joint, LAnkle or ankle_l, as 'left ankle'."""
   # Words may be joined, as in LeftKnee and RHip.
+  name = name.lower() if name.isupper() else name
   parts = re.sub(r'(?<=[a-z0-9])(?=[A-Z])|(?<=^[LR])(?=[A-Z])', ' ', name)
   words = re.findall(r'[a-z]+|\d+', parts.lower())
   side = next((_SIDES[word] for word in words if word in _SIDES), '')
   joint = ''.join(word for word in words if word not in _SIDES)
   if not side and (match := re.fullmatch(r'(left|right)(.+)', joint)):
     side, joint = match.groups()
-  limb = joint in {point.split('_')[1] for point in LIMBS.values()}
-  if not side and joint[1:] in ('hip', 'knee', 'ankle', 'shoulder', 'elbow'):
-    side, joint, limb = _SIDES.get(joint[0], ''), joint[1:], True
-  if not (side and limb):
+  if not side and joint[:1] in _SIDES and joint[1:] in _PAIRED:
+    side, joint = _SIDES[joint[0]], joint[1:]
+  if not side:
     joint = _WORDS.get(joint, joint)
   return f'{side} {joint}'.strip()
 
@@ -123,10 +132,7 @@ def _order(
   """Returns the set and the order of names; notes what is not known."""
   if all(_EMPTY.fullmatch(name.lower().replace('_', ' ')) for name in names):
     return None
-  order = recognize(names, [joint_set] if joint_set else JOINT_SETS)
-  if order and all(order[1][index] >= 0 for index in JOINT_SETS[order[0]].used):
-    return order
-  if order and not joint_set:
+  if order := recognize(names, [joint_set] if joint_set else JOINT_SETS):
     return order
   shown = listed(shortened(name, 20) for name in names[:6])
   logging.getLogger('semgcn_jax').warning(

@@ -340,3 +340,41 @@ def test_messages_say_what_to_do(tmp_path):
 def test_odd_sizes_of_images_are_not_told(tmp_path, images):
   content = openpose(people(1, 25)) | {'images': images}
   assert read_people([write(tmp_path / 'a.json', content)]).image_size is None
+
+
+def test_people_in_other_wrappings(tmp_path):
+  person = people(3, 17)
+  names = JOINT_SETS['coco'].names
+  objects = [
+    [
+      {
+        'score': 0.9,
+        'keypoints': [
+          {'x': float(x), 'y': float(y), 'score': float(c), 'name': name}
+          for (x, y, c), name in zip(frame, names, strict=True)
+        ],
+      }
+    ]
+    for frame in person
+  ]
+  for content in (
+    objects,  # TensorFlow.js
+    {'data': as_coco(person)},
+    {'results': as_lists(person)},
+    json.dumps(as_lists(person)),
+  ):
+    frames = read_people([write(tmp_path / 'a.json', content)]).frames
+    assert [*frames] == [0, 1, 2]
+    for number, (found,) in frames.items():
+      np.testing.assert_allclose(found.keypoints, person[number], rtol=1e-5)
+  found = read_people([write(tmp_path / 'a.json', objects)]).frames[0][0]
+  assert found.names == names
+
+
+def test_mmpose_names_its_keypoints(tmp_path):
+  content = as_mmpose(people(2, 17))
+  names = [f'name {index}' for index in range(17)]
+  for stated in (names, {str(i): name for i, name in enumerate(names)}):
+    content['meta_info'] = {'keypoint_id2name': stated}
+    frames = read_people([write(tmp_path / 'a.json', content)]).frames
+    assert {p.names for found in frames.values() for p in found} == {(*names,)}

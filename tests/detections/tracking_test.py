@@ -78,3 +78,37 @@ def test_names_of_the_matching_leave_those_of_the_file_alone():
   person = keypoints_of(1)[0]
   frames = {0: [Detection(person)], 1: [Detection(person + (445, 0, 0), 1)]}
   assert sorted(t.name for t in track(frames)) == ['1', '2']
+
+
+def walking(fps, seconds=3.0, speed=250.0):
+  """Someone who walks through the image, `[T, 17, 3]`."""
+  [person] = keypoints_of(1)
+  times = np.arange(0, seconds, 1 / fps)
+  return np.stack([person + (speed * time, 0, 0) for time in times])
+
+
+@pytest.mark.parametrize('fps', [1.0, 3.0, 5.0, 10.0, 30.0])
+def test_a_walker_is_one_person_at_any_rate(fps):
+  frames = {n: [Detection(p)] for n, p in enumerate(walking(fps))}
+  assert len(track(frames, fps)) == 1
+
+
+def test_people_apart_stay_apart_at_low_rates():
+  one = walking(3.0)
+  frames = {
+    n: [Detection(p), Detection(p + (500, 0, 0))] for n, p in enumerate(one)
+  }
+  for index, person in enumerate(track(frames, 3.0)):
+    np.testing.assert_array_equal(person.keypoints, one + (500 * index, 0, 0))
+
+
+def test_who_is_detected_twice_counts_once():
+  one = keypoints_of(6)
+  frames = {}
+  for number, person in enumerate(one):
+    twice = person + (2, 1, -0.1)  # Less sure.
+    neighbor = person + (60, 0, 0)
+    frames[number] = [Detection(p) for p in (twice, person, neighbor)]
+  people = track(frames)
+  assert len(people) == 2
+  np.testing.assert_array_equal(people[0].keypoints, one)
