@@ -40,7 +40,7 @@ from semgcn_jax.inference.placing import HEIGHT_RANGE, is_height
 from semgcn_jax.motion.smoothing import METHODS, smooth
 from semgcn_jax.pictures.crops import read_box
 from semgcn_jax.pictures.images import read_image
-from semgcn_jax.pictures.videos import Video, read_album
+from semgcn_jax.pictures.videos import Album, Video, read_album
 from semgcn_jax.runs.checkpoints import Network, restore_network
 
 # The bundled weights for single frames, and for clips.
@@ -280,7 +280,8 @@ def _read_detections(flags: PredictFlags, path: pathlib.Path) -> list[Clip]:
       )
     album = read_album(pathlib.Path(shown))
   if path.is_file() and pose_files.is_pose_file(path):
-    return [_unlifted(c, flags.fps) for c in pose_files.read_poses(path)[0]]
+    clips, _ = pose_files.read_poses(path)
+    return [_unlifted(clip, flags.fps, album) for clip in clips]
   size = _read_size(flags.image_size)
   options = {'joint_set': flags.joint_set, 'fps': flags.fps, 'pictures': album}
   clips = []
@@ -289,7 +290,7 @@ def _read_detections(flags: PredictFlags, path: pathlib.Path) -> list[Clip]:
   return clips
 
 
-def _unlifted(clip: Clip, fps: float | None) -> Clip:
+def _unlifted(clip: Clip, fps: float | None, album: Album | None) -> Clip:
   """Returns a clip that predict.py wrote as if read from detections."""
   people = [
     dataclasses.replace(person, keypoints=np.nan_to_num(person.keypoints))
@@ -300,6 +301,7 @@ def _unlifted(clip: Clip, fps: float | None) -> Clip:
     clip,
     people=tuple(people),
     fps=fps or clip.fps,
+    pictures=album,
     joint_set='h36m',
     is_named=True,
   )

@@ -103,7 +103,7 @@ def _is_turned(path: str) -> bool:
     with warnings.catch_warnings(), Image.open(path) as image:
       warnings.simplefilter('ignore')
       return image.getexif().get(ExifTags.Base.Orientation, 1) not in (0, 1)
-  except Exception:  # Damage is found elsewhere.
+  except Exception:  # On damage Pillow raises anything; `look_at` reports it.
     return False
 
 

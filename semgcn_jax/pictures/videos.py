@@ -128,25 +128,24 @@ class Video:
         ', ...' if len(self.cuts) > 5 else '',
       )
 
-  def numbers(self) -> np.ndarray | None:
-    """Numbers the images by their times, if these are not evenly spaced.
-
-    The frame rate becomes that of the closest images, and a note says so.
+  def timing(self) -> tuple[np.ndarray | None, float]:
+    """Numbers the images, once read, by their times.
 
     Returns:
-      The number of each image, `[T]`; None if they are evenly spaced.
+      The number of each image, `[T]`, or None if they are evenly spaced; and
+      the frames per second. If the rate varies, it is that of the closest
+      images, and a note says so.
     """
     steps = np.diff(self.times)
     if len(steps) < 2 or not (steps > 0).all():
-      return None
+      return None, self.fps
     shortest = float(np.percentile(steps, 10))
     if steps.max() < _UNEVEN * shortest:
-      return None
+      return None, self.fps
     fps = float(np.clip(1 / shortest, rates.LOWEST, _MOST_FPS))
     numbers = np.round((np.array(self.times) - self.times[0]) * fps).astype(int)
     if len({*numbers.tolist()}) < len(numbers):
-      return None
-    self.fps = fps
+      return None, self.fps
     logging.getLogger('semgcn_jax').warning(
       '%s: its frame rate varies from %.3g to %.3g a second; frames are'
       ' numbered by their times, at %.4g a second',
@@ -155,14 +154,14 @@ class Video:
       1 / steps.min(),
       fps,
     )
-    return numbers
+    return numbers, fps
 
 
 def _opencv() -> Any:
   """Imports OpenCV; raises a SettingError if it cannot."""
   try:
     import cv2  # pyright: ignore[reportMissingImports]
-  except Exception as error:
+  except Exception as error:  # A broken installation raises anything.
     raise missing_extra(
       'videos and cameras', 'OpenCV', 'pose', error
     ) from error
@@ -213,8 +212,7 @@ class Album:
 
   def time_by(self, video: Video) -> None:
     """Takes the frame rate of a video, once read, and the times of images."""
-    numbers = video.numbers()
-    self.fps = video.fps
+    numbers, self.fps = video.timing()
     if numbers is None:
       return
     self._numbers = numbers

@@ -283,7 +283,7 @@ def optimized():
 def test_a_million_hostile_keypoints():
   lifter = Lifter.load('cmu')
   for seed in range(50):
-    keypoints = hostile(np.random.default_rng(seed), 1_200)  # Of 17 each.
+    keypoints = hostile(np.random.default_rng(seed), 20_000)
     poses = lifter(keypoints, (1000, 1000), check=False)
     within_bounds(poses[np.isfinite(poses).all(axis=(1, 2))])
 
