@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from semgcn_jax.errors import SettingError
-from semgcn_jax.files import replacing, write_json, write_text
+from semgcn_jax.files import replacing, write_json, write_output, write_text
 
 
 def test_a_file_is_replaced_when_all_went_well(tmp_path):
@@ -58,3 +58,22 @@ def test_json(tmp_path):
     with pytest.raises(SettingError, match='`output='):
       write_json({}, wrong)
   assert [p.name for p in tmp_path.iterdir()] == ['result.json']
+
+
+def test_a_link_stays_and_permissions_too(tmp_path):
+  target, link = tmp_path / 'target.json', tmp_path / 'link.json'
+  target.write_text('before')
+  target.chmod(0o600)
+  link.symlink_to(target.name)
+  write_text(link, 'after')
+  assert link.is_symlink() and target.read_text() == 'after'
+  assert target.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_new_file_is_never_replaced(tmp_path):
+  path = tmp_path / 'a.json'
+  with replacing(path, new=True) as temporary:
+    temporary.write_text('first')
+  with pytest.raises(SettingError, match='`output=.*`: exists by now'):
+    write_output(path, lambda p: p.write_text('second'), new=True)
+  assert path.read_text() == 'first' and [*tmp_path.iterdir()] == [path]

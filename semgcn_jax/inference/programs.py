@@ -53,6 +53,8 @@ def make_program(
   numbers = [input_index(model, n) for n in names if model.input_joints]
   lift = make_lift(network, model)
 
+  # Callers may have chosen stricter rules for their own code.
+  @jax.numpy_dtype_promotion('standard')
   def program(points, joint_set, image_size, focal, center, *length):
     keypoints = derive_joints(points, jnp.asarray(table)[joint_set])
     if model.input_joints:
@@ -127,7 +129,8 @@ def make_stream_program(
   params = jax.device_get(fold(variables))
   clips = 2 if flip_test else 1  # The mirrored one is cached, too.
   shape = (clips, 1, H36M.num_joints, model.input_channels)
-  cache = jax.eval_shape(module.init, jax.random.PRNGKey(0), jnp.zeros(shape))
+  with jax.numpy_dtype_promotion('standard'):
+    cache = jax.eval_shape(module.init, jax.random.PRNGKey(0), jnp.zeros(shape))
   cache = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), cache['cache'])
 
   def advance(cache, *arrays):

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import pathlib
 
@@ -129,3 +130,10 @@ def test_people_of_one_name_and_infinite_numbers(tmp_path):
   [read], _ = read_poses(path)
   [found] = read.people
   assert np.isnan(found.poses[2, 3]).all() and not np.isinf(found.poses).any()
+
+
+@pytest.mark.parametrize('name', ['=1+1', '+a', '-a', '@a'])
+def test_names_are_no_formulas(name):
+  one = dataclasses.replace(clip(person(1)), name=name)
+  text = write_poses([one], pathlib.Path('a.csv'), {}).decode()
+  assert all(line.startswith(f"'{name},") for line in text.splitlines()[2:])

@@ -1,5 +1,7 @@
 """The Lifter, with the weights in the box."""
 
+import pickle
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -364,3 +366,53 @@ def test_expected_errors_scale_with_the_height(lifter, filmed):
   np.testing.assert_allclose(
     tall.errors / small.errors, (2 - 0.08) / (1 - 0.08), rtol=1e-4
   )
+
+
+def test_a_lifter_can_be_pickled_and_compared(lifter, filmed):
+  keypoints = filmed.keypoints('coco')
+  other = pickle.loads(pickle.dumps(lifter))
+  assert other == lifter and hash(other) == hash(lifter)
+  assert lifter != Lifter.load('cmu-video') and lifter != 'cmu'
+  np.testing.assert_array_equal(other(keypoints, SIZE), lifter(keypoints, SIZE))
+  assert '\n' not in repr(lifter)
+
+
+def test_arguments_as_people_have_them(lifter, filmed):
+  keypoints = np.insert(filmed.keypoints('coco'), 2, 0.9, axis=-1)
+  hidden = keypoints.copy()
+  hidden[:, 9:11] = 0
+  masked = np.ma.masked_array(keypoints, np.zeros(keypoints.shape, bool))
+  masked[:, 9:11] = np.ma.masked
+  wanted = lifter(hidden, SIZE)
+  np.testing.assert_array_equal(lifter(masked, SIZE), wanted)
+  sure = keypoints.copy()
+  sure[..., 2] = 1
+  above = sure.copy()
+  above[:, ::5, 2] = 1.03
+  np.testing.assert_array_equal(lifter(above, SIZE), lifter(sure, SIZE))
+  height = lifter(keypoints, SIZE, height=np.float32(1.75))
+  np.testing.assert_allclose(
+    height, lifter(keypoints, SIZE, height=1.75), atol=1e-6
+  )
+  with jax.numpy_dtype_promotion('strict'):
+    again = pickle.loads(pickle.dumps(lifter))
+    np.testing.assert_allclose(again(hidden, SIZE), wanted, atol=1e-6)
+
+
+def test_lenses_and_sizes_that_cannot_be(lifter, filmed):
+  keypoints = filmed.keypoints('coco')
+  for lens in ({'focal_length': 35}, {'field_of_view': 1.02}):
+    with pytest.raises(UserError, match='a lens that sees'):
+      lifter(keypoints, SIZE, **lens)
+    assert np.isfinite(lifter(keypoints, SIZE, check=False, **lens)).all()
+  wide = keypoints * (1, 0.5)
+  with pytest.raises(UserError, match=rf'is it {SIZE[0]}x{SIZE[1]}\?'):
+    lifter(wide, SIZE[::-1])
+
+
+def test_a_keypoint_far_outside_is_not_found(lifter, filmed):
+  keypoints = np.insert(filmed.keypoints('coco'), 2, 0.9, axis=-1)
+  far, hidden = keypoints.copy(), keypoints.copy()
+  far[7, 9, 0] = -1400
+  hidden[7, 9] = 0
+  np.testing.assert_array_equal(lifter(far, SIZE), lifter(hidden, SIZE))

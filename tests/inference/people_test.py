@@ -350,3 +350,43 @@ def test_who_is_followed_for_long_is_lifted_over_time(tmp_path):
     'predict', f'--detections={clip}', f'--output={tmp_path / "o.json"}',
     '--only_seed=1', status=2, message='give --checkpoint',
   )  # fmt: skip
+
+
+def test_one_of_two_may_stand_on_the_hands(tmp_path):
+  keypoints = keypoints_of()
+  turned = keypoints * (1, -1, 1) + (300, 700, 0)
+  both = np.stack([keypoints, turned], axis=1)
+  np.save(tmp_path / 'both.npy', both)
+  code, _, err = predict(tmp_path / 'both.npy', tmp_path / 'a.json')
+  assert (code, err) == (0, '')
+  np.save(tmp_path / 'all.npy', turned)
+  code, _, err = predict(tmp_path / 'all.npy', tmp_path / 'b.json')
+  assert code == 1 and 'is upside down' in err
+  code, _, err = predict(
+    tmp_path / 'all.npy', tmp_path / 'b.json', '--check=false'
+  )
+  assert (code, err) == (0, '')
+
+
+def test_inputs_are_never_replaced(tmp_path):
+  path = tmp_path / 'a.json'
+  content = [[{'keypoints': p.tolist()}] for p in keypoints_of()]
+  path.write_text(json.dumps(content))
+  before = path.read_bytes()
+  (tmp_path / 'link.json').symlink_to(path)
+  for output in ('a.json', 'link.json'):
+    code, _, err = predict(path, tmp_path / output, '--overwrite')
+    assert code == 2 and 'would replace what is read' in err
+  assert path.read_bytes() == before
+
+
+def test_poses_are_lifted_again_from_their_keypoints(tmp_path):
+  np.save(tmp_path / 'a.npy', keypoints_of(name='h36m'))
+  code, _, err = predict(
+    tmp_path / 'a.npy', tmp_path / 'b.npz', '--joint_set=h36m'
+  )
+  assert (code, err) == (0, '')
+  code, _, err = predict(tmp_path / 'b.npz', tmp_path / 'c.npz')
+  assert (code, err) == (0, '')
+  first, again = (np.load(tmp_path / f'{n}.npz')['poses'] for n in 'bc')
+  np.testing.assert_allclose(again, first, atol=1e-3)

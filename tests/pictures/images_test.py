@@ -46,3 +46,14 @@ def test_damaged_pictures_are_refused(tmp_path, monkeypatch):
     images.read_image(path)
   with pytest.raises(UserError, match='No such file'):
     images.read_image(tmp_path / 'b.png')
+
+
+@pytest.mark.parametrize('highest', [1.0, 255, 4095, 65535])
+def test_gray_levels_of_more_bits_are_scaled(tmp_path, highest):
+  ramp = np.linspace(0, highest, 64)[None].repeat(4, axis=0)
+  path = tmp_path / 'a.tif'
+  kind = np.float32 if highest == 1 else np.uint16
+  Image.fromarray(ramp.astype(kind)).save(path)
+  found = images.read_image(path)
+  assert len(np.unique(found)) == 64
+  np.testing.assert_allclose(found[0, :, 1], np.linspace(0, 255, 64), atol=1.5)

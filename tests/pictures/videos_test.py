@@ -95,3 +95,49 @@ def test_a_picture_is_an_album_of_one(tmp_path):
   album = videos.read_album(path)
   assert (album.image_size, album.fps, album.step) == ((60, 40), 30.0, 1)
   assert album.at(0) == album.at(500)
+
+
+class Recorded(videos.Video):
+  """A video whose images have these times, without a file."""
+
+  def __init__(self, times):
+    self.name, self.fps, self.times, self.cuts = 'a.mp4', 20.0, times, []
+
+
+def test_images_are_numbered_by_uneven_times(caplog):
+  steady = [n / 20 for n in range(12)]
+  assert Recorded(steady).timing() == (None, 20.0) and not caplog.text
+  # Six images at 30 a second, then six at 10.
+  times = [n / 30 for n in range(6)] + [5 / 30 + n / 10 for n in range(1, 7)]
+  numbers, fps = Recorded(times).timing()
+  wanted = [0, 1, 2, 3, 4, 5, 8, 11, 14, 17, 20, 23]
+  assert numbers.tolist() == wanted and fps == pytest.approx(30)
+  assert 'varies from 10 to 30' in caplog.text
+  album = videos.Album()
+  for number in range(12):
+    album.add(number, picture())
+  album.time_by(Recorded(times))
+  found = album.numbered({n: n for n in range(12)}, 'f')
+  assert [*found] == wanted and album.fps == pytest.approx(30)
+  assert album.at(10) == album.at(8)
+
+
+def test_folders_are_no_videos(tmp_path):
+  pytest.importorskip('cv2', reason='needs the extra pose')
+  with pytest.raises(UserError, match='a folder; give a video, which ffmpeg'):
+    videos.Video(tmp_path)
+
+
+def test_cuts_are_noted(tmp_path, caplog):
+  cv2 = pytest.importorskip('cv2', reason='needs the extra pose')
+  path = tmp_path / 'a.avi'
+  code = cv2.VideoWriter_fourcc(*'MJPG')
+  writer = cv2.VideoWriter(str(path), code, 10, (64, 64))
+  for number in range(8):
+    level = 20 + number if number < 5 else 200
+    writer.write(np.full((64, 64, 3), level, np.uint8))
+  writer.release()
+  video = videos.Video(path)
+  assert len([*video]) == 8 and video.cuts == [5]
+  video.check_cuts()
+  assert 'begin with frames 5;' in caplog.text
