@@ -200,3 +200,72 @@ def test_a_killed_conversion_leaves_no_processes(tmp_path):
                      f'--output_dir={out}', '--detections_name=a')  # fmt: skip
   assert code == 0, err
   assert not list(out.glob('.unpacked-*'))
+
+
+def predicted(flags, **environment):
+  """Runs predict.py as a process, on people who are drawn in no time."""
+  command = [sys.executable, str(SCRIPTS / 'predict.py'), *map(str, flags)]
+  return subprocess.run(
+    command, env=os.environ | environment, capture_output=True, text=True
+  )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  ('environment', 'status'),
+  [
+    ({'PYTHONIOENCODING': 'ascii'}, 0),
+    ({'MPLBACKEND': 'module://no_such_backend'}, 0),
+    ({'JAX_PLATFORMS': 'tpu'}, 1),
+    ({'JAX_PLATFORMS': 'nothing'}, 1),
+  ],
+)
+def test_odd_environments(tmp_path, environment, status):
+  path = write(tmp_path / 'ä.json', as_coco(people(4, 17)))
+  flags = (f'--detections={path}', '--image_size=640x480', '--check=false')
+  output = tmp_path / 'a.html'
+  done = predicted((*flags, f'--output={output}'), **environment)
+  assert done.returncode == status, done.stderr
+  assert output.exists() == (status == 0)
+  assert 'Traceback' not in done.stderr
+  if status:
+    assert done.stderr.count('\n') == 1 and 'JAX_PLATFORMS=' in done.stderr
+
+
+@pytest.mark.slow
+def test_a_closed_output(tmp_path):
+  path = write(tmp_path / 'a.json', as_coco(people(4, 17)))
+  flags = (
+    *(f'--detections={path}', '--image_size=640x480', '--check=false'),
+    f'--output={tmp_path / "b.json"}',
+  )
+  command = [sys.executable, str(SCRIPTS / 'predict.py'), *flags]
+  script = 'exec "$@" >&-'
+  done = subprocess.run(
+    ['bash', '-c', script, 'bash', *command], capture_output=True, text=True
+  )
+  assert (done.returncode, done.stderr) == (0, '')
+  assert (tmp_path / 'b.json').exists()
+
+
+def test_paths_that_cannot_be(tmp_path):
+  path = write(tmp_path / 'a.json', as_coco(people(4, 17)))
+  loop = tmp_path / 'loop.json'
+  loop.symlink_to(loop)
+  for output, message in (
+    (loop, 'Too many levels of symbolic links'),
+    (tmp_path / f'{"x" * 300}.json', 'File name too long'),
+  ):
+    fails('predict', f'--detections={path}', '--image_size=640x480',
+          f'--output={output}', status=2, message=message)  # fmt: skip
+  name = tmp_path / f'{"x" * 300}.json'
+  fails('predict', f'--detections={name}', '--image_size=640x480',
+        f'--output={tmp_path / "b.json"}', status=1,
+        message='File name too long')  # fmt: skip
+
+
+def test_names_never_move_the_cursor(tmp_path):
+  path = tmp_path / '\x1b[31mred.json'
+  fails('predict', f'--detections={path}', '--image_size=640x480',
+        f'--output={tmp_path / "b.json"}', status=1,
+        message='\\x1b[31mred.json: no such file')  # fmt: skip

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 from command_line import fails, run
+from filmed import keypoints_of
 
 from semgcn_jax.detections import mediapipe
 from semgcn_jax.errors import SettingError, UserError
@@ -239,3 +240,20 @@ def test_a_box_without_anybody_is_refused(installed):
   assert mediapipe.find_people(gray) == []
   with pytest.raises(UserError, match='`box=0,0,50,50`: nobody was found'):
     mediapipe.find_people(gray, (0, 0, 50, 50))
+
+
+def test_who_has_the_proportions_of_a_person_is_plausible():
+  [person] = keypoints_of(1, 'mediapipe')
+  person[(person[:, :2] == 10).all(axis=-1)] = 0  # What poses do not have.
+  assert mediapipe._is_plausible(person)
+  # Only a face and shoulders.
+  bust = person.copy()
+  bust[NAMES.index('left_elbow') :] = 0
+  assert mediapipe._is_plausible(bust)
+  index = NAMES.index('left_elbow')
+  arm = person.copy()
+  arm[index, :2] += 5 * np.abs(person[NAMES.index('nose'), 1] - person[11, 1])
+  assert not mediapipe._is_plausible(arm)
+  head = person.copy()
+  head[:11, :2] = person[11, :2] + 0.02 * (person[:11, :2] - person[11, :2])
+  assert not mediapipe._is_plausible(head)

@@ -3,6 +3,7 @@ import importlib.util
 import exported
 import numpy as np
 import pytest
+from conftest import ROOT
 
 from semgcn_jax.errors import UserError
 from semgcn_jax.export import programs, stablehlo_files
@@ -18,6 +19,9 @@ def test_a_file_computes_what_a_predictor_does(name, tmp_path):
   network = exported.make(exported.SETTINGS[name])
   program = programs.make_program(network)
   assert stablehlo_files.write(program, path) <= 1e-5
+  # Nor where this package lies, nor who exported it.
+  assert str(ROOT).encode() not in path.read_bytes()
+  assert b'.py' not in path.read_bytes()
   read = stablehlo_files.read(path)
   assert read.platforms == ('cpu', 'cuda')
   predict = make_predictor(
