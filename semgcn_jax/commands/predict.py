@@ -35,7 +35,7 @@ from semgcn_jax.formats.writers import WRITERS
 from semgcn_jax.geometry.joint_sets import JOINT_SETS
 from semgcn_jax.inference.image_lifter import ImageLifter
 from semgcn_jax.inference.lifter import Lifter
-from semgcn_jax.inference.people import lift_clip
+from semgcn_jax.inference.people import check_clip, lift_clip
 from semgcn_jax.inference.placing import HEIGHT_RANGE, is_height
 from semgcn_jax.motion.smoothing import METHODS, smooth
 from semgcn_jax.pictures.crops import read_box
@@ -45,8 +45,8 @@ from semgcn_jax.runs.checkpoints import Network, restore_network
 
 # The bundled weights for single frames, and for clips.
 SINGLE, OVER_TIME = 'cmu', 'cmu-video'
-# The flags that `lift_clip` takes.
-_OPTIONS = ('height', 'min_confidence', 'focal_length', 'field_of_view')
+# The flags that `check_clip` and `lift_clip` take.
+_OPTIONS = ('min_confidence', 'focal_length', 'field_of_view')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,16 +155,17 @@ def lift(flags: PredictFlags) -> None:
   if not flags.checkpoint and any(len(clip.frames) > 1 for clip in clips):
     over_time = Lifter.load(OVER_TIME)
   options: dict[str, Any] = {n: getattr(flags, n) for n in _OPTIONS}
-  judge = lifter if name == SINGLE else None
+  if flags.check:
+    judge = lifter if name == SINGLE else None
+    clips = [check_clip(clip, judge, **options) for clip in clips]
   lifted = []
   for clip in rich.progress.track(
     clips, 'lifting', transient=True, disable=len(clips) == 1
   ):
-    clip = lift_clip(
-      lifter, clip, over_time, check=flags.check, judge=judge, **options
-    )
+    clip = lift_clip(lifter, clip, over_time, height=flags.height, **options)
     lifted.append(smooth(clip, flags.smooth, cutoff=flags.cutoff))
   details = options | {
+    'height': flags.height,
     'checkpoint': f'{OVER_TIME}, {SINGLE}' if over_time else name,
     'smooth': flags.smooth,
     'cutoff': flags.cutoff,
@@ -199,7 +200,7 @@ def _lift_image(flags: PredictFlags, network: Network, began: float) -> None:
       f'`checkpoint={flags.checkpoint}`: takes an image; give `image`, and'
       ' `box` if the person does not fill it'
     )
-  for name in (*_OPTIONS, 'smooth', 'cutoff', 'fps'):
+  for name in (*_OPTIONS, 'height', 'smooth', 'cutoff', 'fps'):
     if getattr(flags, name) != getattr(PredictFlags, name):
       raise SettingError(
         f'`{name}`: has no meaning with a network that takes images; leave'

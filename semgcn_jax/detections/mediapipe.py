@@ -39,9 +39,8 @@ _MOST_SHARED = 0.6  # Of the smaller of two people's boxes.
 _WIDEST, _TALLEST = 3.0, 5.5
 _FACE = 11  # The first landmarks are those of the face.
 _GRAY = 128
-_MAX_SIDE = (
-  8192  # Pixels; OpenCV, inside MediaPipe, ends the process at 32,767.
-)
+# Pixels; at 32,767, the OpenCV inside of MediaPipe ends the process.
+_MAX_SIDE = 8192
 _BEYOND = 0.1  # A body extends this far beyond its landmarks, over its size.
 
 _NAMES = JOINT_SETS['mediapipe'].names
@@ -148,22 +147,27 @@ def _windows(width: int) -> list[slice]:
 
 def _overlap(person: Detection, edges: tuple[float, ...]) -> float:
   """Returns the intersection over union of a person and a box."""
-  own = box_of(person.keypoints)
-
-  def area(left, top, right, bottom):
-    return max(0, right - left) * max(0, bottom - top)
-
-  common = area(*map(max, own[:2], edges[:2]), *map(min, own[2:], edges[2:]))
-  return common / (area(*own) + area(*edges) - common)
+  common, own, other = _areas(box_of(person.keypoints), edges)
+  return common / (own + other - common)
 
 
 def _shared(first: Detection, second: Detection) -> float:
   """Returns the intersection of two people's boxes over the smaller one."""
-  a, b = box_of(first.keypoints), box_of(second.keypoints)
-  width = max(0, min(a[2], b[2]) - max(a[0], b[0]))
-  height = max(0, min(a[3], b[3]) - max(a[1], b[1]))
-  areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (a, b)]
-  return width * height / max(min(areas), 1)
+  boxes = box_of(first.keypoints), box_of(second.keypoints)
+  common, *areas = _areas(*boxes)
+  return common / max(min(areas), 1)
+
+
+def _areas(
+  first: tuple[float, ...], second: tuple[float, ...]
+) -> tuple[float, float, float]:
+  """Returns the areas of the intersection of two boxes, and of each."""
+
+  def area(left, top, right, bottom):
+    return max(0, right - left) * max(0, bottom - top)
+
+  start, end = map(max, first[:2], second[:2]), map(min, first[2:], second[2:])
+  return area(*start, *end), area(*first), area(*second)
 
 
 def _is_plausible(keypoints: np.ndarray) -> bool:

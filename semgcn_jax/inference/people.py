@@ -31,21 +31,17 @@ def lift_clip(
   over_time: Lifter | None = None,
   *,
   height: float | None = None,
-  check: bool = True,
-  judge: Lifter | None = None,
   **options: Unpack[Options],
 ) -> Clip:
   """Lifts everybody in a clip.
 
   Args:
     lifter: Lifts the people.
-    clip: The clip as read: its people have keypoints of its joint set.
+    clip: The clip as read, or as `check_clip` returns it: its people have
+      keypoints of its joint set.
     over_time: If given, a lifter that sees time, for people who are tracked
       long enough (see `is_long`).
     height: See `Lifter.lift`.
-    check: See `Lifter.lift`.
-    judge: If given, a lifter of single frames that checks the joint set; see
-      `check_reading`.
     **options: See `arguments.Options`; if the lens is known, people also get
       positions.
 
@@ -58,9 +54,6 @@ def lift_clip(
     SettingError: An argument is wrong.
   """
   clip = _cleaned(clip)
-  if check:
-    clip = _checked(clip, options)
-    clip = check_reading(judge, clip) if judge else clip
   view = clip.image_size, clip.joint_set
 
   def lift(lifter, keypoints, fps):
@@ -100,14 +93,29 @@ def _cleaned(clip: Clip) -> Clip:
   return dataclasses.replace(clip, people=tuple(map(clean, clip.people)))
 
 
-def _checked(clip: Clip, options: Options) -> Clip:
-  """Checks the keypoints of everybody; see `Arguments.checked`.
+def check_clip(
+  clip: Clip, judge: Lifter | None = None, **options: Unpack[Options]
+) -> Clip:
+  """Checks the keypoints of everybody in a clip before they are lifted.
+
+  Args:
+    clip: The clip as read.
+    judge: If given, a lifter of single frames that checks the joint set; see
+      `check_reading`.
+    **options: Those of `lift_clip`.
+
+  Returns:
+    The clip without single odd keypoints, see `Arguments.checked`, and with
+    another joint set if its own was inferred and does not fit.
 
   Raises:
-    UserError: They cannot be lifted; it names the file, person and frame.
+    UserError: The keypoints are probably not what they seem; it names the file,
+      and the person and the frame where they are known.
+    SettingError: An option is wrong.
   """
   if not clip.people:
     return clip
+  clip = _cleaned(clip)
   keypoints = np.concatenate([np.asarray(p.keypoints) for p in clip.people])
   owners = [(p, n) for p in clip.people for n in p.frames.tolist()]
   try:
@@ -133,7 +141,8 @@ def _checked(clip: Clip, options: Options) -> Clip:
     dataclasses.replace(person, keypoints=part)
     for person, part in zip(clip.people, np.split(kept, ends), strict=True)
   )
-  return dataclasses.replace(clip, people=people)
+  clip = dataclasses.replace(clip, people=people)
+  return check_reading(judge, clip) if judge else clip
 
 
 def _lift_parts(

@@ -59,12 +59,11 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 def limited(image: np.ndarray, longest: int) -> np.ndarray:
   """Shrinks an image to at most `longest` pixels on a side."""
-  height, width = image.shape[:2]
-  if max(height, width) <= longest:
+  if max(image.shape[:2]) <= longest:
     return image
-  share = longest / max(height, width)
-  size = max(round(width * share), 1), max(round(height * share), 1)
-  return np.asarray(Image.fromarray(image).resize(size))
+  picture = Image.fromarray(image)
+  picture.thumbnail((longest, longest))
+  return np.asarray(picture)
 
 
 def stretched(image: np.ndarray, aspect: float) -> np.ndarray:
@@ -78,12 +77,9 @@ def stretched(image: np.ndarray, aspect: float) -> np.ndarray:
 
 def shrunk(image: np.ndarray, size: int) -> np.ndarray:
   """Averages an image to `[size, size]` gray levels, float32."""
-  gray = (
-    Image.fromarray(image)
-    .convert('L')
-    .reduce((max(image.shape[1] // size, 1), max(image.shape[0] // size, 1)))
-  )
-  return np.asarray(gray.resize((size, size)), np.float32)
+  gray = Image.fromarray(image).convert('L')
+  small = gray.resize((size, size), Image.Resampling.BOX)
+  return np.asarray(small, np.float32)
 
 
 def to_jpeg(image: np.ndarray, longest: int) -> bytes:
