@@ -9,6 +9,8 @@ from typing import TypeVar
 
 T = TypeVar('T')
 
+_PYTHONS = {'pose': '3.11 or 3.12'}  # For which the packages of an extra exist.
+
 
 class UserError(Exception):
   """A mistake in the user's input.
@@ -38,7 +40,7 @@ def choose(setting: str, name: str, table: Mapping[str, T]) -> T:
 
 
 def missing_extra(
-  what: str, package: str, extra: str, error: Exception, pythons: str = ''
+  what: str, package: str, extra: str, error: Exception
 ) -> SettingError:
   """Builds the error for a package that cannot be imported.
 
@@ -47,11 +49,11 @@ def missing_extra(
     package: Its name.
     extra: The extra of this package that installs it.
     error: What the import raised, of any kind if the package is broken.
-    pythons: The versions of Python that have the package, if not all.
   """
   if isinstance(error, ModuleNotFoundError):
     reason = f'install it with pip install "semgcn-jax[{extra}]"'
-    reason += pythons and f', under Python {pythons}'
+    if extra in _PYTHONS:
+      reason += f', under Python {_PYTHONS[extra]}'
   else:
     reason = (
       f'it is installed, but cannot be loaded: {shortened(error, 120)}; try'

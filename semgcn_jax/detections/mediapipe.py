@@ -234,8 +234,8 @@ def _landmarker(*, static: bool) -> Iterator[Any]:
         )
         landmarker.process(np.zeros((64, 64, 3), np.uint8))
     except Exception as error:  # A broken installation raises anything.
-      what, pythons = '`image`, `video`, `camera`:', '3.11 or 3.12'
-      raise missing_extra(what, 'MediaPipe', 'pose', error, pythons) from error
+      what = '`image`, `video`, `camera`:'
+      raise missing_extra(what, 'MediaPipe', 'pose', error) from error
 
     def find(picture):
       (height, width), shape = picture.shape[:2], picture.shape
