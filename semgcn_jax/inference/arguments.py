@@ -113,12 +113,26 @@ class Arguments:
     """Rejects what is probably a mistake of the caller.
 
     Returns:
+      The arguments without single odd keypoints and poses, see `within_images`.
+
+    Raises:
+      PoseError: Nearly everybody is upside down.
+      UserError: See `within_images`.
+    """
+    given = self.within_images()
+    given.check_upright()
+    return given
+
+  def within_images(self) -> Self:
+    """Checks that keypoints are pixels of their images, in any joint set.
+
+    Returns:
       The arguments without single odd keypoints and poses: those far outside
       their image, and poses of which every keypoint is in its corner.
 
     Raises:
-      PoseError: Many keypoints seem to be normalized, lie outside their images,
-        or belong to a crowd that is upside down.
+      PoseError: Many keypoints seem to be normalized, or lie outside their
+        images.
       UserError: The lens or the size of the images cannot be.
     """
     found, size = self.keypoints, self.image_size
@@ -150,9 +164,37 @@ class Arguments:
     seen &= ~far & ~small[:, None]
     self._check_size(xy, seen)
     self._check_lens()
-    _check_upright(xy, seen, self.joints)
     kept = np.where(seen[..., None], found, 0)
     return dataclasses.replace(self, keypoints=kept)
+
+  def check_upright(self) -> None:
+    """Raises a PoseError if nearly everybody is upside down.
+
+    Those who stand on their hands, whose wrists are beyond the shoulders, are
+    not.
+    """
+    xy, seen = self.keypoints[..., :2], self.keypoints[..., 2] > 0
+    named = JOINT_SETS[self.joints]
+    heights = {}
+    for joint in ('Thorax', 'LAnkle', 'RAnkle', 'LWrist', 'RWrist'):
+      source = list(named.sources[H36M.joints.index(joint)])
+      there = seen[:, source].all(axis=-1)
+      heights[joint] = np.where(there, xy[:, source, 1].mean(axis=-1), np.nan)
+    below = np.stack(
+      [heights[f'{s}Ankle'] - heights['Thorax'] for s in ('L', 'R')]
+    )
+    hands = np.nan_to_num(
+      [heights[f'{s}Wrist'] - heights['Thorax'] for s in ('L', 'R')]
+    )
+    below[:, (hands > 0).any(axis=0) & (below < 0).any(axis=0)] = np.nan
+    known = below[np.isfinite(below)]
+    if len(known) >= 10 and (known < 0).mean() > 0.9:
+      pose = int((np.nan_to_num(below) < 0).any(axis=0).argmax())
+      raise PoseError(
+        pose,
+        f'is upside down, like {(known < 0).sum()} of {len(known)} legs, whose'
+        ' ankles are above the shoulders; y must point down',
+      )
 
   def _place(self, pose: int, joint: int) -> str:
     """Formats where a keypoint is, such as 'nose at 3, 4'."""
@@ -185,35 +227,6 @@ class Arguments:
         f' {degrees[pose]:.3g} degrees; give pixels, or `field_of_view` in'
         ' degrees'
       )
-
-
-def _check_upright(xy: np.ndarray, seen: np.ndarray, joints: str) -> None:
-  """Raises a PoseError if nearly everybody is upside down.
-
-  Those who stand on their hands, whose wrists are beyond the shoulders, are
-  not.
-  """
-  named = JOINT_SETS[joints]
-  heights = {}
-  for joint in ('Thorax', 'LAnkle', 'RAnkle', 'LWrist', 'RWrist'):
-    source = list(named.sources[H36M.joints.index(joint)])
-    there = seen[:, source].all(axis=-1)
-    heights[joint] = np.where(there, xy[:, source, 1].mean(axis=-1), np.nan)
-  below = np.stack(
-    [heights[f'{s}Ankle'] - heights['Thorax'] for s in ('L', 'R')]
-  )
-  hands = np.nan_to_num(
-    [heights[f'{s}Wrist'] - heights['Thorax'] for s in ('L', 'R')]
-  )
-  below[:, (hands > 0).any(axis=0) & (below < 0).any(axis=0)] = np.nan
-  known = below[np.isfinite(below)]
-  if len(known) >= 10 and (known < 0).mean() > 0.9:
-    pose = int((np.nan_to_num(below) < 0).any(axis=0).argmax())
-    raise PoseError(
-      pose,
-      f'is upside down, like {(known < 0).sum()} of {len(known)} legs, whose'
-      ' ankles are above the shoulders; y must point down',
-    )
 
 
 def read_arguments(

@@ -1,7 +1,8 @@
 """Lifts everybody in a clip."""
 
+import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Unpack
 
 import numpy as np
@@ -12,6 +13,7 @@ from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.geometry import rates
 from semgcn_jax.geometry.joint_sets import JOINT_SETS, joints_of
 from semgcn_jax.inference.arguments import (
+  Arguments,
   Options,
   PoseError,
   knows_lens,
@@ -116,12 +118,28 @@ def check_clip(
   if not clip.people:
     return clip
   clip = _cleaned(clip)
+  with _naming_frames(clip):
+    given = _arguments(clip, options).within_images()
+  clip = _with_found(clip, given.keypoints[..., 2:] > 0)
+  # In the order of another set, people may seem to be upside down.
+  clip = check_reading(judge, clip) if judge else clip
+  with _naming_frames(clip):
+    _arguments(clip, options).check_upright()
+  return clip
+
+
+def _arguments(clip: Clip, options: Options) -> Arguments:
+  """Reads the keypoints of everybody as the arguments of a lifter."""
   keypoints = np.concatenate([np.asarray(p.keypoints) for p in clip.people])
+  return read_arguments(keypoints, clip.image_size, clip.joint_set, **options)
+
+
+@contextlib.contextmanager
+def _naming_frames(clip: Clip) -> Iterator[None]:
+  """Lets errors name the file, and the person and frame if they are known."""
   owners = [(p, n) for p in clip.people for n in p.frames.tolist()]
   try:
-    given = read_arguments(
-      keypoints, clip.image_size, clip.joint_set, **options
-    ).checked()
+    yield
   except SettingError:
     raise
   except PoseError as error:
@@ -134,15 +152,18 @@ def check_clip(
     # The file is named instead of the argument of the lifter.
     reason = str(error).removeprefix('`keypoints`: ')
     raise UserError(f'{clip.source}: {reason}') from error
-  found = given.keypoints[..., 2:] > 0
-  kept = np.where(found, keypoints, 0)
+
+
+def _with_found(clip: Clip, found: np.ndarray) -> Clip:
+  """Zeroes the keypoints of everybody, `[N, J, 1]`, that do not count."""
   ends = np.cumsum([len(person.frames) for person in clip.people])[:-1]
   people = tuple(
-    dataclasses.replace(person, keypoints=part)
-    for person, part in zip(clip.people, np.split(kept, ends), strict=True)
+    dataclasses.replace(
+      person, keypoints=np.where(part, np.asarray(person.keypoints), 0)
+    )
+    for person, part in zip(clip.people, np.split(found, ends), strict=True)
   )
-  clip = dataclasses.replace(clip, people=people)
-  return check_reading(judge, clip) if judge else clip
+  return dataclasses.replace(clip, people=people)
 
 
 def _lift_parts(

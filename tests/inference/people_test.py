@@ -390,3 +390,15 @@ def test_poses_are_lifted_again_from_their_keypoints(tmp_path):
   assert (code, err) == (0, '')
   first, again = (np.load(tmp_path / f'{n}.npz')['poses'] for n in 'bc')
   np.testing.assert_allclose(again, first, atol=1e-3)
+
+
+def test_an_order_is_doubted_before_the_direction_of_y(tmp_path):
+  # Read as COCO's, Human3.6M's joints seem to be upside down.
+  path = tmp_path / 'a.npy'
+  np.save(path, keypoints_of(name='h36m_17')[..., :2])
+  for flags in ((), ('--joint_set=h36m_17',)):
+    output = tmp_path / f'{len(flags)}.npz'
+    code, _, err = predict(path, output, *flags)
+    assert code == 0 and ('those of h36m_17' in err) == (not flags), err
+  read, named = (np.load(tmp_path / f'{n}.npz')['poses'] for n in range(2))
+  np.testing.assert_array_equal(read, named)
