@@ -117,6 +117,49 @@ def picture(folder):
   return folder / 'a.png', read_image
 
 
+def video(folder):
+  import cv2
+
+  from semgcn_jax.pictures.videos import read_album
+
+  path = folder / 'a.avi'
+  code = cv2.VideoWriter_fourcc(*'MJPG')
+  writer = cv2.VideoWriter(str(path), code, 10, (64, 48))
+  for number in range(6):
+    writer.write(np.full((48, 64, 3), 40 * number, np.uint8))
+  writer.release()
+  return path, read_album
+
+
+def safetensors(folder):
+  from export.backbone_weights_test import tiny_state, write
+
+  from semgcn_jax.export.backbone_weights import _read_tensors
+
+  write(folder / 'a.safetensors', tiny_state(width=4))
+  return folder / 'a.safetensors', _read_tensors
+
+
+def weights_folder(folder):
+  from semgcn_jax.runs.checkpoints import restore_network
+
+  return box(folder)[0].parent, restore_network
+
+
+def dlc(folder):
+  from semgcn_jax.detections.csv_files import read_csv
+
+  lines = [
+    'scorer' + ',DLC' * 12,
+    'individuals' + ',a' * 6 + ',b' * 6,
+    'bodyparts' + ',nose,nose,nose,left_eye,left_eye,left_eye' * 2,
+    'coords' + ',x,y,likelihood' * 4,
+    *(f'{frame}' + ',31.5,40.25,0.9' * 4 for frame in range(4)),
+  ]
+  (folder / 'a.csv').write_text('\n'.join(lines))
+  return folder / 'a.csv', read_csv
+
+
 def json_of(form):
   import detections
 
@@ -279,7 +322,8 @@ def readers():
     'checkpoint': checkpoint, 'torch': torch, 'asf': asf, 'amc': amc,
     'bvh': bvh, 'cdf': recording('cdf'), 'mat': recording('cdf.mat'),
     'h5': recording('h5'), 'json_poses': poses('.json'),
-    'npz_poses': poses('.npz'), 'picture': picture,
+    'npz_poses': poses('.npz'), 'picture': picture, 'video': video,
+    'safetensors': safetensors, 'weights_folder': weights_folder, 'dlc': dlc,
   }  # fmt: skip
 
 
@@ -331,7 +375,7 @@ if __name__ == '__main__':
   sys.path.insert(0, str(pathlib.Path(__file__).parent))
   reader, number, place = sys.argv[1:]
   limit = 2**32
-  if reader in ('box', 'checkpoint', 'torch'):
+  if reader in ('box', 'weights_folder', 'checkpoint', 'torch', 'video'):
     limit = 2**36  # JAX and PyTorch reserve addresses that they do not use.
   resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
   print(json.dumps(fuzz(reader, int(number), pathlib.Path(place))))
