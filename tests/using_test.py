@@ -160,21 +160,32 @@ def test_detectron2(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_deeplabcut(tmp_path, monkeypatch):
+@pytest.mark.parametrize('people', [('',), ('ann', 'bob')])
+def test_deeplabcut(tmp_path, monkeypatch, people):
   frames, names = keypoints_of('coco'), list(JOINT_SETS['coco'].names)
   columns = [n for n, name in enumerate(names) if 'eye' not in name]
   own = {'left_ankle': 'ankle1', 'right_ankle': 'ankle2', 'nose': 'chin'}
   parts = [own.get(names[n], names[n]) for n in columns]
   with open(tmp_path / 'walkDLC.csv', 'w', newline='') as file:
     writer = csv.writer(file)
-    writer.writerow(['scorer'] + ['DLC_resnet50'] * 3 * len(parts))
-    writer.writerow(['bodyparts'] + [part for part in parts for _ in range(3)])
-    writer.writerow(['coords'] + ['x', 'y', 'likelihood'] * len(parts))
+    several, count = len(people), 3 * len(parts)
+    writer.writerow(['scorer'] + ['DLC_resnet50'] * count * several)
+    if several > 1:
+      named = [person for person in people for _ in range(count)]
+      writer.writerow(['individuals', *named])
+    heads = [part for part in parts for _ in range(3)]
+    writer.writerow(['bodyparts'] + heads * several)
+    writer.writerow(
+      ['coords'] + ['x', 'y', 'likelihood'] * len(parts) * several
+    )
     for number, frame in enumerate(frames):
-      writer.writerow([number, *frame[columns].ravel()])
+      own = [frame[columns] + (300 * n, 0, 0) for n in range(several)]
+      writer.writerow([number, *np.ravel(own)])
   found = execute('DeepLabCut', tmp_path, monkeypatch)
-  expected = frames.copy()
-  expected[:, [n for n in range(17) if n not in columns]] = 0
+  expected = np.stack(
+    [frames + (300 * n, 0, 0) for n in range(several)], axis=1
+  )
+  expected[:, :, [n for n in range(17) if n not in columns]] = 0
   np.testing.assert_allclose(found['keypoints'], expected)
 
 
