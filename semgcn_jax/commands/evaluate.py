@@ -14,6 +14,7 @@ from semgcn_jax.config.fields import REQUIRED, setting
 from semgcn_jax.errors import SettingError
 from semgcn_jax.evaluation.evaluate import evaluate
 from semgcn_jax.evaluation.predictions import predict_clips
+from semgcn_jax.evaluation.real import format_real, read_real, score_real
 from semgcn_jax.evaluation.wild import format_wild, read_wild, score_wild
 from semgcn_jax.figures.poses import draw_grid
 from semgcn_jax.figures.style import DPI
@@ -49,8 +50,13 @@ class EvaluateFlags(shared_flags.CacheFlags, shared_flags.RunFlags):
     'Score on this npz of keypoints from unknown cameras, which'
     " prepare_data.py --film writes, not on the run's dataset.",
   )
+  real: str | None = setting(
+    None,
+    'Score on the real clips in this folder, whose layout docs/real.md'
+    " describes, not on the run's dataset.",
+  )
   use_focal: bool = setting(
-    False, 'With --wild, give the network the focal lengths.'
+    False, 'With --wild or --real, give the network the lens.'
   )
 
 
@@ -60,8 +66,18 @@ def evaluate_run(flags: EvaluateFlags) -> None:
   for name in ('output', 'figure'):
     if path := getattr(flags, name):
       check_output(pathlib.Path(path), name)
+  if flags.wild and flags.real:
+    raise SettingError('give either `wild` or `real`')
   if flags.wild:
-    result = _evaluate_wild(flags, pathlib.Path(flags.wild))
+    arrays = read_wild(pathlib.Path(flags.wild))
+    lifter = _lifter(flags, 'wild')
+    result = score_wild(lifter, arrays, use_focal=flags.use_focal)
+    print(format_wild(result))
+  elif flags.real:
+    clips = read_real(pathlib.Path(flags.real))
+    lifter = _lifter(flags, 'real')
+    result = score_real(lifter, clips, use_focal=flags.use_focal)
+    print(format_real(result))
   else:
     chosen: dict[str, Any] = {
       'averaged': flags.weights == 'averaged',
@@ -81,19 +97,15 @@ def evaluate_run(flags: EvaluateFlags) -> None:
     write_json(result, pathlib.Path(flags.output))
 
 
-def _evaluate_wild(flags: EvaluateFlags, path: pathlib.Path) -> dict[str, Any]:
-  """Scores the checkpoint on keypoints from unknown cameras."""
+def _lifter(flags: EvaluateFlags, setting_name: str) -> Lifter:
+  """Makes a lifter of the checkpoint, for keypoints that a setting names."""
   given = [*flags.given, *(['figure'] if flags.figure else [])]
   if given:
-    raise SettingError(f'`{given[0]}`: has no meaning with `wild`')
-  arrays = read_wild(path)
+    raise SettingError(f'`{given[0]}`: has no meaning with `{setting_name}`')
   network = restore_network(
     flags.checkpoint, flags.which, averaged=flags.weights == 'averaged'
   )
-  lifter = Lifter.of(network, flags.only_seed, flags.checkpoint)
-  result = score_wild(lifter, arrays, use_focal=flags.use_focal)
-  print(format_wild(result))
-  return result
+  return Lifter.of(network, flags.only_seed, flags.checkpoint)
 
 
 main = functools.partial(run, __doc__, evaluate_run, EvaluateFlags)

@@ -30,6 +30,18 @@ class FilmingConfig(Group):
   bone_scale: float = setting(
     0.05, 'Make each bone longer or shorter by up to this fraction.', up_to(1)
   )
+  part_scale: float = setting(
+    0.0,
+    'Make trunk, head, hips, shoulders, thighs, shanks, upper arms and forearms'
+    ' each longer or shorter by up to this fraction.',
+    up_to(1),
+  )
+  detected_bodies: float = setting(
+    0.0,
+    'Give this fraction of the bodies the proportions that detectors mark, such'
+    ' as wider hips.',
+    up_to(1),
+  )
   limb_turn: float = setting(
     20.0,
     'In half of the poses, rotate limbs and head at each joint by angles of'
@@ -76,6 +88,9 @@ class FilmingConfig(Group):
     'Offset the marked points from the joints by this SD per axis, in metres.',
     up_to(0.2),
   )
+  as_marked: bool = setting(
+    False, 'Lift arms and legs as marked, not as recorded.'
+  )
   clean: float = setting(
     0.2, 'Detect this fraction of the poses without any error.', up_to(1)
   )
@@ -90,6 +105,11 @@ class FilmingConfig(Group):
   )
   swaps: float = setting(
     0.01, 'Swap left and right in this fraction of the pairs.', up_to(1)
+  )
+  side_swaps: float = setting(
+    0.0,
+    'Swap the whole left and right side in this fraction of the poses.',
+    up_to(1),
   )
   gaps: float = setting(0.03, 'Miss this fraction of the points.', up_to(1))
   limb_gaps: float = setting(

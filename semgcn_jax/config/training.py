@@ -22,7 +22,18 @@ class TrainingConfig(Group):
   """The loss, the optimizer and the loop."""
 
   epochs: int = setting(
-    30, 'Train for this many passes over the training set.', POSITIVE
+    30,
+    'Train for this many epochs, after each of which it is scored.',
+    POSITIVE,
+  )
+  passes: int = setting(
+    1, 'Go over the training set this many times per epoch.', POSITIVE
+  )
+  balance: float = setting(
+    0.0,
+    'Take every pose equally often (0), every subject (1), or something in'
+    ' between.',
+    up_to(1),
   )
   batch_size: int = setting(
     64, 'Take this many poses per step, over all devices.', POSITIVE

@@ -326,6 +326,19 @@ def clip_bounds(pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
   return first.astype(np.int32), last.astype(np.int32)
 
 
+def draw_weights(pairs: Pairs, balance: float) -> np.ndarray | None:
+  """Returns how often to draw each pair, `[N]`; see the setting `balance`.
+
+  None takes all equally often.
+  """
+  if not balance or pairs.views is None:
+    return None
+  subjects = [view.subject for view in pairs.view_list]
+  _, numbers = np.unique(subjects, return_inverse=True)
+  of_pair = numbers[pairs.views]
+  return np.bincount(of_pair).astype(np.float32)[of_pair] ** -balance
+
+
 def sequences(pairs: Pairs, step: int) -> list[np.ndarray]:
   """Splits the rows of each view into strided sequences, one per phase.
 

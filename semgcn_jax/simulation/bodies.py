@@ -1,7 +1,10 @@
 """Augments the body proportions and motions of poses."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from semgcn_jax.config import FilmingConfig
 from semgcn_jax.geometry.rotations import (
@@ -14,6 +17,19 @@ from semgcn_jax.geometry.skeletons import Skeleton
 
 Array = jax.Array
 
+# The parts of a body: how much longer (fraction, least and most) detectors mark
+# them than motion capture does, and the joints at the ends of their bones.
+_PARTS: dict[str, tuple[Any, ...]] = {
+  'trunk': (0.0, 0.3, 'Spine', 'Thorax'),
+  'head': (-0.3, 0.1, 'Head'),
+  'hips': (0.0, 0.4, 'Hip'),
+  'shoulders': (-0.15, 0.1, 'Shoulder'),
+  'thighs': (-0.1, 0.1, 'Knee'),
+  'shanks': (-0.2, 0.0, 'Ankle'),
+  'upper_arms': (-0.15, 0.1, 'Elbow'),
+  'forearms': (-0.2, 0.0, 'Wrist'),
+}
+
 
 def vary_bodies(
   rng: Array, poses: Array, skeleton: Skeleton, config: FilmingConfig
@@ -21,9 +37,9 @@ def vary_bodies(
   """Augments poses, bone by bone.
 
   Limbs may come from another pose in the batch (`mix_limbs`). The whole body is
-  scaled (`body_scale`), and so is each bone, equally on both sides
-  (`bone_scale`). The limbs and the head are rotated at every joint
-  (`limb_turn`).
+  scaled (`body_scale`), and so are its parts (`part_scale`,
+  `detected_bodies`) and each bone (`bone_scale`), equally on both sides. The
+  limbs and the head are rotated at every joint (`limb_turn`).
 
   Args:
     rng: The random key.
@@ -49,6 +65,9 @@ def vary_bodies(
   )
   for left, right in zip(skeleton.left, skeleton.right, strict=True):
     scale = scale.at[:, left].set(scale[:, right])
+  if config.part_scale or config.detected_bodies:
+    part_rng = jax.random.fold_in(bone_rng, 1)
+    scale = scale * _scale_parts(part_rng, count, skeleton, config)
   # Half of the poses keep their recorded motion.
   turned = jax.random.bernoulli(some_rng, shape=(count,))
   turns = jax.random.normal(turn_rng, (count, skeleton.num_joints, 3))
@@ -67,6 +86,31 @@ def vary_bodies(
   return jnp.stack(
     [positions[joint] for joint in range(skeleton.num_joints)], axis=1
   )
+
+
+def _scale_parts(
+  rng: Array, count: int, skeleton: Skeleton, config: FilmingConfig
+) -> Array:
+  """Draws the scale of the bone above each joint by its part, `[B, J]`."""
+  part_rng, some_rng, detected_rng = jax.random.split(rng, 3)
+  shape = (count, len(_PARTS))
+  random = jax.random.uniform(part_rng, shape, minval=-1, maxval=1)
+  scale = random * jnp.log1p(config.part_scale)
+  low, high = np.log1p([own[:2] for own in _PARTS.values()]).T
+  detected = jax.random.uniform(detected_rng, shape, minval=low, maxval=high)
+  some = jax.random.bernoulli(some_rng, config.detected_bodies, (count, 1))
+  scale = jnp.exp(scale + some * detected)
+  parts = [_part_of(joint, skeleton) for joint in range(skeleton.num_joints)]
+  return jnp.concatenate([scale, jnp.ones((count, 1))], axis=1)[:, parts]
+
+
+def _part_of(joint: int, skeleton: Skeleton) -> int:
+  """Returns the index in `_PARTS` of the bone above a joint, -1 for others."""
+  name = skeleton.joints[joint]
+  for part, (_, _, *ends) in enumerate(_PARTS.values()):
+    if any(name.endswith(end) for end in ends):
+      return part
+  return -1
 
 
 def downwards(skeleton: Skeleton) -> list[tuple[int, int]]:

@@ -49,9 +49,9 @@ def detect(
   Some poses are detected exactly, with confidence 1 (`clean`), though limbs may
   be hidden. In the others every point has noise of `detector_noise` times the
   person's size, varying by point and pose; some are far off (`outliers`), some
-  are swapped between left and right (`swaps`), and some are missed (`gaps`,
-  `limb_gaps`, `lower_gaps`). Confidence roughly decreases with the error.
-  Nothing is detected outside the image.
+  are swapped between left and right (`swaps`, `side_swaps`), and some are
+  missed (`gaps`, `limb_gaps`, `lower_gaps`). Confidence roughly decreases with
+  the error. Nothing is detected outside the image.
 
   In clips, noise is correlated between frames (`noise_correlation`); gaps,
   outliers and swaps persist for a while (`lasting`); and some frames are lost
@@ -158,6 +158,8 @@ def _swap_sides(
   for index, pair in enumerate(PAIRS):
     other[list(pair)], number[list(pair)] = pair[::-1], index
   swapped = draws.chosen(config.swaps, len(PAIRS))
+  if config.side_swaps:
+    swapped ^= draws.chosen(config.side_swaps, 1, _HIDDEN_TIMES)
   swapped = (swapped & ~clean)[..., number]
   return jnp.where(swapped[..., None], keypoints[:, :, other], keypoints)
 

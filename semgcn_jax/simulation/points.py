@@ -55,6 +55,8 @@ def joint_of(name: str) -> int:
 def mark(rng: Array | None, poses: Array, config: FilmingConfig) -> Array:
   """Places the keypoints of all joint sets on poses.
 
+  Offsets from the joints rotate with the upper body.
+
   Args:
     rng: The random key; None for no random offsets.
     poses: Poses of `H36M`, `[B, 16, 3]`, metres.
@@ -105,6 +107,7 @@ def mark(rng: Array | None, poses: Array, config: FilmingConfig) -> Array:
   ]
   limbs = poses[:, list(map(H36M.joints.index, LIMBS))]
   marked = jnp.concatenate([limbs, face, jnp.stack(trunk, axis=1)], axis=1)
+  offsets = rotate(axes.swapaxes(1, 2), offsets)
   marked = marked + offsets[:, len(H36M.joints) :]
   return jnp.concatenate([poses, marked], axis=1)
 

@@ -50,7 +50,13 @@ def film_pairs(pairs: Pairs, skeleton: Skeleton, config: Config) -> Pairs:
     SettingError: The frame rate is not known.
   """
   plain = dataclasses.replace(
-    config.filming, mix_limbs=0.0, body_scale=0.0, bone_scale=0.0, limb_turn=0.0
+    config.filming,
+    mix_limbs=0.0,
+    body_scale=0.0,
+    bone_scale=0.0,
+    part_scale=0.0,
+    detected_bodies=0.0,
+    limb_turn=0.0,
   )
   windows, rate = _clips_to_film(pairs, config)
   poses, roots = (

@@ -13,6 +13,7 @@ from semgcn_jax import config as config_lib
 from semgcn_jax.config import Config
 from semgcn_jax.data.datasets import Dataset, load
 from semgcn_jax.data.image_aligned import image_aligned
+from semgcn_jax.data.pairs import draw_weights
 from semgcn_jax.errors import SettingError, UserError, counted, listed
 from semgcn_jax.evaluation.scores import (
   Score,
@@ -118,7 +119,10 @@ def _make_trainer(
   if config.data.image_aligned:
     train = image_aligned(train, skeleton)
   arrays = make_task(config, skeleton).arrays(train)
-  return Trainer(config, skeleton, arrays, train.camera_list, train.fps)
+  return Trainer(
+    *(config, skeleton, arrays, train.camera_list, train.fps),
+    weights=draw_weights(train, config.training.balance),
+  )
 
 
 def _train_epochs(

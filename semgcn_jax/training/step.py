@@ -170,7 +170,11 @@ def chunk_bounds(steps: int, chunk_steps: int) -> np.ndarray:
 
 
 def make_epoch_order(
-  num_poses: int, batch_size: int, bounds: np.ndarray, mesh: Mesh
+  num_poses: int,
+  batch_size: int,
+  bounds: np.ndarray,
+  mesh: Mesh,
+  weights: np.ndarray | None = None,
 ) -> Callable:
   """Builds the compiled function that shuffles an epoch on the devices.
 
@@ -178,6 +182,8 @@ def make_epoch_order(
     num_poses: The number of training poses.
     batch_size: The number of poses per step, over all devices.
     bounds: The chunks of an epoch, see `chunk_bounds`.
+    weights: How often to draw each pose, relative to others, `[N]`; None takes
+      each as often.
 
   Returns:
     A function (rng, epoch) -> a list with the rows of each chunk,
@@ -185,6 +191,8 @@ def make_epoch_order(
     `[D, R, S, B / D]`. The batches do not depend on the number of devices.
   """
   devices, steps = mesh.size * jax.process_count(), int(bounds[-1])
+  passes = -(-steps * batch_size // num_poses)
+  shares = None if weights is None else jnp.asarray(weights / weights.sum())
   first = mesh.size * jax.process_index()
 
   @functools.partial(
@@ -193,8 +201,15 @@ def make_epoch_order(
   def epoch_order(rng, epoch):
     def shuffle(rng):
       rng = jax.random.fold_in(jax.random.fold_in(rng, SHUFFLE), epoch)
-      order = jax.random.permutation(rng, num_poses)
-      order = order[: steps * batch_size].reshape(steps, devices, -1)
+      count = steps * batch_size
+      if shares is not None:
+        order = jax.random.choice(rng, num_poses, (count,), p=shares)
+      else:
+        rngs = [jax.random.fold_in(rng, n) for n in range(1, passes)]
+        order = jnp.concatenate(
+          [jax.random.permutation(r, num_poses) for r in (rng, *rngs)]
+        )
+      order = order[:count].reshape(steps, devices, -1)
       return order.swapaxes(0, 1)[first : first + mesh.size]
 
     order = jax.vmap(shuffle, out_axes=1)(rng) if rng.ndim > 1 else shuffle(rng)

@@ -53,6 +53,7 @@ class Trainer:
     cameras: Sequence[Camera] = (),
     fps: float = 0.0,
     *,
+    weights: np.ndarray | None = None,
     devices: Sequence[Any] | None = None,
   ):
     """Prepares training with a fresh state, without compiling the step.
@@ -61,11 +62,12 @@ class Trainer:
       arrays: The training poses, see `Frames.arrays`.
       cameras: Their cameras, for virtual ones.
       fps: Their frame rate, for networks that see time.
+      weights: How often to draw each pose, see `step.make_epoch_order`.
       devices: The JAX devices to train on; None takes all of this process.
     """
     training, num_poses = config.training, len(arrays['targets'])
     self.mesh = Mesh(np.array(devices or jax.local_devices()), (AXIS,))
-    self.steps = num_poses // training.batch_size
+    self.steps = num_poses * training.passes // training.batch_size
     self.bounds = chunk_bounds(self.steps, training.chunk_steps)
     task = make_task(config, skeleton)
     self.resident = task.needs_residence or not processes.any_process(
@@ -80,7 +82,7 @@ class Trainer:
       image_workers=training.image_workers,
     )
     self.epoch_order = make_epoch_order(
-      num_poses, task.samples_per_step, self.bounds, self.mesh
+      num_poses, task.samples_per_step, self.bounds, self.mesh, weights
     )
     self.train_chunk = make_train_chunk(
       config, skeleton, self.mesh, cameras, resident=self.resident, fps=fps

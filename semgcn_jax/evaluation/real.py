@@ -1,0 +1,292 @@
+"""Scores a lifter on real clips whose 3D truth is known.
+
+A folder holds an npz for each clip of T frames by one camera:
+
+  kp_<detector>: the keypoints of a detector, `[T, J, 3]`, pixels and confidence
+  joints_<detector>: their joint set, a key of `JOINT_SETS`
+  truth_<detector>: the poses, `[T, 16, 3]`, metres, camera frame, with the
+    joints where this detector marks them; NaN where unknown
+  on_<detector>: whether the keypoints are on the person, left and right as they
+    are, `[T]`; optional
+  mp_world: MediaPipe's own 3D of each frame, `[T, 33, 3]`, metres; optional
+  image_size: width and height, `[2]`, pixels
+  fps: the frames per second
+  K: the intrinsics, `[3, 3]`, pixels; optional, as lifters seldom get them
+
+The clip is named after the file.
+"""
+
+import dataclasses
+import pathlib
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from semgcn_jax.errors import UserError, listed, shortened
+from semgcn_jax.evaluation import metrics
+from semgcn_jax.files import read_arrays
+from semgcn_jax.geometry import rates
+from semgcn_jax.geometry.joint_sets import JOINT_SETS, LIMBS, convert_joints
+from semgcn_jax.geometry.skeletons import H36M
+from semgcn_jax.inference.lifter import Lifter
+from semgcn_jax.text_tables import plain_table
+
+SCORES = {
+  'mpjpe': 'MPJPE',
+  'n_mpjpe': 'N-MPJPE',
+  'p_mpjpe': 'P-MPJPE',
+  'x': 'x',
+  'y': 'y',
+  'z': 'z',
+  'acceleration_error': 'acceleration',
+  'expected': 'expected',
+}
+WORLD = "MediaPipe's own 3D"
+_RATE = 30.0  # Accelerations are per squared frame at this rate.
+_LIMBS = [H36M.joints.index(name) for name in LIMBS]
+_HIPS = [H36M.joints.index(name) for name in ('LHip', 'RHip')]
+
+
+@dataclasses.dataclass(frozen=True)
+class RealClip:
+  """What a detector finds in a clip of T frames, and the truth.
+
+  Attributes:
+    clip: The name of the clip.
+    detector: The name of the detector.
+    joints: The joint set of the keypoints.
+    keypoints: `[T, J, 3]`, pixels and confidence.
+    truth: The poses, `[T, 16, 3]`, metres, camera frame.
+    on: Whether the keypoints are on the person, `[T]`.
+    image_size: Width and height, pixels.
+    fps: The frames per second.
+    lens: The focal length and the principal point, pixels; None if unknown.
+    world: MediaPipe's own 3D, `[T, 33, 3]`, metres; None if there is none.
+  """
+
+  clip: str
+  detector: str
+  joints: str
+  keypoints: np.ndarray
+  truth: np.ndarray
+  on: np.ndarray
+  image_size: tuple[int, int]
+  fps: float
+  lens: tuple[float, tuple[float, float]] | None = None
+  world: np.ndarray | None = None
+
+
+def read_real(folder: pathlib.Path) -> list[RealClip]:
+  """Reads the clips of a folder, one for each file and detector.
+
+  Raises:
+    UserError: There is no such folder or no clip in it, or a file is damaged.
+  """
+  paths = sorted(folder.glob('*.npz'))
+  if not paths:
+    raise UserError(f'{folder}: is no folder of npz files of real clips')
+  clips = []
+  for path in paths:
+    try:
+      arrays = read_arrays(path)
+      found = list(_clips_of(path.stem, arrays))
+    except OSError as error:
+      raise UserError(f'{path}: {error.strerror}') from error
+    except (KeyError, ValueError, TypeError, IndexError) as error:
+      raise UserError(
+        f'{path}: does not hold a real clip ({type(error).__name__}:'
+        f' {shortened(error, 200)}); docs/real.md describes the layout'
+      ) from error
+    if not found:
+      raise UserError(
+        f'{path}: has no keypoints with truth (kp_<detector> and'
+        ' truth_<detector>); docs/real.md describes the layout'
+      )
+    clips += found
+  return clips
+
+
+def _clips_of(name: str, arrays: dict[str, np.ndarray]) -> Iterable[RealClip]:
+  """Yields what each detector found; raises errors of all kinds."""
+  fps = float(arrays['fps'])
+  rates.check_fps(fps)
+  width, height = (int(side) for side in arrays['image_size'])
+  lens = None
+  if 'K' in arrays:
+    k = arrays['K']
+    lens = float(k[0, 0] + k[1, 1]) / 2, (float(k[0, 2]), float(k[1, 2]))
+  for key in arrays:
+    detector = key.removeprefix('kp_')
+    if key == detector or f'truth_{detector}' not in arrays:
+      continue
+    joints = str(arrays[f'joints_{detector}'])
+    keypoints = arrays[key].astype(np.float32)
+    truth = arrays[f'truth_{detector}'].astype(np.float64)
+    count = len(keypoints)
+    on = arrays.get(f'on_{detector}', np.ones(count, bool))
+    world = arrays.get('mp_world') if joints == 'mediapipe' else None
+    shapes = {
+      key: (keypoints, (count, JOINT_SETS[joints].num_joints, 3)),
+      f'truth_{detector}': (truth, (count, 16, 3)),
+      f'on_{detector}': (on, (count,)),
+    }
+    if world is not None:
+      shapes['mp_world'] = world, (count, 33, 3)
+    for array, (values, shape) in shapes.items():
+      if values.shape != shape or not count:
+        raise ValueError(f'{array} has the shape {values.shape}, not {shape}')
+    yield RealClip(
+      *(name, detector, joints, keypoints, truth, on.astype(bool)),
+      *((width, height), fps, lens, world),
+    )
+
+
+def score_real(
+  lifter: Lifter, clips: list[RealClip], *, use_focal: bool = False
+) -> dict[str, Any]:
+  """Scores a lifter on real clips.
+
+  The joints of arms and legs count, with the middle of the hips at the origin,
+  in the frames in which the detector is on the person. A network that sees time
+  gets all frames.
+
+  Args:
+    lifter: The lifter.
+    clips: The clips, see `read_real`.
+    use_focal: Whether to give the lifter the lens.
+
+  Returns:
+    A dict with these keys; errors are means in mm.
+      clips: A list of a dict for each clip and detector: 'clip', 'detector',
+        'mpjpe', 'n_mpjpe', 'p_mpjpe', 'x', 'y', 'z', the mean absolute error
+        along each axis of the camera, 'acceleration_error', per squared frame
+        of 30 a second, 'expected', the error that the network expects, and
+        'joints', {name: its mean error}; 'num_poses', and 'off', the share of
+        frames in which the detector is not on the person. Where the file has
+        MediaPipe's own 3D, its scores are in 'world'.
+      detectors: {detector: the means of these over its clips}.
+      mean: The means over the detectors.
+
+  Raises:
+    UserError: No frame of a clip can be scored, or the lens is not known.
+  """
+  rows = []
+  for clip in clips:
+    options: dict[str, Any] = {}
+    if use_focal:
+      if clip.lens is None:
+        raise UserError(f'{clip.clip}: has no K, which `use_focal` needs')
+      options['focal_length'], options['center'] = clip.lens
+    lifted = lifter.lift(
+      *(clip.keypoints, clip.image_size, clip.joints),
+      fps=clip.fps,
+      check=False,
+      **options,
+    )
+    row = {'clip': clip.clip, 'detector': clip.detector}
+    row |= _scores(lifted.poses, clip)
+    expected = lifted.errors[:, _LIMBS][_scored(lifted.poses, clip)]
+    row['expected'] = 1000 * float(expected.mean())
+    if clip.world is not None:
+      row['world'] = _scores(convert_joints(clip.world, clip.joints), clip)
+    rows.append(row)
+  detectors = {
+    name: _mean([row for row in rows if row['detector'] == name])
+    for name in dict.fromkeys(row['detector'] for row in rows)
+  }
+  return {
+    'clips': rows,
+    'detectors': detectors,
+    'mean': _mean(list(detectors.values())),
+  }
+
+
+def _rooted(poses: np.ndarray) -> np.ndarray:
+  """Selects the scored joints, with the middle of the hips at the origin."""
+  middle = poses[:, _HIPS].mean(axis=1, keepdims=True)
+  return (poses - middle)[:, _LIMBS]
+
+
+def _scored(poses: np.ndarray, clip: RealClip) -> np.ndarray:
+  """Masks the frames that count, `[T]`."""
+  found = np.isfinite(_rooted(poses)).all(axis=(1, 2))
+  known = np.isfinite(_rooted(clip.truth)).all(axis=(1, 2))
+  scored = clip.on & found & known
+  if not scored.any():
+    raise UserError(
+      f'{clip.clip}: no frame of {clip.detector} can be scored; look at'
+      f' on_{clip.detector} and truth_{clip.detector}'
+    )
+  return scored
+
+
+def _scores(poses: np.ndarray, clip: RealClip) -> dict[str, Any]:
+  """Scores the poses of a clip, `[T, 16, 3]`; see `score_real`."""
+  scored = _scored(poses, clip)
+  predicted, truth = _rooted(poses), _rooted(clip.truth)
+  error = 1000 * (predicted - truth)
+  pair = predicted[scored], truth[scored]
+  result: dict[str, Any] = {
+    name: 1000 * float(np.mean(getattr(metrics, name)(*pair)))
+    for name in ('mpjpe', 'n_mpjpe', 'p_mpjpe')
+  }
+  along = np.abs(error[scored]).mean(axis=(0, 1))
+  result |= dict(zip('xyz', along.tolist(), strict=True))
+  step = max(1, round(clip.fps / _RATE))
+  change = error[2 * step :] - 2 * error[step:-step] + error[: -2 * step]
+  runs = scored[2 * step :] & scored[step:-step] & scored[: -2 * step]
+  if runs.any():
+    change = np.linalg.norm(change[runs], axis=-1)
+    result['acceleration_error'] = float(change.mean())
+  of_joint = np.linalg.norm(error[scored], axis=-1).mean(axis=0)
+  names = [H36M.joints[joint] for joint in _LIMBS]
+  return result | {
+    'joints': dict(zip(names, of_joint.tolist(), strict=True)),
+    'num_poses': int(scored.sum()),
+    'off': 1 - float(clip.on.mean()),
+  }
+
+
+def _mean(rows: list[dict[str, Any]]) -> dict[str, Any]:
+  """Averages the scores of rows, each of which counts the same."""
+  names = [n for n in (*SCORES, 'off') if all(n in row for row in rows)]
+  result: dict[str, Any] = {
+    name: float(np.mean([row[name] for row in rows])) for name in names
+  }
+  result['joints'] = {
+    joint: float(np.mean([row['joints'][joint] for row in rows]))
+    for joint in rows[0]['joints']
+  }
+  worlds = [row['world'] for row in rows if 'world' in row]
+  return result | ({'world': _mean(worlds)} if worlds else {})
+
+
+def format_real(result: dict[str, Any]) -> str:
+  """Formats the result of `score_real` as text."""
+  rows = []
+
+  def add(label, scores):
+    values = [scores.get(name) for name in SCORES]
+    rows.append([label, *('' if v is None else f'{v:.1f}' for v in values)])
+    if 'world' in scores:
+      add(f'  {WORLD}', scores['world'])
+
+  for row in result['clips']:
+    add(f'{row["clip"]} {row["detector"]}', row)
+  for name, scores in result['detectors'].items():
+    add(f'mean of {name}', scores)
+  add('mean', {n: v for n, v in result['mean'].items() if n != 'world'})
+  lines = [plain_table(['mm', *SCORES.values()], rows), '']
+  joints = [
+    [name, f'{error:.1f}'] for name, error in result['mean']['joints'].items()
+  ]
+  lines += [plain_table(['joint', 'error'], joints)]
+  off = [
+    f'{row["clip"]} {row["detector"]} ({100 * row["off"]:.0f}%)'
+    for row in result['clips']
+    if row['off']
+  ]
+  if off:
+    lines += ['', f'left out, as not on the person: {listed(off)}']
+  return '\n'.join(lines)
