@@ -36,6 +36,9 @@ class DataConfig(Group):
     ' dataset of your own.',
   )
   data_dir: str = setting('data', 'Read data_3d_<dataset>.npz in this folder.')
+  more_poses: str = setting(
+    '', 'With --dataset=cmu, also train on the poses in this data_3d_*.npz.'
+  )
   keypoints: str = setting(
     'gt', 'Read the 2D input from data_2d_<dataset>_<keypoints>.npz.'
   )

@@ -88,9 +88,6 @@ class FilmingConfig(Group):
     'Offset the marked points from the joints by this SD per axis, in metres.',
     up_to(0.2),
   )
-  as_marked: bool = setting(
-    False, 'Lift arms and legs as marked, not as recorded.'
-  )
   clean: float = setting(
     0.2, 'Detect this fraction of the poses without any error.', up_to(1)
   )

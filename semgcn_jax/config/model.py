@@ -56,10 +56,6 @@ class ModelConfig(Group):
     'With --model=semgcn_temporal, see frames at about this rate.',
     FRAME_RATE,
   )
-  mirrored: bool = setting(
-    False,
-    'Tie the weights so that mirrored keypoints give exactly mirrored poses.',
-  )
   dropout: float = setting(0.0, 'Drop this fraction of activations.', SHARE)
   norm_poses: int = setting(
     0,
@@ -162,20 +158,6 @@ class ModelConfig(Group):
         f'`hid_dim={self.hid_dim}`: must be a multiple of 4 with'
         ' `model=semgcn_temporal`'
       )
-    if self.mirrored and (
-      not self.model.startswith('semgcn')
-      or self.conv != 'semantic'
-      or self.backbone
-      or self.refine
-    ):
-      raise SettingError(
-        '`mirrored`: needs `model=semgcn` or `semgcn_temporal` with'
-        ' `conv=semantic`, without `backbone` or `refine`'
-      )
-    if self.mirrored and self.hid_dim % 8:
-      raise SettingError(
-        f'`hid_dim={self.hid_dim}`: must be a multiple of 8 with `mirrored`'
-      )
     if self.freeze_init and not (self.init_from and self.refine):
       raise SettingError('`freeze_init`: needs `init_from` and `refine`')
     if len({*self.input_joints}) < len(self.input_joints):
@@ -199,8 +181,3 @@ class ModelConfig(Group):
   def input_channels(self) -> int:
     """The number of input channels, see models/inputs.py."""
     return 8 + len(self.input_joints) if self.input_joints else 2
-
-  @property
-  def output_channels(self) -> int:
-    """The number of coordinates of a predicted joint, see models/build.py."""
-    return 4 if self.expected_error else 3

@@ -10,7 +10,7 @@ import numpy as np
 
 from semgcn_jax.config import DataConfig
 from semgcn_jax.data.h36m import read_h36m_keypoints
-from semgcn_jax.data.npz import read_poses_3d
+from semgcn_jax.data.npz import Poses3D, read_poses_3d
 from semgcn_jax.data.pairs import Source
 from semgcn_jax.errors import UserError
 from semgcn_jax.geometry.cameras import H36M_SUBJECTS, Camera, h36m_cameras
@@ -30,9 +30,13 @@ def read(config: DataConfig) -> Source:
     UserError: A file is missing, damaged, or not in this layout.
   """
   path = pathlib.Path(config.data_dir) / 'data_3d_cmu.npz'
+  recorded = read_poses_3d(path)
+  if config.more_poses:
+    more = pathlib.Path(config.more_poses)
+    recorded = _merge(recorded, read_poses_3d(more), more)
   poses_3d = {
     subject: {action: center(poses) for action, poses in actions.items()}
-    for subject, actions in read_poses_3d(path).items()
+    for subject, actions in recorded.items()
   }
   return Source(
     name=str(path),
@@ -43,6 +47,22 @@ def read(config: DataConfig) -> Source:
     test_subjects=TEST_SUBJECTS,
     fps=10.0,
   )
+
+
+def _merge(poses: Poses3D, more: Poses3D, path: pathlib.Path) -> Poses3D:
+  """Adds the training poses of another file, with other clips."""
+  merged = {subject: dict(actions) for subject, actions in poses.items()}
+  for subject, actions in more.items():
+    own = merged.setdefault(subject, {})
+    if subject in TEST_SUBJECTS:
+      raise UserError(f'{path}: {subject} is a test subject; leave it out')
+    if twice := own.keys() & actions.keys():
+      raise UserError(
+        f'{path}: {subject} {min(twice)} is also in data_3d_cmu.npz; name one'
+        ' of them otherwise, or leave it out'
+      )
+    own |= actions
+  return merged
 
 
 def center(poses: np.ndarray) -> np.ndarray:

@@ -184,7 +184,7 @@ def score_real(
       check=False,
       **options,
     )
-    row = {'clip': clip.clip, 'detector': clip.detector}
+    row: dict[str, Any] = {'clip': clip.clip, 'detector': clip.detector}
     row |= _scores(lifted.poses, clip)
     expected = lifted.errors[:, _LIMBS][_scored(lifted.poses, clip)]
     row['expected'] = 1000 * float(expected.mean())

@@ -63,7 +63,7 @@ def build(
     'hid_dim': config.hid_dim,
     'num_layers': config.num_layers,
     'dropout': config.dropout,
-    'out_dim': config.output_channels,
+    'out_dim': 4 if config.expected_error else 3,
     'norm': norm,
     'dtype': dtype,
   }

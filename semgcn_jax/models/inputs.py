@@ -17,8 +17,6 @@ from semgcn_jax.geometry.skeletons import Skeleton
 
 Array = jax.Array
 
-# The channels that mirroring negates: the x of each joint, and of the ray.
-MIRRORED_INPUTS = (0, 4)
 HELD = 0.01  # The confidence of joints copied from another frame.
 _FARTHEST = 6.0  # The limit that input coordinates are clipped to.
 
@@ -142,5 +140,5 @@ def held(points: Any) -> Any:
 def mirror_inputs(inputs: Array, skeleton: Skeleton) -> Array:
   """Mirrors the result of `make_inputs`, `[..., 16, C]`."""
   sign = np.ones(inputs.shape[-1], np.float32)
-  sign[list(MIRRORED_INPUTS)] = -1
+  sign[[0, 4]] = -1  # The x of each joint, and of the ray.
   return inputs[..., skeleton.mirror_order, :] * sign

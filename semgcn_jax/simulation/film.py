@@ -4,17 +4,11 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from semgcn_jax.config import FilmingConfig, ModelConfig
-from semgcn_jax.geometry.joint_sets import (
-  LIMBS,
-  derive_joints,
-  mean_of_found,
-  source_table,
-)
+from semgcn_jax.geometry.joint_sets import derive_joints, source_table
 from semgcn_jax.geometry.rotations import about_vector, rotate
-from semgcn_jax.geometry.skeletons import H36M, Skeleton
+from semgcn_jax.geometry.skeletons import Skeleton
 from semgcn_jax.models.inputs import hold_lost, make_inputs, shows_enough
 from semgcn_jax.simulation.bodies import vary_bodies
 from semgcn_jax.simulation.cameras import Views, random_views
@@ -73,9 +67,9 @@ def film_clips(
   )
   views, points, pixels = _see((view_rng, mark_rng), poses, roots, rate, config)
   found = detect(detect_rng, pixels, views.image_size, config)
-  table = source_table(model.input_joints, NAMES)
+  table = jnp.asarray(source_table(model.input_joints, NAMES))
   joint_set = jax.random.randint(set_rng, (count,), 0, len(table))
-  keypoints = derive_joints(found, jnp.asarray(table)[joint_set][:, None])
+  keypoints = derive_joints(found, table[joint_set][:, None])
   if frames > 1:
     keypoints = hold_lost(keypoints, shows_enough(keypoints))
   # If the focal length is known, so is the principal point.
@@ -93,8 +87,6 @@ def film_clips(
     model,
   )
   targets = points[:, :, : skeleton.num_joints]
-  if config.as_marked:
-    targets = _targets(points, jnp.asarray(table)[joint_set])
   targets = targets - targets[:, :, skeleton.root, None]
   return (
     inputs.reshape(count, frames, *inputs.shape[1:]),
@@ -137,23 +129,6 @@ def _see(
     points = jnp.einsum('btij,btkj->btki', turns, points, precision='highest')
   pixels = views.project(together(points))
   return views, points, pixels.reshape(*points.shape[:-1], 2)
-
-
-def _targets(points: Array, sources: Array) -> Array:
-  """Returns the poses to predict, limbs as marked.
-
-  Args:
-    points: The keypoints of `NAMES`, `[B, T, P, 3]`, metres, camera frame.
-    sources: The points that each joint of the set is the mean of, `[B, 16, K]`.
-  """
-  chosen = jnp.take_along_axis(
-    points[..., None, :, :], jnp.maximum(sources, 0)[:, None, ..., None], -2
-  )
-  marked = mean_of_found(chosen, (sources >= 0)[:, None])
-  limbs = np.isin(H36M.joints, list(LIMBS))[:, None]
-  poses = jnp.where(limbs, marked, points[..., : len(limbs), :])
-  hips = [H36M.joints.index(name) for name in ('LHip', 'RHip')]
-  return poses.at[..., H36M.root, :].set(poses[..., hips, :].mean(axis=-2))
 
 
 def _in_each_frame(function: Callable[[Array], Array], clips: Array) -> Array:

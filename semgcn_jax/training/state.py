@@ -11,7 +11,6 @@ from flax.training import train_state
 from semgcn_jax.config import Config
 from semgcn_jax.geometry.skeletons import Skeleton
 from semgcn_jax.models.build import build, example_input
-from semgcn_jax.models.mirrored import tie, tied_apply
 from semgcn_jax.tasks import make_task
 from semgcn_jax.training.optimizers import make_optimizer
 from semgcn_jax.training.packing import map_like, packing
@@ -70,19 +69,14 @@ def create_train_state(
   )
   example = example_input(config.model, skeleton)
   example = jnp.zeros(example.shape, example.dtype)
-  apply = model.apply
-  if config.model.mirrored:
-    apply = tied_apply(apply, config.model, skeleton)
   tx = make_optimizer(make_task(config, skeleton), epoch_steps)
 
   def create(seed):
     rng, init_rng = jax.random.split(jax.random.PRNGKey(seed))
     variables = model.init(init_rng, example)
-    if config.model.mirrored:
-      variables = tie(dict(variables), config.model, skeleton)
     averaged = jax.tree.map(jnp.copy, dict(variables))
     return TrainState.create(
-      apply_fn=apply,
+      apply_fn=model.apply,
       params=variables['params'],
       batch_stats=variables['batch_stats'],
       rng=rng,

@@ -191,7 +191,7 @@ def make_epoch_order(
     `[D, R, S, B / D]`. The batches do not depend on the number of devices.
   """
   devices, steps = mesh.size * jax.process_count(), int(bounds[-1])
-  passes = -(-steps * batch_size // num_poses)
+  passes = max(1, -(-steps * batch_size // num_poses))
   shares = None if weights is None else jnp.asarray(weights / weights.sum())
   first = mesh.size * jax.process_index()
 
