@@ -10,6 +10,7 @@ from semgcn_jax.config.fields import (
   between,
   setting,
 )
+from semgcn_jax.errors import SettingError
 from semgcn_jax.geometry import rates
 
 # The known datasets: poses in files, and images with poses. Any other name is a
@@ -94,6 +95,11 @@ class DataConfig(Group):
   rendered_motions: str = setting(
     '', 'Render the poses of this data_3d_*.npz; if empty, synthetic ones.'
   )
+
+  def __post_init__(self):
+    super().__post_init__()
+    if self.more_poses and self.dataset != 'cmu':
+      raise SettingError('`more_poses`: needs `dataset=cmu`')
 
   @property
   def has_images(self) -> bool:

@@ -2,7 +2,8 @@
 
 A folder holds an npz for each clip of T frames by one camera:
 
-  kp_<detector>: the keypoints of a detector, `[T, J, 3]`, pixels and confidence
+  kp_<detector>: the keypoints of a detector, `[T, J, 2]`, pixels, or
+    `[T, J, 3]`, with confidence
   joints_<detector>: their joint set, a key of `JOINT_SETS`
   truth_<detector>: the poses, `[T, 16, 3]`, metres, camera frame, with the
     joints where this detector marks them; NaN where unknown
@@ -56,7 +57,7 @@ class RealClip:
     clip: The name of the clip.
     detector: The name of the detector.
     joints: The joint set of the keypoints.
-    keypoints: `[T, J, 3]`, pixels and confidence.
+    keypoints: `[T, J, 3]`, pixels and confidence, or `[T, J, 2]`.
     truth: The poses, `[T, 16, 3]`, metres, camera frame.
     on: Whether the keypoints are on the person, `[T]`.
     image_size: Width and height, pixels.
@@ -110,7 +111,8 @@ def read_real(folder: pathlib.Path) -> list[RealClip]:
 def _clips_of(name: str, arrays: dict[str, np.ndarray]) -> Iterable[RealClip]:
   """Yields what each detector found; raises errors of all kinds."""
   fps = float(arrays['fps'])
-  rates.check_fps(fps)
+  if not rates.is_rate(fps):
+    raise ValueError(f'fps is {fps}; it must be {rates.RANGE}')
   width, height = (int(side) for side in arrays['image_size'])
   lens = None
   if 'K' in arrays:
@@ -127,7 +129,7 @@ def _clips_of(name: str, arrays: dict[str, np.ndarray]) -> Iterable[RealClip]:
     on = arrays.get(f'on_{detector}', np.ones(count, bool))
     world = arrays.get('mp_world') if joints == 'mediapipe' else None
     shapes = {
-      key: (keypoints, (count, JOINT_SETS[joints].num_joints, 3)),
+      key: (keypoints[..., :2], (count, JOINT_SETS[joints].num_joints, 2)),
       f'truth_{detector}': (truth, (count, 16, 3)),
       f'on_{detector}': (on, (count,)),
     }

@@ -11,6 +11,7 @@ from semgcn_jax.config.data import OF_PICTURES, OF_POSES
 from semgcn_jax.data import cmu, datasets, synthetic
 from semgcn_jax.data.image_aligned import canonical_length, image_aligned
 from semgcn_jax.data.npz import write_poses_3d
+from semgcn_jax.data.pairs import draw_weights
 from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.evaluation.scores import mean_pose_score
 from semgcn_jax.geometry.skeletons import H36M, Skeleton
@@ -101,6 +102,46 @@ def test_cmu_benchmark(shared):
   )
   assert len(dataset.train) == 100_716 and len(dataset.test) == 22_232
   assert round(mean_pose_score(dataset.train, dataset.test), 1) == 236.9
+
+
+def write_poses(path, clips):
+  rng = np.random.default_rng(0)
+  poses = {
+    subject: {
+      action: rng.uniform(-0.5, 0.5, (count, 16, 3)) + (0, 0, 1)
+      for action, count in actions.items()
+    }
+    for subject, actions in clips.items()
+  }
+  np.savez(path, positions_3d=np.array(poses, object))
+
+
+def test_more_poses_of_cmu(tmp_path):
+  write_poses(
+    tmp_path / 'data_3d_cmu.npz',
+    {s: {'Walk': 3} for s in ('S1', 'S13', 'S35', 'S49', 'S135')},
+  )
+  more = tmp_path / 'more.npz'
+  write_poses(more, {'S1': {'Run': 2}, 'S60': {'Dance': 5}})
+  config = presets.preset(
+    'cmu', data_dir=str(tmp_path), more_poses=str(more)
+  ).data
+  train = datasets.load(config, H36M).train
+  found = {(v.subject, v.clip) for v in train.view_list}
+  assert found == {('S1', 'Walk'), ('S1', 'Run'), ('S60', 'Dance')}
+  assert len(train) == 4 * (3 + 2 + 5)
+  weights = draw_weights(train, 1.0)
+  of_subject = np.array([train.view_list[v].subject for v in train.views])
+  for subject in ('S1', 'S60'):  # Both are drawn equally often.
+    assert weights[of_subject == subject].sum() == pytest.approx(1)
+  assert draw_weights(train, 0.0) is None
+  for clips, told in (
+    ({'S13': {'Run': 2}}, 'S13 is a test subject'),
+    ({'S1': {'Walk': 2}}, 'S1 Walk is also in data_3d_cmu.npz'),
+  ):
+    write_poses(more, clips)
+    with pytest.raises(UserError, match=told):
+      datasets.load(config, H36M)
 
 
 def test_cmu_clips_are_centred_by_loops():

@@ -55,6 +55,38 @@ def test_level_poses_stand_upright(poses):
   np.testing.assert_allclose(lengths(upright), lengths(poses), atol=1e-5)
 
 
+def test_parts_of_bodies_vary_each_for_itself(poses):
+  ratio = lengths(varied(poses, part_scale=0.2)) / lengths(poses)
+  bones = [(H36M.joints[p], H36M.joints[c]) for p, c in H36M.bones]
+  assert ratio.max() < 1.2 + 1e-4 and ratio.min() > 1 / 1.2 - 1e-4
+  assert ratio.max() > 1.17 and ratio.min() < 1 / 1.17
+  spine, thorax, head, left, right, shank = (
+    ratio[:, bones.index(bone)]
+    for bone in (
+      *(('Pelvis', 'Spine'), ('Spine', 'Thorax'), ('Thorax', 'Head')),
+      *(('LHip', 'LKnee'), ('RHip', 'RKnee'), ('LKnee', 'LAnkle')),
+    )
+  )
+  np.testing.assert_allclose(spine, thorax, rtol=1e-4)
+  np.testing.assert_allclose(left, right, rtol=1e-4)
+  for other in (head, left, shank):
+    assert abs(np.corrcoef(spine, other)[0, 1]) < 0.25
+  assert abs(np.corrcoef(left, shank)[0, 1]) < 0.25
+
+
+def test_some_bodies_are_as_detectors_mark_them(poses):
+  ratio = lengths(varied(poses, detected_bodies=0.5)) / lengths(poses)
+  changed = np.abs(ratio - 1).max(axis=1) > 1e-4
+  assert 0.35 < changed.mean() < 0.65
+  ends = [H36M.joints[child] for _, child in H36M.bones]
+  hips, wrists, spine = (
+    ratio[changed][:, ends.index(name)] for name in ('LHip', 'LWrist', 'Spine')
+  )
+  assert 1 <= hips.min() + 1e-5 and 1.1 < hips.mean() and hips.max() < 1.401
+  assert 1 <= spine.min() + 1e-5 and spine.max() < 1.301
+  assert 0.799 < wrists.min() and wrists.max() <= 1 + 1e-5
+
+
 def test_bodies_are_left_alone_where_nothing_varies(poses):
   np.testing.assert_allclose(varied(poses), poses, atol=1e-6)
 
@@ -196,6 +228,35 @@ def test_exchanged_sides():
   pixels, found = detect(config)
   left, right = (points.NAMES.index(f'{s}_knee') for s in ('left', 'right'))
   np.testing.assert_allclose(found[:, left, :2], pixels[:, right], atol=1e-3)
+
+
+def test_whole_sides_are_exchanged():
+  config = FilmingConfig(
+    clean=0.0, detector_noise=0.0, gaps=0.0, limb_gaps=0.0, lower_gaps=0.0,
+    swaps=0.0, side_swaps=0.3,
+  )  # fmt: skip
+  pixels, found = detect(config)
+  pairs = np.array(points.PAIRS)
+  xy = found[..., :2]
+  swapped = np.abs(xy[:, pairs] - pixels[:, pairs[:, ::-1]]).max((2, 3)) < 1e-3
+  kept = np.abs(xy[:, pairs] - pixels[:, pairs]).max((2, 3)) < 1e-3
+  np.testing.assert_array_equal(swapped, ~kept)
+  # All pairs of a person, or none.
+  np.testing.assert_array_equal(swapped.all(axis=1), swapped.any(axis=1))
+  assert 0.2 < swapped.mean() < 0.4
+
+
+def test_marks_turn_with_the_body(poses):
+  config = dataclasses.replace(PLAIN, mark_offset=0.05)
+  rotation = np.asarray(about_vector(jnp.array([[0.3, 1.2, -0.4]])))[0]
+  first, second = (
+    np.asarray(points.mark(KEY, jnp.asarray(p), config))
+    for p in (poses, (poses @ rotation.T).astype('f'))
+  )
+  np.testing.assert_allclose(first @ rotation.T, second, atol=1e-4)
+  wrist = points.NAMES.index('left_wrist')
+  off = first[:, wrist] - poses[:, H36M.joints.index('LWrist')]
+  assert 0.03 < np.linalg.norm(off, axis=-1).mean() < 0.15
 
 
 def test_outside_of_the_image_nothing_is_found():

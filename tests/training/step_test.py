@@ -237,3 +237,29 @@ def test_an_epoch_holds_every_pose_once(num_devices):
   reference = step.make_epoch_order(103, 4, bounds, one)(rng, 0)
   np.testing.assert_array_equal(steps, np.concatenate([*reference], axis=1)[0])
   assert not np.array_equal(chunks[0], order(rng, 1)[0])
+
+
+def test_an_epoch_of_several_passes_takes_each_pose_as_often():
+  mesh = Mesh(np.array(jax.devices()[:1]), (state_lib.AXIS,))
+  bounds = step.chunk_bounds(30, 8)  # Of 120 poses.
+  order = step.make_epoch_order(40, 4, bounds, mesh)
+  chunks = order(jax.random.PRNGKey(0), 0)
+  rows = np.concatenate([*chunks], axis=1).ravel()
+  np.testing.assert_array_equal(np.bincount(rows), 3)
+  assert not np.array_equal(rows[:40], rows[40:80])
+  # The first pass is that of an epoch of one.
+  once = step.make_epoch_order(40, 4, step.chunk_bounds(10, 10), mesh)
+  (first,) = once(jax.random.PRNGKey(0), 0)
+  np.testing.assert_array_equal(np.ravel(first), rows[:40])
+
+
+def test_poses_are_drawn_by_their_weights():
+  mesh = Mesh(np.array(jax.devices()[:1]), (state_lib.AXIS,))
+  weights = np.repeat([1.0, 3.0], 20).astype('f')
+  bounds = step.chunk_bounds(500, 500)
+  order = step.make_epoch_order(40, 16, bounds, mesh, weights)
+  (chunk,) = order(jax.random.PRNGKey(0), 0)
+  counts = np.bincount(np.ravel(chunk), minlength=40)
+  assert counts.sum() == 8000
+  assert counts[20:].sum() / 8000 == pytest.approx(0.75, abs=0.02)
+  assert counts.min() > 50
