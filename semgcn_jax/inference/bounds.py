@@ -9,11 +9,11 @@ from semgcn_jax.geometry.skeletons import H36M, bone_vectors, join_bones
 Array = jax.Array
 
 # Median bone lengths of `H36M` in metres, ordered by child joint, over the
-# training subjects of the CMU benchmark.
+# training subjects of the CMU benchmark; those of both sides are averaged.
 MEDIAN_LENGTHS = np.array(
   (
-    *(0.0876, 0.4132, 0.4238, 0.0876, 0.4040, 0.4228, 0.2220, 0.2360),
-    *(0.2857, 0.2023, 0.3005, 0.2949, 0.2001, 0.2989, 0.2916),
+    *(0.0876, 0.4086, 0.4233, 0.0876, 0.4086, 0.4233, 0.2220, 0.2360),
+    *(0.2857, 0.2012, 0.2997, 0.29325, 0.2012, 0.2997, 0.29325),
   )
 )
 LONGEST = 1.9  # The longest a bone can be, in medians.

@@ -2,7 +2,8 @@
 
 A network works at about one frame rate. A clip at a higher rate is split into n
 phases, each made of every n-th frame, which are lifted separately and averaged
-with their neighbors. A clip at a lower rate is interpolated.
+with their neighbors, or, by a causal network, steadied. A clip at a lower rate
+is interpolated.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ from scipy.ndimage import convolve1d
 
 from semgcn_jax.config import ModelConfig
 from semgcn_jax.geometry.skeletons import H36M, bone_vectors, join_bones
+from semgcn_jax.inference.steadying import steady
 from semgcn_jax.models.batches import run_batches
 from semgcn_jax.models.temporal import reach
 from semgcn_jax.models.windows import cut, step_of
@@ -103,8 +105,8 @@ def run_clip(
     _BATCH_SIZES,
   )
   poses, errors = map(windows.join, results)
-  if not model.causal:
-    poses = blend(poses, step)
+  if step > 1:
+    poses = steady(poses, fps) if model.causal else blend(poses, step)
   return poses[::parts], errors[::parts]
 
 

@@ -24,6 +24,11 @@ from semgcn_jax.inference.arguments import (
   read_arguments,
 )
 from semgcn_jax.inference.lifted import Lifted
+from semgcn_jax.inference.mirroring import (
+  is_on_the_left,
+  mirror_points,
+  mirror_poses,
+)
 from semgcn_jax.inference.networks import require_task, trained_function
 from semgcn_jax.inference.placing import place_poses, to_height
 from semgcn_jax.inference.programs import (
@@ -227,7 +232,11 @@ class Lifter:
       read_arguments, image_size=image_size, joints=joints, **options
     )
     times = clips.times_of(fps, self.model.frame_rate)
-    return Stream(*self._stream_program, read, joints, number, times, check)
+    return Stream(
+      *(*self._stream_program, read, joints, number, fps, times),
+      check=check,
+      mirrors=self._mirrors,
+    )
 
   @functools.cached_property
   def _stream_program(self) -> tuple[Callable[..., Any], Any]:
@@ -238,6 +247,12 @@ class Lifter:
       flip_test=self.config.evaluation.flip_test,
     )
     return jax.jit(advance), cache
+
+  @property
+  def _mirrors(self) -> bool:
+    """Whether to lift one of a clip and its mirror image, see `mirroring`."""
+    learned_both = self.config.augmentation.flip
+    return learned_both and not self.config.evaluation.flip_test
 
   def _number(self, joints: str) -> int:
     """Finds the index of a joint set among those of the network."""
@@ -271,10 +286,12 @@ class Lifter:
         continue
       rows = slice(start + int(shown[0]), start + frames)
       points, *others = (array[rows] for array in arrays)
-      points = hold_lost(points, seen[rows])
-      poses[rows], errors[rows] = clips.run_clip(
-        self.program, (points, *others), fps, self.model
-      )
+      points, center = hold_lost(points, seen[rows]), others[-1]
+      turned = self._mirrors and is_on_the_left(points[0], center[0])
+      if turned:
+        points = mirror_points(points, center)
+      result = clips.run_clip(self.program, (points, *others), fps, self.model)
+      poses[rows], errors[rows] = mirror_poses(*result) if turned else result
       missing[rows] = False
     return poses, errors, missing
 

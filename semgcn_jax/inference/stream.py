@@ -11,6 +11,12 @@ from semgcn_jax.geometry.joint_sets import JOINT_SETS
 from semgcn_jax.inference import clips
 from semgcn_jax.inference.arguments import Arguments
 from semgcn_jax.inference.lifted import Lifted
+from semgcn_jax.inference.mirroring import (
+  is_on_the_left,
+  mirror_points,
+  mirror_poses,
+)
+from semgcn_jax.inference.steadying import Steady
 from semgcn_jax.models.inputs import held, shows_enough
 
 
@@ -28,8 +34,11 @@ class Stream:
     read: Callable[[ArrayLike], Arguments],
     joints: str,
     number: int,
+    fps: float,
     times: tuple[int, int],
+    *,
     check: bool,
+    mirrors: bool,
   ):
     """Starts a stream.
 
@@ -39,14 +48,19 @@ class Stream:
       read: Reads the keypoints of a frame, see `read_arguments`.
       joints: The key of their joint set.
       number: The index of the joint set among those of the network.
+      fps: The frame rate of the stream.
       times: See `clips.times_of`.
       check: Whether to reject likely mistakes.
+      mirrors: Whether to lift the mirror images of those who start on the
+        left, see `mirroring`.
     """
     step, self._parts = times
     self._advance, self._read = advance, read
     self._number, self._check = number, check
+    self._turned: bool | None = None if mirrors else False
     # Every n-th frame belongs to the same phase of the clip.
     self._caches = [cache] * step
+    self._steady = Steady(fps) if step > 1 else None
     self._count = 0
     self._good: np.ndarray | None = None  # The points of the last good frame,
     self._shown: np.ndarray | None = None  # and those shown last.
@@ -74,7 +88,12 @@ class Stream:
     if self._check:
       given = given.checked()
     points, *others = given.arrays(self._number)
+    center = others[-1]
     if shows_enough(given.h36m)[0]:
+      if self._turned is None:
+        self._turned = is_on_the_left(points[0], center[0])
+      if self._turned:
+        points = mirror_points(points, center)
       self._good = points
     elif self._good is not None:
       points = held(self._good)
@@ -93,7 +112,12 @@ class Stream:
       self._caches[phase], poses, errors = self._run(
         self._caches[phase], frame, others
       )
-    return Lifted(np.array(poses)[0, 0], np.array(errors)[0, 0], 0)
+    pose, error = np.array(poses)[0, 0], np.array(errors)[0, 0]
+    if self._steady:
+      pose = self._steady(pose)
+    if self._turned:
+      pose, error = mirror_poses(pose, error)
+    return Lifted(pose, error, 0)
 
   def _run(
     self, cache: Any, points: np.ndarray, others: Sequence[np.ndarray]

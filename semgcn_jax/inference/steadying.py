@@ -1,0 +1,61 @@
+"""Keeps the poses of a live stream from trembling, without later frames."""
+
+import dataclasses
+
+import numpy as np
+
+from semgcn_jax.geometry.skeletons import H36M, bone_vectors, join_bones
+
+_POSE_HZ = 4.0  # Changes of a pose faster than this are taken for noise,
+_SPEED_HZ = 2.0  # and changes of its speed faster than this.
+
+
+@dataclasses.dataclass
+class Steady:
+  """Filters poses, frame by frame: an alpha-beta filter of each bone.
+
+  Each bone is predicted from where it was and how fast it turned, and moves
+  from there towards where the network sees it, which does not lag behind a
+  steady motion. At high frame rates it moves by little per frame, since noise
+  then changes more often than people move. Lengths are averaged likewise, so
+  that bodies stay within bounds.
+
+  Attributes:
+    fps: The frames per second.
+  """
+
+  fps: float
+  _bones: np.ndarray | None = None
+  _speeds: np.ndarray | float = 0.0
+  _lengths: np.ndarray | None = None
+
+  def __call__(self, pose: np.ndarray) -> np.ndarray:
+    """Filters the next pose, `[16, 3]`, metres, the root at the origin."""
+    bones = bone_vectors(pose.astype(np.float64), H36M)
+    lengths = np.linalg.norm(bones, axis=-1, keepdims=True)
+    if self._bones is None or self._lengths is None:
+      self._bones, self._lengths = bones, lengths
+      return pose
+    share = _share(_POSE_HZ, self.fps)
+    expected = self._bones + self._speeds / self.fps
+    moved = expected + share * (bones - expected)
+    speeds = (moved - self._bones) * self.fps
+    self._speeds += _share(_SPEED_HZ, self.fps) * (speeds - self._speeds)
+    self._bones = moved
+    self._lengths = self._lengths + share * (lengths - self._lengths)
+    norms = np.linalg.norm(moved, axis=-1, keepdims=True)
+    # A bone that has just turned around has no direction for a moment.
+    along = np.where(norms > 1e-6, moved, bones)
+    norms = np.maximum(np.linalg.norm(along, axis=-1, keepdims=True), 1e-6)
+    return join_bones(along / norms * self._lengths, H36M).astype(pose.dtype)
+
+
+def _share(cutoff: float, fps: float) -> float:
+  """Returns the weight of a new value in a low-pass filter, cutoff in Hz."""
+  return 1 / (1 + fps / (2 * np.pi * cutoff))
+
+
+def steady(poses: np.ndarray, fps: float) -> np.ndarray:
+  """Filters the poses of a clip, `[T, 16, 3]`, as a stream does."""
+  step = Steady(fps)
+  return np.stack([step(pose) for pose in poses])
