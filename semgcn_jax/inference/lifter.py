@@ -36,12 +36,15 @@ from semgcn_jax.inference.programs import (
   make_program,
   make_stream_program,
 )
+from semgcn_jax.inference.sides import exchange, find_exchanged
 from semgcn_jax.inference.stream import Stream
 from semgcn_jax.models.batches import run_batches
 from semgcn_jax.models.inputs import hold_lost, shows_enough
 from semgcn_jax.runs.checkpoints import Network, restore_network
 
 _BATCH_SIZES = (1, 16, 256)
+# How much smaller the expected error of the other sides must be to take them.
+_SURER = 0.98
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -286,14 +289,40 @@ class Lifter:
         continue
       rows = slice(start + int(shown[0]), start + frames)
       points, *others = (array[rows] for array in arrays)
-      points, center = hold_lost(points, seen[rows]), others[-1]
+      points = hold_lost(points, seen[rows])
+      poses[rows], errors[rows] = self._run_clip(points, others, fps)
+      missing[rows] = False
+    return poses, errors, missing
+
+  def _run_clip(
+    self, points: np.ndarray, others: Sequence[np.ndarray], fps: float
+  ) -> tuple[np.ndarray, np.ndarray]:
+    """Runs the program on a clip, with exchanged sides repaired."""
+
+    def run(points):
+      center = others[-1]
       turned = self._mirrors and is_on_the_left(points[0], center[0])
       if turned:
         points = mirror_points(points, center)
       result = clips.run_clip(self.program, (points, *others), fps, self.model)
-      poses[rows], errors[rows] = mirror_poses(*result) if turned else result
-      missing[rows] = False
-    return poses, errors, missing
+      return mirror_poses(*result) if turned else result
+
+    # A stream cannot wait for the frames that tell.
+    exchanged = np.zeros(len(points), bool)
+    if not self.model.causal:
+      exchanged = find_exchanged(points)
+    result = run(exchange(points, exchanged))
+    if exchanged.any():
+      # The sides of most frames are right, unless the poses say otherwise.
+      other = run(exchange(points, ~exchanged))
+      if other[1].mean() < _SURER * result[1].mean():
+        result, exchanged = other, ~exchanged
+      logging.getLogger('semgcn_jax').warning(
+        'left and right are exchanged in %d of %d frames; exchanged back',
+        exchanged.sum(),
+        len(exchanged),
+      )
+    return result
 
   def _run(self, *arrays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Runs the program on any number of poses."""

@@ -8,13 +8,10 @@ right of the image is lifted, and mirrored back where it was the other.
 import numpy as np
 
 from semgcn_jax.geometry.skeletons import H36M, mirror
-from semgcn_jax.simulation.points import NAMES, PAIRS
+from semgcn_jax.simulation.points import MIRROR_ORDER, NAMES
 
-_ORDER = np.arange(len(NAMES))
-for _left, _right in PAIRS:
-  _ORDER[[_left, _right]] = _right, _left
 # Different for each pair, so that hardly anybody is in the middle.
-_WEIGHTS = 1 + np.minimum(_ORDER, np.arange(len(NAMES))) / len(NAMES)
+_WEIGHTS = 1 + np.minimum(MIRROR_ORDER, np.arange(len(NAMES))) / len(NAMES)
 
 
 def is_on_the_left(points: np.ndarray, center: np.ndarray) -> bool:
@@ -30,7 +27,7 @@ def is_on_the_left(points: np.ndarray, center: np.ndarray) -> bool:
 
 def mirror_points(points: np.ndarray, center: np.ndarray) -> np.ndarray:
   """Mirrors points `[T, P, 3]` about the principal points, `[T, 2]`."""
-  mirrored = points[:, _ORDER]
+  mirrored = points[:, MIRROR_ORDER]
   x = 2 * center[:, None, 0] - mirrored[..., 0]
   mirrored[..., 0] = np.where(mirrored[..., 2] > 0, x, 0)
   return mirrored

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from semgcn_jax.config import FilmingConfig
-from semgcn_jax.simulation.points import NAMES, PAIRS
+from semgcn_jax.simulation.points import MIRROR_ORDER, NAMES, PAIRS
 
 Array = jax.Array
 
@@ -153,15 +153,14 @@ def _swap_sides(
   draws: _Draws, keypoints: Array, clean: Array, config: FilmingConfig
 ) -> Array:
   """Swaps some pairs of left and right points `[B, T, P, 3]`."""
-  other = np.arange(len(NAMES))
   number = np.zeros(len(NAMES), np.int32)
   for index, pair in enumerate(PAIRS):
-    other[list(pair)], number[list(pair)] = pair[::-1], index
+    number[list(pair)] = index
   swapped = draws.chosen(config.swaps, len(PAIRS))
   if config.side_swaps:
     swapped ^= draws.chosen(config.side_swaps, 1, _HIDDEN_TIMES)
   swapped = (swapped & ~clean)[..., number]
-  return jnp.where(swapped[..., None], keypoints[:, :, other], keypoints)
+  return jnp.where(swapped[..., None], keypoints[:, :, MIRROR_ORDER], keypoints)
 
 
 def _lose(draws: _Draws, clean: Array, config: FilmingConfig) -> Array:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from semgcn_jax.config import FilmingConfig
 from semgcn_jax.geometry.joint_sets import LIMBS
@@ -45,6 +46,10 @@ def side_pairs(names: Sequence[str]) -> tuple[tuple[int, int], ...]:
 
 # The indices (left, right) of paired points.
 PAIRS = side_pairs(NAMES) + tuple(zip(H36M.left, H36M.right, strict=True))
+# The point that replaces each in a mirror image, `[P]`.
+MIRROR_ORDER = np.arange(len(NAMES))
+for _pair in PAIRS:
+  MIRROR_ORDER[list(_pair)] = _pair[::-1]
 
 
 def joint_of(name: str) -> int:
