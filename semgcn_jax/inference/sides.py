@@ -11,7 +11,7 @@ from semgcn_jax.simulation.points import MIRROR_ORDER, PAIRS
 
 _EXCHANGE = 0.05  # The cost of an exchange, as motion relative to the person,
 _EXCHANGED = 0.001  # and of a frame with other sides than the detector's.
-_FARTHEST = 0.5  # Motion beyond this does not count.
+_FARTHEST = 0.15  # More motion does not count: it is a cut, or a mistake.
 _LEFT, _RIGHT = np.array(PAIRS).T
 
 
