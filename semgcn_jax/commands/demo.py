@@ -41,7 +41,9 @@ class DemoFlags(OutputFlags, RunFlags):
 
 def demo(flags: DemoFlags) -> None:
   """Writes the page that the flags describe."""
-  output = check_output_flags(flags, ('.html',))
+  output, *others = check_output_flags(flags, ('.html',))
+  if others:
+    raise SettingError(f'`output={flags.output}`: name one file')
   network = restore_network(flags.checkpoint, flags.which)
   if not network.config.model.input_joints:
     raise UserError(

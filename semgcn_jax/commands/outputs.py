@@ -18,11 +18,12 @@ from semgcn_jax.motion.upright import MAX_PITCH
 from semgcn_jax.runs.folder import check_output
 
 
-def output_setting(endings: Iterable[str]) -> Any:
+def output_setting(endings: Iterable[str], more: str = '') -> Any:
   """Declares --output of a command that writes files of these formats."""
   return setting(
     REQUIRED,
-    f'Write this file, in the format of its ending: {listed(endings)}.',
+    f'Write this file, in the format of its ending: {listed(endings)}; or'
+    f' several, with commas between them.{more}',
   )
 
 
@@ -56,19 +57,45 @@ class ClipFlags(OutputFlags, CacheFlags, RunFlags):
 
 def check_output_flags(
   flags: OutputFlags, endings: Iterable[str], inputs: Iterable[str | None] = ()
-) -> pathlib.Path:
-  """Checks the output before the work begins, and returns its path.
+) -> tuple[pathlib.Path, ...]:
+  """Checks the outputs before the work begins, and returns their paths.
 
   Args:
     flags: The flags.
-    endings: The endings that the output may have.
-    inputs: The files and folders that are read, which it must not replace.
+    endings: The endings that the outputs may have.
+    inputs: The files and folders that are read, which they must not replace.
 
   Raises:
-    SettingError: The output exists, cannot be written, or would replace what
-      is read.
+    SettingError: An output exists, cannot be written, is named twice, or would
+      replace what is read.
   """
-  output = pathlib.Path(flags.output)
+  endings = tuple(endings)
+  paths = split_paths(flags.output, endings)
+  for path in paths:
+    _check_path(path, flags, endings, inputs)
+  if len({*paths}) < len(paths):
+    raise SettingError(f'`output={flags.output}`: names a file twice')
+  return paths
+
+
+def split_paths(text: str, endings: Sequence[str]) -> tuple[pathlib.Path, ...]:
+  """Splits paths at the commas that follow an ending."""
+  paths: list[str] = []
+  for part in text.split(','):
+    if paths and pathlib.PurePath(paths[-1]).suffix not in endings:
+      paths[-1] += f',{part}'
+    else:
+      paths.append(part)
+  return tuple(map(pathlib.Path, paths))
+
+
+def _check_path(
+  output: pathlib.Path,
+  flags: OutputFlags,
+  endings: Iterable[str],
+  inputs: Iterable[str | None],
+) -> None:
+  """Checks an output of `check_output_flags`."""
   check_output(output)
   if output.suffix not in endings:
     raise SettingError(f'`output={output}`: must end with {listed(endings)}')
@@ -80,7 +107,6 @@ def check_output_flags(
         f'`output={output}`: would replace what is read; name another file'
       )
   check_ffmpeg(output)
-  return output
 
 
 def _holds(path: pathlib.Path, file: pathlib.Path) -> bool:
@@ -92,7 +118,10 @@ def _holds(path: pathlib.Path, file: pathlib.Path) -> bool:
 
 
 def write_chosen(
-  flags: ClipFlags, clips: Sequence[Clip], **fields: Any
+  flags: ClipFlags,
+  clips: Sequence[Clip],
+  paths: tuple[pathlib.Path, ...],
+  **fields: Any,
 ) -> None:
   """Writes the chosen clips; `title` and `details` are those of `Output`.
 
@@ -105,5 +134,5 @@ def write_chosen(
     'pitch': flags.pitch,
     'joint_names': flags.joint_names,
   }
-  output = Output(pathlib.Path(flags.output), **fields)
+  output = Output(paths, **fields)
   write_clips(choose_people(clips, flags.clip, flags.person), output)

@@ -8,31 +8,34 @@ detects people. A network trained on images needs no detector.
 import dataclasses
 import functools
 import pathlib
-import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import rich.progress
 
-from semgcn_jax.commands import outputs, shared_flags
+from semgcn_jax.commands import folders, outputs, shared_flags
 from semgcn_jax.commands.running import run
+from semgcn_jax.commands.sources import (
+  SourceFlags,
+  check_sources,
+  read_sources,
+)
 from semgcn_jax.config.fields import (
-  FPS,
-  NOT_NEGATIVE,
   POSITIVE,
   Range,
   between,
   setting,
 )
-from semgcn_jax.detections import mediapipe
-from semgcn_jax.detections.clip_files import find_clips, read_clips
 from semgcn_jax.detections.clips import Clip
-from semgcn_jax.errors import SettingError, UserError, counted, printable
-from semgcn_jax.formats import pose_files
+from semgcn_jax.errors import (
+  SettingError,
+  UserError,
+  counted,
+  listed,
+  printable,
+)
 from semgcn_jax.formats.writers import WRITERS
-from semgcn_jax.geometry.joint_sets import JOINT_SETS
 from semgcn_jax.inference.image_lifter import ImageLifter
 from semgcn_jax.inference.lifter import Lifter
 from semgcn_jax.inference.people import check_clip, lift_clip
@@ -40,8 +43,7 @@ from semgcn_jax.inference.placing import HEIGHT_RANGE, is_height
 from semgcn_jax.motion.smoothing import METHODS, smooth
 from semgcn_jax.pictures.crops import read_box
 from semgcn_jax.pictures.images import read_image
-from semgcn_jax.pictures.videos import Album, Video, read_album
-from semgcn_jax.runs.checkpoints import Network, restore_network
+from semgcn_jax.runs.checkpoints import restore_network
 
 # The bundled weights for single frames, and for clips.
 SINGLE, OVER_TIME = 'cmu', 'cmu-video'
@@ -50,7 +52,7 @@ _OPTIONS = ('min_confidence', 'focal_length', 'field_of_view')
 
 
 @dataclasses.dataclass(frozen=True)
-class PredictFlags(outputs.ClipFlags):
+class PredictFlags(outputs.ClipFlags, SourceFlags):
   """The flags of the command."""
 
   renamed = {'keypoints': 'detections'}
@@ -59,38 +61,15 @@ class PredictFlags(outputs.ClipFlags):
     f' the others with {SINGLE}; otherwise lift with',
     '',
   )
-  output: str = outputs.output_setting(WRITERS)
-  detections: str | None = setting(
-    None,
-    "Lift the keypoints in this file, in a clip's folder of one file per frame,"
-    ' or in a folder of clips.',
+  output: str = outputs.output_setting(
+    WRITERS,
+    ' A folder, such as out/, gets files of its own for each clip, image or'
+    ' video of a folder; those that it has are skipped.',
   )
-  image: str | None = setting(
-    None, 'Lift the people in this image; with --detections, show it.'
-  )
-  video: str | None = setting(
-    None, 'Lift one person in this video; with --detections, show it.'
-  )
-  image_size: str = setting(
-    '',
-    'Set the size of the images in pixels, such as 1920x1080; if empty, the'
-    ' file must state it.',
-  )
-  box: str | None = setting(
-    None, 'Look only in this box: left, top, width, height in pixels.'
-  )
-  camera: int | None = setting(
-    None, 'Record the camera of this number, and lift one person.', NOT_NEGATIVE
-  )
-  seconds: float = setting(
-    10.0,
-    'Record --camera for this many seconds.',
-    Range('above 0, up to 600', lambda x: 0 < x <= 600),
-  )
-  joint_set: str = setting(
-    '',
-    'Set which joints were detected; if empty, their number decides.',
-    choices=('', *JOINT_SETS),
+  formats: tuple[str, ...] = setting(
+    ('html',),
+    'With --output=FOLDER/, write these formats of each source, such as'
+    ' html,json.',
   )
   min_confidence: float = setting(
     0.0, 'Treat keypoints of less confidence as not found.'
@@ -109,12 +88,6 @@ class PredictFlags(outputs.ClipFlags):
     Range(HEIGHT_RANGE, is_height),
   )
   smooth: str = setting('none', 'Smooth the poses over time.', choices=METHODS)
-  fps: float | None = setting(
-    None,
-    'Set the frame rate, which networks that see time need; by default that of'
-    ' the video, or else 30.',
-    FPS,
-  )
   check: bool = setting(
     True,
     'Refuse keypoints that are probably not read as they were meant: another'
@@ -127,10 +100,11 @@ class PredictFlags(outputs.ClipFlags):
 
 def lift(flags: PredictFlags) -> None:
   """Lifts what the flags name."""
-  began = time.monotonic()
-  inputs = flags.detections, flags.image, flags.video
-  outputs.check_output_flags(flags, WRITERS, inputs)
-  _check_sources(flags)
+  paths = ()
+  if not folders.is_folder(flags.output):
+    inputs = flags.detections, flags.image, flags.video
+    paths = outputs.check_output_flags(flags, WRITERS, inputs)
+  check_sources(flags)
   if flags.fps is not None:
     _check_cutoff(flags, flags.fps)
   shared_flags.use_compilation_cache(flags)
@@ -143,17 +117,70 @@ def lift(flags: PredictFlags) -> None:
     )
   network = restore_network(name, flags.which)
   if network.config.model.task == 'pictures':
-    _lift_image(flags, network, began)
-    return
-  clips = _read_clips(flags)
+    lifter = ImageLifter.of(network, flags.only_seed)
+    skeleton = network.config.data.skeleton
+    work = functools.partial(_lift_image, lifter=lifter, skeleton=skeleton)
+  else:
+    lifter = Lifter.of(network, flags.only_seed, name)
+    work = functools.partial(_lift_clips, lifter=lifter)
+  if paths:
+    work(flags, paths)
+  else:
+    _lift_folder(flags, work)
+
+
+def _lift_folder(flags: PredictFlags, lift_source: Callable[..., None]) -> None:
+  """Lifts each source in a folder, into another folder."""
+  formats = [f'.{name.removeprefix(".")}' for name in flags.formats]
+  for ending in formats:
+    if ending not in WRITERS:
+      raise SettingError(
+        f'`formats={ending[1:]}`: choose from {listed(e[1:] for e in WRITERS)}'
+      )
+  (kind, path), *others = [
+    (name, pathlib.Path(value))
+    for name in ('detections', 'image', 'video')
+    if (value := getattr(flags, name)) is not None
+  ] or [('camera', pathlib.Path())]
+  if kind == 'camera' or others or not formats:
+    raise SettingError(
+      f'`output={flags.output}`: is a folder; name a file, such as'
+      f' {pathlib.Path(flags.output) / "out.html"}'
+    )
+
+  def work(source, paths):
+    own = dataclasses.replace(flags, **{kind: str(source)})
+    lift_source(own, paths)
+
+  folders.run_each(
+    folders.find_sources(kind, path),
+    pathlib.Path(flags.output),
+    formats,
+    work,
+    overwrite=flags.overwrite,
+  )
+
+
+@functools.cache
+def _over_time() -> Lifter:
+  """Loads the lifter of clips once, with what it compiles."""
+  return Lifter.load(OVER_TIME)
+
+
+def _lift_clips(
+  flags: PredictFlags, paths: tuple[pathlib.Path, ...], *, lifter: Lifter
+) -> None:
+  """Lifts the people of one source, and writes them to files."""
+  began = time.monotonic()
+  name = flags.checkpoint or SINGLE
+  clips = read_sources(flags)
   if not any(clip.people for clip in clips):
     raise UserError(f'{flags.detections}: no person in any frame')
   fps = clips[0].fps
   _check_cutoff(flags, fps)
-  lifter = Lifter.of(network, flags.only_seed, name)
   over_time = None
   if not flags.checkpoint and any(len(clip.frames) > 1 for clip in clips):
-    over_time = Lifter.load(OVER_TIME)
+    over_time = _over_time()
   options: dict[str, Any] = {n: getattr(flags, n) for n in _OPTIONS}
   if flags.check:
     judge = lifter if name == SINGLE else None
@@ -173,12 +200,15 @@ def lift(flags: PredictFlags) -> None:
   }
   title = pathlib.PurePath(clips[0].source).name
   title += f' and {len(clips) - 1} more' if len(clips) > 1 else ''
-  outputs.write_chosen(flags, lifted, title=title, details=details)
-  print(_summary(flags, lifted, fps, time.monotonic() - began))
+  outputs.write_chosen(flags, lifted, paths, title=title, details=details)
+  print(_summary(paths, lifted, fps, time.monotonic() - began))
 
 
 def _summary(
-  flags: PredictFlags, clips: Sequence[Clip], fps: float, seconds: float
+  paths: Sequence[pathlib.Path],
+  clips: Sequence[Clip],
+  fps: float,
+  seconds: float,
 ) -> str:
   """Formats one line about what was lifted."""
   people = [person for clip in clips for person in clip.people]
@@ -186,15 +216,22 @@ def _summary(
   missing = sum(int((~person.is_whole).sum()) for person in people)
   few = f', of which {missing} have too few keypoints' if missing else ''
   return printable(
-    f'{flags.output}: {counted(poses, "pose")}{few}, of'
+    f'{listed(map(str, paths))}: {counted(poses, "pose")}{few}, of'
     f' {counted(len(people), "person", "people")} in'
     f' {counted(len(clips), "clip")}, at {fps:g} frames per second, in'
     f' {seconds:.1f} s'
   )
 
 
-def _lift_image(flags: PredictFlags, network: Network, began: float) -> None:
+def _lift_image(
+  flags: PredictFlags,
+  paths: tuple[pathlib.Path, ...],
+  *,
+  lifter: ImageLifter,
+  skeleton: str,
+) -> None:
   """Lifts the person in an image with a network that sees images."""
+  began = time.monotonic()
   if flags.image is None or flags.detections is not None:
     raise SettingError(
       f'`checkpoint={flags.checkpoint}`: takes an image; give `image`, and'
@@ -208,15 +245,14 @@ def _lift_image(flags: PredictFlags, network: Network, began: float) -> None:
       )
   path = pathlib.Path(flags.image)
   box = None if flags.box is None else read_box(flags.box)
-  lifter = ImageLifter.of(network, flags.only_seed)
   clip = lifter.lift(read_image(path), box, path.stem)
   details = {
     'checkpoint': flags.checkpoint,
-    'joint_set': network.config.data.skeleton,
+    'joint_set': skeleton,
   }
-  outputs.write_chosen(flags, [clip], title=path.name, details=details)
+  outputs.write_chosen(flags, [clip], paths, title=path.name, details=details)
   seconds = time.monotonic() - began
-  print(printable(f'{flags.output}: 1 pose, in {seconds:.1f} s'))
+  print(printable(f'{listed(map(str, paths))}: 1 pose, in {seconds:.1f} s'))
 
 
 def _check_cutoff(flags: PredictFlags, fps: float) -> None:
@@ -226,109 +262,6 @@ def _check_cutoff(flags: PredictFlags, fps: float) -> None:
       f'`cutoff={flags.cutoff}`: must be above 0 and below half of `fps`,'
       f' which is {fps:g}'
     )
-
-
-def _check_sources(flags: PredictFlags) -> None:
-  """Raises a SettingError unless the flags name one source, and suit it."""
-  if flags.detections == '':
-    raise SettingError('`detections`: is empty; name a file or a folder')
-  names = ('detections', 'image', 'video', 'camera')
-  given = [name for name in names if getattr(flags, name) is not None]
-  if not given:
-    raise SettingError('give `detections`, `image`, `video` or `camera`')
-  pairs = ['detections', 'image'], ['detections', 'video']
-  if len(given) > 1 and given not in pairs:
-    raise SettingError(f'{" and ".join(f"`{n}`" for n in given)}: give one')
-  if given[0] == 'detections' and flags.box:
-    raise SettingError('`box`: has no meaning with `detections`')
-  if given[0] != 'detections':
-    for name in ('joint_set', 'image_size'):
-      if getattr(flags, name):
-        raise SettingError(f'`{name}`: is only for `detections`')
-
-
-def _read_clips(flags: PredictFlags) -> list[Clip]:
-  """Reads the clips that the flags name, or detects people in images."""
-  if flags.detections is not None:
-    return _read_detections(flags, pathlib.Path(flags.detections))
-  box = None if flags.box is None else read_box(flags.box)
-  if flags.image is not None:
-    source, followed = flags.image, ''
-    clip, everybody = mediapipe.detect_image(pathlib.Path(source), box)
-  else:
-    if flags.camera is not None:
-      name = f'camera {flags.camera}'
-      video = Video(flags.camera, flags.seconds)
-    else:
-      assert flags.video is not None  # See `_check_sources`.
-      path = pathlib.Path(flags.video)
-      name, video = path.stem, Video(path)
-    clip, everybody = mediapipe.detect_video(video, name, box)
-    source, followed = video.name, '; the first is followed'
-  if len(everybody) > 1:
-    print(printable(_people_line(source, everybody) + followed))
-  return [dataclasses.replace(clip, fps=flags.fps or clip.fps)]
-
-
-def _read_detections(flags: PredictFlags, path: pathlib.Path) -> list[Clip]:
-  """Reads the clips of --detections, with their images if given."""
-  found, album = find_clips(path), None
-  if shown := flags.image or flags.video:
-    if len(found) > 1:
-      raise SettingError(
-        '`image`, `video`: show one clip, but `detections` names'
-        f' {len(found)}; name one of them'
-      )
-    album = read_album(pathlib.Path(shown))
-  if path.is_file() and pose_files.is_pose_file(path):
-    clips, _ = pose_files.read_poses(path)
-    return [_unlifted(clip, flags.fps, album) for clip in clips]
-  size = _read_size(flags.image_size)
-  options = {'joint_set': flags.joint_set, 'fps': flags.fps, 'pictures': album}
-  clips = []
-  for name, paths in found.items():
-    clips += read_clips(name, paths, image_size=size, **options)
-  return clips
-
-
-def _unlifted(clip: Clip, fps: float | None, album: Album | None) -> Clip:
-  """Returns a clip that predict.py wrote as if read from detections."""
-  people = [
-    dataclasses.replace(person, keypoints=np.nan_to_num(person.keypoints))
-    for person in clip.people
-    if person.keypoints is not None
-  ]
-  return dataclasses.replace(
-    clip,
-    people=tuple(people),
-    fps=fps or clip.fps,
-    pictures=album,
-    joint_set='h36m',
-    is_named=True,
-  )
-
-
-def _people_line(source: str, everybody: Sequence[np.ndarray]) -> str:
-  """Formats the boxes of the people in an image, given their keypoints."""
-  boxes = []
-  for keypoints in everybody:
-    left, top, right, bottom = mediapipe.box_of(keypoints)
-    boxes.append(f'--box={left},{top},{right - left},{bottom - top}')
-  return (
-    f'{source}: {len(everybody)} people; choose one with {" or ".join(boxes)}'
-  )
-
-
-def _read_size(text: str) -> tuple[int, int] | None:
-  """Parses a size such as 1920x1080."""
-  if not text:
-    return None
-  match = re.fullmatch(r'(\d{1,6})[xX*,](\d{1,6})', text)
-  if not match or not all(map(int, match.groups())):
-    raise SettingError(
-      f'`image_size={text}`: give width and height in pixels, such as 1920x1080'
-    )
-  return int(match[1]), int(match[2])
 
 
 main = functools.partial(run, __doc__, lift, PredictFlags)

@@ -48,7 +48,8 @@ class ViewFlags(outputs.ClipFlags):
 
 def view(flags: ViewFlags) -> None:
   """Shows what the flags name."""
-  outputs.check_output_flags(flags, ENDINGS, [flags.poses, flags.pictures])
+  inputs = flags.poses, flags.pictures
+  paths = outputs.check_output_flags(flags, ENDINGS, inputs)
   if (flags.poses is None) == (flags.checkpoint is None):
     raise SettingError('give either `poses` or `checkpoint`')
   if flags.checkpoint is not None:
@@ -77,7 +78,7 @@ def view(flags: ViewFlags) -> None:
       clips = [dataclasses.replace(clip, pictures=album) for clip in clips]
   if flags.fps is not None:
     clips = [dataclasses.replace(clip, fps=flags.fps) for clip in clips]
-  outputs.write_chosen(flags, clips, title=title)
+  outputs.write_chosen(flags, clips, paths, title=title)
   print(printable(flags.output))
 
 

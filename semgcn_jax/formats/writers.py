@@ -1,6 +1,7 @@
-"""Writes clips in the format that a file's ending names."""
+"""Writes clips in the formats that the endings of files name."""
 
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -33,18 +34,18 @@ _MOST_NOTES = 10
 
 @dataclasses.dataclass(frozen=True)
 class Output:
-  """A file to write.
+  """Files to write.
 
   Attributes:
-    path: The file; its ending determines the format.
+    paths: The files; the ending of each determines its format.
     title: The title of a page.
     details: More fields for the header of pose files.
     pitch: The angle by which the camera looks down, degrees; see `make_scenes`.
     joint_names: The names of a rig's joints, a key of `rig.NAMES`.
-    new: Whether the file must not exist.
+    new: Whether the files must not exist.
   """
 
-  path: pathlib.Path
+  paths: tuple[pathlib.Path, ...]
   title: str = ''
   details: Mapping[str, Any] = dataclasses.field(default_factory=dict)
   pitch: float | None = None
@@ -53,16 +54,20 @@ class Output:
 
 
 def write_clips(clips: Sequence[Clip], output: Output) -> None:
-  """Writes clips atomically to a file with one of the endings of `WRITERS`.
+  """Writes clips atomically to files with endings of `WRITERS`.
 
   Raises:
-    SettingError: The file cannot be written, or holds only one clip or person.
-    UserError: The clips do not suit the format.
+    SettingError: A file cannot be written, or holds only one clip or person.
+    UserError: The clips do not suit a format.
   """
-  write = WRITERS[output.path.suffix]
-  write_output(
-    output.path, lambda path: write(clips, output, path), new=output.new
-  )
+  content = _Content(clips, output)
+  for path in output.paths:
+    write = WRITERS[path.suffix]
+    write_output(
+      path,
+      lambda temporary, write=write, path=path: write(content, path, temporary),
+      new=output.new,
+    )
 
 
 def choose_people(
@@ -92,44 +97,66 @@ def encoded(text: str) -> bytes:
   return text.encode('utf-8', errors='replace')
 
 
-def _poses(clips: Sequence[Clip], output: Output, path: pathlib.Path) -> None:
+class _Content:
+  """What is written of clips: their scenes and motions, made when needed."""
+
+  def __init__(self, clips: Sequence[Clip], output: Output):
+    self.clips, self.output = clips, output
+
+  @functools.cached_property
+  def scenes(self) -> list[Scene]:
+    """The scenes of the clips; prints where their cameras look."""
+    scenes = make_scenes(self.clips, pitch=self.output.pitch)
+    for scene in scenes[:_MOST_NOTES]:
+      print(printable(f'{scene.clip.name}: {scene.note}'))
+    if len(scenes) > _MOST_NOTES:
+      print(f'... and {counted(len(scenes) - _MOST_NOTES, "more clip")}')
+    return scenes
+
+  @functools.cached_property
+  def motions(self) -> dict[str, Motion]:
+    """The motions of the people of the only clip; prints the deviations."""
+    (scene,) = self.scenes
+    return _fit_motions(scene)
+
+
+def _poses(content: _Content, path: pathlib.Path, to: pathlib.Path) -> None:
   """Writes a file of poses."""
-  content = pose_files.write_poses(clips, output.path, output.details)
-  path.write_bytes(content)
+  details = content.output.details
+  to.write_bytes(pose_files.write_poses(content.clips, path, details))
 
 
-def _page(clips: Sequence[Clip], output: Output, path: pathlib.Path) -> None:
+def _page(content: _Content, path: pathlib.Path, to: pathlib.Path) -> None:
   """Writes a page."""
-  scenes = _scenes(clips, output)
-  path.write_bytes(encoded(page_html(scenes, title=output.title)))
+  del path
+  html = page_html(content.scenes, title=content.output.title)
+  to.write_bytes(encoded(html))
 
 
-def _drawing(clips: Sequence[Clip], output: Output, path: pathlib.Path) -> None:
+def _drawing(content: _Content, path: pathlib.Path, to: pathlib.Path) -> None:
   """Draws a grid of poses."""
-  figure = draw_grid(_scenes(clips, output))
-  figure.savefig(path, format='png', dpi=DPI)
+  del path
+  draw_grid(content.scenes).savefig(to, format='png', dpi=DPI)
 
 
-def _animation(
-  clips: Sequence[Clip], output: Output, path: pathlib.Path
-) -> None:
+def _animation(content: _Content, path: pathlib.Path, to: pathlib.Path) -> None:
   """Animates the only clip."""
-  scene = _one(_scenes(clips, output), output, 'clip')
-  write_animation(scene, output.path, path)
+  write_animation(_one(content.scenes, path, 'clip'), path, to)
 
 
-def _bvh(clips: Sequence[Clip], output: Output, path: pathlib.Path) -> None:
+def _bvh(content: _Content, path: pathlib.Path, to: pathlib.Path) -> None:
   """Writes the motion of the only person."""
-  scene = _one(_scenes(clips, output), output, 'clip')
-  _one(scene.clip.people, output, 'person')
-  (motion,) = _motions(scene, output).values()
-  path.write_bytes(bvh_text(motion, output.joint_names).encode())
+  scene = _one(content.scenes, path, 'clip')
+  _one(scene.clip.people, path, 'person')
+  (motion,) = _motions(content, path).values()
+  to.write_bytes(bvh_text(motion, content.output.joint_names).encode())
 
 
-def _glb(clips: Sequence[Clip], output: Output, path: pathlib.Path) -> None:
+def _glb(content: _Content, path: pathlib.Path, to: pathlib.Path) -> None:
   """Writes the motions of the people of the only clip."""
-  scene = _one(_scenes(clips, output), output, 'clip')
-  path.write_bytes(glb_bytes(_motions(scene, output), output.joint_names))
+  _one(content.scenes, path, 'clip')
+  motions = _motions(content, path)
+  to.write_bytes(glb_bytes(motions, content.output.joint_names))
 
 
 # {file ending: function that writes it}.
@@ -144,38 +171,33 @@ WRITERS = {
 }
 
 
-def _scenes(clips: Sequence[Clip], output: Output) -> list[Scene]:
-  """Builds the scenes of clips, and prints where their cameras look."""
-  scenes = make_scenes(clips, pitch=output.pitch)
-  for scene in scenes[:_MOST_NOTES]:
-    print(printable(f'{scene.clip.name}: {scene.note}'))
-  if len(scenes) > _MOST_NOTES:
-    print(f'... and {counted(len(scenes) - _MOST_NOTES, "more clip")}')
-  return scenes
-
-
-def _one(things: Sequence[Any], output: Output, flag: str) -> Any:
+def _one(things: Sequence[Any], path: pathlib.Path, flag: str) -> Any:
   """Returns the only scene or person, for a format that holds one."""
   if len(things) == 1:
     return things[0]
   names = [getattr(thing, 'clip', thing).name for thing in things]
   raise SettingError(
-    f'`output={output.path}`: holds one {flag}; choose one with `{flag}`:'
+    f'`output={path}`: holds one {flag}; choose one with `{flag}`:'
     f' {listed(names)}'
   )
 
 
-def _motions(scene: Scene, output: Output) -> dict[str, Motion]:
-  """Fits the rig to people, and prints the deviations.
+def _motions(content: _Content, path: pathlib.Path) -> dict[str, Motion]:
+  """Returns the motions of the only clip.
 
   Raises:
     UserError: The skeleton is not `H36M`, or nobody has a whole pose.
   """
+  if content.scenes[0].clip.skeleton != H36M:
+    raise UserError(f'{path}: BVH and GLB need the skeleton h36m; write .html')
+  if not content.motions:
+    raise UserError(f'{path}: nobody has a whole pose in it')
+  return content.motions
+
+
+def _fit_motions(scene: Scene) -> dict[str, Motion]:
+  """Fits the rig to the people of a scene, and prints the deviations."""
   clip = scene.clip
-  if clip.skeleton != H36M:
-    raise UserError(
-      f'{output.path}: BVH and GLB need the skeleton h36m; write .html'
-    )
   motions: dict[str, Motion] = {}
   for person, upright in zip(clip.people, scene.upright, strict=True):
     if not np.isfinite(upright.positions).all(axis=(1, 2)).any():
@@ -192,8 +214,6 @@ def _motions(scene: Scene, output: Output) -> dict[str, Motion]:
         ' the joints, on average'
       )
     )
-  if not motions:
-    raise UserError(f'{output.path}: nobody has a whole pose in it')
   return motions
 
 

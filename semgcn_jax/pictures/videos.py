@@ -20,6 +20,10 @@ from semgcn_jax.pictures import images
 
 T = TypeVar('T')
 
+# What files of videos usually end with.
+ENDINGS = (
+  *('.mp4', '.mov', '.avi', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg', '.wmv'),
+)
 # Images are of one scene if their small versions differ by less, gray levels.
 _CUT_SIZE, _CUT = 32, 60
 _UNEVEN = 1.5  # Steps between images of a steady rate vary by less.

@@ -32,7 +32,7 @@ def test_a_clip_is_read_lifted_written_and_read(tmp_path, ending):
   )
   smoothed = smooth(lifted, 'one_euro', cutoff=2.0)
   path = tmp_path / f'walk{ending}'
-  write_clips([smoothed], Output(path, details={'checkpoint': 'mine'}))
+  write_clips([smoothed], Output((path,), details={'checkpoint': 'mine'}))
   [after], header = read_poses(path)
   assert header['checkpoint'] == 'mine'
   assert (after.name, after.fps, after.image_size) == ('walk', 25.0, SIZE)
@@ -66,11 +66,11 @@ def test_every_ending_writes(tmp_path):
   walk = clip(person(3, places=np.tile([0.0, 0, 5], (3, 1))))
   for ending in set(WRITERS) - {'.mp4'}:
     path = tmp_path / f'walk{ending}'
-    write_clips([walk], Output(path, title='walk', pitch=0.0))
+    write_clips([walk], Output((path,), title='walk', pitch=0.0))
     assert path.stat().st_size > 500
   two = [walk, clip(person(3), name='run')]
   for ending in ('.gif', '.bvh', '.glb'):
-    output = Output(tmp_path / f'two{ending}')
+    output = Output((tmp_path / f'two{ending}',))
     with pytest.raises(SettingError, match='choose one with `clip`: walk, run'):
       write_clips(two, output)
-    assert not output.path.exists()
+    assert not output.paths[0].exists()

@@ -1,0 +1,131 @@
+"""Runs a command's work for each source in a folder, into another folder."""
+
+import os
+import pathlib
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import rich.console
+import rich.progress
+
+from semgcn_jax.detections.clip_files import find_clips
+from semgcn_jax.errors import SettingError, UserError, counted, shortened
+from semgcn_jax.figures.animation import check_ffmpeg
+from semgcn_jax.files import is_of_macos
+from semgcn_jax.pictures import images, videos
+
+_NAMED = 5  # The broken sources to name; all are counted.
+
+
+def is_folder(output: str) -> bool:
+  """Whether an output names a folder: an existing one, or with a slash."""
+  return output.endswith(('/', '\\')) or os.path.isdir(output)
+
+
+def find_sources(kind: str, path: pathlib.Path) -> dict[str, pathlib.Path]:
+  """Finds the sources in a folder; a file is the only one.
+
+  Args:
+    kind: What to look for: 'detections', 'image' or 'video'.
+    path: A file or folder.
+
+  Returns:
+    {the name of each source: its file or folder}.
+
+  Raises:
+    UserError: There are none.
+  """
+  if not path.is_dir():
+    return {path.stem: path}
+  if kind == 'detections':
+    return {
+      name: paths[0] if len(paths) == 1 else paths[0].parent
+      for name, paths in find_clips(path).items()
+    }
+  endings = images.ENDINGS if kind == 'image' else videos.ENDINGS
+  found: dict[str, pathlib.Path] = {}
+  for file in sorted(path.iterdir()):
+    if file.suffix.lower() not in endings or is_of_macos(file.name):
+      continue
+    if file.stem in found:
+      raise UserError(
+        f'{file}: {found[file.stem].name} would have the same output; rename'
+        ' one'
+      )
+    found[file.stem] = file
+  if not found:
+    raise UserError(f'{path}: holds no {kind}s ({", ".join(endings)})')
+  return found
+
+
+def run_each(
+  sources: Mapping[str, pathlib.Path],
+  output: pathlib.Path,
+  formats: Sequence[str],
+  work: Callable[[pathlib.Path, tuple[pathlib.Path, ...]], Any],
+  *,
+  overwrite: bool = False,
+) -> None:
+  """Does the work for each source whose outputs are not there yet.
+
+  Broken sources do not stop the others.
+
+  Args:
+    sources: The sources by name, see `find_sources`.
+    output: The folder to write to, which is created.
+    formats: The endings of the outputs of each source.
+    work: Does the work, given a source and the files to write.
+    overwrite: Whether to write all files again.
+
+  Raises:
+    SettingError: The folder cannot be written, or would hold what is read.
+    UserError: Some sources are broken; it names them.
+  """
+  for ending in formats:
+    check_ffmpeg(output / f'any{ending}')
+  _make_folder(output, sources)
+  waiting = {}
+  for name, source in sources.items():
+    paths = tuple(output / f'{name}{ending}' for ending in formats)
+    paths = tuple(p for p in paths if overwrite or not p.exists())
+    if paths:
+      waiting[name] = source, paths
+  if done := len(sources) - len(waiting):
+    print(f'{counted(done, "source")} in {output} already; skipped')
+  broken = []
+  console = rich.console.Console(file=sys.stderr)
+  for name, (source, paths) in rich.progress.track(
+    waiting.items(),
+    'lifting',
+    len(waiting),
+    console=console,
+    transient=True,
+    disable=not console.is_terminal,
+  ):
+    try:
+      paths[0].parent.mkdir(parents=True, exist_ok=True)
+      work(source, paths)
+    except UserError as error:
+      broken.append(f'{name} ({shortened(str(error), 200)})')
+  if broken:
+    more = len(broken) - _NAMED
+    raise UserError(
+      f'{len(broken)} of {counted(len(sources), "source")} not done: '
+      + '; '.join(broken[:_NAMED])
+      + (f'; and {more} more' if more > 0 else '')
+    )
+
+
+def _make_folder(
+  output: pathlib.Path, sources: Mapping[str, pathlib.Path]
+) -> None:
+  """Creates the folder of the outputs, apart from what is read."""
+  try:
+    output.mkdir(parents=True, exist_ok=True)
+  except OSError as error:
+    raise SettingError(f'`output={output}`: {error.strerror}') from error
+  if any(output.samefile(source.parent) for source in sources.values()):
+    raise SettingError(
+      f'`output={output}`: holds what is read; name another folder'
+    )

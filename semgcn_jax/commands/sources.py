@@ -1,0 +1,170 @@
+"""The flags that name what predict.py lifts, and the reading of it."""
+
+import dataclasses
+import pathlib
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from semgcn_jax.commands.parsing import Flags
+from semgcn_jax.config.fields import FPS, NOT_NEGATIVE, Range, setting
+from semgcn_jax.detections import mediapipe
+from semgcn_jax.detections.clip_files import find_clips, read_clips
+from semgcn_jax.detections.clips import Clip
+from semgcn_jax.errors import SettingError, printable
+from semgcn_jax.formats import pose_files
+from semgcn_jax.geometry.joint_sets import JOINT_SETS
+from semgcn_jax.pictures.crops import read_box
+from semgcn_jax.pictures.videos import Album, Video, read_album
+
+
+@dataclasses.dataclass(frozen=True)
+class SourceFlags(Flags):
+  """The flags of `read_sources`."""
+
+  detections: str | None = setting(
+    None,
+    "Lift the keypoints in this file, in a clip's folder of one file per frame,"
+    ' or in a folder of clips.',
+  )
+  image: str | None = setting(
+    None,
+    'Lift the people in this image, or, with --output=FOLDER/, in those of a'
+    ' folder; with --detections, show it.',
+  )
+  video: str | None = setting(
+    None,
+    'Lift one person in this video, or, with --output=FOLDER/, in each of a'
+    ' folder; with --detections, show it.',
+  )
+  image_size: str = setting(
+    '',
+    'Set the size of the images in pixels, such as 1920x1080; if empty, the'
+    ' file must state it.',
+  )
+  box: str | None = setting(
+    None, 'Look only in this box: left, top, width, height in pixels.'
+  )
+  camera: int | None = setting(
+    None, 'Record the camera of this number, and lift one person.', NOT_NEGATIVE
+  )
+  seconds: float = setting(
+    10.0,
+    'Record --camera for this many seconds.',
+    Range('above 0, up to 600', lambda x: 0 < x <= 600),
+  )
+  joint_set: str = setting(
+    '',
+    'Set which joints were detected; if empty, their number decides.',
+    choices=('', *JOINT_SETS),
+  )
+  fps: float | None = setting(
+    None,
+    'Set the frame rate, which networks that see time need; by default that of'
+    ' the video, or else 30.',
+    FPS,
+  )
+
+
+def check_sources(flags: SourceFlags) -> None:
+  """Raises a SettingError unless the flags name one source, and suit it."""
+  if flags.detections == '':
+    raise SettingError('`detections`: is empty; name a file or a folder')
+  names = ('detections', 'image', 'video', 'camera')
+  given = [name for name in names if getattr(flags, name) is not None]
+  if not given:
+    raise SettingError('give `detections`, `image`, `video` or `camera`')
+  pairs = ['detections', 'image'], ['detections', 'video']
+  if len(given) > 1 and given not in pairs:
+    raise SettingError(f'{" and ".join(f"`{n}`" for n in given)}: give one')
+  if given[0] == 'detections' and flags.box:
+    raise SettingError('`box`: has no meaning with `detections`')
+  if given[0] != 'detections':
+    for name in ('joint_set', 'image_size'):
+      if getattr(flags, name):
+        raise SettingError(f'`{name}`: is only for `detections`')
+
+
+def read_sources(flags: SourceFlags) -> list[Clip]:
+  """Reads the clips that the flags name, or detects people in images."""
+  if flags.detections is not None:
+    return _read_detections(flags, pathlib.Path(flags.detections))
+  box = None if flags.box is None else read_box(flags.box)
+  if flags.image is not None:
+    source, followed = flags.image, ''
+    clip, everybody = mediapipe.detect_image(pathlib.Path(source), box)
+  else:
+    if flags.camera is not None:
+      name = f'camera {flags.camera}'
+      video = Video(flags.camera, flags.seconds)
+    else:
+      assert flags.video is not None  # See `check_sources`.
+      path = pathlib.Path(flags.video)
+      name, video = path.stem, Video(path)
+    clip, everybody = mediapipe.detect_video(video, name, box)
+    source, followed = video.name, '; the first is followed'
+  if len(everybody) > 1:
+    print(printable(_people_line(source, everybody) + followed))
+  return [dataclasses.replace(clip, fps=flags.fps or clip.fps)]
+
+
+def _read_detections(flags: SourceFlags, path: pathlib.Path) -> list[Clip]:
+  """Reads the clips of --detections, with their images if given."""
+  found, album = find_clips(path), None
+  if shown := flags.image or flags.video:
+    if len(found) > 1:
+      raise SettingError(
+        '`image`, `video`: show one clip, but `detections` names'
+        f' {len(found)}; name one of them'
+      )
+    album = read_album(pathlib.Path(shown))
+  if path.is_file() and pose_files.is_pose_file(path):
+    clips, _ = pose_files.read_poses(path)
+    return [_unlifted(clip, flags.fps, album) for clip in clips]
+  size = _read_size(flags.image_size)
+  options = {'joint_set': flags.joint_set, 'fps': flags.fps, 'pictures': album}
+  clips = []
+  for name, paths in found.items():
+    clips += read_clips(name, paths, image_size=size, **options)
+  return clips
+
+
+def _unlifted(clip: Clip, fps: float | None, album: Album | None) -> Clip:
+  """Returns a clip that predict.py wrote as if read from detections."""
+  people = [
+    dataclasses.replace(person, keypoints=np.nan_to_num(person.keypoints))
+    for person in clip.people
+    if person.keypoints is not None
+  ]
+  return dataclasses.replace(
+    clip,
+    people=tuple(people),
+    fps=fps or clip.fps,
+    pictures=album,
+    joint_set='h36m',
+    is_named=True,
+  )
+
+
+def _people_line(source: str, everybody: Sequence[np.ndarray]) -> str:
+  """Formats the boxes of the people in an image, given their keypoints."""
+  boxes = []
+  for keypoints in everybody:
+    left, top, right, bottom = mediapipe.box_of(keypoints)
+    boxes.append(f'--box={left},{top},{right - left},{bottom - top}')
+  return (
+    f'{source}: {len(everybody)} people; choose one with {" or ".join(boxes)}'
+  )
+
+
+def _read_size(text: str) -> tuple[int, int] | None:
+  """Parses a size such as 1920x1080."""
+  if not text:
+    return None
+  match = re.fullmatch(r'(\d{1,6})[xX*,](\d{1,6})', text)
+  if not match or not all(map(int, match.groups())):
+    raise SettingError(
+      f'`image_size={text}`: give width and height in pixels, such as 1920x1080'
+    )
+  return int(match[1]), int(match[2])
