@@ -20,6 +20,7 @@ class Python2Pickler(pickle._Pickler):
   dispatch[str] = save_str
 
 
+@pytest.mark.slow
 def test_files_of_python_2(tmp_path):
   path = tmp_path / 'a.pth.tar'
   settings, state = write(path)

@@ -16,7 +16,14 @@ def prepare(source, output_dir, **options):
   return file
 
 
-@pytest.mark.parametrize('kind', ['tree', 'subjects', 'zip', 'tar'])
+@pytest.mark.parametrize(
+  'kind',
+  [
+    'tree',
+    'subjects',
+    *(pytest.param(k, marks=pytest.mark.slow) for k in ('zip', 'tar')),
+  ],
+)
 def test_cmu_files_give_the_benchmarks_poses(shared, tmp_path, kind, capsys):
   source = shared / 'cmu' / 'raw'
   if kind == 'subjects':
@@ -42,6 +49,7 @@ def test_cmu_files_give_the_benchmarks_poses(shared, tmp_path, kind, capsys):
   assert [p.name for p in (tmp_path / 'data').iterdir()] == ['data_3d_cmu.npz']
 
 
+@pytest.mark.slow
 def test_rates(shared, tmp_path):
   rates = tmp_path / 'rates.csv'
   rates.write_text('clip,fps\n16_01,60\n')
@@ -183,7 +191,9 @@ def bvh_of(asf, motion, *, dropped=(), t_pose=False):
   return '\n'.join(lines) + '\n'
 
 
-@pytest.mark.parametrize('t_pose', [False, True])
+@pytest.mark.parametrize(
+  't_pose', [False, pytest.param(True, marks=pytest.mark.slow)]
+)
 def test_bvh_of_the_same_motion(shared, tmp_path, t_pose):
   folder = shared / 'cmu' / 'raw' / 'subjects' / '05'
   asf = read_asf(folder / '05.asf')

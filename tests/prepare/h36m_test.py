@@ -69,7 +69,13 @@ def projected(point, camera):
   return fx * x + cx, fy * y + cy
 
 
-@pytest.mark.parametrize('kind', WRITERS)
+@pytest.mark.parametrize(
+  'kind',
+  [
+    'cdf',
+    *(pytest.param(k, marks=pytest.mark.slow) for k in ('cdf.mat', 'h5')),
+  ],
+)
 def test_every_source_gives_the_same_arrays(tmp_path, kind, capsys):
   written = write_source(tmp_path / 'source', kind)
   files = prepare(tmp_path / 'source', tmp_path / 'data', Options())

@@ -157,6 +157,7 @@ def test_a_crash_between_log_and_checkpoint_is_healed(begun, tmp_path):
   assert [json.loads(line)['epoch'] for line in lines] == [1, 2]
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_too(tmp_path, monkeypatch):
   calls = []
 
