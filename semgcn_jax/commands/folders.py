@@ -15,6 +15,8 @@ from semgcn_jax.figures.animation import check_ffmpeg
 from semgcn_jax.files import is_of_macos
 from semgcn_jax.pictures import images, videos
 
+# {the name of a source: its files}.
+Sources = Mapping[str, Sequence[pathlib.Path]]
 _NAMED = 5  # The broken sources to name; all are counted.
 
 
@@ -23,7 +25,7 @@ def is_folder(output: str) -> bool:
   return output.endswith(('/', '\\')) or os.path.isdir(output)
 
 
-def find_sources(kind: str, path: pathlib.Path) -> dict[str, pathlib.Path]:
+def find_sources(kind: str, path: pathlib.Path) -> Sources:
   """Finds the sources in a folder; a file is the only one.
 
   Args:
@@ -31,39 +33,36 @@ def find_sources(kind: str, path: pathlib.Path) -> dict[str, pathlib.Path]:
     path: A file or folder.
 
   Returns:
-    {the name of each source: its file or folder}.
+    {the name of each source: its files}.
 
   Raises:
     UserError: There are none.
   """
-  if not path.is_dir():
-    return {path.stem: path}
   if kind == 'detections':
-    return {
-      name: paths[0] if len(paths) == 1 else paths[0].parent
-      for name, paths in find_clips(path).items()
-    }
+    return find_clips(path)
+  if not path.is_dir():
+    return {path.stem: [path]}
   endings = images.ENDINGS if kind == 'image' else videos.ENDINGS
-  found: dict[str, pathlib.Path] = {}
+  found: dict[str, list[pathlib.Path]] = {}
   for file in sorted(path.iterdir()):
     if file.suffix.lower() not in endings or is_of_macos(file.name):
       continue
     if file.stem in found:
       raise UserError(
-        f'{file}: {found[file.stem].name} would have the same output; rename'
+        f'{file}: {found[file.stem][0].name} would have the same output; rename'
         ' one'
       )
-    found[file.stem] = file
+    found[file.stem] = [file]
   if not found:
     raise UserError(f'{path}: holds no {kind}s ({", ".join(endings)})')
   return found
 
 
 def run_each(
-  sources: Mapping[str, pathlib.Path],
+  sources: Sources,
   output: pathlib.Path,
   formats: Sequence[str],
-  work: Callable[[pathlib.Path, tuple[pathlib.Path, ...]], Any],
+  work: Callable[[str, Sequence[pathlib.Path], tuple[pathlib.Path, ...]], Any],
   *,
   overwrite: bool = False,
 ) -> None:
@@ -75,25 +74,29 @@ def run_each(
     sources: The sources by name, see `find_sources`.
     output: The folder to write to, which is created.
     formats: The endings of the outputs of each source.
-    work: Does the work, given a source and the files to write.
+    work: Does the work, given the name and the files of a source, and the files
+      to write.
     overwrite: Whether to write all files again.
 
   Raises:
-    SettingError: The folder cannot be written, or would hold what is read.
+    SettingError: The folder cannot be written, holds what is read, or a setting
+      is wrong, which the first source shows.
     UserError: Some sources are broken; it names them.
   """
   for ending in formats:
     check_ffmpeg(output / f'any{ending}')
-  _make_folder(output, sources)
+  outputs = {
+    name: [output / f'{name}{ending}' for ending in formats] for name in sources
+  }
+  _check_apart(output, sources, outputs)
   waiting = {}
   for name, source in sources.items():
-    paths = tuple(output / f'{name}{ending}' for ending in formats)
-    paths = tuple(p for p in paths if overwrite or not p.exists())
+    paths = tuple(p for p in outputs[name] if overwrite or not p.exists())
     if paths:
       waiting[name] = source, paths
   if done := len(sources) - len(waiting):
     print(f'{counted(done, "source")} in {output} already; skipped')
-  broken = []
+  broken, began = [], False
   console = rich.console.Console(file=sys.stderr)
   for name, (source, paths) in rich.progress.track(
     waiting.items(),
@@ -104,10 +107,13 @@ def run_each(
     disable=not console.is_terminal,
   ):
     try:
-      paths[0].parent.mkdir(parents=True, exist_ok=True)
-      work(source, paths)
+      _make_folder(paths[0].parent, output)
+      work(name, source, paths)
     except UserError as error:
+      if isinstance(error, SettingError) and not began:
+        raise
       broken.append(f'{name} ({shortened(str(error), 200)})')
+    began = True
   if broken:
     more = len(broken) - _NAMED
     raise UserError(
@@ -117,15 +123,28 @@ def run_each(
     )
 
 
-def _make_folder(
-  output: pathlib.Path, sources: Mapping[str, pathlib.Path]
-) -> None:
-  """Creates the folder of the outputs, apart from what is read."""
+def _make_folder(folder: pathlib.Path, output: pathlib.Path) -> None:
   try:
-    output.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
   except OSError as error:
     raise SettingError(f'`output={output}`: {error.strerror}') from error
-  if any(output.samefile(source.parent) for source in sources.values()):
+
+
+def _check_apart(
+  output: pathlib.Path,
+  sources: Sources,
+  outputs: Mapping[str, Sequence[pathlib.Path]],
+) -> None:
+  """Raises a SettingError if outputs would be among the sources."""
+
+  def folders(paths_of):
+    return {
+      os.path.realpath(path.parent)
+      for paths in paths_of.values()
+      for path in paths
+    }
+
+  if folders(sources) & folders(outputs):
     raise SettingError(
       f'`output={output}`: holds what is read; name another folder'
     )

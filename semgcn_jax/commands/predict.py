@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import pathlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import rich.progress
@@ -104,6 +104,8 @@ def lift(flags: PredictFlags) -> None:
   if not folders.is_folder(flags.output):
     inputs = flags.detections, flags.image, flags.video
     paths = outputs.check_output_flags(flags, WRITERS, inputs)
+    if flags.formats != PredictFlags.formats:
+      raise SettingError('`formats`: is for a folder; `output` names a file')
   check_sources(flags)
   if flags.fps is not None:
     _check_cutoff(flags, flags.fps)
@@ -131,7 +133,8 @@ def lift(flags: PredictFlags) -> None:
 
 def _lift_folder(flags: PredictFlags, lift_source: Callable[..., None]) -> None:
   """Lifts each source in a folder, into another folder."""
-  formats = [f'.{name.removeprefix(".")}' for name in flags.formats]
+  names = dict.fromkeys(name.removeprefix('.') for name in flags.formats)
+  formats = [f'.{name}' for name in names]
   for ending in formats:
     if ending not in WRITERS:
       raise SettingError(
@@ -142,19 +145,32 @@ def _lift_folder(flags: PredictFlags, lift_source: Callable[..., None]) -> None:
     for name in ('detections', 'image', 'video')
     if (value := getattr(flags, name)) is not None
   ] or [('camera', pathlib.Path())]
-  if kind == 'camera' or others or not formats:
+  if not formats:
+    raise SettingError('`formats`: name one, such as html')
+  if kind == 'camera' or others:
     raise SettingError(
-      f'`output={flags.output}`: is a folder; name a file, such as'
+      f'`output={flags.output}`: is a folder, which takes the files of one'
+      ' source each; name a file, such as'
       f' {pathlib.Path(flags.output) / "out.html"}'
     )
 
-  def work(source, paths):
-    own = dataclasses.replace(flags, **{kind: str(source)})
-    lift_source(own, paths)
+  def work(name, files, paths):
+    if kind == 'detections':
+      lift_source(flags, paths, found={name: files})
+    else:
+      lift_source(dataclasses.replace(flags, **{kind: str(files[0])}), paths)
 
+  output = pathlib.Path(flags.output)
+  if output.resolve() != path.resolve() and output.resolve().is_relative_to(
+    path.resolve()
+  ):
+    # Called again, the command would find what it wrote.
+    raise SettingError(
+      f'`output={output}`: is in the folder that is read; name another'
+    )
   folders.run_each(
     folders.find_sources(kind, path),
-    pathlib.Path(flags.output),
+    output,
     formats,
     work,
     overwrite=flags.overwrite,
@@ -168,12 +184,19 @@ def _over_time() -> Lifter:
 
 
 def _lift_clips(
-  flags: PredictFlags, paths: tuple[pathlib.Path, ...], *, lifter: Lifter
+  flags: PredictFlags,
+  paths: tuple[pathlib.Path, ...],
+  *,
+  lifter: Lifter,
+  found: Mapping[str, Sequence[pathlib.Path]] | None = None,
 ) -> None:
-  """Lifts the people of one source, and writes them to files."""
+  """Lifts the people of one source, and writes them to files.
+
+  The source is what the flags name, or the clips of detections in `found`.
+  """
   began = time.monotonic()
   name = flags.checkpoint or SINGLE
-  clips = read_sources(flags)
+  clips = read_sources(flags, found)
   if not any(clip.people for clip in clips):
     raise UserError(f'{flags.detections}: no person in any frame')
   fps = clips[0].fps

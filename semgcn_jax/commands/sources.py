@@ -3,7 +3,7 @@
 import dataclasses
 import pathlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -86,10 +86,19 @@ def check_sources(flags: SourceFlags) -> None:
         raise SettingError(f'`{name}`: is only for `detections`')
 
 
-def read_sources(flags: SourceFlags) -> list[Clip]:
-  """Reads the clips that the flags name, or detects people in images."""
+def read_sources(
+  flags: SourceFlags,
+  found: Mapping[str, Sequence[pathlib.Path]] | None = None,
+) -> list[Clip]:
+  """Reads the clips that the flags name, or detects people in images.
+
+  Args:
+    flags: The flags.
+    found: The clips of `detections` to read; None finds all of them.
+  """
   if flags.detections is not None:
-    return _read_detections(flags, pathlib.Path(flags.detections))
+    found = found or find_clips(pathlib.Path(flags.detections))
+    return _read_detections(flags, found)
   box = None if flags.box is None else read_box(flags.box)
   if flags.image is not None:
     source, followed = flags.image, ''
@@ -109,9 +118,11 @@ def read_sources(flags: SourceFlags) -> list[Clip]:
   return [dataclasses.replace(clip, fps=flags.fps or clip.fps)]
 
 
-def _read_detections(flags: SourceFlags, path: pathlib.Path) -> list[Clip]:
-  """Reads the clips of --detections, with their images if given."""
-  found, album = find_clips(path), None
+def _read_detections(
+  flags: SourceFlags, found: Mapping[str, Sequence[pathlib.Path]]
+) -> list[Clip]:
+  """Reads clips of --detections, with their images if given."""
+  album = None
   if shown := flags.image or flags.video:
     if len(found) > 1:
       raise SettingError(
@@ -119,8 +130,9 @@ def _read_detections(flags: SourceFlags, path: pathlib.Path) -> list[Clip]:
         f' {len(found)}; name one of them'
       )
     album = read_album(pathlib.Path(shown))
-  if path.is_file() and pose_files.is_pose_file(path):
-    clips, _ = pose_files.read_poses(path)
+  first, *others = [path for paths in found.values() for path in paths]
+  if not others and pose_files.is_pose_file(first):
+    clips, _ = pose_files.read_poses(first)
     return [_unlifted(clip, flags.fps, album) for clip in clips]
   size = _read_size(flags.image_size)
   options = {'joint_set': flags.joint_set, 'fps': flags.fps, 'pictures': album}

@@ -23,7 +23,7 @@ class TrainingConfig(Group):
 
   epochs: int = setting(
     30,
-    'Train for this many epochs, after each of which it is scored.',
+    'Train for this many epochs, and score the network after each.',
     POSITIVE,
   )
   passes: int = setting(
@@ -31,8 +31,8 @@ class TrainingConfig(Group):
   )
   balance: float = setting(
     0.0,
-    'Take every pose equally often (0), every subject (1), or something in'
-    ' between.',
+    'Draw poses so that each counts the same (0), or each subject (1), or in'
+    ' between; above 0 they are drawn with replacement.',
     up_to(1),
   )
   batch_size: int = setting(

@@ -330,9 +330,14 @@ def draw_weights(pairs: Pairs, balance: float) -> np.ndarray | None:
   """Returns how often to draw each pair, `[N]`; see the setting `balance`.
 
   None takes all equally often.
+
+  Raises:
+    SettingError: It is not known whose poses they are.
   """
-  if not balance or pairs.views is None:
+  if not balance:
     return None
+  if pairs.views is None:
+    raise SettingError('`balance`: these poses do not say whose they are')
   subjects = [view.subject for view in pairs.view_list]
   _, numbers = np.unique(subjects, return_inverse=True)
   of_pair = numbers[pairs.views]

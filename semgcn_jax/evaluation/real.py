@@ -114,10 +114,14 @@ def _clips_of(name: str, arrays: dict[str, np.ndarray]) -> Iterable[RealClip]:
   if not rates.is_rate(fps):
     raise ValueError(f'fps is {fps}; it must be {rates.RANGE}')
   width, height = (int(side) for side in arrays['image_size'])
+  if min(width, height) < 1:
+    raise ValueError(f'image_size is {width}, {height}')
   lens = None
   if 'K' in arrays:
     k = arrays['K']
     lens = float(k[0, 0] + k[1, 1]) / 2, (float(k[0, 2]), float(k[1, 2]))
+    if not (np.isfinite(k).all() and lens[0] > 0):
+      raise ValueError(f'K has the focal length {lens[0]:g}')
   for key in arrays:
     detector = key.removeprefix('kp_')
     if key == detector or f'truth_{detector}' not in arrays:
@@ -135,6 +139,12 @@ def _clips_of(name: str, arrays: dict[str, np.ndarray]) -> Iterable[RealClip]:
     }
     if world is not None:
       shapes['mp_world'] = world, (count, 33, 3)
+    if keypoints.shape[-1] not in (2, 3):
+      raise ValueError(f'{key} has the shape {keypoints.shape}')
+    if (confidence := keypoints[..., 2:]).size and not (
+      0 <= np.nanmin(confidence) <= np.nanmax(confidence) <= 1
+    ):
+      raise ValueError(f'{key} has confidences that are not from 0 to 1')
     for array, (values, shape) in shapes.items():
       if values.shape != shape or not count:
         raise ValueError(f'{array} has the shape {values.shape}, not {shape}')
@@ -173,12 +183,12 @@ def score_real(
   Raises:
     UserError: No frame of a clip can be scored, or the lens is not known.
   """
+  if unknown := [c.clip for c in clips if use_focal and c.lens is None]:
+    raise UserError(f'{unknown[0]}: has no K, which `use_focal` needs')
   rows = []
   for clip in clips:
     options: dict[str, Any] = {}
-    if use_focal:
-      if clip.lens is None:
-        raise UserError(f'{clip.clip}: has no K, which `use_focal` needs')
+    if use_focal and clip.lens is not None:
       options['focal_length'], options['center'] = clip.lens
     lifted = lifter.lift(
       *(clip.keypoints, clip.image_size, clip.joints),
@@ -239,8 +249,10 @@ def _scores(poses: np.ndarray, clip: RealClip) -> dict[str, Any]:
   change = error[2 * step :] - 2 * error[step:-step] + error[: -2 * step]
   runs = scored[2 * step :] & scored[step:-step] & scored[: -2 * step]
   if runs.any():
+    # The step may not be exactly a frame of 30 a second.
+    scale = (clip.fps / (_RATE * step)) ** 2
     change = np.linalg.norm(change[runs], axis=-1)
-    result['acceleration_error'] = float(change.mean())
+    result['acceleration_error'] = scale * float(change.mean())
   of_joint = np.linalg.norm(error[scored], axis=-1).mean(axis=0)
   names = [H36M.joints[joint] for joint in _LIMBS]
   return result | {

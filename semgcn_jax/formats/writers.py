@@ -62,12 +62,8 @@ def write_clips(clips: Sequence[Clip], output: Output) -> None:
   """
   content = _Content(clips, output)
   for path in output.paths:
-    write = WRITERS[path.suffix]
-    write_output(
-      path,
-      lambda temporary, write=write, path=path: write(content, path, temporary),
-      new=output.new,
-    )
+    write = functools.partial(WRITERS[path.suffix], content, path)
+    write_output(path, write, new=output.new)
 
 
 def choose_people(

@@ -53,6 +53,21 @@ class JointSet:
     """The indices of the joints that contribute to any of Human3.6M's."""
     return sorted({index for source in self.sources for index in source})
 
+  @property
+  def mirror_order(self) -> np.ndarray:
+    """The joint that replaces each joint in a mirror image, `[J]`."""
+    sides = {'left': 'right', 'right': 'left'}
+    order = np.arange(self.num_joints)
+    for index, point in enumerate(self.points):
+      side, _, part = point.partition('_')
+      if side in sides:
+        point = f'{sides[side]}_{part}'
+      elif point in H36M.joints:
+        point = H36M.joints[H36M.mirror_order[H36M.joints.index(point)]]
+      if point in self.points:
+        order[index] = self.points.index(point)
+    return order
+
   def fits(self, count: int) -> bool:
     """Whether people with this number of keypoints can be of this set."""
     return count == self.num_joints or count in self.counts

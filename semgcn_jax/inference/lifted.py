@@ -3,7 +3,7 @@
 import dataclasses
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,8 +18,11 @@ class Lifted:
     errors: The expected error of each joint, `[..., 16]`, metres; NaN if the
       network does not predict it.
     num_missing: The number of poses that are NaN.
+    exchanged: The frames of clips whose sides were exchanged back, `[...]`;
+      None in streams, which do not look for them.
   """
 
   poses: Float[np.ndarray, '*poses joints 3']
   errors: Float[np.ndarray, '*poses joints']
   num_missing: int
+  exchanged: Bool[np.ndarray, '*poses'] | None = None

@@ -43,8 +43,9 @@ from semgcn_jax.models.inputs import hold_lost, shows_enough
 from semgcn_jax.runs.checkpoints import Network, restore_network
 
 _BATCH_SIZES = (1, 16, 256)
-# How much smaller the expected error of the other sides must be to take them.
-_SURER = 0.98
+# The other sides are taken if the detector has them in at least this share of
+# the frames, and if their expected error, relative to its own, is below this.
+_MINORITY, _SURER = 0.25, 0.9
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -191,16 +192,20 @@ class Lifter:
     if self.model.is_temporal:
       seen = shows_enough(given.h36m)
       frames = given.leading[-1] if given.leading else 1
-      poses, errors, missing = self._run_clips(arrays, seen, frames, fps)
+      poses, errors, missing, exchanged = self._run_clips(
+        arrays, seen, frames, fps
+      )
     else:
       poses, errors = self._run(*arrays)
-      missing = given.too_few
+      missing, exchanged = given.too_few, np.zeros(len(poses), bool)
     poses[missing], errors[missing] = np.nan, np.nan
     poses = poses.reshape(*given.leading, *poses.shape[1:])
     errors = errors.reshape(*given.leading, *errors.shape[1:])
     if height is not None:
       poses, errors = to_height(poses, errors, height)
-    return Lifted(poses, errors, int(missing.sum()))
+    return Lifted(
+      poses, errors, int(missing.sum()), exchanged.reshape(given.leading)
+    )
 
   def stream(
     self,
@@ -272,17 +277,18 @@ class Lifter:
     seen: np.ndarray,
     frames: int,
     fps: float,
-  ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+  ) -> tuple[np.ndarray, ...]:
     """Runs the program on consecutive clips of `frames` frames.
 
     Returns:
-      The poses, the errors, and a mask of the missing ones: those before the
-      first frame that shows enough of a person.
+      The poses; the errors; a mask of the missing ones, which are those before
+      the first frame that shows enough of a person; and of those whose sides
+      were exchanged.
     """
     count = len(seen)
     poses = np.full((count, 16, 3), np.nan, np.float32)
     errors = np.full((count, 16), np.nan, np.float32)
-    missing = np.ones(count, bool)
+    missing, exchanged = np.ones(count, bool), np.zeros(count, bool)
     for start in range(0, count, max(frames, 1)):
       shown = np.flatnonzero(seen[start : start + frames])
       if not len(shown):
@@ -290,14 +296,20 @@ class Lifter:
       rows = slice(start + int(shown[0]), start + frames)
       points, *others = (array[rows] for array in arrays)
       points = hold_lost(points, seen[rows])
-      poses[rows], errors[rows] = self._run_clip(points, others, fps)
+      poses[rows], errors[rows], exchanged[rows] = self._run_clip(
+        points, others, fps
+      )
       missing[rows] = False
-    return poses, errors, missing
+    return poses, errors, missing, exchanged
 
   def _run_clip(
     self, points: np.ndarray, others: Sequence[np.ndarray], fps: float
-  ) -> tuple[np.ndarray, np.ndarray]:
-    """Runs the program on a clip, with exchanged sides repaired."""
+  ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Runs the program on a clip, with exchanged sides repaired.
+
+    Returns:
+      The poses, the errors, and whether a frame's sides were exchanged, `[T]`.
+    """
 
     def run(points):
       center = others[-1]
@@ -310,19 +322,20 @@ class Lifter:
     # A stream cannot wait for the frames that tell.
     exchanged = np.zeros(len(points), bool)
     if not self.model.causal:
-      exchanged = find_exchanged(points)
+      exchanged = find_exchanged(points, fps)
     result = run(exchange(points, exchanged))
-    if exchanged.any():
+    if exchanged.mean() > _MINORITY:
       # The sides of most frames are right, unless the poses say otherwise.
       other = run(exchange(points, ~exchanged))
       if other[1].mean() < _SURER * result[1].mean():
         result, exchanged = other, ~exchanged
+    if exchanged.any():
       logging.getLogger('semgcn_jax').warning(
         'left and right are exchanged in %d of %d frames; exchanged back',
         exchanged.sum(),
         len(exchanged),
       )
-    return result
+    return *result, exchanged
 
   def _run(self, *arrays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Runs the program on any number of poses."""

@@ -63,7 +63,8 @@ def lift_clip(
 
   def lift_person(person):
     frames, keypoints, poses, errors = _lift_parts(
-      person.frames, person.keypoints, clip.fps, lift, lifter, over_time
+      *(person.frames, person.keypoints, clip.fps, lift, lifter, over_time),
+      JOINT_SETS[clip.joint_set].mirror_order,
     )
     if height is not None:
       poses, errors = to_height(poses, errors, height)
@@ -173,11 +174,16 @@ def _lift_parts(
   lift: Callable[[Lifter, np.ndarray, float], Lifted],
   lifter: Lifter,
   over_time: Lifter | None,
+  mirrored: np.ndarray,
 ) -> tuple[np.ndarray, ...]:
   """Lifts each part of a person's track by the lifter that suits its length.
 
+  Args:
+    mirrored: The `mirror_order` of the keypoints, `[J]`.
+
   Returns:
-    The numbers, keypoints, poses and errors of all lifted frames.
+    The numbers, keypoints, poses and errors of all lifted frames; sides that
+    were exchanged are exchanged back.
   """
   parts, step = cut_track(frames)
   fps = float(np.clip(fps / step, rates.LOWEST, rates.HIGHEST))
@@ -195,5 +201,9 @@ def _lift_parts(
     if chosen.model.is_temporal:
       track = every_frame(*track, step)
     lifted = lift(chosen, track[1], fps)
-    rows.append((*track, lifted.poses, lifted.errors))
+    numbers, seen = track
+    if lifted.exchanged is not None:
+      wrong = lifted.exchanged[:, None, None]
+      seen = np.where(wrong, seen[:, mirrored], seen[:, : len(mirrored)])
+    rows.append((numbers, seen, lifted.poses, lifted.errors))
   return tuple(np.concatenate(arrays) for arrays in zip(*rows, strict=True))

@@ -11,7 +11,8 @@ from semgcn_jax.simulation.points import MIRROR_ORDER, PAIRS
 
 _EXCHANGE = 0.05  # The cost of an exchange, as motion relative to the person,
 _EXCHANGED = 0.001  # and of a frame with other sides than the detector's.
-_FARTHEST = 0.15  # More motion does not count: it is a cut, or a mistake.
+_FARTHEST = 0.15  # Farther motion, as after a cut, counts as this much.
+_SLOWEST = 8.0  # In slower clips people move too far between frames to tell.
 _LEFT, _RIGHT = np.array(PAIRS).T
 
 
@@ -20,7 +21,7 @@ def exchange(points: np.ndarray, frames: np.ndarray) -> np.ndarray:
   return np.where(frames[:, None, None], points[:, MIRROR_ORDER], points)
 
 
-def find_exchanged(points: np.ndarray) -> np.ndarray:
+def find_exchanged(points: np.ndarray, fps: float) -> np.ndarray:
   """Finds the frames whose sides differ from those of the others.
 
   Of the two ways to tell one side from the other over the whole clip, this is
@@ -30,10 +31,13 @@ def find_exchanged(points: np.ndarray) -> np.ndarray:
   Args:
     points: The points of `NAMES`, `[T, P, 3]`, pixels and confidence, 0 where
       not found.
+    fps: The frame rate of the clip; nothing is found below 8.
 
   Returns:
     Whether to exchange the sides of each frame, `[T]`.
   """
+  if fps < _SLOWEST:
+    return np.zeros(len(points), bool)
   kept, crossed = _motions(points).tolist()
   # The least costs of paths that end as given, and exchanged.
   costs, came_from = (0.0, _EXCHANGED), []

@@ -1,7 +1,5 @@
 """Keeps the poses of a live stream from trembling, without later frames."""
 
-import dataclasses
-
 import numpy as np
 
 from semgcn_jax.geometry.skeletons import H36M, bone_vectors, join_bones
@@ -10,7 +8,6 @@ _POSE_HZ = 4.0  # Changes of a pose faster than this are taken for noise,
 _SPEED_HZ = 2.0  # and changes of its speed faster than this.
 
 
-@dataclasses.dataclass
 class Steady:
   """Filters poses, frame by frame: an alpha-beta filter of each bone.
 
@@ -18,36 +15,35 @@ class Steady:
   from there towards where the network sees it, which does not lag behind a
   steady motion. At high frame rates it moves by little per frame, since noise
   then changes more often than people move. Lengths are averaged likewise, so
-  that bodies stay within bounds.
-
-  Attributes:
-    fps: The frames per second.
+  that bodies stay within bounds. Poses must be finite.
   """
 
-  fps: float
-  _bones: np.ndarray | None = None
-  _speeds: np.ndarray | float = 0.0
-  _lengths: np.ndarray | None = None
+  def __init__(self, fps: float):
+    """Starts a filter for a stream of `fps` frames per second."""
+    self._fps = fps
+    # The bones, how fast they change, and their lengths.
+    self._last: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
 
   def __call__(self, pose: np.ndarray) -> np.ndarray:
     """Filters the next pose, `[16, 3]`, metres, the root at the origin."""
     bones = bone_vectors(pose.astype(np.float64), H36M)
     lengths = np.linalg.norm(bones, axis=-1, keepdims=True)
-    if self._bones is None or self._lengths is None:
-      self._bones, self._lengths = bones, lengths
+    if self._last is None:
+      self._last = bones, np.zeros_like(bones), lengths
       return pose
-    share = _share(_POSE_HZ, self.fps)
-    expected = self._bones + self._speeds / self.fps
+    before, speeds, length = self._last
+    share = _share(_POSE_HZ, self._fps)
+    expected = before + speeds / self._fps
     moved = expected + share * (bones - expected)
-    speeds = (moved - self._bones) * self.fps
-    self._speeds += _share(_SPEED_HZ, self.fps) * (speeds - self._speeds)
-    self._bones = moved
-    self._lengths = self._lengths + share * (lengths - self._lengths)
+    change = (moved - before) * self._fps - speeds
+    speeds = speeds + _share(_SPEED_HZ, self._fps) * change
+    length = length + share * (lengths - length)
+    self._last = moved, speeds, length
     norms = np.linalg.norm(moved, axis=-1, keepdims=True)
     # A bone that has just turned around has no direction for a moment.
     along = np.where(norms > 1e-6, moved, bones)
     norms = np.maximum(np.linalg.norm(along, axis=-1, keepdims=True), 1e-6)
-    return join_bones(along / norms * self._lengths, H36M).astype(pose.dtype)
+    return join_bones(along / norms * length, H36M).astype(pose.dtype)
 
 
 def _share(cutoff: float, fps: float) -> float:

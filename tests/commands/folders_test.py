@@ -115,7 +115,7 @@ def test_wrong_folders(tmp_path):
   ):
     fails('predict', *given, *flags, status=2, message=told)
   camera = '--camera=0', f'--output={tmp_path}/out/'
-  fails('predict', *camera, status=2, message='is a folder; name a file')
+  fails('predict', *camera, status=2, message='is a folder, which takes')
   assert not (tmp_path / 'out').exists()
 
 
@@ -123,9 +123,11 @@ def test_sources_of_images_and_videos(tmp_path):
   for name in ('b.png', 'a.JPG', 'c.mp4', '._a.jpg', 'notes.txt', 'd.webm'):
     (tmp_path / name).touch()
   images = find_sources('image', tmp_path)
-  assert [*images] == ['a', 'b'] and images['a'] == tmp_path / 'a.JPG'
+  assert [*images] == ['a', 'b'] and images['a'] == [tmp_path / 'a.JPG']
   assert [*find_sources('video', tmp_path)] == ['c', 'd']
-  assert find_sources('video', tmp_path / 'x.mp4') == {'x': tmp_path / 'x.mp4'}
+  assert find_sources('video', tmp_path / 'x.mp4') == {
+    'x': [tmp_path / 'x.mp4']
+  }
   (tmp_path / 'a.png').touch()
   with pytest.raises(UserError, match='the same output; rename'):
     find_sources('image', tmp_path)
@@ -136,11 +138,12 @@ def test_sources_of_images_and_videos(tmp_path):
 
 def test_broken_sources_do_not_stop_the_others(tmp_path):
   (tmp_path / 'in').mkdir()
-  sources = {f's{n}': tmp_path / 'in' / f's{n}' for n in range(20)}
+  sources = {f's{n}': [tmp_path / 'in' / f's{n}'] for n in range(20)}
 
-  def work(source, paths):
-    if int(source.name[1:]) % 3 == 0:
-      raise UserError(f'{source}: is broken')
+  def work(name, files, paths):
+    assert files == [tmp_path / 'in' / name]
+    if int(name[1:]) % 3 == 0:
+      raise UserError(f'{name}: is broken')
     for path in paths:
       Image.new('RGB', (2, 2)).save(path)
 
@@ -154,6 +157,42 @@ def test_broken_sources_do_not_stop_the_others(tmp_path):
   (tmp_path / 'file').touch()
   with pytest.raises(SettingError, match='output='):
     run_each(sources, tmp_path / 'file', ['.png'], work)
+
+
+def test_what_is_read_is_never_replaced(tmp_path):
+  (tmp_path / 'n').mkdir()
+  given = write_clips(tmp_path / 'n' / 'a', 2)
+  before = {p: p.read_bytes() for p in (tmp_path / 'n' / 'a').iterdir()}
+  nested = f'--detections={tmp_path}/n', SIZE, '--formats=npz,html'
+  for flags in (
+    (*nested, f'--output={tmp_path}/n/', '--overwrite'),
+    (*nested, f'--output={tmp_path}/n/out/'),
+    (given, SIZE, f'--output={tmp_path}/n/a/'),
+  ):
+    fails('predict', *flags, status=2, message='name another')
+  assert before == {p: p.read_bytes() for p in (tmp_path / 'n' / 'a').iterdir()}
+  assert run('predict', *nested, f'--output={tmp_path}/out/')[0] == 0
+  made = sorted(p.name for p in (tmp_path / 'out' / 'a').iterdir())
+  assert made == ['clip0.html', 'clip0.npz', 'clip1.html', 'clip1.npz']
+
+
+def test_wrong_flags_end_it(tmp_path):
+  given = write_clips(tmp_path / 'in', 3), SIZE, f'--output={tmp_path}/out/'
+  fails(*('predict', *given, '--clip=nobody'), status=2, message='clip=nobody')
+  fails('predict', *given, '--formats=', status=2, message='formats')
+  code, _, err = run('predict', *given, '--formats=html,.html')
+  assert (code, err) == (0, '')
+  fails(
+    *(
+      'predict',
+      given[0],
+      SIZE,
+      f'--output={tmp_path}/a.html',
+      '--formats=npz',
+    ),
+    status=2,
+    message='is for a folder',
+  )
 
 
 @pytest.mark.slow

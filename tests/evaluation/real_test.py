@@ -98,6 +98,23 @@ def test_scores_by_loops(folder):
   assert result['mean']['mpjpe'] == pytest.approx(np.mean(both))
 
 
+@pytest.mark.parametrize('fps', [24.0, 30.0, 60.0, 100.0])
+def test_accelerations_do_not_depend_on_the_rate(fps, tmp_path):
+  count = 40
+  arrays = arrays_of(count)
+  # An error that accelerates by 1 m/s^2 in all joints but the hips.
+  seconds = np.arange(count) / fps
+  world = np.zeros((count, 33, 3))
+  world[:, :23, 0] = world[:, 25:, 0] = (seconds**2 / 2)[:, None]
+  arrays |= {'mp_world': world, 'fps': fps}
+  arrays['truth_mediapipe'] = np.zeros((count, 16, 3))
+  np.savez(tmp_path / 'c.npz', **arrays)
+  result = score_real(Lifter.load('cmu'), read_real(tmp_path))
+  error = result['clips'][1]['world']['acceleration_error']
+  # Ten of the twelve joints are no hips.
+  assert error == pytest.approx(1000 / 30**2 * 10 / 12, rel=1e-3)
+
+
 def test_scores_of_what_is_known(folder):
   """A body 10% too large, elsewhere, is right after the best scale."""
   world = score_real(Lifter.load('cmu'), read_real(folder))['clips'][1]['world']
@@ -132,6 +149,9 @@ def test_the_command(folder, tmp_path):
     ({'kp_movenet': np.zeros((40, 16, 3))}, 'kp_movenet has the shape'),
     ({'on_movenet': np.zeros(40, bool)}, 'no frame of movenet can be scored'),
     ({'truth_movenet': np.full((40, 16, 3), np.nan)}, 'can be scored'),
+    ({'kp_movenet': np.full((40, 17, 3), 5.0)}, 'kp_movenet has confidences'),
+    ({'image_size': np.zeros(2)}, 'b.npz: does not hold'),
+    ({'K': np.zeros((3, 3))}, 'K has the focal length 0'),
     ({'fps': -1.0}, 'fps is -1.0; it must be from 0.1 to'),
   ],
 )
