@@ -124,6 +124,7 @@ def run_each(
 
 
 def _make_folder(folder: pathlib.Path, output: pathlib.Path) -> None:
+  """Creates a folder in the output; a SettingError says why it cannot be."""
   try:
     folder.mkdir(parents=True, exist_ok=True)
   except OSError as error:
