@@ -9,12 +9,16 @@ import dataclasses
 import functools
 import pathlib
 
+import numpy as np
+
 from semgcn_jax import weights
 from semgcn_jax.commands.running import run
 from semgcn_jax.commands.shared_flags import RunFlags, checkpoint_setting
 from semgcn_jax.config.fields import REQUIRED, setting
 from semgcn_jax.errors import SettingError
-from semgcn_jax.runs.checkpoints import restore_network
+from semgcn_jax.evaluation.wild import KINDS, read_wild, score_frames
+from semgcn_jax.inference.lifter import Lifter
+from semgcn_jax.runs.checkpoints import Network, restore_network
 from semgcn_jax.runs.folder import check_output
 from semgcn_jax.runs.weights import save_weights
 
@@ -42,6 +46,11 @@ class ExportFlags(RunFlags):
   benchmark: bool = setting(
     False, "Benchmark the file, and print its speed beside JAX's."
   )
+  calibrate: str = setting(
+    '',
+    'For a folder, scale the expected errors to the mean of the actual ones on'
+    ' this file, made by prepare_data.py --film.',
+  )
 
 
 def export(flags: ExportFlags) -> None:
@@ -49,6 +58,10 @@ def export(flags: ExportFlags) -> None:
   output = pathlib.Path(flags.output)
   ending = output.suffix.lower()
   if ending in ('.onnx', '.stablehlo'):
+    if flags.calibrate:
+      raise SettingError(
+        '`calibrate`: is for a folder; export one, and make the file from it'
+      )
     check_output(output, new=True)
     _write_file(flags, output, ending)
     return
@@ -97,10 +110,31 @@ def _write_folder(flags: ExportFlags, output: pathlib.Path) -> None:
   training = network.config.training
   seed = training.seed if flags.only_seed is None else flags.only_seed
   config = network.config.replace(seed=seed, num_seeds=1)
+  if flags.calibrate:
+    scale = _error_scale(network, flags)
+    config = config.replace(error_scale=scale)
   save_weights(
     output, config, network.skeleton, variables, network.progress.epoch
   )
   print(f'{output}: weights of epoch {network.progress.epoch}')
+  if flags.calibrate:
+    print(f'expected errors are multiplied by {scale:.3f}')
+
+
+def _error_scale(network: Network, flags: ExportFlags) -> float:
+  """Finds what to multiply the expected errors by, on filmed poses."""
+  if not network.config.model.expected_error:
+    raise SettingError(
+      f'`checkpoint={flags.checkpoint}`: has no expected errors to calibrate'
+    )
+  lifter = Lifter.of(network, flags.only_seed, flags.checkpoint)
+  arrays = read_wild(pathlib.Path(flags.calibrate))
+  scored = [score_frames(lifter, arrays, arrays[kind]) for kind in KINDS]
+  actual, expected = (
+    np.mean([getattr(kind, name).mean() for kind in scored])
+    for name in ('actual', 'expected')
+  )
+  return network.config.model.error_scale * float(actual / expected)
 
 
 main = functools.partial(run, __doc__, export, ExportFlags)

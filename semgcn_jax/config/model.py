@@ -5,6 +5,7 @@ import dataclasses
 from semgcn_jax.config.fields import (
   FRAME_RATE,
   NOT_NEGATIVE,
+  POSITIVE,
   SHARE,
   Group,
   Range,
@@ -89,6 +90,12 @@ class ModelConfig(Group):
   )
   expected_error: bool = setting(
     False, 'Let the network also predict the error of each joint.'
+  )
+  error_scale: float = setting(
+    1.0,
+    'Multiply the expected errors of predictions by this; export.py --calibrate'
+    ' finds it.',
+    POSITIVE,
   )
   init_from: str = setting(
     '',

@@ -100,7 +100,7 @@ def make_lift(
       if rotation is not None:
         poses = rotate(rotation.swapaxes(1, 2), poses)
       errors = (
-        expected_error(predicted)
+        model.error_scale * expected_error(predicted)
         if model.expected_error
         else jnp.full((*leading, 16), jnp.nan)
       )

@@ -285,7 +285,7 @@ def _describe(run: _Run, progress: Progress) -> list[str]:
     subjects = config.data.val_subjects  # A folder of images has none.
     whose = f'pairs of {listed(subjects)}' if subjects else 'validation pairs'
     lines.append(f'{len(dataset.val):,} {whose} {use}')
-  rest = len(train) - trainer.steps * training.batch_size
+  rest = len(train) * training.passes - trainer.steps * training.batch_size
   dropped = f', dropping the last {rest} of each shuffle' if rest else ''
   rates = _rates(peak_rates(make_task(config, skeleton)))
   seeds = f', {training.num_seeds} seeds' if training.num_seeds > 1 else ''

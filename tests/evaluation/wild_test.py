@@ -105,6 +105,41 @@ def test_by_command(filmed, tmp_path):
   assert result['clean']['mpjpe'] < 120
 
 
+def test_an_export_calibrates_the_expected_errors(filmed, tmp_path):
+  output, arrays = tmp_path / 'calibrated', read_wild(filmed)
+  code, out, err = run(
+    'export', '--checkpoint=cmu', f'--output={output}', f'--calibrate={filmed}'
+  )
+  assert (code, err) == (0, ''), err
+  scale = json.loads((output / 'config.json').read_text())['error_scale']
+  assert f'multiplied by {scale:.3f}' in out and scale != 1
+  before, after = Lifter.load('cmu'), Lifter.load(output)
+  frame = arrays['noisy'][:1], arrays['size'][:1], 'coco'
+  np.testing.assert_allclose(
+    after.lift(*frame).errors, scale * before.lift(*frame).errors, rtol=1e-5
+  )
+  np.testing.assert_array_equal(
+    after.lift(*frame).poses, before.lift(*frame).poses
+  )
+  scores = score_wild(after, arrays)
+  missed = sum(
+    scores[kind]['expected'] - scores[kind]['mpjpe']
+    for kind in ('clean', 'noisy')
+  )
+  assert abs(missed) < 0.1
+  folder = f'--output={tmp_path}/new'
+  fails(
+    *('export', '--checkpoint=cmu', f'{folder}.onnx', f'--calibrate={filmed}'),
+    status=2,
+    message='--calibrate: is for a folder',
+  )
+  fails(
+    *('export', '--checkpoint=cmu', folder, f'--calibrate={tmp_path}/no.npz'),
+    status=1,
+    message='no.npz: No such file',
+  )
+
+
 def test_refusals(filmed, poses, tmp_path):
   def wild(path, message, *flags, status=1):
     fails(
