@@ -9,8 +9,6 @@ from typing import TypeVar
 
 T = TypeVar('T')
 
-_PYTHONS = {'pose': '3.11 or 3.12'}  # For which the packages of an extra exist.
-
 
 class UserError(Exception):
   """A mistake in the user's input.
@@ -52,8 +50,6 @@ def missing_extra(
   """
   if isinstance(error, ModuleNotFoundError):
     reason = f'install it with pip install "semgcn-jax[{extra}]"'
-    if extra in _PYTHONS:
-      reason += f', under Python {_PYTHONS[extra]}'
   else:
     reason = (
       f'it is installed, but cannot be loaded: {shortened(error, 120)}; try'

@@ -8,14 +8,26 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from semgcn_jax.commands.parsing import Flags
-from semgcn_jax.config.fields import FPS, NOT_NEGATIVE, Range, setting
-from semgcn_jax.detections import mediapipe
+from semgcn_jax.config.fields import (
+  FPS,
+  NOT_NEGATIVE,
+  POSITIVE,
+  Range,
+  setting,
+)
 from semgcn_jax.detections.clip_files import find_clips, read_clips
 from semgcn_jax.detections.clips import Clip
+from semgcn_jax.detections.detecting import (
+  NAMES,
+  Detector,
+  detect_image,
+  detect_video,
+)
+from semgcn_jax.detections.finding import box_of
 from semgcn_jax.errors import SettingError, printable
 from semgcn_jax.formats import pose_files
 from semgcn_jax.geometry.joint_sets import JOINT_SETS
-from semgcn_jax.pictures.crops import read_box
+from semgcn_jax.pictures.crops import Box, read_box
 from semgcn_jax.pictures.videos import Album, Video, read_album
 
 
@@ -35,7 +47,7 @@ class SourceFlags(Flags):
   )
   video: str | None = setting(
     None,
-    'Lift one person in this video, or, with --output=FOLDER/, in each of a'
+    'Lift the people in this video, or, with --output=FOLDER/, in those of a'
     ' folder; with --detections, show it.',
   )
   image_size: str = setting(
@@ -44,10 +56,29 @@ class SourceFlags(Flags):
     ' file must state it.',
   )
   box: str | None = setting(
-    None, 'Look only in this box: left, top, width, height in pixels.'
+    None,
+    'Lift only the person in this box: left, top, width, height in pixels; of a'
+    ' video, in the first image, or, with @120 at the end, in that of number'
+    ' 120.',
+  )
+  people: int | None = setting(
+    None,
+    'Lift this many people of an image or video, the most prominent ones; by'
+    ' default everybody.',
+    POSITIVE,
+  )
+  detector: str = setting(
+    'mediapipe',
+    'Detect people with this (rtmlib needs the extra rtm).',
+    choices=NAMES,
+  )
+  detector_model: str = setting(
+    '',
+    'Detect with a downloaded network: a .task file of MediaPipe, or the .onnx'
+    ' files of a detector and a pose network for rtmlib, joined by a comma.',
   )
   camera: int | None = setting(
-    None, 'Record the camera of this number, and lift one person.', NOT_NEGATIVE
+    None, 'Record the camera of this number, and lift the people.', NOT_NEGATIVE
   )
   seconds: float = setting(
     10.0,
@@ -78,8 +109,10 @@ def check_sources(flags: SourceFlags) -> None:
   pairs = ['detections', 'image'], ['detections', 'video']
   if len(given) > 1 and given not in pairs:
     raise SettingError(f'{" and ".join(f"`{n}`" for n in given)}: give one')
-  if given[0] == 'detections' and flags.box:
-    raise SettingError('`box`: has no meaning with `detections`')
+  if given[0] == 'detections':
+    for name in ('box', 'people', 'detector', 'detector_model'):
+      if getattr(flags, name) != getattr(SourceFlags, name):
+        raise SettingError(f'`{name}`: has no meaning with `detections`')
   if given[0] != 'detections':
     for name in ('joint_set', 'image_size'):
       if getattr(flags, name):
@@ -99,10 +132,10 @@ def read_sources(
   if flags.detections is not None:
     found = found or find_clips(pathlib.Path(flags.detections))
     return _read_detections(flags, found)
-  box = None if flags.box is None else read_box(flags.box)
+  detector = Detector(flags.detector, flags.detector_model, flags.people)
+  box, box_at = (None, 0) if flags.box is None else _read_box(flags.box)
   if flags.image is not None:
-    source, followed = flags.image, ''
-    clip, everybody = mediapipe.detect_image(pathlib.Path(source), box)
+    clip = detect_image(pathlib.Path(flags.image), detector, box)
   else:
     if flags.camera is not None:
       name = f'camera {flags.camera}'
@@ -111,11 +144,21 @@ def read_sources(
       assert flags.video is not None  # See `check_sources`.
       path = pathlib.Path(flags.video)
       name, video = path.stem, Video(path)
-    clip, everybody = mediapipe.detect_video(video, name, box)
-    source, followed = video.name, '; the first is followed'
-  if len(everybody) > 1:
-    print(printable(_people_line(source, everybody) + followed))
+    clip = detect_video(video, name, detector, box, box_at)
+  if len(clip.people) > 1:
+    print(printable(_people_line(clip)))
   return [dataclasses.replace(clip, fps=flags.fps or clip.fps)]
+
+
+def _read_box(text: str) -> tuple[Box, int]:
+  """Parses a box, and the number of its image after an @."""
+  box, at, number = text.partition('@')
+  if at and not re.fullmatch(r'\d{1,7}', number):
+    raise SettingError(
+      f'`box={text}`: give the number of an image after @, such as'
+      ' 10,20,100,300@120'
+    )
+  return read_box(box), int(number or 0)
 
 
 def _read_detections(
@@ -159,14 +202,16 @@ def _unlifted(clip: Clip, fps: float | None, album: Album | None) -> Clip:
   )
 
 
-def _people_line(source: str, everybody: Sequence[np.ndarray]) -> str:
-  """Formats the boxes of the people in an image, given their keypoints."""
+def _people_line(clip: Clip) -> str:
+  """Formats where the people of a clip are when they come."""
   boxes = []
-  for keypoints in everybody:
-    left, top, right, bottom = mediapipe.box_of(keypoints)
-    boxes.append(f'--box={left},{top},{right - left},{bottom - top}')
+  for person in clip.people:
+    assert person.keypoints is not None
+    left, top, right, bottom = box_of(person.keypoints[0])
+    first = f'@{person.frames[0]}' if person.frames[0] else ''
+    boxes.append(f'--box={left},{top},{right - left},{bottom - top}{first}')
   return (
-    f'{source}: {len(everybody)} people; choose one with {" or ".join(boxes)}'
+    f'{clip.source}: {len(boxes)} people; choose one with {" or ".join(boxes)}'
   )
 
 

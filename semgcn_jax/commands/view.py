@@ -7,10 +7,12 @@ ground truth.
 import dataclasses
 import functools
 import pathlib
+from collections.abc import Sequence
 
 from semgcn_jax.commands import outputs, shared_flags
 from semgcn_jax.commands.running import run
 from semgcn_jax.config.fields import FPS, setting
+from semgcn_jax.detections.clips import Clip
 from semgcn_jax.errors import SettingError, listed, printable
 from semgcn_jax.evaluation.predictions import predict_clips
 from semgcn_jax.formats import pose_files
@@ -34,7 +36,9 @@ class ViewFlags(outputs.ClipFlags):
   )
   output: str = outputs.output_setting(ENDINGS)
   poses: str | None = setting(
-    None, 'Show the poses in this .json or .npz file of predict.py.'
+    None,
+    'Show the poses in this .json or .npz file of predict.py, or in several,'
+    ' such as a.json,b.json.',
   )
   pictures: str | None = setting(
     None, 'Show the 2D poses on this image or video.'
@@ -48,7 +52,8 @@ class ViewFlags(outputs.ClipFlags):
 
 def view(flags: ViewFlags) -> None:
   """Shows what the flags name."""
-  inputs = flags.poses, flags.pictures
+  files = [] if flags.poses is None else _read_names(flags.poses)
+  inputs = *files, flags.pictures
   paths = outputs.check_output_flags(flags, ENDINGS, inputs)
   if (flags.poses is None) == (flags.checkpoint is None):
     raise SettingError('give either `poses` or `checkpoint`')
@@ -65,9 +70,8 @@ def view(flags: ViewFlags) -> None:
     if flags.given:
       name = next(iter(flags.given))
       raise SettingError(f'`{name}`: has no meaning with `poses`')
-    path = pathlib.Path(flags.poses)
-    clips, _ = pose_files.read_poses(path)
-    title = path.name
+    clips = _read_files(files)
+    title = listed(pathlib.Path(file).name for file in files)
     if flags.pictures is not None:
       album = read_album(pathlib.Path(flags.pictures))
       if len(clips) > 1 and not flags.clip:
@@ -80,6 +84,25 @@ def view(flags: ViewFlags) -> None:
     clips = [dataclasses.replace(clip, fps=flags.fps) for clip in clips]
   outputs.write_chosen(flags, clips, paths, title=title)
   print(printable(flags.output))
+
+
+def _read_names(poses: str) -> list[str]:
+  """Splits the names of files, unless there is one of this name."""
+  if pathlib.Path(poses).exists():
+    return [poses]
+  return poses.split(',')
+
+
+def _read_files(files: Sequence[str]) -> list[Clip]:
+  """Reads the clips of files of poses; a name that two share gets a number."""
+  clips, taken = [], set[str]()
+  for file in files:
+    for clip in pose_files.read_poses(pathlib.Path(file))[0]:
+      names = [clip.name, *(f'{clip.name}-{n}' for n in range(2, 1000))]
+      name = next(name for name in names if name not in taken)
+      taken.add(name)
+      clips.append(dataclasses.replace(clip, name=name))
+  return clips
 
 
 main = functools.partial(run, __doc__, view, ViewFlags)

@@ -14,7 +14,7 @@ MOST_GAP = 15  # After more missing frames, a person counts as a new one.
 MOST_LOST = 30  # In longer gaps a person has no poses.
 # The spread of a person's keypoints between frames and annotators, over the
 # person's size (the mean of COCO's constants).
-_SPREAD = 0.15
+SPREAD = 0.15
 # What is added to the spread, in sizes per second: people walk one or two.
 _SPEED = 1.2
 # The same person detected twice in a frame: keypoints this close, over the
@@ -45,7 +45,7 @@ def track(
   )
   # The keypoints may be those of every n-th frame.
   step = int(np.gcd.reduce(np.diff(sorted(frames)))) if len(frames) > 2 else 1
-  spread = _SPREAD + _SPEED * max(step / fps - 1 / rates.DEFAULT, 0)
+  spread = SPREAD + _SPEED * max(step / fps - 1 / rates.DEFAULT, 0)
   taken = {str(n) for row in numbers for n in row if n is not None and numbered}
   matched = 0
   for frame in sorted(frames):
@@ -148,7 +148,7 @@ def every_frame(
 
 
 def oks(
-  first: np.ndarray, second: np.ndarray, spread: float = _SPREAD
+  first: np.ndarray, second: np.ndarray, spread: float = SPREAD
 ) -> np.ndarray:
   """Returns the similarity of people's keypoints, from 0 to 1.
 

@@ -69,6 +69,22 @@ def test_bad_flags(poses, tmp_path, monkeypatch, flags, message):
   assert not list(tmp_path.iterdir())
 
 
+def test_several_files_in_one_page(poses, tmp_path):
+  other = tmp_path / 'run.json'
+  other.write_bytes(poses.read_bytes())
+  output = tmp_path / 'both.npz'
+  page = tmp_path / 'both.html'
+  code, out, err = view(f'{poses},{other}', page)
+  assert (code, err) == (0, ''), err
+  text = page.read_text()
+  assert 'walk.json, run.json' in text
+  # Both clips are called walk; the second gets a number.
+  assert '"walk"' in text and '"walk-2"' in text
+  code, _, err = view(f'{poses},none.json', tmp_path / 'x.html')
+  assert code == 1 and 'none.json: No such file' in err
+  assert not output.exists()
+
+
 def test_the_rate_of_a_clip_is_no_setting(poses, tmp_path):
   # The setting of the data has the same name.
   output = tmp_path / 'walk.gif'

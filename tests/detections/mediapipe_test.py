@@ -3,13 +3,14 @@
 import pathlib
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pytest
 from command_line import fails, run
-from filmed import keypoints_of
 
-from semgcn_jax.detections import mediapipe
+from semgcn_jax.detections import finding, mediapipe
+from semgcn_jax.detections.persons import Detection
 from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.geometry.joint_sets import JOINT_SETS
 from semgcn_jax.geometry.skeletons import H36M, bone_vectors
@@ -48,7 +49,7 @@ def photos(installed, tmp_path_factory):
 def test_what_is_not_in_the_picture_is_not_found():
   points = np.full((33, 3), 50.0)
   points[:, 2] = 0.95
-  whole = mediapipe._found(points, (100, 100))
+  whole = mediapipe.keep_found(points, (100, 100))
   assert (whole[:, 2] == 0.95).all()
   index = {name: NAMES.index(name) for name in NAMES}
   unsure, cut = points.copy(), points.copy()
@@ -56,15 +57,15 @@ def test_what_is_not_in_the_picture_is_not_found():
   cut[index['right_wrist'], 0] = 0
   cut[index['right_elbow'], 0] = 101  # The person is 50 wide.
   cut[index['left_wrist'], 0] = 106
-  assert mediapipe._found(unsure, (100, 100))[index['nose'], 2] == 0
-  assert mediapipe._found(cut, (100, 100))[index['left_wrist'], 2] == 0
-  assert mediapipe._found(cut, (100, 100))[index['right_elbow'], 2] == 0.95
+  assert mediapipe.keep_found(unsure, (100, 100))[index['nose'], 2] == 0
+  assert mediapipe.keep_found(cut, (100, 100))[index['left_wrist'], 2] == 0
+  assert mediapipe.keep_found(cut, (100, 100))[index['right_elbow'], 2] == 0.95
   # Half a body: knees are guesses, and so are the hips.
   half = points.copy()
   for side in ('left', 'right'):
     half[index[f'{side}_ankle'], 1] = 130
     half[index[f'{side}_knee'], 2] = 0.8
-  found = mediapipe._found(half, (100, 100))
+  found = mediapipe.keep_found(half, (100, 100))
   for joint in ('hip', 'knee', 'ankle'):
     assert found[index[f'left_{joint}'], 2] == 0
   assert found[index['left_shoulder'], 2] == 0.95
@@ -72,19 +73,60 @@ def test_what_is_not_in_the_picture_is_not_found():
 
 def test_without_mediapipe_it_says_what_to_install(monkeypatch):
   monkeypatch.setitem(sys.modules, 'mediapipe', None)
-  monkeypatch.setitem(sys.modules, 'mediapipe.python', None)
-  monkeypatch.setitem(sys.modules, 'mediapipe.python.solutions', None)
-  with pytest.raises(SettingError, match=r'"semgcn-jax\[pose\]", under Python'):
-    mediapipe.find_people(np.zeros((9, 9, 3), np.uint8))
+  mediapipe._bundled_model.cache_clear()
+  with (
+    pytest.raises(SettingError, match=r'"semgcn-jax\[pose\]"'),
+    mediapipe.landmarker(),
+  ):
+    pass
+
+
+def test_wrong_models_are_refused(tmp_path, installed):
+  del installed
+
+  def refused(name, message):
+    model = str(tmp_path / name)
+    with (
+      pytest.raises(UserError, match=rf'`detector_model={model}`: {message}'),
+      mediapipe.landmarker(model=model),
+    ):
+      pass
+
+  refused('none.task', 'No such file')
+  (tmp_path / 'text.task').write_text('hello')
+  refused('text.task', 'is no .task file')
+  with zipfile.ZipFile(tmp_path / 'other.task', 'w') as file:
+    file.writestr('hand_detector.tflite', b'')
+  refused('other.task', 'has no pose_detector.tflite')
+  with zipfile.ZipFile(tmp_path / 'empty.task', 'w') as file:
+    for name in mediapipe._PARTS:
+      file.writestr(name, b'')
+  refused('empty.task', 'MediaPipe cannot load it')
+
+
+@pytest.mark.slow
+def test_a_downloaded_model_finds_the_same(photos, tmp_path):
+  model = tmp_path / 'pose_landmarker.task'
+  model.write_bytes(mediapipe._bundled_model())
+  image = read_image(photos['bus'])
+  [own], [given] = (
+    find_people(image, BOXES[0], model=m) for m in ('', str(model))
+  )
+  np.testing.assert_allclose(given.keypoints, own.keypoints, atol=0.5)
+
+
+def find_people(image, box=None, model=''):
+  with mediapipe.landmarker(model=model) as find:
+    return finding.find_people(find, image, box)
 
 
 @pytest.mark.slow
 def test_everybody_in_the_street_is_told(photos):
-  people = mediapipe.find_people(read_image(photos['bus']))
+  people = find_people(read_image(photos['bus']))
   assert len(people) == 3
   for person, box in zip(people, BOXES, strict=True):
     x, y, width, height = box
-    assert mediapipe._overlap(person, (x, y, x + width, y + height)) > 0.4
+    assert finding.overlap(person, (x, y, x + width, y + height)) > 0.4
 
 
 def world_landmarks(image, box):
@@ -93,19 +135,19 @@ def world_landmarks(image, box):
 
   best, most = None, 0.0
   x, y, width, height = box
-  for margin in mediapipe._MARGINS:
-    part = mediapipe._surroundings(image, box, margin)
+  for margin in finding._MARGINS:
+    part = finding.surroundings(image, box, margin)
     with pose.Pose(static_image_mode=True, model_complexity=1) as landmarker:
       found = landmarker.process(np.ascontiguousarray(part))
     if found.pose_landmarks is None:
       continue
     rows, columns = image.shape[:2]
     points = [(p.x, p.y, p.visibility) for p in found.pose_landmarks.landmark]
-    keypoints = mediapipe._found(
+    keypoints = mediapipe.keep_found(
       np.array(points) * (columns, rows, 1), image.shape
     )
-    person = mediapipe.Detection(keypoints)
-    overlap = mediapipe._overlap(person, (x, y, x + width, y + height))
+    person = Detection(keypoints)
+    overlap = finding.overlap(person, (x, y, x + width, y + height))
     if overlap > most:
       world = found.pose_world_landmarks.landmark
       best, most = np.array([(p.x, p.y, p.z) for p in world]), overlap
@@ -126,7 +168,7 @@ def aligned(pose, truth):
 @pytest.mark.parametrize('box', BOXES)
 def test_people_in_the_street_are_plausible(photos, box):
   image = read_image(photos['bus'])
-  [person] = mediapipe.find_people(image, box)
+  [person] = find_people(image, box)
   pose = Lifter.load('cmu')(
     person.keypoints, (image.shape[1], image.shape[0]), 'mediapipe'
   )
@@ -168,7 +210,7 @@ def usual_pose():
 @pytest.mark.slow
 @pytest.mark.parametrize('name', ['camera', 'astronaut'])
 def test_half_bodies_have_no_hips(photos, name):
-  person = mediapipe.find_people(read_image(photos[name]))[0]
+  person = find_people(read_image(photos[name]))[0]
   found = dict(zip(NAMES, person.keypoints[:, 2] > 0, strict=True))
   assert not found['left_hip'] and not found['right_hip']
   assert found['left_shoulder'] and found['right_shoulder'] and found['nose']
@@ -237,23 +279,6 @@ def film(image: pathlib.Path, path: pathlib.Path):
 def test_a_box_without_anybody_is_refused(installed):
   del installed
   gray = np.full((100, 100, 3), 128, np.uint8)
-  assert mediapipe.find_people(gray) == []
+  assert find_people(gray) == []
   with pytest.raises(UserError, match='`box=0,0,50,50`: nobody was found'):
-    mediapipe.find_people(gray, (0, 0, 50, 50))
-
-
-def test_who_has_the_proportions_of_a_person_is_plausible():
-  [person] = keypoints_of(1, 'mediapipe')
-  person[(person[:, :2] == 10).all(axis=-1)] = 0  # What poses do not have.
-  assert mediapipe._is_plausible(person)
-  # Only a face and shoulders.
-  bust = person.copy()
-  bust[NAMES.index('left_elbow') :] = 0
-  assert mediapipe._is_plausible(bust)
-  index = NAMES.index('left_elbow')
-  arm = person.copy()
-  arm[index, :2] += 5 * np.abs(person[NAMES.index('nose'), 1] - person[11, 1])
-  assert not mediapipe._is_plausible(arm)
-  head = person.copy()
-  head[:11, :2] = person[11, :2] + 0.02 * (person[:11, :2] - person[11, :2])
-  assert not mediapipe._is_plausible(head)
+    find_people(gray, (0, 0, 50, 50))

@@ -1,0 +1,227 @@
+"""Detects the people of pictures and videos, as clips."""
+
+import dataclasses
+import functools
+import logging
+import pathlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import rich.progress
+
+from semgcn_jax.detections import mediapipe, rtmlib
+from semgcn_jax.detections.clips import Clip
+from semgcn_jax.detections.finding import (
+  box_of,
+  choose_in_box,
+  find_people,
+  is_plausible,
+)
+from semgcn_jax.detections.following import follow
+from semgcn_jax.detections.persons import Detection
+from semgcn_jax.detections.tracking import track
+from semgcn_jax.errors import UserError, counted
+from semgcn_jax.pictures.crops import Box, read_box
+from semgcn_jax.pictures.images import read_image
+from semgcn_jax.pictures.videos import Album, Video
+
+NAMES = ('mediapipe', 'rtmlib')
+_LEAST_TIME = 0.3  # Seconds, or as a share of a short video.
+_LEAST_PLAUSIBLE = 0.5  # Of the images that show somebody.
+
+
+@dataclasses.dataclass(frozen=True)
+class Detector:
+  """What detects people.
+
+  Attributes:
+    name: One of `NAMES`.
+    model: The file of its network, or files joined by a comma; if empty, those
+      that come with it.
+    most: The people to keep, the most prominent ones; None keeps everybody.
+  """
+
+  name: str = 'mediapipe'
+  model: str = ''
+  most: int | None = None
+
+
+def detect_image(
+  path: pathlib.Path, detector: Detector, box: Box | None = None
+) -> Clip:
+  """Finds the people in an image file.
+
+  Args:
+    path: The file.
+    detector: What detects people.
+    box: Left, top, width and height of the only person to find, pixels.
+
+  Raises:
+    UserError: The image cannot be read, or nobody is in it, or in the box.
+    SettingError: The detector is not installed, or the box is outside the
+      image.
+  """
+  image = read_image(path)
+  album = Album.of(image)
+  if box is not None:
+    box = read_box(box, album.image_size)
+  if detector.name == 'rtmlib':
+    people = rtmlib.detector(detector.model)(image)
+    if box is not None:
+      people = [choose_in_box(people, box)]
+  else:
+    with mediapipe.landmarker(model=detector.model) as find:
+      people = find_people(find, image, box)
+  if not people:
+    raise UserError(
+      f'{path}: nobody was found in it; say where a person is by `box=x,y,w,h`'
+    )
+  everybody = [{0: person.keypoints} for person in people]
+  everybody = _most_prominent(everybody, detector.most)
+  return _clip(path.stem, str(path), everybody, album)
+
+
+def detect_video(
+  video: Video,
+  name: str,
+  detector: Detector,
+  box: Box | None = None,
+  box_at: int = 0,
+) -> Clip:
+  """Finds and follows the people in a video; see `detect_image` for errors.
+
+  Who is seen for a moment only, or has not the proportions of a person, is left
+  out, and a note says so.
+
+  Args:
+    video: The video.
+    name: The name of the clip.
+    detector: What detects people.
+    box: The box of the only person to follow.
+    box_at: The number of the image in which the box is.
+  """
+  album = Album()
+
+  def pictures():
+    for number, picture in enumerate(
+      rich.progress.track(video, 'detecting', transient=True)
+    ):
+      album.add(number, picture)
+      if number == box_at and box is not None:
+        read_box(box, album.image_size)
+      yield picture
+
+  if detector.name == 'rtmlib':
+    find = rtmlib.detector(detector.model)
+    frames = {n: find(picture) for n, picture in enumerate(pictures())}
+    everybody = [
+      dict(zip(person.frames.tolist(), person.keypoints, strict=True))
+      for person in track(frames, video.fps)
+      if person.keypoints is not None
+    ]
+  else:
+    with mediapipe.landmarker(model=detector.model, most=6) as find:
+      everybody = follow(
+        pictures(),
+        find,
+        functools.partial(
+          mediapipe.landmarker, tracks=True, model=detector.model
+        ),
+        fps=video.fps,
+        box=box,
+        box_at=box_at,
+        is_cut=lambda number: number in video.cuts,
+      )
+  if box is not None:
+    if box_at >= album.count:
+      raise UserError(
+        f'{video.name}: has no image {box_at}; the last is {album.count - 1}'
+      )
+    everybody = [_in_box(everybody, box, box_at)]
+  else:
+    everybody = _worth_following(everybody, album.count, video)
+  if not everybody:
+    raise UserError(f'{video.name}: nobody was found in it')
+  everybody = _most_prominent(everybody, detector.most)
+  album.time_by(video)  # A camera's rate has been measured meanwhile.
+  video.check_cuts()
+  everybody = [album.numbered(found, video.name) for found in everybody]
+  return _clip(name, name, everybody, album)
+
+
+def _in_box(
+  everybody: Sequence[dict[int, np.ndarray]], box: Box, number: int
+) -> dict[int, np.ndarray]:
+  """Chooses who fits a box best in the image of a number."""
+  here = [found for found in everybody if number in found]
+  people = [Detection(found[number]) for found in here]
+  chosen = choose_in_box(people, box)
+  return here[[person is chosen for person in people].index(True)]
+
+
+def _worth_following(
+  everybody: Sequence[dict[int, np.ndarray]], count: int, video: Video
+) -> list[dict[int, np.ndarray]]:
+  """Leaves out who is seen for a moment, or is not shaped like a person."""
+  least = min(_LEAST_TIME * video.fps, _LEAST_TIME * count)
+  kept, short, odd = [], 0, 0
+  for found in everybody:
+    plausible = np.mean([is_plausible(k) for k in found.values()])
+    if len(found) < least:
+      short += 1
+    elif plausible < _LEAST_PLAUSIBLE:
+      odd += 1
+    else:
+      kept.append(found)
+  reasons = [
+    f'{counted(number, "person", "people")} {reason}'
+    for number, reason in (
+      (short, f'seen for less than {least / video.fps:.1f} s'),
+      (odd, 'without the proportions of one'),
+    )
+    if number
+  ]
+  if reasons:
+    logging.getLogger('semgcn_jax').warning(
+      '%s: left out %s; `box` chooses a person', video.name, ', '.join(reasons)
+    )
+  return kept
+
+
+def _most_prominent(
+  everybody: Sequence[dict[int, np.ndarray]], most: int | None
+) -> list[dict[int, np.ndarray]]:
+  """Keeps those who are largest and seen longest, in their order."""
+  if most is None or len(everybody) <= most:
+    return list(everybody)
+
+  def prominence(place):
+    boxes = np.array([box_of(k) for k in everybody[place].values()])
+    return (boxes[:, 2:] - boxes[:, :2]).max(axis=1).sum()
+
+  places = sorted(range(len(everybody)), key=prominence)[-most:]
+  return [everybody[place] for place in sorted(places)]
+
+
+def _clip(
+  name: str,
+  source: str,
+  everybody: Sequence[Mapping[int, np.ndarray]],
+  album: Album,
+) -> Clip:
+  """Builds the clip of the people found in the images of an album."""
+  frames: dict[int, list[Detection]] = {}
+  for identity, found in enumerate(everybody, start=1):
+    for number, keypoints in found.items():
+      frames.setdefault(number, []).append(Detection(keypoints, identity))
+  people = track(frames, album.fps)
+  joints = len(next(iter(everybody[0].values())))
+  joint_set = (
+    mediapipe.JOINTS
+    if joints == len(mediapipe.NAMES)
+    else rtmlib.JOINT_SETS[joints]
+  )
+  return Clip(
+    *(name, people, album.fps, album.image_size, album, joint_set),
+    source=source,
+  )

@@ -1,0 +1,196 @@
+"""Finds people in a picture with a detector that finds few at a time.
+
+`find` is a function from an image, `[H, W, 3]` uint8, to the people in it.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from semgcn_jax.detections.mediapipe import NAMES, Find
+from semgcn_jax.detections.persons import Detection
+from semgcn_jax.errors import UserError
+from semgcn_jax.pictures.crops import Box
+
+MOST_PEOPLE = 12  # In an image.
+# Around a box; its person is searched with more or less of the surroundings.
+_MARGINS = (0.1, 0.25, 0.0, 0.5, 1.0)
+_LEAST_OVERLAP, _GOOD_OVERLAP, _SAME_OVERLAP = 0.2, 0.6, 0.4
+_MOST_SHARED = 0.6  # Of the smaller of two people's boxes.
+# Shoulders or arms, and a trunk, are at most so many times as long as the head
+# is large.
+_WIDEST, _TALLEST = 3.0, 5.5
+_FACE = 11  # The first landmarks are those of the face.
+_GRAY = 128
+_BEYOND = 0.1  # A body extends this far beyond its landmarks, over its size.
+
+
+def find_people(
+  find: Find, image: np.ndarray, box: Box | None = None
+) -> list[Detection]:
+  """Finds the people in an image, the most prominent first.
+
+  Each person found is painted over to find the next.
+
+  Args:
+    find: Finds people in an image.
+    image: The image, `[H, W, 3]` uint8, RGB.
+    box: Left, top, width and height of the only person to find, pixels.
+
+  Returns:
+    The people, with 33 keypoints in pixels each.
+
+  Raises:
+    UserError: There is nobody in the box.
+  """
+  if box is not None:
+    return [find_in_box(find, image, box)]
+  people: list[Detection] = []
+  rest, looks = image.copy(), 0
+  for window in _windows(image.shape[1]):
+    while looks < MOST_PEOPLE:
+      part = np.full_like(rest, _GRAY)
+      part[:, window] = rest[:, window]
+      person = next(iter(find(part)), None)
+      if person is None or any(
+        overlap(person, box_of(p.keypoints)) > _SAME_OVERLAP for p in people
+      ):
+        break
+      if is_plausible(person.keypoints) and not any(
+        shared(person, p) > _MOST_SHARED for p in people
+      ):
+        people.append(person)
+      looks += 1
+      paint_over(rest, person)
+  return people
+
+
+def paint_over(image: np.ndarray, person: Detection) -> None:
+  """Paints over a person in an image, `[H, W, 3]`, in place."""
+  left, top, right, bottom = box_of(person.keypoints)
+  margin = _BEYOND * max(right - left, bottom - top)
+  _cut(image, left, top, right, bottom, margin)[...] = _GRAY
+
+
+def box_of(keypoints: np.ndarray) -> tuple[int, int, int, int]:
+  """Returns the left, top, right and bottom of keypoints `[J, 3]`, pixels."""
+  found = keypoints[keypoints[:, 2] > 0, :2]
+  (left, top), (right, bottom) = found.min(axis=0), found.max(axis=0)
+  return int(left), int(top), int(right) + 1, int(bottom) + 1
+
+
+def find_in_box(find: Find, image: np.ndarray, box: Box) -> Detection:
+  """Finds the person who fits a box best.
+
+  Raises:
+    UserError: There is nobody in the box.
+  """
+  people: list[Detection] = []
+  for margin in _MARGINS:
+    people += find(surroundings(image, box, margin))
+    if any(_fit(person, box) > _GOOD_OVERLAP for person in people):
+      break
+  return choose_in_box(people, box)
+
+
+def choose_in_box(people: Sequence[Detection], box: Box) -> Detection:
+  """Chooses the person who fits a box best.
+
+  Raises:
+    UserError: There is nobody in the box.
+  """
+  best = max(people, key=lambda person: _fit(person, box), default=None)
+  if best is None or _fit(best, box) <= _LEAST_OVERLAP:
+    numbers = ','.join(f'{number:g}' for number in box)
+    raise UserError(
+      f'`box={numbers}`: nobody was found in it; make it larger, or leave it'
+      ' out to see everybody'
+    )
+  return best
+
+
+def _fit(person: Detection, box: Box) -> float:
+  """Returns the overlap of a person and a box."""
+  x, y, width, height = box
+  return overlap(person, (x, y, x + width, y + height))
+
+
+def _windows(width: int) -> list[slice]:
+  """Returns where to look for people: everywhere, then in halves."""
+  half = width // 2
+  starts = (half, 0, half // 2)
+  return [slice(0, width), *(slice(s, s + half) for s in starts)]
+
+
+def overlap(person: Detection, edges: tuple[float, ...]) -> float:
+  """Returns the intersection over union of a person and a box."""
+  common, own, other = _areas(box_of(person.keypoints), edges)
+  return common / (own + other - common)
+
+
+def shared(first: Detection, second: Detection) -> float:
+  """Returns the intersection of two people's boxes over the smaller one."""
+  boxes = box_of(first.keypoints), box_of(second.keypoints)
+  common, *areas = _areas(*boxes)
+  return common / max(min(areas), 1)
+
+
+def inside(first: Detection, second: Detection) -> float:
+  """Returns the share of the first person's box that is in the second's."""
+  common, own, _ = _areas(box_of(first.keypoints), box_of(second.keypoints))
+  return common / max(own, 1)
+
+
+def _areas(
+  first: tuple[float, ...], second: tuple[float, ...]
+) -> tuple[float, float, float]:
+  """Returns the areas of the intersection of two boxes, and of each."""
+
+  def area(left, top, right, bottom):
+    return max(0, right - left) * max(0, bottom - top)
+
+  start, end = map(max, first[:2], second[:2]), map(min, first[2:], second[2:])
+  return area(*start, *end), area(*first), area(*second)
+
+
+def is_plausible(keypoints: np.ndarray) -> bool:
+  """Whether keypoints have the proportions of a person.
+
+  Where a person has been painted over, others are seen in what remains.
+  """
+  places = {
+    name: point[:2]
+    for name, point in zip(NAMES, keypoints, strict=True)
+    if point[2] > 0
+  }
+
+  def apart(first, second):
+    if first not in places or second not in places:
+      return 0.0
+    return float(np.linalg.norm(places[first] - places[second]))
+
+  face = [places[name] for name in NAMES[:_FACE] if name in places]
+  head = float(np.ptp(face, axis=0).max()) if len(face) > 1 else 0.0
+  sides = ('left', 'right')
+  size = max(head, *(apart('nose', f'{side}_shoulder') for side in sides))
+  widths = [apart('left_shoulder', 'right_shoulder')]
+  widths += [apart(f'{s}_shoulder', f'{s}_elbow') for s in sides]
+  trunk = max(apart(f'{s}_shoulder', f'{s}_hip') for s in sides)
+  return not size or (max(widths) < _WIDEST * size and trunk < _TALLEST * size)
+
+
+def surroundings(image: np.ndarray, box: Box, margin: float) -> np.ndarray:
+  """Paints over everything but a box and a margin around it."""
+  x, y, width, height = box
+  around = (x, y, x + width, y + height, margin * max(width, height))
+  result = np.full_like(image, _GRAY)
+  _cut(result, *around)[...] = _cut(image, *around)
+  return result
+
+
+def _cut(image, left, top, right, bottom, margin):
+  """Returns a view of a box in an image."""
+  return image[
+    max(0, int(top - margin)) : max(0, int(bottom + margin)),
+    max(0, int(left - margin)) : max(0, int(right + margin)),
+  ]

@@ -1,0 +1,328 @@
+"""Follows the people of a video, from when each comes to when they go.
+
+Each person has a tracker of their own, which sees nothing but their
+surroundings. Every few images, others are looked for; who is found is also
+followed backwards to the last look.
+"""
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from semgcn_jax.detections.finding import (
+  MOST_PEOPLE,
+  box_of,
+  find_in_box,
+  find_people,
+  inside,
+  is_plausible,
+  paint_over,
+  shared,
+  surroundings,
+)
+from semgcn_jax.detections.mediapipe import Find
+from semgcn_jax.detections.persons import Detection
+from semgcn_jax.detections.tracking import SPREAD, oks
+from semgcn_jax.pictures.crops import Box
+
+_LOOK_EVERY = 1 / 3  # Seconds, but at most `_MOST_KEPT` images.
+_LOOK_FOR_LOST = 3  # Images.
+_MOST_KEPT = 10  # Images in memory.
+# Around a person in what a tracker sees, over the size of the person; who is
+# lost is searched with more or less of the surroundings in turn.
+_MARGINS = (0.3, 0.1, 0.6)
+_FIRST_MARGINS = (0.6, 0.3, 0.1, 0.0)
+_LOST = 0.5  # Seconds for which a tracker looks on for a lost person.
+_ABSENT = 2.0  # Seconds after which a person counts as a new one.
+# How far a person may be from where they were lost, in sizes, and how much
+# farther in each second.
+_NEAR, _SPEED = 0.3, 1.2
+# A body that is stretched looks at most so many times as large as usual, or
+# usually that much larger than when it is curled up.
+_RESIZED = 2.5
+_USUAL = 30  # The last images, of which the median size is the usual one.
+_LEAST_OKS = 0.4  # From one image to the next.
+_SAME_OKS = 0.4  # Two trackers on people this much alike follow the same one.
+_MOST_SHARED = 0.7  # Of the smaller of two boxes, or both show the same person.
+_MOST_COVERED = 0.75  # Of a new person's box, by those of others.
+_FEWEST = 8  # Keypoints of somebody who is worth following.
+
+
+@dataclasses.dataclass
+class _Person:
+  """A person who is followed.
+
+  Attributes:
+    found: {number of an image: the keypoints in it, `[J, 3]`}.
+    find: The tracker; None while the person is absent.
+  """
+
+  found: dict[int, np.ndarray]
+  find: Find | None
+
+  @property
+  def last(self) -> int:
+    """The number of the last image that shows the person."""
+    return max(self.found)
+
+  @property
+  def keypoints(self) -> np.ndarray:
+    """The keypoints in that image."""
+    return self.found[self.last]
+
+  def fits(self, keypoints: np.ndarray) -> bool:
+    """Whether keypoints are enough, and have about the person's size."""
+    last = list(self.found.values())[-_USUAL:]
+    ratio = _size(keypoints) / float(np.median([_size(k) for k in last]))
+    many = (keypoints[:, 2] > 0).sum() >= _FEWEST
+    return bool(many) and 1 / _RESIZED < ratio < _RESIZED
+
+
+def follow(
+  pictures: Iterable[np.ndarray],
+  find: Find,
+  new_tracker: Callable[[], contextlib.AbstractContextManager[Find]],
+  *,
+  fps: float,
+  box: Box | None = None,
+  box_at: int = 0,
+  is_cut: Callable[[int], bool] = lambda number: False,
+) -> list[dict[int, np.ndarray]]:
+  """Finds and follows people in the images of a video.
+
+  Args:
+    pictures: The images, `[H, W, 3]` uint8 each.
+    find: Finds people in a single image.
+    new_tracker: Makes a function that finds one person in one image after the
+      other.
+    fps: The frames per second.
+    box: Left, top, width and height of a person to follow even if they would
+      not be found otherwise, pixels.
+    box_at: The number of the image in which the box is.
+    is_cut: Whether another scene begins with the image of a number.
+
+  Returns:
+    For each person, in the order in which they come: {number of an image: the
+    keypoints in it, `[J, 3]`}.
+
+  Raises:
+    UserError: There is nobody in the box, or an image cannot be read.
+  """
+  with contextlib.ExitStack() as stack:
+    crowd = _Crowd(find, lambda: stack.enter_context(new_tracker()), fps)
+    for number, picture in enumerate(pictures):
+      if is_cut(number):
+        crowd.leave()
+      crowd.step(number, picture)
+      if crowd.is_time_to_look(number):
+        crowd.look()
+      if box is not None and number == box_at:
+        crowd.add(find_in_box(find, picture, box))
+  return sorted((person.found for person in crowd.people), key=min)
+
+
+class _Crowd:
+  """The people of a video so far, and the last images of it."""
+
+  def __init__(self, find: Find, new_tracker: Callable[[], Find], fps: float):
+    self.people: list[_Person] = []
+    self.every = max(1, min(round(_LOOK_EVERY * fps), _MOST_KEPT))
+    self._find, self._new_tracker, self._fps = find, new_tracker, fps
+    self._free: list[Find] = []
+    self._recent: dict[int, np.ndarray] = {}
+    self._looks = 0
+    self._gone: set[int] = set()  # The indices of who cannot come back.
+
+  def is_time_to_look(self, number: int) -> bool:
+    """Whether to look for people in an image: more often if one was lost."""
+    if not self.people or number % self.every == 0:
+      return True
+    lost = any(
+      0 < number - person.last <= _ABSENT * self._fps
+      for index, person in enumerate(self.people)
+      if index not in self._gone
+    )
+    return lost and number % _LOOK_FOR_LOST == 0
+
+  def leave(self) -> None:
+    """Forgets everybody, as another scene begins."""
+    self._recent.clear()
+    self._gone = {*range(len(self.people))}
+    for person in self.people:
+      self._stop(person)
+
+  def step(self, number: int, picture: np.ndarray) -> None:
+    """Follows everybody to the next image."""
+    self._recent[number] = picture
+    self._recent.pop(number - _MOST_KEPT - 1, None)
+    for person in self._followed():
+      keypoints = self._next(person, number, picture)
+      if keypoints is not None:
+        person.found[number] = keypoints
+      elif number - person.last > _LOST * self._fps:
+        self._stop(person)
+    self._tell_apart(number)
+
+  def look(self) -> None:
+    """Looks for people who are not followed, in the last image."""
+    number, picture = max(self._recent.items())
+    rest = picture.copy()
+    known = [p for p in self._followed() if p.last == number]
+    for person in known:
+      paint_over(rest, Detection(person.keypoints))
+    # Who stands behind another is only seen where nobody is painted over.
+    candidates = find_people(self._find, rest)
+    if known:
+      candidates += self._find(picture)
+    for candidate in candidates:
+      if len(self._followed()) == MOST_PEOPLE:
+        break
+      self.add(candidate)
+
+  def add(self, candidate: Detection) -> None:
+    """Starts to follow a person in the last image, unless they are followed."""
+    number, picture = max(self._recent.items())
+    keypoints = candidate.keypoints
+    if (keypoints[:, 2] > 0).sum() < _FEWEST or not is_plausible(keypoints):
+      return
+    here = [p for p in self._followed() if p.last == number]
+    # A body among those of others is made of their parts.
+    covered = sum(inside(candidate, Detection(p.keypoints)) for p in here)
+    if covered > _MOST_COVERED or any(
+      _are_one(p.keypoints, keypoints) for p in here
+    ):
+      return
+    earlier = self._lost_near(number, keypoints)
+    if earlier is not None and not earlier.fits(keypoints):
+      return  # Somebody's part.
+    find = self._free.pop() if self._free else self._new_tracker()
+    person = _Person({number: keypoints}, find)
+    if all(
+      self._next(person, number, picture, margin) is None
+      for margin in _FIRST_MARGINS
+    ):
+      self._free.append(find)
+      return
+    since = -1 if earlier is None else earlier.last
+    for before in sorted(self._recent, reverse=True)[1:]:
+      if before <= since:
+        break
+      found = self._next(person, before, self._recent[before])
+      if found is None or any(
+        before in p.found and _are_one(p.found[before], found)
+        for p in self.people
+      ):
+        break
+      person.found[before] = found
+      person.found = dict(sorted(person.found.items(), reverse=True))
+    _forget(find, picture)
+    person.found = dict(sorted(person.found.items()))
+    self._next(person, number, picture)
+    if earlier is None:
+      self.people.append(person)
+    else:
+      earlier.found |= person.found
+      self._stop(earlier)
+      earlier.find = find
+
+  def _followed(self) -> list[_Person]:
+    """Returns who has a tracker."""
+    return [person for person in self.people if person.find is not None]
+
+  def _stop(self, person: _Person) -> None:
+    """Takes the tracker of a person away."""
+    if person.find is not None:
+      self._free.append(person.find)
+      person.find = None
+
+  def _next(
+    self,
+    person: _Person,
+    number: int,
+    picture: np.ndarray,
+    margin: float | None = None,
+  ) -> np.ndarray | None:
+    """Finds a person in an image next to those in which they were found."""
+    assert person.find is not None
+    near = min(person.found, key=lambda n: abs(n - number))
+    keypoints = person.found[near]
+    left, top, right, bottom = box_of(keypoints)
+    box = left, top, right - left, bottom - top
+    spread = SPREAD + _SPEED / 2 * abs(number - near) / self._fps
+
+    if margin is None:
+      margin = _MARGINS[(abs(number - near) - 1) % len(_MARGINS)]
+    for found in person.find(surroundings(picture, box, margin)):
+      alike = _alike(keypoints, found.keypoints, spread) >= _LEAST_OKS
+      if alike and person.fits(found.keypoints):
+        return found.keypoints
+    _forget(person.find, picture)
+    return None
+
+  def _tell_apart(self, number: int) -> None:
+    """Leaves a body that two trackers are on to whom it fits better."""
+    here = [p for p in self._followed() if p.last == number]
+    for place, first in enumerate(here):
+      for second in here[place + 1 :]:
+        if number not in first.found or number not in second.found:
+          continue
+        if not _are_one(first.keypoints, second.keypoints):
+          continue
+        worse = min((first, second), key=self._continuity)
+        if len(worse.found) > 1:
+          del worse.found[number]
+          assert worse.find is not None
+          _forget(worse.find, self._recent[number])
+
+  def _continuity(self, person: _Person) -> float:
+    """Says how well the last keypoints of a person follow the ones before."""
+    before = sorted(person.found)[:-1]
+    if not before:
+      return 0.0
+    return _alike(person.found[before[-1]], person.keypoints)
+
+  def _lost_near(self, number: int, keypoints: np.ndarray) -> _Person | None:
+    """Finds who was lost a while ago near where somebody is found now."""
+    best, least = None, np.inf
+    for index, person in enumerate(self.people):
+      seconds = (number - person.last) / self._fps
+      if index in self._gone or not 0 < seconds <= _ABSENT:
+        continue
+      apart = _apart(person.keypoints, keypoints)
+      if apart < min(_NEAR + _SPEED * seconds, least):
+        best, least = person, apart
+    return best
+
+
+def _forget(find: Find, picture: np.ndarray) -> None:
+  """Makes a tracker forget whom it follows."""
+  find(np.full_like(picture, 128))
+
+
+def _are_one(first: np.ndarray, second: np.ndarray) -> bool:
+  """Whether keypoints of one image, `[J, 3]`, are those of one person."""
+  people = Detection(first), Detection(second)
+  return _alike(first, second) > _SAME_OKS and shared(*people) > _MOST_SHARED
+
+
+def _apart(first: np.ndarray, second: np.ndarray) -> float:
+  """Returns how far two people's boxes are apart, over the larger size."""
+  boxes = np.array([box_of(first), box_of(second)], float).reshape(2, 2, 2)
+  middles = boxes.mean(axis=1)
+  size = max(_size(first), _size(second))
+  return float(np.linalg.norm(middles[0] - middles[1])) / size
+
+
+def _size(keypoints: np.ndarray) -> int:
+  """Returns the longer side of a person's box, pixels."""
+  left, top, right, bottom = box_of(keypoints)
+  return max(right - left, bottom - top)
+
+
+def _alike(
+  first: np.ndarray, second: np.ndarray, spread: float = SPREAD
+) -> float:
+  """Returns the similarity of two people's keypoints, `[J, 3]`; see `oks`."""
+  return float(oks(first[None], second[None], spread)[0, 0])

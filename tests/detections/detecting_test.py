@@ -1,0 +1,167 @@
+"""People in pictures and videos, from the detector to the clip."""
+
+import logging
+import subprocess
+import sys
+
+import numpy as np
+import painted
+import pytest
+from PIL import Image
+
+from semgcn_jax.detections import detecting
+from semgcn_jax.detections.detecting import (
+  Detector,
+  detect_image,
+  detect_video,
+)
+from semgcn_jax.detections.finding import box_of
+from semgcn_jax.errors import UserError
+from semgcn_jax.pictures.videos import Video
+
+
+class Painted:
+  """A video of painted people, each image {number: place}."""
+
+  name, fps, cuts = 'painted', 30.0, ()
+
+  def __init__(self, frames):
+    self.frames = frames
+
+  def __iter__(self):
+    return map(painted.picture, self.frames)
+
+  def timing(self):
+    return None, self.fps
+
+  def check_cuts(self):
+    pass
+
+
+@pytest.fixture
+def seen(monkeypatch):
+  """Lets both detectors see painted people."""
+
+  def landmarker(*, most=1, tracks=False, model=''):
+    del most, model
+    return painted.tracker() if tracks else painted.finder()
+
+  monkeypatch.setattr(detecting.mediapipe, 'landmarker', landmarker)
+  monkeypatch.setattr(
+    detecting.rtmlib, 'detector', lambda model: painted.find_all
+  )
+
+
+def whose(clip, frames):
+  """Who each person of a clip is in their first and last image."""
+  return [
+    {
+      painted.whose(person.keypoints[row], painted.picture(frames[number]))
+      for row, number in ((0, person.frames[0]), (-1, person.frames[-1]))
+    }
+    for person in clip.people
+  ]
+
+
+@pytest.mark.parametrize('name', detecting.NAMES)
+def test_everybody_from_coming_to_going(name, seen):
+  frames = [
+    {1: (20 + t, 30)} | ({2: (200, 20)} if 10 <= t < 40 else {})
+    for t in range(60)
+  ]
+  clip = detect_video(Painted(frames), 'painted', Detector(name))
+  assert [p.name for p in clip.people] == ['1', '2']
+  assert whose(clip, frames) == [{1}, {2}]
+  assert [p.frames.tolist() for p in clip.people] == [
+    [*range(60)],
+    [*range(10, 40)],
+  ]
+  assert clip.joint_set == 'mediapipe' and clip.image_size == painted.SIZE
+
+
+@pytest.mark.parametrize('name', detecting.NAMES)
+def test_the_most_prominent_and_the_one_in_the_box(name, seen):
+  frames = [
+    {1: (20, 30)} | ({2: (200, 20)} if t >= 20 else {}) for t in range(60)
+  ]
+  clip = detect_video(Painted(frames), 'painted', Detector(name, most=1))
+  assert whose(clip, frames) == [{1}]
+  box = (200, 20, painted.WIDTH, painted.HEIGHT)
+  clip = detect_video(Painted(frames), 'painted', Detector(name), box, 30)
+  assert whose(clip, frames) == [{2}]
+  with pytest.raises(UserError, match='nobody was found in it'):
+    detect_video(Painted(frames), 'painted', Detector(name), box, 3)
+  with pytest.raises(UserError, match='has no image 99'):
+    detect_video(Painted(frames), 'painted', Detector(name), box, 99)
+
+
+@pytest.mark.parametrize('name', detecting.NAMES)
+def test_who_is_seen_for_a_moment_is_left_out(name, seen, caplog):
+  frames = [
+    {1: (20, 30)} | ({2: (200, 20)} if 20 <= t < 25 else {}) for t in range(60)
+  ]
+  with caplog.at_level(logging.WARNING, 'semgcn_jax'):
+    clip = detect_video(Painted(frames), 'painted', Detector(name))
+  assert whose(clip, frames) == [{1}]
+  assert 'left out 1 person seen for less than 0.3 s' in caplog.text
+  with pytest.raises(UserError, match='painted: nobody was found in it'):
+    detect_video(Painted([{}] * 9), 'painted', Detector(name))
+
+
+@pytest.mark.parametrize('name', detecting.NAMES)
+def test_pictures(name, seen, tmp_path):
+  path = tmp_path / 'two.png'
+  Image.fromarray(painted.picture({1: (20, 30), 2: (200, 20)})).save(path)
+  clip = detect_image(path, Detector(name))
+  assert {
+    min(owners) for owners in whose(clip, [{1: (20, 30), 2: (200, 20)}])
+  } == {1, 2}
+  assert len(detect_image(path, Detector(name, most=1)).people) == 1
+  box = (200, 20, painted.WIDTH, painted.HEIGHT)
+  clip = detect_image(path, Detector(name), box)
+  assert whose(clip, [{1: (20, 30), 2: (200, 20)}]) == [{2}]
+
+
+@pytest.fixture(scope='module')
+def videos(tmp_path_factory):
+  """The videos that packages ship: the folder of the packages."""
+  pytest.importorskip('mediapipe', reason='needs the extra pose')
+  folder = tmp_path_factory.mktemp('packages')
+  install = subprocess.run(
+    [sys.executable, '-m', 'pip', 'install', '--quiet', '--no-deps']
+    + ['--target', str(folder), 'pose2sim', 'sports2d'],
+    capture_output=True,
+  )
+  if install.returncode:
+    pytest.skip('cannot install pose2sim and sports2d for their videos')
+  return folder
+
+
+def detect(path):
+  return detect_video(Video(path), path.stem, Detector())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  'camera, fewest', [(1, 100), (2, 100), (3, 65), (4, 100)]
+)
+def test_two_people_of_a_video(videos, camera, fewest):
+  path = videos / 'Pose2Sim/Demo_MultiPerson/videos' / f'cam0{camera}.mp4'
+  people = detect(path).people
+  assert len(people) == 2
+  # In camera 3, one hides the other.
+  assert sorted(len(p.frames) for p in people) >= [fewest, 100]
+  for person in people:
+    boxes = np.array([box_of(k) for k in person.keypoints], float)
+    middles = (boxes[:, :2] + boxes[:, 2:]) / 2
+    sizes = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
+    # Nobody jumps to where the other is.
+    steps = np.linalg.norm(np.diff(middles, axis=0), axis=1)
+    assert (steps < 0.5 * sizes[1:] * np.diff(person.frames)).all()
+
+
+@pytest.mark.slow
+def test_everybody_who_walks_in(videos):
+  first, second = detect(videos / 'Sports2D/Demo/demo.mp4').people
+  assert first.frames[0] == 0 and len(first.frames) > 200
+  assert 45 <= second.frames[0] <= 55 and len(second.frames) > 140
