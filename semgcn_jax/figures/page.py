@@ -69,6 +69,19 @@ def page_html(
   )
 
 
+def framed(page: str, height: int) -> str:
+  """Wraps a page to be shown inside another one, such as a notebook.
+
+  Args:
+    page: The page.
+    height: Its height there, pixels.
+  """
+  return (
+    f'<iframe srcdoc="{html.escape(page)}" width="100%" height="{height}"'
+    ' style="border: 0"></iframe>'
+  )
+
+
 def as_json(content: Any) -> str:
   """Encodes JSON for a script element; no string in it can end the element."""
   return json.dumps(content, allow_nan=False).replace('<', '\\u003c')

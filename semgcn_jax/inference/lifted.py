@@ -5,6 +5,15 @@ import dataclasses
 import numpy as np
 from jaxtyping import Bool, Float
 
+from semgcn_jax.detections.clips import Clip, Person
+from semgcn_jax.errors import SettingError
+from semgcn_jax.figures.page import framed, page_html
+from semgcn_jax.geometry import rates
+from semgcn_jax.geometry.joint_sets import joints_of
+from semgcn_jax.motion.upright import make_scenes
+
+_HEIGHT = 600  # Of the page in a notebook, pixels.
+
 
 @dataclasses.dataclass(frozen=True)
 class Lifted:
@@ -20,9 +29,74 @@ class Lifted:
     num_missing: The number of poses that are NaN.
     exchanged: The frames of clips whose sides were exchanged back, `[...]`;
       None in streams, which do not look for them.
+    keypoints: What was lifted, `[..., J, 3]`, pixels and confidence, which
+      `show` draws; None in streams.
+    joints: The key of its joint set in `JOINT_SETS`.
+    image_size: The width and height of each image, `[N, 2]`, pixels.
+    fps: The frames per second.
   """
 
   poses: Float[np.ndarray, '*poses joints 3']
   errors: Float[np.ndarray, '*poses joints']
   num_missing: int
   exchanged: Bool[np.ndarray, '*poses'] | None = None
+  keypoints: Float[np.ndarray, '*poses points 3'] | None = None
+  joints: str = 'h36m'
+  image_size: Float[np.ndarray, 'N 2'] | None = None
+  fps: float = rates.DEFAULT
+
+  def show(self, *, people: bool = False, height: int = _HEIGHT) -> None:
+    """Shows the poses in a notebook: 2D beside 3D, to play and rotate.
+
+    Poses `[..., T, 16, 3]` are shown as people in T frames.
+
+    Args:
+      people: Whether poses `[N, 16, 3]` are N people in one picture instead.
+      height: The height of the page, pixels.
+
+    Raises:
+      SettingError: IPython, which notebooks run in, is not installed.
+    """
+    try:
+      from IPython.display import HTML, display  # pyright: ignore[reportMissingImports]
+    except ModuleNotFoundError as error:
+      raise SettingError(
+        '`show`: needs a notebook; elsewhere, predict.py writes a page'
+      ) from error
+    display(HTML(self._page(people, height)))
+
+  def _repr_html_(self) -> str:
+    """Shows the poses where they are the last value of a notebook's cell."""
+    return self._page(False, _HEIGHT)
+
+  def _page(self, people: bool, height: int) -> str:
+    """Builds the page as a part of another one."""
+    page = page_html(make_scenes([self._clip(people)]), title='poses')
+    return framed(page, height)
+
+  def _clip(self, people: bool) -> Clip:
+    """Builds the clip of the poses, the last leading axis of which is time."""
+    leading = self.poses.shape[:-2]
+    frames = 1 if people or not leading else leading[-1]
+
+    def split(array):
+      return array.reshape(-1, frames, *array.shape[len(leading) :])
+
+    poses, errors = split(self.poses), split(self.errors)
+    keypoints, size = None, (0, 0)
+    if self.keypoints is not None and self.image_size is not None:
+      keypoints = split(joints_of(self.keypoints, self.joints))
+      width, height = self.image_size.max(axis=0, initial=0)
+      size = int(width), int(height)
+    known = np.isfinite(self.errors).any()
+    shown = tuple(
+      Person(
+        str(n + 1),
+        np.arange(frames),
+        None if keypoints is None else keypoints[n],
+        poses[n],
+        errors[n] if known else None,
+      )
+      for n in range(len(poses))
+    )
+    return Clip('poses', shown, self.fps, size)

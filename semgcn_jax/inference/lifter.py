@@ -204,7 +204,13 @@ class Lifter:
     if height is not None:
       poses, errors = to_height(poses, errors, height)
     return Lifted(
-      poses, errors, int(missing.sum()), exchanged.reshape(given.leading)
+      *(poses, errors, int(missing.sum()), exchanged.reshape(given.leading)),
+      keypoints=given.keypoints.reshape(
+        *given.leading, *given.keypoints.shape[1:]
+      ),
+      joints=joints,
+      image_size=given.image_size,
+      fps=fps,
     )
 
   def stream(

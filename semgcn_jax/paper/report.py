@@ -14,13 +14,13 @@ from semgcn_jax.data.h36m import ACTIONS
 from semgcn_jax.errors import SettingError, listed
 from semgcn_jax.evaluation import published
 from semgcn_jax.evaluation.scores import IMAGE_HEADINGS, rank
-from semgcn_jax.figures.curves import plot_comparison, plot_parameters
 from semgcn_jax.files import write_text
 from semgcn_jax.geometry.skeletons import Skeleton, load_skeleton
 from semgcn_jax.models.build import count_parameters
 from semgcn_jax.paper.methods import METHODS, TABLES
 from semgcn_jax.runs import folder
 from semgcn_jax.text_tables import markdown_table, plain_table
+from semgcn_jax.training.curves import plot_comparison, plot_parameters
 
 # {method name: the result of `summarize_run`}.
 Rows = dict[str, dict[str, Any]]

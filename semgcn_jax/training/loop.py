@@ -22,7 +22,6 @@ from semgcn_jax.evaluation.scores import (
   rank,
 )
 from semgcn_jax.evaluation.tables import print_result
-from semgcn_jax.figures.curves import plot_curves
 from semgcn_jax.geometry.skeletons import Skeleton
 from semgcn_jax.models.build import count_parameters
 from semgcn_jax.runs import checkpoints, folder
@@ -30,6 +29,7 @@ from semgcn_jax.runs.checkpoints import Progress
 from semgcn_jax.tasks import make_task
 from semgcn_jax.training import processes
 from semgcn_jax.training.checks import check_poses, check_settings
+from semgcn_jax.training.curves import plot_curves
 from semgcn_jax.training.interrupts import StopRequest
 from semgcn_jax.training.optimizers import peak_rates
 from semgcn_jax.training.progress import ProgressBar

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from semgcn_jax.config import presets
-from semgcn_jax.figures.curves import plot_curves
+from semgcn_jax.training.curves import plot_curves
 
 
 @pytest.mark.parametrize('val_subjects', [(), ('S1', 'S5')])

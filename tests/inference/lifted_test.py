@@ -1,0 +1,64 @@
+"""Lifted poses in notebooks."""
+
+import html
+import re
+import sys
+import types
+
+import numpy as np
+import pytest
+from filmed import keypoints_of
+
+from semgcn_jax import Lifter, SettingError
+from semgcn_jax.inference.lifted import Lifted
+
+SIZE = (1280, 720)
+
+
+@pytest.fixture(scope='module')
+def lifted():
+  return Lifter.load('cmu').lift(keypoints_of(6), SIZE, 'coco')
+
+
+def page_of(text):
+  """The page in the frame that a notebook shows."""
+  match = re.fullmatch(r'<iframe srcdoc="([^"]*)" .*></iframe>', text, re.S)
+  assert match, text[:100]
+  return html.unescape(match[1])
+
+
+def test_the_last_value_of_a_cell_is_a_page(lifted):
+  page = page_of(lifted._repr_html_())
+  assert page.startswith('<!DOCTYPE html>') and 'three' in page
+  assert re.search(r'"size": ?\[1280, ?720\]', page)
+
+
+def test_time_is_the_last_axis(lifted):
+  clip = lifted._clip(False)
+  assert [len(person.frames) for person in clip.people] == [6]
+  np.testing.assert_array_equal(clip.people[0].poses, lifted.poses)
+  assert clip.people[0].keypoints.shape == (6, 16, 3)
+  assert clip.image_size == SIZE
+  # Or each pose is a person of one picture.
+  people = lifted._clip(True).people
+  assert [person.frames.tolist() for person in people] == [[0]] * 6
+  np.testing.assert_array_equal(people[2].poses[0], lifted.poses[2])
+  several = Lifted(np.zeros((2, 5, 16, 3)), np.full((2, 5, 16), np.nan), 0)
+  assert [len(p.frames) for p in several._clip(False).people] == [5, 5]
+  one = Lifted(np.zeros((16, 3)), np.zeros(16), 0)
+  assert [len(p.frames) for p in one._clip(False).people] == [1]
+
+
+def test_show_needs_a_notebook(lifted, monkeypatch):
+  monkeypatch.setitem(sys.modules, 'IPython.display', None)
+  with pytest.raises(SettingError, match='`show`: needs a notebook'):
+    lifted.show()
+
+
+def test_show_displays_the_page(lifted, monkeypatch):
+  shown = []
+  display = types.SimpleNamespace(HTML=lambda text: text, display=shown.append)
+  monkeypatch.setitem(sys.modules, 'IPython', types.ModuleType('IPython'))
+  monkeypatch.setitem(sys.modules, 'IPython.display', display)
+  lifted.show(height=321)
+  assert 'height="321"' in shown[0] and page_of(shown[0])
