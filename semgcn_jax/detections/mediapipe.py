@@ -101,8 +101,12 @@ def landmarker(
     picture = np.ascontiguousarray(images.limited(picture, _MAX_SIDE))
     image = mediapipe.Image(mediapipe.ImageFormat.SRGB, picture)
     count += 1
-    # The times must ascend; a model that tracks does not use them.
-    with _quiet() if count == 1 else contextlib.nullcontext():
+    with contextlib.ExitStack() as stack:
+      if count == 1:
+        stack.enter_context(_quiet())
+      stack.enter_context(warnings.catch_warnings())
+      warnings.simplefilter('ignore', UserWarning)
+      # The times must ascend; a model that tracks does not use them.
       found = (
         built.detect_for_video(image, 33 * count)
         if tracks

@@ -85,7 +85,8 @@ def shrunk(image: np.ndarray, size: int) -> np.ndarray:
 def to_jpeg(image: np.ndarray, longest: int) -> bytes:
   """Encodes an image as JPEG, with at most `longest` pixels on a side."""
   picture = Image.fromarray(image)
-  picture.thumbnail((longest, longest))
+  # Averaging whole pixels first is several times faster.
+  picture.thumbnail((longest, longest), reducing_gap=1.0)
   file = io.BytesIO()
   picture.save(file, 'JPEG', quality=_QUALITY)
   return file.getvalue()

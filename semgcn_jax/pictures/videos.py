@@ -4,6 +4,7 @@ Images are `[H, W, 3]` uint8, RGB. Videos and cameras need OpenCV, which comes
 with the extra `pose`.
 """
 
+import functools
 import io
 import logging
 import pathlib
@@ -84,6 +85,7 @@ class Video:
       along = self._capture.get(cv2.CAP_PROP_SAR_DEN)
       self._aspect = across / along if across > 0 and along > 0 else 1.0
       self._time = cv2.CAP_PROP_POS_MSEC
+    self._to_rgb = functools.partial(cv2.cvtColor, code=cv2.COLOR_BGR2RGB)
     self.times: list[float] = []
     self.cuts: list[int] = []
 
@@ -104,10 +106,11 @@ class Video:
         elapsed = time.monotonic() - began
         if self._time is not None:
           self.times.append(self._capture.get(self._time) / 1000)
-        picture = np.ascontiguousarray(picture[..., ::-1])
+        picture = self._to_rgb(picture)
         if self._aspect != 1:
           picture = images.stretched(picture, self._aspect)
-        small = images.shrunk(picture, _CUT_SIZE)
+        # Every fourth pixel is enough, and much faster.
+        small = images.shrunk(picture[::4, ::4], _CUT_SIZE)
         if last is not None and np.abs(small - last).mean() > _CUT:
           self.cuts.append(count)
         last = small

@@ -80,7 +80,12 @@ def test_a_camera_has_the_rate_at_which_it_is_read(monkeypatch):
     def release(self):
       pass
 
-  fake = types.SimpleNamespace(VideoCapture=Camera, CAP_PROP_FPS=5)
+  fake = types.SimpleNamespace(
+    VideoCapture=Camera,
+    CAP_PROP_FPS=5,
+    COLOR_BGR2RGB=4,
+    cvtColor=lambda image, code: image[..., ::-1],
+  )
   monkeypatch.setattr(videos, '_opencv', lambda: fake)
   monkeypatch.setattr(videos.time, 'monotonic', lambda: clock[0])
   video = videos.Video(0, seconds=5.0)
