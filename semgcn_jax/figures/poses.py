@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.collections import LineCollection
 
 from semgcn_jax.detections.clips import Person
 from semgcn_jax.figures.palette import PAPER
@@ -13,8 +14,9 @@ from semgcn_jax.geometry.skeletons import Skeleton
 from semgcn_jax.motion.upright import Scene
 
 _FLOOR = '#d8d8d8'
+_FAR = 60  # Metres to which the floor is drawn.
 # Views of the room: azimuth and elevation, degrees.
-FRONT, SIDE = (25.0, 12.0), (115.0, 12.0)
+FRONT, SIDE, TOP = (25.0, 12.0), (115.0, 12.0), (25.0, 89.0)
 _ROWS, _COLUMNS = 3, 3  # Of samples, in a grid.
 _NOTE = {'fontsize': 'x-small', 'color': '#777777', 'va': 'top'}
 
@@ -183,7 +185,7 @@ def draw_room(
     ):
       axes.plot(*seen_from(np.array(ends), view).T, color=_FLOOR, linewidth=0.7)
   # Draw people who are farther away first.
-  for person in sorted(people, key=lambda p: depth(p.mean(axis=0), view)):
+  for person in sorted(people, key=lambda p: p.mean(axis=0) @ towards(view)):
     bones(axes, seen_from(person, view), skeleton)
   seen = seen_from(joints, view)
   low, high = seen.min(axis=0), seen.max(axis=0)
@@ -191,6 +193,40 @@ def draw_room(
   axes.set_xlim(middle[0] - half, middle[0] + half)
   axes.set_ylim(middle[1] - half, middle[1] + half)
   axes.set_aspect('equal')
+
+
+def draw_floor(
+  axes: Any, low: np.ndarray, high: np.ndarray, view: tuple[float, float]
+) -> None:
+  """Draws lines on the floor, a metre apart, wherever axes show it.
+
+  Args:
+    axes: The axes to draw into.
+    low: Their limits on the left and below, `[2]`, metres.
+    high: Their limits on the right and above, `[2]`, metres.
+    view: The azimuth and elevation of the viewer, degrees.
+  """
+  # Where the floor is that is seen in the corners.
+  across = seen_from(np.array([(1.0, 0, 0), (0, 0, 1)]), view)
+  corners = np.array(
+    [(x, y) for x in (low[0], high[0]) for y in (low[1], high[1])]
+  )
+  places = np.linalg.solve(across.T, corners.T).T
+  start, end = np.floor(places.min(axis=0)), np.ceil(places.max(axis=0))
+  # Near the horizon there is no end of lines.
+  start, end = np.maximum(start, -_FAR), np.minimum(end, _FAR)
+  lines = [
+    ((x, 0, start[1]), (x, 0, end[1])) for x in np.arange(start[0], end[0] + 1)
+  ]
+  lines += [
+    ((start[0], 0, z), (end[0], 0, z)) for z in np.arange(start[1], end[1] + 1)
+  ]
+  if lines:
+    shown = seen_from(np.array(lines), view)
+    axes.add_collection(
+      LineCollection(list(shown), colors=_FLOOR, linewidths=0.7),
+      autolim=False,
+    )
 
 
 def seen_from(points: np.ndarray, view: tuple[float, float]) -> np.ndarray:
@@ -203,10 +239,13 @@ def seen_from(points: np.ndarray, view: tuple[float, float]) -> np.ndarray:
   return np.stack([points @ right, points @ up], axis=-1)
 
 
-def depth(point: np.ndarray, view: tuple[float, float]) -> float:
-  """Measures how close a point of the room is to the viewer."""
-  azimuth = np.deg2rad(view[0])
-  return float(point @ (np.sin(azimuth), 0, np.cos(azimuth)))
+def towards(view: tuple[float, float]) -> np.ndarray:
+  """Returns the direction in the room from its middle to the viewer, `[3]`."""
+  azimuth, elevation = np.deg2rad(view)
+  level = np.cos(elevation)
+  return np.array(
+    [np.sin(azimuth) * level, np.sin(elevation), np.cos(azimuth) * level]
+  )
 
 
 def bones(

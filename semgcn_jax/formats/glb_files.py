@@ -10,7 +10,7 @@ import numpy as np
 import semgcn_jax
 from semgcn_jax.errors import UserError, choose
 from semgcn_jax.figures.palette import SOLID
-from semgcn_jax.formats.body_mesh import Surface, body_surfaces
+from semgcn_jax.motion.body_mesh import Surface, body_surfaces
 from semgcn_jax.motion.rig import NAMES, PARENTS, Motion
 
 # glTF's codes of component types and buffer targets.

@@ -137,7 +137,9 @@ def _drawing(content: _Content, path: pathlib.Path, to: pathlib.Path) -> None:
 
 def _animation(content: _Content, path: pathlib.Path, to: pathlib.Path) -> None:
   """Animates the only clip."""
-  write_animation(_one(content.scenes, path, 'clip'), path, to)
+  scene = _one(content.scenes, path, 'clip')
+  motions = content.motions if scene.clip.skeleton == H36M else {}
+  write_animation(scene, path, to, motions)
 
 
 def _bvh(content: _Content, path: pathlib.Path, to: pathlib.Path) -> None:

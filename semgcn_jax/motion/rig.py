@@ -14,6 +14,7 @@ import csv
 import dataclasses
 import importlib.resources
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -302,13 +303,30 @@ def _place(
   offsets: np.ndarray, rotations: list[Rotation], root: np.ndarray
 ) -> np.ndarray:
   """Computes the positions `[T, 16, 3]` of `H36M`'s joints, metres."""
+  _, places = in_world(offsets, rotations, root)
+  return np.stack([places[index] for index in _OF_H36M], axis=1)
+
+
+def in_world(
+  offsets: np.ndarray, rotations: Sequence[Rotation], root: np.ndarray
+) -> tuple[list[Rotation], list[np.ndarray]]:
+  """Computes where the joints of a rig are, and how they are turned.
+
+  Args:
+    offsets: The rest pose, `[R, 3]`, metres.
+    rotations: T rotations of each joint relative to its parent.
+    root: The position of the pelvis, `[T, 3]`, metres.
+
+  Returns:
+    T rotations of each joint in the world, and its positions, `[T, 3]`, metres.
+  """
   worlds, places = [rotations[0]], [root]
   for offset, parent, turn in zip(
     offsets[1:], PARENTS[1:], rotations[1:], strict=True
   ):
     places.append(places[parent] + worlds[parent].apply(offset))
     worlds.append(worlds[parent] * turn)
-  return np.stack([places[index] for index in _OF_H36M], axis=1)
+  return worlds, places
 
 
 def _filled(

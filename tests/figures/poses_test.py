@@ -7,7 +7,7 @@ import pytest
 from scenes import clip, person
 from skeletons import HAND
 
-from semgcn_jax.figures.poses import _choose, depth, draw_grid, seen_from
+from semgcn_jax.figures.poses import _choose, draw_grid, seen_from, towards
 from semgcn_jax.motion.upright import make_scenes
 from semgcn_jax.pictures.videos import Album
 
@@ -58,5 +58,6 @@ def test_the_view_is_orthographic():
   point = np.array([1.0, 2.0, 3.0])
   np.testing.assert_allclose(seen_from(point, (0, 0)), (1, 2), atol=1e-9)
   np.testing.assert_allclose(seen_from(point, (90, 0)), (-3, 2), atol=1e-9)
-  assert depth(point, (0, 0)) == pytest.approx(3)
-  assert depth(point, (90, 0)) == pytest.approx(1)
+  assert point @ towards((0, 0)) == pytest.approx(3)
+  assert point @ towards((90, 0)) == pytest.approx(1)
+  assert point @ towards((0, 90)) == pytest.approx(2)

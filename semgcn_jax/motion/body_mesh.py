@@ -4,11 +4,13 @@ import csv
 import dataclasses
 import functools
 import importlib.resources
+from collections.abc import Mapping
 
 import numpy as np
 from scipy.interpolate import PchipInterpolator
+from scipy.spatial.transform import Rotation
 
-from semgcn_jax.motion.rig import JOINTS, PARENTS
+from semgcn_jax.motion.rig import JOINTS, PARENTS, Motion, in_world
 
 _AROUND = 16  # Vertices of a part's cross section.
 _CAP = 4  # Rings of each rounded end.
@@ -63,7 +65,7 @@ _HEIGHT = 1.61
 @functools.cache
 def _parts() -> dict[str, list[_Part]]:
   """Reads the parts of trunk, left and right; the file has one side only."""
-  path = importlib.resources.files('semgcn_jax.formats') / 'body_parts.csv'
+  path = importlib.resources.files('semgcn_jax.motion') / 'body_parts.csv'
   parts: dict[str, list[_Part]] = {'trunk': [], 'left': [], 'right': []}
 
   def numbers(text):
@@ -92,16 +94,52 @@ def body_surfaces(offsets: np.ndarray) -> dict[str, Surface]:
   Args:
     offsets: The rest pose of the rig, `[R, 3]`, metres.
   """
-  places = np.zeros_like(offsets)
-  for index, parent in enumerate(PARENTS):
-    if parent >= 0:
-      places[index] = places[parent] + offsets[index]
+  places = _rest(offsets)
   height = places[JOINTS.index('Head'), 1] - places[JOINTS.index('LAnkle'), 1]
   scale = max(height, 0.1) / _HEIGHT
   return {
     name: _joined([_surface(part, places, scale) for part in group])
     for name, group in _parts().items()
   }
+
+
+def pose_bodies(
+  surfaces: Mapping[str, Surface], motion: Motion, row: int
+) -> dict[str, np.ndarray]:
+  """Moves the vertices of surfaces with a rig.
+
+  Args:
+    surfaces: What `body_surfaces` returns for the rig.
+    motion: The motion of the rig.
+    row: The frame of the motion.
+
+  Returns:
+    The vertices of each, `[V, 3]`, metres, y up.
+  """
+  turns, places = in_world(
+    motion.offsets,
+    [Rotation.from_quat(turn) for turn in motion.rotations[row]],
+    motion.root[row],
+  )
+  matrices = np.stack([turn.as_matrix() for turn in turns])
+  # A vertex keeps its place relative to its joint.
+  shifts = np.stack(places) - np.einsum(
+    'rij,rj->ri', matrices, _rest(motion.offsets)
+  )
+  return {
+    name: np.einsum('vij,vj->vi', matrices[s.joints], s.points)
+    + shifts[s.joints]
+    for name, s in surfaces.items()
+  }
+
+
+def _rest(offsets: np.ndarray) -> np.ndarray:
+  """Returns the positions of the joints in the rest pose, `[R, 3]`, metres."""
+  places = np.zeros_like(offsets)
+  for index, parent in enumerate(PARENTS):
+    if parent >= 0:
+      places[index] = places[parent] + offsets[index]
+  return places
 
 
 def _mirrored(part: _Part) -> _Part:
