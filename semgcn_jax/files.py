@@ -238,3 +238,23 @@ def write_json(result: dict[str, Any], path: pathlib.Path) -> None:
   """Writes a result as JSON to the file of `output`; see `write_output`."""
   text = json.dumps(result, indent=2) + '\n'
   write_output(path, lambda temporary: temporary.write_text(text))
+
+
+def split_names(text: str, setting: str) -> list[str]:
+  """Splits names of files at commas, unless a file has the whole name.
+
+  Args:
+    text: The names.
+    setting: The setting that has them, for messages.
+
+  Raises:
+    SettingError: A name is empty.
+  """
+  if pathlib.Path(text).exists():
+    return [text]
+  names = [name.strip() for name in text.split(',')]
+  if not all(names):
+    raise SettingError(
+      f'`{setting}={text}`: has an empty name; give files joined by commas'
+    )
+  return names

@@ -6,6 +6,7 @@ import numpy as np
 from filmed import keypoints_of
 
 from semgcn_jax.detections.persons import Detection
+from semgcn_jax.geometry.joint_sets import JOINT_SETS
 
 WIDTH, HEIGHT = 40, 100
 SIZE = 360, 160  # Of the pictures.
@@ -35,7 +36,7 @@ def _visible(image):
 def _keypoints(rows, columns):
   """Puts the joints of a person into a box."""
   [person] = keypoints_of(1, 'mediapipe')
-  found = person[:, 2] > 0
+  found = (person[:, :2] != 10).any(axis=-1)  # What poses have.
   low, high = person[found, :2].min(axis=0), person[found, :2].max(axis=0)
   share = (person[:, :2] - low) / (high - low)
   start = np.array([columns.min(), rows.min()])
@@ -49,8 +50,10 @@ def find(image):
 
 
 def find_all(image):
-  """Finds everybody, the most prominent first."""
-  return [Detection(keypoints) for keypoints in _visible(image)]
+  """Finds everybody, with COCO's joints, the most prominent first."""
+  names = JOINT_SETS['mediapipe'].names
+  coco = [names.index(name) for name in JOINT_SETS['coco'].names]
+  return [Detection(keypoints[coco]) for keypoints in _visible(image)]
 
 
 @contextlib.contextmanager

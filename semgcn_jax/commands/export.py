@@ -105,6 +105,8 @@ def _write_file(flags: ExportFlags, output: pathlib.Path, ending: str) -> None:
 
 def _write_folder(flags: ExportFlags, output: pathlib.Path) -> None:
   """Writes a folder of weights."""
+  if output.exists():
+    raise SettingError(f'`output={output}`: exists; name a new folder')
   network = restore_network(flags.checkpoint, flags.which)
   variables = network.of_seed(flags.only_seed)
   training = network.config.training

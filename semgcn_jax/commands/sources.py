@@ -109,6 +109,10 @@ def check_sources(flags: SourceFlags) -> None:
   pairs = ['detections', 'image'], ['detections', 'video']
   if len(given) > 1 and given not in pairs:
     raise SettingError(f'{" and ".join(f"`{n}`" for n in given)}: give one')
+  if flags.box and flags.people:
+    raise SettingError('`box` and `people`: give one')
+  if flags.box and '@' in flags.box and given[0] != 'video':
+    raise SettingError(f'`box={flags.box}`: only a video has images after @')
   if given[0] == 'detections':
     for name in ('box', 'people', 'detector', 'detector_model'):
       if getattr(flags, name) != getattr(SourceFlags, name):

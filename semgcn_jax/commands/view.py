@@ -15,6 +15,7 @@ from semgcn_jax.config.fields import FPS, setting
 from semgcn_jax.detections.clips import Clip
 from semgcn_jax.errors import SettingError, listed, printable
 from semgcn_jax.evaluation.predictions import predict_clips
+from semgcn_jax.files import split_names
 from semgcn_jax.formats import pose_files
 from semgcn_jax.formats.writers import WRITERS
 from semgcn_jax.pictures.videos import read_album
@@ -52,7 +53,7 @@ class ViewFlags(outputs.ClipFlags):
 
 def view(flags: ViewFlags) -> None:
   """Shows what the flags name."""
-  files = [] if flags.poses is None else _read_names(flags.poses)
+  files = [] if flags.poses is None else split_names(flags.poses, 'poses')
   inputs = *files, flags.pictures
   paths = outputs.check_output_flags(flags, ENDINGS, inputs)
   if (flags.poses is None) == (flags.checkpoint is None):
@@ -84,13 +85,6 @@ def view(flags: ViewFlags) -> None:
     clips = [dataclasses.replace(clip, fps=flags.fps) for clip in clips]
   outputs.write_chosen(flags, clips, paths, title=title)
   print(printable(flags.output))
-
-
-def _read_names(poses: str) -> list[str]:
-  """Splits the names of files, unless there is one of this name."""
-  if pathlib.Path(poses).exists():
-    return [poses]
-  return poses.split(',')
 
 
 def _read_files(files: Sequence[str]) -> list[Clip]:

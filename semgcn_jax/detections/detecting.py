@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import logging
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import rich.progress
@@ -17,10 +17,10 @@ from semgcn_jax.detections.finding import (
   find_people,
   is_plausible,
 )
-from semgcn_jax.detections.following import follow
+from semgcn_jax.detections.following import ABSENT, follow
 from semgcn_jax.detections.persons import Detection
 from semgcn_jax.detections.tracking import track
-from semgcn_jax.errors import UserError, counted
+from semgcn_jax.errors import SettingError, UserError, counted
 from semgcn_jax.pictures.crops import Box, read_box
 from semgcn_jax.pictures.images import read_image
 from semgcn_jax.pictures.videos import Album, Video
@@ -90,8 +90,8 @@ def detect_video(
 ) -> Clip:
   """Finds and follows the people in a video; see `detect_image` for errors.
 
-  Who is seen for a moment only, or has not the proportions of a person, is left
-  out, and a note says so.
+  Who is seen for a moment only, or does not have the proportions of a person,
+  is left out, and a note says so.
 
   Args:
     video: The video.
@@ -101,10 +101,17 @@ def detect_video(
     box_at: The number of the image in which the box is.
   """
   album = Album()
+  if box is not None and video.length and box_at >= video.length:
+    raise _no_image(video, box_at, video.length)
 
   def pictures():
     for number, picture in enumerate(
-      rich.progress.track(video, 'detecting', transient=True)
+      rich.progress.track(
+        video,
+        'detecting',
+        transient=True,
+        disable=not rich.get_console().is_terminal,
+      )
     ):
       album.add(number, picture)
       if number == box_at and box is not None:
@@ -112,15 +119,9 @@ def detect_video(
       yield picture
 
   if detector.name == 'rtmlib':
-    find = rtmlib.detector(detector.model)
-    frames = {n: find(picture) for n, picture in enumerate(pictures())}
-    everybody = [
-      dict(zip(person.frames.tolist(), person.keypoints, strict=True))
-      for person in track(frames, video.fps)
-      if person.keypoints is not None
-    ]
+    everybody = _track_all(pictures(), detector, video)
   else:
-    with mediapipe.landmarker(model=detector.model, most=6) as find:
+    with mediapipe.landmarker(model=detector.model) as find:
       everybody = follow(
         pictures(),
         find,
@@ -132,14 +133,12 @@ def detect_video(
         box_at=box_at,
         is_cut=lambda number: number in video.cuts,
       )
-  if box is not None:
-    if box_at >= album.count:
-      raise UserError(
-        f'{video.name}: has no image {box_at}; the last is {album.count - 1}'
-      )
-    everybody = [_in_box(everybody, box, box_at)]
-  else:
+  if box is None:
     everybody = _worth_following(everybody, album.count, video)
+  elif box_at >= album.count:
+    raise _no_image(video, box_at, album.count)
+  elif detector.name == 'rtmlib':
+    everybody = [_in_box(everybody, box, box_at)]
   if not everybody:
     raise UserError(f'{video.name}: nobody was found in it')
   everybody = _most_prominent(everybody, detector.most)
@@ -147,6 +146,30 @@ def detect_video(
   video.check_cuts()
   everybody = [album.numbered(found, video.name) for found in everybody]
   return _clip(name, name, everybody, album)
+
+
+def _no_image(video: Video, number: int, count: int) -> SettingError:
+  """Builds the error for a box in an image that a video does not have."""
+  return SettingError(
+    f'`box`: is in image {number} of {video.name}, the last of which is'
+    f' {count - 1}'
+  )
+
+
+def _track_all(
+  pictures: Iterable[np.ndarray], detector: Detector, video: Video
+) -> list[dict[int, np.ndarray]]:
+  """Finds everybody in each image, and tracks them from cut to cut."""
+  find = rtmlib.detector(detector.model)
+  scenes: dict[int, dict[int, list[Detection]]] = {}
+  for number, picture in enumerate(pictures):
+    scenes.setdefault(len(video.cuts), {})[number] = find(picture)
+  return [
+    dict(zip(person.frames.tolist(), person.keypoints, strict=True))
+    for frames in scenes.values()
+    for person in track(frames, video.fps, round(ABSENT * video.fps))
+    if person.keypoints is not None
+  ]
 
 
 def _in_box(
@@ -166,7 +189,9 @@ def _worth_following(
   least = min(_LEAST_TIME * video.fps, _LEAST_TIME * count)
   kept, short, odd = [], 0, 0
   for found in everybody:
-    plausible = np.mean([is_plausible(k) for k in found.values()])
+    plausible = np.mean(
+      [is_plausible(k, _joint_set(k)) for k in found.values()]
+    )
     if len(found) < least:
       short += 1
     elif plausible < _LEAST_PLAUSIBLE:
@@ -215,13 +240,14 @@ def _clip(
     for number, keypoints in found.items():
       frames.setdefault(number, []).append(Detection(keypoints, identity))
   people = track(frames, album.fps)
-  joints = len(next(iter(everybody[0].values())))
-  joint_set = (
-    mediapipe.JOINTS
-    if joints == len(mediapipe.NAMES)
-    else rtmlib.JOINT_SETS[joints]
-  )
+  joint_set = _joint_set(next(iter(everybody[0].values())))
   return Clip(
     *(name, people, album.fps, album.image_size, album, joint_set),
     source=source,
   )
+
+
+def _joint_set(keypoints: np.ndarray) -> str:
+  """Returns the key in `JOINT_SETS` of what was detected, `[J, 3]`."""
+  joint_sets = rtmlib.JOINT_SETS | {len(mediapipe.NAMES): mediapipe.JOINTS}
+  return joint_sets[len(keypoints)]

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from semgcn_jax.detections.mediapipe import NAMES, Find
+from semgcn_jax.detections.mediapipe import JOINTS, Find
 from semgcn_jax.detections.persons import Detection
 from semgcn_jax.errors import UserError
+from semgcn_jax.geometry.joint_sets import JOINT_SETS
 from semgcn_jax.pictures.crops import Box
 
 MOST_PEOPLE = 12  # In an image.
@@ -20,7 +21,7 @@ _MOST_SHARED = 0.6  # Of the smaller of two people's boxes.
 # Shoulders or arms, and a trunk, are at most so many times as long as the head
 # is large.
 _WIDEST, _TALLEST = 3.0, 5.5
-_FACE = 11  # The first landmarks are those of the face.
+_FACE = ('nose', 'eye', 'ear', 'mouth')  # What the face's joints are of.
 _GRAY = 128
 _BEYOND = 0.1  # A body extends this far beyond its landmarks, over its size.
 
@@ -153,14 +154,19 @@ def _areas(
   return area(*start, *end), area(*first), area(*second)
 
 
-def is_plausible(keypoints: np.ndarray) -> bool:
+def is_plausible(keypoints: np.ndarray, joint_set: str = JOINTS) -> bool:
   """Whether keypoints have the proportions of a person.
 
   Where a person has been painted over, others are seen in what remains.
+
+  Args:
+    keypoints: Pixels and confidence, `[J, 3]`.
+    joint_set: Their joint set, a key of `JOINT_SETS` with the joints of COCO.
   """
+  names = JOINT_SETS[joint_set].points
   places = {
     name: point[:2]
-    for name, point in zip(NAMES, keypoints, strict=True)
+    for name, point in zip(names, keypoints, strict=True)
     if point[2] > 0
   }
 
@@ -169,7 +175,11 @@ def is_plausible(keypoints: np.ndarray) -> bool:
       return 0.0
     return float(np.linalg.norm(places[first] - places[second]))
 
-  face = [places[name] for name in NAMES[:_FACE] if name in places]
+  face = [
+    place
+    for name, place in places.items()
+    if any(part in name for part in _FACE)
+  ]
   head = float(np.ptp(face, axis=0).max()) if len(face) > 1 else 0.0
   sides = ('left', 'right')
   size = max(head, *(apart('nose', f'{side}_shoulder') for side in sides))

@@ -28,14 +28,14 @@ from semgcn_jax.detections.tracking import SPREAD, oks
 from semgcn_jax.pictures.crops import Box
 
 _LOOK_EVERY = 1 / 3  # Seconds, but at most `_MOST_KEPT` images.
-_LOOK_FOR_LOST = 3  # Images.
+_LOOK_EVERY_IF_LOST = 3  # Images.
 _MOST_KEPT = 10  # Images in memory.
 # Around a person in what a tracker sees, over the size of the person; who is
 # lost is searched with more or less of the surroundings in turn.
 _MARGINS = (0.3, 0.1, 0.6)
 _FIRST_MARGINS = (0.6, 0.3, 0.1, 0.0)
 _LOST = 0.5  # Seconds for which a tracker looks on for a lost person.
-_ABSENT = 2.0  # Seconds after which a person counts as a new one.
+ABSENT = 2.0  # Seconds after which a person counts as a new one.
 # How far a person may be from where they were lost, in sizes, and how much
 # farther in each second.
 _NEAR, _SPEED = 0.3, 1.2
@@ -98,8 +98,8 @@ def follow(
     new_tracker: Makes a function that finds one person in one image after the
       other.
     fps: The frames per second.
-    box: Left, top, width and height of a person to follow even if they would
-      not be found otherwise, pixels.
+    box: Left, top, width and height of the only person to return, who is
+      followed even if not found otherwise, pixels.
     box_at: The number of the image in which the box is.
     is_cut: Whether another scene begins with the image of a number.
 
@@ -112,6 +112,7 @@ def follow(
   """
   with contextlib.ExitStack() as stack:
     crowd = _Crowd(find, lambda: stack.enter_context(new_tracker()), fps)
+    wanted = None
     for number, picture in enumerate(pictures):
       if is_cut(number):
         crowd.leave()
@@ -119,7 +120,9 @@ def follow(
       if crowd.is_time_to_look(number):
         crowd.look()
       if box is not None and number == box_at:
-        crowd.add(find_in_box(find, picture, box))
+        wanted = crowd.follow(find_in_box(find, picture, box))
+    if wanted is not None:
+      return [wanted.found]
   return sorted((person.found for person in crowd.people), key=min)
 
 
@@ -132,7 +135,6 @@ class _Crowd:
     self._find, self._new_tracker, self._fps = find, new_tracker, fps
     self._free: list[Find] = []
     self._recent: dict[int, np.ndarray] = {}
-    self._looks = 0
     self._gone: set[int] = set()  # The indices of who cannot come back.
 
   def is_time_to_look(self, number: int) -> bool:
@@ -140,11 +142,11 @@ class _Crowd:
     if not self.people or number % self.every == 0:
       return True
     lost = any(
-      0 < number - person.last <= _ABSENT * self._fps
+      0 < number - person.last <= ABSENT * self._fps
       for index, person in enumerate(self.people)
       if index not in self._gone
     )
-    return lost and number % _LOOK_FOR_LOST == 0
+    return lost and number % _LOOK_EVERY_IF_LOST == 0
 
   def leave(self) -> None:
     """Forgets everybody, as another scene begins."""
@@ -156,7 +158,7 @@ class _Crowd:
   def step(self, number: int, picture: np.ndarray) -> None:
     """Follows everybody to the next image."""
     self._recent[number] = picture
-    self._recent.pop(number - _MOST_KEPT - 1, None)
+    self._recent.pop(number - _MOST_KEPT, None)
     for person in self._followed():
       keypoints = self._next(person, number, picture)
       if keypoints is not None:
@@ -182,8 +184,8 @@ class _Crowd:
       self.add(candidate)
 
   def add(self, candidate: Detection) -> None:
-    """Starts to follow a person in the last image, unless they are followed."""
-    number, picture = max(self._recent.items())
+    """Follows somebody in the last image who is likely to be a new person."""
+    number, _ = max(self._recent.items())
     keypoints = candidate.keypoints
     if (keypoints[:, 2] > 0).sum() < _FEWEST or not is_plausible(keypoints):
       return
@@ -197,15 +199,53 @@ class _Crowd:
     earlier = self._lost_near(number, keypoints)
     if earlier is not None and not earlier.fits(keypoints):
       return  # Somebody's part.
+    self._start(keypoints, earlier, sure=False)
+
+  def follow(self, candidate: Detection) -> _Person:
+    """Follows a person in the last image, or returns who is followed there."""
+    number, _ = max(self._recent.items())
+    keypoints = candidate.keypoints
+    for person in self._followed():
+      if person.last == number and _are_one(person.keypoints, keypoints):
+        return person
+    person = self._start(keypoints, None, sure=True)
+    assert person is not None
+    return person
+
+  def _start(
+    self, keypoints: np.ndarray, earlier: _Person | None, *, sure: bool
+  ) -> _Person | None:
+    """Puts a tracker on a person in the last image.
+
+    Args:
+      keypoints: The person's keypoints, `[J, 3]`.
+      earlier: Who it is, if they were followed before.
+      sure: Whether the person is followed even if the tracker misses them.
+    """
+    number, picture = max(self._recent.items())
     find = self._free.pop() if self._free else self._new_tracker()
     person = _Person({number: keypoints}, find)
-    if all(
+    missed = all(
       self._next(person, number, picture, margin) is None
       for margin in _FIRST_MARGINS
-    ):
+    )
+    if missed and not sure:
       self._free.append(find)
-      return
-    since = -1 if earlier is None else earlier.last
+      return None
+    self._follow_back(person, -1 if earlier is None else earlier.last)
+    # The tracker knows earlier images now, and has to see this one again.
+    _forget(find, picture)
+    self._next(person, number, picture, _FIRST_MARGINS[0])
+    if earlier is None:
+      self.people.append(person)
+      return person
+    earlier.found |= person.found
+    self._stop(earlier)
+    earlier.find = find
+    return earlier
+
+  def _follow_back(self, person: _Person, since: int) -> None:
+    """Follows a person from the last image back to that of number `since`."""
     for before in sorted(self._recent, reverse=True)[1:]:
       if before <= since:
         break
@@ -216,16 +256,7 @@ class _Crowd:
       ):
         break
       person.found[before] = found
-      person.found = dict(sorted(person.found.items(), reverse=True))
-    _forget(find, picture)
     person.found = dict(sorted(person.found.items()))
-    self._next(person, number, picture)
-    if earlier is None:
-      self.people.append(person)
-    else:
-      earlier.found |= person.found
-      self._stop(earlier)
-      earlier.find = find
 
   def _followed(self) -> list[_Person]:
     """Returns who has a tracker."""
@@ -288,7 +319,7 @@ class _Crowd:
     best, least = None, np.inf
     for index, person in enumerate(self.people):
       seconds = (number - person.last) / self._fps
-      if index in self._gone or not 0 < seconds <= _ABSENT:
+      if index in self._gone or not 0 < seconds <= ABSENT:
         continue
       apart = _apart(person.keypoints, keypoints)
       if apart < min(_NEAR + _SPEED * seconds, least):

@@ -52,15 +52,12 @@ Find = Callable[[np.ndarray], list[Detection]]
 
 
 @contextlib.contextmanager
-def landmarker(
-  *, most: int = 1, tracks: bool = False, model: str = ''
-) -> Iterator[Find]:
-  """Builds a function that finds people in an image, `[H, W, 3]` uint8.
+def landmarker(*, tracks: bool = False, model: str = '') -> Iterator[Find]:
+  """Builds a function that finds a person in an image, `[H, W, 3]` uint8.
 
   Args:
-    most: The people to find in an image, at most.
-    tracks: Whether the images are those of a video, so that people are looked
-      for where they were.
+    tracks: Whether the images are those of a video, so that the person is
+      looked for where they were.
     model: The file of a downloaded model; if empty, that of the package.
 
   Raises:
@@ -83,7 +80,6 @@ def landmarker(
           vision.PoseLandmarkerOptions(
             base_options=BaseOptions(model_asset_buffer=content),
             running_mode=mode,
-            num_poses=most,
           )
         )
     except Exception as error:  # A broken installation raises anything.
@@ -128,6 +124,7 @@ def landmarker(
       built.close()
 
 
+@functools.cache
 def _read_model(path: str) -> bytes:
   """Reads a downloaded model."""
   try:
@@ -137,6 +134,11 @@ def _read_model(path: str) -> bytes:
         raise UserError(
           f'`detector_model={path}`: has no {min(missing)}; give a pose'
           ' landmarker (.task)'
+        )
+      if damaged := file.testzip():
+        raise UserError(
+          f'`detector_model={path}`: {damaged} in it is damaged; download it'
+          ' again'
         )
     return content
   except OSError as error:

@@ -17,6 +17,7 @@ import numpy as np
 from semgcn_jax.detections.mediapipe import WHAT, Find
 from semgcn_jax.detections.persons import Detection
 from semgcn_jax.errors import SettingError, UserError, missing_extra, shortened
+from semgcn_jax.files import split_names
 
 _LEAST_SCORE = 0.3  # Of a keypoint that was found.
 # The joint sets that the networks know, by their number of joints.
@@ -40,7 +41,7 @@ def detector(model: str = '') -> Find:
     rtmlib: Any = importlib.import_module('rtmlib')
   except Exception as error:  # A broken installation raises anything.
     raise missing_extra(WHAT, 'rtmlib', 'rtm', error) from error
-  paths = [path.strip() for path in model.split(',')] if model else []
+  paths = split_names(model, 'detector_model') if model else []
   for path in paths:
     if not pathlib.Path(path).is_file():
       raise SettingError(
@@ -49,7 +50,7 @@ def detector(model: str = '') -> Find:
   if len(paths) > 2:
     raise SettingError(f'`detector_model={model}`: give {_FILES}')
   if len(paths) == 1:
-    return _people_of(_load(rtmlib.RTMO, paths[0], _side(paths[0])))
+    return _people_of(_load(rtmlib.RTMO, paths[0], _side(paths[0])), model)
   offered = rtmlib.BodyWithFeet.MODE[_WEIGHTS]
   sources = paths or [offered['det'], offered['pose']]
   sizes = [_side(path) for path in paths] or [
@@ -64,20 +65,27 @@ def detector(model: str = '') -> Find:
     # Without boxes, it would take the whole picture for a person.
     return poser(picture, bboxes=boxes) if len(boxes) else ([], [])
 
-  return _people_of(both)
+  return _people_of(both, model)
 
 
-def _people_of(network: Any) -> Find:
+def _people_of(network: Any, model: str) -> Find:
   """Wraps a network of rtmlib, which takes BGR images."""
 
   def find(picture):
-    keypoints, scores = network(np.ascontiguousarray(picture[..., ::-1]))
+    picture = np.ascontiguousarray(picture[..., ::-1])
+    try:
+      keypoints, scores = network(picture)
+    except Exception as error:  # Other networks fail in any way.
+      raise UserError(
+        f'`detector_model={model}`: does not work ({shortened(error, 80)});'
+        f' give {_FILES}, in this order'
+      ) from error
     people = []
     for points, score in zip(keypoints, scores, strict=True):
       if len(points) not in JOINT_SETS:
         raise UserError(
-          f'`detector_model`: finds {len(points)} joints; give a network of'
-          f' {" or ".join(map(str, JOINT_SETS))}'
+          f'`detector_model={model}`: finds {len(points)} joints; give a'
+          f' network of {" or ".join(map(str, JOINT_SETS))}'
         )
       found = np.concatenate([points, np.clip(score, 0, 1)[:, None]], axis=1)
       found[found[:, 2] < _LEAST_SCORE] = 0

@@ -23,7 +23,9 @@ _SAME = 0.05
 
 
 def track(
-  frames: Mapping[int, Sequence[Detection]], fps: float = rates.DEFAULT
+  frames: Mapping[int, Sequence[Detection]],
+  fps: float = rates.DEFAULT,
+  most_gap: int = MOST_GAP,
 ) -> tuple[Person, ...]:
   """Links detections to people, ordered by their first frame.
 
@@ -35,6 +37,7 @@ def track(
   Args:
     frames: {number of a frame: its people}.
     fps: The frames per second.
+    most_gap: The frames for which a person may be missing, at most.
   """
   parts: dict[str, list[tuple[int, np.ndarray]]] = {}
   numbers = [[p.track for p in people] for people in frames.values()]
@@ -61,7 +64,7 @@ def track(
     last = {
       name: part[-1][1]
       for name, part in parts.items()
-      if frame - MOST_GAP * step <= part[-1][0] < frame
+      if frame - most_gap * step <= part[-1][0] < frame
     }
     unnamed = _distinct(unnamed)
     found = _match(unnamed, last, spread)

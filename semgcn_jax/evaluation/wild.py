@@ -206,7 +206,7 @@ def score_frames(
   """Lifts keypoints, `[N, 17, 3]`, and compares the poses to the targets."""
   kept = (keypoints[..., 2] > 0).sum(axis=-1) >= MIN_KEYPOINTS
   if not kept.any():
-    raise UserError('no frame has four keypoints; give another file to `wild`')
+    raise UserError('no frame of the film has four keypoints; film others')
   poses = np.empty((len(kept), 16, 3), np.float32)
   expected = np.empty((len(kept), 16), np.float32)
   for rows in _lifted_together(lifter, arrays, kept):

@@ -1,6 +1,7 @@
 """The result of lifting."""
 
 import dataclasses
+import math
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -9,7 +10,7 @@ from semgcn_jax.detections.clips import Clip, Person
 from semgcn_jax.errors import SettingError
 from semgcn_jax.figures.page import framed, page_html
 from semgcn_jax.geometry import rates
-from semgcn_jax.geometry.joint_sets import joints_of
+from semgcn_jax.geometry.joint_sets import JOINT_SETS, joints_of
 from semgcn_jax.motion.upright import make_scenes
 
 _HEIGHT = 600  # Of the page in a notebook, pixels.
@@ -78,16 +79,25 @@ class Lifted:
     """Builds the clip of the poses, the last leading axis of which is time."""
     leading = self.poses.shape[:-2]
     frames = 1 if people or not leading else leading[-1]
+    count = math.prod(leading if people else leading[:-1])
 
     def split(array):
-      return array.reshape(-1, frames, *array.shape[len(leading) :])
+      return array.reshape(count, frames, *array.shape[len(leading) :])
 
     poses, errors = split(self.poses), split(self.errors)
     keypoints, size = None, (0, 0)
     if self.keypoints is not None and self.image_size is not None:
-      keypoints = split(joints_of(self.keypoints, self.joints))
-      width, height = self.image_size.max(axis=0, initial=0)
-      size = int(width), int(height)
+      keypoints = self.keypoints
+      if self.exchanged is not None:
+        order = JOINT_SETS[self.joints].mirror_order
+        keypoints = np.where(
+          self.exchanged[..., None, None],
+          keypoints[..., order, :],
+          keypoints[..., : len(order), :],
+        )
+      keypoints = split(joints_of(keypoints, self.joints))
+      if len(self.image_size):
+        size = int(self.image_size[0, 0]), int(self.image_size[0, 1])
     known = np.isfinite(self.errors).any()
     shown = tuple(
       Person(

@@ -38,6 +38,7 @@ class Video:
     name: The file or the camera, for messages.
     fps: The frames per second; 30 if unknown. A camera's is measured during
       reading, because processing may be slower than the camera.
+    length: The number of images as the file states it; 0 if unknown.
     times: The time of each image of a file read so far, seconds.
     cuts: The numbers of the images with which another scene begins.
   """
@@ -74,6 +75,10 @@ class Video:
         else 'give a video that OpenCV decodes, such as MP4 (H.264)'
       )
       raise UserError(f'{self.name}: cannot be opened; {way_out}')
+    length = 0
+    if not isinstance(source, int):
+      length = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
+    self.length = max(int(length), 0)
     fps = self._capture.get(cv2.CAP_PROP_FPS)
     self.fps = float(fps) if rates.is_rate(fps) else rates.DEFAULT
     self._most = None if seconds is None else max(1, round(seconds * self.fps))

@@ -9,27 +9,30 @@ import painted
 import pytest
 from PIL import Image
 
-from semgcn_jax.detections import detecting
+from semgcn_jax.detections import detecting, following
 from semgcn_jax.detections.detecting import (
   Detector,
   detect_image,
   detect_video,
 )
 from semgcn_jax.detections.finding import box_of
-from semgcn_jax.errors import UserError
+from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.pictures.videos import Video
 
 
 class Painted:
   """A video of painted people, each image {number: place}."""
 
-  name, fps, cuts = 'painted', 30.0, ()
+  name, fps, length = 'painted', 30.0, 0
 
-  def __init__(self, frames):
-    self.frames = frames
+  def __init__(self, frames, cut=None):
+    self.frames, self.cut, self.cuts = frames, cut, []
 
   def __iter__(self):
-    return map(painted.picture, self.frames)
+    for number, people in enumerate(self.frames):
+      if number == self.cut:
+        self.cuts.append(number)
+      yield painted.picture(people)
 
   def timing(self):
     return None, self.fps
@@ -42,8 +45,8 @@ class Painted:
 def seen(monkeypatch):
   """Lets both detectors see painted people."""
 
-  def landmarker(*, most=1, tracks=False, model=''):
-    del most, model
+  def landmarker(*, tracks=False, model=''):
+    del model
     return painted.tracker() if tracks else painted.finder()
 
   monkeypatch.setattr(detecting.mediapipe, 'landmarker', landmarker)
@@ -76,7 +79,8 @@ def test_everybody_from_coming_to_going(name, seen):
     [*range(60)],
     [*range(10, 40)],
   ]
-  assert clip.joint_set == 'mediapipe' and clip.image_size == painted.SIZE
+  assert clip.joint_set == {'rtmlib': 'coco'}.get(name, name)
+  assert clip.image_size == painted.SIZE
 
 
 @pytest.mark.parametrize('name', detecting.NAMES)
@@ -91,8 +95,29 @@ def test_the_most_prominent_and_the_one_in_the_box(name, seen):
   assert whose(clip, frames) == [{2}]
   with pytest.raises(UserError, match='nobody was found in it'):
     detect_video(Painted(frames), 'painted', Detector(name), box, 3)
-  with pytest.raises(UserError, match='has no image 99'):
+  message = '`box`: is in image 99 of painted, the last of which is 59'
+  with pytest.raises(SettingError, match=message):
     detect_video(Painted(frames), 'painted', Detector(name), box, 99)
+
+
+@pytest.mark.parametrize('name', detecting.NAMES)
+def test_absences_are_bridged_but_not_cuts(name, seen):
+  frames = [{1: (100, 30)} if not 20 <= t < 50 else {} for t in range(80)]
+  clip = detect_video(Painted(frames), 'painted', Detector(name))
+  assert [len(person.frames) for person in clip.people] == [50]
+  frames = [{1: (100, 30)}] * 60
+  clip = detect_video(Painted(frames, cut=30), 'painted', Detector(name))
+  assert [len(person.frames) for person in clip.people] == [30, 30]
+
+
+def test_the_box_of_somebody_hard_to_see(seen, monkeypatch):
+  # Nobody is followed by itself, as nobody is plausible.
+  monkeypatch.setattr(following, 'is_plausible', lambda keypoints: False)
+  frames = [{1: (20, 30), 2: (200, 20)}] * 20
+  box = (200, 20, painted.WIDTH, painted.HEIGHT)
+  clip = detect_video(Painted(frames), 'painted', Detector(), box, 5)
+  assert whose(clip, frames) == [{2}]
+  assert clip.people[0].frames.tolist() == [*range(20)]
 
 
 @pytest.mark.parametrize('name', detecting.NAMES)

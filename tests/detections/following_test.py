@@ -81,6 +81,7 @@ def test_nobody_is_followed_across_a_cut():
 def test_the_box_is_in_an_image_of_its_own():
   frames = [{1: (20, 30)}] * 15 + [{1: (20, 30), 2: (200, 20)}] * 15
   box = (195, 15, painted.WIDTH + 10, painted.HEIGHT + 10)
-  assert len(followed(frames, box=box, box_at=20)) == 2
+  [found] = followed(frames, box=box, box_at=20)
+  assert owners(found, frames) == {2} and sorted(found) == [*range(15, 30)]
   with pytest.raises(UserError, match='nobody was found in it'):
     followed(frames, box=box, box_at=3)

@@ -102,6 +102,13 @@ def test_wrong_models_are_refused(tmp_path, installed):
     for name in mediapipe._PARTS:
       file.writestr(name, b'')
   refused('empty.task', 'MediaPipe cannot load it')
+  with zipfile.ZipFile(tmp_path / 'damaged.task', 'w') as file:
+    for name in mediapipe._PARTS:
+      file.writestr(name, bytes(1000))
+  damaged = bytearray((tmp_path / 'damaged.task').read_bytes())
+  damaged[500] = 1
+  (tmp_path / 'damaged.task').write_bytes(damaged)
+  refused('damaged.task', 'pose_detector.tflite in it is damaged')
 
 
 @pytest.mark.slow

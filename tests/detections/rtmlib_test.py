@@ -119,6 +119,14 @@ def test_wrong_files(models, tmp_path):
     rtmlib.detector(str(tmp_path / 'text.onnx'))
 
 
+def test_files_in_another_order_do_not_work(models):
+  picture = np.zeros((64, 64, 3), np.uint8)
+  for names in (('rtmpose', 'yolox'), ('yolox',)):
+    find = rtmlib.detector(','.join(models[name] for name in names))
+    with pytest.raises(UserError, match='does not work .*, in this order'):
+      find(picture)
+
+
 def test_without_network_it_says_what_to_download(monkeypatch):
   from urllib.error import URLError
 

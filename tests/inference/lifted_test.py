@@ -1,5 +1,6 @@
 """Lifted poses in notebooks."""
 
+import dataclasses
 import html
 import re
 import sys
@@ -10,6 +11,7 @@ import pytest
 from filmed import keypoints_of
 
 from semgcn_jax import Lifter, SettingError
+from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.inference.lifted import Lifted
 
 SIZE = (1280, 720)
@@ -47,6 +49,23 @@ def test_time_is_the_last_axis(lifted):
   assert [len(p.frames) for p in several._clip(False).people] == [5, 5]
   one = Lifted(np.zeros((16, 3)), np.zeros(16), 0)
   assert [len(p.frames) for p in one._clip(False).people] == [1]
+
+
+def test_an_empty_result_is_a_page_without_people():
+  empty = Lifter.load('cmu').lift(np.zeros((0, 17, 3)), SIZE)
+  assert page_of(empty._repr_html_())
+  assert empty._clip(False).people[0].poses.shape == (0, 16, 3)
+
+
+def test_sides_that_were_exchanged_are_drawn_as_lifted(lifted):
+  exchanged = np.zeros(6, bool)
+  exchanged[2] = True
+  other = dataclasses.replace(lifted, exchanged=exchanged)
+  [person] = other._clip(False).people
+  [before] = lifted._clip(False).people
+  order = H36M.mirror_order
+  np.testing.assert_allclose(person.keypoints[2], before.keypoints[2][order])
+  np.testing.assert_array_equal(person.keypoints[3], before.keypoints[3])
 
 
 def test_show_needs_a_notebook(lifted, monkeypatch):
