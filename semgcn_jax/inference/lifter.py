@@ -210,7 +210,7 @@ class Lifter:
       ),
       joints=joints,
       image_size=given.image_size,
-      fps=fps,
+      fps=float(fps),
     )
 
   def stream(
