@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import painted
 import pytest
+from command_line import fails
 from PIL import Image
 
 from semgcn_jax.detections import detecting, following
@@ -190,3 +191,18 @@ def test_everybody_who_walks_in(videos):
   first, second = detect(videos / 'Sports2D/Demo/demo.mp4').people
   assert first.frames[0] == 0 and len(first.frames) > 200
   assert 45 <= second.frames[0] <= 55 and len(second.frames) > 140
+
+
+@pytest.mark.parametrize(
+  'flags, message',
+  [
+    (('--box=1,2,3,4', '--people=1'), '--box and --people: give one'),
+    (('--box=1,2,3,4@5',), '--box=1,2,3,4@5: only a video has images after @'),
+    (('--people=0',), '--people=0: must be above 0'),
+  ],
+)
+def test_flags_that_mean_nothing_are_refused(tmp_path, flags, message):
+  output = f'--output={tmp_path / "a.json"}'
+  fails(
+    *('predict', '--image=a.png', output, *flags), status=2, message=message
+  )

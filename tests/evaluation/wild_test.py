@@ -127,6 +127,13 @@ def test_an_export_calibrates_the_expected_errors(filmed, tmp_path):
     for kind in ('clean', 'noisy')
   )
   assert abs(missed) < 0.1
+  # The output is looked at first.
+  fails(
+    *('export', '--checkpoint=cmu', f'--output={output}'),
+    f'--calibrate={tmp_path}/no.npz',
+    status=2,
+    message='exists; name a new folder',
+  )
   folder = f'--output={tmp_path}/new'
   fails(
     *('export', '--checkpoint=cmu', f'{folder}.onnx', f'--calibrate={filmed}'),
