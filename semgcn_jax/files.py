@@ -12,7 +12,7 @@ import os
 import pathlib
 import stat
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import IO, Any
 
 import numpy as np
@@ -240,21 +240,27 @@ def write_json(result: dict[str, Any], path: pathlib.Path) -> None:
   write_output(path, lambda temporary: temporary.write_text(text))
 
 
-def split_names(text: str, setting: str) -> list[str]:
-  """Splits names of files at commas, unless a file has the whole name.
+def split_paths(
+  text: str, endings: Collection[str], setting: str
+) -> tuple[pathlib.Path, ...]:
+  """Splits paths at the commas that follow an ending.
 
   Args:
-    text: The names.
-    setting: The setting that has them, for messages.
+    text: The paths.
+    endings: The endings that they may have, such as '.json'.
+    setting: The setting that has them, for the message.
 
   Raises:
-    SettingError: A name is empty.
+    SettingError: A path is empty.
   """
-  if pathlib.Path(text).exists():
-    return [text]
-  names = [name.strip() for name in text.split(',')]
-  if not all(names):
+  paths: list[str] = []
+  for part in text.split(','):
+    if paths and pathlib.PurePath(paths[-1]).suffix not in endings:
+      paths[-1] += f',{part}'
+    else:
+      paths.append(part.strip())
+  if not all(paths):
     raise SettingError(
       f'`{setting}={text}`: has an empty name; give files joined by commas'
     )
-  return names
+  return tuple(map(pathlib.Path, paths))

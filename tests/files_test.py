@@ -7,7 +7,6 @@ import pytest
 from semgcn_jax.errors import SettingError
 from semgcn_jax.files import (
   replacing,
-  split_names,
   write_json,
   write_output,
   write_text,
@@ -83,12 +82,3 @@ def test_a_new_file_is_never_replaced(tmp_path):
   with pytest.raises(SettingError, match='`output=.*`: exists by now'):
     write_output(path, lambda p: p.write_text('second'), new=True)
   assert path.read_text() == 'first' and [*tmp_path.iterdir()] == [path]
-
-
-def test_names_are_split_at_commas(tmp_path):
-  assert split_names('a.json, b.json', 'poses') == ['a.json', 'b.json']
-  whole = tmp_path / 'a,b.json'
-  whole.write_text('')
-  assert split_names(str(whole), 'poses') == [str(whole)]
-  with pytest.raises(SettingError, match='`poses=a.json,`: has an empty name'):
-    split_names('a.json,', 'poses')

@@ -20,7 +20,7 @@ from semgcn_jax.evaluation.wild import KINDS, read_wild, score_frames
 from semgcn_jax.inference.lifter import Lifter
 from semgcn_jax.runs.checkpoints import Network, restore_network
 from semgcn_jax.runs.folder import check_output
-from semgcn_jax.runs.weights import save_weights
+from semgcn_jax.runs.weights import check_folder, save_weights
 
 # Of the bundled weights; docs/model_card.md has the terms of the data.
 _LICENCE = (
@@ -105,8 +105,7 @@ def _write_file(flags: ExportFlags, output: pathlib.Path, ending: str) -> None:
 
 def _write_folder(flags: ExportFlags, output: pathlib.Path) -> None:
   """Writes a folder of weights."""
-  if output.exists():
-    raise SettingError(f'`output={output}`: exists; name a new folder')
+  check_folder(output)
   network = restore_network(flags.checkpoint, flags.which)
   variables = network.of_seed(flags.only_seed)
   training = network.config.training

@@ -12,6 +12,7 @@ from semgcn_jax.config.fields import REQUIRED, Range, setting
 from semgcn_jax.detections.clips import Clip
 from semgcn_jax.errors import SettingError, listed
 from semgcn_jax.figures.animation import check_ffmpeg
+from semgcn_jax.files import split_paths
 from semgcn_jax.formats.writers import Output, choose_people, write_clips
 from semgcn_jax.motion.rig import NAMES
 from semgcn_jax.motion.upright import MAX_PITCH
@@ -70,23 +71,12 @@ def check_output_flags(
       replace what is read.
   """
   endings = tuple(endings)
-  paths = split_paths(flags.output, endings)
+  paths = split_paths(flags.output, endings, 'output')
   for path in paths:
     _check_path(path, flags, endings, inputs)
   if len({*paths}) < len(paths):
     raise SettingError(f'`output={flags.output}`: names a file twice')
   return paths
-
-
-def split_paths(text: str, endings: Sequence[str]) -> tuple[pathlib.Path, ...]:
-  """Splits paths at the commas that follow an ending."""
-  paths: list[str] = []
-  for part in text.split(','):
-    if paths and pathlib.PurePath(paths[-1]).suffix not in endings:
-      paths[-1] += f',{part}'
-    else:
-      paths.append(part)
-  return tuple(map(pathlib.Path, paths))
 
 
 def _check_path(

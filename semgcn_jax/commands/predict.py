@@ -2,7 +2,7 @@
 
 The input is keypoints of any detector, in every format that prepare_data.py
 reads or as arrays (npy, npz), or images, videos and cameras, in which MediaPipe
-detects people. A network trained on images needs no detector.
+or rtmlib detects people. A network trained on images needs no detector.
 """
 
 import dataclasses

@@ -136,10 +136,11 @@ def read_sources(
   if flags.detections is not None:
     found = found or find_clips(pathlib.Path(flags.detections))
     return _read_detections(flags, found)
-  detector = Detector(flags.detector, flags.detector_model, flags.people)
+  detector = Detector(flags.detector, flags.detector_model)
   box, box_at = (None, 0) if flags.box is None else _read_box(flags.box)
   if flags.image is not None:
-    clip = detect_image(pathlib.Path(flags.image), detector, box)
+    path = pathlib.Path(flags.image)
+    clip = detect_image(path, detector, box=box, most=flags.people)
   else:
     if flags.camera is not None:
       name = f'camera {flags.camera}'
@@ -148,7 +149,9 @@ def read_sources(
       assert flags.video is not None  # See `check_sources`.
       path = pathlib.Path(flags.video)
       name, video = path.stem, Video(path)
-    clip = detect_video(video, name, detector, box, box_at)
+    clip = detect_video(
+      *(video, name, detector), box=box, box_at=box_at, most=flags.people
+    )
   if len(clip.people) > 1:
     print(printable(_people_line(clip)))
   return [dataclasses.replace(clip, fps=flags.fps or clip.fps)]

@@ -15,7 +15,7 @@ from semgcn_jax.config.fields import FPS, setting
 from semgcn_jax.detections.clips import Clip
 from semgcn_jax.errors import SettingError, listed, printable
 from semgcn_jax.evaluation.predictions import predict_clips
-from semgcn_jax.files import split_names
+from semgcn_jax.files import split_paths
 from semgcn_jax.formats import pose_files
 from semgcn_jax.formats.writers import WRITERS
 from semgcn_jax.pictures.videos import read_album
@@ -53,8 +53,10 @@ class ViewFlags(outputs.ClipFlags):
 
 def view(flags: ViewFlags) -> None:
   """Shows what the flags name."""
-  files = [] if flags.poses is None else split_names(flags.poses, 'poses')
-  inputs = *files, flags.pictures
+  files = ()
+  if flags.poses is not None:
+    files = split_paths(flags.poses, pose_files.ENDINGS, 'poses')
+  inputs = *map(str, files), flags.pictures
   paths = outputs.check_output_flags(flags, ENDINGS, inputs)
   if (flags.poses is None) == (flags.checkpoint is None):
     raise SettingError('give either `poses` or `checkpoint`')
@@ -72,7 +74,7 @@ def view(flags: ViewFlags) -> None:
       name = next(iter(flags.given))
       raise SettingError(f'`{name}`: has no meaning with `poses`')
     clips = _read_files(files)
-    title = listed(pathlib.Path(file).name for file in files)
+    title = listed(file.name for file in files)
     if flags.pictures is not None:
       album = read_album(pathlib.Path(flags.pictures))
       if len(clips) > 1 and not flags.clip:
@@ -87,11 +89,11 @@ def view(flags: ViewFlags) -> None:
   print(printable(flags.output))
 
 
-def _read_files(files: Sequence[str]) -> list[Clip]:
+def _read_files(files: Sequence[pathlib.Path]) -> list[Clip]:
   """Reads the clips of files of poses; a name that two share gets a number."""
   clips, taken = [], set[str]()
   for file in files:
-    for clip in pose_files.read_poses(pathlib.Path(file))[0]:
+    for clip in pose_files.read_poses(file)[0]:
       names = [clip.name, *(f'{clip.name}-{n}' for n in range(2, 1000))]
       name = next(name for name in names if name not in taken)
       taken.add(name)

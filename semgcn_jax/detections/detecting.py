@@ -12,10 +12,11 @@ import rich.progress
 from semgcn_jax.detections import mediapipe, rtmlib
 from semgcn_jax.detections.clips import Clip
 from semgcn_jax.detections.finding import (
-  box_of,
   choose_in_box,
+  find_in_box,
   find_people,
   is_plausible,
+  size_of,
 )
 from semgcn_jax.detections.following import ABSENT, follow
 from semgcn_jax.detections.persons import Detection
@@ -38,16 +39,18 @@ class Detector:
     name: One of `NAMES`.
     model: The file of its network, or files joined by a comma; if empty, those
       that come with it.
-    most: The people to keep, the most prominent ones; None keeps everybody.
   """
 
   name: str = 'mediapipe'
   model: str = ''
-  most: int | None = None
 
 
 def detect_image(
-  path: pathlib.Path, detector: Detector, box: Box | None = None
+  path: pathlib.Path,
+  detector: Detector,
+  *,
+  box: Box | None = None,
+  most: int | None = None,
 ) -> Clip:
   """Finds the people in an image file.
 
@@ -55,6 +58,7 @@ def detect_image(
     path: The file.
     detector: What detects people.
     box: Left, top, width and height of the only person to find, pixels.
+    most: The people to keep, the most prominent ones; None keeps everybody.
 
   Raises:
     UserError: The image cannot be read, or nobody is in it, or in the box.
@@ -68,16 +72,20 @@ def detect_image(
   if detector.name == 'rtmlib':
     people = rtmlib.detector(detector.model)(image)
     if box is not None:
-      people = [choose_in_box(people, box)]
+      people = [people[choose_in_box([p.keypoints for p in people], box)]]
   else:
     with mediapipe.landmarker(model=detector.model) as find:
-      people = find_people(find, image, box)
+      people = (
+        find_people(find, image)
+        if box is None
+        else [find_in_box(find, image, box)]
+      )
   if not people:
     raise UserError(
       f'{path}: nobody was found in it; say where a person is by `box=x,y,w,h`'
     )
   everybody = [{0: person.keypoints} for person in people]
-  everybody = _most_prominent(everybody, detector.most)
+  everybody = _most_prominent(everybody, most)
   return _clip(path.stem, str(path), everybody, album)
 
 
@@ -85,8 +93,10 @@ def detect_video(
   video: Video,
   name: str,
   detector: Detector,
+  *,
   box: Box | None = None,
   box_at: int = 0,
+  most: int | None = None,
 ) -> Clip:
   """Finds and follows the people in a video; see `detect_image` for errors.
 
@@ -97,8 +107,9 @@ def detect_video(
     video: The video.
     name: The name of the clip.
     detector: What detects people.
-    box: The box of the only person to follow.
+    box: Left, top, width and height of the only person to follow, pixels.
     box_at: The number of the image in which the box is.
+    most: The people to keep, as for images.
   """
   album = Album()
   if box is not None and video.length and box_at >= video.length:
@@ -141,7 +152,7 @@ def detect_video(
     everybody = [_in_box(everybody, box, box_at)]
   if not everybody:
     raise UserError(f'{video.name}: nobody was found in it')
-  everybody = _most_prominent(everybody, detector.most)
+  everybody = _most_prominent(everybody, most)
   album.time_by(video)  # A camera's rate has been measured meanwhile.
   video.check_cuts()
   everybody = [album.numbered(found, video.name) for found in everybody]
@@ -177,9 +188,7 @@ def _in_box(
 ) -> dict[int, np.ndarray]:
   """Chooses who fits a box best in the image of a number."""
   here = [found for found in everybody if number in found]
-  people = [Detection(found[number]) for found in here]
-  chosen = choose_in_box(people, box)
-  return here[[person is chosen for person in people].index(True)]
+  return here[choose_in_box([found[number] for found in here], box)]
 
 
 def _worth_following(
@@ -221,8 +230,7 @@ def _most_prominent(
     return list(everybody)
 
   def prominence(place):
-    boxes = np.array([box_of(k) for k in everybody[place].values()])
-    return (boxes[:, 2:] - boxes[:, :2]).max(axis=1).sum()
+    return sum(map(size_of, everybody[place].values()))
 
   places = sorted(range(len(everybody)), key=prominence)[-most:]
   return [everybody[place] for place in sorted(places)]
@@ -249,5 +257,6 @@ def _clip(
 
 def _joint_set(keypoints: np.ndarray) -> str:
   """Returns the key in `JOINT_SETS` of what was detected, `[J, 3]`."""
-  joint_sets = rtmlib.JOINT_SETS | {len(mediapipe.NAMES): mediapipe.JOINTS}
-  return joint_sets[len(keypoints)]
+  if len(keypoints) == len(mediapipe.NAMES):
+    return mediapipe.JOINTS
+  return rtmlib.JOINTS_BY_NUMBER[len(keypoints)]

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from semgcn_jax.detections.mediapipe import JOINTS, Find
-from semgcn_jax.detections.persons import Detection
+from semgcn_jax.detections.mediapipe import JOINTS
+from semgcn_jax.detections.persons import Detection, Find
 from semgcn_jax.errors import UserError
 from semgcn_jax.geometry.joint_sets import JOINT_SETS
 from semgcn_jax.pictures.crops import Box
@@ -26,9 +26,7 @@ _GRAY = 128
 _BEYOND = 0.1  # A body extends this far beyond its landmarks, over its size.
 
 
-def find_people(
-  find: Find, image: np.ndarray, box: Box | None = None
-) -> list[Detection]:
+def find_people(find: Find, image: np.ndarray) -> list[Detection]:
   """Finds the people in an image, the most prominent first.
 
   Each person found is painted over to find the next.
@@ -36,41 +34,37 @@ def find_people(
   Args:
     find: Finds people in an image.
     image: The image, `[H, W, 3]` uint8, RGB.
-    box: Left, top, width and height of the only person to find, pixels.
-
-  Returns:
-    The people, with 33 keypoints in pixels each.
-
-  Raises:
-    UserError: There is nobody in the box.
   """
-  if box is not None:
-    return [find_in_box(find, image, box)]
   people: list[Detection] = []
   rest, looks = image.copy(), 0
   for window in _windows(image.shape[1]):
     while looks < MOST_PEOPLE:
-      part = np.full_like(rest, _GRAY)
+      part = blank(rest)
       part[:, window] = rest[:, window]
       person = next(iter(find(part)), None)
       if person is None or any(
-        overlap(person, box_of(p.keypoints)) > _SAME_OVERLAP for p in people
+        overlap(person.keypoints, box_of(p.keypoints)) > _SAME_OVERLAP
+        for p in people
       ):
         break
       if is_plausible(person.keypoints) and not any(
-        shared(person, p) > _MOST_SHARED for p in people
+        shared(person.keypoints, p.keypoints) > _MOST_SHARED for p in people
       ):
         people.append(person)
       looks += 1
-      paint_over(rest, person)
+      paint_over(rest, person.keypoints)
   return people
 
 
-def paint_over(image: np.ndarray, person: Detection) -> None:
-  """Paints over a person in an image, `[H, W, 3]`, in place."""
-  left, top, right, bottom = box_of(person.keypoints)
-  margin = _BEYOND * max(right - left, bottom - top)
-  _cut(image, left, top, right, bottom, margin)[...] = _GRAY
+def blank(image: np.ndarray) -> np.ndarray:
+  """Returns a gray image of the same size, `[H, W, 3]`, without anybody."""
+  return np.full_like(image, _GRAY)
+
+
+def paint_over(image: np.ndarray, keypoints: np.ndarray) -> None:
+  """Paints over a person, `[J, 3]`, in an image, `[H, W, 3]`, in place."""
+  box = box_of(keypoints)
+  _cut(image, *box, _BEYOND * size_of(keypoints))[...] = _GRAY
 
 
 def box_of(keypoints: np.ndarray) -> tuple[int, int, int, int]:
@@ -78,6 +72,12 @@ def box_of(keypoints: np.ndarray) -> tuple[int, int, int, int]:
   found = keypoints[keypoints[:, 2] > 0, :2]
   (left, top), (right, bottom) = found.min(axis=0), found.max(axis=0)
   return int(left), int(top), int(right) + 1, int(bottom) + 1
+
+
+def size_of(keypoints: np.ndarray) -> int:
+  """Returns the longer side of the box of keypoints `[J, 3]`, pixels."""
+  left, top, right, bottom = box_of(keypoints)
+  return max(right - left, bottom - top)
 
 
 def find_in_box(find: Find, image: np.ndarray, box: Box) -> Detection:
@@ -89,31 +89,31 @@ def find_in_box(find: Find, image: np.ndarray, box: Box) -> Detection:
   people: list[Detection] = []
   for margin in _MARGINS:
     people += find(surroundings(image, box, margin))
-    if any(_fit(person, box) > _GOOD_OVERLAP for person in people):
+    if any(_fit(person.keypoints, box) > _GOOD_OVERLAP for person in people):
       break
-  return choose_in_box(people, box)
+  return people[choose_in_box([p.keypoints for p in people], box)]
 
 
-def choose_in_box(people: Sequence[Detection], box: Box) -> Detection:
-  """Chooses the person who fits a box best.
+def choose_in_box(people: Sequence[np.ndarray], box: Box) -> int:
+  """Returns the index of the person `[J, 3]`, pixels, who fits a box best.
 
   Raises:
     UserError: There is nobody in the box.
   """
-  best = max(people, key=lambda person: _fit(person, box), default=None)
-  if best is None or _fit(best, box) <= _LEAST_OVERLAP:
+  fits = [_fit(keypoints, box) for keypoints in people]
+  if max(fits, default=0) <= _LEAST_OVERLAP:
     numbers = ','.join(f'{number:g}' for number in box)
     raise UserError(
       f'`box={numbers}`: nobody was found in it; make it larger, or leave it'
       ' out to see everybody'
     )
-  return best
+  return int(np.argmax(fits))
 
 
-def _fit(person: Detection, box: Box) -> float:
-  """Returns the overlap of a person and a box."""
+def _fit(keypoints: np.ndarray, box: Box) -> float:
+  """Returns the overlap of a person `[J, 3]`, pixels, and a box."""
   x, y, width, height = box
-  return overlap(person, (x, y, x + width, y + height))
+  return overlap(keypoints, (x, y, x + width, y + height))
 
 
 def _windows(width: int) -> list[slice]:
@@ -123,22 +123,26 @@ def _windows(width: int) -> list[slice]:
   return [slice(0, width), *(slice(s, s + half) for s in starts)]
 
 
-def overlap(person: Detection, edges: tuple[float, ...]) -> float:
-  """Returns the intersection over union of a person and a box."""
-  common, own, other = _areas(box_of(person.keypoints), edges)
+def overlap(keypoints: np.ndarray, edges: tuple[float, ...]) -> float:
+  """Returns the intersection over union of a person `[J, 3]` and a box.
+
+  Args:
+    keypoints: Pixels and confidence, `[J, 3]`.
+    edges: The left, top, right and bottom of the box, pixels.
+  """
+  common, own, other = _areas(box_of(keypoints), edges)
   return common / (own + other - common)
 
 
-def shared(first: Detection, second: Detection) -> float:
-  """Returns the intersection of two people's boxes over the smaller one."""
-  boxes = box_of(first.keypoints), box_of(second.keypoints)
-  common, *areas = _areas(*boxes)
+def shared(first: np.ndarray, second: np.ndarray) -> float:
+  """Returns what two people `[J, 3]` share of the smaller one's box."""
+  common, *areas = _areas(box_of(first), box_of(second))
   return common / max(min(areas), 1)
 
 
-def inside(first: Detection, second: Detection) -> float:
-  """Returns the share of the first person's box that is in the second's."""
-  common, own, _ = _areas(box_of(first.keypoints), box_of(second.keypoints))
+def inside(first: np.ndarray, second: np.ndarray) -> float:
+  """Returns the share of the first person's box in the second's; `[J, 3]`."""
+  common, own, _ = _areas(box_of(first), box_of(second))
   return common / max(own, 1)
 
 
@@ -193,7 +197,7 @@ def surroundings(image: np.ndarray, box: Box, margin: float) -> np.ndarray:
   """Paints over everything but a box and a margin around it."""
   x, y, width, height = box
   around = (x, y, x + width, y + height, margin * max(width, height))
-  result = np.full_like(image, _GRAY)
+  result = blank(image)
   _cut(result, *around)[...] = _cut(image, *around)
   return result
 

@@ -1,4 +1,4 @@
-"""Follows the people of a video, from when each comes to when they go.
+"""Follows the people of a video, from entering to leaving.
 
 Each person has a tracker of their own, which sees nothing but their
 surroundings. Every few images, others are looked for; who is found is also
@@ -13,6 +13,7 @@ import numpy as np
 
 from semgcn_jax.detections.finding import (
   MOST_PEOPLE,
+  blank,
   box_of,
   find_in_box,
   find_people,
@@ -20,10 +21,10 @@ from semgcn_jax.detections.finding import (
   is_plausible,
   paint_over,
   shared,
+  size_of,
   surroundings,
 )
-from semgcn_jax.detections.mediapipe import Find
-from semgcn_jax.detections.persons import Detection
+from semgcn_jax.detections.persons import Find
 from semgcn_jax.detections.tracking import SPREAD, oks
 from semgcn_jax.pictures.crops import Box
 
@@ -57,10 +58,12 @@ class _Person:
   Attributes:
     found: {number of an image: the keypoints in it, `[J, 3]`}.
     find: The tracker; None while the person is absent.
+    gone: Whether the person cannot come back.
   """
 
   found: dict[int, np.ndarray]
   find: Find | None
+  gone: bool = False
 
   @property
   def last(self) -> int:
@@ -75,7 +78,7 @@ class _Person:
   def fits(self, keypoints: np.ndarray) -> bool:
     """Whether keypoints are enough, and have about the person's size."""
     last = list(self.found.values())[-_USUAL:]
-    ratio = _size(keypoints) / float(np.median([_size(k) for k in last]))
+    ratio = size_of(keypoints) / float(np.median([size_of(k) for k in last]))
     many = (keypoints[:, 2] > 0).sum() >= _FEWEST
     return bool(many) and 1 / _RESIZED < ratio < _RESIZED
 
@@ -120,7 +123,7 @@ def follow(
       if crowd.is_time_to_look(number):
         crowd.look()
       if box is not None and number == box_at:
-        wanted = crowd.follow(find_in_box(find, picture, box))
+        wanted = crowd.keep(find_in_box(find, picture, box).keypoints)
     if wanted is not None:
       return [wanted.found]
   return sorted((person.found for person in crowd.people), key=min)
@@ -135,24 +138,18 @@ class _Crowd:
     self._find, self._new_tracker, self._fps = find, new_tracker, fps
     self._free: list[Find] = []
     self._recent: dict[int, np.ndarray] = {}
-    self._gone: set[int] = set()  # The indices of who cannot come back.
 
   def is_time_to_look(self, number: int) -> bool:
     """Whether to look for people in an image: more often if one was lost."""
     if not self.people or number % self.every == 0:
       return True
-    lost = any(
-      0 < number - person.last <= ABSENT * self._fps
-      for index, person in enumerate(self.people)
-      if index not in self._gone
-    )
-    return lost and number % _LOOK_EVERY_IF_LOST == 0
+    return bool(self._lost(number)) and number % _LOOK_EVERY_IF_LOST == 0
 
   def leave(self) -> None:
     """Forgets everybody, as another scene begins."""
     self._recent.clear()
-    self._gone = {*range(len(self.people))}
     for person in self.people:
+      person.gone = True
       self._stop(person)
 
   def step(self, number: int, picture: np.ndarray) -> None:
@@ -173,7 +170,7 @@ class _Crowd:
     rest = picture.copy()
     known = [p for p in self._followed() if p.last == number]
     for person in known:
-      paint_over(rest, Detection(person.keypoints))
+      paint_over(rest, person.keypoints)
     # Who stands behind another is only seen where nobody is painted over.
     candidates = find_people(self._find, rest)
     if known:
@@ -181,17 +178,16 @@ class _Crowd:
     for candidate in candidates:
       if len(self._followed()) == MOST_PEOPLE:
         break
-      self.add(candidate)
+      self._add(candidate.keypoints)
 
-  def add(self, candidate: Detection) -> None:
-    """Follows somebody in the last image who is likely to be a new person."""
+  def _add(self, keypoints: np.ndarray) -> None:
+    """Follows somebody `[J, 3]` in the last image, if likely a new person."""
     number, _ = max(self._recent.items())
-    keypoints = candidate.keypoints
     if (keypoints[:, 2] > 0).sum() < _FEWEST or not is_plausible(keypoints):
       return
     here = [p for p in self._followed() if p.last == number]
     # A body among those of others is made of their parts.
-    covered = sum(inside(candidate, Detection(p.keypoints)) for p in here)
+    covered = sum(inside(keypoints, p.keypoints) for p in here)
     if covered > _MOST_COVERED or any(
       _are_one(p.keypoints, keypoints) for p in here
     ):
@@ -201,10 +197,9 @@ class _Crowd:
       return  # Somebody's part.
     self._start(keypoints, earlier, sure=False)
 
-  def follow(self, candidate: Detection) -> _Person:
-    """Follows a person in the last image, or returns who is followed there."""
+  def keep(self, keypoints: np.ndarray) -> _Person:
+    """Follows a person `[J, 3]` in the last image, unless they are followed."""
     number, _ = max(self._recent.items())
-    keypoints = candidate.keypoints
     for person in self._followed():
       if person.last == number and _are_one(person.keypoints, keypoints):
         return person
@@ -282,7 +277,6 @@ class _Crowd:
     left, top, right, bottom = box_of(keypoints)
     box = left, top, right - left, bottom - top
     spread = SPREAD + _SPEED / 2 * abs(number - near) / self._fps
-
     if margin is None:
       margin = _MARGINS[(abs(number - near) - 1) % len(_MARGINS)]
     for found in person.find(surroundings(picture, box, margin)):
@@ -317,39 +311,39 @@ class _Crowd:
   def _lost_near(self, number: int, keypoints: np.ndarray) -> _Person | None:
     """Finds who was lost a while ago near where somebody is found now."""
     best, least = None, np.inf
-    for index, person in enumerate(self.people):
+    for person in self._lost(number):
       seconds = (number - person.last) / self._fps
-      if index in self._gone or not 0 < seconds <= ABSENT:
-        continue
       apart = _apart(person.keypoints, keypoints)
       if apart < min(_NEAR + _SPEED * seconds, least):
         best, least = person, apart
     return best
 
+  def _lost(self, number: int) -> list[_Person]:
+    """Returns who is not in an image, and may come back."""
+    return [
+      person
+      for person in self.people
+      if not person.gone and 0 < number - person.last <= ABSENT * self._fps
+    ]
+
 
 def _forget(find: Find, picture: np.ndarray) -> None:
   """Makes a tracker forget whom it follows."""
-  find(np.full_like(picture, 128))
+  find(blank(picture))
 
 
 def _are_one(first: np.ndarray, second: np.ndarray) -> bool:
   """Whether keypoints of one image, `[J, 3]`, are those of one person."""
-  people = Detection(first), Detection(second)
-  return _alike(first, second) > _SAME_OKS and shared(*people) > _MOST_SHARED
+  alike = _alike(first, second) > _SAME_OKS
+  return alike and shared(first, second) > _MOST_SHARED
 
 
 def _apart(first: np.ndarray, second: np.ndarray) -> float:
   """Returns how far two people's boxes are apart, over the larger size."""
   boxes = np.array([box_of(first), box_of(second)], float).reshape(2, 2, 2)
   middles = boxes.mean(axis=1)
-  size = max(_size(first), _size(second))
+  size = max(size_of(first), size_of(second))
   return float(np.linalg.norm(middles[0] - middles[1])) / size
-
-
-def _size(keypoints: np.ndarray) -> int:
-  """Returns the longer side of a person's box, pixels."""
-  left, top, right, bottom = box_of(keypoints)
-  return max(right - left, bottom - top)
 
 
 def _alike(

@@ -11,19 +11,19 @@ import os
 import pathlib
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from semgcn_jax.detections.persons import Detection
+from semgcn_jax.detections.persons import Detection, Find
 from semgcn_jax.errors import SettingError, UserError, missing_extra, shortened
 from semgcn_jax.files import read_bytes
 from semgcn_jax.geometry.joint_sets import JOINT_SETS
 from semgcn_jax.pictures import images
 
 JOINTS = 'mediapipe'
-WHAT = '`image`, `video`, `camera`:'  # What needs it, for messages.
+NEEDED_BY = '`image`, `video`, `camera`:'  # For messages.
 _LEAST_VISIBILITY = 0.5
 _BEYOND_EDGE = 0.05  # Trust landmarks this far off the image, over body size.
 # The visibility required of a knee whose ankle is outside the image; it is
@@ -47,9 +47,6 @@ _HIPS = [NAMES.index(f'{side}_hip') for side in ('left', 'right')]
 _KNEES = [NAMES.index(f'{side}_knee') for side in ('left', 'right')]
 _ANKLES = [NAMES.index(f'{side}_ankle') for side in ('left', 'right')]
 
-# Finds people in an image, `[H, W, 3]` uint8, RGB.
-Find = Callable[[np.ndarray], list[Detection]]
-
 
 @contextlib.contextmanager
 def landmarker(*, tracks: bool = False, model: str = '') -> Iterator[Find]:
@@ -67,13 +64,13 @@ def landmarker(*, tracks: bool = False, model: str = '') -> Iterator[Find]:
   # MediaPipe and TensorFlow Lite log a lot that users need not see.
   os.environ.setdefault('GLOG_minloglevel', '3')
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
-  content = _read_model(model) if model else _bundled_model()
   with warnings.catch_warnings():
     warnings.simplefilter('ignore', UserWarning)
     try:
       import mediapipe  # pyright: ignore[reportMissingImports]
       from mediapipe.tasks.python import BaseOptions, vision  # pyright: ignore[reportMissingImports]
 
+      content = _read_model(model) if model else _bundled_model()
       mode = vision.RunningMode.VIDEO if tracks else vision.RunningMode.IMAGE
       with _quiet():
         built: Any = vision.PoseLandmarker.create_from_options(
@@ -82,13 +79,16 @@ def landmarker(*, tracks: bool = False, model: str = '') -> Iterator[Find]:
             running_mode=mode,
           )
         )
-    except Exception as error:  # A broken installation raises anything.
-      if model:
+    except UserError:
+      raise
+    # A broken installation raises anything, at import and when it is used.
+    except Exception as error:
+      if model and not isinstance(error, ImportError):
         raise UserError(
           f'`detector_model={model}`: MediaPipe cannot load it'
           f' ({shortened(error, 120)}); give a pose landmarker (.task)'
         ) from error
-      raise missing_extra(WHAT, 'MediaPipe', 'pose', error) from error
+      raise missing_extra(NEEDED_BY, 'MediaPipe', 'pose', error) from error
   count = 0
 
   def find(picture):
@@ -155,35 +155,32 @@ def _bundled_model() -> bytes:
   """Bundles the networks in MediaPipe's package, as a .task file does.
 
   They lack the metadata that the landmarker needs.
+
+  Raises:
+    SettingError: The package has no networks.
+    Exception: Of any kind, if the installation is broken.
   """
+  import mediapipe  # pyright: ignore[reportMissingImports]
+
+  folder = pathlib.Path(mediapipe.__file__).parent / 'modules'
+  if not all((folder / path).is_file() for path, _, _ in _PARTS.values()):
+    raise SettingError(
+      f'{NEEDED_BY} the MediaPipe {mediapipe.__version__} that is installed has'
+      ' no weights; download a pose landmarker (.task) and name it by'
+      ' `detector_model`, or give `detector=rtmlib`'
+    )
+  from mediapipe.tasks.python.metadata.metadata_writers import (  # pyright: ignore[reportMissingImports]
+    metadata_writer,
+  )
+
   file = io.BytesIO()
-  with warnings.catch_warnings():
-    warnings.simplefilter('ignore', UserWarning)
-    try:
-      import mediapipe  # pyright: ignore[reportMissingImports]
-
-      folder = pathlib.Path(mediapipe.__file__).parent / 'modules'
-      if not all((folder / path).is_file() for path, _, _ in _PARTS.values()):
-        raise SettingError(
-          f'{WHAT} the MediaPipe {mediapipe.__version__} that is installed has'
-          ' no weights; download a pose landmarker (.task) and name it by'
-          ' `detector_model`, or give `detector=rtmlib`'
-        )
-      from mediapipe.tasks.python.metadata.metadata_writers import (  # pyright: ignore[reportMissingImports]
-        metadata_writer,
-      )
-
-      with zipfile.ZipFile(file, 'w') as bundle:
-        for name, (path, mean, spread) in _PARTS.items():
-          network = bytearray((folder / path).read_bytes())
-          writer = metadata_writer.MetadataWriter.create(network)
-          writer.add_general_info(name)
-          writer.add_image_input([mean], [spread])
-          bundle.writestr(name, writer.populate()[0])
-    except SettingError:
-      raise
-    except Exception as error:  # A broken installation raises anything.
-      raise missing_extra(WHAT, 'MediaPipe', 'pose', error) from error
+  with zipfile.ZipFile(file, 'w') as bundle:
+    for name, (path, mean, spread) in _PARTS.items():
+      network = bytearray((folder / path).read_bytes())
+      writer = metadata_writer.MetadataWriter.create(network)
+      writer.add_general_info(name)
+      writer.add_image_input([mean], [spread])
+      bundle.writestr(name, writer.populate()[0])
   return file.getvalue()
 
 

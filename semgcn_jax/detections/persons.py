@@ -5,6 +5,7 @@ or three numbers, of objects of x, y, score and name, or an object of x and y.
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,10 @@ class Detection:
   keypoints: np.ndarray
   track: int | None = None
   names: tuple[str, ...] = ()
+
+
+# Finds people in an image, `[H, W, 3]` uint8, RGB.
+Find = Callable[[np.ndarray], list[Detection]]
 
 
 def is_person(value: Any) -> bool:

@@ -8,20 +8,18 @@ import contextlib
 import importlib
 import io
 import pathlib
-import zipfile
 from typing import Any
-from urllib.error import URLError
 
 import numpy as np
 
-from semgcn_jax.detections.mediapipe import WHAT, Find
-from semgcn_jax.detections.persons import Detection
+from semgcn_jax.detections.mediapipe import NEEDED_BY
+from semgcn_jax.detections.persons import Detection, Find
 from semgcn_jax.errors import SettingError, UserError, missing_extra, shortened
-from semgcn_jax.files import split_names
+from semgcn_jax.files import split_paths
 
 _LEAST_SCORE = 0.3  # Of a keypoint that was found.
-# The joint sets that the networks know, by their number of joints.
-JOINT_SETS = {17: 'coco', 26: 'halpe_26'}
+# The joint sets of the networks, keys of `joint_sets.JOINT_SETS`.
+JOINTS_BY_NUMBER = {17: 'coco', 26: 'halpe_26'}
 _WEIGHTS = 'balanced'  # Of what rtmlib offers.
 _FILES = 'the .onnx of YOLOX and of RTMPose (or that of RTMO alone)'
 
@@ -40,52 +38,47 @@ def detector(model: str = '') -> Find:
   try:
     rtmlib: Any = importlib.import_module('rtmlib')
   except Exception as error:  # A broken installation raises anything.
-    raise missing_extra(WHAT, 'rtmlib', 'rtm', error) from error
-  paths = split_names(model, 'detector_model') if model else []
+    raise missing_extra(NEEDED_BY, 'rtmlib', 'rtm', error) from error
+  paths = split_paths(model, ('.onnx',), 'detector_model') if model else ()
   for path in paths:
-    if not pathlib.Path(path).is_file():
+    if not path.is_file():
       raise SettingError(
         f'`detector_model={model}`: there is no file {path}; give {_FILES}'
       )
   if len(paths) > 2:
     raise SettingError(f'`detector_model={model}`: give {_FILES}')
   if len(paths) == 1:
-    return _people_of(_load(rtmlib.RTMO, paths[0], _side(paths[0])), model)
-  offered = rtmlib.BodyWithFeet.MODE[_WEIGHTS]
-  sources = paths or [offered['det'], offered['pose']]
-  sizes = [_side(path) for path in paths] or [
-    *(offered['det_input_size'], offered['pose_input_size']),
-  ]
-  finder = _load(rtmlib.YOLOX, sources[0], sizes[0])
-  # The size of this one is width and height.
-  poser = _load(rtmlib.RTMPose, sources[1], sizes[1][:: -1 if paths else 1])
+    height, width = _input_size(paths[0])
+    return _people_of(_load(rtmlib.RTMO, paths[0], (height, width)))
+  if paths:
+    finder = _load(rtmlib.YOLOX, paths[0], _input_size(paths[0]))
+    # The size of this one is width and height.
+    height, width = _input_size(paths[1])
+    poser = _load(rtmlib.RTMPose, paths[1], (width, height))
+  else:
+    offered = rtmlib.BodyWithFeet.MODE[_WEIGHTS]
+    finder = _load(rtmlib.YOLOX, offered['det'], offered['det_input_size'])
+    poser = _load(rtmlib.RTMPose, offered['pose'], offered['pose_input_size'])
 
   def both(picture):
     boxes = finder(picture)
     # Without boxes, it would take the whole picture for a person.
     return poser(picture, bboxes=boxes) if len(boxes) else ([], [])
 
-  return _people_of(both, model)
+  return _people_of(both)
 
 
-def _people_of(network: Any, model: str) -> Find:
+def _people_of(network: Any) -> Find:
   """Wraps a network of rtmlib, which takes BGR images."""
 
   def find(picture):
-    picture = np.ascontiguousarray(picture[..., ::-1])
-    try:
-      keypoints, scores = network(picture)
-    except Exception as error:  # Other networks fail in any way.
-      raise UserError(
-        f'`detector_model={model}`: does not work ({shortened(error, 80)});'
-        f' give {_FILES}, in this order'
-      ) from error
+    keypoints, scores = network(np.ascontiguousarray(picture[..., ::-1]))
     people = []
     for points, score in zip(keypoints, scores, strict=True):
-      if len(points) not in JOINT_SETS:
+      if len(points) not in JOINTS_BY_NUMBER:
         raise UserError(
-          f'`detector_model={model}`: finds {len(points)} joints; give a'
-          f' network of {" or ".join(map(str, JOINT_SETS))}'
+          f'`detector_model`: finds {len(points)} joints; give a network of'
+          f' {" or ".join(map(str, JOINTS_BY_NUMBER))}'
         )
       found = np.concatenate([points, np.clip(score, 0, 1)[:, None]], axis=1)
       found[found[:, 2] < _LEAST_SCORE] = 0
@@ -96,39 +89,49 @@ def _people_of(network: Any, model: str) -> Find:
   return find
 
 
-def _load(network: Any, source: str, size: tuple[int, ...]) -> Any:
-  """Loads a network from a file, or downloads it."""
+def _load(
+  network: Any, source: pathlib.Path | str, size: tuple[int, int]
+) -> Any:
+  """Loads a network from a file, or downloads it from an address, and tries it.
+
+  Args:
+    network: The class of the network in rtmlib.
+    source: The file or the address.
+    size: The size of its input, as the class takes it.
+  """
   try:
     with contextlib.redirect_stdout(io.StringIO()):
-      return network(source, model_input_size=tuple(size))
-  except (URLError, OSError, zipfile.BadZipFile) as error:
-    if pathlib.Path(source).is_file():
-      raise _unreadable(source, error) from error
+      loaded = network(str(source), model_input_size=size)
+    loaded(np.zeros((64, 64, 3), np.uint8))
+    return loaded
+  # ONNX Runtime has many errors, and rtmlib fails anyhow on another network.
+  except Exception as error:
+    if isinstance(source, pathlib.Path):
+      raise _unfit(source, error) from error
     raise UserError(
       f'`detector=rtmlib`: cannot download {source} ({shortened(error, 80)});'
       f' download it elsewhere, unpack it, and name {_FILES} by'
       ' `detector_model=yolox.onnx,rtmpose.onnx`'
     ) from error
-  except Exception as error:  # ONNX Runtime raises anything.
-    raise _unreadable(source, error) from error
 
 
-def _side(path: str) -> tuple[int, ...]:
-  """Reads the height and the width that a network takes."""
+def _input_size(path: pathlib.Path) -> tuple[int, int]:
+  """Reads the height and the width of the images that a network takes."""
+  import onnxruntime
+
   try:
-    import onnxruntime
-
     session = onnxruntime.InferenceSession(
-      path, providers=['CPUExecutionProvider']
+      str(path), providers=['CPUExecutionProvider']
     )
-    return tuple(int(side) for side in session.get_inputs()[0].shape[2:])
-  except Exception as error:  # ONNX Runtime raises anything.
-    raise _unreadable(path, error) from error
+    _, _, height, width = session.get_inputs()[0].shape
+    return int(height), int(width)
+  except Exception as error:  # ONNX Runtime has many, without a common class.
+    raise _unfit(path, error) from error
 
 
-def _unreadable(path: str, error: Exception) -> UserError:
+def _unfit(path: pathlib.Path, error: Exception) -> UserError:
   """Builds the error for a file that is no such network."""
   return UserError(
-    f'`detector_model`: cannot load {path} ({shortened(error, 80)}); give'
-    f' {_FILES}'
+    f'`detector_model`: cannot use {path} ({shortened(error, 80)}); give'
+    f' {_FILES}, in this order'
   )

@@ -10,7 +10,8 @@ from semgcn_jax.detections.clips import Clip, Person
 from semgcn_jax.errors import SettingError
 from semgcn_jax.figures.page import framed, page_html
 from semgcn_jax.geometry import rates
-from semgcn_jax.geometry.joint_sets import JOINT_SETS, joints_of
+from semgcn_jax.geometry.joint_sets import joints_of
+from semgcn_jax.inference.sides import exchange_joints
 from semgcn_jax.motion.upright import make_scenes
 
 _HEIGHT = 600  # Of the page in a notebook, pixels.
@@ -89,12 +90,7 @@ class Lifted:
     if self.keypoints is not None and self.image_size is not None:
       keypoints = self.keypoints
       if self.exchanged is not None:
-        order = JOINT_SETS[self.joints].mirror_order
-        keypoints = np.where(
-          self.exchanged[..., None, None],
-          keypoints[..., order, :],
-          keypoints[..., : len(order), :],
-        )
+        keypoints = exchange_joints(keypoints, self.exchanged, self.joints)
       keypoints = split(joints_of(keypoints, self.joints))
       if len(self.image_size):
         size = int(self.image_size[0, 0]), int(self.image_size[0, 1])

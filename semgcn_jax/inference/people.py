@@ -24,6 +24,7 @@ from semgcn_jax.inference.lifted import Lifted
 from semgcn_jax.inference.lifter import Lifter
 from semgcn_jax.inference.placing import to_height
 from semgcn_jax.inference.readings import check_reading
+from semgcn_jax.inference.sides import exchange_joints
 from semgcn_jax.models.inputs import shows_enough
 
 
@@ -64,7 +65,7 @@ def lift_clip(
   def lift_person(person):
     frames, keypoints, poses, errors = _lift_parts(
       *(person.frames, person.keypoints, clip.fps, lift, lifter, over_time),
-      JOINT_SETS[clip.joint_set].mirror_order,
+      clip.joint_set,
     )
     if height is not None:
       poses, errors = to_height(poses, errors, height)
@@ -174,12 +175,12 @@ def _lift_parts(
   lift: Callable[[Lifter, np.ndarray, float], Lifted],
   lifter: Lifter,
   over_time: Lifter | None,
-  mirrored: np.ndarray,
+  joints: str,
 ) -> tuple[np.ndarray, ...]:
   """Lifts each part of a person's track by the lifter that suits its length.
 
   Args:
-    mirrored: The `mirror_order` of the keypoints, `[J]`.
+    joints: The key of the joint set of the keypoints in `JOINT_SETS`.
 
   Returns:
     The numbers, keypoints, poses and errors of all lifted frames; sides that
@@ -203,7 +204,6 @@ def _lift_parts(
     lifted = lift(chosen, track[1], fps)
     numbers, seen = track
     if lifted.exchanged is not None:
-      wrong = lifted.exchanged[:, None, None]
-      seen = np.where(wrong, seen[:, mirrored], seen[:, : len(mirrored)])
+      seen = exchange_joints(seen, lifted.exchanged, joints)
     rows.append((numbers, seen, lifted.poses, lifted.errors))
   return tuple(np.concatenate(arrays) for arrays in zip(*rows, strict=True))

@@ -7,6 +7,7 @@ keypoints move least is found over the whole clip.
 
 import numpy as np
 
+from semgcn_jax.geometry.joint_sets import JOINT_SETS
 from semgcn_jax.simulation.points import MIRROR_ORDER, PAIRS
 
 _EXCHANGE = 0.05  # The cost of an exchange, as motion relative to the person,
@@ -19,6 +20,27 @@ _LEFT, _RIGHT = np.array(PAIRS).T
 def exchange(points: np.ndarray, frames: np.ndarray) -> np.ndarray:
   """Exchanges the sides of points `[T, P, 3]` in some frames, `[T]` bool."""
   return np.where(frames[:, None, None], points[:, MIRROR_ORDER], points)
+
+
+def exchange_joints(
+  keypoints: np.ndarray, frames: np.ndarray, joints: str
+) -> np.ndarray:
+  """Exchanges the sides of keypoints in some frames.
+
+  Args:
+    keypoints: The keypoints, `[..., J, 3]`, pixels and confidence.
+    frames: Where to exchange them, `[...]` bool.
+    joints: The key of their joint set in `JOINT_SETS`.
+
+  Returns:
+    The keypoints of the joint set, `[..., J, 3]`.
+  """
+  order = JOINT_SETS[joints].mirror_order
+  return np.where(
+    frames[..., None, None],
+    keypoints[..., order, :],
+    keypoints[..., : len(order), :],
+  )
 
 
 def find_exchanged(points: np.ndarray, fps: float) -> np.ndarray:

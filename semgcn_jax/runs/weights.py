@@ -48,8 +48,7 @@ def save_weights(
   )
   arrays = {name: array.astype(np.float32) for name, array in flat.items()}
   try:
-    if folder.exists():
-      raise SettingError(f'`output={folder}`: exists; name a new folder')
+    check_folder(folder)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix='.') as parent:
       whole = pathlib.Path(parent) / 'weights'
       whole.mkdir()
@@ -65,6 +64,16 @@ def save_weights(
       whole.rename(folder)
   except OSError as error:
     raise SettingError(f'`output={folder}`: {error.strerror}') from error
+
+
+def check_folder(folder: pathlib.Path) -> None:
+  """Raises a SettingError unless a folder of weights can be made."""
+  if folder.exists():
+    raise SettingError(f'`output={folder}`: exists; name a new folder')
+  if not folder.parent.is_dir():
+    raise SettingError(
+      f'`output={folder}`: there is no folder {folder.parent}; make it first'
+    )
 
 
 def _fingerprint(skeleton: Skeleton) -> np.ndarray:

@@ -10,8 +10,8 @@ from filmed import keypoints_of
 from PIL import Image
 
 from semgcn_jax.commands.folders import find_sources, is_folder, run_each
-from semgcn_jax.commands.outputs import split_paths
 from semgcn_jax.errors import SettingError, UserError
+from semgcn_jax.files import split_paths
 from semgcn_jax.formats.pose_files import read_poses
 
 SIZE = '--image_size=1280x720'
@@ -30,13 +30,18 @@ def write_clips(folder, count):
     ('a.html', ['a.html']),
     ('a.html,b.json', ['a.html', 'b.json']),
     ('a,b.html,c/d,e.json', ['a,b.html', 'c/d,e.json']),
-    ('a.html,', ['a.html', '.']),
+    ('a.html, b.json', ['a.html', 'b.json']),
     ('a.txt,b.html', ['a.txt,b.html']),
   ],
 )
 def test_commas_divide_paths_after_an_ending(text, paths):
-  found = split_paths(text, ('.html', '.json'))
+  found = split_paths(text, ('.html', '.json'), 'output')
   assert [str(path) for path in found] == paths
+
+
+def test_a_comma_with_nothing_after_it_is_refused():
+  with pytest.raises(SettingError, match='`output=a.html,`: has an empty name'):
+    split_paths('a.html,', ('.html',), 'output')
 
 
 def test_one_detection_many_outputs(tmp_path):

@@ -1,10 +1,9 @@
 """People in pictures and videos, from the detector to the clip."""
 
 import logging
-import subprocess
-import sys
 
 import numpy as np
+import packages
 import painted
 import pytest
 from command_line import fails
@@ -89,16 +88,18 @@ def test_the_most_prominent_and_the_one_in_the_box(name, seen):
   frames = [
     {1: (20, 30)} | ({2: (200, 20)} if t >= 20 else {}) for t in range(60)
   ]
-  clip = detect_video(Painted(frames), 'painted', Detector(name, most=1))
+  clip = detect_video(Painted(frames), 'painted', Detector(name), most=1)
   assert whose(clip, frames) == [{1}]
   box = (200, 20, painted.WIDTH, painted.HEIGHT)
-  clip = detect_video(Painted(frames), 'painted', Detector(name), box, 30)
+  clip = detect_video(
+    Painted(frames), 'painted', Detector(name), box=box, box_at=30
+  )
   assert whose(clip, frames) == [{2}]
   with pytest.raises(UserError, match='nobody was found in it'):
-    detect_video(Painted(frames), 'painted', Detector(name), box, 3)
+    detect_video(Painted(frames), 'painted', Detector(name), box=box, box_at=3)
   message = '`box`: is in image 99 of painted, the last of which is 59'
   with pytest.raises(SettingError, match=message):
-    detect_video(Painted(frames), 'painted', Detector(name), box, 99)
+    detect_video(Painted(frames), 'painted', Detector(name), box=box, box_at=99)
 
 
 @pytest.mark.parametrize('name', detecting.NAMES)
@@ -116,7 +117,7 @@ def test_the_box_of_somebody_hard_to_see(seen, monkeypatch):
   monkeypatch.setattr(following, 'is_plausible', lambda keypoints: False)
   frames = [{1: (20, 30), 2: (200, 20)}] * 20
   box = (200, 20, painted.WIDTH, painted.HEIGHT)
-  clip = detect_video(Painted(frames), 'painted', Detector(), box, 5)
+  clip = detect_video(Painted(frames), 'painted', Detector(), box=box, box_at=5)
   assert whose(clip, frames) == [{2}]
   assert clip.people[0].frames.tolist() == [*range(20)]
 
@@ -142,9 +143,9 @@ def test_pictures(name, seen, tmp_path):
   assert {
     min(owners) for owners in whose(clip, [{1: (20, 30), 2: (200, 20)}])
   } == {1, 2}
-  assert len(detect_image(path, Detector(name, most=1)).people) == 1
+  assert len(detect_image(path, Detector(name), most=1).people) == 1
   box = (200, 20, painted.WIDTH, painted.HEIGHT)
-  clip = detect_image(path, Detector(name), box)
+  clip = detect_image(path, Detector(name), box=box)
   assert whose(clip, [{1: (20, 30), 2: (200, 20)}]) == [{2}]
 
 
@@ -152,15 +153,7 @@ def test_pictures(name, seen, tmp_path):
 def videos(tmp_path_factory):
   """The videos that packages ship: the folder of the packages."""
   pytest.importorskip('mediapipe', reason='needs the extra pose')
-  folder = tmp_path_factory.mktemp('packages')
-  install = subprocess.run(
-    [sys.executable, '-m', 'pip', 'install', '--quiet', '--no-deps']
-    + ['--target', str(folder), 'pose2sim', 'sports2d'],
-    capture_output=True,
-  )
-  if install.returncode:
-    pytest.skip('cannot install pose2sim and sports2d for their videos')
-  return folder
+  return packages.install(tmp_path_factory, 'pose2sim', 'sports2d')
 
 
 def detect(path):

@@ -23,16 +23,15 @@ def test_a_box_chooses_who_fits_it():
   picture = painted.picture({1: (20, 30), 2: (150, 10)})
   left, top = 150, 10
   box = (left - 5, top - 5, painted.WIDTH + 10, painted.HEIGHT + 10)
-  [person] = finding.find_people(painted.find, picture, box)
+  person = finding.find_in_box(painted.find, picture, box)
   assert painted.whose(person.keypoints, picture) == 2
   with pytest.raises(UserError, match='`box=300,0,9,9`: nobody was found'):
-    finding.find_people(painted.find, picture, (300, 0, 9, 9))
+    finding.find_in_box(painted.find, picture, (300, 0, 9, 9))
 
 
 def test_shares_of_boxes():
   small, large = (
-    finding.Detection(np.array([[0, 0, 1], [side, side, 1]], float))
-    for side in (9, 19)
+    np.array([[0, 0, 1], [side, side, 1]], float) for side in (9, 19)
   )
   # Boxes end one pixel after the last keypoint: 10 x 10 and 20 x 20.
   assert finding.inside(small, large) == finding.shared(small, large) == 1

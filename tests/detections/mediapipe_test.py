@@ -1,16 +1,15 @@
 """People found in pictures, by the real detector on real pictures."""
 
 import pathlib
-import subprocess
 import sys
 import zipfile
 
 import numpy as np
+import packages
 import pytest
 from command_line import fails, run
 
 from semgcn_jax.detections import finding, mediapipe
-from semgcn_jax.detections.persons import Detection
 from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.geometry.joint_sets import JOINT_SETS
 from semgcn_jax.geometry.skeletons import H36M, bone_vectors
@@ -31,14 +30,7 @@ def installed():
 def photos(installed, tmp_path_factory):
   """Pictures that packages ship: {name: path}."""
   del installed
-  folder = tmp_path_factory.mktemp('packages')
-  install = subprocess.run(
-    [sys.executable, '-m', 'pip', 'install', '--quiet', '--no-deps']
-    + ['--target', str(folder), 'ultralytics', 'scikit-image'],
-    capture_output=True,
-  )
-  if install.returncode:
-    pytest.skip('cannot install ultralytics and scikit-image for their photos')
+  folder = packages.install(tmp_path_factory, 'ultralytics', 'scikit-image')
   return {
     'bus': folder / 'ultralytics/assets/bus.jpg',
     'camera': folder / 'skimage/data/camera.png',
@@ -124,7 +116,9 @@ def test_a_downloaded_model_finds_the_same(photos, tmp_path):
 
 def find_people(image, box=None, model=''):
   with mediapipe.landmarker(model=model) as find:
-    return finding.find_people(find, image, box)
+    if box is not None:
+      return [finding.find_in_box(find, image, box)]
+    return finding.find_people(find, image)
 
 
 @pytest.mark.slow
@@ -133,7 +127,9 @@ def test_everybody_in_the_street_is_told(photos):
   assert len(people) == 3
   for person, box in zip(people, BOXES, strict=True):
     x, y, width, height = box
-    assert finding.overlap(person, (x, y, x + width, y + height)) > 0.4
+    assert (
+      finding.overlap(person.keypoints, (x, y, x + width, y + height)) > 0.4
+    )
 
 
 def world_landmarks(image, box):
@@ -153,8 +149,7 @@ def world_landmarks(image, box):
     keypoints = mediapipe.keep_found(
       np.array(points) * (columns, rows, 1), image.shape
     )
-    person = Detection(keypoints)
-    overlap = finding.overlap(person, (x, y, x + width, y + height))
+    overlap = finding.overlap(keypoints, (x, y, x + width, y + height))
     if overlap > most:
       world = found.pose_world_landmarks.landmark
       best, most = np.array([(p.x, p.y, p.z) for p in world]), overlap
