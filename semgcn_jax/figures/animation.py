@@ -22,6 +22,7 @@ from semgcn_jax.figures.poses import (
   TOP,
   bones,
   draw_floor,
+  draw_sticks,
   seen_from,
 )
 from semgcn_jax.figures.style import new_figure
@@ -137,9 +138,7 @@ def _drawn(
     for axes, camera in cameras:
       camera.look(axes, frame)
       bodies.draw(axes, frame - clip.frames.start, solid, camera.view)
-      for joints in sticks:
-        if np.isfinite(joints).all():
-          bones(axes, seen_from(joints, camera.view), skeleton)
+      draw_sticks(axes, sticks, skeleton, camera.view)
     time = f'{(frame - frames[0]) / clip.fps:.2f} s'
     flat.text(0.03, 0.97, time, va='top', transform=flat.transAxes)
     yield frame

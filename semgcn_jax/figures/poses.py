@@ -14,7 +14,7 @@ from semgcn_jax.geometry.skeletons import Skeleton
 from semgcn_jax.motion.upright import Scene
 
 _FLOOR = '#d8d8d8'
-_FAR = 60  # Metres to which the floor is drawn.
+_MOST_LINES = 100  # On the floor, on each side of the middle.
 # Views of the room: azimuth and elevation, degrees.
 FRONT, SIDE, TOP = (25.0, 12.0), (115.0, 12.0), (25.0, 89.0)
 _ROWS, _COLUMNS = 3, 3  # Of samples, in a grid.
@@ -76,11 +76,11 @@ def draw_grid(scenes: Sequence[Scene]) -> Any:
       picture = clip.pictures.decoded(frame) if clip.pictures else None
       keypoints = person.keypoints[sample.row]
       draw_flat(flat, keypoints, skeleton, clip.image_size, picture)
-    draw_room(first, [upright.positions[sample.row]], skeleton, FRONT)
+    draw_room(first, upright.positions[sample.row], skeleton, FRONT)
     other, view = upright.truth, FRONT
     if other is None:
       other, view = upright.positions, SIDE
-    draw_room(second, [other[sample.row]], skeleton, view)
+    draw_room(second, other[sample.row], skeleton, view)
     first.set_title(sample.title, fontsize='small', parse_math=False)
     if number < columns:
       for axes, kind in zip((flat, first, second), kinds, strict=True):
@@ -162,11 +162,37 @@ def draw_flat(
 
 def draw_room(
   axes: Any,
+  joints: np.ndarray,
+  skeleton: Skeleton,
+  view: tuple[float, float],
+) -> None:
+  """Draws a person on the floor, without perspective, and fits axes to them.
+
+  Args:
+    axes: The axes to draw into.
+    joints: The joints, `[J, 3]`, metres, in the room.
+    skeleton: Their skeleton.
+    view: The azimuth and elevation of the viewer, degrees.
+  """
+  # The floor below the person is shown, too.
+  shown = np.concatenate([joints, joints * (1, 0, 1)])
+  shown = shown[np.isfinite(shown).all(axis=-1)]
+  seen = seen_from(shown, view) if len(shown) else np.zeros((1, 2))
+  low, high = seen.min(axis=0), seen.max(axis=0)
+  middle, half = (low + high) / 2, 0.56 * max(*(high - low), 1.5)
+  low, high = middle - half, middle + half
+  axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect='equal')
+  draw_floor(axes, low, high, view)
+  draw_sticks(axes, [joints], skeleton, view)
+
+
+def draw_sticks(
+  axes: Any,
   people: Sequence[np.ndarray],
   skeleton: Skeleton,
   view: tuple[float, float],
 ) -> None:
-  """Draws people on the ground, without perspective.
+  """Draws people as sticks; those without all joints are left out.
 
   Args:
     axes: The axes to draw into.
@@ -174,25 +200,10 @@ def draw_room(
     skeleton: Their skeleton.
     view: The azimuth and elevation of the viewer, degrees.
   """
-  people = [person for person in people if np.isfinite(person).all()]
-  joints = np.concatenate(people) if people else np.zeros((1, 3))
-  x, _, z = (joints.min(axis=0) + joints.max(axis=0)) / 2
-  reach = max(0.75, *(np.ptp(joints[:, [0, 2]], axis=0) / 2 + 0.3))
-  for line in np.linspace(-reach, reach, 7):
-    for ends in (
-      [(x + line, 0, z - reach), (x + line, 0, z + reach)],
-      [(x - reach, 0, z + line), (x + reach, 0, z + line)],
-    ):
-      axes.plot(*seen_from(np.array(ends), view).T, color=_FLOOR, linewidth=0.7)
+  whole = [joints for joints in people if np.isfinite(joints).all()]
   # Draw people who are farther away first.
-  for person in sorted(people, key=lambda p: p.mean(axis=0) @ towards(view)):
-    bones(axes, seen_from(person, view), skeleton)
-  seen = seen_from(joints, view)
-  low, high = seen.min(axis=0), seen.max(axis=0)
-  middle, half = (low + high) / 2, 0.56 * max(*(high - low), 2 * reach)
-  axes.set_xlim(middle[0] - half, middle[0] + half)
-  axes.set_ylim(middle[1] - half, middle[1] + half)
-  axes.set_aspect('equal')
+  for joints in sorted(whole, key=lambda p: p.mean(axis=0) @ towards(view)):
+    bones(axes, seen_from(joints, view), skeleton)
 
 
 def draw_floor(
@@ -213,8 +224,8 @@ def draw_floor(
   )
   places = np.linalg.solve(across.T, corners.T).T
   start, end = np.floor(places.min(axis=0)), np.ceil(places.max(axis=0))
-  # Near the horizon there is no end of lines.
-  start, end = np.maximum(start, -_FAR), np.minimum(end, _FAR)
+  # Seen along the floor, there is no end of lines.
+  start, end = np.maximum(start, -_MOST_LINES), np.minimum(end, _MOST_LINES)
   lines = [
     ((x, 0, start[1]), (x, 0, end[1])) for x in np.arange(start[0], end[0] + 1)
   ]
