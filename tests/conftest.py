@@ -56,6 +56,19 @@ def _programs_end_with_their_module():
   jax.clear_caches()
 
 
+@pytest.fixture(scope='session')
+def mediapipe_weights():
+  """Skips where no MediaPipe is installed, or one without networks in it."""
+  from semgcn_jax.detections import mediapipe
+  from semgcn_jax.errors import SettingError
+
+  pytest.importorskip('mediapipe', reason='needs the extra pose')
+  try:
+    mediapipe._bundled_model()
+  except SettingError as error:
+    pytest.skip(str(error))
+
+
 @pytest.fixture
 def shared():
   """The folder of reference data beside the checkout; not every user has it."""

@@ -150,9 +150,9 @@ def test_pictures(name, seen, tmp_path):
 
 
 @pytest.fixture(scope='module')
-def videos(tmp_path_factory):
+def videos(mediapipe_weights, tmp_path_factory):
   """The videos that packages ship: the folder of the packages."""
-  pytest.importorskip('mediapipe', reason='needs the extra pose')
+  del mediapipe_weights
   return packages.install(tmp_path_factory, 'pose2sim', 'sports2d')
 
 

@@ -27,9 +27,9 @@ def installed():
 
 
 @pytest.fixture(scope='module')
-def photos(installed, tmp_path_factory):
+def photos(mediapipe_weights, tmp_path_factory):
   """Pictures that packages ship: {name: path}."""
-  del installed
+  del mediapipe_weights
   folder = packages.install(tmp_path_factory, 'ultralytics', 'scikit-image')
   return {
     'bus': folder / 'ultralytics/assets/bus.jpg',
@@ -278,8 +278,8 @@ def film(image: pathlib.Path, path: pathlib.Path):
   writer.release()
 
 
-def test_a_box_without_anybody_is_refused(installed):
-  del installed
+def test_a_box_without_anybody_is_refused(mediapipe_weights):
+  del mediapipe_weights
   gray = np.full((100, 100, 3), 128, np.uint8)
   assert find_people(gray) == []
   with pytest.raises(UserError, match='`box=0,0,50,50`: nobody was found'):
