@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 
 from semgcn_jax.detections.clips import Clip
-from semgcn_jax.figures.palette import DARK, LIGHT
+from semgcn_jax.figures.palette import DARK, LIGHT, SOLID
 from semgcn_jax.geometry.skeletons import H36M
+from semgcn_jax.motion import rig
+from semgcn_jax.motion.body_mesh import body_surfaces, rest_places
 from semgcn_jax.motion.upright import Scene
 
 _PARTS = pathlib.Path(__file__).parent / 'page_parts'
-_SCRIPTS = ('clips.js', 'picture.js', 'room.js', 'page.js')
+_SCRIPTS = ('clips.js', 'picture.js', 'body.js', 'room.js', 'page.js')
 _NOT_KNOWN = -32768  # Encodes NaN.
 # The steps to which numbers are rounded.
 _MILLIMETRE, _PIXEL, _SHARE = 0.001, 0.25, 0.01
@@ -45,6 +47,7 @@ def page_html(
     'parents': skeleton.parents,
     'left': skeleton.left,
     'right': skeleton.right,
+    'body': _body(packer) if skeleton == H36M else None,
     'clips': clips,
   }
   return _fill(
@@ -52,7 +55,12 @@ def page_html(
     {
       'title': html.escape(title),
       'style': _fill(
-        _read('page.css'), {'light': _css(LIGHT), 'dark': _css(DARK)}
+        _read('page.css'),
+        {
+          'light': _css(LIGHT),
+          'dark': _css(DARK),
+          'solid': _css({f'solid-{part}': SOLID[part] for part in SOLID}),
+        },
       ),
       'three': _read('three.LICENSE', comment=True) + _read('three.min.js'),
       'data': packer.base64(),
@@ -134,6 +142,34 @@ def _clip(scene: Scene, packer: '_Packer') -> dict[str, Any]:
     'people': people,
     'pictures': _pictures(clip),
     'step': clip.pictures.step if clip.pictures else 1,
+  }
+
+
+def _body(packer: '_Packer') -> dict[str, Any]:
+  """Describes the typical body, which the scripts fit to each person."""
+  surfaces = body_surfaces(rig.TYPICAL_OFFSETS)
+  points, owners, triangles, parts = [], [], [], []
+  vertices = corners = 0
+  for name, surface in surfaces.items():
+    points.append(surface.points)
+    owners.append(surface.joints[:, None])
+    triangles.append(surface.triangles + vertices)
+    parts.append((name, corners, surface.triangles.size))
+    vertices += len(surface.points)
+    corners += surface.triangles.size
+  return {
+    'joints': rig.JOINTS,
+    'parents': rig.PARENTS,
+    'sources': rig.SOURCES,
+    'targets': [
+      rig.JOINTS.index(rig.TARGETS[joint]) if joint in rig.TARGETS else -1
+      for joint in rig.JOINTS
+    ],
+    'rest': rest_places(rig.TYPICAL_OFFSETS).round(4).tolist(),
+    'points': packer.add(np.concatenate(points), _MILLIMETRE / 4),
+    'owners': packer.add(np.concatenate(owners), 1),
+    'triangles': packer.add(np.concatenate(triangles), 1),
+    'parts': parts,
   }
 
 

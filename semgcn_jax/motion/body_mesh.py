@@ -94,7 +94,7 @@ def body_surfaces(offsets: np.ndarray) -> dict[str, Surface]:
   Args:
     offsets: The rest pose of the rig, `[R, 3]`, metres.
   """
-  places = _rest(offsets)
+  places = rest_places(offsets)
   height = places[JOINTS.index('Head'), 1] - places[JOINTS.index('LAnkle'), 1]
   scale = max(height, 0.1) / _HEIGHT
   return {
@@ -124,7 +124,7 @@ def pose_bodies(
   matrices = np.stack([turn.as_matrix() for turn in turns])
   # A vertex keeps its place relative to its joint.
   shifts = np.stack(places) - np.einsum(
-    'rij,rj->ri', matrices, _rest(motion.offsets)
+    'rij,rj->ri', matrices, rest_places(motion.offsets)
   )
   return {
     name: np.einsum('vij,vj->vi', matrices[s.joints], s.points)
@@ -133,8 +133,8 @@ def pose_bodies(
   }
 
 
-def _rest(offsets: np.ndarray) -> np.ndarray:
-  """Returns the positions of the joints in the rest pose, `[R, 3]`, metres."""
+def rest_places(offsets: np.ndarray) -> np.ndarray:
+  """Computes the positions of the joints in the rest pose, `[R, 3]`, metres."""
   places = np.zeros_like(offsets)
   for index, parent in enumerate(PARENTS):
     if parent >= 0:

@@ -11,9 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 from scenes import clip, person
+from scipy.spatial.transform import Rotation
 
 from semgcn_jax.figures import palette
 from semgcn_jax.figures.page import page_html
+from semgcn_jax.motion import rig
+from semgcn_jax.motion.body_mesh import rest_places
 from semgcn_jax.motion.upright import make_scenes
 from semgcn_jax.pictures.videos import Album
 
@@ -197,13 +200,64 @@ def test_empty_short_and_long_clips(open_page):
 
 
 @pytest.mark.slow
+def test_the_skin_turns_like_the_rig(open_page):
+  walk = person(25)
+  tab = open_page(clip(walk))
+  tab.keyboard.press('End')
+  tab.wait_for_function('page.state.frame === 24 && !page.wanted')
+  matrices = tab.evaluate(
+    'page.room.bodies[0].own.bones.map((b) => [...b.matrixWorld.elements])'
+  )
+  matrices = np.reshape(matrices, (-1, 4, 4)).swapaxes(1, 2)  # Column-major.
+  [scene] = make_scenes([clip(walk)])
+  positions = scene.upright[0].positions
+  rest = np.append(rest_places(rig.TYPICAL_OFFSETS), np.ones((20, 1)), axis=1)
+  moved = np.einsum('rij,rj->ri', matrices, rest)[:, :3]
+  np.testing.assert_allclose(moved, positions[24][list(rig.SOURCES)], atol=2e-3)
+  motion = rig.fit(positions, 25)
+  turns = [Rotation.from_quat(q) for q in motion.rotations[24]]
+  worlds, _ = rig.in_world(motion.offsets, turns, motion.root[24])
+  for joint, world, matrix in zip(rig.JOINTS, worlds, matrices, strict=True):
+    stretched = matrix[:3, :3] @ matrix[:3, :3].T
+    assert np.linalg.det(matrix[:3, :3]) > 0 and np.all(
+      np.linalg.eigvalsh(stretched) > 0.1
+    )
+    # Arms hang at the collars, which depend on how high the shoulders are at
+    # rest.
+    left, _, right = np.linalg.svd(matrix[:3, :3])
+    apart = world.inv() * Rotation.from_matrix(left @ right)
+    if 'Clavicle' not in joint:
+      assert np.rad2deg(apart.magnitude()) < 10, joint
+
+
+@pytest.mark.slow
+def test_trails_show_where_the_feet_were(open_page):
+  places = np.linspace((0, 0, 5), (2, 0, 5), 25)
+  tab = open_page(clip(person(25, places=places)))
+  tab.locator('#scrub').fill('20')
+  before = pixels(tab)
+  tab.keyboard.press('w')
+  changed = np.abs(pixels(tab) - before).sum(axis=-1) > 60
+  assert 50 < changed.sum() < 0.1 * changed.size
+  dots = tab.evaluate('page.room.bodies[0].trail.dots.map((d) => d.count)')
+  assert dots == [21, 21]
+
+
+@pytest.mark.slow
 def test_a_long_way_is_seen_whole(open_page):
   places = np.linspace((0, 0, 5), (20, 0, 25), 25)
   tab = open_page(clip(person(25, places=places)))
-  # The body is small, but darker than the ground.
-  assert (pixels(tab).min(axis=-1) < 120).sum() > 10
+
+  def dark():  # Bodies are darker than the ground.
+    return (pixels(tab).min(axis=-1) < 120).sum()
+
+  first = dark()
   tab.keyboard.press('End')
-  assert (pixels(tab).min(axis=-1) < 120).sum() > 10
+  assert min(first, dark()) > 300
+  tab.keyboard.press('f')  # Then the camera stays, and they are small.
+  last = dark()
+  tab.keyboard.press('Home')
+  assert min(last, dark()) > 10 and max(last, dark()) < 300
 
 
 @pytest.mark.slow

@@ -34,6 +34,9 @@ async function readClips() {
   const content =
       JSON.parse(document.getElementById('content').textContent);
   const {buffer} = await unpack('data');
+  for (const name of content.body ? ['points', 'owners', 'triangles'] : []) {
+    content.body[name] = readArray(buffer, content.body[name]);
+  }
   for (const clip of content.clips) {
     for (const person of clip.people) {
       person.rows = new Int32Array(clip.count).fill(-1);

@@ -107,7 +107,10 @@ class Page {
       `${clip.first + state.frame}  ·  ${(state.frame / clip.fps).toFixed(2)} s`
       : '';
     if (!find('flat').hidden) this.picture.draw(clip, state.frame);
-    this.room?.draw(state.frame, find('truth').checked);
+    this.room?.draw(state.frame, {
+      truth: find('truth').checked, trails: find('trails').checked,
+      follow: find('follow').checked,
+    });
     this.drawErrors();
   }
 
@@ -158,7 +161,9 @@ class Page {
     };
     find('speed').onchange = () => this.setSpeed(+find('speed').value);
     find('clip').onchange = () => this.open(+find('clip').value);
-    find('truth').onchange = find('list').onchange = () => this.request();
+    for (const id of ['truth', 'list', 'follow', 'trails']) {
+      find(id).onchange = () => this.request();
+    }
     const views = {
       front: [0, 0.02], side: [Math.PI / 2, 0.05], top: [0, 1.5],
     };
@@ -183,6 +188,7 @@ class Page {
       PageUp: step(-10), PageDown: step(10), End: step(Infinity),
       '+': faster(1), '-': faster(-1), n: other(1), p: other(-1),
       g: () => this.toggle('truth'), e: () => this.toggle('list'),
+      f: () => this.toggle('follow'), w: () => this.toggle('trails'),
       c: () => find('front').click(), s: () => find('side').click(),
       t: () => find('top').click(),
     };

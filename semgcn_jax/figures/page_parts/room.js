@@ -1,103 +1,40 @@
-// Shows the 3D poses of a frame: bodies of rounded bones on the ground.
+// Shows the 3D poses of a frame: bodies on the ground.
 
-const LIMB = 0.042, TRUNK = 0.065, HEAD = 0.105, THIN = 0.022;  // Metres.
-
-// A body, drawn as instanced meshes: rods for bones, balls for joints.
-class Body {
-  constructor(content, scene, isTruth) {
-    this.content = content;
-    this.bones = content.parents.map((p, joint) => [p, joint])
-        .filter(([parent]) => parent >= 0);
-    const isLeaf = (joint) => !content.parents.includes(joint);
-    this.head = content.joints.findIndex((n, j) => n === 'Head' && isLeaf(j));
-    const material = new THREE.MeshStandardMaterial({
-      roughness: 0.6, metalness: 0, transparent: isTruth,
-      opacity: isTruth ? 0.5 : 1, depthWrite: !isTruth,
-      depthTest: !isTruth,  // The truth shows through the body.
-    });
-    const make = (geometry, count) => {
-      const mesh = new THREE.InstancedMesh(geometry, material, count);
-      mesh.castShadow = !isTruth;
-      mesh.frustumCulled = false;
-      scene.add(mesh);
-      return mesh;
-    };
-    this.rods = make(new THREE.CylinderGeometry(1, 1, 1, 20, 1, true),
-        this.bones.length);
-    this.balls = make(new THREE.SphereGeometry(1, 20, 14),
-        content.joints.length);
-    this.isTruth = isTruth;
-    this.paint();
+// The extent of positions along x, y and z.
+class Box {
+  constructor() {
+    this.low = [Infinity, Infinity, Infinity];
+    this.high = [-Infinity, -Infinity, -Infinity];
   }
 
-  paint() {
-    const {content, isTruth} = this;
-    const tint = (joint) => new THREE.Color(
-        color(isTruth ? 'truth' : sideOf(content, joint)));
-    this.bones.forEach(([, joint], i) => this.rods.setColorAt(i, tint(joint)));
-    content.joints.forEach((_, j) => this.balls.setColorAt(j, tint(j)));
-    this.rods.instanceColor.needsUpdate = true;
-    this.balls.instanceColor.needsUpdate = true;
-  }
-
-  radius(joint) {
-    if (this.isTruth) return THIN;
-    return sideOf(this.content, joint) === 'trunk' ? TRUNK : LIMB;
-  }
-
-  // Takes the positions of a frame, or null to hide the body.
-  show(positions) {
-    const visible = positions !== null && !Number.isNaN(positions[0]);
-    this.rods.visible = this.balls.visible = visible;
-    if (!visible) return;
-    const {a, b, up, turn, size, matrix} = Body;
-    this.bones.forEach(([parent, joint], i) => {
-      a.fromArray(positions, 3 * parent);
-      b.fromArray(positions, 3 * joint).sub(a);
-      // The head's bone ends inside the head.
-      if (joint === this.head && !this.isTruth) b.multiplyScalar(0.65);
-      const length = b.length();
-      a.addScaledVector(b, 0.5);
-      turn.setFromUnitVectors(up, b.divideScalar(length || 1));
-      const radius = joint === this.head && !this.isTruth ? LIMB
-          : this.radius(joint);
-      size.set(radius, length, radius);
-      this.rods.setMatrixAt(i, matrix.compose(a, turn, size));
-    });
-    turn.identity();
-    this.content.joints.forEach((_, joint) => {
-      a.fromArray(positions, 3 * joint);
-      let radius = this.radius(joint);
-      if (joint === this.head && !this.isTruth) {
-        b.fromArray(positions, 3 * this.content.parents[joint]);
-        a.lerp(b, 0.35);
-        radius = HEAD;
-      }
-      size.set(radius, radius * (radius === HEAD ? 1.15 : 1), radius);
-      this.balls.setMatrixAt(joint, matrix.compose(a, turn, size));
-    });
-    this.rods.instanceMatrix.needsUpdate = true;
-    this.balls.instanceMatrix.needsUpdate = true;
-  }
-
-  remove(scene) {
-    for (const mesh of [this.rods, this.balls]) {
-      scene.remove(mesh);
-      mesh.geometry.dispose();
-      mesh.dispose();
+  extend(positions, start, end) {
+    for (let i = start; i < end; i++) {
+      const axis = (i - start) % 3, x = positions[i];
+      if (x < this.low[axis]) this.low[axis] = x;
+      if (x > this.high[axis]) this.high[axis] = x;
     }
   }
+
+  add(box) {
+    this.extend(box.low, 0, 3);
+    this.extend(box.high, 0, 3);
+  }
+
+  middle(otherwise) {
+    if (!(this.low[0] <= this.high[0])) return otherwise;
+    return this.low.map((x, axis) => (x + this.high[axis]) / 2);
+  }
+
+  get reach() {
+    const [x, y, z] = this.low.map((low, axis) =>
+      Math.max(0, this.high[axis] - low));
+    return Math.max(y, Math.hypot(x, z));
+  }
 }
-Body.a = new THREE.Vector3();
-Body.b = new THREE.Vector3();
-Body.up = new THREE.Vector3(0, 1, 0);
-Body.turn = new THREE.Quaternion();
-Body.size = new THREE.Vector3();
-Body.matrix = new THREE.Matrix4();
 
 class Room {
   constructor(element, names, content, redraw) {
-    Object.assign(this, {element, names, content, bodies: []});
+    Object.assign(this, {element, names, content, bodies: [], follows: true});
     this.reach = 2;  // The extent of the scene, metres.
     this.renderer = new THREE.WebGLRenderer({antialias: true});
     this.renderer.setPixelRatio(Math.min(window.devicePixelRatio || 1, 2));
@@ -150,18 +87,22 @@ class Room {
 
   // Sets the colors of the page's theme.
   paint() {
-    const back = new THREE.Color(color('back'));
-    this.scene.background = back;
-    this.scene.fog = new THREE.Fog(back, 4 * this.reach, 12 * this.reach);
+    this.scene.background = new THREE.Color(color('back'));
+    this.setFog();
     this.grid.material.map = this.tiles();
     this.grid.material.needsUpdate = true;
-    this.bodies.forEach(({own, truth}) => { own.paint(); truth?.paint(); });
+    this.bodies.forEach(({own, truth, trail}) => {
+      own.paint();
+      truth?.paint();
+      trail.paint();
+    });
   }
 
   // Builds the bodies of a clip, and frames all of them.
   open(clip) {
-    this.bodies.forEach(({own, truth, name}) => {
+    this.bodies.forEach(({own, truth, name, trail}) => {
       own.remove(this.scene);
+      trail.remove(this.scene);
       truth?.remove(this.scene);
       name?.remove();
     });
@@ -173,26 +114,57 @@ class Room {
         this.names.append(name);
       }
       return {
-        person, name, own: new Body(this.content, this.scene, false),
-        truth: person.truth && new Body(this.content, this.scene, true),
+        person, name, own: this.content.body
+          ? new Skin(this.content, this.scene, person.positions)
+          : new Sticks(this.content, this.scene, false),
+        truth: person.truth && new Sticks(this.content, this.scene, true),
+        trail: new Trail(this.content, this.scene),
       };
     });
-    const low = [Infinity, Infinity, Infinity], high = low.map((x) => -x);
-    for (const person of clip.people) {
-      const step = 3 * Math.max(1, Math.ceil(person.positions.length / 60000));
-      for (let i = 0; i < person.positions.length; i += step) {
-        for (let axis = 0; axis < 3; axis++) {
-          const x = person.positions[i + axis];
-          if (x < low[axis]) low[axis] = x;
-          if (x > high[axis]) high[axis] = x;
-        }
-      }
+    this.clip = clip;
+    this.frame = 0;
+    this.measure(clip);
+    this.paint();
+    this.look(0.42, 0.16);
+  }
+
+  // Finds the middle of what is shown and its extent: of all frames, or of the
+  // largest one if the camera follows the people.
+  measure(clip) {
+    const all = new Box();
+    let widest = 0;
+    const step = Math.max(1, Math.ceil(clip.count / 2000));
+    for (let frame = 0; frame < clip.count; frame += step) {
+      const box = this.box(clip, frame);
+      all.add(box);
+      widest = Math.max(widest, box.reach);
     }
-    this.middle = low.map((x, axis) =>
-      x <= high[axis] ? (x + high[axis]) / 2 : [0, 0.9, 0][axis]);
-    const extent = low.map((x, axis) => Math.max(0, high[axis] - x));
-    this.reach = Math.max(1.9, extent[1], Math.hypot(extent[0], extent[2]));
-    const [x, y, z] = this.middle;
+    this.middle = all.middle([0, 0.9, 0]);
+    this.reach = Math.max(1.9, this.follows ? widest : all.reach);
+    this.center(...this.middle);
+    this.controls.maxDistance = 10 * this.reach;
+    this.camera.far = 40 * this.reach;
+    this.camera.updateProjectionMatrix();
+    this.setFog();
+  }
+
+  setFog() {
+    this.scene.fog = new THREE.Fog(
+        this.scene.background, 4 * this.reach, 12 * this.reach);
+  }
+
+  // The box around everybody in a frame.
+  box(clip, frame) {
+    const box = new Box(), size = 3 * this.content.joints.length;
+    for (const {rows, positions} of clip.people) {
+      const row = rows[frame];
+      if (row >= 0) box.extend(positions, row * size, (row + 1) * size);
+    }
+    return box;
+  }
+
+  // Puts floor and light around a place.
+  center(x, y, z) {
     this.shade.position.set(x, 0, z);
     this.grid.position.set(Math.round(x), -0.003, Math.round(z));
     this.sun.position.set(x - 2, y + 5, z + 3);
@@ -202,11 +174,44 @@ class Room {
     box.right = box.top = this.reach;
     box.far = 12 + this.reach;
     box.updateProjectionMatrix();
-    this.controls.maxDistance = 10 * this.reach;
-    this.camera.far = 40 * this.reach;
-    this.camera.updateProjectionMatrix();
-    this.paint();
-    this.look(0.42, 0.16);
+  }
+
+  // Switches following the people on or off.
+  follow(follows) {
+    if (follows === this.follows) return;
+    this.follows = follows;
+    if (!this.clip) return;
+    const offset = this.camera.position.clone().sub(this.controls.target);
+    const before = this.reach;
+    this.measure(this.clip);
+    this.controls.target.set(...this.middle);
+    this.camera.position.copy(this.controls.target)
+        .addScaledVector(offset, this.reach / before);
+    this.controls.update();
+  }
+
+  // Moves along with the middle of the people, averaged over a second, or less
+  // near the ends of the clip.
+  moveTo(frame) {
+    const reach = Math.min(Math.round(this.clip.fps / 2), frame,
+        this.clip.count - 1 - frame);
+    const step = Math.max(1, Math.floor(reach / 8)), sum = [0, 0];
+    let count = 0;
+    for (let at = frame - reach; at <= frame + reach; at += step) {
+      const middle = this.box(this.clip, at).middle(null);
+      if (!middle) continue;
+      sum[0] += middle[0];
+      sum[1] += middle[2];
+      count++;
+    }
+    if (!count) return;
+    const x = sum[0] / count, z = sum[1] / count, y = this.middle[1];
+    const move = Sticks.a.set(x - this.middle[0], 0, z - this.middle[2]);
+    if (move.length() < 1e-4) return;
+    this.middle = [x, y, z];
+    this.controls.target.add(move);
+    this.camera.position.add(move);
+    this.center(x, y, z);
   }
 
   // Looks at the middle from this azimuth and elevation, radians.
@@ -223,7 +228,9 @@ class Room {
     this.controls.update();
   }
 
-  draw(frame, withTruth) {
+  draw(frame, {truth: withTruth, trails, follow}) {
+    this.follow(follow);
+    if (follow) this.moveTo(frame);
     const width = this.element.clientWidth, height = this.element.clientHeight;
     const ratio = this.renderer.getPixelRatio(), canvas = this.renderer.domElement;
     if (canvas.width !== Math.floor(width * ratio) ||
@@ -233,12 +240,13 @@ class Room {
       this.camera.updateProjectionMatrix();
     }
     const size = 3 * this.content.joints.length;
-    for (const {person, own, truth} of this.bodies) {
+    for (const {person, own, truth, trail} of this.bodies) {
       const row = person.rows[frame];
       const of = (array) =>
         row < 0 ? null : array.subarray(row * size, (row + 1) * size);
       own.show(of(person.positions));
       truth?.show(withTruth ? of(person.truth) : null);
+      trail.show(trails ? person : null, frame, this.clip.fps);
     }
     this.renderer.render(this.scene, this.camera);
     for (const {person, name} of this.bodies) {
@@ -255,7 +263,7 @@ class Room {
     for (let i = start; i < start + size; i += 3) {
       if (positions[i + 1] > positions[top + 1]) top = i;
     }
-    const place = Body.a.fromArray(positions, top);
+    const place = Sticks.a.fromArray(positions, top);
     place.y += 0.15;
     place.project(this.camera);
     name.hidden = place.z > 1;
