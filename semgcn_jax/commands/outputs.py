@@ -19,10 +19,12 @@ from semgcn_jax.motion.upright import MAX_PITCH
 from semgcn_jax.runs.folder import check_output
 
 
-def output_setting(endings: Iterable[str], more: str = '') -> Any:
+def output_setting(
+  endings: Iterable[str], more: str = '', default: Any = REQUIRED
+) -> Any:
   """Declares --output of a command that writes files of these formats."""
   return setting(
-    REQUIRED,
+    default,
     f'Write this file, in the format of its ending: {listed(endings)}; or'
     f' several, with commas between them.{more}',
   )

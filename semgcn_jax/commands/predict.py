@@ -15,12 +15,9 @@ from typing import Any
 import rich.progress
 
 from semgcn_jax.commands import folders, outputs, shared_flags
+from semgcn_jax.commands.live import LiveFlags, check_live, show_live
 from semgcn_jax.commands.running import run
-from semgcn_jax.commands.sources import (
-  SourceFlags,
-  check_sources,
-  read_sources,
-)
+from semgcn_jax.commands.sources import check_sources, read_sources
 from semgcn_jax.config.fields import (
   POSITIVE,
   Range,
@@ -45,26 +42,28 @@ from semgcn_jax.pictures.crops import read_box
 from semgcn_jax.pictures.images import read_image
 from semgcn_jax.runs.checkpoints import restore_network
 
-# The bundled weights for single frames, and for clips.
-SINGLE, OVER_TIME = 'cmu', 'cmu-video'
+# The bundled weights for single frames, for clips, and for --live.
+SINGLE, OVER_TIME, STREAM = 'cmu', 'cmu-video', 'cmu-stream'
 # The flags that `check_clip` and `lift_clip` take.
 _OPTIONS = ('min_confidence', 'focal_length', 'field_of_view')
 
 
 @dataclasses.dataclass(frozen=True)
-class PredictFlags(outputs.ClipFlags, SourceFlags):
+class PredictFlags(outputs.ClipFlags, LiveFlags):
   """The flags of the command."""
 
   renamed = {'keypoints': 'detections'}
   checkpoint: str = shared_flags.checkpoint_setting(
     f'If empty, lift with {OVER_TIME} whoever is tracked for long enough, and'
-    f' the others with {SINGLE}; otherwise lift with',
+    f' the others with {SINGLE}, or with {STREAM} if --live; otherwise lift'
+    ' with',
     '',
   )
   output: str = outputs.output_setting(
     WRITERS,
     ' A folder, such as out/, gets files of its own for each clip, image or'
     ' video of a folder; those that it has are skipped.',
+    '',
   )
   formats: tuple[str, ...] = setting(
     ('html',),
@@ -100,8 +99,11 @@ class PredictFlags(outputs.ClipFlags, SourceFlags):
 
 def lift(flags: PredictFlags) -> None:
   """Lifts what the flags name."""
+  check_live(flags)
+  if not flags.output and not flags.live:
+    raise SettingError('give `output`, or `live`')
   paths = ()
-  if not folders.is_folder(flags.output):
+  if not flags.live and not folders.is_folder(flags.output):
     inputs = flags.detections, flags.image, flags.video
     paths = outputs.check_output_flags(flags, WRITERS, inputs)
     if flags.formats != PredictFlags.formats:
@@ -110,7 +112,7 @@ def lift(flags: PredictFlags) -> None:
   if flags.fps is not None:
     _check_cutoff(flags, flags.fps)
   shared_flags.use_compilation_cache(flags)
-  name = flags.checkpoint or SINGLE
+  name = flags.checkpoint or (STREAM if flags.live else SINGLE)
   if not flags.checkpoint and (
     flags.only_seed is not None or flags.which != 'best'
   ):
@@ -118,6 +120,10 @@ def lift(flags: PredictFlags) -> None:
       '`which`, `only_seed`: choose from a run; give `checkpoint`'
     )
   network = restore_network(name, flags.which)
+  if flags.live:
+    lifter = Lifter.of(network, flags.only_seed, name)
+    show_live(flags, lifter, pitch=flags.pitch, **_options(flags))
+    return
   if network.config.model.task == 'pictures':
     lifter = ImageLifter.of(network, flags.only_seed)
     skeleton = network.config.data.skeleton
@@ -177,6 +183,11 @@ def _lift_folder(flags: PredictFlags, lift_source: Callable[..., None]) -> None:
   )
 
 
+def _options(flags: PredictFlags) -> dict[str, Any]:
+  """Returns what the flags say of keypoints and lens."""
+  return {name: getattr(flags, name) for name in _OPTIONS}
+
+
 @functools.cache
 def _over_time() -> Lifter:
   """Loads the lifter of clips once, with what it compiles."""
@@ -204,7 +215,7 @@ def _lift_clips(
   over_time = None
   if not flags.checkpoint and any(len(clip.frames) > 1 for clip in clips):
     over_time = _over_time()
-  options: dict[str, Any] = {n: getattr(flags, n) for n in _OPTIONS}
+  options = _options(flags)
   if flags.check:
     judge = lifter if name == SINGLE else None
     clips = [check_clip(clip, judge, **options) for clip in clips]

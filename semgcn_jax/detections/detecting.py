@@ -199,7 +199,7 @@ def _worth_following(
   kept, short, odd = [], 0, 0
   for found in everybody:
     plausible = np.mean(
-      [is_plausible(k, _joint_set(k)) for k in found.values()]
+      [is_plausible(k, joint_set_of(k)) for k in found.values()]
     )
     if len(found) < least:
       short += 1
@@ -248,14 +248,14 @@ def _clip(
     for number, keypoints in found.items():
       frames.setdefault(number, []).append(Detection(keypoints, identity))
   people = track(frames, album.fps)
-  joint_set = _joint_set(next(iter(everybody[0].values())))
+  joint_set = joint_set_of(next(iter(everybody[0].values())))
   return Clip(
     *(name, people, album.fps, album.image_size, album, joint_set),
     source=source,
   )
 
 
-def _joint_set(keypoints: np.ndarray) -> str:
+def joint_set_of(keypoints: np.ndarray) -> str:
   """Returns the key in `JOINT_SETS` of what was detected, `[J, 3]`."""
   if len(keypoints) == len(mediapipe.NAMES):
     return mediapipe.JOINTS

@@ -114,14 +114,12 @@ def follow(
     UserError: There is nobody in the box, or an image cannot be read.
   """
   with contextlib.ExitStack() as stack:
-    crowd = _Crowd(find, lambda: stack.enter_context(new_tracker()), fps)
+    crowd = Crowd(find, lambda: stack.enter_context(new_tracker()), fps)
     wanted = None
     for number, picture in enumerate(pictures):
       if is_cut(number):
         crowd.leave()
-      crowd.step(number, picture)
-      if crowd.is_time_to_look(number):
-        crowd.look()
+      crowd.advance(number, picture)
       if box is not None and number == box_at:
         wanted = crowd.keep(find_in_box(find, picture, box).keypoints)
     if wanted is not None:
@@ -129,19 +127,37 @@ def follow(
   return sorted((person.found for person in crowd.people), key=min)
 
 
-class _Crowd:
-  """The people of a video so far, and the last images of it."""
+class Crowd:
+  """The people of a video so far, and the last images of it.
+
+  Attributes:
+    people: Everybody, in the order in which they were found.
+  """
 
   def __init__(self, find: Find, new_tracker: Callable[[], Find], fps: float):
+    """Starts without anybody; see `follow`."""
     self.people: list[_Person] = []
-    self.every = max(1, min(round(_LOOK_EVERY * fps), _MOST_KEPT))
+    self._every = max(1, min(round(_LOOK_EVERY * fps), _MOST_KEPT))
     self._find, self._new_tracker, self._fps = find, new_tracker, fps
     self._free: list[Find] = []
     self._recent: dict[int, np.ndarray] = {}
 
-  def is_time_to_look(self, number: int) -> bool:
+  def advance(self, number: int, picture: np.ndarray) -> None:
+    """Follows everybody to the next image, and may look for others."""
+    self._step(number, picture)
+    if self._is_time_to_look(number):
+      self._look()
+
+  def forget_before(self, number: int) -> None:
+    """Forgets where people were before an image, but for their last ones."""
+    for person in self.people:
+      kept = list(person.found)[-_USUAL:]
+      for old in [n for n in person.found if n < min(number, kept[0])]:
+        del person.found[old]
+
+  def _is_time_to_look(self, number: int) -> bool:
     """Whether to look for people in an image: more often if one was lost."""
-    if not self.people or number % self.every == 0:
+    if not self.people or number % self._every == 0:
       return True
     return bool(self._lost(number)) and number % _LOOK_EVERY_IF_LOST == 0
 
@@ -152,7 +168,7 @@ class _Crowd:
       person.gone = True
       self._stop(person)
 
-  def step(self, number: int, picture: np.ndarray) -> None:
+  def _step(self, number: int, picture: np.ndarray) -> None:
     """Follows everybody to the next image."""
     self._recent[number] = picture
     self._recent.pop(number - _MOST_KEPT, None)
@@ -164,7 +180,7 @@ class _Crowd:
         self._stop(person)
     self._tell_apart(number)
 
-  def look(self) -> None:
+  def _look(self) -> None:
     """Looks for people who are not followed, in the last image."""
     number, picture = max(self._recent.items())
     rest = picture.copy()

@@ -1,6 +1,7 @@
 """Tracks people through the frames of a clip."""
 
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -8,6 +9,8 @@ from scipy.optimize import linear_sum_assignment
 from semgcn_jax.detections.clips import Person
 from semgcn_jax.detections.persons import Detection
 from semgcn_jax.geometry import rates
+
+N = TypeVar('N')
 
 LEAST_OKS = 0.2  # Keypoints less alike than this are different people's.
 MOST_GAP = 15  # After more missing frames, a person counts as a new one.
@@ -67,7 +70,7 @@ def track(
       if frame - most_gap * step <= part[-1][0] < frame
     }
     unnamed = _distinct(unnamed)
-    found = _match(unnamed, last, spread)
+    found = link(unnamed, last, spread)
     for row, keypoints in enumerate(unnamed):
       name = found.get(row)
       while name is None or (row not in found and name in taken):
@@ -99,10 +102,21 @@ def _distinct(people: Sequence[np.ndarray]) -> list[np.ndarray]:
   return [people[row] for row in sorted(kept)]
 
 
-def _match(
-  people: Sequence[np.ndarray], last: Mapping[str, np.ndarray], spread: float
-) -> dict[int, str]:
-  """Matches people to the last keypoints of known ones, {index: name}."""
+def link(
+  people: Sequence[np.ndarray],
+  last: Mapping[N, np.ndarray],
+  spread: float = SPREAD,
+) -> dict[int, N]:
+  """Finds out who people are from where they were last.
+
+  Args:
+    people: The keypoints of each, `[J, 3]`.
+    last: {name: keypoints of somebody known, `[J, 3]`}.
+    spread: See `oks`.
+
+  Returns:
+    {index of one of the people: name} for those who are known.
+  """
   names = list(last)
   if not people or not names:
     return {}

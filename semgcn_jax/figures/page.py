@@ -29,7 +29,11 @@ _MILLIMETRE, _PIXEL, _SHARE = 0.001, 0.25, 0.01
 
 
 def page_html(
-  scenes: Sequence[Scene], *, title: str, demo: Mapping[str, str] | None = None
+  scenes: Sequence[Scene],
+  *,
+  title: str,
+  demo: Mapping[str, str] | None = None,
+  live: bool = False,
 ) -> str:
   """Builds the page.
 
@@ -37,10 +41,12 @@ def page_html(
     scenes: The scenes among which users of the page choose.
     title: The title of the page.
     demo: {name: text} of the data for `demo.js`, if the page is a demo.
+    live: Whether the page shows what its server sends, without any scene.
   """
   packer = _Packer()
   clips = [_clip(scene, packer) for scene in scenes]
   skeleton = scenes[0].clip.skeleton if scenes else H36M
+  start = 'demo.js' if demo else 'live.js' if live else 'start.js'
   content = {
     'title': title,
     'joints': skeleton.joints,
@@ -70,9 +76,7 @@ def page_html(
         for name, text in (demo or {}).items()
       ),
       'buttons': '<button id="reset">Reset</button>\n' if demo else '',
-      'script': '\n'.join(
-        _read(name) for name in (*_SCRIPTS, 'demo.js' if demo else 'start.js')
-      ),
+      'script': '\n'.join(_read(name) for name in (*_SCRIPTS, start)),
     },
   )
 
@@ -179,11 +183,12 @@ def _pictures(clip: Clip) -> list[str]:
   found = [album.at(n) for n in clip.frames[:: album.step]] if album else []
   if len(set(found)) == 1:
     found = found[:1]  # A still image.
-  return [
-    f'data:image/jpeg;base64,{base64.b64encode(picture).decode()}'
-    for picture in found
-    if picture
-  ]
+  return [picture_url(picture) for picture in found if picture]
+
+
+def picture_url(jpeg: bytes) -> str:
+  """Encodes a JPEG file as a data URL."""
+  return f'data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}'
 
 
 def _runs(frames: np.ndarray) -> list[tuple[int, int]]:

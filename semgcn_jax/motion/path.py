@@ -82,8 +82,24 @@ def _roots(person: Person, clip: Clip, turn: np.ndarray) -> np.ndarray:
   usable = (found.sum(axis=(1, 2)) >= MIN_KEYPOINTS) & person.is_whole
   if not usable.any():
     return roots
-  found, pose = found[usable], pose[usable, :, :2]
-  seen = person.keypoints[usable, :, :2]
+  places = typical_places(
+    pose[usable], person.keypoints[usable], clip.image_size
+  )
+  return roots + np.median(places, axis=0) @ turn.T
+
+
+def typical_places(
+  poses: np.ndarray, keypoints: np.ndarray, image_size: tuple[int, int]
+) -> np.ndarray:
+  """Returns where a typical lens would see people, `[T, 3]`, metres.
+
+  Args:
+    poses: The poses, `[T, J, 3]`, metres, camera frame.
+    keypoints: Their keypoints, `[T, J, 3]`, of which some are found in each.
+    image_size: The width and height of the image, pixels.
+  """
+  found = keypoints[..., 2:] > 0
+  pose, seen = poses[..., :2], keypoints[..., :2]
 
   def middle(points):
     return (points * found).sum(axis=1) / found.sum(axis=1)
@@ -96,8 +112,7 @@ def _roots(person: Person, clip: Clip, turn: np.ndarray) -> np.ndarray:
   scale = spread[0] / np.maximum(spread[1], 0.1)
   scale = np.maximum(scale, 1)
   offset = middle(seen) / scale[:, None] - middle(pose)
-  focal = _FOCAL * max(clip.image_size)
-  width, height = clip.image_size
+  focal = _FOCAL * max(image_size)
+  width, height = image_size
   x, y = offset[:, 0] - width / 2 / scale, offset[:, 1] - height / 2 / scale
-  places = np.column_stack([x, y, focal / scale])
-  return roots + np.median(places, axis=0) @ turn.T
+  return np.column_stack([x, y, focal / scale])

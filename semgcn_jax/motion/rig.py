@@ -43,6 +43,7 @@ NAMES: dict[str, tuple[str, ...]] = {
   'h36m': JOINTS,
   'mixamo': tuple(f'mixamorig:{row["mixamo"]}' for row in _ROWS),
   'blender': tuple(row['blender'] for row in _ROWS),
+  'unity': tuple(row['unity'] for row in _ROWS),
 }
 
 _UP, _DOWN, _LEFT = np.array([(0, 1, 0), (0, -1, 0), (1, 0, 0)], float)

@@ -51,7 +51,11 @@ def estimate_pitch(clip: Clip) -> float | None:
   """
   if not clip.people:
     return None
-  poses = np.concatenate([p.poses[p.is_whole] for p in clip.people])
+  return pitch_of(np.concatenate([p.poses[p.is_whole] for p in clip.people]))
+
+
+def pitch_of(poses: np.ndarray) -> float | None:
+  """Estimates the pitch of a camera as `estimate_pitch`, from `[N, 16, 3]`."""
   joint = H36M.joints.index
   thorax = poses[:, joint('Thorax')]
   spine = poses[:, joint('Spine')]
@@ -79,10 +83,7 @@ def stand_up(clip: Clip, pitch: float) -> list[Upright]:
     clip: The clip.
     pitch: The angle by which the camera looks down, degrees.
   """
-  angle = np.deg2rad(pitch)
-  cos, sin = np.cos(angle), np.sin(angle)
-  # The columns are the camera's axes in the room.
-  turn = np.array([[1, 0, 0], [0, -cos, -sin], [0, sin, -cos]])
+  turn = room_turn(pitch)
   poses = [person.poses @ turn.T for person in clip.people]
   paths = root_paths(clip, poses, turn)
   result = []
@@ -92,6 +93,18 @@ def stand_up(clip: Clip, pitch: float) -> list[Upright]:
       truth = truth @ turn.T + path[:, None]
     result.append(Upright(pose + path[:, None], truth))
   return result
+
+
+def room_turn(pitch: float) -> np.ndarray:
+  """Returns the rotation from the camera frame to the room, `[3, 3]`.
+
+  Args:
+    pitch: The angle by which the camera looks down, degrees.
+  """
+  angle = np.deg2rad(pitch)
+  cos, sin = np.cos(angle), np.sin(angle)
+  # The columns are the camera's axes in the room.
+  return np.array([[1, 0, 0], [0, -cos, -sin], [0, sin, -cos]])
 
 
 @dataclasses.dataclass(frozen=True)

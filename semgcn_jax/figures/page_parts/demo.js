@@ -155,7 +155,7 @@ class Demo {
 readClips().then(async (content) => {
   window.page = new Page(content);
   find('bar').hidden = true;
-  find('speed').parentElement.hidden = true;
+  find('speed-label').hidden = true;
   const settings = JSON.parse(find('settings').textContent);
   window.demo = new Demo(window.page, settings);
   await window.demo.load();

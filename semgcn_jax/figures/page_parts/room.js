@@ -16,6 +16,7 @@ class Box {
   }
 
   add(box) {
+    if (!box.middle(null)) return;  // It is empty.
     this.extend(box.low, 0, 3);
     this.extend(box.high, 0, 3);
   }
@@ -34,7 +35,7 @@ class Box {
 
 class Room {
   constructor(element, names, content, redraw) {
-    Object.assign(this, {element, names, content, bodies: [], follows: true});
+    Object.assign(this, {element, names, content, bodies: [], follows: true, ease: 1});
     this.reach = 2;  // The extent of the scene, metres.
     this.renderer = new THREE.WebGLRenderer({antialias: true});
     this.renderer.setPixelRatio(Math.min(window.devicePixelRatio || 1, 2));
@@ -100,6 +101,14 @@ class Room {
 
   // Builds the bodies of a clip, and frames all of them.
   open(clip) {
+    this.cast(clip);
+    this.measure(clip);
+    this.paint();
+    this.look(0.42, 0.16);
+  }
+
+  // Builds the bodies of the people in a clip.
+  cast(clip) {
     this.bodies.forEach(({own, truth, name, trail}) => {
       own.remove(this.scene);
       trail.remove(this.scene);
@@ -122,10 +131,11 @@ class Room {
       };
     });
     this.clip = clip;
-    this.frame = 0;
-    this.measure(clip);
-    this.paint();
-    this.look(0.42, 0.16);
+  }
+
+  // Shows other poses of the same people.
+  recast(clip) {
+    clip.people.forEach((person, i) => { this.bodies[i].person = person; });
   }
 
   // Finds the middle of what is shown and its extent: of all frames, or of the
@@ -205,13 +215,13 @@ class Room {
       count++;
     }
     if (!count) return;
-    const x = sum[0] / count, z = sum[1] / count, y = this.middle[1];
-    const move = Sticks.a.set(x - this.middle[0], 0, z - this.middle[2]);
+    const move = Sticks.a.set(sum[0] / count - this.middle[0], 0,
+        sum[1] / count - this.middle[2]).multiplyScalar(this.ease);
     if (move.length() < 1e-4) return;
-    this.middle = [x, y, z];
+    this.middle = move.toArray().map((x, axis) => this.middle[axis] + x);
     this.controls.target.add(move);
     this.camera.position.add(move);
-    this.center(x, y, z);
+    this.center(...this.middle);
   }
 
   // Looks at the middle from this azimuth and elevation, radians.
