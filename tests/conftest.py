@@ -70,6 +70,21 @@ def mediapipe_weights():
 
 
 @pytest.fixture
+def seen(monkeypatch):
+  """Lets both detectors see painted people."""
+  import painted
+
+  from semgcn_jax.detections import mediapipe, rtmlib
+
+  def landmarker(*, tracks=False, model=''):
+    del model
+    return painted.tracker() if tracks else painted.finder()
+
+  monkeypatch.setattr(mediapipe, 'landmarker', landmarker)
+  monkeypatch.setattr(rtmlib, 'detector', lambda model: painted.find_all)
+
+
+@pytest.fixture
 def shared():
   """The folder of reference data beside the checkout; not every user has it."""
   path = ROOT.parent / 'shared'

@@ -23,6 +23,27 @@ def picture(people):
   return image
 
 
+class Painted:
+  """A video of painted people, each image {number: place}."""
+
+  name, fps, length = 'painted', 30.0, 0
+
+  def __init__(self, frames, cut=None):
+    self.frames, self.cut, self.cuts = frames, cut, []
+
+  def __iter__(self):
+    for number, people in enumerate(self.frames):
+      if number == self.cut:
+        self.cuts.append(number)
+      yield picture(people)
+
+  def timing(self):
+    return None, self.fps
+
+  def check_cuts(self):
+    pass
+
+
 def _visible(image):
   """Finds who is seen in an image, the largest first."""
   found = []

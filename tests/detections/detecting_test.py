@@ -20,41 +20,6 @@ from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.pictures.videos import Video
 
 
-class Painted:
-  """A video of painted people, each image {number: place}."""
-
-  name, fps, length = 'painted', 30.0, 0
-
-  def __init__(self, frames, cut=None):
-    self.frames, self.cut, self.cuts = frames, cut, []
-
-  def __iter__(self):
-    for number, people in enumerate(self.frames):
-      if number == self.cut:
-        self.cuts.append(number)
-      yield painted.picture(people)
-
-  def timing(self):
-    return None, self.fps
-
-  def check_cuts(self):
-    pass
-
-
-@pytest.fixture
-def seen(monkeypatch):
-  """Lets both detectors see painted people."""
-
-  def landmarker(*, tracks=False, model=''):
-    del model
-    return painted.tracker() if tracks else painted.finder()
-
-  monkeypatch.setattr(detecting.mediapipe, 'landmarker', landmarker)
-  monkeypatch.setattr(
-    detecting.rtmlib, 'detector', lambda model: painted.find_all
-  )
-
-
 def whose(clip, frames):
   """Who each person of a clip is in their first and last image."""
   return [
@@ -72,7 +37,7 @@ def test_everybody_from_coming_to_going(name, seen):
     {1: (20 + t, 30)} | ({2: (200, 20)} if 10 <= t < 40 else {})
     for t in range(60)
   ]
-  clip = detect_video(Painted(frames), 'painted', Detector(name))
+  clip = detect_video(painted.Painted(frames), 'painted', Detector(name))
   assert [p.name for p in clip.people] == ['1', '2']
   assert whose(clip, frames) == [{1}, {2}]
   assert [p.frames.tolist() for p in clip.people] == [
@@ -88,27 +53,35 @@ def test_the_most_prominent_and_the_one_in_the_box(name, seen):
   frames = [
     {1: (20, 30)} | ({2: (200, 20)} if t >= 20 else {}) for t in range(60)
   ]
-  clip = detect_video(Painted(frames), 'painted', Detector(name), most=1)
+  clip = detect_video(
+    painted.Painted(frames), 'painted', Detector(name), most=1
+  )
   assert whose(clip, frames) == [{1}]
   box = (200, 20, painted.WIDTH, painted.HEIGHT)
   clip = detect_video(
-    Painted(frames), 'painted', Detector(name), box=box, box_at=30
+    painted.Painted(frames), 'painted', Detector(name), box=box, box_at=30
   )
   assert whose(clip, frames) == [{2}]
   with pytest.raises(UserError, match='nobody was found in it'):
-    detect_video(Painted(frames), 'painted', Detector(name), box=box, box_at=3)
+    detect_video(
+      painted.Painted(frames), 'painted', Detector(name), box=box, box_at=3
+    )
   message = '`box`: is in image 99 of painted, the last of which is 59'
   with pytest.raises(SettingError, match=message):
-    detect_video(Painted(frames), 'painted', Detector(name), box=box, box_at=99)
+    detect_video(
+      painted.Painted(frames), 'painted', Detector(name), box=box, box_at=99
+    )
 
 
 @pytest.mark.parametrize('name', detecting.NAMES)
 def test_absences_are_bridged_but_not_cuts(name, seen):
   frames = [{1: (100, 30)} if not 20 <= t < 50 else {} for t in range(80)]
-  clip = detect_video(Painted(frames), 'painted', Detector(name))
+  clip = detect_video(painted.Painted(frames), 'painted', Detector(name))
   assert [len(person.frames) for person in clip.people] == [50]
   frames = [{1: (100, 30)}] * 60
-  clip = detect_video(Painted(frames, cut=30), 'painted', Detector(name))
+  clip = detect_video(
+    painted.Painted(frames, cut=30), 'painted', Detector(name)
+  )
   assert [len(person.frames) for person in clip.people] == [30, 30]
 
 
@@ -117,7 +90,9 @@ def test_the_box_of_somebody_hard_to_see(seen, monkeypatch):
   monkeypatch.setattr(following, 'is_plausible', lambda keypoints: False)
   frames = [{1: (20, 30), 2: (200, 20)}] * 20
   box = (200, 20, painted.WIDTH, painted.HEIGHT)
-  clip = detect_video(Painted(frames), 'painted', Detector(), box=box, box_at=5)
+  clip = detect_video(
+    painted.Painted(frames), 'painted', Detector(), box=box, box_at=5
+  )
   assert whose(clip, frames) == [{2}]
   assert clip.people[0].frames.tolist() == [*range(20)]
 
@@ -128,11 +103,11 @@ def test_who_is_seen_for_a_moment_is_left_out(name, seen, caplog):
     {1: (20, 30)} | ({2: (200, 20)} if 20 <= t < 25 else {}) for t in range(60)
   ]
   with caplog.at_level(logging.WARNING, 'semgcn_jax'):
-    clip = detect_video(Painted(frames), 'painted', Detector(name))
+    clip = detect_video(painted.Painted(frames), 'painted', Detector(name))
   assert whose(clip, frames) == [{1}]
   assert 'left out 1 person seen for less than 0.3 s' in caplog.text
   with pytest.raises(UserError, match='painted: nobody was found in it'):
-    detect_video(Painted([{}] * 9), 'painted', Detector(name))
+    detect_video(painted.Painted([{}] * 9), 'painted', Detector(name))
 
 
 @pytest.mark.parametrize('name', detecting.NAMES)

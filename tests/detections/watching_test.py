@@ -1,0 +1,40 @@
+"""People in the images of a camera."""
+
+import painted
+import pytest
+
+from semgcn_jax.detections.detecting import NAMES, Detector
+from semgcn_jax.detections.watching import watcher
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_everybody_keeps_a_number_until_they_leave(name, seen):
+  frames = [
+    {1: (20 + t, 30)} | ({2: (200, 20)} if 10 <= t < 20 or t > 90 else {})
+    for t in range(110)
+  ]
+  with watcher(Detector(name), 10.0) as watch:
+    found = [watch(t, painted.picture(f)) for t, f in enumerate(frames)]
+  for number, (people, frame) in enumerate(zip(found, frames, strict=True)):
+    picture = painted.picture(frame)
+    who = {n: painted.whose(k, picture) for n, k in people.items()}
+    expected = {1: 1}
+    if 15 <= number < 20:  # It looks for people three times a second.
+      expected[2] = 2
+    if number > 96:
+      expected[3] = 2  # More than two seconds later, they count as new.
+    if number not in range(10, 15) and number not in range(91, 97):
+      assert who == expected, number
+
+
+def test_memory_does_not_grow(seen):
+  with watcher(Detector(), 10.0) as watch:
+    for number in range(300):
+      people = watch(number, painted.picture({1: (20 + number % 7, 30)}))
+  assert list(people) == [1]
+  crowd = next(
+    cell.cell_contents
+    for cell in watch.__closure__
+    if hasattr(cell.cell_contents, 'people')
+  )
+  assert len(crowd.people[0].found) < 60
