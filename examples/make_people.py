@@ -1,33 +1,39 @@
 """Makes people.json: two people from the synthetic motions, as COCO results.
 
-One camera, 1280 x 720, sees them without noise. Their joints serve as detected
-keypoints; the end of the head serves for the face.
+One camera, 1280 x 720, sees them without noise, 30 times a second. Their joints
+serve as detected keypoints; the end of the head serves for the face.
 """
 
 import json
 import pathlib
 
 import numpy as np
+from scipy.interpolate import CubicSpline
 
 from semgcn_jax.data.synthetic import generate
 from semgcn_jax.geometry.joint_sets import JOINT_SETS
 from semgcn_jax.simulation.points import joint_of
 
 WIDTH, HEIGHT, FOCAL = 1280, 720, 1100.0
+FPS, MOTION_FPS = 30, 10
+APART = 1.1  # Metres.
 FOLDER = pathlib.Path(__file__).parent
 
 
 def main() -> None:
   """Writes the file."""
   joints = [joint_of(name) for name in JOINT_SETS['coco'].names]
-  clips = [clip for clips in generate(0).values() for clip in clips.items()]
+  clips = generate(0)['S1']
   results = []
-  for number, (_, clip) in enumerate((clips[2], clips[40])):
-    # The camera is level, 1 m high and 6 m away; the people stand apart.
-    world = clip - clip[:1, :1] * (1, 1, 0)
-    side = 1.2 * (2 * number - 1)
+  for number, name in enumerate(('Dancing 3', 'Boxing 1')):
+    # The camera is level, 1 m high and 5 m away; the people stand apart.
+    clip = clips[name]
+    times = np.arange(0, len(clip) - 1, MOTION_FPS / FPS)
+    world = CubicSpline(np.arange(len(clip)), clip)(times)
+    world = world - world[:1, :1] * (1, 1, 0)
+    side = APART * (number - 0.5)
     x, y, z = np.moveaxis(world[:, joints], -1, 0)
-    depth = y + 6.0
+    depth = y + 5.0
     u = FOCAL * (x + side) / depth + WIDTH / 2
     v = FOCAL * (1.0 - z) / depth + HEIGHT / 2
     for frame, (row_u, row_v) in enumerate(zip(u, v, strict=True)):
