@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import matplotlib
 import numpy as np
 import rich.progress
 from matplotlib.animation import FFMpegWriter
@@ -38,12 +39,17 @@ _GIF_FPS = 50  # The highest frame rate of GIFs.
 
 
 def check_ffmpeg(path: pathlib.Path) -> None:
-  """Raises a SettingError if a file is an MP4 and ffmpeg is not installed."""
-  if path.suffix == '.mp4' and not FFMpegWriter.isAvailable():
+  """Finds ffmpeg if a file is an MP4, or raises a SettingError."""
+  if path.suffix != '.mp4' or FFMpegWriter.isAvailable():
+    return
+  try:
+    import imageio_ffmpeg  # pyright: ignore[reportMissingImports]
+  except ImportError as error:
     raise SettingError(
       f'`output={path}`: MP4 needs the program ffmpeg, which is not installed;'
-      ' write a .gif, or install it'
-    )
+      ' write a .gif, or install it, also by pip install "semgcn-jax[mp4]"'
+    ) from error
+  matplotlib.rcParams['animation.ffmpeg_path'] = imageio_ffmpeg.get_ffmpeg_exe()
 
 
 def write_animation(
@@ -77,6 +83,7 @@ def write_animation(
     _write_gif(figure, drawn, frames, fps, temporary)
     return
   figure = new_figure(*_MP4_SIZE)
+  figure.set_dpi(_MP4_DPI)
   # The options name the format, as the temporary file has no ending.
   options = ['-f', 'mp4', '-pix_fmt', 'yuv420p']
   writer = FFMpegWriter(fps, extra_args=options)  # pyright: ignore[reportArgumentType]

@@ -1,6 +1,8 @@
 import pathlib
 import shutil
+import sys
 
+import matplotlib
 import numpy as np
 import pytest
 from PIL import Image
@@ -43,13 +45,23 @@ def test_nobody_is_not_drawn(tmp_path):
     write_animation(scene, pathlib.Path('a.gif'), tmp_path / 'a')
 
 
-def test_mp4_needs_ffmpeg(tmp_path, monkeypatch):
-  if shutil.which('ffmpeg'):
-    [scene] = make_scenes([clip(person(6), fps=30)])
-    path = tmp_path / 'walk.tmp'
-    write_animation(scene, pathlib.Path('walk.mp4'), path)
-    assert path.read_bytes()[4:8] == b'ftyp'
+def test_mp4(tmp_path):
+  if not shutil.which('ffmpeg'):
+    pytest.importorskip('imageio_ffmpeg', reason='needs the extra mp4')
+  cv2 = pytest.importorskip('cv2', reason='needs the extra pose')
+  [scene] = make_scenes([clip(person(6), fps=30)])
+  path = tmp_path / 'walk.mp4'
+  write_animation(scene, path, path)
+  video = cv2.VideoCapture(str(path))
+  sizes = [video.read()[1].shape for _ in range(6)]
+  assert sizes == [(1080, 1920, 3)] * 6 and not video.read()[0]
+  assert video.get(cv2.CAP_PROP_FPS) == 30
+
+
+def test_mp4_needs_ffmpeg(monkeypatch):
   monkeypatch.setenv('PATH', '')
-  with pytest.raises(SettingError, match='needs the program ffmpeg'):
+  monkeypatch.setitem(sys.modules, 'imageio_ffmpeg', None)
+  monkeypatch.setitem(matplotlib.rcParams, 'animation.ffmpeg_path', 'ffmpeg')
+  with pytest.raises(SettingError, match=r'"semgcn-jax\[mp4\]"'):
     check_ffmpeg(pathlib.Path('walk.mp4'))
   check_ffmpeg(pathlib.Path('walk.gif'))
