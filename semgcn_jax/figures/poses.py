@@ -50,7 +50,7 @@ def draw_grid(scenes: Sequence[Scene]) -> Any:
 
   They are from as many different clips as possible. The error is the true one
   if it is known, or else the expected one. Without truth, poses are also shown
-  from the side.
+  from the side and from above.
 
   Returns:
     The figure.
@@ -59,15 +59,20 @@ def draw_grid(scenes: Sequence[Scene]) -> Any:
   with_truth = any(p.truth is not None for s in scenes for p in s.clip.people)
   rows = -(-max(1, len(samples)) // _COLUMNS)
   columns = min(_COLUMNS, max(1, len(samples)))
-  figure = new_figure(4.2 * columns, 1.75 * rows + 0.5)
-  grid = figure.subplots(rows, 3 * columns, squeeze=False)
+  kinds = {'prediction': FRONT}
+  if with_truth:
+    kinds['truth'] = FRONT
+  else:
+    kinds |= {'from the side': SIDE, 'from above': TOP}
+  each = 1 + len(kinds)
+  figure = new_figure(1.4 * each * columns, 1.75 * rows + 0.5)
+  grid = figure.subplots(rows, each * columns, squeeze=False)
   for axes in grid.flat:
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
-  kinds = ('2D', 'prediction', 'truth' if with_truth else 'from the side')
   for number, sample in enumerate(samples):
-    at, place = grid[number // columns], 3 * (number % columns)
-    flat, first, second = at[place : place + 3]
+    at, place = grid[number // columns], each * (number % columns)
+    flat, *rooms = at[place : place + each]
     clip, skeleton = sample.scene.clip, sample.scene.clip.skeleton
     person = clip.people[sample.person]
     upright = sample.scene.upright[sample.person]
@@ -76,14 +81,13 @@ def draw_grid(scenes: Sequence[Scene]) -> Any:
       picture = clip.pictures.decoded(frame) if clip.pictures else None
       keypoints = person.keypoints[sample.row]
       draw_flat(flat, keypoints, skeleton, clip.image_size, picture)
-    draw_room(first, upright.positions[sample.row], skeleton, FRONT)
-    other, view = upright.truth, FRONT
-    if other is None:
-      other, view = upright.positions, SIDE
-    draw_room(second, other[sample.row], skeleton, view)
-    first.set_title(sample.title, fontsize='small', parse_math=False)
+    for axes, (kind, view) in zip(rooms, kinds.items(), strict=True):
+      joints = upright.truth if kind == 'truth' else upright.positions
+      if joints is not None:
+        draw_room(axes, joints[sample.row], skeleton, view)
+    rooms[0].set_title(sample.title, fontsize='small', parse_math=False)
     if number < columns:
-      for axes, kind in zip((flat, first, second), kinds, strict=True):
+      for axes, kind in zip((flat, *rooms), ('2D', *kinds), strict=True):
         axes.text(0.03, 0.97, kind, **_NOTE, transform=axes.transAxes)
   for label in ('left', 'right', 'trunk'):
     grid[0, 0].plot([], [], color=PAPER[label], linewidth=3, label=label)
