@@ -89,7 +89,7 @@ def _check_path(
 ) -> None:
   """Checks an output of `check_output_flags`."""
   check_output(output)
-  if output.suffix not in endings:
+  if not output.name.endswith(tuple(endings)):
     raise SettingError(f'`output={output}`: must end with {listed(endings)}')
   if output.exists() and not flags.overwrite:
     raise SettingError(f'`output={output}`: exists; give `overwrite`')

@@ -23,9 +23,12 @@ from semgcn_jax.figures.poses import draw_grid
 from semgcn_jax.figures.style import DPI
 from semgcn_jax.files import write_output
 from semgcn_jax.formats import pose_files
+from semgcn_jax.formats.angle_files import csv_text, mot_text
 from semgcn_jax.formats.bvh_files import bvh_text
 from semgcn_jax.formats.glb_files import glb_bytes
+from semgcn_jax.formats.marker_files import c3d_bytes, trc_text
 from semgcn_jax.geometry.skeletons import H36M
+from semgcn_jax.motion.angles import joint_angles, unknown
 from semgcn_jax.motion.rig import Motion, deviation, fit
 from semgcn_jax.motion.upright import Scene, make_scenes
 
@@ -62,7 +65,7 @@ def write_clips(clips: Sequence[Clip], output: Output) -> None:
   """
   content = _Content(clips, output)
   for path in output.paths:
-    write = functools.partial(WRITERS[path.suffix], content, path)
+    write = functools.partial(WRITERS[_ending(path)], content, path)
     write_output(path, write, new=output.new)
 
 
@@ -116,6 +119,11 @@ class _Content:
     return _fit_motions(scene)
 
 
+def _ending(path: pathlib.Path) -> str:
+  """Returns the longest of the endings of `WRITERS` that a file has."""
+  return max(filter(path.name.endswith, WRITERS), key=len)
+
+
 def _poses(content: _Content, path: pathlib.Path, to: pathlib.Path) -> None:
   """Writes a file of poses."""
   details = content.output.details
@@ -157,6 +165,32 @@ def _glb(content: _Content, path: pathlib.Path, to: pathlib.Path) -> None:
   to.write_bytes(glb_bytes(motions, content.output.joint_names))
 
 
+def _markers(content: _Content, path: pathlib.Path, to: pathlib.Path) -> None:
+  """Writes the joints of the only person as markers."""
+  positions, fps, first = _only_positions(content, path)
+  if path.suffix == '.c3d':
+    to.write_bytes(c3d_bytes(positions, fps, first))
+  else:
+    text = trc_text(positions, fps, first, printable(path.name))
+    to.write_bytes(encoded(text))
+
+
+def _angles(content: _Content, path: pathlib.Path, to: pathlib.Path) -> None:
+  """Writes the joint angles of the only person."""
+  positions, fps, first = _only_positions(content, path)
+  angles = joint_angles(positions)
+  if path.suffix == '.mot':
+    text = mot_text(angles, fps, first, printable(path.stem))
+  else:
+    text = csv_text(angles, fps, first)
+  to.write_bytes(encoded(text))
+  if shares := unknown(angles):
+    listing = [f'{name} ({share:.0%})' for name, share in shares.items()]
+    print(
+      f'{printable(path.name)}: some poses do not determine {listed(listing)}'
+    )
+
+
 # {file ending: function that writes it}.
 WRITERS = {
   **dict.fromkeys(pose_files.ENDINGS, _poses),
@@ -166,6 +200,10 @@ WRITERS = {
   '.mp4': _animation,
   '.bvh': _bvh,
   '.glb': _glb,
+  '.trc': _markers,
+  '.c3d': _markers,
+  '.mot': _angles,
+  '.angles.csv': _angles,
 }
 
 
@@ -178,6 +216,25 @@ def _one(things: Sequence[Any], path: pathlib.Path, flag: str) -> Any:
     f'`output={path}`: holds one {flag}; choose one with `{flag}`:'
     f' {listed(names)}'
   )
+
+
+def _only_positions(
+  content: _Content, path: pathlib.Path
+) -> tuple[np.ndarray, float, int]:
+  """Returns the positions, frame rate and first frame of the only person.
+
+  Raises:
+    UserError: The skeleton is not `H36M`, or no pose is whole.
+  """
+  scene = _one(content.scenes, path, 'clip')
+  _one(scene.clip.people, path, 'person')
+  if scene.clip.skeleton != H36M:
+    raise UserError(f'{path}: needs the skeleton h36m; write .html')
+  [person], [upright] = scene.clip.people, scene.upright
+  if not np.isfinite(upright.positions).all(axis=(1, 2)).any():
+    raise UserError(f'{path}: nobody has a whole pose in it')
+  first = int(person.frames[0]) - scene.clip.frames.start
+  return _all_frames(person, upright.positions), scene.clip.fps, first
 
 
 def _motions(content: _Content, path: pathlib.Path) -> dict[str, Motion]:
