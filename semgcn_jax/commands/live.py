@@ -1,11 +1,12 @@
 """Shows and sends the people of a camera or video while it films."""
 
+import collections
 import dataclasses
 import json
 import pathlib
 import time
 import webbrowser
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,10 @@ import rich
 
 from semgcn_jax.commands.sources import SourceFlags
 from semgcn_jax.config.fields import Range, setting
+from semgcn_jax.detections import mediapipe
 from semgcn_jax.detections.detecting import Detector, joint_set_of
 from semgcn_jax.detections.watching import watcher
-from semgcn_jax.errors import SettingError, UserError, counted
+from semgcn_jax.errors import SettingError, counted
 from semgcn_jax.figures.page import page_html, picture_url
 from semgcn_jax.geometry import rates
 from semgcn_jax.inference.lifter import Lifter
@@ -27,12 +29,14 @@ from semgcn_jax.pictures import images
 from semgcn_jax.pictures.videos import Video
 
 _LONGEST = 640  # Of the images on the page, pixels.
-_TRIAL = 1.5  # Seconds in which the rate of images is measured,
-_SLOW = 3  # after as many images, which take longer.
+# The rate at first, that of the networks, until that of this computer shows;
+# the images from which it is measured; and the ratio that makes a difference.
+_FPS, _RECENT, _OTHER = 10.0, 20, 1.25
 # The flags of predict.py that say how to write files, or whom to lift.
 _OF_FILES = (
-  *('output', 'formats', 'clip', 'person', 'joint_names', 'height', 'smooth'),
-  *('cutoff', 'box', 'people', 'detections', 'image', 'seconds'),
+  *('output', 'overwrite', 'formats', 'clip', 'person', 'joint_names'),
+  *('height', 'smooth', 'cutoff', 'check', 'box', 'people', 'detections'),
+  *('image', 'seconds'),
 )
 
 
@@ -47,13 +51,13 @@ class LiveFlags(SourceFlags):
   )
   send: tuple[str, ...] = setting(
     (),
-    'With --live, send the poses there: osc://HOST:PORT (VMC, needs the extra'
-    ' live), udp://HOST:PORT (JSON).',
+    'With --live, send the poses to these addresses, with commas between them:'
+    ' osc://HOST:PORT (VMC, needs the extra live), udp://HOST:PORT (JSON).',
   )
   port: int = setting(
     8765,
-    'With --live, serve the page at this port of this computer, which no other'
-    ' one reaches; 0 takes any that is free.',
+    'With --live, serve the page at this port, to this computer only; 0 takes'
+    ' any that is free.',
     Range('from 0 to 65535', lambda x: 0 <= x <= 65535),
   )
   browser: bool = setting(True, 'With --live, open the page in a browser.')
@@ -88,48 +92,56 @@ def show_live(
     pitch: The angle by which the camera looks down, degrees, if known.
     **options: See `arguments.Options`.
   """
+  # What it compiles is ready when somebody comes.
+  joint_set = mediapipe.JOINTS
+  lifter.stream((_LONGEST, _LONGEST), joint_set, fps=_FPS, **options)
+  senders = [open_sender(address) for address in flags.send]
+  title = pathlib.PurePath(flags.video or f'Camera {flags.camera}').name
   detector = Detector(flags.detector, flags.detector_model)
-  fps = flags.fps or _measure(flags, detector)
-  senders = [open_sender(address, fps) for address in flags.send]
-  video = _open(flags)
-  page = page_html([], title=video.name.strip('`'), live=True)
+  fps = flags.fps or _FPS
   with (
-    PageServer(page, flags.port) as server,
-    Newest(video, paced=flags.camera is None) as newest,
+    PageServer(page_html([], title=title, live=True), flags.port) as server,
+    Newest(_open(flags), paced=flags.camera is None) as newest,
     watcher(detector, fps) as watch,
     rich.get_console().status('waiting for people') as status,
   ):
-    print(f'{server.address} shows {video.name}; Ctrl-C ends it', flush=True)
+    print(f'{server.address} shows {title}; Ctrl-C ends it', flush=True)
     if flags.browser:
       webbrowser.open(server.address)
-    count, delays, rate = 0, [], 0.0
-    began, stage = time.monotonic(), None
+    count, delays = 0, collections.deque(maxlen=1000)
+    times = collections.deque(maxlen=_RECENT)
+    began, stage = time.time(), None
     try:
-      for taken, picture in newest:
+      for taken, picture in _due(newest, flags.fps):
         found = watch(count, picture)
         if found and stage is None:
           joint_set = joint_set_of(next(iter(found.values())))
           size = picture.shape[1], picture.shape[0]
           stage = Stage(lifter, joint_set, size, fps, pitch=pitch, **options)
-        people = [] if stage is None else stage.advance(found)
-        for send in senders:
-          send(time.monotonic() - began, people)
-        note = '' if stage is None else _note(stage)
-        server.publish(_message(taken, picture, people, note))
-        count += 1
+        people = [] if stage is None else stage.advance(taken - began, found)
+        server.publish(_message(taken, picture, people, stage))
         delays.append(time.time() - taken)
-        del delays[:-1000]
-        rate = count / (time.monotonic() - began)
+        for send in senders:
+          send(taken - began, people)
+        count += 1
+        times.append(taken)
+        rate = (len(times) - 1) / max(times[-1] - times[0], 1e-6)
+        if len(times) == _RECENT and not 1 / _OTHER < rate / fps < _OTHER:
+          fps = watch.fps = min(max(rate, rates.LOWEST), rates.HIGHEST)
+          if stage is not None:
+            stage.change_fps(fps)
+          times.clear()
         status.update(
           f'{counted(len(people), "person", "people")},'
-          f' {rate:.1f} images per second'
+          f' {fps:.1f} images per second'
         )
     except KeyboardInterrupt:
       pass
     if count:
       print(
-        f'{video.name}: {counted(count, "image")} at {rate:.1f} per second,'
-        f' shown {1000 * float(np.median(delays)):.0f} ms after they were taken'
+        f'{title}: {counted(count, "image")} at'
+        f' {count / (time.time() - began):.1f} per second, lifted'
+        f' {1000 * float(np.median(delays)):.0f} ms after they were taken'
       )
 
 
@@ -141,41 +153,32 @@ def _open(flags: LiveFlags) -> Video:
   return Video(pathlib.Path(flags.video))
 
 
-def _measure(flags: LiveFlags, detector: Detector) -> float:
-  """Measures how many images per second the detector takes."""
-  with (
-    Newest(_open(flags), paced=flags.camera is None) as newest,
-    watcher(detector, rates.DEFAULT) as watch,
-  ):
-    began, count = time.monotonic(), 0
-    for number, (_, picture) in enumerate(newest):
-      watch(number, picture)
-      if number < _SLOW:
-        began = time.monotonic()
-      elif time.monotonic() - began > _TRIAL:
-        count = number + 1 - _SLOW
-        break
-  if not count:
-    raise UserError('`live`: the video is over in a moment; lift it instead')
-  return min(
-    max(count / (time.monotonic() - began), rates.LOWEST), rates.HIGHEST
-  )
-
-
-def _note(stage: Stage) -> str:
-  """Says how the camera looks."""
-  way = 'down' if stage.pitch >= 0 else 'up'
-  return f'The camera looks {way} by {abs(stage.pitch):.0f}°.'
+def _due(
+  pictures: Iterable[tuple[float, np.ndarray]], fps: float | None
+) -> Iterator[tuple[float, np.ndarray]]:
+  """Skips images that come sooner than at a frame rate, if there is one."""
+  due = None
+  for taken, picture in pictures:
+    due = taken if due is None else due
+    if fps is None:
+      yield taken, picture
+    elif taken >= due - 0.1 / fps:
+      due = max(due, taken - 1 / fps) + 1 / fps
+      yield taken, picture
 
 
 def _message(
-  taken: float, picture: np.ndarray, people: Sequence[Pose], note: str
+  taken: float, picture: np.ndarray, people: Sequence[Pose], stage: Stage | None
 ) -> str:
   """Encodes what the page shows of an image; live.js decodes it."""
 
   def rounded(array: np.ndarray, scale: float) -> list[int]:
     return np.round(np.nan_to_num(array) * scale).astype(int).ravel().tolist()
 
+  note = ''
+  if stage is not None and stage.pitch is not None:
+    way = 'down' if stage.pitch >= 0 else 'up'
+    note = f'The camera looks {way} by {abs(stage.pitch):.0f}°.'
   shown = []
   for person in people:
     found = person.keypoints[:, 2] > 0

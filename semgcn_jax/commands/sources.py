@@ -78,7 +78,10 @@ class SourceFlags(Flags):
     ' files of a detector and a pose network for rtmlib, joined by a comma.',
   )
   camera: int | None = setting(
-    None, 'Record the camera of this number, and lift the people.', NOT_NEGATIVE
+    None,
+    'Record the camera of this number, and lift the people; or, with --live,'
+    ' lift them while it films.',
+    NOT_NEGATIVE,
   )
   seconds: float = setting(
     10.0,
@@ -93,7 +96,8 @@ class SourceFlags(Flags):
   fps: float | None = setting(
     None,
     'Set the frame rate, which networks that see time need; by default that of'
-    ' the video, or else 30.',
+    ' the video, or else 30. With --live, lift this many images per second;'
+    ' by default, as many as this computer manages.',
     FPS,
   )
 

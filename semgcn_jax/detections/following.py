@@ -56,11 +56,13 @@ class _Person:
   """A person who is followed.
 
   Attributes:
+    number: The person's number, from 1.
     found: {number of an image: the keypoints in it, `[J, 3]`}.
     find: The tracker; None while the person is absent.
     gone: Whether the person cannot come back.
   """
 
+  number: int
   found: dict[int, np.ndarray]
   find: Find | None
   gone: bool = False
@@ -132,13 +134,32 @@ class Crowd:
 
   Attributes:
     people: Everybody, in the order in which they were found.
+    fps: The images per second, which may change.
   """
 
-  def __init__(self, find: Find, new_tracker: Callable[[], Find], fps: float):
-    """Starts without anybody; see `follow`."""
+  def __init__(
+    self,
+    find: Find,
+    new_tracker: Callable[[], Find],
+    fps: float,
+    *,
+    look_every: float = _LOOK_EVERY,
+    most_kept: int = _MOST_KEPT,
+  ):
+    """Starts without anybody.
+
+    Args:
+      find: See `follow`.
+      new_tracker: See `follow`.
+      fps: The images per second.
+      look_every: The seconds after which to look for others.
+      most_kept: The images that are kept to follow new people backwards.
+    """
     self.people: list[_Person] = []
-    self._every = max(1, min(round(_LOOK_EVERY * fps), _MOST_KEPT))
-    self._find, self._new_tracker, self._fps = find, new_tracker, fps
+    self.fps = fps
+    self._find, self._new_tracker = find, new_tracker
+    self._look_every, self._most_kept = look_every, most_kept
+    self._count = 0
     self._free: list[Find] = []
     self._recent: dict[int, np.ndarray] = {}
 
@@ -149,7 +170,10 @@ class Crowd:
       self._look()
 
   def forget_before(self, number: int) -> None:
-    """Forgets where people were before an image, but for their last ones."""
+    """Forgets who was seen last before an image, and where the others were."""
+    self.people = [
+      p for p in self.people if p.find is not None or p.last >= number
+    ]
     for person in self.people:
       kept = list(person.found)[-_USUAL:]
       for old in [n for n in person.found if n < min(number, kept[0])]:
@@ -157,7 +181,8 @@ class Crowd:
 
   def _is_time_to_look(self, number: int) -> bool:
     """Whether to look for people in an image: more often if one was lost."""
-    if not self.people or number % self._every == 0:
+    every = max(1, min(round(self._look_every * self.fps), _MOST_KEPT))
+    if not self.people or number % every == 0:
       return True
     return bool(self._lost(number)) and number % _LOOK_EVERY_IF_LOST == 0
 
@@ -171,12 +196,12 @@ class Crowd:
   def _step(self, number: int, picture: np.ndarray) -> None:
     """Follows everybody to the next image."""
     self._recent[number] = picture
-    self._recent.pop(number - _MOST_KEPT, None)
+    self._recent.pop(number - self._most_kept, None)
     for person in self._followed():
       keypoints = self._next(person, number, picture)
       if keypoints is not None:
         person.found[number] = keypoints
-      elif number - person.last > _LOST * self._fps:
+      elif number - person.last > _LOST * self.fps:
         self._stop(person)
     self._tell_apart(number)
 
@@ -235,7 +260,7 @@ class Crowd:
     """
     number, picture = max(self._recent.items())
     find = self._free.pop() if self._free else self._new_tracker()
-    person = _Person({number: keypoints}, find)
+    person = _Person(self._count + 1, {number: keypoints}, find)
     missed = all(
       self._next(person, number, picture, margin) is None
       for margin in _FIRST_MARGINS
@@ -248,6 +273,7 @@ class Crowd:
     _forget(find, picture)
     self._next(person, number, picture, _FIRST_MARGINS[0])
     if earlier is None:
+      self._count += 1
       self.people.append(person)
       return person
     earlier.found |= person.found
@@ -292,7 +318,7 @@ class Crowd:
     keypoints = person.found[near]
     left, top, right, bottom = box_of(keypoints)
     box = left, top, right - left, bottom - top
-    spread = SPREAD + _SPEED / 2 * abs(number - near) / self._fps
+    spread = SPREAD + _SPEED / 2 * abs(number - near) / self.fps
     if margin is None:
       margin = _MARGINS[(abs(number - near) - 1) % len(_MARGINS)]
     for found in person.find(surroundings(picture, box, margin)):
@@ -328,7 +354,7 @@ class Crowd:
     """Finds who was lost a while ago near where somebody is found now."""
     best, least = None, np.inf
     for person in self._lost(number):
-      seconds = (number - person.last) / self._fps
+      seconds = (number - person.last) / self.fps
       apart = _apart(person.keypoints, keypoints)
       if apart < min(_NEAR + _SPEED * seconds, least):
         best, least = person, apart
@@ -339,7 +365,7 @@ class Crowd:
     return [
       person
       for person in self.people
-      if not person.gone and 0 < number - person.last <= ABSENT * self._fps
+      if not person.gone and 0 < number - person.last <= ABSENT * self.fps
     ]
 
 

@@ -1,7 +1,8 @@
 """Finds people in the images of a camera as they come, each with a number."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import Protocol
 
 import numpy as np
 
@@ -11,14 +12,34 @@ from semgcn_jax.detections.following import ABSENT, Crowd
 from semgcn_jax.detections.persons import Find
 from semgcn_jax.detections.tracking import link
 
-# Takes the number of an image, and the image; returns {number of a person:
-# their keypoints in it, [J, 3]}.
-Watch = Callable[[int, np.ndarray], dict[int, np.ndarray]]
+_LOOK_EVERY = 1.0  # Seconds; more often, and those who are known come late.
+
+
+class Watch(Protocol):
+  """Finds and follows people, image by image.
+
+  Attributes:
+    fps: The images per second, which may change.
+  """
+
+  fps: float
+
+  def __call__(self, number: int, picture: np.ndarray) -> dict[int, np.ndarray]:
+    """Finds people in the next image.
+
+    Args:
+      number: The number of the image.
+      picture: The image, `[H, W, 3]` uint8.
+
+    Returns:
+      {number of a person: their keypoints, `[J, 3]`}.
+    """
+    ...
 
 
 @contextlib.contextmanager
 def watcher(detector: Detector, fps: float) -> Iterator[Watch]:
-  """Builds a function that finds and follows people, image by image.
+  """Starts to watch.
 
   Who leaves and comes back after more than two seconds gets another number.
   Memory does not grow with the number of images.
@@ -32,7 +53,7 @@ def watcher(detector: Detector, fps: float) -> Iterator[Watch]:
     UserError: Its model cannot be read.
   """
   if detector.name == 'rtmlib':
-    yield _linked(rtmlib.detector(detector.model), round(ABSENT * fps))
+    yield _Linking(rtmlib.detector(detector.model), fps)
     return
   with contextlib.ExitStack() as stack:
 
@@ -41,38 +62,53 @@ def watcher(detector: Detector, fps: float) -> Iterator[Watch]:
         mediapipe.landmarker(tracks=tracks, model=detector.model)
       )
 
-    crowd = Crowd(landmarker(), lambda: landmarker(tracks=True), fps)
-
-    def watch(number, picture):
-      crowd.advance(number, picture)
-      crowd.forget_before(number - round(ABSENT * fps))
-      return {
-        place: person.found[number]
-        for place, person in enumerate(crowd.people, start=1)
-        if number in person.found
-      }
-
-    yield watch
+    yield _Following(
+      Crowd(
+        *(landmarker(), lambda: landmarker(tracks=True), fps),
+        look_every=_LOOK_EVERY,
+        most_kept=1,  # Nobody asks where new people were before.
+      )
+    )
 
 
-def _linked(find: Find, most_gap: int) -> Watch:
-  """Links what is found in one image after the other."""
-  last: dict[int, tuple[int, np.ndarray]] = {}
-  count = 0
+class _Following:
+  """Watches by a crowd."""
 
-  def watch(number, picture):
-    nonlocal count
-    people = [person.keypoints for person in find(picture)]
-    for name in [n for n, (at, _) in last.items() if number - at > most_gap]:
-      del last[name]
-    names = link(people, {name: points for name, (_, points) in last.items()})
+  def __init__(self, crowd: Crowd):
+    self.crowd, self.fps = crowd, crowd.fps
+
+  def __call__(self, number: int, picture: np.ndarray) -> dict[int, np.ndarray]:
+    self.crowd.fps = self.fps
+    self.crowd.advance(number, picture)
+    self.crowd.forget_before(number - round(ABSENT * self.fps))
+    return {
+      person.number: person.found[number]
+      for person in self.crowd.people
+      if number in person.found
+    }
+
+
+class _Linking:
+  """Watches by linking what is found in one image after the other."""
+
+  def __init__(self, find: Find, fps: float):
+    self.fps = fps
+    self._find = find
+    self._last: dict[int, tuple[int, np.ndarray]] = {}
+    self._count = 0
+
+  def __call__(self, number: int, picture: np.ndarray) -> dict[int, np.ndarray]:
+    people = [person.keypoints for person in self._find(picture)]
+    oldest = number - round(ABSENT * self.fps)
+    self._last = {
+      n: last for n, last in self._last.items() if last[0] >= oldest
+    }
+    names = link(people, {n: points for n, (_, points) in self._last.items()})
     found = {}
     for row, keypoints in enumerate(people):
       name = names.get(row)
       if name is None:
-        name = count = count + 1
+        name = self._count = self._count + 1
       found[name] = keypoints
-      last[name] = number, keypoints
+      self._last[name] = number, keypoints
     return found
-
-  return watch

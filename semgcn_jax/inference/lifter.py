@@ -237,7 +237,7 @@ class Lifter:
         else ('sees single frames, which `lift` takes')
       )
       raise SettingError(
-        f'this network {sees}; for a stream train one with'
+        f'this network {sees}; for a stream take cmu-stream, or train one with'
         ' `model=semgcn_temporal` and `causal`'
       )
     number = self._number(joints)

@@ -7,14 +7,15 @@ from typing import Unpack
 
 import numpy as np
 
+from semgcn_jax.detections.following import ABSENT
 from semgcn_jax.geometry.joint_sets import MIN_KEYPOINTS, joints_of
 from semgcn_jax.inference.arguments import Options, knows_lens
+from semgcn_jax.inference.lifted import Lifted
 from semgcn_jax.inference.lifter import Lifter
 from semgcn_jax.inference.stream import Stream
 from semgcn_jax.motion.path import SOLE, typical_places
 from semgcn_jax.motion.upright import pitch_of, room_turn
 
-_ABSENT = 2.0  # Seconds after which a stream ends.
 _STEADY = 0.5  # Seconds over which places and the pitch are averaged.
 _POSES = 200  # The last poses, from which the pitch is estimated,
 _EVERY = 10  # after so many images.
@@ -39,10 +40,10 @@ class Pose:
 
 @dataclasses.dataclass
 class _Person:
-  """A person's stream, the image that showed them last, and their place."""
+  """A person's stream, when they were seen last, and their place."""
 
   stream: Stream
-  seen: int
+  seen: float
   place: np.ndarray | None = None
 
 
@@ -50,7 +51,8 @@ class Stage:
   """The people of a live video in a room.
 
   Attributes:
-    pitch: The angle by which the camera looks down, degrees.
+    pitch: The angle by which the camera looks down, degrees; None while it is
+      not known.
   """
 
   def __init__(
@@ -77,7 +79,7 @@ class Stage:
     Raises:
       SettingError: The lifter is not causal, or an argument is wrong.
     """
-    self.pitch = pitch or 0.0
+    self.pitch = pitch
     self._estimates = pitch is None
     self._lifter, self._joint_set, self._fps = lifter, joint_set, fps
     self._size, self._options = image_size, options
@@ -89,39 +91,43 @@ class Stage:
     self._origin: np.ndarray | None = None
     self._new_stream()  # What it compiles is ready when somebody comes.
 
-  def advance(self, found: Mapping[int, np.ndarray]) -> list[Pose]:
+  def change_fps(self, fps: float) -> None:
+    """Goes on at another frame rate; streams start anew."""
+    self._fps = fps
+    for person in self._people.values():
+      person.stream = self._new_stream()
+
+  def advance(
+    self, seconds: float, found: Mapping[int, np.ndarray]
+  ) -> list[Pose]:
     """Lifts the people of the next image.
 
     Args:
+      seconds: When it was taken.
       found: {number of a person: their keypoints, `[J, 3]`}.
 
     Returns:
       Whom the image shows well enough, by number.
     """
     self._count += 1
-    for number in [n for n in self._people if self._has_left(n)]:
-      del self._people[number]
+    for number, person in list(self._people.items()):
+      if seconds - person.seen > ABSENT:
+        del self._people[number]
     lifted = {}
     for number, keypoints in sorted(found.items()):
       if number not in self._people:
-        self._people[number] = _Person(self._new_stream(), self._count)
+        self._people[number] = _Person(self._new_stream(), seconds)
       person = self._people[number]
-      person.seen = self._count
+      person.seen = seconds
       result = person.stream(keypoints)
       if np.isfinite(result.poses).all():
         lifted[number] = result
         self._poses.append(result.poses)
     self._look_down()
     return [
-      self._placed(
-        number, np.asarray(found[number]), result.poses, result.errors
-      )
+      self._placed(number, np.asarray(found[number]), result)
       for number, result in lifted.items()
     ]
-
-  def _has_left(self, number: int) -> bool:
-    away = self._count - self._people[number].seen
-    return away > _ABSENT * self._fps
 
   def _new_stream(self) -> Stream:
     return self._lifter.stream(
@@ -133,38 +139,34 @@ class Stage:
 
   def _look_down(self) -> None:
     """Estimates the pitch from the last poses, now and then."""
-    if not self._estimates or self._count % _EVERY or not self._poses:
+    due = self.pitch is None or self._count % _EVERY == 0
+    if not self._estimates or not due or not self._poses:
       return
     pitch = pitch_of(np.stack(self._poses))
     if pitch is not None:
-      share = self._share(_EVERY)
-      self.pitch += share * (pitch - self.pitch)
+      before = pitch if self.pitch is None else self.pitch
+      self.pitch = before + self._share(_EVERY) * (pitch - before)
 
   def _share(self, images: int = 1) -> float:
     """Returns by how much an average moves to what images show."""
     return 1 - float(np.exp(-images / (_STEADY * self._fps)))
 
-  def _placed(
-    self,
-    number: int,
-    keypoints: np.ndarray,
-    pose: np.ndarray,
-    errors: np.ndarray,
-  ) -> Pose:
-    """Puts a pose, `[16, 3]`, into the room."""
-    person, turn = self._people[number], room_turn(self.pitch)
+  def _placed(self, number: int, keypoints: np.ndarray, lifted: Lifted) -> Pose:
+    """Puts a pose into the room."""
+    person, turn = self._people[number], room_turn(self.pitch or 0.0)
     joints = joints_of(keypoints, self._joint_set)
-    place = self._place(keypoints, joints, pose)
+    place = self._place(keypoints, joints, lifted.poses)
     if place is not None:
       if person.place is None:
         person.place = place
       person.place = person.place + self._share() * (place - person.place)
-    root = np.zeros(3) if person.place is None else turn @ person.place
-    if self._origin is None:
-      self._origin = root
-    positions = pose @ turn.T + (root - self._origin)
+      if self._origin is None:
+        self._origin = person.place
+    positions = lifted.poses @ turn.T
+    if person.place is not None and self._origin is not None:
+      positions = positions + turn @ (person.place - self._origin)
     positions[:, 1] += SOLE - positions[:, 1].min()
-    return Pose(number, joints, positions, errors)
+    return Pose(number, joints, positions, lifted.errors)
 
   def _place(
     self, keypoints: np.ndarray, joints: np.ndarray, pose: np.ndarray

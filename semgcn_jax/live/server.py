@@ -2,7 +2,9 @@
 
 import http
 import http.server
+import os
 import threading
+import urllib.parse
 from typing import Any, Self
 
 from semgcn_jax.errors import SettingError
@@ -92,6 +94,8 @@ class PageServer:
 
 class _Server(http.server.ThreadingHTTPServer):
   daemon_threads = True
+  # On Windows, it would let two servers share a port.
+  allow_reuse_address = os.name != 'nt'
 
   def handle_error(self, request: Any, client_address: Any) -> None:
     """Says nothing: browsers close connections whenever they like."""
@@ -104,7 +108,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
   def do_GET(self) -> None:
     # Other sites, whose names may lead here, must not read what is shown.
-    host = self.headers.get('Host', '').rpartition(':')[0]
+    host = urllib.parse.urlsplit(f'//{self.headers.get("Host", "")}').hostname
     if host not in (_HOST, 'localhost'):
       self.send_error(http.HTTPStatus.FORBIDDEN)
     elif self.path == '/':

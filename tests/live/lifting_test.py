@@ -34,7 +34,7 @@ def test_a_stream_for_each_person(lifter):
   alone = {1: lifter.stream(SIZE, fps=10.0), 2: lifter.stream(SIZE, fps=10.0)}
   for t in range(20):
     found = {1: first[t]} | ({2: second[t]} if t >= 5 else {})
-    people = stage.advance(found)
+    people = stage.advance(0.1 * t, found)
     assert [person.number for person in people] == sorted(found)
     for person in people:
       pose = alone[person.number](found[person.number])
@@ -53,18 +53,29 @@ def test_a_stream_for_each_person(lifter):
 def test_a_stream_ends_with_the_person(lifter):
   keypoints = filmed()
   stage = Stage(lifter, 'coco', SIZE, 10.0)
-  [start] = stage.advance({1: keypoints[0]})
-  stage.advance({1: keypoints[15]})
-  for _ in range(21):  # Two seconds and an image.
-    assert stage.advance({}) == []
-  [again] = stage.advance({1: keypoints[0]})
+  [start] = stage.advance(0.0, {1: keypoints[0]})
+  stage.advance(0.1, {1: keypoints[15]})
+  assert stage.advance(2.2, {}) == []
+  [again] = stage.advance(2.3, {1: keypoints[0]})
   relative = [p.positions - p.positions[0] for p in (start, again)]
   np.testing.assert_allclose(*relative, atol=1e-6)
 
 
+def test_another_frame_rate(lifter):
+  keypoints = filmed()
+  stage = Stage(lifter, 'coco', SIZE, 10.0)
+  for t in range(5):
+    stage.advance(0.1 * t, {1: keypoints[t]})
+  stage.change_fps(20.0)
+  anew = lifter.stream(SIZE, fps=20.0)
+  for t in range(5, 10):
+    [person] = stage.advance(0.25 + 0.05 * t, {1: keypoints[t]})
+    np.testing.assert_allclose(person.errors, anew(keypoints[t]).errors)
+
+
 def test_who_is_hardly_seen_is_not_shown(lifter):
   stage = Stage(lifter, 'coco', SIZE, 10.0)
-  assert stage.advance({1: np.zeros((17, 3))}) == []
+  assert stage.advance(0.0, {1: np.zeros((17, 3))}) == []
 
 
 class Exact:
@@ -83,12 +94,12 @@ def test_the_pitch_is_estimated_unless_known(pitch):
   keypoints = filmed()
   for known in (None, 7.0):
     stage = Stage(Exact(pitch), 'coco', SIZE, 10.0, pitch=known)
-    for frame in keypoints:
-      [person] = stage.advance({1: frame})
+    for t, frame in enumerate(keypoints):
+      [person] = stage.advance(0.1 * t, {1: frame})
     assert stage.pitch == known or abs(stage.pitch - pitch) < 3
   # They stand upright in the room.
   stage = Stage(Exact(pitch), 'coco', SIZE, 10.0, pitch=float(pitch))
-  [person] = stage.advance({1: keypoints[0]})
+  [person] = stage.advance(0.0, {1: keypoints[0]})
   lean = person.positions[H36M.joints.index('Thorax')] - person.positions[0]
   assert lean[1] > 0.98 * np.linalg.norm(lean)
 

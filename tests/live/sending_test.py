@@ -9,6 +9,7 @@ from scenes import clip, person
 from scipy.spatial.transform import Rotation
 
 from semgcn_jax.errors import SettingError
+from semgcn_jax.live import sending
 from semgcn_jax.live.lifting import Pose
 from semgcn_jax.live.sending import open_sender, vmc_messages
 from semgcn_jax.motion import rig
@@ -29,7 +30,7 @@ def positions(count=20):
 
 
 def test_json(inbox):
-  send = open_sender(f'udp://127.0.0.1:{inbox.getsockname()[1]}', 10.0)
+  send = open_sender(f'udp://127.0.0.1:{inbox.getsockname()[1]}')
   joints = positions()[0]
   send(1.25, [Pose(3, np.zeros((16, 3)), joints, np.full(16, np.nan))])
   message = json.loads(inbox.recv(65535))
@@ -41,9 +42,9 @@ def test_json(inbox):
 
 def test_the_bones_of_unity_place_the_joints():
   """Unity's rule: left-handed, each bone in the frame of its parent."""
-  moved = positions()
-  motion = rig.fit(moved, 10.0)
-  messages = vmc_messages(motion, 0.5)
+  pose = positions()[-1]
+  motion = rig.fit(pose[None], 10.0)
+  messages = vmc_messages(pose, 0.5)
   assert messages[:2] == [('/VMC/Ext/OK', 1), ('/VMC/Ext/T', 0.5)]
   bones = {m[1]: m[2:] for m in messages if m[0] == '/VMC/Ext/Bone/Pos'}
   assert len(bones) == len(rig.JOINTS)
@@ -69,28 +70,67 @@ def test_osc_is_read_by_its_library(inbox):
   osc = pytest.importorskip(
     'pythonosc.osc_bundle', reason='needs the extra live'
   )
-  send = open_sender(f'osc://127.0.0.1:{inbox.getsockname()[1]}', 10.0)
-  for joints in positions(5):
-    send(0.5, [Pose(1, np.zeros((16, 3)), joints, np.zeros(16))])
-  for _ in range(5):
-    bundle = osc.OscBundle(inbox.recv(65535))
+  send = open_sender(f'osc://127.0.0.1:{inbox.getsockname()[1]}')
+  pose = positions()[3]
+  send(0.5, [Pose(1, np.zeros((16, 3)), pose, np.zeros(16))])
+  bundle = osc.OscBundle(inbox.recv(65535))
   messages = [(m.address, *m.params) for m in bundle]
-  expected = vmc_messages(rig.fit(positions(5), 10.0), 0.5)
+  expected = vmc_messages(pose, 0.5)
   assert [m[0] for m in messages] == [m[0] for m in expected]
   for message, wanted in zip(messages[2:], expected[2:], strict=True):
     assert message[1] == wanted[1]
     np.testing.assert_allclose(message[2:], wanted[2:], atol=1e-5)
 
 
+def test_everybody_keeps_a_port():
+  pytest.importorskip('pythonosc', reason='needs the extra live')
+  sent = []
+  encode = sending._vmc('osc://127.0.0.1:3')
+  pose = positions()[0]
+
+  def steps(seconds, *numbers):
+    people = [Pose(n, np.zeros((16, 3)), pose, np.zeros(16)) for n in numbers]
+    sent.append(dict(zip(numbers, encode(seconds, people), strict=True)))
+    return {number: step for number, (step, _) in sent[-1].items()}
+
+  assert steps(0.0, 1, 2) == {1: 0, 2: 1}
+  assert steps(0.1, 2) == {2: 1}
+  assert steps(0.2, 1, 2, 3) == {1: 0, 2: 1, 3: 2}
+  assert steps(1.9, 2) == {2: 1}
+  assert steps(2.3, 2, 4) == {2: 1, 4: 0}
+
+
+def test_what_cannot_be_sent_is_noted_once(caplog):
+  pytest.importorskip('pythonosc', reason='needs the extra live')
+  joints = positions()[0]
+  people = [Pose(n, np.zeros((16, 3)), joints, np.zeros(16)) for n in (1, 2)]
+  for address in ('osc://127.0.0.1:65535', 'udp://127.0.0.1:1'):
+    open_sender(address)(0.0, people)  # The second person has no port.
+  assert caplog.text == ''
+  send = open_sender('udp://255.255.255.255:5000')
+  send(0.0, people)
+  send(0.1, people)
+  assert caplog.text.count('--send=udp://255.255.255.255:5000: cannot') == 1
+
+
 @pytest.mark.parametrize(
   'address',
-  ['127.0.0.1:3', 'http://a:3', 'osc://127.0.0.1', 'udp://a:99999', 'udp://:3'],
+  [
+    '127.0.0.1:3',
+    'http://a:3',
+    'osc://127.0.0.1',
+    'udp://a:99999',
+    'udp://:3',
+    'udp://a:3/b',
+    'udp://a@b:3',
+    'udp://a:3?c',
+  ],
 )
 def test_addresses_that_are_none(address):
   with pytest.raises(SettingError, match='give osc://HOST:PORT or udp'):
-    open_sender(address, 10.0)
+    open_sender(address)
 
 
 def test_a_host_that_is_not_there():
   with pytest.raises(SettingError, match='there is no host nobody.invalid'):
-    open_sender('udp://nobody.invalid:3', 10.0)
+    open_sender('udp://nobody.invalid:3')

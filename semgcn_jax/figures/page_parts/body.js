@@ -85,6 +85,7 @@ class Sticks {
     for (const mesh of [this.rods, this.balls]) {
       scene.remove(mesh);
       mesh.geometry.dispose();
+      mesh.material.dispose();
       mesh.dispose();
     }
   }
@@ -152,7 +153,7 @@ class Trail {
 // The body of `content.body`, whose bones turn as those of the rig (rig.py), and
 // are stretched to the positions.
 class Skin {
-  // Takes the positions from which to measure the person's size, if known.
+  // Takes positions from which to measure the person's size.
   constructor(content, scene, positions) {
     const {body} = content;
     this.body = body;
@@ -168,7 +169,7 @@ class Skin {
             (name) => [name, at(name)]));
     this.length = body.parents.reduce((sum, parent, joint) =>
       parent < 0 ? sum : sum + this.rest[joint].distanceTo(this.rest[parent]), 0);
-    this.size = positions?.length ? this.measure(positions) : null;
+    this.size = this.measure(positions);
     this.materials = body.parts.map(() =>
       new THREE.MeshStandardMaterial({roughness: 0.65, metalness: 0}));
     const geometry = new THREE.BufferGeometry();
@@ -203,7 +204,8 @@ class Skin {
 
   // The median size of a person over some of their poses; 1 is the rest pose's.
   measure(positions) {
-    const {parents, sources} = this.body, count = 3 * 16, sizes = [];
+    const {parents, sources} = this.body, sizes = [];
+    const count = 3 * (1 + Math.max(...sources));
     const step = count * Math.max(1, Math.floor(positions.length / count / 50));
     const a = new THREE.Vector3(), b = new THREE.Vector3();
     for (let start = 0; start < positions.length; start += step) {
@@ -215,6 +217,11 @@ class Skin {
     return sizes.sort((x, y) => x - y)[Math.floor(sizes.length / 2)] || 1;
   }
 
+  // Moves towards the size of another pose, as a single one may be wrong.
+  resize(positions) {
+    this.size += 0.1 * (this.measure(positions) - this.size);
+  }
+
   // Takes the positions of a frame, or null to hide the body.
   show(positions) {
     this.mesh.visible = positions !== null && !Number.isNaN(positions[0]);
@@ -224,10 +231,10 @@ class Skin {
     const between = (from, to, vector) =>
       at(to, vector).sub(at(from, Skin.spare));
     const {a, b, c, turn, basis} = Skin;
-    const size = this.size ?? this.measure(positions);
-    const across = between(named.RHip, named.LHip, new THREE.Vector3());
+    const {size} = this;
+    const across = between(named.RHip, named.LHip, Skin.across);
     const shoulders =
-        between(named.RShoulder, named.LShoulder, new THREE.Vector3());
+        between(named.RShoulder, named.LShoulder, Skin.shoulders);
     joints.forEach((name, joint) => {
       const world = this.turns[joint], aim = this.aims[joint];
       let stretch = size, along = aim;
@@ -285,7 +292,7 @@ class Skin {
     this.materials.forEach((material) => material.dispose());
   }
 }
-for (const name of ['a', 'b', 'c', 'spare']) Skin[name] = new THREE.Vector3();
+for (const name of ['a', 'b', 'c', 'across', 'shoulders', 'spare']) Skin[name] = new THREE.Vector3();
 Skin.up = new THREE.Vector3(0, 1, 0);
 Skin.left = new THREE.Vector3(1, 0, 0);
 Skin.turn = new THREE.Quaternion();

@@ -40,6 +40,8 @@ class Page {
     const has = (name) => clip?.people.some((person) => person[name]);
     find('flat').hidden = !has('keypoints') && !clip?.pictures.length;
     find('truth-label').hidden = find('legend-truth').hidden = !has('truth');
+    find('trails-label').hidden =
+      !this.content.joints.some((name) => /Ankle$/.test(name));
     find('errors-label').hidden = !has('truth') && !has('expected');
     find('scrub').max = Math.max(0, (clip?.count || 0) - 1);
     for (const id of ['play', 'scrub']) {

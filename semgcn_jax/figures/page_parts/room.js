@@ -89,6 +89,7 @@ class Room {
   // Sets the colors of the page's theme.
   paint() {
     this.scene.background = new THREE.Color(color('back'));
+    this.grid.material.map?.dispose();
     this.setFog();
     this.grid.material.map = this.tiles();
     this.grid.material.needsUpdate = true;
@@ -103,39 +104,53 @@ class Room {
   open(clip) {
     this.cast(clip);
     this.measure(clip);
-    this.paint();
     this.look(0.42, 0.16);
   }
 
   // Builds the bodies of the people in a clip.
   cast(clip) {
-    this.bodies.forEach(({own, truth, name, trail}) => {
-      own.remove(this.scene);
-      trail.remove(this.scene);
-      truth?.remove(this.scene);
-      name?.remove();
-    });
+    this.bodies.forEach((body) => this.dismiss(body));
+    this.clip = clip;
+    this.bodies = clip.people.map((person) => this.make(person));
+  }
+
+  // Shows other poses, and builds the bodies of those who are new.
+  recast(clip) {
+    const known = new Map(this.bodies.map((body) => [body.person.name, body]));
     this.bodies = clip.people.map((person) => {
-      let name = null;
-      if (clip.people.length > 1) {
-        name = document.createElement('span');
-        name.textContent = person.name;
-        this.names.append(name);
-      }
-      return {
-        person, name, own: this.content.body
-          ? new Skin(this.content, this.scene, person.positions)
-          : new Sticks(this.content, this.scene, false),
-        truth: person.truth && new Sticks(this.content, this.scene, true),
-        trail: new Trail(this.content, this.scene),
-      };
+      const body = known.get(person.name) || this.make(person);
+      known.delete(person.name);
+      body.person = person;
+      body.own.resize?.(person.positions);
+      if (body.name) body.name.hidden = clip.people.length < 2;
+      return body;
     });
+    known.forEach((body) => this.dismiss(body));
     this.clip = clip;
   }
 
-  // Shows other poses of the same people.
-  recast(clip) {
-    clip.people.forEach((person, i) => { this.bodies[i].person = person; });
+  make(person) {
+    let name = null;
+    if (this.clip.people.length > 1 || this.ease < 1) {
+      name = document.createElement('span');
+      name.textContent = person.name;
+      this.names.append(name);
+    }
+    return {
+      person, name,
+      own: this.content.body
+        ? new Skin(this.content, this.scene, person.positions)
+        : new Sticks(this.content, this.scene, false),
+      truth: person.truth && new Sticks(this.content, this.scene, true),
+      trail: new Trail(this.content, this.scene),
+    };
+  }
+
+  dismiss({own, truth, name, trail}) {
+    own.remove(this.scene);
+    trail.remove(this.scene);
+    truth?.remove(this.scene);
+    name?.remove();
   }
 
   // Finds the middle of what is shown and its extent: of all frames, or of the
@@ -152,6 +167,11 @@ class Room {
     this.middle = all.middle([0, 0.9, 0]);
     this.reach = Math.max(1.9, this.follows ? widest : all.reach);
     this.center(...this.middle);
+    this.limit();
+  }
+
+  // Sets how far one sees.
+  limit() {
     this.controls.maxDistance = 10 * this.reach;
     this.camera.far = 40 * this.reach;
     this.camera.updateProjectionMatrix();
@@ -200,6 +220,16 @@ class Room {
     this.controls.update();
   }
 
+  // Moves towards an extent of what is shown.
+  widen(reach) {
+    const before = this.reach;
+    this.reach += this.ease * (Math.max(1.9, reach) - before);
+    if (Math.abs(this.reach / before - 1) < 1e-3) return;
+    this.camera.position.sub(this.controls.target)
+        .multiplyScalar(this.reach / before).add(this.controls.target);
+    this.limit();
+  }
+
   // Moves along with the middle of the people, averaged over a second, or less
   // near the ends of the clip.
   moveTo(frame) {
@@ -215,6 +245,7 @@ class Room {
       count++;
     }
     if (!count) return;
+    if (this.ease < 1) this.widen(this.box(this.clip, frame).reach);
     const move = Sticks.a.set(sum[0] / count - this.middle[0], 0,
         sum[1] / count - this.middle[2]).multiplyScalar(this.ease);
     if (move.length() < 1e-4) return;
