@@ -2,11 +2,10 @@
 
 import collections
 import dataclasses
-import json
 import pathlib
 import time
 import webbrowser
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -18,20 +17,16 @@ from semgcn_jax.detections import mediapipe
 from semgcn_jax.detections.detecting import Detector, joint_set_of
 from semgcn_jax.detections.watching import watcher
 from semgcn_jax.errors import SettingError, counted
-from semgcn_jax.figures.page import page_html, picture_url
-from semgcn_jax.geometry import rates
+from semgcn_jax.figures.page import page_html
 from semgcn_jax.inference.lifter import Lifter
-from semgcn_jax.live.lifting import Pose, Stage
-from semgcn_jax.live.newest import Newest
+from semgcn_jax.live.lifting import Stage
+from semgcn_jax.live.messages import message
+from semgcn_jax.live.newest import Newest, Rate
 from semgcn_jax.live.sending import open_sender
 from semgcn_jax.live.server import PageServer
-from semgcn_jax.pictures import images
 from semgcn_jax.pictures.videos import Video
 
-_LONGEST = 640  # Of the images on the page, pixels.
-# The rate at first, that of the networks, until that of this computer shows;
-# the images from which it is measured; and the ratio that makes a difference.
-_FPS, _RECENT, _OTHER = 10.0, 20, 1.25
+_FPS = 10.0  # At first: the rate of the networks.
 # The flags of predict.py that say how to write files, or whom to lift.
 _OF_FILES = (
   *('output', 'overwrite', 'formats', 'clip', 'person', 'joint_names'),
@@ -93,8 +88,7 @@ def show_live(
     **options: See `arguments.Options`.
   """
   # What it compiles is ready when somebody comes.
-  joint_set = mediapipe.JOINTS
-  lifter.stream((_LONGEST, _LONGEST), joint_set, fps=_FPS, **options)
+  lifter.stream((1280, 720), mediapipe.JOINTS, fps=_FPS, **options)
   senders = [open_sender(address) for address in flags.send]
   title = pathlib.PurePath(flags.video or f'Camera {flags.camera}').name
   detector = Detector(flags.detector, flags.detector_model)
@@ -108,36 +102,36 @@ def show_live(
     print(f'{server.address} shows {title}; Ctrl-C ends it', flush=True)
     if flags.browser:
       webbrowser.open(server.address)
-    count, delays = 0, collections.deque(maxlen=1000)
-    times = collections.deque(maxlen=_RECENT)
-    began, stage = time.time(), None
+    rate = Rate(fps)
+    delays, stage = collections.deque(maxlen=1000), None
+    count, began = 0, time.time()
     try:
-      for taken, picture in _due(newest, flags.fps):
+      for count, (taken, picture) in enumerate(_due(newest, flags.fps), 1):
         found = watch(count, picture)
         if found and stage is None:
           joint_set = joint_set_of(next(iter(found.values())))
           size = picture.shape[1], picture.shape[0]
-          stage = Stage(lifter, joint_set, size, fps, pitch=pitch, **options)
-        people = [] if stage is None else stage.advance(taken - began, found)
-        server.publish(_message(taken, picture, people, stage))
+          stage = Stage(
+            lifter, joint_set, size, rate.fps, pitch=pitch, **options
+          )
+        people = stage.advance(taken - began, found) if stage else []
+        server.publish(
+          message(taken, picture, people, stage.pitch if stage else None)
+        )
         delays.append(time.time() - taken)
         for send in senders:
           send(taken - began, people)
-        count += 1
-        times.append(taken)
-        rate = (len(times) - 1) / max(times[-1] - times[0], 1e-6)
-        if len(times) == _RECENT and not 1 / _OTHER < rate / fps < _OTHER:
-          fps = watch.fps = min(max(rate, rates.LOWEST), rates.HIGHEST)
-          if stage is not None:
-            stage.change_fps(fps)
-          times.clear()
+        if rate.changes(taken):
+          watch.fps = rate.fps
+          if stage:
+            stage.change_fps(rate.fps)
         status.update(
           f'{counted(len(people), "person", "people")},'
-          f' {fps:.1f} images per second'
+          f' {rate.fps:.1f} images per second'
         )
     except KeyboardInterrupt:
       pass
-    if count:
+    if delays:
       print(
         f'{title}: {counted(count, "image")} at'
         f' {count / (time.time() - began):.1f} per second, lifted'
@@ -165,42 +159,3 @@ def _due(
     elif taken >= due - 0.1 / fps:
       due = max(due, taken - 1 / fps) + 1 / fps
       yield taken, picture
-
-
-def _message(
-  taken: float, picture: np.ndarray, people: Sequence[Pose], stage: Stage | None
-) -> str:
-  """Encodes what the page shows of an image; live.js decodes it."""
-
-  def rounded(array: np.ndarray, scale: float) -> list[int]:
-    return np.round(np.nan_to_num(array) * scale).astype(int).ravel().tolist()
-
-  note = ''
-  if stage is not None and stage.pitch is not None:
-    way = 'down' if stage.pitch >= 0 else 'up'
-    note = f'The camera looks {way} by {abs(stage.pitch):.0f}°.'
-  shown = []
-  for person in people:
-    found = person.keypoints[:, 2] > 0
-    places = np.where(found[:, None], person.keypoints[:, :2], np.nan)
-    shown.append(
-      {
-        'name': str(person.number),
-        'positions': rounded(person.positions, 1000),
-        'expected': rounded(person.errors, 1000),
-        'keypoints': [
-          None if np.isnan(x) else round(x, 1) for x in places.ravel().tolist()
-        ],
-        'confidence': np.minimum(person.keypoints[:, 2], 1).round(2).tolist(),
-      }
-    )
-  return json.dumps(
-    {
-      'taken': round(1000 * taken),
-      'size': (picture.shape[1], picture.shape[0]),
-      'picture': picture_url(images.to_jpeg(picture, _LONGEST)),
-      'people': shown,
-      'note': note,
-    },
-    allow_nan=False,
-  )

@@ -1,5 +1,6 @@
-"""Reads a camera in the background, so that its newest image is at hand."""
+"""Reads a camera in the background, and measures how fast it is followed."""
 
+import collections
 import threading
 import time
 from collections.abc import Iterator
@@ -8,7 +9,11 @@ from typing import Self
 
 import numpy as np
 
+from semgcn_jax.geometry import rates
 from semgcn_jax.pictures.videos import Video
+
+_RECENT = 20  # The images from which the rate is measured.
+_OTHER = 1.25  # The ratio by which it is another one.
 
 
 class Newest:
@@ -89,3 +94,28 @@ class Newest:
     with self._changed:
       self._ended = True
       self._changed.notify()
+
+
+class Rate:
+  """The rate of images, which depends on the computer and what they show.
+
+  Attributes:
+    fps: The images per second.
+  """
+
+  def __init__(self, fps: float):
+    """Starts with an assumed rate, images per second."""
+    self.fps = fps
+    self._times: collections.deque[float] = collections.deque(maxlen=_RECENT)
+
+  def changes(self, taken: float) -> bool:
+    """Whether the rate is another one since the image of a time, seconds."""
+    self._times.append(taken)
+    if len(self._times) < _RECENT:
+      return False
+    fps = (_RECENT - 1) / max(taken - self._times[0], 1e-6)
+    if 1 / _OTHER < fps / self.fps < _OTHER:
+      return False
+    self.fps = min(max(fps, rates.LOWEST), rates.HIGHEST)
+    self._times.clear()
+    return True

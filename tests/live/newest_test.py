@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from semgcn_jax.errors import UserError
-from semgcn_jax.live.newest import Newest
+from semgcn_jax.live.newest import Newest, Rate
 
 
 class Film:
@@ -53,3 +53,13 @@ def test_leaving_ends_the_reading():
   with Newest(film, paced=False) as newest:
     next(iter(newest))
   assert film.closed
+
+
+def test_the_rate_changes_when_it_clearly_does():
+  rate = Rate(10.0)
+  times = np.cumsum([0.09] * 30)
+  assert not any(rate.changes(t) for t in times) and rate.fps == 10
+  later = times[-1] + np.cumsum([0.2] * 60)
+  changes = [t for t in later if rate.changes(t)]
+  assert 1 <= len(changes) <= 4
+  assert rate.fps == pytest.approx(5, rel=0.25)
