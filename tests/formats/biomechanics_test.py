@@ -1,12 +1,14 @@
 """Markers and angles, read by their formats' rules and by other libraries."""
 
 import csv
+import sys
 
 import numpy as np
 import pytest
 from command_line import fails, run
 from scenes import clip, person
 
+from semgcn_jax.errors import SettingError
 from semgcn_jax.formats.angle_files import csv_text, mot_text
 from semgcn_jax.formats.marker_files import MARKERS, c3d_bytes, trc_text
 from semgcn_jax.formats.pose_files import write_poses
@@ -128,3 +130,9 @@ def test_the_commands_write_them(tmp_path):
     'view', f'--poses={poses}', f'--output={tmp_path / "both.trc"}',
     status=2, message='holds one person; choose one with --person: 1, 2',
   )  # fmt: skip
+
+
+def test_c3d_needs_ezc3d(positions, monkeypatch):
+  monkeypatch.setitem(sys.modules, 'ezc3d', None)
+  with pytest.raises(SettingError, match=r'need ezc3d; .*"semgcn-jax\[c3d\]"'):
+    c3d_bytes(positions, 25.0)

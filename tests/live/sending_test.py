@@ -2,6 +2,7 @@
 
 import json
 import socket
+import sys
 
 import numpy as np
 import pytest
@@ -134,3 +135,10 @@ def test_addresses_that_are_none(address):
 def test_a_host_that_is_not_there():
   with pytest.raises(SettingError, match='there is no host nobody.invalid'):
     open_sender('udp://nobody.invalid:3')
+
+
+def test_vmc_needs_python_osc(monkeypatch):
+  monkeypatch.setitem(sys.modules, 'pythonosc', None)
+  monkeypatch.setitem(sys.modules, 'pythonosc.osc_bundle_builder', None)
+  with pytest.raises(SettingError, match=r'python-osc; .*"semgcn-jax\[live\]"'):
+    open_sender('osc://127.0.0.1:3')
