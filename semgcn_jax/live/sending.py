@@ -118,9 +118,8 @@ def _vmc(address: str) -> _Encode:
     from pythonosc.osc_bundle_builder import OscBundleBuilder
     from pythonosc.osc_message_builder import OscMessageBuilder
   except Exception as error:  # A broken installation raises anything.
-    raise missing_extra(
-      f'`send={address}`:', 'python-osc', 'live', error
-    ) from (error)
+    needed_by = f'`send={address}`: VMC messages'
+    raise missing_extra(needed_by, 'python-osc', 'live', error) from error
   seats: dict[int, tuple[int, float]] = {}  # {number: step, when seen last}
 
   def encode(seconds, people):
