@@ -122,7 +122,6 @@ class Room {
       known.delete(person.name);
       body.person = person;
       body.own.resize?.(person.positions);
-      if (body.name) body.name.hidden = clip.people.length < 2;
       return body;
     });
     known.forEach((body) => this.dismiss(body));
@@ -130,12 +129,9 @@ class Room {
   }
 
   make(person) {
-    let name = null;
-    if (this.clip.people.length > 1 || this.ease < 1) {
-      name = document.createElement('span');
-      name.textContent = person.name;
-      this.names.append(name);
-    }
+    const name = document.createElement('span');
+    name.textContent = person.name;
+    this.names.append(name);
     return {
       person, name,
       own: this.content.body
@@ -150,7 +146,7 @@ class Room {
     own.remove(this.scene);
     trail.remove(this.scene);
     truth?.remove(this.scene);
-    name?.remove();
+    name.remove();
   }
 
   // Finds the middle of what is shown and its extent: of all frames, or of the
@@ -292,13 +288,14 @@ class Room {
     this.renderer.render(this.scene, this.camera);
     for (const {person, name} of this.bodies) {
       const row = person.rows[frame];
-      if (name) this.label(name, person.positions, row * size, size);
+      this.label(name, person.positions, row * size, size);
     }
   }
 
   // Places a person's name above the head, for the current camera.
   label(name, positions, start, size) {
-    name.hidden = start < 0 || Number.isNaN(positions[start]);
+    name.hidden = this.bodies.length < 2 || start < 0 ||
+        Number.isNaN(positions[start]);
     if (name.hidden) return;
     let top = start;
     for (let i = start; i < start + size; i += 3) {
