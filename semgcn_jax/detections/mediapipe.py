@@ -61,34 +61,7 @@ def landmarker(*, tracks: bool = False, model: str = '') -> Iterator[Find]:
     SettingError: MediaPipe is not installed, or has no weights.
     UserError: The model cannot be read.
   """
-  # MediaPipe and TensorFlow Lite log a lot that users need not see.
-  os.environ.setdefault('GLOG_minloglevel', '3')
-  os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
-  with warnings.catch_warnings():
-    warnings.simplefilter('ignore', UserWarning)
-    try:
-      import mediapipe  # pyright: ignore[reportMissingImports]
-      from mediapipe.tasks.python import BaseOptions, vision  # pyright: ignore[reportMissingImports]
-
-      content = _read_model(model) if model else _bundled_model()
-      mode = vision.RunningMode.VIDEO if tracks else vision.RunningMode.IMAGE
-      with _quiet():
-        built: Any = vision.PoseLandmarker.create_from_options(
-          vision.PoseLandmarkerOptions(
-            base_options=BaseOptions(model_asset_buffer=content),
-            running_mode=mode,
-          )
-        )
-    except UserError:
-      raise
-    # A broken installation raises anything, at import and when it is used.
-    except Exception as error:
-      if model and not isinstance(error, ImportError):
-        raise UserError(
-          f'`detector_model={model}`: MediaPipe cannot load it'
-          f' ({shortened(error, 120)}); give a pose landmarker (.task)'
-        ) from error
-      raise missing_extra(NEEDED_BY, 'MediaPipe', 'pose', error) from error
+  mediapipe, built = _open(tracks, model)
   count = 0
 
   def find(picture):
@@ -122,6 +95,41 @@ def landmarker(*, tracks: bool = False, model: str = '') -> Iterator[Find]:
   finally:
     with _quiet():
       built.close()
+
+
+def _open(tracks: bool, model: str) -> tuple[Any, Any]:
+  """Opens MediaPipe's landmarker; returns the package, too.
+
+  See `landmarker` for the arguments and the errors.
+  """
+  # MediaPipe and TensorFlow Lite log a lot that users need not see.
+  os.environ.setdefault('GLOG_minloglevel', '3')
+  os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+  with warnings.catch_warnings():
+    warnings.simplefilter('ignore', UserWarning)
+    try:
+      import mediapipe  # pyright: ignore[reportMissingImports]
+      from mediapipe.tasks.python import BaseOptions, vision  # pyright: ignore[reportMissingImports]
+
+      content = _read_model(model) if model else _bundled_model()
+      mode = vision.RunningMode.VIDEO if tracks else vision.RunningMode.IMAGE
+      with _quiet():
+        return mediapipe, vision.PoseLandmarker.create_from_options(
+          vision.PoseLandmarkerOptions(
+            base_options=BaseOptions(model_asset_buffer=content),
+            running_mode=mode,
+          )
+        )
+    except UserError:
+      raise
+    # A broken installation raises anything, at import and when it is used.
+    except Exception as error:
+      if model and not isinstance(error, ImportError):
+        raise UserError(
+          f'`detector_model={model}`: MediaPipe cannot load it'
+          f' ({shortened(error, 120)}); give a pose landmarker (.task)'
+        ) from error
+      raise missing_extra(NEEDED_BY, 'MediaPipe', 'pose', error) from error
 
 
 @functools.cache

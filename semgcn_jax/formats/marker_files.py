@@ -57,7 +57,7 @@ def c3d_bytes(positions: np.ndarray, fps: float, first: int = 0) -> bytes:
   """
   try:
     import ezc3d
-  except Exception as error:  # A broken installation raises anything.
+  except ImportError as error:
     raise missing_extra('.c3d files', 'ezc3d', 'c3d', error) from error
   points = np.ones((4, len(MARKERS), len(positions)))
   points[:3] = in_ground(positions).transpose(2, 1, 0)

@@ -117,7 +117,7 @@ def _vmc(address: str) -> _Encode:
   try:
     from pythonosc.osc_bundle_builder import OscBundleBuilder
     from pythonosc.osc_message_builder import OscMessageBuilder
-  except Exception as error:  # A broken installation raises anything.
+  except ImportError as error:
     needed_by = f'`send={address}`: VMC messages'
     raise missing_extra(needed_by, 'python-osc', 'live', error) from error
   seats: dict[int, tuple[int, float]] = {}  # {number: step, when seen last}
