@@ -3,7 +3,7 @@
 import dataclasses
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from semgcn_jax.geometry.skeletons import H36M, Skeleton
 from semgcn_jax.pictures.videos import Album
@@ -25,6 +25,11 @@ class Person:
     places: The root in the camera frame, `[T, 3]`, metres; None or NaN where
       unknown.
     truth: The true poses, `[T, J, 3]`, like `poses`; None if unknown.
+    marked_feet: The points of `joint_sets.FEET` in 2D, `[T, 4, 3]`, like
+      `keypoints`; None if the detector does not mark them.
+    feet: They in 3D, `[T, 4, 3]`, like `poses`; None if unknown.
+    contacts: Whether the right and the left foot rest on the ground, `[T, 2]`;
+      None if unknown.
   """
 
   name: str
@@ -36,11 +41,34 @@ class Person:
   errors: Float[np.ndarray, 'T J'] | None = None
   places: Float[np.ndarray, 'T 3'] | None = None
   truth: Float[np.ndarray, 'T J 3'] | None = None
+  marked_feet: Float[np.ndarray, 'T 4 3'] | None = None
+  feet: Float[np.ndarray, 'T 4 3'] | None = None
+  contacts: Bool[np.ndarray, 'T 2'] | None = None
 
   @property
   def is_whole(self) -> np.ndarray:
     """Which poses are known in all their joints, `[T]`."""
     return np.asarray(np.isfinite(self.poses).all(axis=(1, 2)))
+
+
+@dataclasses.dataclass(frozen=True)
+class View:
+  """The camera of a clip, and where it is, as solving finds it.
+
+  Attributes:
+    focal_length: The focal length, pixels.
+    center: The principal point, pixels.
+    pitch: The angle by which the camera looks down, degrees.
+    roll: The angle by which the vertical leans to the right in the image,
+      degrees.
+    height: The height of the camera above the ground, metres.
+  """
+
+  focal_length: float
+  center: tuple[float, float]
+  pitch: float
+  roll: float
+  height: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +87,7 @@ class Clip:
       not inferred from the number of joints.
     skeleton: The skeleton of the poses.
     pitch: The degrees by which the camera looks down, if it is calibrated.
+    view: The camera, if the clip is solved.
     source: Its file, for messages.
   """
 
@@ -71,6 +100,7 @@ class Clip:
   is_named: bool = False
   skeleton: Skeleton = H36M
   pitch: float | None = None
+  view: View | None = None
   source: str = ''
 
   @property

@@ -20,6 +20,7 @@ LIMBS = {
   for side in ('left', 'right')
   for joint in ('hip', 'knee', 'ankle', 'shoulder', 'elbow', 'wrist')
 }
+FEET = ('right_heel', 'right_big_toe', 'left_heel', 'left_big_toe')
 MIN_KEYPOINTS = 4  # Poses with fewer detected keypoints are not estimated.
 
 
@@ -206,6 +207,14 @@ def joints_of(keypoints: np.ndarray, joint_set: str) -> np.ndarray:
   """Converts keypoints `[..., J, 3]` of a joint set to `[..., 16, 3]`."""
   (sources,) = source_table([joint_set], JOINT_SETS[joint_set].points)
   return derive_joints(keypoints, sources)
+
+
+def feet_of(keypoints: np.ndarray, joint_set: str) -> np.ndarray | None:
+  """Selects the keypoints `[..., 4, 3]` of `FEET`; None if there are none."""
+  points = JOINT_SETS[joint_set].points
+  if not all(point in points for point in FEET):
+    return None
+  return keypoints[..., [points.index(point) for point in FEET], :]
 
 
 def source_table(

@@ -11,7 +11,7 @@ from semgcn_jax.detections.clips import Clip, Person
 from semgcn_jax.detections.tracking import cut_track, every_frame
 from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.geometry import rates
-from semgcn_jax.geometry.joint_sets import JOINT_SETS, joints_of
+from semgcn_jax.geometry.joint_sets import JOINT_SETS, feet_of, joints_of
 from semgcn_jax.inference.arguments import (
   Arguments,
   Options,
@@ -71,12 +71,15 @@ def lift_clip(
       poses, errors = to_height(poses, errors, height)
     seen = keypoints.copy()
     seen[seen[..., 2] < options.get('min_confidence', 0)] = 0
+    feet = feet_of(seen, clip.joint_set)
     seen, places = joints_of(seen, clip.joint_set), None
     if knows_lens(options):
       places = lifter.place(poses, keypoints, *view, **options)
       # A pose from the frames around it does not say where the person is.
       places[~shows_enough(seen)] = np.nan
-    return Person(person.name, frames, seen, poses, errors, places)
+    return Person(
+      *(person.name, frames, seen, poses, errors, places), marked_feet=feet
+    )
 
   people = tuple(lift_person(person) for person in clip.people)
   return dataclasses.replace(clip, people=people, joint_set='')

@@ -1,0 +1,1 @@
+"""Solves clips: one body for each person, a path, and the camera's place."""

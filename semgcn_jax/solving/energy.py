@@ -1,0 +1,319 @@
+"""The energy that the solver minimizes, and its terms.
+
+Each term is half a sum of squares of residuals over their standard deviations,
+or a robust function that grows more slowly. Most describe a frame of a person;
+the sum is divided by the number of frames, and priors of what is constant in a
+clip count as much as `Terms` says.
+"""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from semgcn_jax.geometry.skeletons import join_bones
+from semgcn_jax.solving import body
+
+Array = jax.Array
+
+SOLE = 0.08  # The height of an ankle above the ground, metres.
+_CLEARANCE = 0.02  # The least height of other joints, metres.
+# The steps of some unknowns, so that all change by about as much.
+_DEPTH, _SPOT, _ANGLE, _MARK = 0.1, 0.1, 0.1, 0.02
+HEIGHT_STEP = 0.1
+_NEAREST = 0.1  # Metres.
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Terms:
+  """The weights of the terms; 0 switches a term off.
+
+  Attributes:
+    image: Joints are seen where the detector marks them, up to `Problem.noise`;
+      errors beyond count linearly, and all with the cube of the confidence.
+    poses: Bones point where the lifter sees them, up to 0.7 times its expected
+      error.
+    smooth: Joints move without acceleration, up to 1 cm per squared frame at 30
+      frames per second.
+    path: So does the pelvis.
+    bones: The logarithms of bone lengths are those of the median body, up to
+      0.12, as often as this.
+    scale: That of the legs, or of the height if it is given, is, as often as
+      this; an image does not show how large people are.
+    marks: The marked points are at the joints, up to 2 cm, constant in the
+      frame of a bone.
+    knees: Knees bend forwards, up to 2 cm.
+    rest: Feet in contact with the ground are still, up to 10 cm/s.
+    ground: Feet in contact are at the height of the ground, up to 5 cm.
+    under: Nothing is under the ground, up to 2 cm.
+    upright: The vertical is that of people who stand, up to 3 degrees, in a
+      tenth of the frames.
+    lens: The field of view is 65 degrees, up to 30% of the focal length, in a
+      tenth of the frames.
+  """
+
+  image: float = 1.0
+  poses: float = 1.0
+  smooth: float = 0.1
+  path: float = 1.0
+  bones: float = 15.0
+  scale: float = 10.0
+  marks: float = 1.0
+  knees: float = 1.0
+  rest: float = 1.0
+  ground: float = 1.0
+  under: float = 1.0
+  upright: float = 1.0
+  lens: float = 1.0
+
+
+class Unknowns(NamedTuple):
+  """What the solver finds, in steps of about equal size.
+
+  P people have F frames. The `view` is one for all of them.
+
+  Attributes:
+    directions: The direction of each bone, from its parent, `[P, F, 19, 3]`, of
+      any length.
+    depths: The logarithm of each pelvis's depth over the focal length, relative
+      to `Problem.depths`, `[P, F]`.
+    spots: Its place in the image relative to `Problem.spots`, `[P, F, 2]`,
+      metres at the first guess of its depth.
+    lengths: The logarithms of bone lengths over their medians, `[P, L]`.
+    marks: The offsets of the marked points from the joints, in the frames of
+      body parts, `[P, 20, 3]`.
+    view: The logarithm of the focal length, pitch, roll and the height of the
+      camera, relative to `Problem.view`, `[4]`.
+  """
+
+  directions: Array
+  depths: Array
+  spots: Array
+  lengths: Array
+  marks: Array
+  view: Array
+
+
+class Problem(NamedTuple):
+  """What the solver knows; see `Unknowns`.
+
+  Attributes:
+    keypoints: The marked points, `[P, F, 20, 3]`, pixels and weight.
+    medians: The prior of bone lengths, `[L]`, metres.
+    scale: The shares of the bones, `[19]`, in the length that sets the scale.
+    scale_deviation: The standard deviation of its logarithm.
+    directions: Where the lifter sees the bones point, `[P, F, 19, 3]`.
+    deviations: By how much, `[P, F, 19]`, radians.
+    frames: The axes of body parts, `[P, F, 20, 3, 3]`.
+    depths: The first guess of each pelvis's depth over the focal length, metres
+      per pixel, `[P, F]`.
+    spots: The first guess of its place in the image, relative to the principal
+      point, `[P, F, 2]`, pixels.
+    known: Which frames have a pose, `[P, F]`, 0 or 1.
+    noise: How far keypoints are from where they belong, `[P]`, metres.
+    follows: Which frames follow the one before, `[P, F]`, 0 or 1.
+    fps: The frames per second of each person, `[P]`.
+    center: The principal point, `[2]`, pixels.
+    view: The first guess of the focal length, pixels, pitch and roll, radians,
+      and the height of the camera, metres, `[4]`.
+    free_view: Which of them may change, `[4]`, 0 or 1.
+    free_bones: Whether lengths and marks may change, 0 or 1.
+    steepness: The standard deviations of pitch and roll, `[2]`, radians.
+  """
+
+  keypoints: Array
+  medians: Array
+  scale: Array
+  scale_deviation: Array
+  directions: Array
+  deviations: Array
+  frames: Array
+  depths: Array
+  spots: Array
+  known: Array
+  noise: Array
+  follows: Array
+  fps: Array
+  center: Array
+  view: Array
+  free_view: Array
+  free_bones: Array
+  steepness: Array
+
+
+class Camera(NamedTuple):
+  """The camera: focal length, pixels; pitch and roll, radians; height, metres."""
+
+  focal: Array
+  pitch: Array
+  roll: Array
+  height: Array
+
+  @property
+  def up(self) -> Array:
+    """The vertical in the camera frame, `[3]`."""
+    sin, cos, level = jnp.sin(self.roll), jnp.cos(self.roll), jnp.cos(self.pitch)
+    return jnp.stack([sin * level, -cos * level, -jnp.sin(self.pitch)])
+
+  def heights(self, points: Any) -> Array:
+    """Computes the heights of points `[..., 3]` above the ground, metres."""
+    return points @ self.up + self.height
+
+
+class Bodies(NamedTuple):
+  """The bodies that unknowns describe.
+
+  Attributes:
+    directions: The direction of each bone, `[P, F, 19, 3]`, of length 1.
+    lengths: The length of each bone, `[P, 19]`, metres.
+    roots: The pelvis in the camera frame, `[P, F, 3]`, metres.
+    joints: All joints there, `[P, F, 20, 3]`, metres.
+  """
+
+  directions: Array
+  lengths: Array
+  roots: Array
+  joints: Array
+
+
+def hold(unknowns: Unknowns, problem: Problem) -> Unknowns:
+  """Stops the gradients of unknowns that may not change."""
+
+  def held(values, free):
+    return free * values + (1 - free) * jax.lax.stop_gradient(values)
+
+  return unknowns._replace(
+    view=held(unknowns.view, problem.free_view),
+    lengths=held(unknowns.lengths, problem.free_bones),
+    marks=held(unknowns.marks, problem.free_bones),
+  )
+
+
+def read_view(unknowns: Unknowns, problem: Problem) -> Camera:
+  """Returns the camera of unknowns."""
+  change = unknowns.view
+  focal, pitch, roll, height = problem.view
+  return Camera(
+    focal * jnp.exp(change[0]),
+    pitch + _ANGLE * change[1],
+    roll + _ANGLE * change[2],
+    height + HEIGHT_STEP * change[3],
+  )
+
+
+def read_bodies(unknowns: Unknowns, problem: Problem, focal: Array) -> Bodies:
+  """Returns the bodies of unknowns."""
+  norms = jnp.linalg.norm(unknowns.directions, axis=-1, keepdims=True)
+  directions = unknowns.directions / jnp.maximum(norms, 1e-6)
+  lengths = jnp.exp(unknowns.lengths) * problem.medians
+  lengths = lengths[:, body.OF_BONE]
+  bones = directions * lengths[:, None, :, None]
+  depth = focal * problem.depths * jnp.exp(_DEPTH * unknowns.depths)
+  spots = problem.spots + _SPOT * unknowns.spots / problem.depths[..., None]
+  roots = jnp.concatenate(
+    [spots / focal * depth[..., None], depth[..., None]], axis=-1
+  )
+  joints = join_bones(-bones, body.BODY) + roots[:, :, None]
+  return Bodies(directions, lengths, roots, joints)
+
+
+def energy(
+  unknowns: Unknowns, contacts: Array, problem: Problem, terms: Terms
+) -> Array:
+  """Computes the energy.
+
+  Args:
+    unknowns: The unknowns.
+    contacts: How surely each foot, right and left, rests on the ground,
+      `[P, F, 2]`, from 0 to 1.
+    problem: What is known.
+    terms: The weights, numbers or scalars of JAX.
+  """
+  unknowns = hold(unknowns, problem)
+  view = read_view(unknowns, problem)
+  bodies = read_bodies(unknowns, problem, view.focal)
+  joints, known = bodies.joints, problem.known
+  count = known.sum()
+  rate = problem.fps[:, None]
+  # The frames before and after are there, and so is the one before.
+  steps = known[:, 1:] * known[:, :-1] * problem.follows[:, 1:]
+  turns = steps[:, 1:] * steps[:, :-1]
+  total = terms.image * _image(unknowns, bodies, view, problem)
+  off = _squares(bodies.directions - problem.directions)
+  off = (off / problem.deviations**2).sum(axis=-1)
+  total += terms.poses * (off * known).sum()
+
+  def acceleration(points):
+    bend = points[:, 2:] - 2 * points[:, 1:-1] + points[:, :-2]
+    size = _squares(bend / 0.01).reshape(*turns.shape, -1).sum(axis=-1)
+    return (size * turns * (rate / 30) ** 4).sum()
+
+  total += terms.smooth * acceleration(joints)
+  total += terms.path * acceleration(bodies.roots)
+
+  feet = joints[:, :, body.ANKLES]
+  heights = view.heights(joints) - _CLEARANCE
+  ankles = view.heights(feet) - SOLE
+  below = jax.nn.relu(-heights).at[:, :, body.ANKLES].set(jax.nn.relu(-ankles))
+  total += terms.under * (_robust(below / 0.02, 3.0).sum(-1) * known).sum()
+  ground = jnp.minimum((ankles / 0.05) ** 2, 9.0)
+  total += terms.ground * (ground * contacts * known[..., None]).sum()
+  both = jnp.sqrt(contacts[:, 1:] * contacts[:, :-1] + 1e-12)
+  speeds = (feet[:, 1:] - feet[:, :-1]) * rate[..., None, None] / 0.1
+  total += terms.rest * (_squares(speeds) * both * steps[..., None]).sum()
+  total += terms.knees * _knees(joints, problem)
+
+  people = known.any(axis=1)[:, None]
+  priors = terms.bones * ((unknowns.lengths / 0.12) ** 2 * people).sum()
+  usual = problem.medians[body.OF_BONE] @ problem.scale
+  larger = jnp.log(bodies.lengths @ problem.scale / usual)[:, None]
+  larger = larger / problem.scale_deviation
+  priors += terms.scale * (larger**2 * people).sum()
+  priors += terms.marks * (_squares(unknowns.marks) * people).sum()
+  lean = unknowns.view[1:3] * _ANGLE / problem.steepness
+  priors += 0.1 * count * terms.upright * (lean**2).sum()
+  priors += 0.1 * count * terms.lens * (unknowns.view[0] / 0.3) ** 2
+  return 0.5 * (total + priors) / jnp.maximum(count, 1)
+
+
+def _squares(vectors: Array) -> Array:
+  """Returns the squared lengths of vectors `[..., 3]`."""
+  return jnp.square(vectors).sum(axis=-1)
+
+
+def _robust(residual: Array, limit: float) -> Array:
+  """Returns Huber's function, doubled: squares, linear beyond the limit."""
+  size = jnp.abs(residual)
+  return jnp.where(size < limit, size**2, limit * (2 * size - limit))
+
+
+def _image(
+  unknowns: Unknowns, bodies: Bodies, view: Camera, problem: Problem
+) -> Array:
+  """Compares the marked points with the keypoints."""
+  points = bodies.joints + _MARK * jnp.einsum(
+    'pfjxy,pjy->pfjx', problem.frames, unknowns.marks
+  )
+  depth = jnp.maximum(points[..., 2:], _NEAREST)
+  pixels = view.focal * points[..., :2] / depth + problem.center
+  off = pixels - problem.keypoints[..., :2]
+  off = off * problem.depths[..., None, None]  # From pixels to metres.
+  off = jnp.sqrt(_squares(off) + 1e-9) / problem.noise[:, None, None]
+  weight = problem.keypoints[..., 2] * problem.known[..., None]
+  return (_robust(off, 1.0) * weight).sum()
+
+
+def _knees(joints: Array, problem: Problem) -> Array:
+  """Compares knees with the line from hip to ankle; they are in front of it."""
+  forwards = problem.frames[:, :, 0, :, 2]
+  total = jnp.zeros(())
+  for side in 'RL':
+    hip, knee, ankle = (
+      joints[:, :, body.BODY.joints.index(side + name)]
+      for name in ('Hip', 'Knee', 'Ankle')
+    )
+    front = ((knee - (hip + ankle) / 2) * forwards).sum(axis=-1)
+    total += ((jax.nn.relu(-front) / 0.02) ** 2 * problem.known).sum()
+  return total
