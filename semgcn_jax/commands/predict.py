@@ -28,11 +28,13 @@ from semgcn_jax.detections.clips import Clip
 from semgcn_jax.errors import (
   SettingError,
   UserError,
+  choose,
   counted,
   listed,
   printable,
 )
 from semgcn_jax.formats.writers import WRITERS
+from semgcn_jax.inference.arguments import knows_lens
 from semgcn_jax.inference.image_lifter import ImageLifter
 from semgcn_jax.inference.lifter import Lifter
 from semgcn_jax.inference.people import check_clip, lift_clip
@@ -41,6 +43,7 @@ from semgcn_jax.motion.smoothing import METHODS, smooth
 from semgcn_jax.pictures.crops import read_box
 from semgcn_jax.pictures.images import read_image
 from semgcn_jax.runs.checkpoints import restore_network
+from semgcn_jax.solving.terms import TERMS, Terms
 
 # The bundled weights for single frames, for clips, and for --live.
 SINGLE, OVER_TIME, STREAM = 'cmu', 'cmu-video', 'cmu-stream'
@@ -86,6 +89,14 @@ class PredictFlags(outputs.ClipFlags, LiveFlags):
     'Set the height of the person in metres, if known.',
     Range(HEIGHT_RANGE, is_height),
   )
+  solve: bool = setting(
+    True,
+    'Solve clips: find one body for each person, their paths, feet that rest,'
+    ' and where the camera is. False leaves the poses as they are lifted.',
+  )
+  solve_without: tuple[str, ...] = setting(
+    (), f'Solve without some of its terms: {listed(TERMS)}.'
+  )
   smooth: str = setting('none', 'Smooth the poses over time.', choices=METHODS)
   check: bool = setting(
     True,
@@ -109,6 +120,8 @@ def lift(flags: PredictFlags) -> None:
     if flags.formats != PredictFlags.formats:
       raise SettingError('`formats`: is for a folder; `output` names a file')
   check_sources(flags)
+  for name in flags.solve_without:
+    choose('solve_without', name, dict.fromkeys(TERMS))
   if flags.fps is not None:
     _check_cutoff(flags, flags.fps)
   shared_flags.use_compilation_cache(flags)
@@ -224,6 +237,8 @@ def _lift_clips(
     clips, 'lifting', transient=True, disable=len(clips) == 1
   ):
     clip = lift_clip(lifter, clip, over_time, height=flags.height, **options)
+    if flags.solve and len(clip.frames) > 1:
+      clip = _solve(flags, clip)
     lifted.append(smooth(clip, flags.smooth, cutoff=flags.cutoff))
   details = options | {
     'height': flags.height,
@@ -231,11 +246,28 @@ def _lift_clips(
     'smooth': flags.smooth,
     'cutoff': flags.cutoff,
     'joint_set': clips[0].joint_set,
+    'solve': flags.solve,
   }
   title = pathlib.PurePath(clips[0].source).name
   title += f' and {len(clips) - 1} more' if len(clips) > 1 else ''
   outputs.write_chosen(flags, lifted, paths, title=title, details=details)
   print(_summary(paths, lifted, fps, time.monotonic() - began))
+
+
+def _solve(flags: PredictFlags, clip: Clip) -> Clip:
+  """Solves a clip, and prints what was found."""
+  # Only here, as the solver takes a second to import.
+  from semgcn_jax.solving.report import describe
+  from semgcn_jax.solving.solver import solve_clip
+
+  terms = Terms(**dict.fromkeys(flags.solve_without, 0.0))
+  options = _options(flags)
+  pitch = flags.pitch if flags.pitch is not None else clip.pitch
+  solved = solve_clip(
+    clip, pitch=pitch, height=flags.height, terms=terms, **options
+  )
+  print(printable(f'{clip.name}: {describe(solved, knows_lens(options))}'))
+  return solved
 
 
 def _summary(
@@ -271,7 +303,7 @@ def _lift_image(
       f'`checkpoint={flags.checkpoint}`: takes an image; give `image`, and'
       ' `box` if the person does not fill it'
     )
-  for name in (*_OPTIONS, 'height', 'smooth', 'cutoff', 'fps'):
+  for name in (*_OPTIONS, 'height', 'smooth', 'cutoff', 'solve', 'fps'):
     if getattr(flags, name) != getattr(PredictFlags, name):
       raise SettingError(
         f'`{name}`: has no meaning with a network that takes images; leave'

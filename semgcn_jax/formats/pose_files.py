@@ -1,6 +1,7 @@
 """Reads and writes files of poses: JSON, npz and CSV."""
 
 import csv
+import dataclasses
 import io
 import json
 import pathlib
@@ -10,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from semgcn_jax.detections.clips import Clip, Person
+from semgcn_jax.detections.clips import Clip, Person, View
 from semgcn_jax.errors import UserError, listed
 from semgcn_jax.files import open_plain, read_arrays, read_bytes
 from semgcn_jax.geometry import rates
+from semgcn_jax.geometry.joint_sets import FEET
 from semgcn_jax.geometry.skeletons import H36M
 
 # docs/lifting.md describes the files.
@@ -27,6 +29,9 @@ _ARRAYS = {
   'keypoints': ('keypoints', (16, 3)),
   'places': ('places', (3,)),
 }
+# Those that only solved clips have; feet, if the detector marks them.
+_SOLVED = {'feet': ('feet', (4, 3)), 'contacts': ('contacts', (2,))}
+_DIGITS = 6  # Of metres: a solved body has bones of constant length.
 _Row = tuple[Clip, Person]
 
 
@@ -57,7 +62,7 @@ def write_poses(
 
 def _array(person: Person, name: str) -> np.ndarray:
   """Returns an array of a person by its name in the file; NaN if unknown."""
-  attribute, shape = _ARRAYS[name]
+  attribute, shape = (_ARRAYS | _SOLVED)[name]
   array = getattr(person, attribute)
   if array is None:
     return np.full((len(person.frames), *shape), np.nan, np.float32)
@@ -68,7 +73,7 @@ def _as_json(rows: Sequence[_Row], header: dict[str, Any]) -> bytes:
   """Encodes JSON, with null for unknown numbers."""
 
   def numbers(array):
-    rounded = np.round(array.astype(float), 4)
+    rounded = np.round(array.astype(float), _DIGITS)
     if rounded.ndim > 1:
       return [numbers(part) for part in rounded]
     return [x if np.isfinite(x) else None for x in rounded.tolist()]
@@ -81,6 +86,12 @@ def _as_json(rows: Sequence[_Row], header: dict[str, Any]) -> bytes:
       'frames': person.frames.tolist(),
       'poses': numbers(person.poses),
       **{name: numbers(_array(person, name)) for name in _ARRAYS},
+      **{
+        name: numbers(_array(person, name))
+        for name, (attribute, _) in _SOLVED.items()
+        if getattr(person, attribute) is not None
+      },
+      **({'view': dataclasses.asdict(clip.view)} if clip.view else {}),
     }
     for clip, person in rows
   ]
@@ -105,12 +116,25 @@ def _as_npz(rows: Sequence[_Row], header: dict[str, Any]) -> bytes:
     ),
     **{
       name: joined((_array(p, name) for _, p in rows), shape)
-      for name, (_, shape) in _ARRAYS.items()
+      for name, (_, shape) in (_ARRAYS | _SOLVED).items()
     },
+    view=joined(
+      (np.tile(_view_row(c), (len(p.frames), 1)) for c, p in rows), (6,)
+    ),
   )
   file = io.BytesIO()
   np.savez_compressed(file, **arrays)
   return file.getvalue()
+
+
+def _view_row(clip: Clip) -> np.ndarray:
+  """Returns the view of a clip as a row of an npz, `[6]`; NaN if unknown."""
+  if clip.view is None:
+    return np.full(6, np.nan)
+  view = clip.view
+  return np.array(
+    [view.focal_length, *view.center, view.pitch, view.roll, view.height]
+  )
 
 
 def _as_csv(rows: Sequence[_Row], header: dict[str, Any]) -> bytes:
@@ -123,13 +147,20 @@ def _as_csv(rows: Sequence[_Row], header: dict[str, Any]) -> bytes:
   )
 
   def text(x):
-    return f'{x:.4f}' if np.isfinite(x) else ''
+    return f'{x:.{_DIGITS}f}' if np.isfinite(x) else ''
 
   for clip, person in rows:
+    joints, poses = H36M.joints, person.poses
+    errors_of = _array(person, 'expected_error')
+    if person.feet is not None:
+      joints = *joints, *FEET
+      poses = np.concatenate([poses, person.feet], axis=1)
+      unknown = np.full((len(poses), len(FEET)), np.nan)
+      errors_of = np.concatenate([errors_of, unknown], axis=1)
     for frame, pose, errors in zip(
-      person.frames, person.poses, _array(person, 'expected_error'), strict=True
+      person.frames, poses, errors_of, strict=True
     ):
-      for joint, place, error in zip(H36M.joints, pose, errors, strict=True):
+      for joint, place, error in zip(joints, pose, errors, strict=True):
         numbers = map(text, (*place, error))
         named = _cell(clip.name), _cell(person.name)
         writer.writerow((*named, frame, joint, *numbers))
@@ -220,6 +251,11 @@ def _split(arrays: dict[str, np.ndarray]) -> list[dict[str, Any]]:
   for (clip, person), rows in of_people.items():
     part = {key: array[rows] for key, array in arrays.items()}
     part |= {'clip': clip, 'person': person, 'frames': part['frame']}
+    # Files of older versions have no view.
+    focal, x, y, *others = part.pop('view', np.full((1, 6), np.nan))[0].tolist()
+    if np.isfinite(focal):
+      angles = dict(zip(('pitch', 'roll', 'height'), others, strict=True))
+      part['view'] = {'focal_length': focal, 'center': (x, y), **angles}
     parts.append(part | {'image_size': part['image_size'][0]})
   return parts
 
@@ -235,7 +271,14 @@ def _clip(
   if sizes.shape[1:] != (2,) or not ((sizes > 0) & (sizes < 1e6)).all():
     raise ValueError('image_size must be two numbers above 0')
   width, height = sizes[0].tolist()
-  return Clip(name, people, fps, (width, height), source=source)
+  view = None
+  if 'view' in parts[0]:
+    numbers = dict(parts[0]['view'])
+    x, y = map(float, numbers.pop('center'))
+    view = View(center=(x, y), **{k: float(v) for k, v in numbers.items()})
+    if not np.isfinite([*dataclasses.astuple(view)[2:], view.focal_length]).all():
+      raise ValueError('view must be finite numbers')
+  return Clip(name, people, fps, (width, height), view=view, source=source)
 
 
 def _person(part: dict[str, Any]) -> Person:
@@ -244,7 +287,7 @@ def _person(part: dict[str, Any]) -> Person:
   if frames.ndim != 1 or (np.diff(frames) <= 0).any():
     raise ValueError('frames must ascend')
   found = {}
-  arrays = {'poses': ('poses', (16, 3)), **_ARRAYS}
+  arrays = {'poses': ('poses', (16, 3)), **_ARRAYS, **_SOLVED}
   for name, (attribute, shape) in arrays.items():
     if name in part or name == 'poses':
       array = np.asarray(part[name], np.float32)
@@ -253,4 +296,9 @@ def _person(part: dict[str, Any]) -> Person:
       # Infinite numbers are unknown, too.
       array = np.where(np.isfinite(array), array, np.nan)
       found[attribute] = array.reshape(len(frames), *shape)
+  for name in _SOLVED:  # In an npz, unknown ones are NaN.
+    if name in found and not np.isfinite(found[name]).any():
+      del found[name]
+  if 'contacts' in found:
+    found['contacts'] = found['contacts'] > 0.5
   return Person(str(part['person']), frames, **found)

@@ -22,8 +22,8 @@ def root_paths(
 ) -> list[np.ndarray]:
   """Finds the path of each person's root in the room.
 
-  If a person's places are known, the person moves along them. As places are
-  uncertain, above all in depth, the ground follows the feet, averaged over two
+  If a person's places are known, the person moves along them. In a clip that is
+  solved, the ground is known, too. Otherwise, as places are uncertain, above all in depth, the ground follows the feet, averaged over two
   seconds, so that the person neither sinks nor floats. Otherwise the lowest
   joint is always on the ground; a single person stays in the middle, and
   several stand where a typical lens would see them.
@@ -45,8 +45,11 @@ def root_paths(
     lowest = (pose + root[:, None])[..., 1].min(axis=-1)
     ground = lowest
     if _moves(person):
-      seen = np.isfinite(lowest)
       root = root - middle * (1, 0, 1)
+    if _moves(person) and clip.view:
+      ground = np.full(len(root), SOLE - clip.view.height)
+    elif _moves(person):
+      seen = np.isfinite(lowest)
       width = max(1, round(2 * clip.fps))
       low = percentile_filter(lowest[seen], _GROUND_PERCENTILE, width)
       ground = np.interp(person.frames, person.frames[seen], low)

@@ -20,6 +20,7 @@ MAX_FRAMES = 1_000_000  # From the first to the last of a clip.
 # at least this share of the length of the bones between.
 _STRETCHED = 0.9
 _MAX_ESTIMATE = 60.0  # Estimates of steeper cameras are discarded, degrees.
+_OFF = 1.0  # Another pitch than the solved one differs by more, degrees.
 # People who stand lean by about this much, degrees; passes of the mean.
 _USUAL_LEAN, _PASSES = 8.0, 10
 
@@ -31,10 +32,12 @@ class Upright:
   Attributes:
     positions: The joints, `[T, J, 3]`, metres; NaN where the pose is.
     truth: The true joints, `[T, J, 3]`, with the same root; None if unknown.
+    feet: The points of `joint_sets.FEET`, `[T, 4, 3]`; None if unknown.
   """
 
   positions: np.ndarray
   truth: np.ndarray | None
+  feet: np.ndarray | None = None
 
 
 def estimate_pitch(clip: Clip) -> float | None:
@@ -118,28 +121,33 @@ def stand_up(clip: Clip, pitch: float) -> list[Upright]:
     clip: The clip.
     pitch: The angle by which the camera looks down, degrees.
   """
-  turn = room_turn(pitch)
+  turn = room_turn(pitch, clip.view.roll if clip.view else 0.0)
   poses = [person.poses @ turn.T for person in clip.people]
   paths = root_paths(clip, poses, turn)
   result = []
   for person, pose, path in zip(clip.people, poses, paths, strict=True):
-    truth = person.truth
-    if truth is not None:
-      truth = truth @ turn.T + path[:, None]
-    result.append(Upright(pose + path[:, None], truth))
+    truth, feet = (
+      None if points is None else points @ turn.T + path[:, None]
+      for points in (person.truth, person.feet)
+    )
+    result.append(Upright(pose + path[:, None], truth, feet))
   return result
 
 
-def room_turn(pitch: float) -> np.ndarray:
+def room_turn(pitch: float, roll: float = 0.0) -> np.ndarray:
   """Returns the rotation from the camera frame to the room, `[3, 3]`.
 
   Args:
     pitch: The angle by which the camera looks down, degrees.
+    roll: The angle by which the vertical leans to the right in the image,
+      degrees.
   """
-  angle = np.deg2rad(pitch)
+  angle, lean = np.deg2rad((pitch, roll))
   cos, sin = np.cos(angle), np.sin(angle)
-  # The columns are the camera's axes in the room.
-  return np.array([[1, 0, 0], [0, -cos, -sin], [0, sin, -cos]])
+  # The columns are the axes, in the room, of a camera that does not lean.
+  level = np.array([[1, 0, 0], [0, -cos, -sin], [0, sin, -cos]])
+  cos, sin = np.cos(lean), np.sin(lean)
+  return level @ np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,7 +182,11 @@ def make_scenes(
   """
   scenes = []
   for clip in clips:
+    if clip.view and pitch is not None and abs(pitch - clip.view.pitch) > _OFF:
+      clip = dataclasses.replace(clip, view=None)
     degrees, how = pitch, 'as given'
+    if clip.view:
+      degrees, how = clip.view.pitch, 'as solved'
     if degrees is None:
       degrees, how = clip.pitch, 'as it was calibrated'
     if degrees is None:
@@ -187,7 +199,9 @@ def make_scenes(
         f'{clip.name}: its frames go from {first} to {end - 1}, more than'
         f' {MAX_FRAMES:,}; number them one after the other'
       )
-    note = f'The camera looks {_direction(degrees)}, {how}.'
+    lean = round(clip.view.roll) if clip.view else 0
+    leans = f' and leans by {abs(lean)}°' if lean else ''
+    note = f'The camera looks {_direction(degrees)}{leans}, {how}.'
     upright = tuple(stand_up(clip, degrees))
     scenes.append(Scene(clip, upright, degrees, note))
   return scenes

@@ -6,7 +6,6 @@ the sum is divided by the number of frames, and priors of what is constant in a
 clip count as much as `Terms` says.
 """
 
-import dataclasses
 from typing import Any, NamedTuple
 
 import jax
@@ -14,6 +13,7 @@ import jax.numpy as jnp
 
 from semgcn_jax.geometry.skeletons import join_bones
 from semgcn_jax.solving import body
+from semgcn_jax.solving.terms import Terms
 
 Array = jax.Array
 
@@ -23,50 +23,7 @@ _CLEARANCE = 0.02  # The least height of other joints, metres.
 _DEPTH, _SPOT, _ANGLE, _MARK = 0.1, 0.1, 0.1, 0.02
 HEIGHT_STEP = 0.1
 _NEAREST = 0.1  # Metres.
-
-
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
-class Terms:
-  """The weights of the terms; 0 switches a term off.
-
-  Attributes:
-    image: Joints are seen where the detector marks them, up to `Problem.noise`;
-      errors beyond count linearly, and all with the cube of the confidence.
-    poses: Bones point where the lifter sees them, up to 0.7 times its expected
-      error.
-    smooth: Joints move without acceleration, up to 1 cm per squared frame at 30
-      frames per second.
-    path: So does the pelvis.
-    bones: The logarithms of bone lengths are those of the median body, up to
-      0.12, as often as this.
-    scale: That of the legs, or of the height if it is given, is, as often as
-      this; an image does not show how large people are.
-    marks: The marked points are at the joints, up to 2 cm, constant in the
-      frame of a bone.
-    knees: Knees bend forwards, up to 2 cm.
-    rest: Feet in contact with the ground are still, up to 10 cm/s.
-    ground: Feet in contact are at the height of the ground, up to 5 cm.
-    under: Nothing is under the ground, up to 2 cm.
-    upright: The vertical is that of people who stand, up to 3 degrees, in a
-      tenth of the frames.
-    lens: The field of view is 65 degrees, up to 30% of the focal length, in a
-      tenth of the frames.
-  """
-
-  image: float = 1.0
-  poses: float = 1.0
-  smooth: float = 0.1
-  path: float = 1.0
-  bones: float = 15.0
-  scale: float = 10.0
-  marks: float = 1.0
-  knees: float = 1.0
-  rest: float = 1.0
-  ground: float = 1.0
-  under: float = 1.0
-  upright: float = 1.0
-  lens: float = 1.0
+REST_LIMIT = 1.0
 
 
 class Unknowns(NamedTuple):
@@ -258,11 +215,13 @@ def energy(
   ankles = view.heights(feet) - SOLE
   below = jax.nn.relu(-heights).at[:, :, body.ANKLES].set(jax.nn.relu(-ankles))
   total += terms.under * (_robust(below / 0.02, 3.0).sum(-1) * known).sum()
-  ground = jnp.minimum((ankles / 0.05) ** 2, 9.0)
+  ground = _robust(ankles / 0.05, 1.0)
   total += terms.ground * (ground * contacts * known[..., None]).sum()
   both = jnp.sqrt(contacts[:, 1:] * contacts[:, :-1] + 1e-12)
   speeds = (feet[:, 1:] - feet[:, :-1]) * rate[..., None, None] / 0.1
-  total += terms.rest * (_squares(speeds) * both * steps[..., None]).sum()
+  speeds = jnp.sqrt(_squares(speeds) + 1e-6)
+  still = _robust(speeds, REST_LIMIT) * both * steps[..., None]
+  total += terms.rest * still.sum()
   total += terms.knees * _knees(joints, problem)
 
   people = known.any(axis=1)[:, None]

@@ -14,13 +14,13 @@ from semgcn_jax.solving.energy import (
   SOLE,
   Bodies,
   Problem,
-  Terms,
   Unknowns,
   Camera,
   energy,
   read_bodies,
   read_view,
 )
+from semgcn_jax.solving.terms import Terms
 
 Array = jax.Array
 
@@ -29,7 +29,12 @@ _ROUNDS, _STEPS, _MEMORY = 3, 50, 10
 LOWEST = 20.0  # The percentile of the lower ankle's height that is the ground.
 # A foot rests if its speed, metres per second, and the height of its ankle
 # above that of one on the ground, metres, are below these; and how softly.
-_SLOW, _LOW = (0.35, 0.08), (0.12, 0.02)
+_SLOW, _LOW = (0.25, 0.05), (0.12, 0.02)
+_MEASURED = 0.1  # The speed is measured over so many seconds.
+_CERTAIN = np.array((1.0, 1.0, 0.3))  # Depth is less certain.
+# In the first rounds, feet may be this much higher; also if only one is so low.
+_HIGHER = (10.0, 0.15, 0.0)
+_LOWER = (0.05, 0.02)
 
 
 class Solution(NamedTuple):
@@ -80,9 +85,11 @@ def minimize(
     view_change = jnp.where(number == 0, lowered, unknowns.view)
     unknowns = unknowns._replace(view=view_change)
     view = read_view(unknowns, problem)
-    return (unknowns, find_contacts(view, bodies, problem)), values
+    contacts = find_contacts(view, bodies, problem, higher[number])
+    return (unknowns, contacts), values
 
   contacts = jnp.zeros((*problem.known.shape, 2))
+  higher = jnp.array(_HIGHER)
   (unknowns, contacts), values = jax.lax.scan(
     round_, (unknowns, contacts), jnp.arange(rounds)
   )
@@ -91,23 +98,59 @@ def minimize(
   return Solution(unknowns, view, bodies, contacts, values.ravel())
 
 
-def find_contacts(view: Camera, bodies: Bodies, problem: Problem) -> Array:
-  """Computes how surely each foot rests on the ground, `[P, F, 2]`."""
+def find_contacts(
+  view: Camera, bodies: Bodies, problem: Problem, higher: Array
+) -> Array:
+  """Computes how surely each foot rests on the ground, `[P, F, 2]`.
+
+  Args:
+    view: The camera.
+    bodies: The bodies.
+    problem: What is known.
+    higher: How much higher than the ground they may be, metres.
+  """
   feet = bodies.joints[:, :, body.ANKLES]
   heights = view.heights(feet) - SOLE
-  step = (problem.known[:, 1:] * problem.known[:, :-1] * problem.follows[:, 1:])
-  speed = jnp.linalg.norm(feet[:, 1:] - feet[:, :-1], axis=-1)
-  speed = speed * problem.fps[:, None, None]
-  speed = jnp.where(step[..., None] > 0, speed, jnp.inf)
-  never = jnp.full_like(speed[:, :1], jnp.inf)
-  # The slower of the ways to the frame and from it.
-  speed = jnp.minimum(
-    jnp.concatenate([never, speed], axis=1),
-    jnp.concatenate([speed, never], axis=1),
-  )
+  speed = jnp.minimum(_speeds(feet, 0, problem), _speeds(feet, 1, problem))
   rests = jax.nn.sigmoid((_SLOW[0] - speed) / _SLOW[1])
-  rests *= jax.nn.sigmoid((_LOW[0] - heights) / _LOW[1])
+  rests *= jax.nn.sigmoid((_LOW[0] + higher - heights) / _LOW[1])
+  above = heights - heights.min(axis=-1, keepdims=True)
+  lower = jax.nn.sigmoid((_LOWER[0] - above) / _LOWER[1])
+  rests *= jnp.where(higher > 0, lower, 1)
   return rests * problem.known[..., None]
+
+
+def _speeds(feet: Array, extra: int, problem: Problem) -> Array:
+  """Computes the mean speed of feet in the tenth of a second about each frame.
+
+  Args:
+    feet: The feet, `[P, F, 2, 3]`, metres.
+    extra: Of an odd number of steps, whether one more is after the frame (1)
+      than before it, or one less (0).
+    problem: What is known.
+
+  Returns:
+    The speeds, `[P, F, 2]`, metres per second; infinite where unknown.
+  """
+  steps = jnp.maximum(jnp.round(_MEASURED * problem.fps), 1).astype(int)
+  after = ((steps + extra) // 2)[:, None]
+  frames = jnp.arange(feet.shape[1])
+  ends = frames + after - steps[:, None], frames + after
+  inside = (ends[0] >= 0) & (ends[1] < len(frames))
+  first, last = (jnp.clip(end, 0, len(frames) - 1) for end in ends)
+
+  def at(values, index):
+    index = index.reshape(*index.shape, *[1] * (values.ndim - 2))
+    return jnp.take_along_axis(values, index, axis=1)
+
+  # Frames of one run follow each other.
+  run = jnp.cumsum(1 - problem.follows, axis=1)
+  inside &= at(run, first) == at(run, last)
+  inside &= at(problem.known, first) * at(problem.known, last) > 0
+  moved = (at(feet, last) - at(feet, first)) * _CERTAIN
+  speed = jnp.linalg.norm(moved, axis=-1)
+  speed *= (problem.fps / steps)[:, None, None]
+  return jnp.where(inside[..., None], speed, jnp.inf)
 
 
 def _on_the_ground(

@@ -20,7 +20,7 @@ FEWEST = 5  # Known poses of a person who is solved.
 _ERROR, _SHARE, _LEAST = 0.08, 0.7, 0.01
 # The noise of keypoints: what stays with a frame or two, and a share of how they
 # tremble about the lifter's poses.
-_NOISE, _TREMBLE = 0.018, 2.0
+_NOISE, _TREMBLE = 0.013, 2.0
 _CONFIDENCE = 3
 _FOOT_DEVIATION = 0.4  # Of the direction of heel and toes, radians.
 _LEGS_DEVIATION, _HEIGHT_DEVIATION = 0.05, 0.002

@@ -14,9 +14,10 @@ from semgcn_jax.inference.arguments import Options, read_arguments
 from semgcn_jax.inference.placing import place_poses
 from semgcn_jax.motion.upright import vertical_of
 from semgcn_jax.solving import body
-from semgcn_jax.solving.energy import SOLE, Camera, Terms, Unknowns
+from semgcn_jax.solving.energy import SOLE, Camera, Unknowns
 from semgcn_jax.solving.minimize import LOWEST, Solution, minimize
 from semgcn_jax.solving.problem import Lens, Track, make_problem, make_track
+from semgcn_jax.solving.terms import Terms
 
 # The longer side's likely field of view, degrees.
 _LIKELY_VIEW = 65.0
