@@ -2,7 +2,12 @@
 
 import numpy as np
 
-from semgcn_jax.geometry.skeletons import H36M, Skeleton, bone_vectors
+from semgcn_jax.geometry.skeletons import (
+  H36M,
+  Skeleton,
+  bone_vectors,
+  join_bones,
+)
 from semgcn_jax.inference.bounds import MEDIAN_LENGTHS
 
 BODY = Skeleton(
@@ -11,9 +16,11 @@ BODY = Skeleton(
   left=(*H36M.left, 18, 19),
   right=(*H36M.right, 16, 17),
 )
-JOINTS = H36M.num_joints  # The joints of `BODY` that are not of the feet.
+IS_FOOT = np.arange(BODY.num_joints) >= H36M.num_joints  # Of each joint.
 ANKLES = tuple(BODY.joints.index(name) for name in ('RAnkle', 'LAnkle'))
 PARENTS, CHILDREN = (np.array(ends) for ends in zip(*BODY.bones, strict=True))
+# Which bones, in turn, lead to each joint from the pelvis, `[20, 19]`.
+PATHS = join_bones(-np.eye(len(CHILDREN)), BODY)
 # From the ankle to the back of the heel and to the big toe, metres, in the
 # frame of the shank: x to the left, y down along the bone, z backwards.
 _FOOT = np.array([(0.0, 0.05, 0.05), (0.0, 0.055, -0.16)])

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from semgcn_jax.geometry.skeletons import join_bones
 from semgcn_jax.solving import body
 from semgcn_jax.solving.terms import Terms
 
@@ -23,7 +23,6 @@ _CLEARANCE = 0.02  # The least height of other joints, metres.
 _DEPTH, _SPOT, _ANGLE, _MARK = 0.1, 0.1, 0.1, 0.02
 HEIGHT_STEP = 0.1
 _NEAREST = 0.1  # Metres.
-REST_LIMIT = 1.0
 
 
 class Unknowns(NamedTuple):
@@ -148,7 +147,7 @@ def hold(unknowns: Unknowns, problem: Problem) -> Unknowns:
   )
 
 
-def read_view(unknowns: Unknowns, problem: Problem) -> Camera:
+def read_camera(unknowns: Unknowns, problem: Problem) -> Camera:
   """Returns the camera of unknowns."""
   change = unknowns.view
   focal, pitch, roll, height = problem.view
@@ -172,7 +171,7 @@ def read_bodies(unknowns: Unknowns, problem: Problem, focal: Array) -> Bodies:
   roots = jnp.concatenate(
     [spots / focal * depth[..., None], depth[..., None]], axis=-1
   )
-  joints = join_bones(-bones, body.BODY) + roots[:, :, None]
+  joints = jnp.einsum('jb,pfbx->pfjx', body.PATHS, bones) + roots[:, :, None]
   return Bodies(directions, lengths, roots, joints)
 
 
@@ -189,15 +188,15 @@ def energy(
     terms: The weights, numbers or scalars of JAX.
   """
   unknowns = hold(unknowns, problem)
-  view = read_view(unknowns, problem)
-  bodies = read_bodies(unknowns, problem, view.focal)
+  camera = read_camera(unknowns, problem)
+  bodies = read_bodies(unknowns, problem, camera.focal)
   joints, known = bodies.joints, problem.known
   count = known.sum()
   rate = problem.fps[:, None]
   # The frames before and after are there, and so is the one before.
   steps = known[:, 1:] * known[:, :-1] * problem.follows[:, 1:]
   turns = steps[:, 1:] * steps[:, :-1]
-  total = terms.image * _image(unknowns, bodies, view, problem)
+  total = terms.image * _image(unknowns, bodies, camera, problem)
   off = _squares(bodies.directions - problem.directions)
   off = (off / problem.deviations**2).sum(axis=-1)
   total += terms.poses * (off * known).sum()
@@ -211,16 +210,19 @@ def energy(
   total += terms.path * acceleration(bodies.roots)
 
   feet = joints[:, :, body.ANKLES]
-  heights = view.heights(joints) - _CLEARANCE
-  ankles = view.heights(feet) - SOLE
+  heights = camera.heights(joints) - _CLEARANCE
+  ankles = camera.heights(feet) - SOLE
   below = jax.nn.relu(-heights).at[:, :, body.ANKLES].set(jax.nn.relu(-ankles))
+  # Feet that nobody marks are a guess, which must not lift the ankles.
+  guess = (problem.keypoints[..., 2] <= 0) & body.IS_FOOT
+  below = jnp.where(guess, 0, below)
   total += terms.under * (_robust(below / 0.02, 3.0).sum(-1) * known).sum()
   ground = _robust(ankles / 0.05, 1.0)
   total += terms.ground * (ground * contacts * known[..., None]).sum()
   both = jnp.sqrt(contacts[:, 1:] * contacts[:, :-1] + 1e-12)
   speeds = (feet[:, 1:] - feet[:, :-1]) * rate[..., None, None] / 0.1
   speeds = jnp.sqrt(_squares(speeds) + 1e-6)
-  still = _robust(speeds, REST_LIMIT) * both * steps[..., None]
+  still = _robust(speeds, 1.0) * both * steps[..., None]
   total += terms.rest * still.sum()
   total += terms.knees * _knees(joints, problem)
 
@@ -249,14 +251,14 @@ def _robust(residual: Array, limit: float) -> Array:
 
 
 def _image(
-  unknowns: Unknowns, bodies: Bodies, view: Camera, problem: Problem
+  unknowns: Unknowns, bodies: Bodies, camera: Camera, problem: Problem
 ) -> Array:
   """Compares the marked points with the keypoints."""
   points = bodies.joints + _MARK * jnp.einsum(
     'pfjxy,pjy->pfjx', problem.frames, unknowns.marks
   )
   depth = jnp.maximum(points[..., 2:], _NEAREST)
-  pixels = view.focal * points[..., :2] / depth + problem.center
+  pixels = camera.focal * points[..., :2] / depth + problem.center
   off = pixels - problem.keypoints[..., :2]
   off = off * problem.depths[..., None, None]  # From pixels to metres.
   off = jnp.sqrt(_squares(off) + 1e-9) / problem.noise[:, None, None]

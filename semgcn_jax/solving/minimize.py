@@ -1,6 +1,5 @@
 """Minimizes the energy of a clip, in one compiled program for each size."""
 
-import functools
 from typing import NamedTuple
 
 import jax
@@ -13,26 +12,28 @@ from semgcn_jax.solving.energy import (
   HEIGHT_STEP,
   SOLE,
   Bodies,
+  Camera,
   Problem,
   Unknowns,
-  Camera,
   energy,
   read_bodies,
-  read_view,
+  read_camera,
 )
 from semgcn_jax.solving.terms import Terms
 
 Array = jax.Array
 
-# Contacts are found again after each round of so many steps of L-BFGS.
-_ROUNDS, _STEPS, _MEMORY = 3, 50, 10
+# A round is so many steps of L-BFGS with so many last gradients; contacts are
+# found after each.
+_STEPS, _MEMORY = 50, 10
 LOWEST = 20.0  # The percentile of the lower ankle's height that is the ground.
 # A foot rests if its speed, metres per second, and the height of its ankle
 # above that of one on the ground, metres, are below these; and how softly.
 _SLOW, _LOW = (0.25, 0.05), (0.12, 0.02)
 _MEASURED = 0.1  # The speed is measured over so many seconds.
 _CERTAIN = np.array((1.0, 1.0, 0.3))  # Depth is less certain.
-# In the first rounds, feet may be this much higher; also if only one is so low.
+# How much higher a foot may be in each round, metres. The first ones do not know
+# the ground well, so that only the lower foot rests, and one this little above.
 _HIGHER = (10.0, 0.15, 0.0)
 _LOWER = (0.05, 0.02)
 
@@ -41,16 +42,14 @@ class Solution(NamedTuple):
   """What `minimize` finds; see `Unknowns`."""
 
   unknowns: Unknowns
-  view: Camera
+  camera: Camera
   bodies: Bodies
   contacts: Array
   energies: Array
 
 
-@functools.partial(jax.jit, static_argnames='rounds')
-def minimize(
-  unknowns: Unknowns, problem: Problem, terms: Terms, rounds: int = _ROUNDS
-) -> Solution:
+@jax.jit
+def minimize(unknowns: Unknowns, problem: Problem, terms: Terms) -> Solution:
   """Minimizes the energy from a first guess.
 
   The first round knows no contacts. Then the ground is where the lower foot of
@@ -76,41 +75,41 @@ def minimize(
     (unknowns, _), values = jax.lax.scan(step, start, length=_STEPS)
     return unknowns, values
 
-  def round_(carry, number):
+  def find(carry, round_):
     unknowns, contacts = carry
+    is_first, higher = round_
     unknowns, values = improve(unknowns, contacts)
-    view = read_view(unknowns, problem)
-    bodies = read_bodies(unknowns, problem, view.focal)
-    lowered = _on_the_ground(unknowns, view, bodies, problem)
-    view_change = jnp.where(number == 0, lowered, unknowns.view)
-    unknowns = unknowns._replace(view=view_change)
-    view = read_view(unknowns, problem)
-    contacts = find_contacts(view, bodies, problem, higher[number])
+    camera = read_camera(unknowns, problem)
+    bodies = read_bodies(unknowns, problem, camera.focal)
+    lowered = _on_the_ground(unknowns, camera, bodies, problem)
+    unknowns = unknowns._replace(
+      view=jnp.where(is_first, lowered, unknowns.view)
+    )
+    camera = read_camera(unknowns, problem)
+    contacts = find_contacts(camera, bodies, problem, higher)
     return (unknowns, contacts), values
 
-  contacts = jnp.zeros((*problem.known.shape, 2))
-  higher = jnp.array(_HIGHER)
-  (unknowns, contacts), values = jax.lax.scan(
-    round_, (unknowns, contacts), jnp.arange(rounds)
-  )
-  view = read_view(unknowns, problem)
-  bodies = read_bodies(unknowns, problem, view.focal)
-  return Solution(unknowns, view, bodies, contacts, values.ravel())
+  rounds = jnp.arange(len(_HIGHER)) == 0, jnp.array(_HIGHER)
+  start = unknowns, jnp.zeros((*problem.known.shape, 2))
+  (unknowns, contacts), values = jax.lax.scan(find, start, rounds)
+  camera = read_camera(unknowns, problem)
+  bodies = read_bodies(unknowns, problem, camera.focal)
+  return Solution(unknowns, camera, bodies, contacts, values.ravel())
 
 
 def find_contacts(
-  view: Camera, bodies: Bodies, problem: Problem, higher: Array
+  camera: Camera, bodies: Bodies, problem: Problem, higher: Array
 ) -> Array:
   """Computes how surely each foot rests on the ground, `[P, F, 2]`.
 
   Args:
-    view: The camera.
+    camera: The camera.
     bodies: The bodies.
     problem: What is known.
     higher: How much higher than the ground they may be, metres.
   """
   feet = bodies.joints[:, :, body.ANKLES]
-  heights = view.heights(feet) - SOLE
+  heights = camera.heights(feet) - SOLE
   speed = jnp.minimum(_speeds(feet, 0, problem), _speeds(feet, 1, problem))
   rests = jax.nn.sigmoid((_SLOW[0] - speed) / _SLOW[1])
   rests *= jax.nn.sigmoid((_LOW[0] + higher - heights) / _LOW[1])
@@ -154,10 +153,10 @@ def _speeds(feet: Array, extra: int, problem: Problem) -> Array:
 
 
 def _on_the_ground(
-  unknowns: Unknowns, view: Camera, bodies: Bodies, problem: Problem
+  unknowns: Unknowns, camera: Camera, bodies: Bodies, problem: Problem
 ) -> Array:
   """Moves the ground of unknowns to the feet; returns their view."""
-  heights = view.heights(bodies.joints[:, :, body.ANKLES]).min(axis=-1)
+  heights = camera.heights(bodies.joints[:, :, body.ANKLES]).min(axis=-1)
   heights = jnp.where(problem.known > 0, heights, jnp.nan)
   lowest = jnp.nanpercentile(heights, LOWEST)
   change = (SOLE - lowest) / HEIGHT_STEP * problem.free_view[3]

@@ -217,7 +217,7 @@ def _read(solution: Solution, row: int, count: int) -> _Solved:
     logs=unknowns.lengths[row],
     marks=unknowns.marks[row],
     lengths=bodies.lengths[row].astype(float),
-    view=np.array(solution.view, float),
+    view=np.array(solution.camera, float),
   )
 
 

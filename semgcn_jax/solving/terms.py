@@ -35,9 +35,9 @@ class Terms:
   """
 
   image: float = 1.0
-  poses: float = 1.0
+  poses: float = 0.5
   smooth: float = 0.1
-  path: float = 1.0
+  path: float = 2.0
   bones: float = 15.0
   scale: float = 10.0
   marks: float = 1.0
