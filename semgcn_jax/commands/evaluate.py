@@ -58,6 +58,9 @@ class EvaluateFlags(shared_flags.CacheFlags, shared_flags.RunFlags):
   use_focal: bool = setting(
     False, 'With --wild or --real, give the network the lens.'
   )
+  solve: bool = setting(
+    False, 'With --wild or --real, solve the clips as predict.py does.'
+  )
 
 
 def evaluate_run(flags: EvaluateFlags) -> None:
@@ -71,12 +74,16 @@ def evaluate_run(flags: EvaluateFlags) -> None:
   if flags.wild:
     arrays = read_wild(pathlib.Path(flags.wild))
     lifter = _lifter(flags, 'wild')
-    result = score_wild(lifter, arrays, use_focal=flags.use_focal)
+    result = score_wild(
+      lifter, arrays, use_focal=flags.use_focal, solve=flags.solve
+    )
     print(format_wild(result))
   elif flags.real:
     clips = read_real(pathlib.Path(flags.real))
     lifter = _lifter(flags, 'real')
-    result = score_real(lifter, clips, use_focal=flags.use_focal)
+    result = score_real(
+      lifter, clips, use_focal=flags.use_focal, solve=flags.solve
+    )
     print(format_real(result))
   else:
     chosen: dict[str, Any] = {

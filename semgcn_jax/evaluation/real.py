@@ -19,7 +19,7 @@ The clip is named after the file.
 
 import dataclasses
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -29,8 +29,10 @@ from semgcn_jax.evaluation import metrics
 from semgcn_jax.files import read_arrays
 from semgcn_jax.geometry import rates
 from semgcn_jax.geometry.joint_sets import JOINT_SETS, LIMBS, convert_joints
-from semgcn_jax.geometry.skeletons import H36M
+from semgcn_jax.geometry.skeletons import H36M, bone_vectors
+from semgcn_jax.inference.lifted import Lifted
 from semgcn_jax.inference.lifter import Lifter
+from semgcn_jax.solving.solver import solve_lifted
 from semgcn_jax.text_tables import plain_table
 
 SCORES = {
@@ -64,6 +66,7 @@ class RealClip:
     fps: The frames per second.
     lens: The focal length and the principal point, pixels; None if unknown.
     world: MediaPipe's own 3D, `[T, 33, 3]`, metres; None if there is none.
+    view: The pitch and roll of the camera, degrees; None if unknown.
   """
 
   clip: str
@@ -76,6 +79,7 @@ class RealClip:
   fps: float
   lens: tuple[float, tuple[float, float]] | None = None
   world: np.ndarray | None = None
+  view: tuple[float, float] | None = None
 
 
 def read_real(folder: pathlib.Path) -> list[RealClip]:
@@ -122,6 +126,9 @@ def _clips_of(name: str, arrays: dict[str, np.ndarray]) -> Iterable[RealClip]:
     lens = float(k[0, 0] + k[1, 1]) / 2, (float(k[0, 2]), float(k[1, 2]))
     if not (np.isfinite(k).all() and lens[0] > 0):
       raise ValueError(f'K has the focal length {lens[0]:g}')
+  view = None
+  if 'pitch' in arrays and 'roll' in arrays:
+    view = float(arrays['pitch']), float(arrays['roll'])
   for key in arrays:
     detector = key.removeprefix('kp_')
     if key == detector or f'truth_{detector}' not in arrays:
@@ -150,12 +157,16 @@ def _clips_of(name: str, arrays: dict[str, np.ndarray]) -> Iterable[RealClip]:
         raise ValueError(f'{array} has the shape {values.shape}, not {shape}')
     yield RealClip(
       *(name, detector, joints, keypoints, truth, on.astype(bool)),
-      *((width, height), fps, lens, world),
+      *((width, height), fps, lens, world, view),
     )
 
 
 def score_real(
-  lifter: Lifter, clips: list[RealClip], *, use_focal: bool = False
+  lifter: Lifter,
+  clips: list[RealClip],
+  *,
+  use_focal: bool = False,
+  solve: bool = False,
 ) -> dict[str, Any]:
   """Scores a lifter on real clips.
 
@@ -167,6 +178,7 @@ def score_real(
     lifter: The lifter.
     clips: The clips, see `read_real`.
     use_focal: Whether to give the lifter the lens.
+    solve: Whether to solve the clips.
 
   Returns:
     A dict with these keys; errors are means in mm.
@@ -176,7 +188,11 @@ def score_real(
         of 30 a second, 'expected', the error that the network expects, and
         'joints', {name: its mean error}; 'num_poses', and 'off', the share of
         frames in which the detector is not on the person. Where the file has
-        MediaPipe's own 3D, its scores are in 'world'.
+        MediaPipe's own 3D, its scores are in 'world'. Of solved clips, 'solved'
+        has the median error of bone lengths, 'bones', a share of the true ones;
+        'path', the mean acceleration of the pelvis, mm per squared frame of 30
+        a second; and 'pitch', 'roll' and, where the file has them, 'true_pitch'
+        and 'true_roll', degrees.
       detectors: {detector: the means of these over its clips}.
       mean: The means over the detectors.
 
@@ -197,7 +213,10 @@ def score_real(
       **options,
     )
     row: dict[str, Any] = {'clip': clip.clip, 'detector': clip.detector}
-    row |= _scores(lifted.poses, clip)
+    poses = lifted.poses
+    if solve:
+      poses, row['solved'] = _solved(lifted, clip, options)
+    row |= _scores(poses, clip)
     expected = lifted.errors[:, _LIMBS][_scored(lifted.poses, clip)]
     row['expected'] = 1000 * float(expected.mean())
     if clip.world is not None:
@@ -212,6 +231,35 @@ def score_real(
     'detectors': detectors,
     'mean': _mean(list(detectors.values())),
   }
+
+
+def _solved(
+  lifted: Lifted, clip: RealClip, options: Mapping[str, Any]
+) -> tuple[np.ndarray, dict[str, float]]:
+  """Solves a clip; returns its poses, and scores of body and camera."""
+  solved = solve_lifted(lifted, **options)
+  (person,) = solved.people
+  if solved.view is None or person.places is None:
+    raise UserError(
+      f'{clip.clip}: {clip.detector} has too few poses to solve; leave `solve`'
+      ' out'
+    )
+
+  def lengths(poses):
+    return np.linalg.norm(bone_vectors(poses, H36M), axis=-1)
+
+  true = np.nanmedian(lengths(clip.truth), axis=0)
+  off = np.abs(np.nanmedian(lengths(person.poses), axis=0) / true - 1)
+  change = np.linalg.norm(np.diff(person.places, 2, axis=0), axis=-1)
+  scores = {
+    'bones': float(np.median(off)),
+    'path': 1000 * (clip.fps / _RATE) ** 2 * float(np.nanmean(change)),
+    'pitch': solved.view.pitch,
+    'roll': solved.view.roll,
+  }
+  if clip.view is not None:
+    scores |= dict(zip(('true_pitch', 'true_roll'), clip.view, strict=True))
+  return person.poses, scores
 
 
 def _rooted(poses: np.ndarray) -> np.ndarray:
@@ -296,6 +344,18 @@ def format_real(result: dict[str, Any]) -> str:
     [name, f'{error:.1f}'] for name, error in result['mean']['joints'].items()
   ]
   lines += [plain_table(['joint', 'error'], joints)]
+  if all('solved' in row for row in result['clips']):
+    names = {
+      name: name.replace('_', ' ')
+      for name in ('bones', 'path', 'pitch', 'true_pitch', 'roll', 'true_roll')
+    }
+    rows = []
+    for row in result['clips']:
+      scores = row['solved'] | {'bones': 100 * row['solved']['bones']}
+      values = [f'{scores[n]:.1f}' if n in scores else '' for n in names]
+      rows.append([f'{row["clip"]} {row["detector"]}', *values])
+    headings = ['%, mm, degrees', *names.values()]
+    lines += ['', plain_table(headings, rows)]
   off = [
     f'{row["clip"]} {row["detector"]} ({100 * row["off"]:.0f}%)'
     for row in result['clips']

@@ -14,6 +14,7 @@ The file is an npz of N frames, written by `prepare.film`:
 """
 
 import dataclasses
+import functools
 import itertools
 import pathlib
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from semgcn_jax.errors import UserError, shortened
+from semgcn_jax.errors import SettingError, UserError, shortened
 from semgcn_jax.evaluation import metrics
 from semgcn_jax.evaluation.motion import motion_errors
 from semgcn_jax.files import read_arrays
@@ -29,6 +30,7 @@ from semgcn_jax.geometry.joint_sets import JOINT_SETS, MIN_KEYPOINTS
 from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.inference.lifter import Lifter
 from semgcn_jax.simulation.test_films import FPS
+from semgcn_jax.solving.solver import solve_lifted
 from semgcn_jax.text_tables import plain_table
 
 KINDS = ('clean', 'noisy')
@@ -132,7 +134,11 @@ def read_wild(path: pathlib.Path) -> dict[str, np.ndarray]:
 
 
 def score_wild(
-  lifter: Lifter, arrays: dict[str, np.ndarray], *, use_focal: bool = False
+  lifter: Lifter,
+  arrays: dict[str, np.ndarray],
+  *,
+  use_focal: bool = False,
+  solve: bool = False,
 ) -> dict[str, Any]:
   """Scores a lifter on single frames, or on sequences if it sees time.
 
@@ -140,6 +146,7 @@ def score_wild(
     lifter: The lifter.
     arrays: The result of `read_wild`.
     use_focal: Whether to give the lifter the focal lengths.
+    solve: Whether to solve the sequences, which the lifter must see as such.
 
   Returns:
     A dict with these keys; errors are means in mm.
@@ -154,10 +161,14 @@ def score_wild(
       upper, upper_hidden: The error of the upper joints relative to the thorax,
         from all clean keypoints, and without hips, knees and ankles.
   """
-  scored = {
-    kind: score_frames(lifter, arrays, arrays[kind], use_focal=use_focal)
-    for kind in KINDS
-  }
+  if solve and not (lifter.model.is_temporal and 'sequence' in arrays):
+    raise SettingError(
+      '`solve`: is for networks that see time, and files with sequences'
+    )
+  score = functools.partial(
+    score_frames, lifter, arrays, use_focal=use_focal, solve=solve
+  )
+  scored = {kind: score(arrays[kind]) for kind in KINDS}
   result: dict[str, Any] = {
     kind: _means(frames) | frames.motion(arrays)
     for kind, frames in scored.items()
@@ -177,7 +188,7 @@ def score_wild(
   }
   hidden = arrays['clean'].copy()
   hidden[:, _LOWER] = 0
-  hidden = score_frames(lifter, arrays, hidden, use_focal=use_focal)
+  hidden = score(hidden)
   both = scored['clean'].kept & hidden.kept
   for name, frames in (('upper', scored['clean']), ('upper_hidden', hidden)):
     poses = frames.poses[both[frames.kept]]
@@ -202,6 +213,7 @@ def score_frames(
   keypoints: np.ndarray,
   *,
   use_focal: bool = False,
+  solve: bool = False,
 ) -> Scored:
   """Lifts keypoints, `[N, 17, 3]`, and compares the poses to the targets."""
   kept = (keypoints[..., 2] > 0).sum(axis=-1) >= MIN_KEYPOINTS
@@ -219,6 +231,10 @@ def score_frames(
       check=False,
     )
     poses[rows], expected[rows] = lifted.poses, lifted.errors
+    if solve:
+      focal = float(arrays['focal'][rows[0]]) if use_focal else None
+      (person,) = solve_lifted(lifted, focal_length=focal).people
+      poses[rows] = person.poses
   kept &= np.isfinite(poses).all(axis=(1, 2))
   poses, targets = poses[kept], arrays['targets'][kept]
   parts: dict[str, list[np.ndarray]] = {name: [] for name in SCORES}

@@ -276,7 +276,9 @@ def _clip(
     numbers = dict(parts[0]['view'])
     x, y = map(float, numbers.pop('center'))
     view = View(center=(x, y), **{k: float(v) for k, v in numbers.items()})
-    if not np.isfinite([*dataclasses.astuple(view)[2:], view.focal_length]).all():
+    if not np.isfinite(
+      [*dataclasses.astuple(view)[2:], view.focal_length]
+    ).all():
       raise ValueError('view must be finite numbers')
   return Clip(name, people, fps, (width, height), view=view, source=source)
 

@@ -10,7 +10,7 @@ from semgcn_jax.detections.clips import Clip, Person
 from semgcn_jax.errors import SettingError
 from semgcn_jax.figures.page import framed, page_html
 from semgcn_jax.geometry import rates
-from semgcn_jax.geometry.joint_sets import joints_of
+from semgcn_jax.geometry.joint_sets import feet_of, joints_of
 from semgcn_jax.inference.sides import exchange_joints
 from semgcn_jax.motion.upright import make_scenes
 
@@ -73,11 +73,15 @@ class Lifted:
 
   def _page(self, people: bool, height: int) -> str:
     """Builds the page as a part of another one."""
-    page = page_html(make_scenes([self._clip(people)]), title='poses')
+    page = page_html(make_scenes([self.clip(people=people)]), title='poses')
     return framed(page, height)
 
-  def _clip(self, people: bool) -> Clip:
-    """Builds the clip of the poses, the last leading axis of which is time."""
+  def clip(self, *, people: bool = False) -> Clip:
+    """Makes a clip of the poses, the last leading axis of which is time.
+
+    Args:
+      people: Whether that axis is people in one picture instead.
+    """
     leading = self.poses.shape[:-2]
     frames = 1 if people or not leading else leading[-1]
     count = math.prod(leading if people else leading[:-1])
@@ -86,11 +90,13 @@ class Lifted:
       return array.reshape(count, frames, *array.shape[len(leading) :])
 
     poses, errors = split(self.poses), split(self.errors)
-    keypoints, size = None, (0, 0)
+    keypoints, feet, size = None, None, (0, 0)
     if self.keypoints is not None and self.image_size is not None:
       keypoints = self.keypoints
       if self.exchanged is not None:
         keypoints = exchange_joints(keypoints, self.exchanged, self.joints)
+      feet = feet_of(keypoints, self.joints)
+      feet = None if feet is None else split(feet)
       keypoints = split(joints_of(keypoints, self.joints))
       if len(self.image_size):
         size = int(self.image_size[0, 0]), int(self.image_size[0, 1])
@@ -102,6 +108,7 @@ class Lifted:
         None if keypoints is None else keypoints[n],
         poses[n],
         errors[n] if known else None,
+        marked_feet=None if feet is None else feet[n],
       )
       for n in range(len(poses))
     )

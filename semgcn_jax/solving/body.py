@@ -59,7 +59,10 @@ def body_frames(poses: np.ndarray) -> np.ndarray:
   for name in ('Spine', 'Thorax', 'Head', 'LShoulder', 'RShoulder'):
     frames[name] = chest
   for side in _SIDES:
-    for chain, trunk in (('Hip Knee Ankle', pelvis), ('Shoulder Elbow Wrist', chest)):
+    for chain, trunk in (
+      ('Hip Knee Ankle', pelvis),
+      ('Shoulder Elbow Wrist', chest),
+    ):
       start, middle, end = (side + name for name in chain.split())
       frames[middle] = _limb_axes(joints[middle] - joints[start], trunk)
       frames[end] = _limb_axes(joints[end] - joints[middle], trunk)

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from semgcn_jax.solving import body
 from semgcn_jax.solving.terms import Terms
@@ -110,7 +109,11 @@ class Camera(NamedTuple):
   @property
   def up(self) -> Array:
     """The vertical in the camera frame, `[3]`."""
-    sin, cos, level = jnp.sin(self.roll), jnp.cos(self.roll), jnp.cos(self.pitch)
+    sin, cos, level = (
+      jnp.sin(self.roll),
+      jnp.cos(self.roll),
+      jnp.cos(self.pitch),
+    )
     return jnp.stack([sin * level, -cos * level, -jnp.sin(self.pitch)])
 
   def heights(self, points: Any) -> Array:
@@ -226,13 +229,15 @@ def energy(
   total += terms.rest * still.sum()
   total += terms.knees * _knees(joints, problem)
 
-  people = known.any(axis=1)[:, None]
-  priors = terms.bones * ((unknowns.lengths / 0.12) ** 2 * people).sum()
+  # What is wrong with many frames is wrong with all of them, so that they count
+  # as the square root of their number.
+  frames = jnp.sqrt(known.sum(axis=1))[:, None]
+  priors = terms.bones * ((unknowns.lengths / 0.12) ** 2 * frames).sum()
   usual = problem.medians[body.OF_BONE] @ problem.scale
   larger = jnp.log(bodies.lengths @ problem.scale / usual)[:, None]
   larger = larger / problem.scale_deviation
-  priors += terms.scale * (larger**2 * people).sum()
-  priors += terms.marks * (_squares(unknowns.marks) * people).sum()
+  priors += terms.scale * (larger**2 * frames).sum()
+  priors += terms.marks * (_squares(unknowns.marks) * frames).sum()
   lean = unknowns.view[1:3] * _ANGLE / problem.steepness
   priors += 0.1 * count * terms.upright * (lean**2).sum()
   priors += 0.1 * count * terms.lens * (unknowns.view[0] / 0.3) ** 2

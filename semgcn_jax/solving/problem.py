@@ -9,7 +9,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from semgcn_jax.detections.clips import Person
 from semgcn_jax.detections.tracking import cut_track
-from semgcn_jax.geometry.skeletons import H36M, bone_vectors
+from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.inference.placing import BELOW_ANKLES, UPRIGHT, place_poses
 from semgcn_jax.solving import body
 from semgcn_jax.solving.energy import Problem, Unknowns

@@ -11,6 +11,7 @@ import numpy as np
 from semgcn_jax.detections.clips import Clip, Person, View
 from semgcn_jax.geometry.skeletons import H36M, join_bones
 from semgcn_jax.inference.arguments import Options, read_arguments
+from semgcn_jax.inference.lifted import Lifted
 from semgcn_jax.inference.placing import place_poses
 from semgcn_jax.motion.upright import vertical_of
 from semgcn_jax.solving import body
@@ -104,6 +105,17 @@ def solve_clip(
   )
 
 
+def solve_lifted(lifted: Lifted, **options: Any) -> Clip:
+  """Solves the people whom a lifter lifts; see `solve_clip`.
+
+  Args:
+    lifted: What `Lifter.lift` returns for clips, `[..., T, J, 3]`; its people
+      are those of the leading axes.
+    **options: The keyword arguments of `solve_clip`.
+  """
+  return solve_clip(lifted.clip(), **options)
+
+
 @dataclasses.dataclass(frozen=True)
 class _Solved:
   """What is found for a track of T frames; see `energy`.
@@ -194,9 +206,7 @@ def _solve(
     )
     if starts is not None:
       unknowns = _start_at(unknowns, starts[first : first + _TOGETHER])
-      problem = problem._replace(
-        free_view=np.zeros(4), free_bones=np.zeros(())
-      )
+      problem = problem._replace(free_view=np.zeros(4), free_bones=np.zeros(()))
     arguments = jax.tree.map(np.float32, (unknowns, problem, terms))
     solution = jax.device_get(minimize(*arguments))
     solved += [
@@ -245,7 +255,9 @@ def _agreed(
   """
   views = np.stack([part.view for part in solved])
   # The mean of focal lengths is that of their logarithms.
-  view = np.append(np.exp(np.log(views[:, 0]).mean()), views[:, 1:].mean(axis=0))
+  view = np.append(
+    np.exp(np.log(views[:, 0]).mean()), views[:, 1:].mean(axis=0)
+  )
   tracks, starts = [], []
   for (n, track), part in zip(parts, solved, strict=True):
     own = [s for (m, _), s in zip(parts, solved, strict=True) if m == n]

@@ -38,9 +38,9 @@ class Terms:
   poses: float = 0.5
   smooth: float = 0.1
   path: float = 2.0
-  bones: float = 15.0
-  scale: float = 10.0
-  marks: float = 1.0
+  bones: float = 1.5
+  scale: float = 1.0
+  marks: float = 0.1
   knees: float = 1.0
   rest: float = 1.0
   ground: float = 1.0
