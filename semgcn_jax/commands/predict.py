@@ -196,7 +196,7 @@ def _lift_folder(flags: PredictFlags, lift_source: Callable[..., None]) -> None:
   )
 
 
-def _options(flags: PredictFlags) -> dict[str, Any]:
+def _options(flags: PredictFlags) -> Any:
   """Returns what the flags say of keypoints and lens."""
   return {name: getattr(flags, name) for name in _OPTIONS}
 

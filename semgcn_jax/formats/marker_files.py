@@ -16,6 +16,8 @@ _MILLIMETRES = 1000
 # The names that Pose2Sim and the markers of its OpenSim models use.
 _OTHER_NAMES = {'Pelvis': 'Hip', 'Thorax': 'Neck'}
 MARKERS = tuple(_OTHER_NAMES.get(joint, joint) for joint in H36M.joints)
+# Those of `joint_sets.FEET`, which follow if they are known.
+_FEET = ('RHeel', 'RBigToe', 'LHeel', 'LBigToe')
 
 
 def trc_text(
@@ -24,22 +26,24 @@ def trc_text(
   """Writes the text of a .trc file (Track Row Column).
 
   Args:
-    positions: The joints of `H36M` in the room, `[T, 16, 3]`, metres; the
-      markers of poses with missing values are nan.
+    positions: The joints of `H36M` in the room, `[T, 16, 3]`, metres, or these
+      and heels and toes, `[T, 20, 3]`; the markers of poses with missing values
+      are nan.
     fps: The frames per second.
     first: The number of the first frame.
     name: The name of the file, which its header has.
   """
   count, rate = len(positions), f'{fps:.10g}'
+  markers = _markers(positions)
   lines = [
     f'PathFileType\t4\t(X/Y/Z)\t{name}',
     'DataRate\tCameraRate\tNumFrames\tNumMarkers\tUnits\tOrigDataRate'
     '\tOrigDataStartFrame\tOrigNumFrames',
     '\t'.join(
-      map(str, (rate, rate, count, len(MARKERS), 'mm', rate, first, count))
+      map(str, (rate, rate, count, len(markers), 'mm', rate, first, count))
     ),
-    'Frame#\tTime\t' + '\t\t\t'.join(MARKERS) + '\t\t',
-    '\t\t' + '\t'.join(f'X{n}\tY{n}\tZ{n}' for n in range(1, len(MARKERS) + 1)),
+    'Frame#\tTime\t' + '\t\t\t'.join(markers) + '\t\t',
+    '\t\t' + '\t'.join(f'X{n}\tY{n}\tZ{n}' for n in range(1, len(markers) + 1)),
     '',
   ]
   for number, row in enumerate(in_ground(positions), start=first):
@@ -59,13 +63,14 @@ def c3d_bytes(positions: np.ndarray, fps: float, first: int = 0) -> bytes:
     import ezc3d
   except ImportError as error:
     raise missing_extra('.c3d files', 'ezc3d', 'c3d', error) from error
-  points = np.ones((4, len(MARKERS), len(positions)))
+  markers = _markers(positions)
+  points = np.ones((4, len(markers), len(positions)))
   points[:3] = in_ground(positions).transpose(2, 1, 0)
   missing = ~np.isfinite(points).all(axis=0)
   points[:, missing] = np.nan
   file = ezc3d.c3d()
   file['parameters']['POINT']['RATE']['value'] = [fps]
-  file['parameters']['POINT']['LABELS']['value'] = MARKERS
+  file['parameters']['POINT']['LABELS']['value'] = markers
   file['parameters']['POINT']['UNITS']['value'] = ['mm']
   file.add_parameter('POINT', 'X_SCREEN', '+X')
   file.add_parameter('POINT', 'Y_SCREEN', '+Y')
@@ -80,6 +85,11 @@ def c3d_bytes(positions: np.ndarray, fps: float, first: int = 0) -> bytes:
     return path.read_bytes()
 
 
+def _markers(positions: np.ndarray) -> tuple[str, ...]:
+  """Names the markers of positions `[T, 16, 3]` or `[T, 20, 3]`."""
+  return (MARKERS + _FEET)[: positions.shape[1]]
+
+
 def in_ground(positions: np.ndarray) -> np.ndarray:
-  """Turns positions `[T, 16, 3]`, metres, of the room to markers, mm."""
+  """Turns positions `[T, P, 3]`, metres, of the room to markers, mm."""
   return positions @ GROUND.T * _MILLIMETRES

@@ -249,7 +249,7 @@ def _split(arrays: dict[str, np.ndarray]) -> list[dict[str, Any]]:
     of_people.setdefault(name, []).append(row)
   parts = []
   for (clip, person), rows in of_people.items():
-    part = {key: array[rows] for key, array in arrays.items()}
+    part: dict[str, Any] = {key: a[rows] for key, a in arrays.items()}
     part |= {'clip': clip, 'person': person, 'frames': part['frame']}
     # Files of older versions have no view.
     focal, x, y, *others = part.pop('view', np.full((1, 6), np.nan))[0].tolist()

@@ -167,7 +167,9 @@ def _glb(content: _Content, path: pathlib.Path, to: pathlib.Path) -> None:
 
 def _markers(content: _Content, path: pathlib.Path, to: pathlib.Path) -> None:
   """Writes the joints of the only person as markers."""
-  positions, fps, first = _only_positions(content, path)
+  positions, feet, fps, first = _only_positions(content, path)
+  if feet is not None:
+    positions = np.concatenate([positions, feet], axis=1)
   if path.suffix == '.c3d':
     to.write_bytes(c3d_bytes(positions, fps, first))
   else:
@@ -177,8 +179,8 @@ def _markers(content: _Content, path: pathlib.Path, to: pathlib.Path) -> None:
 
 def _angles(content: _Content, path: pathlib.Path, to: pathlib.Path) -> None:
   """Writes the joint angles of the only person."""
-  positions, fps, first = _only_positions(content, path)
-  angles = joint_angles(positions)
+  positions, feet, fps, first = _only_positions(content, path)
+  angles = joint_angles(positions, feet)
   if path.suffix == '.mot':
     text = mot_text(angles, fps, first, printable(path.stem))
   else:
@@ -220,8 +222,8 @@ def _one(things: Sequence[Any], path: pathlib.Path, flag: str) -> Any:
 
 def _only_positions(
   content: _Content, path: pathlib.Path
-) -> tuple[np.ndarray, float, int]:
-  """Returns the positions, frame rate and first frame of the only person.
+) -> tuple[np.ndarray, np.ndarray | None, float, int]:
+  """Returns joints, feet, frame rate and first frame of the only person.
 
   Raises:
     UserError: The skeleton is not `H36M`, or no pose is whole.
@@ -234,7 +236,12 @@ def _only_positions(
   if not np.isfinite(upright.positions).all(axis=(1, 2)).any():
     raise UserError(f'{path}: nobody has a whole pose in it')
   first = int(person.frames[0]) - scene.clip.frames.start
-  return _all_frames(person, upright.positions), scene.clip.fps, first
+  joints, feet = (
+    None if points is None else _all_frames(person, points)
+    for points in (upright.positions, upright.feet)
+  )
+  assert joints is not None
+  return joints, feet, scene.clip.fps, first
 
 
 def _motions(content: _Content, path: pathlib.Path) -> dict[str, Motion]:

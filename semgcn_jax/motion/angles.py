@@ -2,6 +2,7 @@
 
 Sixteen joints determine where bones point, but turns about a bone only where
 the next one is bent. What they do not determine is NaN or left out: ankles,
+unless heels and toes are known,
 forearms and the head turn about axes that no joint shows, and a knee has one
 angle.
 """
@@ -20,13 +21,16 @@ GROUND = np.array([(0, 0, 1), (0, 1, 0), (-1, 0, 0)], float)
 # this much, degrees.
 _BENT = 20.0
 _SIDES = {'R': 'r', 'L': 'l'}
+_OF_FEET = {'R': slice(0, 2), 'L': slice(2, 4)}  # Heel and toe in `FEET`.
 # The signs of flexion, adduction and rotation on each side.
 _SIGNS = {'R': np.array([1, 1, 1]), 'L': np.array([1, -1, -1])}
 
 TRANSLATIONS = ('pelvis_tx', 'pelvis_ty', 'pelvis_tz')
 
 
-def joint_angles(positions: np.ndarray) -> dict[str, np.ndarray]:
+def joint_angles(
+  positions: np.ndarray, feet: np.ndarray | None = None
+) -> dict[str, np.ndarray]:
   """Computes the coordinates of OpenSim's full-body models.
 
   Segments have axes x forwards, y up and z to the right. Three angles of a
@@ -38,6 +42,8 @@ def joint_angles(positions: np.ndarray) -> dict[str, np.ndarray]:
 
   Args:
     positions: The joints of `H36M`, `[T, 16, 3]`, metres, in the room.
+    feet: The points of `joint_sets.FEET`, `[T, 4, 3]`, likewise, for the ankles:
+      how far the line from heel to toe is raised towards the shank.
 
   Returns:
     {OpenSim's name of a coordinate: its values, `[T]`}: degrees, and metres for
@@ -71,6 +77,10 @@ def joint_angles(positions: np.ndarray) -> dict[str, np.ndarray]:
     ):
       angles[f'hip_{name}_{suffix}'] = values
     angles[f'knee_angle_{suffix}'] = bend
+    if feet is not None:
+      heel, toe = np.moveaxis(feet @ GROUND.T, 1, 0)[_OF_FEET[side]]
+      raised = 90 - _between(toe - heel, knee - ankle)
+      angles[f'ankle_angle_{suffix}'] = raised
   for name, values in zip(
     ('extension', 'bending', 'rotation'),
     _three(_relative(pelvis, thorax)).T,

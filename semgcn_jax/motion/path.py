@@ -22,11 +22,12 @@ def root_paths(
 ) -> list[np.ndarray]:
   """Finds the path of each person's root in the room.
 
-  If a person's places are known, the person moves along them. In a clip that is
-  solved, the ground is known, too. Otherwise, as places are uncertain, above all in depth, the ground follows the feet, averaged over two
-  seconds, so that the person neither sinks nor floats. Otherwise the lowest
-  joint is always on the ground; a single person stays in the middle, and
-  several stand where a typical lens would see them.
+  If a person's places are known, the person moves along them. In a solved clip
+  the ground is known, too. Otherwise, as places are uncertain, above all in
+  depth, the ground follows the feet, averaged over two seconds, so that the
+  person neither sinks nor floats. Without places, the lowest joint is always on
+  the ground; a single person stays in the middle, and several stand where a
+  typical lens would see them.
 
   Args:
     clip: The clip.

@@ -100,7 +100,7 @@ def _trunk_axes(left: np.ndarray, up: np.ndarray) -> np.ndarray:
 
 
 def _limb_axes(along: np.ndarray, trunk: np.ndarray) -> np.ndarray:
-  """Returns the axes `[T, 3, 3]` of a limb, x as near to the trunk's as can be."""
+  """Returns the axes `[T, 3, 3]` of a limb, x as near to the trunk's as can."""
   y = _unit(along)
   left = trunk[..., 0]
   x = _unit(left - (left * y).sum(axis=-1, keepdims=True) * y)

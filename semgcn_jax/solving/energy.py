@@ -15,8 +15,10 @@ from semgcn_jax.solving import body
 from semgcn_jax.solving.terms import Terms
 
 Array = jax.Array
+Values = Any  # An array of JAX, or of NumPy before it is moved there.
 
 SOLE = 0.08  # The height of an ankle above the ground, metres.
+_SLACK = 0.02  # How much lower one may be, metres.
 _CLEARANCE = 0.02  # The least height of other joints, metres.
 # The steps of some unknowns, so that all change by about as much.
 _DEPTH, _SPOT, _ANGLE, _MARK = 0.1, 0.1, 0.1, 0.02
@@ -43,12 +45,12 @@ class Unknowns(NamedTuple):
       camera, relative to `Problem.view`, `[4]`.
   """
 
-  directions: Array
-  depths: Array
-  spots: Array
-  lengths: Array
-  marks: Array
-  view: Array
+  directions: Values
+  depths: Values
+  spots: Values
+  lengths: Values
+  marks: Values
+  view: Values
 
 
 class Problem(NamedTuple):
@@ -78,36 +80,36 @@ class Problem(NamedTuple):
     steepness: The standard deviations of pitch and roll, `[2]`, radians.
   """
 
-  keypoints: Array
-  medians: Array
-  scale: Array
-  scale_deviation: Array
-  directions: Array
-  deviations: Array
-  frames: Array
-  depths: Array
-  spots: Array
-  known: Array
-  noise: Array
-  follows: Array
-  fps: Array
-  center: Array
-  view: Array
-  free_view: Array
-  free_bones: Array
-  steepness: Array
+  keypoints: Values
+  medians: Values
+  scale: Values
+  scale_deviation: Values
+  directions: Values
+  deviations: Values
+  frames: Values
+  depths: Values
+  spots: Values
+  known: Values
+  noise: Values
+  follows: Values
+  fps: Values
+  center: Values
+  view: Values
+  free_view: Values
+  free_bones: Values
+  steepness: Values
 
 
 class Camera(NamedTuple):
-  """The camera: focal length, pixels; pitch and roll, radians; height, metres."""
+  """The focal length, pixels; pitch and roll, radians; the height, metres."""
 
-  focal: Array
-  pitch: Array
-  roll: Array
-  height: Array
+  focal: Values
+  pitch: Values
+  roll: Values
+  height: Values
 
   @property
-  def up(self) -> Array:
+  def up(self) -> Values:
     """The vertical in the camera frame, `[3]`."""
     sin, cos, level = (
       jnp.sin(self.roll),
@@ -116,7 +118,7 @@ class Camera(NamedTuple):
     )
     return jnp.stack([sin * level, -cos * level, -jnp.sin(self.pitch)])
 
-  def heights(self, points: Any) -> Array:
+  def heights(self, points: Any) -> Values:
     """Computes the heights of points `[..., 3]` above the ground, metres."""
     return points @ self.up + self.height
 
@@ -131,10 +133,10 @@ class Bodies(NamedTuple):
     joints: All joints there, `[P, F, 20, 3]`, metres.
   """
 
-  directions: Array
-  lengths: Array
-  roots: Array
-  joints: Array
+  directions: Values
+  lengths: Values
+  roots: Values
+  joints: Values
 
 
 def hold(unknowns: Unknowns, problem: Problem) -> Unknowns:
@@ -215,7 +217,9 @@ def energy(
   feet = joints[:, :, body.ANKLES]
   heights = camera.heights(joints) - _CLEARANCE
   ankles = camera.heights(feet) - SOLE
-  below = jax.nn.relu(-heights).at[:, :, body.ANKLES].set(jax.nn.relu(-ankles))
+  # Ankles rest a little higher or lower, and would push the ground down.
+  heights = heights.at[:, :, body.ANKLES].set(ankles + _SLACK)
+  below = jax.nn.relu(-heights)
   # Feet that nobody marks are a guess, which must not lift the ankles.
   guess = (problem.keypoints[..., 2] <= 0) & body.IS_FOOT
   below = jnp.where(guess, 0, below)

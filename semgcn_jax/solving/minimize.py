@@ -1,6 +1,6 @@
 """Minimizes the energy of a clip, in one compiled program for each size."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,7 @@ from semgcn_jax.solving.energy import (
   Camera,
   Problem,
   Unknowns,
+  Values,
   energy,
   read_bodies,
   read_camera,
@@ -32,8 +33,8 @@ LOWEST = 20.0  # The percentile of the lower ankle's height that is the ground.
 _SLOW, _LOW = (0.25, 0.05), (0.12, 0.02)
 _MEASURED = 0.1  # The speed is measured over so many seconds.
 _CERTAIN = np.array((1.0, 1.0, 0.3))  # Depth is less certain.
-# How much higher a foot may be in each round, metres. The first ones do not know
-# the ground well, so that only the lower foot rests, and one this little above.
+# How much higher a foot may be in each round, metres. The first ones hardly
+# know the ground: only the lower foot rests, and one this little above it.
 _HIGHER = (10.0, 0.15, 0.0)
 _LOWER = (0.05, 0.02)
 
@@ -44,8 +45,7 @@ class Solution(NamedTuple):
   unknowns: Unknowns
   camera: Camera
   bodies: Bodies
-  contacts: Array
-  energies: Array
+  contacts: Values
 
 
 @jax.jit
@@ -55,7 +55,9 @@ def minimize(unknowns: Unknowns, problem: Problem, terms: Terms) -> Solution:
   The first round knows no contacts. Then the ground is where the lower foot of
   a fifth of the frames is.
   """
-  optimizer = optax.lbfgs(memory_size=_MEMORY)
+  # Its types are too wide: any tree of arrays.
+  optimizer: Any = optax.lbfgs(memory_size=_MEMORY)
+  apply: Any = optax.apply_updates
 
   def improve(unknowns, contacts):
     def loss(unknowns):
@@ -69,16 +71,16 @@ def minimize(unknowns: Unknowns, problem: Problem, terms: Terms) -> Solution:
       updates, state = optimizer.update(
         grad, state, unknowns, value=value, grad=grad, value_fn=loss
       )
-      return (optax.apply_updates(unknowns, updates), state), value
+      return (apply(unknowns, updates), state), None
 
     start = unknowns, optimizer.init(unknowns)
-    (unknowns, _), values = jax.lax.scan(step, start, length=_STEPS)
-    return unknowns, values
+    (unknowns, _), _ = jax.lax.scan(step, start, length=_STEPS)
+    return unknowns
 
-  def find(carry, round_):
+  def find(carry: Any, round_: Any) -> Any:
     unknowns, contacts = carry
     is_first, higher = round_
-    unknowns, values = improve(unknowns, contacts)
+    unknowns = improve(unknowns, contacts)
     camera = read_camera(unknowns, problem)
     bodies = read_bodies(unknowns, problem, camera.focal)
     lowered = _on_the_ground(unknowns, camera, bodies, problem)
@@ -87,14 +89,14 @@ def minimize(unknowns: Unknowns, problem: Problem, terms: Terms) -> Solution:
     )
     camera = read_camera(unknowns, problem)
     contacts = find_contacts(camera, bodies, problem, higher)
-    return (unknowns, contacts), values
+    return (unknowns, contacts), None
 
   rounds = jnp.arange(len(_HIGHER)) == 0, jnp.array(_HIGHER)
   start = unknowns, jnp.zeros((*problem.known.shape, 2))
-  (unknowns, contacts), values = jax.lax.scan(find, start, rounds)
+  (unknowns, contacts), _ = jax.lax.scan(find, start, rounds)
   camera = read_camera(unknowns, problem)
   bodies = read_bodies(unknowns, problem, camera.focal)
-  return Solution(unknowns, camera, bodies, contacts, values.ravel())
+  return Solution(unknowns, camera, bodies, contacts)
 
 
 def find_contacts(

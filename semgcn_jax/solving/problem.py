@@ -15,11 +15,11 @@ from semgcn_jax.solving import body
 from semgcn_jax.solving.energy import Problem, Unknowns
 
 FEWEST = 5  # Known poses of a person who is solved.
-# The expected error of a joint, metres, if the lifter does not tell; how much of
-# it counts, and the least.
+# The expected error of a joint, metres, if the lifter does not tell; the share
+# of it that counts, and the least.
 _ERROR, _SHARE, _LEAST = 0.08, 0.7, 0.01
-# The noise of keypoints: what stays with a frame or two, and a share of how they
-# tremble about the lifter's poses.
+# The noise of keypoints, metres: the least, and how much of their trembling
+# about the lifter's poses is added.
 _NOISE, _TREMBLE = 0.013, 2.0
 _CONFIDENCE = 3
 _FOOT_DEVIATION = 0.4  # Of the direction of heel and toes, radians.

@@ -31,13 +31,13 @@ def describe(clip: Clip, knows_lens: bool) -> str:
     heights = [*heights[: _MOST_HEIGHTS - 1], '...']
   text = (
     f'the camera looks down by {view.pitch:.0f}°, the vertical leans by'
-    f' {view.roll:.0f}°, the longer side {lens}; it is {view.height:.2f} m above'
-    f' the ground; height of people: {", ".join(heights)}'
+    f' {view.roll:.0f}°, the longer side {lens}; it is {view.height:.2f} m'
+    f' above the ground; height of people: {", ".join(heights)}'
   )
   doubts = []
   if not knows_lens:
     doubts.append('how far people walk towards the camera')
-  rests = np.concatenate([person.contacts.any(axis=1) for person in solved])
+  rests = np.concatenate([np.any(p.contacts, axis=1) for p in solved])
   if rests.mean() < _RESTING:
     doubts.append('paths, as feet hardly rest: does the camera move?')
   return text + (f'; not sure of {" or ".join(doubts)}' if doubts else '')

@@ -26,9 +26,12 @@ _FRAMES = (64, 256, 1024)  # Tracks are padded to these, and cut at the last.
 _OVERLAP = 64  # Of the parts of a longer track, frames.
 _PEOPLE = (1, 2, 4, 8)  # Tracks that are solved at once.
 _TOGETHER = _PEOPLE[-1]
-_STEEP = np.deg2rad(3.0)  # How well people show pitch and roll, radians.
-_LEVEL = np.deg2rad((10.0, 5.0))  # How level cameras are if nobody stands.
-_GIVEN = np.deg2rad(0.1)  # The deviation of a given pitch, radians.
+_STEEP = float(np.deg2rad(3.0))  # How well people show pitch and roll, radians.
+_LEVEL = (
+  float(np.deg2rad(10.0)),
+  float(np.deg2rad(5.0)),
+)  # How level cameras are if nobody stands.
+_GIVEN = float(np.deg2rad(0.1))  # The deviation of a given pitch, radians.
 _RESTS = 0.5  # A foot rests that is surer than this.
 
 
@@ -97,10 +100,11 @@ def solve_clip(
     clip,
     people=tuple(people),
     view=View(
-      float(view[0]),
-      (float(lens.center[0]), float(lens.center[1])),
-      *np.rad2deg(view[1:3]).tolist(),
-      float(view[3]),
+      focal_length=float(view[0]),
+      center=(float(lens.center[0]), float(lens.center[1])),
+      pitch=float(np.rad2deg(view[1])),
+      roll=float(np.rad2deg(view[2])),
+      height=float(view[3]),
     ),
   )
 
@@ -159,10 +163,10 @@ def _guess(
   up = vertical_of(np.concatenate(poses))
   deviations = (_STEEP, _STEEP) if up is not None else _LEVEL
   x, y, z = (0.0, -1.0, 0.0) if up is None else up
-  angles = np.array([np.arcsin(-z), np.arctan2(x, -y)])
+  angles = [float(np.arcsin(-z)), float(np.arctan2(x, -y))]
   if pitch is not None:
-    angles[0], deviations = np.deg2rad(pitch), (_GIVEN, deviations[1])
-  camera = Camera(lens.focal, *angles, 0.0)
+    angles[0], deviations = float(np.deg2rad(pitch)), (_GIVEN, deviations[1])
+  camera = Camera(lens.focal, angles[0], angles[1], 0.0)
   feet = [
     camera.heights(track.ankles + track.places[:, None]).min(axis=-1)
     for track in tracks
@@ -246,7 +250,7 @@ def _agreed(
   solved: Sequence[_Solved],
   solve: Callable[..., list[_Solved]],
 ) -> list[_Solved]:
-  """Solves parts again, with the mean of their views, and of each person's body.
+  """Solves parts again, with the mean of their views and each person's body.
 
   Args:
     parts: The number of the person, and the track, of each part.

@@ -36,33 +36,33 @@ def test_the_last_value_of_a_cell_is_a_page(lifted):
 
 
 def test_time_is_the_last_axis(lifted):
-  clip = lifted._clip(False)
+  clip = lifted.clip()
   assert [len(person.frames) for person in clip.people] == [6]
   np.testing.assert_array_equal(clip.people[0].poses, lifted.poses)
   assert clip.people[0].keypoints.shape == (6, 16, 3)
   assert clip.image_size == SIZE
   # Or each pose is a person of one picture.
-  people = lifted._clip(True).people
+  people = lifted.clip(people=True).people
   assert [person.frames.tolist() for person in people] == [[0]] * 6
   np.testing.assert_array_equal(people[2].poses[0], lifted.poses[2])
   several = Lifted(np.zeros((2, 5, 16, 3)), np.full((2, 5, 16), np.nan), 0)
-  assert [len(p.frames) for p in several._clip(False).people] == [5, 5]
+  assert [len(p.frames) for p in several.clip().people] == [5, 5]
   one = Lifted(np.zeros((16, 3)), np.zeros(16), 0)
-  assert [len(p.frames) for p in one._clip(False).people] == [1]
+  assert [len(p.frames) for p in one.clip().people] == [1]
 
 
 def test_an_empty_result_is_a_page_without_people():
   empty = Lifter.load('cmu').lift(np.zeros((0, 17, 3)), SIZE)
   assert page_of(empty._repr_html_())
-  assert empty._clip(False).people[0].poses.shape == (0, 16, 3)
+  assert empty.clip().people[0].poses.shape == (0, 16, 3)
 
 
 def test_sides_that_were_exchanged_are_drawn_as_lifted(lifted):
   exchanged = np.zeros(6, bool)
   exchanged[2] = True
   other = dataclasses.replace(lifted, exchanged=exchanged)
-  [person] = other._clip(False).people
-  [before] = lifted._clip(False).people
+  [person] = other.clip().people
+  [before] = lifted.clip().people
   order = H36M.mirror_order
   np.testing.assert_allclose(person.keypoints[2], before.keypoints[2][order])
   np.testing.assert_array_equal(person.keypoints[3], before.keypoints[3])
