@@ -13,6 +13,7 @@ from semgcn_jax.detections.clips import Clip
 from semgcn_jax.errors import SettingError, listed
 from semgcn_jax.figures.animation import check_ffmpeg
 from semgcn_jax.files import split_paths
+from semgcn_jax.formats.bvh_files import UNITS
 from semgcn_jax.formats.writers import Output, choose_people, write_clips
 from semgcn_jax.motion.rig import NAMES
 from semgcn_jax.motion.upright import MAX_PITCH
@@ -46,6 +47,9 @@ class ClipFlags(OutputFlags, CacheFlags, RunFlags):
   person: str = setting('', 'Write only this person; if empty, everybody.')
   joint_names: str = setting(
     'h36m', 'Use this naming of joints in .bvh and .glb.', choices=NAMES
+  )
+  bvh_unit: str = setting(
+    'cm', 'Write lengths in .bvh in this unit.', choices=UNITS
   )
   pitch: float | None = setting(
     None,
@@ -125,6 +129,7 @@ def write_chosen(
     'new': not flags.overwrite,
     'pitch': flags.pitch,
     'joint_names': flags.joint_names,
+    'bvh_unit': flags.bvh_unit,
   }
   output = Output(paths, **fields)
   write_clips(choose_people(clips, flags.clip, flags.person), output)

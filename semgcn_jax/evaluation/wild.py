@@ -11,6 +11,8 @@ The file is an npz of N frames, written by `prepare.film`:
     `[N]`, degrees; both optional
   sequence, frame: the number of the clip, `[N]`, and of the frame in it, `[N]`,
     at 10 fps; only networks that see time need them
+  root, up: the pelvis, `[N, 3]`, metres, and the vertical, `[N, 3]`, in the
+    camera frame, which score solved clips; both optional
 """
 
 import dataclasses
@@ -25,6 +27,8 @@ import numpy as np
 from semgcn_jax.errors import SettingError, UserError, shortened
 from semgcn_jax.evaluation import metrics
 from semgcn_jax.evaluation.motion import motion_errors
+from semgcn_jax.evaluation.world import SCORES as WORLD
+from semgcn_jax.evaluation.world import score_world, summarize
 from semgcn_jax.files import read_arrays
 from semgcn_jax.geometry.joint_sets import JOINT_SETS, MIN_KEYPOINTS
 from semgcn_jax.geometry.skeletons import H36M
@@ -41,9 +45,13 @@ _SHAPES = {
   'size': (2,),
   'targets': (16, 3),
   'focal': (),
+  'root': (3,),
+  'up': (3,),
 }
+_REQUIRED = ('clean', 'noisy', 'size', 'targets', 'focal')
 _ACCELERATION = 'acceleration_error'
 _BATCH = 4096  # Poses to compare in a call.
+_LONG = 3.0  # Seconds of a solved clip whose camera and path are scored.
 _UPPER = [
   H36M.joints.index(name)
   for name in (
@@ -68,6 +76,7 @@ class Scored:
     poses: The lifted poses, `[K, 16, 3]`, metres.
     expected: The network's estimate of each joint's error, `[K, 16]`, mm.
     actual: The error of each joint, `[K, 16]`, mm.
+    worlds: The scores of solved clips of 3 s or more; see `score_world`.
   """
 
   kept: np.ndarray
@@ -75,6 +84,7 @@ class Scored:
   poses: np.ndarray
   expected: np.ndarray
   actual: np.ndarray
+  worlds: tuple[dict[str, float], ...] = ()
 
   def motion(
     self, arrays: dict[str, np.ndarray], poses: np.ndarray | None = None
@@ -97,8 +107,8 @@ def read_wild(path: pathlib.Path) -> dict[str, np.ndarray]:
   """
   try:
     content = read_arrays(path)
-    optional = {'action', 'pitch', 'sequence', 'frame'}
-    names = [*_SHAPES, *optional.intersection(content)]
+    optional = {'action', 'pitch', 'sequence', 'frame', 'root', 'up'}
+    names = [*_REQUIRED, *optional.intersection(content)]
     arrays = {name: content[name] for name in names}
   except OSError as error:
     raise UserError(
@@ -154,7 +164,8 @@ def score_wild(
         expected error; 'correlation', of the expected and actual errors of
         joints; 'num_poses'; 'left_out', the number of frames with fewer than
         four keypoints; and, if the file has sequences, the result of
-        `motion.motion_errors`.
+        `motion.motion_errors`; and, if it is solved and has the vertical, that
+        of `world.summarize`, 'world'.
       frozen: The latter for poses that never move.
       parts: {heading: {label: 'mpjpe' and 'num_poses' of part of the noisy
         frames}}.
@@ -173,6 +184,9 @@ def score_wild(
     kind: _means(frames) | frames.motion(arrays)
     for kind, frames in scored.items()
   }
+  for kind, frames in scored.items():
+    if frames.worlds:
+      result[kind]['world'] = summarize(frames.worlds)
   frames = scored['noisy']
   result['frozen'] = frames.motion(arrays, np.zeros_like(frames.poses))
   result['parts'] = {
@@ -221,6 +235,7 @@ def score_frames(
     raise UserError('no frame of the film has four keypoints; film others')
   poses = np.empty((len(kept), 16, 3), np.float32)
   expected = np.empty((len(kept), 16), np.float32)
+  worlds = []
   for rows in _lifted_together(lifter, arrays, kept):
     lifted = lifter.lift(
       keypoints[rows],
@@ -233,8 +248,14 @@ def score_frames(
     poses[rows], expected[rows] = lifted.poses, lifted.errors
     if solve:
       focal = float(arrays['focal'][rows[0]]) if use_focal else None
-      (person,) = solve_lifted(lifted, focal_length=focal).people
-      poses[rows] = person.poses
+      clip = solve_lifted(lifted, focal_length=focal)
+      poses[rows] = clip.people[0].poses
+      has_world = {'root', 'up'} <= arrays.keys() and clip.view is not None
+      if has_world and kept[rows].all() and len(rows) >= _LONG * FPS:
+        targets, roots, up = (
+          arrays[n][rows] for n in ('targets', 'root', 'up')
+        )
+        worlds.append(score_world(clip, targets, roots, up[0]))
   kept &= np.isfinite(poses).all(axis=(1, 2))
   poses, targets = poses[kept], arrays['targets'][kept]
   parts: dict[str, list[np.ndarray]] = {name: [] for name in SCORES}
@@ -250,6 +271,7 @@ def score_frames(
     poses,
     1000 * expected[kept],
     1000 * np.linalg.norm(poses - targets, axis=-1),
+    tuple(worlds),
   )
 
 
@@ -348,6 +370,14 @@ def format_wild(result: dict[str, Any]) -> str:
   if rows:
     titles = ['mm per frame', 'MPJVE', 'acceleration error']
     lines += ['', plain_table(titles, rows)]
+  worlds = [kind for kind in KINDS if 'world' in result[kind]]
+  if worlds:
+    rows = [
+      [title, *(f'{result[kind]["world"][name]:.2f}' for kind in worlds)]
+      for name, title in WORLD.items()
+    ]
+    count = round(result[worlds[0]]['world']['clips'])
+    lines += ['', plain_table([f'{count} clips, solved', *worlds], rows)]
   more = 100 * (result['upper_hidden'] / result['upper'] - 1)
   lines += [
     '',

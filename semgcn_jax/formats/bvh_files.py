@@ -6,47 +6,53 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from semgcn_jax.errors import UserError, choose
-from semgcn_jax.motion.rig import JOINTS, NAMES, PARENTS, Motion
+from semgcn_jax.motion.rig import JOINTS, NAMES, PARENTS, TOES, Motion
 
-_CENTIMETRES = 100
+UNITS = {'cm': 100.0, 'm': 1.0}  # Per metre.
+# LAFAN1 has toes, which do not turn; their ends are so far from them, metres.
+_TOES = {'LeftFoot': 'LeftToe', 'RightFoot': 'RightToe'}
+_TOE_END = np.array((0.0, 0.0, 0.05))
 # The ends of the last bones, relative to their joints, metres: the top of the
 # head, the middle of the hands, and the toes.
 _ENDS = {
-  'Head': (0.0, 0.05, 0.0),
-  'LWrist': (0.09, 0.0, 0.0),
-  'RWrist': (-0.09, 0.0, 0.0),
-  'LAnkle': (0.0, -0.06, 0.16),
-  'RAnkle': (0.0, -0.06, 0.16),
+  'Head': np.array((0.0, 0.05, 0.0)),
+  'LWrist': np.array((0.09, 0.0, 0.0)),
+  'RWrist': np.array((-0.09, 0.0, 0.0)),
+  **dict.fromkeys(('LAnkle', 'RAnkle'), TOES),
 }
 
 
-def bvh_text(motion: Motion, names: str = 'h36m') -> str:
-  """Writes the text of a .bvh file: one person, centimetres, y up.
+def bvh_text(motion: Motion, names: str = 'h36m', unit: str = 'cm') -> str:
+  """Writes the text of a .bvh file: one person, y up.
 
   The format has no start time, so the file begins with the motion.
 
   Args:
     motion: The motion of the person.
-    names: The names of the joints, a key of `NAMES`.
+    names: The names of the joints, a key of `NAMES`; lafan1 has toes, too.
+    unit: The unit of lengths, a key of `UNITS`.
 
   Raises:
     UserError: The motion has no frames.
-    SettingError: There are no such names.
+    SettingError: There are no such names, or no such unit.
   """
   labels = choose('names', names, NAMES)
   if not len(motion.root):
     raise UserError('the motion has no frames; a .bvh file needs at least one')
-  lines = ['HIERARCHY', *_hierarchy(0, motion, labels, '')]
+  scale = choose('unit', unit, UNITS)
+  has_toes = names == 'lafan1'
+  lines = ['HIERARCHY']
+  lines += _hierarchy(0, motion, labels, '', scale, has_toes)
   lines += [
     'MOTION',
     f'Frames: {len(motion.root)}',
     f'Frame Time: {1 / motion.fps:.9f}',
   ]
-  columns = [motion.root * _CENTIMETRES]
-  columns += [
-    _angles(motion.rotations[:, index], _order(index))
-    for index in range(len(JOINTS))
-  ]
+  columns = [motion.root * scale]
+  for index in range(len(JOINTS)):
+    columns.append(_angles(motion.rotations[:, index], _order(index)))
+    if has_toes and labels[index] in _TOES:
+      columns.append(np.zeros((len(motion.root), 3)))
   # Adding 0 turns -0 into 0.
   for row in np.round(np.concatenate(columns, axis=1), 6) + 0.0:
     lines.append(' '.join(f'{value:.6f}' for value in row))
@@ -54,7 +60,12 @@ def bvh_text(motion: Motion, names: str = 'h36m') -> str:
 
 
 def _hierarchy(
-  index: int, motion: Motion, labels: tuple[str, ...], indent: str
+  index: int,
+  motion: Motion,
+  labels: tuple[str, ...],
+  indent: str,
+  scale: float,
+  has_toes: bool,
 ) -> list[str]:
   """Lists the lines of a joint and of everything below it."""
   inner = f'{indent}  '
@@ -66,22 +77,40 @@ def _hierarchy(
   lines = [
     f'{indent}{"JOINT" if indent else "ROOT"} {labels[index]}',
     f'{indent}{{',
-    f'{inner}{_offset(offset)}',
+    f'{inner}{_offset(offset, scale)}',
     f'{inner}CHANNELS {len(channels)} {" ".join(channels)}',
   ]
   for child, parent in enumerate(PARENTS):
     if parent == index:
-      lines += _hierarchy(child, motion, labels, inner)
+      lines += _hierarchy(child, motion, labels, inner, scale, has_toes)
   if JOINTS[index] in _ENDS:
-    end = np.array(_ENDS[JOINTS[index]])
-    lines += [f'{inner}End Site', f'{inner}{{']
-    lines += [f'{inner}  {_offset(end)}', f'{inner}}}']
+    end = _ENDS[JOINTS[index]]
+    lines += [
+      f'{inner}{line}' for line in _end(labels[index], end, scale, has_toes)
+    ]
   return [*lines, f'{indent}}}']
 
 
-def _offset(offset: np.ndarray) -> str:
+def _end(
+  label: str, end: np.ndarray, scale: float, has_toes: bool
+) -> list[str]:
+  """Lists the lines of the end of a limb, or of a joint there and its end."""
+  if has_toes and label in _TOES:
+    below = _end('', _TOE_END, scale, has_toes)
+    return [
+      f'JOINT {_TOES[label]}',
+      '{',
+      f'  {_offset(end, scale)}',
+      '  CHANNELS 3 Zrotation Yrotation Xrotation',
+      *(f'  {line}' for line in below),
+      '}',
+    ]
+  return ['End Site', '{', f'  {_offset(end, scale)}', '}']
+
+
+def _offset(offset: np.ndarray, scale: float) -> str:
   """Formats an offset, given in metres."""
-  values = np.round(offset * _CENTIMETRES, 6) + 0.0
+  values = np.round(np.asarray(offset) * scale, 6) + 0.0
   return f'OFFSET {" ".join(f"{value:.6f}" for value in values)}'
 
 

@@ -45,6 +45,7 @@ class Output:
     details: More fields for the header of pose files.
     pitch: The angle by which the camera looks down, degrees; see `make_scenes`.
     joint_names: The names of a rig's joints, a key of `rig.NAMES`.
+    bvh_unit: The unit of .bvh files, a key of `bvh_files.UNITS`.
     new: Whether the files must not exist.
   """
 
@@ -53,6 +54,7 @@ class Output:
   details: Mapping[str, Any] = dataclasses.field(default_factory=dict)
   pitch: float | None = None
   joint_names: str = 'h36m'
+  bvh_unit: str = 'cm'
   new: bool = False
 
 
@@ -116,7 +118,8 @@ class _Content:
   def motions(self) -> dict[str, Motion]:
     """The motions of the people of the only clip; prints the deviations."""
     (scene,) = self.scenes
-    return _fit_motions(scene)
+    # LAFAN1's joints have lengths.
+    return _fit_motions(scene, apart=self.output.joint_names == 'lafan1')
 
 
 def _ending(path: pathlib.Path) -> str:
@@ -155,7 +158,9 @@ def _bvh(content: _Content, path: pathlib.Path, to: pathlib.Path) -> None:
   scene = _one(content.scenes, path, 'clip')
   _one(scene.clip.people, path, 'person')
   (motion,) = _motions(content, path).values()
-  to.write_bytes(bvh_text(motion, content.output.joint_names).encode())
+  output = content.output
+  text = bvh_text(motion, output.joint_names, output.bvh_unit)
+  to.write_bytes(text.encode())
 
 
 def _glb(content: _Content, path: pathlib.Path, to: pathlib.Path) -> None:
@@ -257,7 +262,7 @@ def _motions(content: _Content, path: pathlib.Path) -> dict[str, Motion]:
   return content.motions
 
 
-def _fit_motions(scene: Scene) -> dict[str, Motion]:
+def _fit_motions(scene: Scene, *, apart: bool) -> dict[str, Motion]:
   """Fits the rig to the people of a scene, and prints the deviations."""
   clip = scene.clip
   motions: dict[str, Motion] = {}
@@ -267,7 +272,10 @@ def _fit_motions(scene: Scene) -> dict[str, Motion]:
       continue
     positions = _all_frames(person, upright.positions)
     first = int(person.frames[0]) - clip.frames.start
-    motion = fit(positions, clip.fps, first)
+    feet = upright.feet
+    if feet is not None:
+      feet = _all_frames(person, feet)
+    motion = fit(positions, clip.fps, first, feet=feet, apart=apart)
     motions[person.name] = motion
     off = 1000 * deviation(motion, positions)
     print(

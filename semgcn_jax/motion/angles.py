@@ -42,8 +42,8 @@ def joint_angles(
 
   Args:
     positions: The joints of `H36M`, `[T, 16, 3]`, metres, in the room.
-    feet: The points of `joint_sets.FEET`, `[T, 4, 3]`, likewise, for the ankles:
-      how far the line from heel to toe is raised towards the shank.
+    feet: The points of `joint_sets.FEET`, `[T, 4, 3]`, likewise. An ankle's
+      angle is how far the line from heel to toe is raised to the shank.
 
   Returns:
     {OpenSim's name of a coordinate: its values, `[T]`}: degrees, and metres for

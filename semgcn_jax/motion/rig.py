@@ -14,7 +14,7 @@ import csv
 import dataclasses
 import importlib.resources
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -44,7 +44,17 @@ NAMES: dict[str, tuple[str, ...]] = {
   'mixamo': tuple(f'mixamorig:{row["mixamo"]}' for row in _ROWS),
   'blender': tuple(row['blender'] for row in _ROWS),
   'unity': tuple(row['unity'] for row in _ROWS),
+  'lafan1': tuple(row['mixamo'] for row in _ROWS),
 }
+# Joints that stand apart from their parents in `fit(apart=True)`: how far along
+# the bone that begins there, and to which joint it goes.
+_APART = {
+  'LowerSpine': (0.1, 'Spine'),
+  'Neck': (0.25, 'Head'),
+  'LClavicle': (0.2, 'LShoulder'),
+  'RClavicle': (0.2, 'RShoulder'),
+}
+TOES = np.array((0.0, -0.06, 0.16))  # From the ankle, in the rest pose, metres.
 
 _UP, _DOWN, _LEFT = np.array([(0, 1, 0), (0, -1, 0), (1, 0, 0)], float)
 # The directions from parents to joints in the rest pose, for the trunk and the
@@ -89,7 +99,14 @@ class Motion:
   first: int = 0
 
 
-def fit(positions: ArrayLike, fps: float, first: int = 0) -> Motion:
+def fit(
+  positions: ArrayLike,
+  fps: float,
+  first: int = 0,
+  *,
+  feet: np.ndarray | None = None,
+  apart: bool = False,
+) -> Motion:
   """Fits the rig to the positions of a person's joints.
 
   The length of a bone is its median over the frames, averaged over both sides.
@@ -100,6 +117,9 @@ def fit(positions: ArrayLike, fps: float, first: int = 0) -> Motion:
     positions: The joints of `H36M`, `[T, 16, 3]`, metres, y up.
     fps: The frames per second.
     first: The number of the first frame in the clip.
+    feet: The points of `joint_sets.FEET`, `[T, 4, 3]`, metres, y up, at whose
+      toes the ankles aim; by default, feet do not turn.
+    apart: Whether no joint coincides with its parent, as some programs need.
 
   Raises:
     UserError: The positions have another shape, or no frame is complete.
@@ -115,11 +135,20 @@ def fit(positions: ArrayLike, fps: float, first: int = 0) -> Motion:
     )
   seen = positions[found]
   offsets = _offsets(seen)
+  for name, (share, end) in _APART.items() if apart else ():
+    joint, end = JOINTS.index(name), JOINTS.index(end)
+    offsets[joint] = share * offsets[end]
+    offsets[end] -= offsets[joint]
+  toes = (
+    None
+    if feet is None
+    else dict(zip('RL', feet[found][:, 1::2].swapaxes(0, 1), strict=True))
+  )
   root = seen[:, H36M.root].copy()
   for _ in range(_PASSES):
-    placed = _place(offsets, _rotations(seen, offsets, root), root)
+    placed = _place(offsets, _rotations(seen, offsets, root, toes), root)
     root += (seen - placed).mean(axis=1)
-  rotations = _rotations(seen, offsets, root)
+  rotations = _rotations(seen, offsets, root, toes)
   quaternions = np.stack([turn.as_quat() for turn in rotations], axis=1)
   quaternions, root = _filled(found, len(positions), quaternions, root)
   return Motion(offsets, _continuous(quaternions), root, float(fps), first)
@@ -245,7 +274,10 @@ def _offsets(positions: np.ndarray) -> np.ndarray:
 
 
 def _rotations(
-  positions: np.ndarray, offsets: np.ndarray, root: np.ndarray
+  positions: np.ndarray,
+  offsets: np.ndarray,
+  root: np.ndarray,
+  toes: Mapping[str, np.ndarray] | None,
 ) -> list[Rotation]:
   """Rotates each joint relative to its parent so that bones aim at positions.
 
@@ -256,6 +288,7 @@ def _rotations(
     positions: The joints of `H36M`, `[T, 16, 3]`, metres.
     offsets: The rest pose, `[R, 3]`, metres.
     root: The position of the pelvis, `[T, 3]`, metres.
+    toes: The toes of each side, `[T, 3]`, metres; None if unknown.
 
   Returns:
     T rotations for each of the R joints.
@@ -275,6 +308,10 @@ def _rotations(
         flat = np.linalg.norm(line[:, [0, 2]], axis=-1) > 1e-6
         angle = np.where(flat, np.arctan2(-line[:, 2], line[:, 0]), 0)
         turn = turn * Rotation.from_rotvec(angle[:, None] * _UP)
+    elif toes is not None and name[1:] == 'Ankle':
+      # From the joint, which the rig may have elsewhere.
+      wanted = toes[name[0]] - _joint(positions, name)
+      turn = _smallest(TOES, world.inv().apply(wanted))
     else:
       turn = Rotation.identity(len(root))
     turns.append(turn)

@@ -60,7 +60,7 @@ def film(rng: np.random.Generator, clip: np.ndarray) -> dict[str, np.ndarray]:
 
   Returns:
     The arrays that `evaluation.wild` describes, for T frames, except names and
-    numbers; and `root`, the pelvis in the camera frame, `[T, 3]`, metres.
+    numbers.
   """
   level = y_down(clip)
   if rng.random() < _MIRRORED:
@@ -90,6 +90,7 @@ def film(rng: np.random.Generator, clip: np.ndarray) -> dict[str, np.ndarray]:
     'root': (track + root).astype(np.float32),
     'focal': np.full(frames, focal, np.float32),
     'pitch': np.full(frames, pitch, np.float32),
+    'up': np.tile(-rotation[:, 1].astype(np.float32), (frames, 1)),
   }
 
 

@@ -177,3 +177,13 @@ def test_wrong_flags(folder, tmp_path):
     status=1,
     message='is no folder of npz files',
   )
+
+
+@pytest.mark.slow
+def test_solved_clips_are_scored(folder):
+  code, out, err = run(
+    'evaluate', '--checkpoint=cmu-video', f'--real={folder}', '--solve',
+    '--use_focal',
+  )  # fmt: skip
+  assert (code, err) == (0, '')
+  assert 'bones' in out and 'pitch' in out

@@ -1,5 +1,6 @@
 """Filming a test of lifters, and scoring on it."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -8,7 +9,9 @@ from command_line import fails, run
 from filmed import standing
 
 from semgcn_jax import Lifter
+from semgcn_jax.detections.clips import Clip, Person, View
 from semgcn_jax.evaluation.wild import read_wild, score_wild
+from semgcn_jax.evaluation.world import score_world, summarize
 from semgcn_jax.prepare import film as filming
 
 
@@ -167,3 +170,46 @@ def test_refusals(filmed, poses, tmp_path):
   ):
     fails('prepare_data', f'--film={poses}', *flags, status=2, message=message)
   assert len(standing(5)) == 5
+
+
+def test_solved_sequences_are_scored(filmed, tmp_path):
+  """A clip that is as it truly is has no errors."""
+  film = read_wild(filmed)
+  rows = np.flatnonzero(film['sequence'] == film['sequence'][0])
+  poses, roots, ups = (
+    film[name][rows].astype(float) for name in ('targets', 'root', 'up')
+  )
+  up = ups[0]
+  feet = (poses + roots[:, None])[:, [3, 6]]
+  heights = feet @ up
+  ground = np.percentile(heights.min(axis=1), 5) - 0.08
+  speed = np.linalg.norm(np.diff(feet, axis=0), axis=-1) * 10
+  rests = np.zeros(heights.shape, bool)
+  for t in range(len(poses)):
+    for foot in range(2):
+      near = [speed[k, foot] for k in (t - 1, t) if 0 <= k < len(speed)]
+      low = heights[t, foot] - ground < 0.18
+      rests[t, foot] = min(near) < 0.25 and low
+  pitch = np.rad2deg(np.arcsin(-up[2]))
+  roll = np.rad2deg(np.arctan2(up[0], -up[1]))
+  person = Person(
+    '1', np.arange(len(rows)), poses=poses, places=roots, contacts=rests
+  )
+  view = View(1.0, (0.0, 0.0), pitch, roll, -ground)
+  clip = Clip('a', (person,), 10.0, (640, 480), view=view)
+  scores = score_world(clip, poses, roots, up)
+  for name in ('pitch', 'roll', 'height', 'path'):
+    assert scores[name] == pytest.approx(0, abs=1e-3), name
+  assert scores['hits'] == scores['found'] == scores['resting'] == rests.sum()
+  assert summarize([scores])['f1'] == (1 if rests.any() else 0)
+  off = dataclasses.replace(view, pitch=pitch + 4, roll=roll - 3)
+  scores = score_world(dataclasses.replace(clip, view=off), poses, roots, up)
+  assert scores['pitch'] == pytest.approx(4, abs=1e-3)
+  assert scores['roll'] == pytest.approx(3, abs=1e-3)
+
+
+def test_single_frames_are_not_solved(filmed):
+  fails(
+    'evaluate', '--checkpoint=cmu', f'--wild={filmed}', '--solve',
+    status=2, message='is for networks that see time',
+  )  # fmt: skip

@@ -136,3 +136,14 @@ def test_c3d_needs_ezc3d(positions, monkeypatch):
   monkeypatch.setitem(sys.modules, 'ezc3d', None)
   with pytest.raises(SettingError, match=r'need ezc3d; .*"semgcn-jax\[c3d\]"'):
     c3d_bytes(positions, 25.0)
+
+
+def test_feet_are_markers_too(positions):
+  feet = positions[:, :4] + 1
+  both = np.concatenate([positions, feet], axis=1)
+  lines = [line.split('\t') for line in trc_text(both, 30).splitlines()]
+  assert lines[2][3] == '20'
+  assert lines[3][2::3][16:20] == ['RHeel', 'RBigToe', 'LHeel', 'LBigToe']
+  x, y, z = feet[0, 1]
+  cells = [float(v) for v in lines[6][2 + 3 * 17 : 5 + 3 * 17]]
+  np.testing.assert_allclose(cells, 1000 * np.array([z, y, -x]), atol=1e-3)

@@ -26,7 +26,8 @@ def test_the_project_reads_it(tmp_path, motion, names):
   bvh = read_bvh(write(tmp_path / 'a.bvh', motion, names))
   assert bvh.frame_time == pytest.approx(0.1)
   found = joint_positions(bvh, slice(None))
-  joints = [name for name in found if not name.endswith(' End')]
+  toes = ['LeftToe', 'RightToe'] if names == 'lafan1' else []
+  joints = [n for n in found if not n.endswith(' End') and n not in toes]
   assert joints == list(NAMES[names])
   for r, parent in enumerate(PARENTS):
     above = None if parent < 0 else NAMES[names][parent]
@@ -116,3 +117,29 @@ def test_number_of_frames(tmp_path):
     bvh_text(none)
   with pytest.raises(SettingError, match='`names=maya`: choose from h36m'):
     bvh_text(motion, 'maya')
+
+
+def test_lafan1_has_toes_and_no_bone_without_length(tmp_path):
+  positions = clip('Walking 1')
+  motion = fit(positions, 10, apart=True)
+  bvh = read_bvh(write(tmp_path / 'a.bvh', motion, 'lafan1'))
+  assert bvh.joints['LeftToe'].parent == 'LeftFoot'
+  assert bvh.joints['Spine2'].parent == 'Spine1'
+  for name, joint in bvh.joints.items():
+    if name != 'Hips':
+      assert np.linalg.norm(joint.offset) > 1, name
+  found = joint_positions(bvh, slice(None))
+  wrist = positions[:, AT.index(JOINTS.index('LWrist'))]
+  # Joints between are not quite on the line of the bones.
+  off = np.linalg.norm(found['LeftHand'] / 100 - wrist, axis=-1)
+  assert off.mean() < 0.02
+
+
+def test_metres(tmp_path):
+  motion = fit(clip('Walking 1'), 10)
+  for unit, scale in (('cm', 100), ('m', 1)):
+    (tmp_path / 'a.bvh').write_text(bvh_text(motion, 'lafan1', unit))
+    found = joint_positions(read_bvh(tmp_path / 'a.bvh'), slice(None))
+    np.testing.assert_allclose(found['Hips'], motion.root * scale, atol=1e-4)
+  with pytest.raises(SettingError, match='unit'):
+    bvh_text(motion, 'h36m', 'inch')

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scenes import clip, person
 
+from semgcn_jax.detections.clips import View
 from semgcn_jax.errors import UserError
 from semgcn_jax.formats.pose_files import read_poses, write_poses
 
@@ -137,3 +138,39 @@ def test_names_are_no_formulas(name):
   one = dataclasses.replace(clip(person(1)), name=name)
   text = write_poses([one], pathlib.Path('a.csv'), {}).decode()
   assert all(line.startswith(f"'{name},") for line in text.splitlines()[2:])
+
+
+@pytest.mark.parametrize('ending', ['.json', '.npz'])
+def test_solved_clips_are_read_as_they_were(tmp_path, ending):
+  view = View(1000.0, (640.0, 360.5), 10.0, -5.0, 1.7)
+  feet = np.arange(240.0).reshape(20, 4, 3)
+  feet[2] = np.nan
+  contacts = np.arange(40).reshape(20, 2) % 3 == 0
+  people = [person(feet=feet, contacts=contacts), person(name='2')]
+  [read], _ = read_poses(written(tmp_path, ending, people, view=view))
+  assert read.view == view
+  np.testing.assert_allclose(read.people[0].feet, feet)
+  np.testing.assert_array_equal(read.people[0].contacts, contacts)
+  assert read.people[1].feet is None and read.people[1].contacts is None
+
+
+def test_feet_follow_the_joints_in_csv(tmp_path):
+  feet = np.arange(240.0).reshape(20, 4, 3)
+  lines = written(tmp_path, '.csv', [person(feet=feet)]).read_text().split('\n')
+  assert len(lines) == 2 + 20 * 20 + 1
+  assert lines[2 + 16] == 'walk,1,0,right_heel,0.000000,1.000000,2.000000,'
+
+
+def test_damaged_views_are_refused(tmp_path):
+  view = View(1000.0, (640.0, 360.0), 10.0, -5.0, 1.7)
+  path = written(tmp_path, '.json', [person()], view=view)
+  content = json.loads(path.read_text())
+  for view in (
+    {},
+    {'pitch': 'a'},
+    content['people'][0]['view'] | {'roll': None},
+  ):
+    content['people'][0]['view'] = view
+    path.write_text(json.dumps(content))
+    with pytest.raises(UserError, match='not poses as'):
+      read_poses(path)

@@ -222,3 +222,19 @@ def test_opensims_own_kinematics(tmp_path_factory):
     most = 9 if name.startswith(('elbow', 'arm_rot')) else 4
     assert abs(np.mean(off)) < most, name
     assert np.std(off) < 5, name
+
+
+@pytest.mark.parametrize('raised', [-20, 0, 35])
+def test_ankles_are_known_where_feet_are(raised):
+  """The shank is vertical; the toes are raised by so many degrees."""
+  joints = body()
+  angle = np.deg2rad(raised)
+  ahead = np.array((0, np.sin(angle), np.cos(angle)))  # The room's z is ahead.
+  ankles = joints[:, [H36M.joints.index(f'{s}Ankle') for s in 'RL']]
+  feet = np.stack(
+    [p for k in range(2) for p in (ankles[:, k], ankles[:, k] + 0.2 * ahead)],
+    axis=1,
+  )
+  angles = joint_angles(joints, feet)
+  for side in 'rl':
+    np.testing.assert_allclose(angles[f'ankle_angle_{side}'], raised, atol=1e-6)

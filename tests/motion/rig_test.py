@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from rigged import AT, clip, matrix, places
+from scipy.spatial.transform import Rotation
 
 from semgcn_jax.data.synthetic import FAMILIES
 from semgcn_jax.errors import SettingError, UserError
@@ -9,9 +10,11 @@ from semgcn_jax.motion.rig import (
   JOINTS,
   NAMES,
   PARENTS,
+  TOES,
   Motion,
   deviation,
   fit,
+  in_world,
   joint_positions,
 )
 
@@ -240,3 +243,25 @@ def test_what_cannot_be_fitted_is_refused():
       fit(np.zeros((3, 16, 3)), fps)
   with pytest.raises(UserError, match='2 frames of positions'):
     deviation(fit(t_pose()[None], 30), np.zeros((2, 16, 3)))
+
+
+def test_ankles_aim_at_toes():
+  positions = clip('Walking 1')
+  ankles = positions[:, [H36M.joints.index(f'{s}Ankle') for s in 'RL']]
+  direction = np.array((0.3, -0.5, 0.8))
+  direction /= np.linalg.norm(direction)
+  toes = ankles + 0.17 * direction
+  feet = np.stack([ankles[:, 0], toes[:, 0], ankles[:, 1], toes[:, 1]], axis=1)
+  motion = fit(positions, 10, feet=feet)
+  turns, _ = in_world(
+    motion.offsets,
+    [Rotation.from_quat(q) for q in motion.rotations.swapaxes(0, 1)],
+    motion.root,
+  )
+  for side in 'RL':
+    aims = turns[JOINTS.index(f'{side}Ankle')].apply(TOES)
+    aims /= np.linalg.norm(TOES)
+    np.testing.assert_allclose(aims, np.tile(direction, (25, 1)), atol=1e-6)
+  # Without feet, an ankle does not turn.
+  still = fit(positions, 10).rotations[:, JOINTS.index('LAnkle')]
+  np.testing.assert_allclose(np.abs(still[:, 3]), 1)

@@ -5,8 +5,15 @@ import pytest
 from filmed import moving
 from scenes import clip, crowd, person
 
+from semgcn_jax.detections.clips import View
 from semgcn_jax.errors import UserError
-from semgcn_jax.motion.upright import estimate_pitch, make_scenes, stand_up
+from semgcn_jax.motion.upright import (
+  estimate_pitch,
+  make_scenes,
+  room_turn,
+  stand_up,
+  vertical_of,
+)
 
 
 def test_a_tilted_camera_sees_the_feet_nearer_or_farther():
@@ -128,3 +135,39 @@ def test_a_wild_place_is_not_believed():
   places[7] = (0, 0, 1e5)
   [upright] = stand_up(clip(person(places=places), fps=10.0), 0.0)
   assert np.abs(upright.positions).max() < 110
+
+
+def test_the_vertical_is_found_though_the_camera_leans():
+  turn = room_turn(20.0, 15.0)
+  up = turn[1]
+  np.testing.assert_allclose(turn @ turn.T, np.eye(3), atol=1e-12)
+  lean, roll = np.deg2rad((20, 15))
+  expected = (np.sin(roll) * np.cos(lean), -np.cos(roll) * np.cos(lean))
+  np.testing.assert_allclose(up, (*expected, -np.sin(lean)), atol=1e-12)
+  # A crowd that stands, in the room's frame and then in the camera's.
+  level = crowd().poses * (1, -1, -1)
+  found = vertical_of(level @ turn)
+  assert np.rad2deg(np.arccos(found @ up)) < 5
+  assert vertical_of(level * np.nan) is None
+
+
+def test_a_solved_clip_stands_where_its_camera_says():
+  places = np.tile((0.5, 0.3, 5.0), (20, 1))
+  view = View(1000.0, (640.0, 360.0), 10.0, 5.0, 1.7)
+  feet = np.ones((20, 4, 3))
+  solved = clip(person(20, places=places, feet=feet), view=view)
+  [scene] = make_scenes([solved])
+  turn = room_turn(10.0, 5.0)
+  [upright] = scene.upright
+  root = upright.positions[:, 0]
+  np.testing.assert_allclose(root[:, 1], (places @ turn.T)[:, 1] + 1.7)
+  np.testing.assert_allclose(root[:, [0, 2]], 0, atol=1e-9)
+  np.testing.assert_allclose(
+    upright.feet - root[:, None], feet @ turn.T, atol=1e-9
+  )
+  assert (
+    scene.note == 'The camera looks down by 10° and leans by 5°, as solved.'
+  )
+  # With another pitch, the ground is where the feet are.
+  [scene] = make_scenes([solved], pitch=30.0)
+  assert scene.pitch == 30 and scene.note.endswith('as given.')
