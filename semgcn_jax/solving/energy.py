@@ -20,14 +20,14 @@ Values = Any  # An array of JAX, or of NumPy before it is moved there.
 SOLE = 0.08  # The height of an ankle above the ground, metres.
 _SLACK = 0.02  # How much lower one may be, metres.
 _CLEARANCE = 0.02  # The least height of other joints, metres.
-# The steps of some unknowns, so that all change by about as much.
-_DEPTH, _SPOT, _ANGLE, _MARK = 0.1, 0.1, 0.1, 0.02
+# The steps of some unknowns, with which L-BFGS is fast.
+_DEPTH, _SPOT, _ANGLE, _LENGTH, _MARK = 0.1, 0.1, 0.1, 0.3, 0.12
 HEIGHT_STEP = 0.1
 _NEAREST = 0.1  # Metres.
 
 
 class Unknowns(NamedTuple):
-  """What the solver finds, in steps of about equal size.
+  """What the solver finds, in steps that suit it.
 
   P people have F frames. The `view` is one for all of them.
 
@@ -38,7 +38,7 @@ class Unknowns(NamedTuple):
       to `Problem.depths`, `[P, F]`.
     spots: Its place in the image relative to `Problem.spots`, `[P, F, 2]`,
       metres at the first guess of its depth.
-    lengths: The logarithms of bone lengths over their medians, `[P, L]`.
+    lengths: The logarithms of bone lengths over `Problem.medians`, `[P, L]`.
     marks: The offsets of the marked points from the joints, in the frames of
       body parts, `[P, 20, 3]`.
     view: The logarithm of the focal length, pitch, roll and the height of the
@@ -168,7 +168,7 @@ def read_bodies(unknowns: Unknowns, problem: Problem, focal: Array) -> Bodies:
   """Returns the bodies of unknowns."""
   norms = jnp.linalg.norm(unknowns.directions, axis=-1, keepdims=True)
   directions = unknowns.directions / jnp.maximum(norms, 1e-6)
-  lengths = jnp.exp(unknowns.lengths) * problem.medians
+  lengths = jnp.exp(_LENGTH * unknowns.lengths) * problem.medians
   lengths = lengths[:, body.OF_BONE]
   bones = directions * lengths[:, None, :, None]
   depth = focal * problem.depths * jnp.exp(_DEPTH * unknowns.depths)
@@ -236,12 +236,15 @@ def energy(
   # What is wrong with many frames is wrong with all of them, so that they count
   # as the square root of their number.
   frames = jnp.sqrt(known.sum(axis=1))[:, None]
-  priors = terms.bones * ((unknowns.lengths / 0.12) ** 2 * frames).sum()
+  priors = (
+    terms.bones * ((_LENGTH * unknowns.lengths / 0.12) ** 2 * frames).sum()
+  )
   usual = problem.medians[body.OF_BONE] @ problem.scale
   larger = jnp.log(bodies.lengths @ problem.scale / usual)[:, None]
   larger = larger / problem.scale_deviation
   priors += terms.scale * (larger**2 * frames).sum()
-  priors += terms.marks * (_squares(unknowns.marks) * frames).sum()
+  marks = _squares(_MARK * unknowns.marks / 0.02)
+  priors += terms.marks * (marks * frames).sum()
   lean = unknowns.view[1:3] * _ANGLE / problem.steepness
   priors += 0.1 * count * terms.upright * (lean**2).sum()
   priors += 0.1 * count * terms.lens * (unknowns.view[0] / 0.3) ** 2

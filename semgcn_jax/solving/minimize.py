@@ -26,7 +26,7 @@ Array = jax.Array
 
 # A round is so many steps of L-BFGS with so many last gradients; contacts are
 # found after each.
-_STEPS, _MEMORY = 50, 10
+_STEPS, _MEMORY = 75, 10
 LOWEST = 20.0  # The percentile of the lower ankle's height that is the ground.
 # A foot rests if its speed, metres per second, and the height of its ankle
 # above that of one on the ground, metres, are below these; and how softly.
@@ -36,6 +36,7 @@ _CERTAIN = np.array((1.0, 1.0, 0.3))  # Depth is less certain.
 # How much higher a foot may be in each round, metres. The first ones hardly
 # know the ground: only the lower foot rests, and one this little above it.
 _HIGHER = (10.0, 0.15, 0.0)
+ROUNDS = len(_HIGHER)
 _LOWER = (0.05, 0.02)
 
 
@@ -49,11 +50,24 @@ class Solution(NamedTuple):
 
 
 @jax.jit
-def minimize(unknowns: Unknowns, problem: Problem, terms: Terms) -> Solution:
+def minimize(
+  unknowns: Unknowns,
+  problem: Problem,
+  terms: Terms,
+  contacts: Values,
+  first: Values = 0,
+) -> Solution:
   """Minimizes the energy from a first guess.
 
   The first round knows no contacts. Then the ground is where the lower foot of
   a fifth of the frames is.
+
+  Args:
+    unknowns: The first guess.
+    problem: What is known.
+    terms: The weights of the terms.
+    contacts: How surely each foot rests at first, `[P, F, 2]`.
+    first: The number of the round to begin with, of `ROUNDS`.
   """
   # Its types are too wide: any tree of arrays.
   optimizer: Any = optax.lbfgs(memory_size=_MEMORY)
@@ -77,23 +91,22 @@ def minimize(unknowns: Unknowns, problem: Problem, terms: Terms) -> Solution:
     (unknowns, _), _ = jax.lax.scan(step, start, length=_STEPS)
     return unknowns
 
-  def find(carry: Any, round_: Any) -> Any:
-    unknowns, contacts = carry
-    is_first, higher = round_
+  def find(number: Any, found: Any) -> Any:
+    unknowns, contacts = found
     unknowns = improve(unknowns, contacts)
     camera = read_camera(unknowns, problem)
     bodies = read_bodies(unknowns, problem, camera.focal)
     lowered = _on_the_ground(unknowns, camera, bodies, problem)
     unknowns = unknowns._replace(
-      view=jnp.where(is_first, lowered, unknowns.view)
+      view=jnp.where(number == 0, lowered, unknowns.view)
     )
     camera = read_camera(unknowns, problem)
-    contacts = find_contacts(camera, bodies, problem, higher)
-    return (unknowns, contacts), None
+    higher = jnp.array(_HIGHER)[number]
+    return unknowns, find_contacts(camera, bodies, problem, higher)
 
-  rounds = jnp.arange(len(_HIGHER)) == 0, jnp.array(_HIGHER)
-  start = unknowns, jnp.zeros((*problem.known.shape, 2))
-  (unknowns, contacts), _ = jax.lax.scan(find, start, rounds)
+  unknowns, contacts = jax.lax.fori_loop(
+    first, ROUNDS, find, (unknowns, contacts)
+  )
   camera = read_camera(unknowns, problem)
   bodies = read_bodies(unknowns, problem, camera.focal)
   return Solution(unknowns, camera, bodies, contacts)

@@ -16,7 +16,7 @@ from semgcn_jax.inference.placing import place_poses
 from semgcn_jax.motion.upright import vertical_of
 from semgcn_jax.solving import body
 from semgcn_jax.solving.energy import SOLE, Camera, Unknowns
-from semgcn_jax.solving.minimize import LOWEST, Solution, minimize
+from semgcn_jax.solving.minimize import LOWEST, ROUNDS, Solution, minimize
 from semgcn_jax.solving.problem import Lens, Track, make_problem, make_track
 from semgcn_jax.solving.terms import Terms
 
@@ -128,8 +128,8 @@ class _Solved:
     directions: `[T, 19, 3]`, of length 1.
     roots: `[T, 3]`, metres.
     contacts: `[T, 2]`, from 0 to 1.
-    logs: The logarithms of bone lengths over their priors, `[L]`.
-    marks: `[20, 3]`.
+    logs: The `Unknowns.lengths`, `[L]`.
+    marks: The `Unknowns.marks`, `[20, 3]`.
     lengths: `[19]`, metres.
     view: The focal length, pixels, pitch and roll, radians, and the height of
       the camera, metres, `[4]`.
@@ -211,8 +211,13 @@ def _solve(
     if starts is not None:
       unknowns = _start_at(unknowns, starts[first : first + _TOGETHER])
       problem = problem._replace(free_view=np.zeros(4), free_bones=np.zeros(()))
-    arguments = jax.tree.map(np.float32, (unknowns, problem, terms))
-    solution = jax.device_get(minimize(*arguments))
+    contacts, first_round = np.zeros((people, frames, 2)), 0
+    if starts is not None:
+      for row, start in enumerate(starts[first : first + _TOGETHER]):
+        contacts[row, : len(start.contacts)] = start.contacts
+      first_round = ROUNDS - 1
+    arguments = jax.tree.map(np.float32, (unknowns, problem, terms, contacts))
+    solution = jax.device_get(minimize(*arguments, first_round))
     solved += [
       _read(solution, row, len(track.rows)) for row, track in enumerate(some)
     ]
