@@ -120,6 +120,8 @@ def lift(flags: PredictFlags) -> None:
     if flags.formats != PredictFlags.formats:
       raise SettingError('`formats`: is for a folder; `output` names a file')
   check_sources(flags)
+  if flags.solve_without and not flags.solve:
+    raise SettingError('`solve_without`: has no meaning without `solve`')
   for name in flags.solve_without:
     choose('solve_without', name, dict.fromkeys(TERMS))
   if flags.fps is not None:
@@ -237,16 +239,18 @@ def _lift_clips(
     clips, 'lifting', transient=True, disable=len(clips) == 1
   ):
     clip = lift_clip(lifter, clip, over_time, height=flags.height, **options)
+    clip = smooth(clip, flags.smooth, cutoff=flags.cutoff)
     if flags.solve and len(clip.frames) > 1:
       clip = _solve(flags, clip)
-    lifted.append(smooth(clip, flags.smooth, cutoff=flags.cutoff))
+    lifted.append(clip)
   details = options | {
     'height': flags.height,
     'checkpoint': f'{OVER_TIME}, {SINGLE}' if over_time else name,
     'smooth': flags.smooth,
     'cutoff': flags.cutoff,
     'joint_set': clips[0].joint_set,
-    'solve': flags.solve,
+    'solve': any(clip.view is not None for clip in lifted),
+    'solve_without': list(flags.solve_without),
   }
   title = pathlib.PurePath(clips[0].source).name
   title += f' and {len(clips) - 1} more' if len(clips) > 1 else ''
@@ -303,7 +307,15 @@ def _lift_image(
       f'`checkpoint={flags.checkpoint}`: takes an image; give `image`, and'
       ' `box` if the person does not fill it'
     )
-  for name in (*_OPTIONS, 'height', 'smooth', 'cutoff', 'solve', 'fps'):
+  for name in (
+    *_OPTIONS,
+    'height',
+    'smooth',
+    'cutoff',
+    'solve',
+    'solve_without',
+    'fps',
+  ):
     if getattr(flags, name) != getattr(PredictFlags, name):
       raise SettingError(
         f'`{name}`: has no meaning with a network that takes images; leave'

@@ -7,6 +7,8 @@ from scipy.ndimage import gaussian_filter1d
 
 from semgcn_jax.detections.clips import Clip
 from semgcn_jax.geometry.skeletons import H36M
+from semgcn_jax.motion.path import SOLE
+from semgcn_jax.motion.upright import room_turn
 
 # {name: what it is, and its unit}; of each, the median over clips is reported.
 SCORES = {
@@ -23,7 +25,6 @@ _ANKLES = [H36M.joints.index(name) for name in ('RAnkle', 'LAnkle')]
 # not more than this above the lowest, metres.
 _SLOW, _LOW = 0.25, 0.1
 _LOWEST = 5.0  # The percentile of the lower ankle's height that is the lowest.
-_SOLE = 0.08  # The height of an ankle above the ground, metres.
 _WALKS = 4.0  # Metres.
 
 
@@ -48,11 +49,7 @@ def score_world(
   assert person.contacts is not None
   pitch = np.rad2deg(np.arcsin(-up[2]))
   roll = np.rad2deg(np.arctan2(up[0], -up[1]))
-  lean, turn = np.deg2rad((view.pitch, view.roll))
-  level = np.cos(lean)
-  found_up = np.array(
-    [np.sin(turn) * level, -np.cos(turn) * level, -np.sin(lean)]
-  )
+  found_up = room_turn(view.pitch, view.roll)[1]
   feet = (poses + roots[:, None])[:, _ANKLES]
   heights = feet @ up
   ground = np.percentile(heights.min(axis=1), _LOWEST)
@@ -61,7 +58,7 @@ def score_world(
   seen = (person.poses + person.places[:, None])[:, _ANKLES]
   stays = found[1:] & found[:-1]
   moved = np.linalg.norm(np.diff(seen, axis=0), axis=-1) * clip.fps
-  true_height = (roots @ up).mean() - ground + _SOLE
+  true_height = (roots @ up).mean() - ground + SOLE
   height = (person.places @ found_up).mean() + view.height
   ways = [_way(path, clip.fps) for path in (person.places, roots)]
   path = 100 * abs(ways[0] / max(ways[1], 1e-6) - 1)

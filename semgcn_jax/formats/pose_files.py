@@ -72,10 +72,10 @@ def _array(person: Person, name: str) -> np.ndarray:
 def _as_json(rows: Sequence[_Row], header: dict[str, Any]) -> bytes:
   """Encodes JSON, with null for unknown numbers."""
 
-  def numbers(array):
-    rounded = np.round(array.astype(float), _DIGITS)
+  def numbers(array, digits=_DIGITS):
+    rounded = np.round(array.astype(float), digits)
     if rounded.ndim > 1:
-      return [numbers(part) for part in rounded]
+      return [numbers(part, digits) for part in rounded]
     return [x if np.isfinite(x) else None for x in rounded.tolist()]
 
   header['people'] = [
@@ -85,7 +85,10 @@ def _as_json(rows: Sequence[_Row], header: dict[str, Any]) -> bytes:
       'image_size': list(clip.image_size),
       'frames': person.frames.tolist(),
       'poses': numbers(person.poses),
-      **{name: numbers(_array(person, name)) for name in _ARRAYS},
+      **{
+        name: numbers(_array(person, name), _DIGITS if name == 'places' else 4)
+        for name in _ARRAYS
+      },
       **{
         name: numbers(_array(person, name))
         for name, (attribute, _) in _SOLVED.items()
@@ -272,13 +275,12 @@ def _clip(
     raise ValueError('image_size must be two numbers above 0')
   width, height = sizes[0].tolist()
   view = None
-  if 'view' in parts[0]:
+  if parts[0].get('view') is not None:
     numbers = dict(parts[0]['view'])
     x, y = map(float, numbers.pop('center'))
     view = View(center=(x, y), **{k: float(v) for k, v in numbers.items()})
-    if not np.isfinite(
-      [*dataclasses.astuple(view)[2:], view.focal_length]
-    ).all():
+    others = view.focal_length, view.pitch, view.roll, view.height
+    if not np.isfinite([x, y, *others]).all() or view.focal_length <= 0:
       raise ValueError('view must be finite numbers')
   return Clip(name, people, fps, (width, height), view=view, source=source)
 
@@ -291,7 +293,7 @@ def _person(part: dict[str, Any]) -> Person:
   found = {}
   arrays = {'poses': ('poses', (16, 3)), **_ARRAYS, **_SOLVED}
   for name, (attribute, shape) in arrays.items():
-    if name in part or name == 'poses':
+    if part.get(name) is not None or name == 'poses':
       array = np.asarray(part[name], np.float32)
       if len(frames) and array.shape != (len(frames), *shape):
         raise ValueError(f'{name} has the shape {array.shape}')

@@ -7,13 +7,13 @@ import numpy as np
 
 from semgcn_jax.errors import SettingError, shortened
 from semgcn_jax.geometry.skeletons import H36M, bone_vectors
+from semgcn_jax.motion.path import SOLE
 
 _SHARES = {'RKnee': 0.5, 'RAnkle': 0.5, 'LKnee': 0.5, 'LAnkle': 0.5}
 _SHARES |= {'Spine': 1.0, 'Thorax': 1.0, 'Head': 1.0}
 # The weights of the bones of `H36M` in the height of a standing person, which
 # is that of the ankles more: the mean of both legs, and the trunk.
 UPRIGHT = np.array([_SHARES.get(H36M.joints[c], 0.0) for _, c in H36M.bones])
-BELOW_ANKLES = 0.08  # Metres; no bone covers them.
 HEIGHT_RANGE = 'from 0.3 to 3 metres'
 
 
@@ -48,7 +48,7 @@ def to_height(
       f'`height={shortened(height)}`: must be {HEIGHT_RANGE}, one number'
     )
   lengths = np.linalg.norm(bone_vectors(poses, H36M), axis=-1)
-  factors = (height - BELOW_ANKLES) / (lengths * UPRIGHT).sum(axis=-1)
+  factors = (height - SOLE) / (lengths * UPRIGHT).sum(axis=-1)
   if factors.ndim:
     with warnings.catch_warnings():
       # A person who is never found has no median, and no pose to scale.

@@ -87,17 +87,17 @@ def vertical_of(poses: np.ndarray) -> np.ndarray | None:
   leans, forwards = _leans(poses), _forwards(poses)[_stands(poses)]
   if not len(leans):
     return None
-  up = _unit(np.median(_unit(leans), axis=0))
+  up = unit(np.median(unit(leans), axis=0))
   for _ in range(_PASSES):
-    ahead = _unit(forwards - (forwards @ up)[:, None] * up)
-    directions = _unit(leans - _FOOT_MIDDLE * ahead)
+    ahead = unit(forwards - (forwards @ up)[:, None] * up)
+    directions = unit(leans - _FOOT_MIDDLE * ahead)
     angles = np.rad2deg(np.arccos(np.clip(directions @ up, -1, 1)))
-    up = _unit(directions.T @ (1 / (1 + (angles / _USUAL_LEAN) ** 2)))
+    up = unit(directions.T @ (1 / (1 + (angles / _USUAL_LEAN) ** 2)))
   steepest = np.cos(np.deg2rad(_MAX_ESTIMATE))
   return up if -up[1] >= steepest else None
 
 
-def _unit(vectors: np.ndarray) -> np.ndarray:
+def unit(vectors: np.ndarray) -> np.ndarray:
   """Scales vectors `[..., 3]` to length 1."""
   norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
   return vectors / np.maximum(norms, 1e-9)
@@ -222,14 +222,14 @@ def make_scenes(
       )
     lean = round(clip.view.roll) if clip.view else 0
     leans = f' and leans by {abs(lean)}°' if lean else ''
-    note = f'The camera looks {_direction(degrees)}{leans}, {how}.'
+    note = f'The camera looks {direction(degrees)}{leans}, {how}.'
     upright = tuple(stand_up(clip, degrees))
     scenes.append(Scene(clip, upright, degrees, note))
   return scenes
 
 
-def _direction(pitch: float) -> str:
-  """Describes where a camera looks, such as 'down by 6°'."""
+def direction(pitch: float) -> str:
+  """Describes a pitch in degrees, such as 'down by 6°'."""
   if round(pitch) == 0:
     return 'straight ahead'
   return f'{"down" if pitch > 0 else "up"} by {abs(pitch):.0f}°'

@@ -9,6 +9,7 @@ from semgcn_jax.geometry.skeletons import (
   join_bones,
 )
 from semgcn_jax.inference.bounds import MEDIAN_LENGTHS
+from semgcn_jax.motion.upright import unit
 
 BODY = Skeleton(
   joints=(*H36M.joints, 'RHeel', 'RToe', 'LHeel', 'LToe'),
@@ -16,7 +17,6 @@ BODY = Skeleton(
   left=(*H36M.left, 18, 19),
   right=(*H36M.right, 16, 17),
 )
-IS_FOOT = np.arange(BODY.num_joints) >= H36M.num_joints  # Of each joint.
 ANKLES = tuple(BODY.joints.index(name) for name in ('RAnkle', 'LAnkle'))
 PARENTS, CHILDREN = (np.array(ends) for ends in zip(*BODY.bones, strict=True))
 # Which bones, in turn, lead to each joint from the pelvis, `[20, 19]`.
@@ -30,8 +30,12 @@ FOOT_DIRECTIONS = _FOOT / _FOOT_LENGTHS[:, None]
 LENGTHS = np.concatenate([MEDIAN_LENGTHS, _FOOT_LENGTHS, _FOOT_LENGTHS])
 # Bones of both sides have one length; the index of each bone's.
 _ENDS = [BODY.joints[child] for child in CHILDREN]
-NAMES = tuple(dict.fromkeys(name.lstrip('LR') for name in _ENDS))
-OF_BONE = np.array([NAMES.index(name.lstrip('LR')) for name in _ENDS])
+NAMES = tuple(
+  dict.fromkeys(name.removeprefix('R').removeprefix('L') for name in _ENDS)
+)
+OF_BONE = np.array(
+  [NAMES.index(name.removeprefix('R').removeprefix('L')) for name in _ENDS]
+)
 MEDIANS = np.array([LENGTHS[OF_BONE == n].mean() for n in range(len(NAMES))])
 LEGS = np.array([name.endswith(('Knee', 'Ankle')) for name in _ENDS], float)
 _SIDES = ('R', 'L')
@@ -81,27 +85,21 @@ def directions(poses: np.ndarray, frames: np.ndarray) -> np.ndarray:
   Returns:
     The directions from parents to children of `BODY`, `[T, 19, 3]`.
   """
-  bones = _unit(-bone_vectors(poses, H36M))
+  bones = unit(-bone_vectors(poses, H36M))
   feet = np.einsum('tkxy,fy->tkfx', frames[:, ANKLES], FOOT_DIRECTIONS)
   return np.concatenate([bones, feet.reshape(len(poses), -1, 3)], axis=1)
 
 
-def _unit(vectors: np.ndarray) -> np.ndarray:
-  """Scales vectors `[..., 3]` to length 1."""
-  norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
-  return vectors / np.maximum(norms, 1e-6)
-
-
 def _trunk_axes(left: np.ndarray, up: np.ndarray) -> np.ndarray:
   """Returns the axes `[T, 3, 3]` of a part that is as wide as `left`."""
-  x = _unit(left)
-  z = _unit(np.cross(x, up))
+  x = unit(left)
+  z = unit(np.cross(x, up))
   return np.stack([x, np.cross(z, x), z], axis=-1)
 
 
 def _limb_axes(along: np.ndarray, trunk: np.ndarray) -> np.ndarray:
   """Returns the axes `[T, 3, 3]` of a limb, x as near to the trunk's as can."""
-  y = _unit(along)
+  y = unit(along)
   left = trunk[..., 0]
-  x = _unit(left - (left * y).sum(axis=-1, keepdims=True) * y)
+  x = unit(left - (left * y).sum(axis=-1, keepdims=True) * y)
   return np.stack([x, y, np.cross(x, y)], axis=-1)

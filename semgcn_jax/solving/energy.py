@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from semgcn_jax.motion.path import SOLE
 from semgcn_jax.solving import body
 from semgcn_jax.solving.terms import Terms
 
 Array = jax.Array
 Values = Any  # An array of JAX, or of NumPy before it is moved there.
 
-SOLE = 0.08  # The height of an ankle above the ground, metres.
 _SLACK = 0.02  # How much lower one may be, metres.
 _CLEARANCE = 0.02  # The least height of other joints, metres.
 # The steps of some unknowns, with which L-BFGS is fast.
@@ -77,7 +77,7 @@ class Problem(NamedTuple):
       and the height of the camera, metres, `[4]`.
     free_view: Which of them may change, `[4]`, 0 or 1.
     free_bones: Whether lengths and marks may change, 0 or 1.
-    steepness: The standard deviations of pitch and roll, `[2]`, radians.
+    tilts: The standard deviations of pitch and roll, `[2]`, radians.
   """
 
   keypoints: Values
@@ -97,7 +97,7 @@ class Problem(NamedTuple):
   view: Values
   free_view: Values
   free_bones: Values
-  steepness: Values
+  tilts: Values
 
 
 class Camera(NamedTuple):
@@ -220,9 +220,8 @@ def energy(
   # Ankles rest a little higher or lower, and would push the ground down.
   heights = heights.at[:, :, body.ANKLES].set(ankles + _SLACK)
   below = jax.nn.relu(-heights)
-  # Feet that nobody marks are a guess, which must not lift the ankles.
-  guess = (problem.keypoints[..., 2] <= 0) & body.IS_FOOT
-  below = jnp.where(guess, 0, below)
+  # What nobody sees is a guess, which must not lift the person.
+  below = jnp.where(problem.keypoints[..., 2] > 0, below, 0)
   total += terms.under * (_robust(below / 0.02, 3.0).sum(-1) * known).sum()
   ground = _robust(ankles / 0.05, 1.0)
   total += terms.ground * (ground * contacts * known[..., None]).sum()
@@ -245,7 +244,7 @@ def energy(
   priors += terms.scale * (larger**2 * frames).sum()
   marks = _squares(_MARK * unknowns.marks / 0.02)
   priors += terms.marks * (marks * frames).sum()
-  lean = unknowns.view[1:3] * _ANGLE / problem.steepness
+  lean = unknowns.view[1:3] * _ANGLE / problem.tilts
   priors += 0.1 * count * terms.upright * (lean**2).sum()
   priors += 0.1 * count * terms.lens * (unknowns.view[0] / 0.3) ** 2
   return 0.5 * (total + priors) / jnp.maximum(count, 1)

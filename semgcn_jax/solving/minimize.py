@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from semgcn_jax.motion.path import SOLE
 from semgcn_jax.solving import body
 from semgcn_jax.solving.energy import (
   HEIGHT_STEP,
-  SOLE,
   Bodies,
   Camera,
   Problem,
@@ -131,7 +131,8 @@ def find_contacts(
   above = heights - heights.min(axis=-1, keepdims=True)
   lower = jax.nn.sigmoid((_LOWER[0] - above) / _LOWER[1])
   rests *= jnp.where(higher > 0, lower, 1)
-  return rests * problem.known[..., None]
+  seen = problem.keypoints[:, :, body.ANKLES, 2] > 0
+  return rests * seen * problem.known[..., None]
 
 
 def _speeds(feet: Array, extra: int, problem: Problem) -> Array:

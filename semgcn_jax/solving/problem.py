@@ -10,7 +10,8 @@ from scipy.ndimage import gaussian_filter1d
 from semgcn_jax.detections.clips import Person
 from semgcn_jax.detections.tracking import cut_track
 from semgcn_jax.geometry.skeletons import H36M
-from semgcn_jax.inference.placing import BELOW_ANKLES, UPRIGHT, place_poses
+from semgcn_jax.inference.placing import UPRIGHT, place_poses
+from semgcn_jax.motion.path import SOLE
 from semgcn_jax.solving import body
 from semgcn_jax.solving.energy import Problem, Unknowns
 
@@ -22,8 +23,10 @@ _ERROR, _SHARE, _LEAST = 0.08, 0.7, 0.01
 # about the lifter's poses is added.
 _NOISE, _TREMBLE = 0.013, 2.0
 _CONFIDENCE = 3
+_SURE = 0.8  # The quantile of confidences that counts fully.
 _FOOT_DEVIATION = 0.4  # Of the direction of heel and toes, radians.
 _LEGS_DEVIATION, _HEIGHT_DEVIATION = 0.05, 0.002
+_RATE = 30.0  # Tracks are solved at about so many frames per second.
 _SMOOTHED = 0.1  # The first guess of a path is smoothed over so many seconds.
 
 
@@ -48,9 +51,10 @@ class Track:
 
   Attributes:
     rows: Which of the person's frames they are, `[T]`.
+    numbers: The numbers of the frames, in steps that follow each other, `[T]`.
     places: The first guess of the pelvis in the camera frame, `[T, 3]`, metres.
-    noise: How far keypoints are from where they belong, metres.
     ankles: The ankles relative to it, `[T, 2, 3]`, metres.
+    noise: How far keypoints are from where they belong, metres.
     fps: How many of the steps between frames are a second.
   """
 
@@ -61,7 +65,7 @@ class Track:
   frames: np.ndarray
   places: np.ndarray
   ankles: np.ndarray
-  follows: np.ndarray
+  numbers: np.ndarray
   noise: float
   fps: float
 
@@ -73,6 +77,17 @@ class Track:
       if field.name not in ('noise', 'fps')
     }
     return dataclasses.replace(self, **arrays)
+
+  def thinned(self) -> Self:
+    """Returns the track of every n-th frame, at about `_RATE` a second.
+
+    More frames would tell little that is new, and stiffen the problem.
+    """
+    n = max(1, round(self.fps / _RATE))
+    fewer = self.part(slice(None, None, n))
+    return dataclasses.replace(
+      fewer, numbers=fewer.numbers // n, fps=self.fps / n
+    )
 
 
 def make_track(person: Person, fps: float, lens: Lens) -> Track | None:
@@ -102,9 +117,10 @@ def make_track(person: Person, fps: float, lens: Lens) -> Track | None:
   else:
     feet = np.asarray(person.marked_feet[rows], float)
   seen = np.concatenate([seen, feet], axis=1)
-  # A keypoint of half the confidence is worse than twice as far off.
-  seen[..., 2] = np.clip(seen[..., 2], 0, 1) ** _CONFIDENCE
   seen[~(seen[..., 2] > 0)] = 0
+  # Detectors differ in how sure they are of what is right.
+  usual = np.quantile(seen[..., 2][seen[..., 2] > 0], _SURE)
+  seen[..., 2] = np.minimum(seen[..., 2] / usual, 1) ** _CONFIDENCE
   frames = body.body_frames(poses)
   directions = body.directions(poses, frames)
   errors = np.full((count, H36M.num_joints), _ERROR)
@@ -116,11 +132,10 @@ def make_track(person: Person, fps: float, lens: Lens) -> Track | None:
   spread = np.maximum(_SHARE * errors[:, ends], _LEAST)
   deviations = np.full((count, len(body.LENGTHS)), _FOOT_DEVIATION)
   deviations[:, : len(ends)] = spread / body.LENGTHS[: len(ends)]
-  follows = np.concatenate([[False], np.diff(numbers) == step])
   return Track(
     *(rows, seen, directions, deviations, frames, places),
     poses[:, body.ANKLES],
-    follows.astype(float),
+    (numbers - numbers[0]) // step,
     noise,
     fps,
   )
@@ -153,7 +168,8 @@ def make_problem(
   view: np.ndarray,
   *,
   shape: tuple[int, int],
-  steepness: tuple[float, float],
+  tilts: tuple[float, float],
+  knows_pitch: bool = False,
   height: float | None = None,
 ) -> tuple[Unknowns, Problem]:
   """Joins tracks to a problem, and makes the first guess of its unknowns.
@@ -163,7 +179,8 @@ def make_problem(
     lens: The lens.
     view: The first guess of the view; see `Problem`.
     shape: The sizes P and F that arrays are padded to.
-    steepness: The standard deviations of pitch and roll, radians.
+    tilts: The standard deviations of pitch and roll, radians.
+    knows_pitch: Whether the pitch does not change.
     height: The height of the people in metres, if it is known.
   """
   people, frames = shape
@@ -184,14 +201,14 @@ def make_problem(
   for row, track in zip(known, tracks, strict=False):
     row[: len(track.rows)] = 1
   places = stack([track.places for track in tracks])
-  names = 'keypoints', 'directions', 'deviations', 'frames', 'follows'
+  names = 'keypoints', 'directions', 'deviations', 'frames'
   arrays = {
     name: stack([getattr(track, name) for track in tracks]) for name in names
   }
   upright = np.concatenate([UPRIGHT, np.zeros(4)])
   larger = 1.0
   if height is not None:
-    larger = (height - BELOW_ANKLES) / (body.LENGTHS @ upright)
+    larger = (height - SOLE) / (body.LENGTHS @ upright)
   problem = Problem(
     **arrays,
     medians=body.MEDIANS * larger,
@@ -200,13 +217,15 @@ def make_problem(
     depths=places[..., 2] / lens.focal,
     spots=places[..., :2] / places[..., 2:] * lens.focal,
     known=known,
+    follows=np.diff(stack([t.numbers for t in tracks]), prepend=-9, axis=1)
+    == 1,
     fps=one('fps'),
     noise=one('noise'),
     center=lens.center,
     view=view,
-    free_view=np.array([not lens.is_known, 1, 1, 1], float),
+    free_view=np.array([not lens.is_known, not knows_pitch, 1, 1], float),
     free_bones=np.ones(()),
-    steepness=np.array(steepness),
+    tilts=np.array(tilts),
   )
   unknowns = Unknowns(
     directions=arrays['directions'],

@@ -13,9 +13,10 @@ from semgcn_jax.geometry.skeletons import H36M, join_bones
 from semgcn_jax.inference.arguments import Options, read_arguments
 from semgcn_jax.inference.lifted import Lifted
 from semgcn_jax.inference.placing import place_poses
-from semgcn_jax.motion.upright import vertical_of
+from semgcn_jax.motion.path import SOLE
+from semgcn_jax.motion.upright import unit, vertical_of
 from semgcn_jax.solving import body
-from semgcn_jax.solving.energy import SOLE, Camera, Unknowns
+from semgcn_jax.solving.energy import Camera, Unknowns
 from semgcn_jax.solving.minimize import LOWEST, ROUNDS, Solution, minimize
 from semgcn_jax.solving.problem import Lens, Track, make_problem, make_track
 from semgcn_jax.solving.terms import Terms
@@ -31,7 +32,6 @@ _LEVEL = (
   float(np.deg2rad(10.0)),
   float(np.deg2rad(5.0)),
 )  # How level cameras are if nobody stands.
-_GIVEN = float(np.deg2rad(0.1))  # The deviation of a given pitch, radians.
 _RESTS = 0.5  # A foot rests that is surer than this.
 
 
@@ -72,15 +72,17 @@ def solve_clip(
   if not tracks:
     return clip
   parts = [
-    (n, track.part(rows))
+    (n, thin.part(rows))
     for n, track in tracks.items()
-    for rows in _windows(len(track.rows))
+    for thin in [track.thinned()]
+    for rows in _windows(len(thin.rows))
   ]
   guess, deviations = _guess(clip, [*tracks.values()], lens, pitch)
   solve = functools.partial(
     _solve,
     lens=lens,
-    steepness=deviations,
+    tilts=deviations,
+    knows_pitch=pitch is not None,
     height=height,
     terms=terms or Terms(),
   )
@@ -93,7 +95,9 @@ def solve_clip(
     found[n].append((part, result))
   view = solved[0].view
   people = [
-    _apply(person, found[n]) if n in found else _place(person, view, lens)
+    _apply(person, tracks[n], found[n])
+    if n in found
+    else _place(person, view, lens)
     for n, person in enumerate(clip.people)
   ]
   return dataclasses.replace(
@@ -165,7 +169,7 @@ def _guess(
   x, y, z = (0.0, -1.0, 0.0) if up is None else up
   angles = [float(np.arcsin(-z)), float(np.arctan2(x, -y))]
   if pitch is not None:
-    angles[0], deviations = float(np.deg2rad(pitch)), (_GIVEN, deviations[1])
+    angles[0] = float(np.deg2rad(pitch))
   camera = Camera(lens.focal, angles[0], angles[1], 0.0)
   feet = [
     camera.heights(track.ankles + track.places[:, None]).min(axis=-1)
@@ -280,45 +284,74 @@ def _agreed(
   return solve(tracks, view, starts)
 
 
-def _join(count: int, parts: Sequence[tuple[Track, _Solved]]) -> _Solved:
-  """Joins the overlapping parts of a person's `count` frames.
+def _join(parts: Sequence[tuple[Track, _Solved]]) -> tuple[np.ndarray, _Solved]:
+  """Joins the overlapping parts of a person's track.
 
-  Frames that are in no part are NaN.
+  Returns:
+    The rows of the person's frames that they are of, and what was found.
   """
+  rows = np.unique(np.concatenate([track.rows for track, _ in parts]))
+  total = np.zeros(len(rows))
   first = parts[0][1]
-  total = np.zeros(count)
   sums = {
-    name: np.zeros((count, *getattr(first, name).shape[1:]))
+    name: np.zeros((len(rows), *getattr(first, name).shape[1:]))
     for name in ('directions', 'roots', 'contacts')
   }
   for track, part in parts:
-    # The weight falls to 0 towards the ends, where another part begins.
+    # The weight falls towards the ends, where another part begins.
     places = np.arange(len(track.rows))
     weight = np.minimum(places, places[::-1]) + 1.0
     weight = np.minimum(weight, _OVERLAP)
-    total[track.rows] += weight
+    at = np.searchsorted(rows, track.rows)
+    total[at] += weight
     for name, values in sums.items():
       own = getattr(part, name)
-      values[track.rows] += own * weight.reshape(-1, *[1] * (own.ndim - 1))
-  with np.errstate(invalid='ignore'):
-    for values in sums.values():
-      values /= total.reshape(-1, *[1] * (values.ndim - 1))
-  return dataclasses.replace(first, **sums)
+      values[at] += own * weight.reshape(-1, *[1] * (own.ndim - 1))
+  for values in sums.values():
+    values /= total.reshape(-1, *[1] * (values.ndim - 1))
+  return rows, dataclasses.replace(first, **sums)
 
 
-def _apply(person: Person, parts: Sequence[tuple[Track, _Solved]]) -> Person:
-  """Returns a person as solved."""
-  found = _join(len(person.frames), parts)
-  norms = np.linalg.norm(found.directions, axis=-1, keepdims=True)
-  bones = found.directions / norms * found.lengths[:, None]
-  joints = join_bones(-bones, body.BODY).astype(np.float32)
-  poses, feet = np.split(joints, [H36M.num_joints], axis=1)
+def _apply(
+  person: Person, track: Track, parts: Sequence[tuple[Track, _Solved]]
+) -> Person:
+  """Returns a person as solved.
+
+  Between the frames that were solved, what solving changed is interpolated.
+  """
+  rows, found = _join(parts)
+  knots = np.searchsorted(track.rows, rows)
+
+  def between(change):
+    flat = change.reshape(len(knots), -1).T
+    times, known = person.frames[track.rows], person.frames[rows]
+    spread = np.stack([np.interp(times, known, values) for values in flat])
+    return spread.T.reshape(len(times), *change.shape[1:])
+
+  directions = track.directions + between(
+    found.directions - track.directions[knots]
+  )
+  places = track.places + between(found.roots - track.places[knots])
+  bones = unit(directions) * found.lengths[:, None]
+  joints = join_bones(-bones, body.BODY)
+  count = H36M.num_joints
+  # Without its keypoints, a foot is a guess.
+  seen = track.keypoints[:, count:, 2].reshape(-1, 2, 2).any(axis=2)
+  feet = np.where(
+    np.repeat(seen, 2, axis=1)[..., None], joints[:, count:], np.nan
+  )
+
+  def whole(values, empty):
+    result = np.full((len(person.frames), *values.shape[1:]), empty, np.float32)
+    result[track.rows] = values
+    return result
+
   return dataclasses.replace(
     person,
-    poses=poses,
-    places=found.roots.astype(np.float32),
-    contacts=found.contacts > _RESTS,
-    feet=None if person.marked_feet is None else feet,
+    poses=whole(joints[:, :count], np.nan),
+    places=whole(places, np.nan),
+    contacts=whole(between(found.contacts), 0) > _RESTS,
+    feet=whole(feet, np.nan) if seen.any() else None,
   )
 
 

@@ -17,11 +17,10 @@ class Terms:
       error.
     smooth: Joints move without acceleration, up to 1 cm per squared frame at 30
       frames per second.
-    path: So does the pelvis.
-    bones: The logarithms of bone lengths are those of the median body, up to
-      0.12, as often as this.
-    scale: That of the legs, or of the height if it is given, is, as often as
-      this; an image does not show how large people are.
+    path: The pelvis moves without acceleration, likewise.
+    bones: Bones have the lengths of the median body, up to 12%.
+    scale: The legs have the length of its legs, up to 5%, or the person has the
+      given height; an image does not show how large people are.
     marks: The marked points are at the joints, up to 2 cm, constant in the
       frame of a bone.
     knees: Knees bend forwards, up to 2 cm.
@@ -38,9 +37,9 @@ class Terms:
   poses: float = 0.5
   smooth: float = 0.1
   path: float = 2.0
-  bones: float = 1.5
+  bones: float = 1.2
   scale: float = 1.0
-  marks: float = 0.1
+  marks: float = 1.5
   knees: float = 1.0
   rest: float = 1.0
   ground: float = 1.0

@@ -25,7 +25,7 @@ def walk(tmp_path):
 def test_clips_are_solved(walk, tmp_path):
   code, out, err = predict(walk, tmp_path / 'a.json', '--focal_length=1100')
   assert (code, err) == (0, '')
-  assert 'walk: the camera looks down by' in out and 'as given' in out
+  assert 'walk: the camera looks down by' in out and '(given)' in out
   content = json.loads((tmp_path / 'a.json').read_text())
   [person] = content['people']
   poses = np.array(person['poses'])
@@ -39,7 +39,7 @@ def test_clips_are_solved(walk, tmp_path):
 def test_solving_can_be_switched_off(walk, tmp_path):
   code, out, err = predict(walk, tmp_path / 'a.json', '--solve=false')
   assert (code, err) == (0, '')
-  assert 'the vertical' not in out
+  assert 'above the ground' not in out
   [person] = json.loads((tmp_path / 'a.json').read_text())['people']
   assert 'view' not in person and 'contacts' not in person
 
@@ -48,7 +48,7 @@ def test_single_frames_are_not_solved(tmp_path):
   np.save(tmp_path / 'one.npy', keypoints_of(1))
   code, out, err = predict(tmp_path / 'one.npy', tmp_path / 'a.json')
   assert (code, err) == (0, '')
-  assert 'the vertical' not in out
+  assert 'above the ground' not in out
 
 
 def test_terms_that_do_not_exist(walk, tmp_path):
@@ -56,4 +56,9 @@ def test_terms_that_do_not_exist(walk, tmp_path):
     'predict', f'--detections={walk}', '--image_size=1280x720',
     f'--output={tmp_path / "a.json"}', '--solve_without=rest,gravity',
     status=2, message='--solve_without=gravity',
+  )  # fmt: skip
+  fails(
+    'predict', f'--detections={walk}', '--image_size=1280x720',
+    f'--output={tmp_path / "a.json"}', '--solve=false', '--solve_without=rest',
+    status=2, message='has no meaning without',
   )  # fmt: skip

@@ -4,7 +4,8 @@ import dataclasses
 
 import numpy as np
 import pytest
-from solved import FOCAL, HEIGHT, PITCH, ROLL, clip, film, person, walk
+from scipy.interpolate import CubicSpline
+from solved import FOCAL, FPS, HEIGHT, PITCH, ROLL, clip, film, person, walk
 
 from semgcn_jax.geometry.skeletons import H36M, bone_vectors, mirror
 from semgcn_jax.motion.upright import make_scenes
@@ -185,11 +186,45 @@ def test_a_mirrored_clip_is_solved_to_its_mirror_image(one, walked):
 
 def test_what_was_found_is_described(one):
   text = describe(one, knows_lens=True)
-  assert 'looks down by 1' in text and 'as given' in text
-  assert 'height of people: 1.7' in text and 'not sure' not in text
+  assert 'looks down by 1' in text and '(given)' in text
+  assert 'leans by 8° to the left' in text
+  assert 'people are 1.7' in text and 'not sure' not in text
   assert 'towards the camera' in describe(one, knows_lens=False)
   still = dataclasses.replace(
     one.people[0], contacts=np.zeros_like(one.people[0].contacts)
   )
   moving = dataclasses.replace(one, people=(still,))
   assert 'does the camera move?' in describe(moving, knows_lens=True)
+  keypoints = one.people[0].keypoints.copy()
+  keypoints[:, [3, 6]] = 0
+  blind = dataclasses.replace(one.people[0], keypoints=keypoints)
+  blind = dataclasses.replace(one, people=(blind,))
+  assert 'ankles are hardly seen' in describe(blind, knows_lens=True)
+
+
+def test_high_rates_are_solved_at_fewer(walked):
+  joints, _ = walked
+  times = np.arange(len(joints))
+  fine = CubicSpline(times, joints)(np.arange(0, len(joints) - 1, 1 / 6))
+  seen = person(fine, noise=0.01)
+  found = solve_clip(
+    dataclasses.replace(clip(seen), fps=6 * FPS), focal_length=FOCAL
+  )
+  [solved] = found.people
+  assert np.ptp(lengths(solved), axis=0).max() < 1e-5
+  assert np.isfinite(solved.poses).all() and solved.contacts.any()
+  assert abs(found.view.pitch - PITCH) < 3
+  assert stature(solved) == pytest.approx(1.7, abs=0.15)
+  off = np.linalg.norm(solved.places - fine[:, 0], axis=-1)
+  assert off.mean() < 0.1
+
+
+def test_feet_that_nobody_marks_are_unknown(walked):
+  joints, _ = walked
+  marked = np.zeros((len(joints), 4, 3))
+  none = solve_clip(clip(person(joints, marked_feet=marked)))
+  assert none.people[0].feet is None
+  marked[5:, :2] = (600, 500, 0.9)
+  some = solve_clip(clip(person(joints, marked_feet=marked))).people[0].feet
+  assert np.isnan(some[:5]).all() and np.isnan(some[:, 2:]).all()
+  assert np.isfinite(some[5:, :2]).all()
