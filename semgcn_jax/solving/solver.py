@@ -7,6 +7,7 @@ from typing import Any, Unpack
 
 import jax
 import numpy as np
+from scipy.interpolate import Akima1DInterpolator
 
 from semgcn_jax.detections.clips import Clip, Person, View
 from semgcn_jax.geometry.skeletons import H36M, join_bones
@@ -317,7 +318,8 @@ def _apply(
 ) -> Person:
   """Returns a person as solved.
 
-  Between the frames that were solved, what solving changed is interpolated.
+  Between the frames that were solved, paths are interpolated, and so is what
+  solving changed in the directions of bones.
   """
   rows, found = _join(parts)
   knots = np.searchsorted(track.rows, rows)
@@ -331,7 +333,12 @@ def _apply(
   directions = track.directions + between(
     found.directions - track.directions[knots]
   )
-  places = track.places + between(found.roots - track.places[knots])
+  times = person.frames[track.rows]
+  places = found.roots
+  if len(rows) < len(times):  # Cubic pieces, which do not overshoot in gaps.
+    known = person.frames[rows]
+    path = Akima1DInterpolator(known, places)
+    places = path(np.clip(times, known[0], known[-1]))
   bones = unit(directions) * found.lengths[:, None]
   joints = join_bones(-bones, body.BODY)
   count = H36M.num_joints
