@@ -15,7 +15,13 @@ from semgcn_jax.motion.path import SOLE
 from semgcn_jax.solving import body
 from semgcn_jax.solving.energy import Problem, Unknowns
 
-FEWEST = 5  # Known poses of a person who is solved.
+FEWEST = 5  # Known poses of a person who is solved,
+_SEEN = 0.3  # and the least share of knees and ankles that are seen.
+_LEGS = [
+  H36M.joints.index(f'{side}{name}')
+  for side in 'RL'
+  for name in ('Knee', 'Ankle')
+]
 # The expected error of a joint, metres, if the lifter does not tell; the share
 # of it that counts, and the least.
 _ERROR, _SHARE, _LEAST = 0.08, 0.7, 0.01
@@ -91,12 +97,19 @@ class Track:
 
 
 def make_track(person: Person, fps: float, lens: Lens) -> Track | None:
-  """Makes the track of a lifted person; None if too few poses are known."""
+  """Makes the track of a lifted person.
+
+  Returns:
+    The track; None if too few poses are known, or legs are hardly seen, without
+    which solving makes poses worse.
+  """
   rows = np.flatnonzero(person.is_whole)
   if person.keypoints is None or len(rows) < FEWEST:
     return None
   poses = np.asarray(person.poses[rows], float)
   seen = np.asarray(person.keypoints[rows], float)
+  if (seen[:, _LEGS, 2] > 0).mean() < _SEEN:
+    return None
   count = len(rows)
   places = place_poses(
     *(poses, seen, np.full(count, lens.focal)),

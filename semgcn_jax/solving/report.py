@@ -25,7 +25,7 @@ def describe(clip: Clip, knows_lens: bool) -> str:
   """
   view = clip.view
   if view is None:
-    return 'not solved, as nobody has enough poses'
+    return 'not solved, as nobody has enough poses with legs'
   wide = 2 * np.arctan(max(clip.image_size) / 2 / view.focal_length)
   how = 'given' if knows_lens else 'estimated'
   solved = [person for person in clip.people if person.contacts is not None]

@@ -50,7 +50,8 @@ def solve_clip(
   the clip gets one camera, which does not move, and one ground. They are what
   fits best the keypoints, the lifter's poses in the measure of their expected
   errors, smooth motion, and feet that rest where they are on the ground.
-  Whoever has fewer than `problem.FEWEST` poses is only placed.
+  Whoever has fewer than `problem.FEWEST` poses, or hardly any legs, is only
+  placed.
 
   Args:
     clip: The clip as `lift_clip` returns it.

@@ -156,6 +156,14 @@ def test_unknown_poses_stay_unknown(walked):
   assert not found.contacts[[0, 30]].any()
 
 
+def test_people_without_legs_are_left_as_they_are(walked):
+  seen = person(walked[0])
+  seen.keypoints[:, [2, 3, 5, 6]] = 0
+  found = solve_clip(clip(seen))
+  assert found.view is None
+  np.testing.assert_array_equal(found.people[0].poses, seen.poses)
+
+
 def test_nobody_is_not_solved(walked):
   for people in ((), (person(walked[0][:2]),)):
     found = solve_clip(clip(*people))
