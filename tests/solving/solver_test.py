@@ -120,6 +120,7 @@ def test_feet_are_solved_where_they_are_marked(walked):
   assert np.ptp(np.linalg.norm(off, axis=-1), axis=0).max() < 1e-5
 
 
+@pytest.mark.slow
 def test_people_share_one_camera(walked):
   joints, _ = walked
   people = person(joints), person(joints + (1, 0, 0), name='2', seed=1)
@@ -134,6 +135,7 @@ def test_people_share_one_camera(walked):
   assert np.isfinite(found.people[2].places).all()
 
 
+@pytest.mark.slow
 def test_long_tracks_are_solved_in_parts(walked, monkeypatch):
   joints, _ = walked
   long = np.concatenate([joints, joints[::-1]])
@@ -171,6 +173,7 @@ def test_nobody_is_not_solved(walked):
     assert 'not solved' in describe(found, False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', TERMS)
 def test_every_term_can_be_switched_off(walked, name):
   terms = dataclasses.replace(Terms(), **{name: 0.0})
