@@ -32,9 +32,11 @@ def describe(clip: Clip, knows_lens: bool) -> str:
   heights = [f'{stature(person):.2f} m' for person in solved]
   if len(heights) > _MOST_HEIGHTS:
     heights = [*heights[: _MOST_HEIGHTS - 1], '...']
+  side = 'left' if view.roll > 0 else 'right'
+  lean = abs(round(view.roll))
+  leans = f' leans by {lean}° to the {side},' if lean else ''
   text = (
-    f'the camera looks {direction(view.pitch)}, leans by'
-    f' {abs(round(view.roll))}° to the {"left" if view.roll > 0 else "right"},'
+    f'the camera looks {direction(view.pitch)},{leans}'
     f' sees {np.rad2deg(wide):.0f}° along its longer side ({how}), and is'
     f' {view.height:.2f} m above the ground; people are'
     f' {", ".join(heights)} tall'
