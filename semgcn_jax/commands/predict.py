@@ -10,7 +10,6 @@ import functools
 import pathlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import rich.progress
 
@@ -34,7 +33,7 @@ from semgcn_jax.errors import (
   printable,
 )
 from semgcn_jax.formats.writers import WRITERS
-from semgcn_jax.inference.arguments import knows_lens
+from semgcn_jax.inference.arguments import Options, knows_lens
 from semgcn_jax.inference.image_lifter import ImageLifter
 from semgcn_jax.inference.lifter import Lifter
 from semgcn_jax.inference.people import check_clip, lift_clip
@@ -43,6 +42,8 @@ from semgcn_jax.motion.smoothing import METHODS, smooth
 from semgcn_jax.pictures.crops import read_box
 from semgcn_jax.pictures.images import read_image
 from semgcn_jax.runs.checkpoints import restore_network
+from semgcn_jax.solving.report import describe
+from semgcn_jax.solving.solver import solve_clip
 from semgcn_jax.solving.terms import TERMS, Terms
 
 # The bundled weights for single frames, for clips, and for --live.
@@ -198,9 +199,13 @@ def _lift_folder(flags: PredictFlags, lift_source: Callable[..., None]) -> None:
   )
 
 
-def _options(flags: PredictFlags) -> Any:
+def _options(flags: PredictFlags) -> Options:
   """Returns what the flags say of keypoints and lens."""
-  return {name: getattr(flags, name) for name in _OPTIONS}
+  return Options(
+    min_confidence=flags.min_confidence,
+    focal_length=flags.focal_length,
+    field_of_view=flags.field_of_view,
+  )
 
 
 @functools.cache
@@ -243,7 +248,8 @@ def _lift_clips(
     if flags.solve and len(clip.frames) > 1:
       clip = _solve(flags, clip)
     lifted.append(clip)
-  details = options | {
+  details = {
+    **options,
     'height': flags.height,
     'checkpoint': f'{OVER_TIME}, {SINGLE}' if over_time else name,
     'smooth': flags.smooth,
@@ -260,10 +266,6 @@ def _lift_clips(
 
 def _solve(flags: PredictFlags, clip: Clip) -> Clip:
   """Solves a clip, and prints what was found."""
-  # Only here, as the solver takes a second to import.
-  from semgcn_jax.solving.report import describe
-  from semgcn_jax.solving.solver import solve_clip
-
   terms = Terms(**dict.fromkeys(flags.solve_without, 0.0))
   options = _options(flags)
   pitch = flags.pitch if flags.pitch is not None else clip.pitch

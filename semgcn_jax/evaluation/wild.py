@@ -45,10 +45,8 @@ _SHAPES = {
   'size': (2,),
   'targets': (16, 3),
   'focal': (),
-  'root': (3,),
-  'up': (3,),
 }
-_REQUIRED = ('clean', 'noisy', 'size', 'targets', 'focal')
+_MORE_SHAPES = {'root': (3,), 'up': (3,)}
 _ACCELERATION = 'acceleration_error'
 _BATCH = 4096  # Poses to compare in a call.
 _LONG = 3.0  # Seconds of a solved clip whose camera and path are scored.
@@ -108,7 +106,7 @@ def read_wild(path: pathlib.Path) -> dict[str, np.ndarray]:
   try:
     content = read_arrays(path)
     optional = {'action', 'pitch', 'sequence', 'frame', 'root', 'up'}
-    names = [*_REQUIRED, *optional.intersection(content)]
+    names = [*_SHAPES, *optional.intersection(content)]
     arrays = {name: content[name] for name in names}
   except OSError as error:
     raise UserError(
@@ -120,8 +118,9 @@ def read_wild(path: pathlib.Path) -> dict[str, np.ndarray]:
       f' {shortened(error, 200)}); make it with prepare_data.py --film'
     ) from error
   count = arrays['targets'].shape[:1]
+  shapes = _SHAPES | _MORE_SHAPES
   for name, array in arrays.items():
-    fits = array.shape == (*count, *_SHAPES.get(name, ())) and array.ndim
+    fits = array.shape == (*count, *shapes.get(name, ())) and array.ndim
     if not fits or array.dtype.kind not in ('U' if name == 'action' else 'fiu'):
       raise UserError(
         f'{path}: {name} is {array.dtype} of shape {array.shape}; make the file'

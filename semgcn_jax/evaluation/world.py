@@ -8,7 +8,7 @@ from scipy.ndimage import gaussian_filter1d
 from semgcn_jax.detections.clips import Clip
 from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.motion.path import SOLE
-from semgcn_jax.motion.upright import room_turn
+from semgcn_jax.motion.upright import angles_of, room_turn
 
 # {name: what it is, and its unit}; of each, the median over clips is reported.
 SCORES = {
@@ -47,8 +47,7 @@ def score_world(
   (person,), view = clip.people, clip.view
   assert view is not None and person.places is not None
   assert person.contacts is not None
-  pitch = np.rad2deg(np.arcsin(-up[2]))
-  roll = np.rad2deg(np.arctan2(up[0], -up[1]))
+  pitch, roll = angles_of(up)
   found_up = room_turn(view.pitch, view.roll)[1]
   feet = (poses + roots[:, None])[:, _ANKLES]
   heights = feet @ up

@@ -31,7 +31,9 @@ _ARRAYS = {
 }
 # Those that only solved clips have; feet, if the detector marks them.
 _SOLVED = {'feet': ('feet', (4, 3)), 'contacts': ('contacts', (2,))}
-_DIGITS = 6  # Of metres: a solved body has bones of constant length.
+# Digits in text; a solved body has bones of constant length.
+_DIGITS = {'poses': 6, 'places': 6, 'feet': 6, 'contacts': 0}
+_OTHER_DIGITS = 4
 _Row = tuple[Clip, Person]
 
 
@@ -72,10 +74,10 @@ def _array(person: Person, name: str) -> np.ndarray:
 def _as_json(rows: Sequence[_Row], header: dict[str, Any]) -> bytes:
   """Encodes JSON, with null for unknown numbers."""
 
-  def numbers(array, digits=_DIGITS):
-    rounded = np.round(array.astype(float), digits)
+  def numbers(array, name):
+    rounded = np.round(array.astype(float), _DIGITS.get(name, _OTHER_DIGITS))
     if rounded.ndim > 1:
-      return [numbers(part, digits) for part in rounded]
+      return [numbers(part, name) for part in rounded]
     return [x if np.isfinite(x) else None for x in rounded.tolist()]
 
   header['people'] = [
@@ -84,15 +86,11 @@ def _as_json(rows: Sequence[_Row], header: dict[str, Any]) -> bytes:
       'person': person.name,
       'image_size': list(clip.image_size),
       'frames': person.frames.tolist(),
-      'poses': numbers(person.poses),
+      'poses': numbers(person.poses, 'poses'),
       **{
-        name: numbers(_array(person, name), _DIGITS if name == 'places' else 4)
-        for name in _ARRAYS
-      },
-      **{
-        name: numbers(_array(person, name))
-        for name, (attribute, _) in _SOLVED.items()
-        if getattr(person, attribute) is not None
+        name: numbers(_array(person, name), name)
+        for name, (attribute, _) in (_ARRAYS | _SOLVED).items()
+        if name in _ARRAYS or getattr(person, attribute) is not None
       },
       **({'view': dataclasses.asdict(clip.view)} if clip.view else {}),
     }
@@ -150,7 +148,7 @@ def _as_csv(rows: Sequence[_Row], header: dict[str, Any]) -> bytes:
   )
 
   def text(x):
-    return f'{x:.{_DIGITS}f}' if np.isfinite(x) else ''
+    return f'{x:.{_DIGITS["poses"]}f}' if np.isfinite(x) else ''
 
   for clip, person in rows:
     joints, poses = H36M.joints, person.poses

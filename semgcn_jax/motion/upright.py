@@ -155,6 +155,16 @@ def stand_up(clip: Clip, pitch: float) -> list[Upright]:
   return result
 
 
+def angles_of(up: np.ndarray) -> tuple[float, float]:
+  """Returns the pitch and roll of `room_turn`, degrees, of a camera.
+
+  Args:
+    up: The vertical in the camera frame, `[3]`, of length 1.
+  """
+  x, y, z = up
+  return float(np.rad2deg(np.arcsin(-z))), float(np.rad2deg(np.arctan2(x, -y)))
+
+
 def room_turn(pitch: float, roll: float = 0.0) -> np.ndarray:
   """Returns the rotation from the camera frame to the room, `[3, 3]`.
 

@@ -1,9 +1,8 @@
 """The energy that the solver minimizes, and its terms.
 
 Each term is half a sum of squares of residuals over their standard deviations,
-or a robust function that grows more slowly. Most describe a frame of a person;
-the sum is divided by the number of frames, and priors of what is constant in a
-clip count as much as `Terms` says.
+or a robust function that grows more slowly; `Terms` gives the deviations. Most
+terms describe a frame of a person. The sum is divided by the number of frames.
 """
 
 from typing import Any, NamedTuple
@@ -18,7 +17,7 @@ from semgcn_jax.solving.terms import Terms
 Array = jax.Array
 Values = Any  # An array of JAX, or of NumPy before it is moved there.
 
-_SLACK = 0.02  # How much lower one may be, metres.
+_SLACK = 0.02  # How much lower than `SOLE` an ankle may be, metres.
 _CLEARANCE = 0.02  # The least height of other joints, metres.
 # The steps of some unknowns, with which L-BFGS is fast.
 _DEPTH, _SPOT, _ANGLE, _LENGTH, _MARK = 0.1, 0.1, 0.1, 0.3, 0.12
@@ -111,12 +110,9 @@ class Camera(NamedTuple):
   @property
   def up(self) -> Values:
     """The vertical in the camera frame, `[3]`."""
-    sin, cos, level = (
-      jnp.sin(self.roll),
-      jnp.cos(self.roll),
-      jnp.cos(self.pitch),
-    )
-    return jnp.stack([sin * level, -cos * level, -jnp.sin(self.pitch)])
+    level = jnp.cos(self.pitch)
+    x, y = jnp.sin(self.roll) * level, -jnp.cos(self.roll) * level
+    return jnp.stack([x, y, -jnp.sin(self.pitch)])
 
   def heights(self, points: Any) -> Values:
     """Computes the heights of points `[..., 3]` above the ground, metres."""
@@ -154,8 +150,8 @@ def hold(unknowns: Unknowns, problem: Problem) -> Unknowns:
 
 def read_camera(unknowns: Unknowns, problem: Problem) -> Camera:
   """Returns the camera of unknowns."""
-  change = unknowns.view
   focal, pitch, roll, height = problem.view
+  change = unknowns.view
   return Camera(
     focal * jnp.exp(change[0]),
     pitch + _ANGLE * change[1],
@@ -196,7 +192,6 @@ def energy(
   camera = read_camera(unknowns, problem)
   bodies = read_bodies(unknowns, problem, camera.focal)
   joints, known = bodies.joints, problem.known
-  count = known.sum()
   rate = problem.fps[:, None]
   # The frames before and after are there, and so is the one before.
   steps = known[:, 1:] * known[:, :-1] * problem.follows[:, 1:]
@@ -213,41 +208,52 @@ def energy(
 
   total += terms.smooth * acceleration(joints)
   total += terms.path * acceleration(bodies.roots)
+  total += terms.knees * _knees(joints, problem)
+  total += terms.under * _under(joints, camera, problem)
 
   feet = joints[:, :, body.ANKLES]
-  heights = camera.heights(joints) - _CLEARANCE
-  ankles = camera.heights(feet) - SOLE
-  # Ankles rest a little higher or lower, and would push the ground down.
-  heights = heights.at[:, :, body.ANKLES].set(ankles + _SLACK)
-  below = jax.nn.relu(-heights)
-  # What nobody sees is a guess, which must not lift the person.
-  below = jnp.where(problem.keypoints[..., 2] > 0, below, 0)
-  total += terms.under * (_robust(below / 0.02, 3.0).sum(-1) * known).sum()
-  ground = _robust(ankles / 0.05, 1.0)
+  ground = _robust((camera.heights(feet) - SOLE) / 0.05, 1.0)
   total += terms.ground * (ground * contacts * known[..., None]).sum()
   both = jnp.sqrt(contacts[:, 1:] * contacts[:, :-1] + 1e-12)
   speeds = (feet[:, 1:] - feet[:, :-1]) * rate[..., None, None] / 0.1
   speeds = jnp.sqrt(_squares(speeds) + 1e-6)
   still = _robust(speeds, 1.0) * both * steps[..., None]
   total += terms.rest * still.sum()
-  total += terms.knees * _knees(joints, problem)
+  total += _priors(unknowns, bodies, problem, terms)
+  return 0.5 * total / jnp.maximum(known.sum(), 1)
 
+
+def _priors(
+  unknowns: Unknowns, bodies: Bodies, problem: Problem, terms: Terms
+) -> Array:
+  """Compares what is constant in a clip with what is usual."""
   # What is wrong with many frames is wrong with all of them, so that they count
   # as the square root of their number.
-  frames = jnp.sqrt(known.sum(axis=1))[:, None]
-  priors = (
-    terms.bones * ((_LENGTH * unknowns.lengths / 0.12) ** 2 * frames).sum()
-  )
+  frames = jnp.sqrt(problem.known.sum(axis=1))[:, None]
+  longer = _LENGTH * unknowns.lengths / 0.12
+  total = terms.bones * (longer**2 * frames).sum()
   usual = problem.medians[body.OF_BONE] @ problem.scale
   larger = jnp.log(bodies.lengths @ problem.scale / usual)[:, None]
   larger = larger / problem.scale_deviation
-  priors += terms.scale * (larger**2 * frames).sum()
+  total += terms.scale * (larger**2 * frames).sum()
   marks = _squares(_MARK * unknowns.marks / 0.02)
-  priors += terms.marks * (marks * frames).sum()
+  total += terms.marks * (marks * frames).sum()
   lean = unknowns.view[1:3] * _ANGLE / problem.tilts
-  priors += 0.1 * count * terms.upright * (lean**2).sum()
-  priors += 0.1 * count * terms.lens * (unknowns.view[0] / 0.3) ** 2
-  return 0.5 * (total + priors) / jnp.maximum(count, 1)
+  wider = unknowns.view[0] / 0.3
+  camera = terms.upright * (lean**2).sum() + terms.lens * wider**2
+  return total + 0.1 * problem.known.sum() * camera
+
+
+def _under(joints: Array, camera: Camera, problem: Problem) -> Array:
+  """Finds what is under the ground of the joints that are seen."""
+  heights = camera.heights(joints) - _CLEARANCE
+  # Ankles rest a little higher or lower, and would push the ground down.
+  ankles = camera.heights(joints[:, :, body.ANKLES]) - SOLE + _SLACK
+  below = jax.nn.relu(-heights.at[:, :, body.ANKLES].set(ankles))
+  # What nobody sees is a guess, which must not lift the person.
+  below = jnp.where(problem.keypoints[..., 2] > 0, below, 0)
+  below = _robust(below / 0.02, 3.0).sum(axis=-1)
+  return (below * problem.known).sum()
 
 
 def _squares(vectors: Array) -> Array:

@@ -50,6 +50,12 @@ class Lens:
   center: np.ndarray
   is_known: bool
 
+  def place(self, poses: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
+    """Places the pelvis of poses, `[T, 3]`, metres; see `place_poses`."""
+    count = len(poses)
+    focal, center = np.full(count, self.focal), np.tile(self.center, (count, 1))
+    return place_poses(poses, keypoints, focal, center)
+
 
 @dataclasses.dataclass(frozen=True)
 class Track:
@@ -75,7 +81,7 @@ class Track:
   noise: float
   fps: float
 
-  def part(self, rows: slice) -> Self:
+  def part(self, rows: slice | np.ndarray) -> Self:
     """Returns the track of some of the frames."""
     arrays = {
       field.name: getattr(self, field.name)[rows]
@@ -90,7 +96,7 @@ class Track:
     More frames would tell little that is new, and stiffen the problem.
     """
     n = max(1, round(self.fps / _RATE))
-    fewer = self.part(slice(None, None, n))
+    fewer = self.part(self.numbers % n == 0)
     return dataclasses.replace(
       fewer, numbers=fewer.numbers // n, fps=self.fps / n
     )
@@ -111,10 +117,7 @@ def make_track(person: Person, fps: float, lens: Lens) -> Track | None:
   if (seen[:, _LEGS, 2] > 0).mean() < _SEEN:
     return None
   count = len(rows)
-  places = place_poses(
-    *(poses, seen, np.full(count, lens.focal)),
-    np.tile(lens.center, (count, 1)),
-  )
+  places = lens.place(poses, seen)
   placed = np.isfinite(places).all(axis=1)
   if placed.sum() < FEWEST:
     return None
@@ -184,8 +187,8 @@ def make_problem(
   tilts: tuple[float, float],
   knows_pitch: bool = False,
   height: float | None = None,
-) -> tuple[Unknowns, Problem]:
-  """Joins tracks to a problem, and makes the first guess of its unknowns.
+) -> Problem:
+  """Joins tracks to a problem.
 
   Args:
     tracks: At most P tracks of at most F frames.
@@ -222,7 +225,8 @@ def make_problem(
   larger = 1.0
   if height is not None:
     larger = (height - SOLE) / (body.LENGTHS @ upright)
-  problem = Problem(
+  numbers = stack([track.numbers for track in tracks])
+  return Problem(
     **arrays,
     medians=body.MEDIANS * larger,
     scale=body.LEGS if height is None else upright,
@@ -230,8 +234,7 @@ def make_problem(
     depths=places[..., 2] / lens.focal,
     spots=places[..., :2] / places[..., 2:] * lens.focal,
     known=known,
-    follows=np.diff(stack([t.numbers for t in tracks]), prepend=-9, axis=1)
-    == 1,
+    follows=np.diff(numbers, prepend=-9, axis=1) == 1,
     fps=one('fps'),
     noise=one('noise'),
     center=lens.center,
@@ -240,12 +243,16 @@ def make_problem(
     free_bones=np.ones(()),
     tilts=np.array(tilts),
   )
-  unknowns = Unknowns(
-    directions=arrays['directions'],
-    depths=np.zeros(shape),
-    spots=np.zeros((*shape, 2)),
+
+
+def first_guess(problem: Problem) -> Unknowns:
+  """Makes the first guess: what the lifter says, and the median body."""
+  people, frames = problem.known.shape
+  return Unknowns(
+    directions=problem.directions,
+    depths=np.zeros((people, frames)),
+    spots=np.zeros((people, frames, 2)),
     lengths=np.zeros((people, len(body.MEDIANS))),
     marks=np.zeros((people, body.BODY.num_joints, 3)),
     view=np.zeros(4),
   )
-  return unknowns, problem

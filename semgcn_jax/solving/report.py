@@ -7,13 +7,13 @@ from semgcn_jax.geometry.skeletons import H36M, bone_vectors
 from semgcn_jax.inference.placing import UPRIGHT
 from semgcn_jax.motion.path import SOLE
 from semgcn_jax.motion.upright import direction, vertical_of
+from semgcn_jax.solving import body
 
 _MOST_HEIGHTS = 5
 # Without a foot on the ground in this share of the frames, a clip may be of a
 # camera that moves.
 _RESTING = 0.35
 _SEEN = 0.3  # Ankles that are seen less often tell little of the ground.
-_ANKLES = [H36M.joints.index(name) for name in ('RAnkle', 'LAnkle')]
 
 
 def describe(clip: Clip, knows_lens: bool) -> str:
@@ -59,7 +59,7 @@ def _doubts(clip: Clip, solved: list[Person]) -> list[str]:
   for person in solved:
     rests.append(np.any(person.contacts, axis=1)[person.is_whole])
     if person.keypoints is not None:
-      seen.append((person.keypoints[:, _ANKLES, 2] > 0)[person.is_whole])
+      seen.append((person.keypoints[:, body.ANKLES, 2] > 0)[person.is_whole])
   if np.concatenate(seen).mean() < _SEEN:
     doubts.append('the ground, as ankles are hardly seen')
   elif np.concatenate(rests).mean() < _RESTING:

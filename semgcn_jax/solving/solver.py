@@ -13,13 +13,18 @@ from semgcn_jax.detections.clips import Clip, Person, View
 from semgcn_jax.geometry.skeletons import H36M, join_bones
 from semgcn_jax.inference.arguments import Options, read_arguments
 from semgcn_jax.inference.lifted import Lifted
-from semgcn_jax.inference.placing import place_poses
 from semgcn_jax.motion.path import SOLE
-from semgcn_jax.motion.upright import unit, vertical_of
+from semgcn_jax.motion.upright import angles_of, unit, vertical_of
 from semgcn_jax.solving import body
 from semgcn_jax.solving.energy import Camera, Unknowns
 from semgcn_jax.solving.minimize import LOWEST, ROUNDS, Solution, minimize
-from semgcn_jax.solving.problem import Lens, Track, make_problem, make_track
+from semgcn_jax.solving.problem import (
+  Lens,
+  Track,
+  first_guess,
+  make_problem,
+  make_track,
+)
 from semgcn_jax.solving.terms import Terms
 
 # The longer side's likely field of view, degrees.
@@ -29,10 +34,8 @@ _OVERLAP = 64  # Of the parts of a longer track, frames.
 _PEOPLE = (1, 2, 4, 8)  # Tracks that are solved at once.
 _TOGETHER = _PEOPLE[-1]
 _STEEP = float(np.deg2rad(3.0))  # How well people show pitch and roll, radians.
-_LEVEL = (
-  float(np.deg2rad(10.0)),
-  float(np.deg2rad(5.0)),
-)  # How level cameras are if nobody stands.
+# How level cameras are if nobody stands, radians.
+_LEVEL = float(np.deg2rad(10.0)), float(np.deg2rad(5.0))
 _RESTS = 0.5  # A foot rests that is surer than this.
 
 
@@ -168,10 +171,8 @@ def _guess(
   poses = [person.poses[person.is_whole] for person in clip.people]
   up = vertical_of(np.concatenate(poses))
   deviations = (_STEEP, _STEEP) if up is not None else _LEVEL
-  x, y, z = (0.0, -1.0, 0.0) if up is None else up
-  angles = [float(np.arcsin(-z)), float(np.arctan2(x, -y))]
-  if pitch is not None:
-    angles[0] = float(np.deg2rad(pitch))
+  seen, roll = (0.0, 0.0) if up is None else angles_of(up)
+  angles = np.deg2rad((seen if pitch is None else pitch, roll))
   camera = Camera(lens.focal, angles[0], angles[1], 0.0)
   feet = [
     camera.heights(track.ankles + track.places[:, None]).min(axis=-1)
@@ -211,16 +212,13 @@ def _solve(
     longest = max(len(track.rows) for track in some)
     people = next(size for size in _PEOPLE if size >= len(some))
     frames = next(size for size in _FRAMES if size >= longest)
-    unknowns, problem = make_problem(
-      some, view=view, shape=(people, frames), **facts
-    )
+    problem = make_problem(some, view=view, shape=(people, frames), **facts)
+    unknowns, contacts = first_guess(problem), np.zeros((people, frames, 2))
+    first_round = 0
     if starts is not None:
-      unknowns = _start_at(unknowns, starts[first : first + _TOGETHER])
+      own = starts[first : first + _TOGETHER]
+      unknowns, contacts = _start_at(unknowns, contacts, own)
       problem = problem._replace(free_view=np.zeros(4), free_bones=np.zeros(()))
-    contacts, first_round = np.zeros((people, frames, 2)), 0
-    if starts is not None:
-      for row, start in enumerate(starts[first : first + _TOGETHER]):
-        contacts[row, : len(start.contacts)] = start.contacts
       first_round = ROUNDS - 1
     arguments = jax.tree.map(np.float32, (unknowns, problem, terms, contacts))
     solution = jax.device_get(minimize(*arguments, first_round))
@@ -233,10 +231,8 @@ def _solve(
 def _read(solution: Solution, row: int, count: int) -> _Solved:
   """Reads one track of a solution."""
   unknowns, bodies = solution.unknowns, solution.bodies
-  directions = bodies.directions[row, :count].astype(float)
-  norms = np.linalg.norm(directions, axis=-1, keepdims=True)
   return _Solved(
-    directions=directions / np.maximum(norms, 1e-6),
+    directions=unit(bodies.directions[row, :count].astype(float)),
     roots=bodies.roots[row, :count].astype(float),
     contacts=solution.contacts[row, :count],
     logs=unknowns.lengths[row],
@@ -246,14 +242,26 @@ def _read(solution: Solution, row: int, count: int) -> _Solved:
   )
 
 
-def _start_at(unknowns: Unknowns, starts: Sequence[_Solved]) -> Unknowns:
-  """Replaces the first guess of unknowns by what was found."""
-  directions = unknowns.directions.copy()
-  lengths, marks = unknowns.lengths.copy(), unknowns.marks.copy()
+def _start_at(
+  unknowns: Unknowns, contacts: np.ndarray, starts: Sequence[_Solved]
+) -> tuple[Unknowns, np.ndarray]:
+  """Replaces a first guess and contacts, `[P, F, 2]`, by what was found."""
+  directions, lengths, marks, contacts = (
+    values.copy()
+    for values in (
+      *(unknowns.directions, unknowns.lengths, unknowns.marks),
+      contacts,
+    )
+  )
   for row, start in enumerate(starts):
-    directions[row, : len(start.directions)] = start.directions
+    count = len(start.directions)
+    directions[row, :count] = start.directions
+    contacts[row, :count] = start.contacts
     lengths[row], marks[row] = start.logs, start.marks
-  return unknowns._replace(directions=directions, lengths=lengths, marks=marks)
+  unknowns = unknowns._replace(
+    directions=directions, lengths=lengths, marks=marks
+  )
+  return unknowns, contacts
 
 
 def _agreed(
@@ -325,19 +333,18 @@ def _apply(
   rows, found = _join(parts)
   knots = np.searchsorted(track.rows, rows)
 
+  times, known = person.frames[track.rows], person.frames[rows]
+
   def between(change):
     flat = change.reshape(len(knots), -1).T
-    times, known = person.frames[track.rows], person.frames[rows]
     spread = np.stack([np.interp(times, known, values) for values in flat])
     return spread.T.reshape(len(times), *change.shape[1:])
 
   directions = track.directions + between(
     found.directions - track.directions[knots]
   )
-  times = person.frames[track.rows]
   places = found.roots
   if len(rows) < len(times):  # Cubic pieces, which do not overshoot in gaps.
-    known = person.frames[rows]
     path = Akima1DInterpolator(known, places)
     places = path(np.clip(times, known[0], known[-1]))
   bones = unit(directions) * found.lengths[:, None]
@@ -367,9 +374,6 @@ def _place(person: Person, view: np.ndarray, lens: Lens) -> Person:
   """Places a person who has too few poses to be solved."""
   if person.keypoints is None or not len(person.frames):
     return person
-  count = len(person.frames)
-  places = place_poses(
-    *(person.poses, person.keypoints, np.full(count, view[0])),
-    np.tile(lens.center, (count, 1)),
-  )
+  lens = dataclasses.replace(lens, focal=float(view[0]))
+  places = lens.place(person.poses, person.keypoints)
   return dataclasses.replace(person, places=places)
