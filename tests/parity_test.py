@@ -113,6 +113,12 @@ def test_cameras(subject, index):
   )
 
 
+# In single precision, one activation of `linear_small` is so near to zero in the
+# fifth step that it is the processor's rounding that decides on which side; the
+# weights differ by up to half a step of Adam from then on.
+PRECISION = dict.fromkeys(SEMGCN, 'float32') | {'linear_small': 'float64'}
+
+
 def trained(name, dtype='float32'):
   """Twelve steps from the released code's start, on its batches."""
   with jax.enable_x64(dtype == 'float64'):
@@ -207,14 +213,24 @@ def test_first_gradients(name):
 
 @pytest.mark.parametrize('name', MODELS)
 def test_twelve_losses(name):
-  data, _, _, _, losses = trained(name)
+  data, _, _, _, losses = trained(name, PRECISION[name])
   np.testing.assert_allclose(losses, data['loss'], rtol=1e-4)
+
+
+def test_losses_in_single_precision():
+  data, _, _, _, losses = trained('linear_small')
+  np.testing.assert_allclose(losses[:5], data['loss'][:5], rtol=1e-5)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize('name', MODELS)
 def test_twelve_gradient_norms(name):
-  data, settings, variables, _, _ = trained(name)
+  with jax.enable_x64(PRECISION[name] == 'float64'):
+    gradient_norms_agree(name)
+
+
+def gradient_norms_agree(name):
+  data, settings, variables, _, _ = trained(name, PRECISION[name])
   model = build(settings.model, H36M)
   params, stats = variables['params'], variables['batch_stats']
   first = (
@@ -274,8 +290,7 @@ def test_after_twelve_steps(name):
   repeat; the running means follow the biases. Ours stay where they are.
 
   Ours compute in double precision, so that every processor and every version of
-  JAX finds the same. For in single precision, Adam makes much of rounding where
-  a first gradient is as small as its epsilon; see below.
+  JAX finds the same.
   """
   data, settings, variables, state, _ = trained(name, 'float64')
   before, expected = below(data, 'init/'), below(data, 'final/')
@@ -297,30 +312,15 @@ def test_after_twelve_steps(name):
   final_outputs_agree(mixed, settings.model, variables, data)
 
 
-@pytest.mark.parametrize('name', MODELS)
+@pytest.mark.parametrize('name', SEMGCN)
 def test_after_twelve_steps_in_single_precision(name):
-  """The weights and outputs again, as users train.
-
-  Adam's first step is lr * g / (|g| + 1e-8). One gradient of `linear_small` is
-  6e-9 once clipped, the median is 2e-3: a start that differs by 1e-7 of itself
-  changes this step by 17 % of lr, and the variances behind it by 2e-5. All
-  other weights agree within 4e-6.
-  """
+  """The weights and outputs again, as users train."""
   data, settings, variables, state, _ = trained(name)
   expected = below(data, 'final/')
   ours = to_state_dict(state.variables, settings.model)
   mixed = with_cancelled(ours, expected)
-  smallest = 2e-8 * max(1, data['grad_norm'][0])
-  left_out = 0
-  for key, gradient in below(data, 'grad/').items():
-    unsure = (abs(gradient) < smallest) & (mixed[key] != expected[key])
-    left_out += unsure.sum()
-    np.testing.assert_allclose(
-      *(np.where(unsure, 0, each[key]) for each in (mixed, expected)),
-      rtol=1e-4,
-      atol=2e-4,
-    )
-  assert left_out <= 1
+  for key in below(data, 'grad/'):
+    np.testing.assert_allclose(mixed[key], expected[key], rtol=1e-4, atol=2e-4)
   final_outputs_agree(mixed, settings.model, variables, data)
 
 
