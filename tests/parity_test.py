@@ -113,9 +113,9 @@ def test_cameras(subject, index):
   )
 
 
-# In single precision, one activation of `linear_small` is so near to zero in the
-# fifth step that it is the processor's rounding that decides on which side; the
-# weights differ by up to half a step of Adam from then on.
+# In single precision, one activation of `linear_small` is so near to zero in
+# the fifth step that the processor's rounding decides on which side it is; from
+# then on, weights differ by up to half a step of Adam.
 PRECISION = dict.fromkeys(SEMGCN, 'float32') | {'linear_small': 'float64'}
 
 
