@@ -8,10 +8,10 @@ from typing import Any
 import jax
 
 from semgcn_jax.export import onnx_files, stablehlo_files
-from semgcn_jax.export.programs import Program
+from semgcn_jax.export.program import Program
 from semgcn_jax.text_tables import plain_table
 
-BATCH_SIZES = (1, 1024)
+POSES = 1024  # In the larger batch.
 _SECONDS = 2.0  # How long to repeat each call.
 
 
@@ -24,15 +24,15 @@ def compare(program: Program, path: pathlib.Path, difference: float) -> str:
     difference: The largest difference between the two, metres.
 
   Returns:
-    A table of the file's size in bytes, the difference, and for each of
-    `BATCH_SIZES` the fastest call of the file and of JAX, milliseconds.
+    A table of the file's size in bytes, the difference, and for a batch of one
+    and of `POSES` poses the fastest call of the file and of JAX, milliseconds.
   """
   if path.suffix.lower() == onnx_files.ENDING:
     name, call = 'ONNX Runtime', onnx_files.load(path.read_bytes())
   else:
     name, call = 'StableHLO', jax.jit(stablehlo_files.read(path).call)
   function, headings, cells = jax.jit(program.function), [], []
-  for size in BATCH_SIZES:
+  for size in (1, max(1, POSES // program.frames)):
     arrays = list(program.draw(size).values())
     headings += [f'{name}, batch {size:,}', f'JAX, batch {size:,}']
     for each in (call, function):

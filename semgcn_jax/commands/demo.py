@@ -1,5 +1,8 @@
 """Writes a web page that runs a network: drag keypoints, and the 3D follows.
 
+A network for streams, such as cmu-stream, runs frame by frame; --detections
+adds keypoints to play.
+
 It fetches ONNX Runtime Web (onnxruntime-web, MIT) through npm, and needs the
 extra onnx.
 """
@@ -13,13 +16,16 @@ import tempfile
 from semgcn_jax.commands.outputs import OutputFlags, check_output_flags
 from semgcn_jax.commands.running import run
 from semgcn_jax.commands.shared_flags import RunFlags, checkpoint_setting
+from semgcn_jax.commands.sources import read_size
 from semgcn_jax.config.fields import REQUIRED, setting
+from semgcn_jax.detections.clip_files import find_clips, read_clips
 from semgcn_jax.errors import SettingError, UserError
-from semgcn_jax.export import onnx_files, programs
-from semgcn_jax.figures.demo import demo_html, read_runtime
+from semgcn_jax.export import onnx_files, program, programs
+from semgcn_jax.figures.demo import Demo, demo_html, read_runtime
 from semgcn_jax.files import write_output
 from semgcn_jax.formats.writers import encoded
-from semgcn_jax.runs.checkpoints import restore_network
+from semgcn_jax.models.windows import step_of
+from semgcn_jax.runs.checkpoints import Network, restore_network
 
 RUNTIME = 'onnxruntime-web@1.30.0'
 
@@ -31,6 +37,16 @@ class DemoFlags(OutputFlags, RunFlags):
   checkpoint: str = checkpoint_setting('Put on the page', 'cmu')
   output: str = setting(
     REQUIRED, 'Write the page to this file, which ends in .html.'
+  )
+  detections: str | None = setting(
+    None,
+    'Play the keypoints of the first person in this file, or in this folder of'
+    ' one file per frame.',
+  )
+  image_size: str = setting(
+    '',
+    'Set the size of the images of --detections in pixels, such as 1920x1080;'
+    ' if empty, the file must state it.',
   )
   runtime: str | None = setting(
     None,
@@ -50,19 +66,49 @@ def demo(flags: DemoFlags) -> None:
       f'{flags.checkpoint}: lifts keypoints from its own cameras only; take a'
       ' network that was trained with input_joints'
     )
+  shown = _read_shown(flags, network)
+  exported = programs.make_program(network, flags.only_seed, shown.joint_set)
+  if 'length' in exported.inputs:
+    raise UserError(
+      f'{flags.checkpoint}: also needs later frames, which nobody has dragged'
+      ' yet; take cmu or cmu-stream'
+    )
   runtime = _read_runtime(flags.runtime)
-  program = programs.make_program(network, flags.only_seed, 'coco')
-  model = onnx_files.convert(program)
-  difference = programs.largest_difference(program, onnx_files.load(model))
-  programs.check_difference(difference, output, 'onnxruntime')
+  model = onnx_files.convert(exported)
+  difference = program.largest_difference(exported, onnx_files.load(model))
+  program.check_difference(difference, output, 'onnxruntime')
   name = pathlib.PurePath(flags.checkpoint).name
-  page = demo_html(model, runtime, f'{name}: drag the keypoints')
+  (state,) = exported.inputs.get('state', (0,))
+  shown = dataclasses.replace(shown, model=model, state=state)
+  page = demo_html(shown, runtime, f'{name}: drag the keypoints')
   write_output(
     output,
     lambda path: path.write_bytes(encoded(page)),
     new=not flags.overwrite,
   )
   print(f'{output}: {len(page) / 1e6:.1f} MB')
+
+
+def _read_shown(flags: DemoFlags, network: Network) -> Demo:
+  """Reads what the page plays, at the frame rate of the network."""
+  model = network.config.model
+  rate = model.frame_rate if model.is_temporal else None
+  if flags.detections is None:
+    return Demo(b'', rate=rate or 1.0)
+  (name, paths), *_ = find_clips(pathlib.Path(flags.detections)).items()
+  clip, *_ = read_clips(name, paths, image_size=read_size(flags.image_size))
+  if not clip.people:
+    raise UserError(f'{flags.detections}: shows nobody')
+  person = clip.people[0]
+  assert person.keypoints is not None
+  step = step_of(clip.fps, rate or clip.fps)
+  return Demo(
+    b'',
+    joint_set=clip.joint_set,
+    rate=clip.fps / step,
+    recording=person.keypoints[::step],
+    image_size=clip.image_size,
+  )
 
 
 def _read_runtime(folder: str | None) -> dict[str, bytes]:

@@ -14,7 +14,7 @@ import numpy as np
 from semgcn_jax import weights
 from semgcn_jax.commands.running import run
 from semgcn_jax.commands.shared_flags import RunFlags, checkpoint_setting
-from semgcn_jax.config.fields import REQUIRED, setting
+from semgcn_jax.config.fields import REQUIRED, Range, setting
 from semgcn_jax.errors import SettingError
 from semgcn_jax.evaluation.wild import KINDS, read_wild, score_frames
 from semgcn_jax.inference.lifter import Lifter
@@ -42,6 +42,12 @@ class ExportFlags(RunFlags):
     None,
     'For a file of a network that lifts several joint sets, take this one; by'
     ' default coco.',
+  )
+  frames: int | None = setting(
+    None,
+    'For a file of a network that sees time, take clips of this many frames; by'
+    ' default 128, or, if it is causal, one frame after another.',
+    Range('from 1 to 1000', lambda x: 1 <= x <= 1000),
   )
   benchmark: bool = setting(
     False, "Benchmark the file, and print its speed beside JAX's."
@@ -71,7 +77,7 @@ def export(flags: ExportFlags) -> None:
       f'`output={output}`: end the name of a file in .onnx or .stablehlo, or'
       ' name a folder without an ending'
     )
-  for name in ('joint_set', 'benchmark'):
+  for name in ('joint_set', 'frames', 'benchmark'):
     if getattr(flags, name):
       raise SettingError(
         f'`{name}`: is for a file; end `output` in .onnx or .stablehlo'
@@ -83,24 +89,25 @@ def _write_file(flags: ExportFlags, output: pathlib.Path, ending: str) -> None:
   """Writes a file, and prints how well it agrees with JAX."""
   # Imported here, as writing a folder of weights is faster without them.
   from semgcn_jax.benchmarks import exported_files
-  from semgcn_jax.export import onnx_files, programs, stablehlo_files
+  from semgcn_jax.export import onnx_files, program, programs, stablehlo_files
 
   network = restore_network(flags.checkpoint, flags.which)
-  program = programs.make_program(
+  exported = programs.make_program(
     network,
     flags.only_seed,
     flags.joint_set,
     _LICENCE if flags.checkpoint in weights.names() else '',
+    flags.frames,
   )
   write = onnx_files.write if ending == '.onnx' else stablehlo_files.write
-  difference = write(program, output)
-  sizes = ', '.join(map(str, programs.CHECKED_SIZES))
+  difference = write(exported, output)
+  sizes = ', '.join(map(str, program.CHECKED_SIZES))
   print(
     f'{output}: network of epoch {network.progress.epoch}; on batches of'
     f' {sizes} it differs from JAX by up to {difference:.1g} m'
   )
   if flags.benchmark:
-    print(exported_files.compare(program, output, difference))
+    print(exported_files.compare(exported, output, difference))
 
 
 def _write_folder(flags: ExportFlags, output: pathlib.Path) -> None:

@@ -188,7 +188,7 @@ def _read_detections(
   if not others and pose_files.is_pose_file(first):
     clips, _ = pose_files.read_poses(first)
     return [_unlifted(clip, flags.fps, album) for clip in clips]
-  size = _read_size(flags.image_size)
+  size = read_size(flags.image_size)
   options = {'joint_set': flags.joint_set, 'fps': flags.fps, 'pictures': album}
   clips = []
   for name, paths in found.items():
@@ -226,8 +226,8 @@ def _people_line(clip: Clip) -> str:
   )
 
 
-def _read_size(text: str) -> tuple[int, int] | None:
-  """Parses a size such as 1920x1080."""
+def read_size(text: str) -> tuple[int, int] | None:
+  """Parses a size such as 1920x1080; None if the text is empty."""
   if not text:
     return None
   match = re.fullmatch(r'(\d{1,6})[xX*,](\d{1,6})', text)

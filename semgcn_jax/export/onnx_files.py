@@ -12,7 +12,7 @@ from typing import Any
 from semgcn_jax import __version__
 from semgcn_jax.errors import UserError
 from semgcn_jax.export.inlining import inline
-from semgcn_jax.export.programs import (
+from semgcn_jax.export.program import (
   Program,
   check_difference,
   largest_difference,

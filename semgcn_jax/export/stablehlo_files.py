@@ -15,7 +15,7 @@ import jax
 import jax.export
 
 from semgcn_jax.errors import UserError
-from semgcn_jax.export.programs import (
+from semgcn_jax.export.program import (
   Program,
   check_difference,
   largest_difference,

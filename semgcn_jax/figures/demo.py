@@ -1,6 +1,7 @@
-"""Builds a demo page: users drag keypoints, and the 3D pose follows.
+"""Builds a demo page: users drag or play keypoints, and the 3D pose follows.
 
-The page contains the network as ONNX, and the ONNX Runtime for browsers.
+The page contains the network as ONNX, and the ONNX Runtime for browsers. A
+network for streams runs at its frame rate, with its state in the page.
 """
 
 import base64
@@ -42,28 +43,58 @@ def read_runtime(folder: pathlib.Path) -> dict[str, bytes]:
     ) from error
 
 
-def demo_html(model: bytes, runtime: dict[str, bytes], title: str) -> str:
+@dataclasses.dataclass(frozen=True)
+class Demo:
+  """What the page runs, and on what.
+
+  Attributes:
+    model: The ONNX file of a lifter.
+    joint_set: The joint set that it takes.
+    rate: The frames per second of the recording, or of the stream.
+    state: The size of the state of a stream; 0 for single frames.
+    recording: Keypoints to play, `[T, K, 3]`, pixels and confidence; None
+      shows someone walking, who does not move.
+    image_size: The width and height of their images, pixels.
+  """
+
+  model: bytes
+  joint_set: str = 'coco'
+  rate: float = 1.0
+  state: int = 0
+  recording: np.ndarray | None = None
+  image_size: tuple[int, int] = _SIZE
+
+  @property
+  def keypoints(self) -> np.ndarray:
+    """The keypoints that the page begins with, `[T, K, 3]`."""
+    if self.recording is not None:
+      return self.recording
+    shares = np.array(_WALKER.split(), float).reshape(17, 2)
+    return np.insert(shares * self.image_size, 2, 1.0, axis=-1)[None]
+
+
+def demo_html(demo: Demo, runtime: dict[str, bytes], title: str) -> str:
   """Builds the page.
 
   Args:
-    model: The ONNX file of a lifter of COCO's keypoints.
+    demo: What it runs.
     runtime: The files that `read_runtime` returns.
     title: The title of the page.
   """
-  shares = np.array(_WALKER.split(), float).reshape(17, 2)
-  keypoints = np.insert(shares * _SIZE, 2, 1.0, axis=-1)
-  coco = JOINT_SETS['coco']
+  known = JOINT_SETS[demo.joint_set]
   settings = {
-    'keypoints': keypoints.round(1).tolist(),
-    'names': coco.names,
-    'sources': coco.sources,
-    'size': _SIZE,
+    'recording': demo.keypoints.round(2).tolist(),
+    'names': known.names,
+    'sources': known.sources,
+    'size': demo.image_size,
+    'rate': demo.rate,
+    'state': demo.state,
     'sole': SOLE,
   }
   # The page lifts the keypoints when it opens.
   zeros = np.zeros((1, 16, 3))
   person = Person('1', np.arange(1), zeros + 1, zeros, errors=zeros[..., 0])
-  clip = Clip('demo', (person,), fps=1.0, image_size=_SIZE)
+  clip = Clip('demo', (person,), fps=1.0, image_size=demo.image_size)
   [scene] = make_scenes([clip], pitch=0.0)
   note = (
     'Drag a keypoint; double-click to hide or show it. The camera is level.'
@@ -73,7 +104,7 @@ def demo_html(model: bytes, runtime: dict[str, bytes], title: str) -> str:
     title=title,
     demo={
       'settings': as_json(settings),
-      'model': _packed(model),
+      'model': _packed(demo.model),
       'runtime': _packed(runtime[RUNTIME[0]]),
       'wasm': _packed(runtime[RUNTIME[1]]),
     },

@@ -23,6 +23,9 @@ from semgcn_jax.motion.upright import Scene
 
 _PARTS = pathlib.Path(__file__).parent / 'page_parts'
 _SCRIPTS = ('clips.js', 'picture.js', 'body.js', 'room.js', 'page.js')
+_DEMO_BUTTONS = """<button id="recording"></button>
+    <button id="reset">Reset</button>
+"""
 _NOT_KNOWN = -32768  # Encodes NaN.
 # The steps to which numbers are rounded.
 _MILLIMETRE, _PIXEL, _SHARE = 0.001, 0.25, 0.01
@@ -75,7 +78,7 @@ def page_html(
         f'<script id="{name}" type="text/plain">{text}</script>\n'
         for name, text in (demo or {}).items()
       ),
-      'buttons': '<button id="reset">Reset</button>\n' if demo else '',
+      'buttons': _DEMO_BUTTONS if demo else '',
       'script': '\n'.join(_read(name) for name in (*_SCRIPTS, start)),
     },
   )

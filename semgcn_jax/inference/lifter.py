@@ -25,6 +25,7 @@ from semgcn_jax.inference.arguments import (
 )
 from semgcn_jax.inference.lifted import Lifted
 from semgcn_jax.inference.mirroring import (
+  is_mirrored,
   is_on_the_left,
   mirror_points,
   mirror_poses,
@@ -249,7 +250,7 @@ class Lifter:
     return Stream(
       *(*self._stream_program, read, joints, number, fps, times),
       check=check,
-      mirrors=self._mirrors,
+      mirrors=is_mirrored(self.config),
     )
 
   @functools.cached_property
@@ -261,12 +262,6 @@ class Lifter:
       flip_test=self.config.evaluation.flip_test,
     )
     return jax.jit(advance), cache
-
-  @property
-  def _mirrors(self) -> bool:
-    """Whether to lift one of a clip and its mirror image, see `mirroring`."""
-    learned_both = self.config.augmentation.flip
-    return learned_both and not self.config.evaluation.flip_test
 
   def _number(self, joints: str) -> int:
     """Finds the index of a joint set among those of the network."""
@@ -317,9 +312,9 @@ class Lifter:
       The poses, the errors, and whether a frame's sides were exchanged, `[T]`.
     """
 
-    def run(points):
+    def run(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
       center = others[-1]
-      turned = self._mirrors and is_on_the_left(points[0], center[0])
+      turned = is_mirrored(self.config) and is_on_the_left(points[0], center[0])
       if turned:
         points = mirror_points(points, center)
       result = clips.run_clip(self.program, (points, *others), fps, self.model)

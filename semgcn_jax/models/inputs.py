@@ -121,9 +121,12 @@ def hold_lost(points: Any, enough: Any) -> Any:
   xp = points.__array_namespace__()
   first = xp.argmax(enough, axis=-1, keepdims=True)
   rows = xp.where(enough, xp.arange(enough.shape[-1]), first)
-  # jnp.maximum.accumulate would loop over the frames.
-  accumulate = np.maximum.accumulate if xp is np else jax.lax.cummax
-  last = accumulate(rows, axis=rows.ndim - 1)
+  if xp is np:
+    last = np.maximum.accumulate(rows, axis=-1)
+  else:
+    # jnp.maximum.accumulate would loop over the frames; ONNX takes floats only.
+    last = jax.lax.cummax(rows.astype(np.float32), axis=rows.ndim - 1)
+    last = last.astype(rows.dtype)
   shown = xp.take_along_axis(points, last[..., None, None], axis=-3)
   return xp.where(enough[..., None, None], shown, held(shown))
 

@@ -34,15 +34,15 @@ def predict(
     The poses, `[B, ..., J, 3]`, metres, followed by any other predictions.
   """
 
-  def run(inputs):
+  def run(inputs, copies=1):
     if length is None:
       return network(inputs)
-    # Mirrored clips may follow the others.
-    return network(inputs, length=jnp.resize(length, (len(inputs),)))
+    return network(inputs, length=jnp.concatenate([length] * copies))
 
   if flip_test:
     # Both in one batch, which halves the program to compile.
-    both = run(jnp.concatenate([inputs, mirror_inputs(inputs, skeleton)]))
+    both = jnp.concatenate([inputs, mirror_inputs(inputs, skeleton)])
+    both = run(both, copies=2)
     predicted, mirrored = jnp.split(both, 2)
     predicted = (predicted + mirror_predicted(mirrored, skeleton)) / 2
   else:

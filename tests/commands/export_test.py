@@ -29,7 +29,7 @@ def test_wrong_flags(folder, tmp_path):
   of = f'--checkpoint={folder}'
   for ending in ('pt', 'mlir', 'onxx'):
     refused(of, f'--output={tmp_path}/new.{ending}', message='.onnx or .stab')
-  for name in ('--joint_set=coco', '--benchmark'):
+  for name in ('--joint_set=coco', '--frames=8', '--benchmark'):
     refused(of, f'--output={tmp_path}/new', name, message='is for a file')
   for ending in ('onnx', 'stablehlo'):
     there = tmp_path / f'there.{ending}'
@@ -42,6 +42,10 @@ def test_wrong_flags(folder, tmp_path):
     refused(
       *(of, f'--output={tmp_path}/new.{ending}', '--joint_set=coco'),
       message='--joint_set=coco: the network takes',
+    )
+    refused(
+      *(of, f'--output={tmp_path}/new.{ending}', '--frames=8'),
+      message='--frames=8: this network takes single frames',
     )
     refused(
       *('--checkpoint=cmu', f'--output={tmp_path}/new.{ending}'),
@@ -84,13 +88,15 @@ def test_the_programs_of_the_document(tmp_path, monkeypatch, capsys):
   for name in ('flatbuffers', 'jax2onnx', 'onnxruntime'):
     pytest.importorskip(name)
   monkeypatch.chdir(tmp_path)
-  for ending in ('onnx', 'stablehlo'):
-    code, _, err = run(
-      'export', '--checkpoint=cmu', f'--output=lifter.{ending}'
-    )
+  for name, output in (
+    ('cmu', 'lifter.onnx'),
+    ('cmu', 'lifter.stablehlo'),
+    ('cmu-stream', 'stream.onnx'),
+  ):
+    code, _, err = run('export', f'--checkpoint={name}', f'--output={output}')
     assert (code, err) == (0, ''), err
   programs = re.findall(r'```python\n(.*?)```', DOCUMENT.read_text(), re.S)
-  assert len(programs) == 2
+  assert len(programs) == 3
   values = {}
   exec(programs[0], values)
   assert "(5, 16, 3) ['Pelvis', 'RHip']" in capsys.readouterr().out
@@ -98,4 +104,6 @@ def test_the_programs_of_the_document(tmp_path, monkeypatch, capsys):
   assert json.loads(values['notes']['parents'])[:3] == [-1, 0, 1]
   first = values['poses']
   exec(programs[1], values)
+  assert np.isfinite(values['poses']).all() and values['state'].any()
+  exec(programs[2], values)
   np.testing.assert_allclose(values['poses'], first, atol=1e-4)

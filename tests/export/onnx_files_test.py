@@ -8,6 +8,7 @@ import pytest
 from semgcn_jax import Lifter
 from semgcn_jax.errors import UserError
 from semgcn_jax.export import onnx_files, programs
+from semgcn_jax.export.program import MAX_DIFFERENCE
 from semgcn_jax.geometry.joint_sets import JOINT_SETS
 from semgcn_jax.geometry.skeletons import H36M, Skeleton
 from semgcn_jax.inference.predictor import make_predictor
@@ -28,7 +29,7 @@ def written(network, tmp_path, **options):
 
   path = tmp_path / 'network.onnx'
   program = programs.make_program(network, **options)
-  assert onnx_files.write(program, path) <= programs.MAX_DIFFERENCE
+  assert onnx_files.write(program, path) <= MAX_DIFFERENCE
   assert [each.name for each in tmp_path.iterdir()] == ['network.onnx']
   return onnx_files.load(path.read_bytes()), onnx.load(path)
 

@@ -4,6 +4,7 @@ import pytest
 
 from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.export import programs
+from semgcn_jax.export.program import check_difference, largest_difference
 from semgcn_jax.runs.checkpoints import Network
 
 
@@ -32,7 +33,7 @@ def test_the_largest_difference():
       (poses,) = program.function(*arrays)
       return [change(np.array(poses))]
 
-    return programs.largest_difference(program, call, sizes=(2,))
+    return largest_difference(program, call, sizes=(2,))
 
   assert poses.shape == (2, 16, 3)
   assert differs(lambda x: x) < 1e-5
@@ -40,4 +41,4 @@ def test_the_largest_difference():
   assert differs(lambda x: x * np.nan) == float('inf')
   assert differs(lambda x: x[:1]) == float('inf')
   with pytest.raises(UserError, match='by up to inf m'):
-    programs.check_difference(float('inf'), 'a.onnx', 'onnxruntime')
+    check_difference(float('inf'), 'a.onnx', 'onnxruntime')

@@ -1,13 +1,13 @@
-// Lifts dragged keypoints; the exported network runs in the page.
+// Lifts dragged and recorded keypoints; the exported network runs in the page.
 
 const REACH = 16;  // The reach of a keypoint's handle, screen pixels.
 
 class Demo {
-  // The settings are the keypoints, their names, the keypoints that each joint
-  // derives from, and the image size.
+  // The settings are the recorded keypoints, their names, the keypoints that
+  // each joint derives from, the image size, the frame rate, and the size of the
+  // state of a stream, or 0.
   constructor(page, settings) {
     Object.assign(this, {page, settings, waiting: false, runs: 0});
-    this.start = settings.keypoints;
     this.reset();
     const draw = page.picture.draw.bind(page.picture);
     page.picture.draw = (clip, frame) => {
@@ -26,10 +26,45 @@ class Demo {
     this.session = await this.ort.InferenceSession.create(await unpack('model'));
     await this.lift();
     this.page.room?.open(this.page.clip);  // Centers on the lifted pose.
+    if (this.settings.state || this.isRecorded) {
+      setInterval(() => this.tick(), 1000 / this.settings.rate);
+    }
   }
 
+  get isRecorded() { return this.settings.recording.length > 1; }
+
   reset() {
-    this.points = this.start.map((point) => [...point]);
+    this.frame = 0;
+    this.show(0);
+    this.state = new Float32Array(this.settings.state);
+    this.play(this.isRecorded);
+  }
+
+  show(frame) {
+    this.points = this.settings.recording[frame].map((point) => [...point]);
+  }
+
+  play(playing) {
+    this.playing = playing;
+    find('recording').textContent = playing ? 'Pause' : 'Play the recording';
+  }
+
+  // A stream goes on when nothing moves; it misses frames if it is late.
+  tick() {
+    if (this.waiting) return;
+    if (this.playing) {
+      this.frame = (this.frame + 1) % this.settings.recording.length;
+      this.show(this.frame);
+      if (!this.frame) this.state.fill(0);
+    }
+    if (this.playing || this.settings.state) this.lift();
+  }
+
+  // Lifts what was dragged, at once if there is no stream that will.
+  moved() {
+    this.play(false);
+    if (this.settings.state) this.page.request();
+    else this.lift();
   }
 
   // Lifts the current keypoints, and again if they move meanwhile.
@@ -54,12 +89,18 @@ class Demo {
     const [width, height] = this.settings.size, {ort} = this;
     const tensor = (values, shape) =>
       new ort.Tensor('float32', Float32Array.from(values), shape);
-    const {poses, errors} = await this.session.run({
+    const feeds = {
       keypoints: tensor(this.points.flat(), [1, this.points.length, 3]),
       image_size: tensor([width, height], [1, 2]),
       focal_length: tensor([0], [1]),
       center: tensor([width / 2, height / 2], [1, 2]),
-    });
+    };
+    const {state} = this;
+    if (state.length) feeds.state = tensor(state, [1, state.length]);
+    const {poses, errors, next_state} = await this.session.run(feeds);
+    // Unless it was reset meanwhile.
+    if (next_state && state === this.state) this.state = next_state.data;
+    if (Number.isNaN(poses.data[0])) return;  // Too few keypoints are shown.
     this.pose = poses.data;
     this.runs++;
     const person = this.page.clip.people[0];
@@ -132,7 +173,7 @@ class Demo {
       const point = this.points[this.held];
       point[0] = Math.min(width, Math.max(0, x));
       point[1] = Math.min(height, Math.max(0, y));
-      this.lift();
+      this.moved();
     };
     canvas.onpointerup = canvas.onpointercancel = () => {
       this.held = undefined;
@@ -143,8 +184,10 @@ class Demo {
       if (nearest === undefined) return;
       const point = this.points[nearest];
       point[2] = point[2] > 0 ? 0 : 1;
-      this.lift();
+      this.moved();
     };
+    find('recording').hidden = !this.isRecorded;
+    find('recording').onclick = () => this.play(!this.playing);
     find('reset').onclick = () => {
       this.reset();
       this.lift();
