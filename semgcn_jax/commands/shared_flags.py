@@ -45,7 +45,7 @@ class CacheFlags(Flags):
 def use_compilation_cache(flags: CacheFlags) -> None:
   """Caches compiled programs for the next start, as --compilation_cache says.
 
-  JAX's own variable JAX_COMPILATION_CACHE_DIR takes precedence.
+  JAX's own variables, such as JAX_COMPILATION_CACHE_DIR, take precedence.
 
   Raises:
     SettingError: The folder was given, and cannot be created.
@@ -69,4 +69,5 @@ def use_compilation_cache(flags: CacheFlags) -> None:
   import jax
 
   jax.config.update('jax_compilation_cache_dir', folder)
-  jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)
+  if 'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS' not in os.environ:
+    jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)
