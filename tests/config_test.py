@@ -8,7 +8,7 @@ from semgcn_jax import config
 from semgcn_jax.config.presets import PRESETS, PUBLISHED_SIZES, RECIPES, preset
 from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.models.convolutions import CONVOLUTIONS
-from semgcn_jax.training.losses import MEASURES
+from semgcn_jax.training.losses import MEASURES, NODE_MEASURES
 
 FIELDS = [f for fields in config.fields_by_group().values() for f in fields]
 
@@ -31,8 +31,10 @@ def test_choices_are_those_there_are():
   assert choices['loss'] == (
     *('joints', 'joints_bones', 'distance', 'distance_bones'),
     *('huber', 'huber_bones'),
+    *NODE_MEASURES,
   )
-  losses = [config.TrainingConfig(loss=name) for name in choices['loss']]
+  of_poses = choices['loss'][: -len(NODE_MEASURES)]
+  losses = [config.TrainingConfig(loss=name) for name in of_poses]
   assert {loss.loss_measure for loss in losses} == set(MEASURES)
   assert [loss.bones_count for loss in losses] == [False, True] * 3
   assert set(choices['recipe']) == set(RECIPES)
@@ -41,7 +43,7 @@ def test_choices_are_those_there_are():
 
 @pytest.mark.parametrize('name', PRESETS)
 def test_presets_are_saved_and_loaded(name, tmp_path):
-  settings = preset(name, actions=('Walk', 'Run'))
+  settings = preset(name, data_dir='elsewhere', epochs=7)
   config.save(settings, tmp_path / 'config.json')
   assert config.load(tmp_path / 'config.json') == settings
   assert [p.name for p in tmp_path.iterdir()] == ['config.json']

@@ -192,7 +192,7 @@ def measure_forward(
   It takes the median of `repeats` medians of ten calls. See `measure_training`
   for the other arguments.
   """
-  batch_size, task = config.training.batch_size, config.model.task
+  batch_size, task = config.training.batch_size, config.takes
   shape = (batch_size, skeleton.num_joints, config.model.input_channels)
   if task == 'pictures':
     shape = (batch_size, *(config.data.crop_size,) * 2, 3)

@@ -140,7 +140,7 @@ def lift(flags: PredictFlags) -> None:
     lifter = Lifter.of(network, flags.only_seed, name)
     show_live(flags, lifter, pitch=flags.pitch, **_options(flags))
     return
-  if network.config.model.task == 'pictures':
+  if network.config.takes == 'pictures':
     lifter = ImageLifter.of(network, flags.only_seed)
     skeleton = network.config.data.skeleton
     work = functools.partial(_lift_image, lifter=lifter, skeleton=skeleton)

@@ -15,7 +15,7 @@ from semgcn_jax.config.evaluation import EvaluationConfig
 from semgcn_jax.config.fields import Group, setting
 from semgcn_jax.config.filming import FilmingConfig
 from semgcn_jax.config.model import ATTENTION_HEADS, ModelConfig
-from semgcn_jax.config.training import TrainingConfig
+from semgcn_jax.config.training import NODE_LOSSES, TrainingConfig
 from semgcn_jax.errors import SettingError, UserError, listed, shortened
 from semgcn_jax.files import read_text, write_text
 
@@ -24,6 +24,7 @@ __all__ = [
   'GROUPS',
   'OF_BACKBONE',
   'OF_POSES',
+  'OF_POSES_ONLY',
   'OF_TIME',
   'RENAMED',
   'AugmentationConfig',
@@ -56,6 +57,15 @@ OF_TIME = ('receptive_field', 'causal', 'frame_rate')
 _OF_FILMED_CLIPS = (
   *('rate_low', 'rate_high', 'film_pan', 'film_follow', 'noise_correlation'),
   *('lasting', 'lost'),
+)
+# Those that `task=regression` does not have. `presets.preset` leaves them out
+# of a recipe.
+OF_POSES_ONLY = (
+  *('more_poses', 'cameras', 'actions', 'train_subjects', 'test_subjects'),
+  *('val_subjects', 'fps', 'image_aligned', 'image_dir', 'balance'),
+  *('refine', 'input_joints', 'expected_error', 'init_from', 'backbone'),
+  *('flip', 'flip_test', 'scale_calibration', 'noise', 'missing'),
+  *('virtual_turn', 'virtual_pitch', 'virtual_shift', 'virtual_zoom'),
 )
 _MOST_WEIGHTS = 2**30  # Over all seeds; 12 GB with Adam's moments.
 
@@ -110,10 +120,36 @@ class Config(Group):
       self._check_no_backbone()
     if self.data.has_images:
       self._check_not_augmented('images')
-    # A folder of images has a validation split of its own.
+    self._check_task()
+    # A folder of images, or a graph, may have a validation split of its own.
     has_split = self.data.dataset == 'images' or self.data.val_subjects
+    has_split = has_split or self.takes == 'nodes'
     if self.evaluation.choose_on == 'val' and not has_split:
       raise SettingError('`choose_on=val`: needs `val_subjects`')
+
+  def _check_task(self) -> None:
+    """Raises a SettingError for settings that the task does not have."""
+    loss = self.training.loss
+    if self.takes != 'nodes':
+      if loss in NODE_LOSSES:
+        raise SettingError(f'`loss={loss}`: needs `task=regression`')
+      return
+    if loss not in NODE_LOSSES:
+      raise SettingError(
+        f'`loss={loss}`: is for poses; with `task=regression`, choose from'
+        f' {listed(NODE_LOSSES)}'
+      )
+    if self.model.model not in ('semgcn', 'linear'):
+      raise SettingError(
+        f'`model={self.model.model}`: needs a skeleton; with `task=regression`,'
+        ' choose semgcn or linear'
+      )
+    flat = self.flat()
+    for name in OF_POSES_ONLY:
+      if flat[name]:
+        raise SettingError(
+          f'`{name}`: is for poses; leave it out with `task=regression`'
+        )
 
   def _check_filming(self) -> None:
     """Raises a SettingError for settings that contradict `input_joints`."""
@@ -190,6 +226,11 @@ class Config(Group):
         )
 
   @property
+  def takes(self) -> str:
+    """What the network takes: 'nodes' of any graph, or see `ModelConfig`."""
+    return 'nodes' if self.data.task == 'regression' else self.model.takes
+
+  @property
   def only_2d(self) -> bool:
     """Whether only the 2D joints are trained, so that poses are meaningless."""
     return bool(self.model.backbone) and self.training.stage == 'keypoints'
@@ -197,6 +238,8 @@ class Config(Group):
   @property
   def scored_by(self) -> str:
     """The score that ranks epochs."""
+    if self.takes == 'nodes':
+      return 'rmse'
     return 'pixel_error' if self.only_2d else 'mpjpe'
 
   @property

@@ -31,6 +31,12 @@ _COUNT = between(1, 10**6)
 class DataConfig(Group):
   """The poses to train on and to score."""
 
+  task: str = setting(
+    'poses',
+    'Predict 3D poses (poses), or any features at the nodes of a graph, from'
+    ' data_graph_<dataset>.npz (regression).',
+    choices=('poses', 'regression'),
+  )
   dataset: str = setting(
     'synthetic',
     f'Use {", ".join(OF_POSES + OF_PICTURES)} (a folder of images), or a'

@@ -173,8 +173,8 @@ class ModelConfig(Group):
       raise SettingError('`input_joints`: cannot be combined with `refine`')
 
   @property
-  def task(self) -> str:
-    """The input of the network: single 'frames', 'clips', or 'pictures'."""
+  def takes(self) -> str:
+    """What the network takes: single 'frames', 'clips', or 'pictures'."""
     if self.backbone:
       return 'pictures'
     return 'clips' if self.is_temporal else 'frames'

@@ -3,7 +3,13 @@
 from typing import Any
 
 from semgcn_jax import weights
-from semgcn_jax.config import OF_BACKBONE, OF_TIME, Config, load
+from semgcn_jax.config import (
+  OF_BACKBONE,
+  OF_POSES_ONLY,
+  OF_TIME,
+  Config,
+  load,
+)
 from semgcn_jax.errors import SettingError, choose, listed
 from semgcn_jax.geometry.joint_sets import LIFTED
 
@@ -135,6 +141,19 @@ PRESETS: dict[str, dict[str, Any]] = {
   },
   'h36m_images': _IMAGES
   | {'dataset': 'h36m', 'image_dir': 'data/images', 'downsample': 5},
+  # Any features at the nodes of a graph; see docs/graphs.md.
+  'regression': {
+    'task': 'regression',
+    'loss': 'mse',
+    'hid_dim': 64,
+    'num_layers': 2,
+    'lr': 2e-3,
+    'lr_schedule': 'cosine',
+    'warmup_epochs': 1.0,
+    'weight_decay': 0.01,
+    'averaging': 0.99,
+    'choose_on': 'last',
+  },
 }
 
 # The default sizes of each `model`.
@@ -161,6 +180,8 @@ def preset(name: str, **settings: Any) -> Config:
     SettingError: There is no such preset, or a value is out of its range.
     UserError: The folder that `init_from` names holds no run.
   """
+  if settings.get('task') == 'regression' and name == Config.preset:
+    name = 'regression'
   chosen = choose('preset', name, PRESETS)
   recipe = settings.get('recipe', chosen.get('recipe', Config.recipe))
   fields = choose('recipe', recipe, RECIPES) | chosen
@@ -170,6 +191,7 @@ def preset(name: str, **settings: Any) -> Config:
   is_temporal = both.get('model') == 'semgcn_temporal'
   unused = () if both.get('backbone') else OF_BACKBONE
   unused += () if is_temporal else OF_TIME
+  unused += OF_POSES_ONLY if both.get('task') == 'regression' else ()
   fields = {name: v for name, v in fields.items() if name not in unused}
   sizes = PUBLISHED_SIZES.get(settings.get('model', ''), {})
   goes_on = settings.get('refine') or both.get('input_joints')

@@ -14,6 +14,7 @@ from semgcn_jax.config.fields import (
 from semgcn_jax.errors import SettingError, listed
 
 LOSS_MEASURES = ('joints', 'distance', 'huber')
+NODE_LOSSES = ('mse', 'mae')  # Those of `task=regression`.
 _WITH_BONES = '_bones'
 
 
@@ -76,8 +77,13 @@ class TrainingConfig(Group):
   loss: str = setting(
     'joints',
     'Minimize the squared errors of joints (joints), their distances, or the'
-    ' Huber loss of those; with _bones, also those of bones (paper eq. 7).',
-    choices=tuple(m + b for m in LOSS_MEASURES for b in ('', _WITH_BONES)),
+    ' Huber loss of those; with _bones, also those of bones (paper eq. 7).'
+    ' With --task=regression, minimize the squared (mse) or absolute (mae)'
+    ' errors of standardized targets.',
+    choices=(
+      *(m + b for m in LOSS_MEASURES for b in ('', _WITH_BONES)),
+      *NODE_LOSSES,
+    ),
   )
   stage: str = setting(
     'end_to_end',

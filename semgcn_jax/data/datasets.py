@@ -9,6 +9,7 @@ from semgcn_jax.config import DataConfig
 from semgcn_jax.data import (
   cmu,
   custom,
+  graphs,
   h36m,
   h36m_images,
   image_folder,
@@ -19,6 +20,7 @@ from semgcn_jax.data.pairs import Pairs, Source, make_pairs
 from semgcn_jax.data.plausible import check_2d, check_3d
 from semgcn_jax.errors import SettingError, listed
 from semgcn_jax.geometry.cameras import load_cameras
+from semgcn_jax.geometry.graphs import Graph
 from semgcn_jax.geometry.skeletons import Skeleton
 
 
@@ -52,13 +54,13 @@ class Entry:
 
 
 def load(
-  config: DataConfig, skeleton: Skeleton, *, train: bool = True
+  config: DataConfig, skeleton: Skeleton | Graph, *, train: bool = True
 ) -> Dataset:
   """Loads the dataset that the config names.
 
   Args:
     config: The dataset, and which of its poses to take.
-    skeleton: The skeleton of the dataset's poses.
+    skeleton: The skeleton of the dataset's poses, or the graph of its nodes.
     train: Whether to load the training and validation pairs too.
 
   Raises:
@@ -66,6 +68,8 @@ def load(
       dataset has no split.
     UserError: A file is missing, damaged or wrong.
   """
+  if isinstance(skeleton, Graph):
+    return Dataset(**graphs.load(config, skeleton, train=train))
   return Dataset(**_entry(config).load(config, skeleton, train=train))
 
 

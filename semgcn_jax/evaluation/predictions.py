@@ -9,6 +9,7 @@ import numpy as np
 from semgcn_jax.data.datasets import load
 from semgcn_jax.data.pairs import Pairs
 from semgcn_jax.detections.clips import Clip, Person
+from semgcn_jax.errors import UserError
 from semgcn_jax.inference.image_lifter import ImageLifter
 from semgcn_jax.pictures.videos import Album
 from semgcn_jax.runs.checkpoints import restore_network
@@ -39,10 +40,15 @@ def predict_clips(
     SettingError: There is no such seed.
   """
   network = restore_network(checkpoint, which, averaged=averaged)
+  if network.config.takes == 'nodes':
+    raise UserError(
+      f'{checkpoint}: predicts features of a graph, so there are no poses to'
+      ' draw'
+    )
   config, skeleton = network.config.replace(**overrides), network.skeleton
   network = dataclasses.replace(network, config=config)
   test = load(config.data, skeleton, train=False).test
-  if config.model.task == 'pictures':
+  if config.takes == 'pictures':
     return _predict_images(ImageLifter.of(network, seed), test)
   task = make_task(config, skeleton)
   test, is_filmed = task.to_score(test), task.is_filmed

@@ -11,7 +11,7 @@ import numpy as np
 from semgcn_jax.config import Config
 from semgcn_jax.data.image_aligned import canonical_length
 from semgcn_jax.data.pairs import Pairs
-from semgcn_jax.evaluation import metrics
+from semgcn_jax.evaluation import metrics, regression
 from semgcn_jax.evaluation.motion import motion_errors
 from semgcn_jax.geometry.skeletons import Skeleton, bone_vectors
 from semgcn_jax.models.batches import run_batches
@@ -41,7 +41,7 @@ Score = Callable[[dict[str, Any], Pairs], dict[str, Any]]
 
 def make_score(
   config: Config,
-  skeleton: Skeleton,
+  skeleton: Any,
   train: Pairs | None = None,
   *,
   num_seeds: int | None = None,
@@ -50,13 +50,15 @@ def make_score(
 
   Args:
     config: The config of the run.
-    skeleton: The skeleton of the poses.
+    skeleton: The skeleton of the poses, or the graph of a regression.
     train: The training pairs, needed if the config asks to calibrate the scale.
     num_seeds: The number of seeds in the variables; None takes the run's.
 
   Raises:
     SettingError: `flip_test` is set and the skeleton has no sides.
   """
+  if config.takes == 'nodes':
+    return regression.make_score(config, skeleton, num_seeds=num_seeds)
   if config.evaluation.flip_test:
     skeleton.require_sides('flip_test')
   task, length = make_task(config, skeleton), None

@@ -3,7 +3,7 @@
 from typing import Any
 
 from semgcn_jax.config import Config
-from semgcn_jax.evaluation import scores
+from semgcn_jax.evaluation import regression, scores
 from semgcn_jax.evaluation.published import references
 from semgcn_jax.text_tables import plain_table
 
@@ -52,6 +52,10 @@ def _of(result: dict[str, Any], headings: dict[str, str]) -> dict[str, str]:
 
 def print_result(result: dict[str, Any], config: Config) -> None:
   """Prints the table of an epoch beside the published results of its model."""
+  if config.takes == 'nodes':
+    print(f'\nepoch {result["epoch"]}:')
+    print(regression.format_table(result))
+    return
   published, released = references(config)
   print(f'\nepoch {result["epoch"]}, errors in mm, PCK and AUC in percent:')
   print(format_table(result, published))

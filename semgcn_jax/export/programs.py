@@ -15,6 +15,7 @@ from semgcn_jax import __version__
 from semgcn_jax.errors import SettingError
 from semgcn_jax.export.lifter_programs import lifter_program
 from semgcn_jax.export.program import Program, poses_note
+from semgcn_jax.geometry.graphs import Graph
 from semgcn_jax.inference.networks import require_task, trained_function
 from semgcn_jax.runs.checkpoints import Network
 
@@ -49,14 +50,14 @@ def make_program(
       single frames and `frames` is given.
   """
   model = network.config.model
-  require_task(network.config, 'frames', 'clips', 'pictures')
+  require_task(network.config, 'frames', 'clips', 'pictures', 'nodes')
   if frames is not None and not model.is_temporal:
     raise SettingError(f'`frames={frames}`: this network takes single frames')
   variables = network.of_seed(seed)
   function = trained_function(network.config, network.skeleton, variables)
   if model.is_temporal and not model.causal:
     frames = frames or CLIP
-  if model.task == 'pictures' and joint_set is None:
+  if model.takes == 'pictures' and joint_set is None:
     program = _image_program(network, function)
   elif model.input_joints:
     program = lifter_program(network, variables, joint_set or 'coco', frames)
@@ -65,13 +66,14 @@ def make_program(
       f'`joint_set={joint_set}`: the network takes only the 2D joints of its'
       ' own skeleton; leave it out'
     )
+  elif isinstance(network.skeleton, Graph):
+    program = _graph_program(network.skeleton, function)
   else:
     program = _predictor_program(network, function)
-  about = {
-    'program': f'semgcn_jax {__version__}',
-    'joints': json.dumps(network.skeleton.joints),
-    'parents': json.dumps(network.skeleton.parents),
-  }
+  about = {'program': f'semgcn_jax {__version__}'}
+  for name in ('joints', 'parents', 'edges'):
+    if hasattr(network.skeleton, name):
+      about[name] = json.dumps(getattr(network.skeleton, name))
   if licence:
     about['licence'] = licence
   return dataclasses.replace(program, notes=about | program.notes)
@@ -102,6 +104,27 @@ def _predictor_program(
     + ' A pose is NaN where one of its inputs is not finite.',
   }
   return Program(function, {'inputs': shape}, ('poses',), notes, draw)
+
+
+def _graph_program(graph: Graph, forward: Callable[..., jax.Array]) -> Program:
+  """Builds the program of a network for the nodes of a graph."""
+  channels, features = len(graph.inputs.mean), len(graph.targets.mean)
+  shape = (graph.num_nodes, channels)
+
+  def draw(count):
+    rng = np.random.default_rng(count)
+    values = graph.inputs.undo(rng.normal(size=(count, *shape)))
+    return {'inputs': values.astype(np.float32)}
+
+  notes = {
+    'inputs': f'[B, {shape[0]}, {channels}]: the features; NaN where missing.',
+    'targets': f'[B, {shape[0]}, {features}]: the predicted features.',
+  }
+
+  def function(inputs):
+    return (forward(inputs),)
+
+  return Program(function, {'inputs': shape}, ('targets',), notes, draw)
 
 
 def _image_program(

@@ -96,13 +96,22 @@ class Skeleton:
   @property
   def fingerprint(self) -> str:
     """A hash of all fields."""
-    text = json.dumps(dataclasses.asdict(self))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return fingerprint_of(self)
 
   @property
   def num_joints(self) -> int:
     """The number of joints."""
     return len(self.joints)
+
+  @property
+  def num_nodes(self) -> int:
+    """The same, of any graph."""
+    return self.num_joints
+
+  @property
+  def edges(self) -> tuple[tuple[int, int], ...]:
+    """The bones, as the edges of a graph."""
+    return self.bones
 
   @property
   def root(self) -> int:
@@ -227,7 +236,7 @@ def load_skeleton(name: str) -> Skeleton:
     return SKELETONS[name]
   try:
     fields = json.loads(read_text(name))
-    return Skeleton(**{key: _to_tuple(value) for key, value in fields.items()})
+    return Skeleton(**{key: to_tuple(value) for key, value in fields.items()})
   except UserError as error:
     raise UserError(f'{name}: {error}') from error
   except FileNotFoundError as error:
@@ -247,13 +256,19 @@ def load_skeleton(name: str) -> Skeleton:
     ) from error
 
 
-def save_skeleton(skeleton: Skeleton, path: pathlib.Path) -> None:
-  """Writes the JSON file that `load_skeleton` reads."""
+def save_skeleton(skeleton: Any, path: pathlib.Path) -> None:
+  """Writes a skeleton, or a graph, as the JSON file that is read again."""
   write_text(path, json.dumps(dataclasses.asdict(skeleton)) + '\n')
 
 
-def _to_tuple(value: Any) -> Any:
+def fingerprint_of(value: Any) -> str:
+  """Hashes all fields of a dataclass."""
+  text = json.dumps(dataclasses.asdict(value))
+  return hashlib.sha256(text.encode()).hexdigest()
+
+
+def to_tuple(value: Any) -> Any:
   """Converts nested lists to tuples, which are hashable."""
   if isinstance(value, list):
-    return tuple(_to_tuple(item) for item in value)
+    return tuple(to_tuple(item) for item in value)
   return value

@@ -72,7 +72,7 @@ class Lifter:
 
   def __repr__(self) -> str:
     count = sum(leaf.size for leaf in jax.tree.leaves(self.variables['params']))
-    return f'Lifter({self.model.task}, {count:,} parameters)'
+    return f'Lifter({self.model.takes}, {count:,} parameters)'
 
   def __eq__(self, other: object) -> bool:
     return (

@@ -8,6 +8,7 @@ import jax
 
 from semgcn_jax.config import Config
 from semgcn_jax.errors import UserError
+from semgcn_jax.geometry.graphs import Graph
 from semgcn_jax.geometry.skeletons import Skeleton
 from semgcn_jax.models.folding import fold
 from semgcn_jax.models.forward import make_forward
@@ -17,6 +18,7 @@ _TAKES = {
   'frames': ('keypoints', 'Lifter'),
   'clips': ('clips', 'Lifter'),
   'pictures': ('images', 'ImageLifter'),
+  'nodes': ('features of the nodes of a graph', 'load_predictor'),
 }
 
 
@@ -26,15 +28,15 @@ def require_task(
   """Checks that a network has one of the tasks, and makes usable poses.
 
   Args:
-    *tasks: The tasks, values of `ModelConfig.task`.
+    *tasks: The tasks, values of `Config.takes`.
     name: The name of the network, for the message.
 
   Raises:
     UserError: It has another task, has only learned 2D joints, or its poses
       have no scale.
   """
-  if config.model.task not in tasks:
-    takes, use = _TAKES[config.model.task]
+  if config.takes not in tasks:
+    takes, use = _TAKES[config.takes]
     raise UserError(f'{name}: takes {takes}; use {use} instead')
   if config.only_2d:
     raise UserError(
@@ -51,7 +53,7 @@ def require_task(
 
 def trained_function(
   config: Config,
-  skeleton: Skeleton,
+  skeleton: Skeleton | Graph,
   variables: dict[str, Any],
   *,
   precision: str = 'highest',

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from semgcn_jax.config import Config, TrainingConfig
+from semgcn_jax.geometry.graphs import Graph
 from semgcn_jax.geometry.skeletons import Skeleton
 from semgcn_jax.inference.networks import require_task, trained_function
 from semgcn_jax.models.batches import run_batches
@@ -25,26 +26,29 @@ class Predictor:
   """A network compiled for a few batch sizes.
 
   Attributes:
-    skeleton: The skeleton of its J joints.
-    compiled: For each batch size N the program `[N, J, C]` -> `[N, J, 3]`.
+    skeleton: The skeleton of its J joints, or the graph of its J nodes.
+    compiled: For each batch size N the program `[N, J, C]` -> `[N, J, D]`.
     channels: C, which is 2 except with `input_joints`, see `models.inputs`.
+    outputs: The number of features predicted, D; 3 for poses.
   """
 
-  skeleton: Skeleton
+  skeleton: Skeleton | Graph
   compiled: dict[int, Any]
   channels: int = 2
+  outputs: int = 3
 
   def __call__(
     self, inputs: Float[np.ndarray, 'N J C']
-  ) -> Float[np.ndarray, 'N J 3']:
-    """Predicts poses.
+  ) -> Float[np.ndarray, 'N J D']:
+    """Predicts poses, or the features of a graph.
 
     Args:
-      inputs: The 2D joints, `[N, J, C]`, normalized screen.
+      inputs: The 2D joints, `[N, J, 2]`, normalized screen; or the features of
+        a graph, `[N, J, C]`, NaN where missing.
 
     Returns:
       The poses, `[N, J, 3]`, metres, with the root at the origin. A pose is NaN
-      if one of its 2D joints is not finite.
+      if one of its 2D joints is not finite. Or the features, `[N, J, D]`.
 
     Raises:
       ValueError: The inputs have another shape.
@@ -57,8 +61,10 @@ class Predictor:
         f' [N, {joints}, {channels}]'
       )
     if not len(inputs):
-      return np.zeros((0, joints, 3), np.float32)
-    finite = np.all(np.isfinite(inputs), axis=(1, 2))
+      return np.zeros((0, joints, self.outputs), np.float32)
+    finite = np.ones(len(inputs), bool)
+    if not isinstance(self.skeleton, Graph):  # Which may lack some.
+      finite = np.all(np.isfinite(inputs), axis=(1, 2))
     inputs = np.where(finite[:, None, None], inputs, 0)
     poses = run_batches(
       lambda rows: self.compiled[len(rows)](inputs[rows]),
@@ -71,7 +77,7 @@ class Predictor:
 
 def make_predictor(
   config: Config,
-  skeleton: Skeleton,
+  skeleton: Skeleton | Graph,
   variables: dict[str, Any],
   *,
   batch_sizes: Sequence[int] = BATCH_SIZES,
@@ -96,18 +102,20 @@ def make_predictor(
     raise ValueError(f'`batch_sizes={batch_sizes}`: give one or more above 0')
   if jax.default_backend() == 'cpu':
     sizes = {min(size, _CPU_BATCH_SIZE) for size in sizes}
-  require_task(config, 'frames')
+  require_task(config, 'frames', 'nodes')
   function = trained_function(config, skeleton, variables, precision=precision)
 
-  channels = config.model.input_channels
+  channels, outputs = config.model.input_channels, 3
+  if isinstance(skeleton, Graph):
+    channels, outputs = len(skeleton.inputs.mean), len(skeleton.targets.mean)
 
   def compile(size):
     shape = (size, skeleton.num_joints, channels)
-    forward = jax.jit(lambda inputs: function(inputs)[..., :3])
+    forward = jax.jit(lambda inputs: function(inputs)[..., :outputs])
     return forward.lower(jax.ShapeDtypeStruct(shape, jnp.float32)).compile()
 
   compiled = {size: compile(size) for size in sorted(sizes)}
-  return Predictor(skeleton, compiled, channels)
+  return Predictor(skeleton, compiled, channels, outputs)
 
 
 def load_predictor(

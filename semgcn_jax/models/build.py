@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from semgcn_jax.config import ModelConfig
+from semgcn_jax.geometry.graphs import Graph
 from semgcn_jax.geometry.skeletons import Skeleton
 from semgcn_jax.models.heatmaps import HeatmapHead
 from semgcn_jax.models.image_network import ImageNetwork
@@ -23,7 +24,7 @@ from semgcn_jax.models.temporal import TemporalAttention, reaches
 
 def build(
   config: ModelConfig,
-  skeleton: Skeleton,
+  skeleton: Skeleton | Graph,
   axis_name: str | None = None,
   dtype: Any = None,
   norm: Callable[..., nn.Module] = BatchNorm,
@@ -46,7 +47,8 @@ def build(
 
   Returns:
     A module that maps joints `[..., J, 2]` (normalized screen), or the
-    `[..., J, C]` of `models.inputs`, to `[..., J, 3]` (metres); with
+    `[..., J, C]` of `models.inputs`, to `[..., J, 3]` (metres); for a `Graph`,
+    standardized features `[..., J, C]` to `[..., J, D]`. With
     `expected_error` to `[..., J, 4]`, see `root_relative`. With `backbone` it
     takes images, see `image_network.ImageNetwork`; `semgcn_temporal` takes
     clips, `[..., T, J, C]`.
@@ -59,7 +61,7 @@ def build(
     plain_norm = functools.partial(norm, axis_name=axis_name)
     norm = functools.partial(norm, axis_name=axis_name, poses=config.norm_poses)
   fields: dict[str, Any] = {
-    'skeleton': skeleton,
+    'graph': skeleton,
     'hid_dim': config.hid_dim,
     'num_layers': config.num_layers,
     'dropout': config.dropout,
@@ -67,9 +69,13 @@ def build(
     'norm': norm,
     'dtype': dtype,
   }
+  if isinstance(skeleton, Graph):
+    fields['out_dim'] = len(skeleton.targets.mean)
+    return _of_joints(config, fields, streaming)
   model = _of_joints(config, fields, streaming)
   if config.backbone:
-    return _of_pictures(config, model, plain_norm, stage, backbone_precision)
+    precision = backbone_precision
+    return _of_pictures(config, skeleton, model, plain_norm, stage, precision)
   if not config.refine:
     return model
   skeleton.require_sides(f'refine={config.refine}')
@@ -94,6 +100,7 @@ def _of_joints(
 
 def _of_pictures(
   config: ModelConfig,
+  skeleton: Skeleton,
   model: PoseNetwork,
   norm: Callable[..., nn.Module],
   stage: str,
@@ -103,10 +110,10 @@ def _of_pictures(
   exact = precision != 'bfloat16'
   fields = {'norm': norm, 'dtype': None if exact else jnp.bfloat16}
   return ImageNetwork(
-    model.skeleton,
+    skeleton,
     make_resnet(config.backbone, **fields),
     HeatmapHead(
-      model.skeleton.num_joints,
+      skeleton.num_joints,
       features=32 if config.backbone == 'tiny' else 256,
       num_deconvs=1 if config.backbone == 'tiny' else 3,
       **fields,
@@ -129,9 +136,12 @@ def _make_time(
 
 
 def example_input(
-  config: ModelConfig, skeleton: Skeleton
+  config: ModelConfig, skeleton: Skeleton | Graph
 ) -> jax.ShapeDtypeStruct:
   """Returns the shape of the smallest batch that a model takes."""
+  if isinstance(skeleton, Graph):
+    shape = (1, skeleton.num_nodes, len(skeleton.inputs.mean))
+    return jax.ShapeDtypeStruct(shape, jnp.float32)
   shape = (1, skeleton.num_joints, config.input_channels)
   if config.is_temporal:
     shape = (1, *shape)
@@ -142,7 +152,7 @@ def example_input(
 
 @functools.cache
 def abstract_variables(
-  config: ModelConfig, skeleton: Skeleton, num_seeds: int = 1
+  config: ModelConfig, skeleton: Skeleton | Graph, num_seeds: int = 1
 ) -> dict[str, Any]:
   """Returns the shapes and types of a model's params and batch_stats.
 
@@ -157,7 +167,7 @@ def abstract_variables(
   return jax.tree.map(lambda x: x.update(shape=(num_seeds, *x.shape)), abstract)
 
 
-def count_parameters(config: ModelConfig, skeleton: Skeleton) -> int:
+def count_parameters(config: ModelConfig, skeleton: Skeleton | Graph) -> int:
   """Counts the parameters of a model of one seed."""
   params = abstract_variables(config, skeleton)['params']
   return sum(leaf.size for leaf in jax.tree.leaves(params))

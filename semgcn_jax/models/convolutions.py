@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from semgcn_jax.config import ATTENTION_HEADS
+from semgcn_jax.geometry.graphs import Nodes
 from semgcn_jax.geometry.skeletons import Skeleton
 from semgcn_jax.models.functional import (
   attend,
@@ -36,18 +37,18 @@ class _Convolution(nn.Module):
 
   Attributes:
     features: The number of output channels, D.
-    skeleton: The skeleton, whose bones are the edges.
+    graph: The graph, such as a skeleton, whose bones are its edges.
     train_bias: Whether the bias is trained; see `Linear`.
   """
 
   features: int
-  skeleton: Skeleton
+  graph: Nodes
   train_bias: bool = True
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
     """Convolves nodes: `[J, ..., C]` -> `[J, ..., D]`."""
-    chex.assert_axis_dimension(x, 0, self.skeleton.num_joints)
+    chex.assert_axis_dimension(x, 0, self.graph.num_nodes)
     y = self._convolve(x)
     init = uniform(self._bias_fan(x.shape[-1]) ** -0.5)
     bias = self.param('bias', init, (self.features,))
@@ -64,12 +65,12 @@ class _Convolution(nn.Module):
 class GraphConv(_Convolution):
   """The vanilla graph convolution (paper eq. 1).
 
-  The adjacency of the skeleton is normalized symmetrically.
+  The adjacency of the graph is normalized symmetrically.
   """
 
   def _convolve(self, x: Array) -> Array:
     kernel = self.param('kernel', xavier, (x.shape[-1], self.features))
-    adjacency = normalized_adjacency(self.skeleton)
+    adjacency = normalized_adjacency(self.graph)
     return graph_conv(x, kernel, jnp.asarray(adjacency))
 
 
@@ -85,7 +86,7 @@ class SemGraphConv(_Convolution):
 
   def _convolve(self, x: Array) -> Array:
     channels, features = x.shape[-1], self.features
-    mask = adjacency_mask(self.skeleton)
+    mask = adjacency_mask(self.graph)
     # The released code initializes one [2, C, D] tensor, for which PyTorch
     # takes the fans C * D and 2 * D; hence these small weights.
     fans = channels * features + 2 * features
@@ -130,7 +131,7 @@ class GraphAttention(_Convolution):
       nodes, [heads * size, heads * (size + 1)], axis=-1
     )
     logits = nn.leaky_relu(of_i[:, None] + of_j[None], 0.2)
-    weights = neighbor_softmax(logits, adjacency_mask(self.skeleton))
+    weights = neighbor_softmax(logits, adjacency_mask(self.graph))
     y = attend(weights, nodes.reshape(*x.shape[:-1], heads, size))
     if concatenated:
       return y.reshape(*x.shape[:-1], self.features)
@@ -161,7 +162,7 @@ class AttentionalGraphConv(_Convolution):
     )
     logits = linear(nn.relu(of_i[:, None] + of_j[None]), score[:, None])[..., 0]
     eye = np.eye(len(x), dtype=bool)
-    mask = adjacency_mask(self.skeleton) & ~eye
+    mask = adjacency_mask(self.graph) & ~eye
     return nodes + attend(neighbor_softmax(logits, mask), nodes)
 
 
@@ -173,7 +174,9 @@ class PartitionGraphConv(_Convolution):
   """
 
   def _convolve(self, x: Array) -> Array:
-    parts, mask = partitions(self.skeleton), adjacency_mask(self.skeleton)
+    skeleton = self.graph
+    assert isinstance(skeleton, Skeleton)  # Its root gives the parts.
+    parts, mask = partitions(skeleton), adjacency_mask(skeleton)
     shape = (len(parts), x.shape[-1], self.features)
     kernel = self.param('kernel', xavier, shape)
     importance = self.param(

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from semgcn_jax.config import ModelConfig
+from semgcn_jax.geometry.graphs import Graph
 from semgcn_jax.geometry.skeletons import Skeleton, mirror
 from semgcn_jax.models.build import build
 from semgcn_jax.models.folding import FoldedNorm
@@ -20,7 +21,7 @@ from semgcn_jax.models.root_relative import predict
 
 def make_forward(
   config: ModelConfig,
-  skeleton: Skeleton,
+  skeleton: Skeleton | Graph,
   *,
   flip_test: bool = False,
   folded: bool = False,
@@ -50,11 +51,27 @@ def make_forward(
   def forward(variables, inputs, length=None):
     network = functools.partial(model.apply, variables, train=False)
     with matmul_precision(precision):
+      if isinstance(skeleton, Graph):
+        return predict_features(network, inputs, skeleton)
       return predict_poses(
         network, inputs, config, skeleton, flip_test=flip_test, length=length
       )
 
   return forward
+
+
+def predict_features(
+  network: Callable[..., Any], inputs: jax.Array, graph: Graph
+) -> jax.Array:
+  """Predicts features at the nodes of a graph, `[B, J, D]`, in their units.
+
+  Args:
+    network: The function of standardized inputs.
+    inputs: The features of the nodes, `[B, J, C]`; NaN where missing, which
+      counts as the mean.
+  """
+  inputs = jnp.nan_to_num(graph.inputs.apply(inputs))
+  return graph.targets.undo(network(inputs))
 
 
 def predict_poses(
@@ -83,7 +100,7 @@ def predict_poses(
   run = functools.partial(
     predict, inputs=inputs, skeleton=skeleton, flip_test=flip_test
   )
-  if config.task == 'pictures':
+  if config.takes == 'pictures':
     return run(
       lambda images: network(images).flat,
       mirror_inputs=lambda images, _: mirror_images(images),

@@ -1,27 +1,28 @@
-"""The adjacency of a skeleton: masks and normalizations, in NumPy."""
+"""The adjacency of a graph: masks and normalizations, in NumPy."""
 
 import numpy as np
 
+from semgcn_jax.geometry.graphs import Nodes
 from semgcn_jax.geometry.skeletons import Skeleton
 
 
-def adjacency_mask(skeleton: Skeleton) -> np.ndarray:
+def adjacency_mask(graph: Nodes) -> np.ndarray:
   """Returns the adjacency with self loops, `[J, J]` bool, symmetric."""
-  mask = np.eye(skeleton.num_joints, dtype=bool)
-  for parent, child in skeleton.bones:
-    mask[parent, child] = mask[child, parent] = True
+  mask = np.eye(graph.num_nodes, dtype=bool)
+  for first, second in graph.edges:
+    mask[first, second] = mask[second, first] = True
   return mask
 
 
-def normalized_adjacency(skeleton: Skeleton) -> np.ndarray:
-  """Normalises the adjacency A of a skeleton, D^-1/2 A D^-1/2 (paper eq. 1).
+def normalized_adjacency(graph: Nodes) -> np.ndarray:
+  """Normalises the adjacency A of a graph, D^-1/2 A D^-1/2 (paper eq. 1).
 
   D holds the degrees of `adjacency_mask` (Kipf & Welling, arXiv:1609.02907).
 
   Returns:
     The adjacency, `[J, J]` float32, symmetric.
   """
-  mask = adjacency_mask(skeleton).astype(np.float64)
+  mask = adjacency_mask(graph).astype(np.float64)
   scale = 1 / np.sqrt(mask.sum(axis=1))
   return (scale[:, None] * mask * scale[None, :]).astype(np.float32)
 

@@ -10,7 +10,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from semgcn_jax.geometry.skeletons import Skeleton
+from semgcn_jax.geometry.graphs import Nodes
 from semgcn_jax.models.functional import (
   attend,
   batch_normalize,
@@ -140,11 +140,11 @@ class NonLocal(nn.Module):
   Freshly initialized, it is the identity.
 
   Attributes:
-    skeleton: The skeleton, whose groups of joints, if any, are max-pooled.
+    graph: The graph, whose groups of nodes, if any, are max-pooled.
     norm: Makes the batch norm.
   """
 
-  skeleton: Skeleton
+  graph: Nodes
   norm: Callable[..., nn.Module] = BatchNorm
 
   @nn.compact
@@ -165,7 +165,7 @@ class NonLocal(nn.Module):
     ends = (inner, 2 * inner, 2 * inner + 1)
     of_phi, of_g, of_theta, _ = jnp.split(linear(x, kernel), ends, axis=-1)
     pooled_phi, pooled_g = (
-      group_max(z, self.skeleton.groups) for z in (of_phi, of_g)
+      group_max(z, self.graph.groups) for z in (of_phi, of_g)
     )
     # A bias commutes with the maximum, so it is added after pooling.
     bias = theta['bias'] @ weight_theta + phi['bias'] @ weight_phi
@@ -238,20 +238,20 @@ class ResidualBlock(GraphConvBlock):
 
 
 class PoseNetwork(nn.Module):
-  """The base of the networks that predict poses.
+  """The base of the networks that predict poses, or features of any nodes.
 
   Attributes:
-    skeleton: The skeleton of the poses.
+    graph: The skeleton of the poses, or another graph.
     hid_dim: The number of channels of the hidden layers.
     num_layers: The number of residual blocks.
     dropout: The dropout rate after every ReLU.
-    out_dim: The number of coordinates of a predicted joint.
+    out_dim: The number of coordinates, or features, of a predicted joint.
     norm: Makes the batch norms.
     dtype: The type of the activations; None takes that of the input.
       Predictions always have the type of the input.
   """
 
-  skeleton: Skeleton
+  graph: Nodes
   hid_dim: int = 128
   num_layers: int = 4
   dropout: float = 0.0
@@ -262,4 +262,4 @@ class PoseNetwork(nn.Module):
   @property
   def num_predicted(self) -> int:
     """The number of joints predicted; the others are zero."""
-    return self.skeleton.num_joints
+    return self.graph.num_nodes

@@ -17,8 +17,8 @@ from semgcn_jax.models.layers import (
 class LinearModel(PoseNetwork):
   """The fully connected network, which maps all joints at once.
 
-  It predicts every joint except the root, which is zero. Its residual blocks
-  are called stages.
+  It predicts every joint except the root of a skeleton, which is zero. Its
+  residual blocks are called stages.
   """
 
   hid_dim: int = 1024
@@ -27,8 +27,12 @@ class LinearModel(PoseNetwork):
 
   @property
   def num_predicted(self) -> int:
-    """The number of joints predicted: all except the root."""
-    return self.skeleton.num_joints - 1
+    """The number of joints predicted: all except the root of a skeleton."""
+    return self.graph.num_nodes - (self._root is not None)
+
+  @property
+  def _root(self) -> int | None:
+    return getattr(self.graph, 'root', None)
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
@@ -48,6 +52,8 @@ class LinearModel(PoseNetwork):
     outputs = self.num_predicted * self.out_dim
     x = Linear(outputs, bias_init=init, name='output')(x.astype(wide))
     x = x.reshape(*leading, self.num_predicted, self.out_dim)
+    if self._root is None:
+      return x
     root = jnp.zeros((*leading, 1, self.out_dim), x.dtype)
-    before, after = jnp.split(x, [self.skeleton.root], axis=-2)
+    before, after = jnp.split(x, [self._root], axis=-2)
     return jnp.concatenate([before, root, after], axis=-2)

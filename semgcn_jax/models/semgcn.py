@@ -51,13 +51,13 @@ class SemGCN(PoseNetwork):
       train: Whether to use, and update, the statistics of the batch.
       length: The number of frames before the padding of each clip, `[...]`.
     """
-    conv = functools.partial(CONVOLUTIONS[self.conv], skeleton=self.skeleton)
+    conv = functools.partial(CONVOLUTIONS[self.conv], graph=self.graph)
     fields = (conv, self.hid_dim, self.norm, self.dropout)
 
     def non_local(x, name):
       if not self.non_local:
         return x
-      return NonLocal(self.skeleton, self.norm, name=name)(x, train=train)
+      return NonLocal(self.graph, self.norm, name=name)(x, train=train)
 
     def between_frames(x, number):
       if self.time is None:

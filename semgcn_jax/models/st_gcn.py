@@ -40,7 +40,7 @@ class STGCN(PoseNetwork):
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
     """Predicts `[..., J, 3]`, metres, from `[..., J, 2]`, normalized screen."""
-    conv = functools.partial(PartitionGraphConv, skeleton=self.skeleton)
+    conv = functools.partial(PartitionGraphConv, graph=self.graph)
     fields = (conv, self.hid_dim, self.norm, self.dropout)
     wide = x.dtype
     x = jnp.moveaxis(x, -2, 0).astype(self.dtype or wide)

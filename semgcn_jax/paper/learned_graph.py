@@ -8,6 +8,7 @@ import numpy as np
 
 from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.figures.graphs import plot_adjacencies, plot_joint_weights
+from semgcn_jax.geometry.graphs import Graph
 from semgcn_jax.geometry.skeletons import Skeleton
 from semgcn_jax.models.functional import semantic_adjacency, spread_edges
 from semgcn_jax.models.graph import adjacency_mask, partitions
@@ -81,7 +82,7 @@ def show_learned(
   *,
   seed: int | None = None,
 ) -> None:
-  """Draws adjacencies.png and joint_weights.png of a checkpoint.
+  """Draws adjacencies.png and, of a skeleton, joint_weights.png.
 
   Args:
     checkpoint: The run folder, or the name of bundled weights.
@@ -103,11 +104,13 @@ def show_learned(
       ' `conv=semantic` or `conv=channel_wise`, or `model=st_gcn`'
     )
   weights = joint_weights(adjacencies, skeleton)
-  paths = output_dir / 'adjacencies.png', output_dir / 'joint_weights.png'
+  paths = [output_dir / 'adjacencies.png']
   try:
     output_dir.mkdir(parents=True, exist_ok=True)
     plot_adjacencies(adjacencies, paths[0], skeleton=skeleton)
-    plot_joint_weights(weights, paths[1], skeleton=skeleton)
+    if not isinstance(skeleton, Graph):  # Whose nodes have no places.
+      paths.append(output_dir / 'joint_weights.png')
+      plot_joint_weights(weights, paths[1], skeleton=skeleton)
   except OSError as error:
     raise SettingError(
       f'`output_dir={output_dir}`: {error.strerror}'
@@ -115,4 +118,4 @@ def show_learned(
   print(*paths, sep='\n')
   order = np.argsort(-weights)
   texts = ', '.join(f'{skeleton.joints[j]} {weights[j]:.2f}' for j in order)
-  print(f'epoch {network.progress.epoch}, weights of the joints: {texts}')
+  print(f'epoch {network.progress.epoch}, weights of the nodes: {texts}')

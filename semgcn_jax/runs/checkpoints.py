@@ -22,7 +22,8 @@ from semgcn_jax import config as config_lib
 from semgcn_jax import weights
 from semgcn_jax.config import Config, TrainingConfig
 from semgcn_jax.errors import SettingError, UserError, choose, listed
-from semgcn_jax.geometry.skeletons import Skeleton, load_skeleton
+from semgcn_jax.geometry.graphs import load_graph
+from semgcn_jax.geometry.skeletons import Skeleton
 from semgcn_jax.models.build import abstract_variables
 from semgcn_jax.runs.checks import check_files, compare
 from semgcn_jax.runs.weights import FILE, read_weights
@@ -285,7 +286,7 @@ def restore_network(
       f' ({listed(weights.names())})'
     )
   config = config_lib.load(workdir / 'config.json')
-  skeleton = load_skeleton(str(workdir / 'skeleton.json'))
+  skeleton = load_graph(str(workdir / 'skeleton.json'))
   training = config.training
   if (workdir / FILE).exists():
     if which not in ('best', 'last'):
@@ -408,7 +409,7 @@ def _check_skeleton(workdir: pathlib.Path, saved: str | None) -> None:
   """Raises a UserError if a run's skeleton does not match its weights."""
   path = workdir / 'skeleton.json'
   # Runs of older versions lack the fingerprint.
-  if saved and path.exists() and load_skeleton(str(path)).fingerprint != saved:
+  if saved and path.exists() and load_graph(str(path)).fingerprint != saved:
     raise UserError(
       f'{path}: is not the skeleton that the weights were trained with; restore'
       ' the file'

@@ -12,9 +12,11 @@ from typing import Any
 import filelock
 
 from semgcn_jax import config as config_lib
-from semgcn_jax.config import Config
+from semgcn_jax.config import Config, DataConfig
+from semgcn_jax.data import graphs
 from semgcn_jax.errors import SettingError, UserError, shortened
 from semgcn_jax.files import read_bytes, write_text
+from semgcn_jax.geometry.graphs import load_graph
 from semgcn_jax.geometry.skeletons import Skeleton, load_skeleton, save_skeleton
 
 # Settings that may change when a run is resumed, as no training step depends on
@@ -30,7 +32,9 @@ _FILES = (
   *('curves.png', _LOCK),
 )
 # The fields of metrics.jsonl that are read back, and their types.
-_FIELDS = {'epoch': int, 'train_loss': float, 'mpjpe': float, 'p_mpjpe': float}
+_FIELDS = {'epoch': int, 'train_loss': float}
+# And one of these, each with others that a run of that kind has.
+_SCORES = {'mpjpe': ('mpjpe', 'p_mpjpe'), 'rmse': ('rmse', 'mae', 'r2')}
 # The files of a run that was killed before it had a config.
 _BEGUN = re.compile(
   r'skeleton\.json|\.(skeleton|config)\.json\.\d+\.tmp|\.lock'
@@ -117,10 +121,18 @@ def check(config: Config, workdir: pathlib.Path, resume: bool) -> None:
       )
 
 
-def find_skeleton(name: str, workdir: pathlib.Path) -> Skeleton:
-  """Loads the skeleton of the run in a folder, or else the one named."""
-  path = workdir / 'skeleton.json'
-  return load_skeleton(str(path) if holds_run(workdir) else name)
+def find_skeleton(config: DataConfig, workdir: pathlib.Path) -> Any:
+  """Loads the skeleton, or the graph, of the run in a folder, or else the data.
+
+  Raises:
+    SettingError: There is no such skeleton or dataset.
+    UserError: It is damaged.
+  """
+  if holds_run(workdir):
+    return load_graph(str(workdir / 'skeleton.json'))
+  if config.task == 'regression':
+    return graphs.read(config).graph
+  return load_skeleton(config.skeleton)
 
 
 @contextlib.contextmanager
@@ -196,7 +208,9 @@ def _record(line: bytes) -> dict[str, Any]:
   record = json.loads(line.decode())
   if not isinstance(record, dict):
     raise ValueError('not a record')
-  for name, kind in _FIELDS.items():
+  kind = next((name for name in _SCORES if name in record), 'mpjpe')
+  fields = _FIELDS | dict.fromkeys(_SCORES[kind], float)
+  for name, kind in fields.items():
     if not isinstance(record.get(name), kind):
       raise ValueError(f'{name} is missing')
   return record

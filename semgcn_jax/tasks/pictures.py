@@ -79,7 +79,7 @@ class Pictures(Frames):
 
   def matching(self, source: Network) -> tuple[str, ...]:
     model = self.config.model
-    if source.config.model.task != 'pictures':
+    if source.config.takes != 'pictures':
       raise SettingError(
         f'`init_from={model.init_from}`: takes keypoints, not images; name a'
         f' run with `backbone={model.backbone}`'

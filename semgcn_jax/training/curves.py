@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from semgcn_jax.config import Config, TrainingConfig
+from semgcn_jax.config.training import NODE_LOSSES
 from semgcn_jax.evaluation.scores import rank
 from semgcn_jax.figures.style import new_figure, save, tidy
 
@@ -37,9 +38,13 @@ def plot_curves(
     for record in records
   ]
   best = ranks.index(min(ranks))
-  curves = {'mpjpe': 'MPJPE', 'p_mpjpe': 'P-MPJPE'}
+  curves, digits, unit = {'mpjpe': 'MPJPE', 'p_mpjpe': 'P-MPJPE'}, 1, 'mm'
   if config.data.val_subjects:
     curves['val_mpjpe'] = f'MPJPE of {", ".join(config.data.val_subjects)}'
+  if config.takes == 'nodes':
+    curves, digits, unit = {'rmse': 'RMSE', 'mae': 'MAE'}, 3, 'unit of the data'
+    if 'val_rmse' in records[0]:
+      curves['val_rmse'] = 'RMSE of the validation split'
   for name, label in curves.items():
     errors = [record[name] for record in records]
     (curve,) = right.plot(epochs, errors, label=label, **style)
@@ -47,14 +52,14 @@ def plot_curves(
       _shade(right, epochs, errors, [r[f'{name}_sd'] for r in records])
     right.plot(epochs[best], errors[best], 'o', color=curve.get_color())
     right.annotate(
-      f'{errors[best]:.1f}',
+      f'{errors[best]:.{digits}f}',
       (epochs[best], errors[best]),
-      xytext=(0, 7 if name == 'val_mpjpe' else -13),
+      xytext=(0, 7 if name.startswith('val') else -13),
       textcoords='offset points',
       ha='center',
       color=curve.get_color(),
     )
-  right.set(ylabel='test error (mm)', xlabel='epoch', ylim=(0, None))
+  right.set(ylabel=f'test error ({unit})', xlabel='epoch', ylim=(0, None))
   right.legend(frameon=False)
   _save_epochs(figure, path)
 
@@ -134,5 +139,7 @@ def plot_parameters(
 
 
 def _loss_label(config: TrainingConfig) -> str:
+  if config.loss in NODE_LOSSES:
+    return f'training loss ({config.loss.upper()}, standardized)'
   unit = 'm²' if config.loss.startswith('joints') else 'm'
   return f'training loss ({unit})'

@@ -15,6 +15,7 @@ from semgcn_jax.data.datasets import Dataset, load
 from semgcn_jax.data.image_aligned import image_aligned
 from semgcn_jax.data.pairs import draw_weights
 from semgcn_jax.errors import SettingError, UserError, counted, listed
+from semgcn_jax.evaluation import regression
 from semgcn_jax.evaluation.scores import (
   Score,
   make_score,
@@ -79,7 +80,7 @@ def train(
   if writes:
     folder.check(config, workdir, resume)
   processes.wait('check')
-  skeleton = folder.find_skeleton(config.data.skeleton, workdir)
+  skeleton = folder.find_skeleton(config.data, workdir)
   check_settings(config, skeleton)
   dataset = load(config.data, skeleton)
   if config.evaluation.choose_on == 'val' and dataset.val is None:
@@ -151,7 +152,7 @@ def _train_epochs(
       record = _record(run, progress)
       progress = Progress(
         progress.epoch + 1,
-        mpjpe=record['mpjpe'],
+        mpjpe=record.get('mpjpe'),
         score=_rank(record, config),
         epoch_steps=trainer.steps,
       )
@@ -178,7 +179,7 @@ def _record(run: _Run, progress: Progress) -> dict[str, Any]:
   result = run.score(trainer.state.scored, dataset.test)
   if dataset.val is not None:
     val = run.score(trainer.state.scored, dataset.val)
-    names = [name for name in ('mpjpe', 'pixel_error') if name in val]
+    names = [n for n in ('mpjpe', 'pixel_error', 'rmse') if n in val]
     result |= {f'val_{name}': val[name] for name in names}
   poses = trainer.steps * training.batch_size * training.num_seeds
   return {
@@ -217,6 +218,12 @@ def epoch_line(
     spread = f' ± {record[name + "_sd"]:.2f}' if name + '_sd' in record else ''
     return f'{record[name]:.2f}{spread} {unit}'
 
+  if scored_by == 'rmse':
+    return (
+      f'epoch {record["epoch"]}/{epochs}  loss {record["train_loss"]:.5f}'
+      f'  {regression.format_scores(record)}'
+      f'  {record["poses_per_second"]:,.0f} samples/s'
+    )
   scores = f'MPJPE {error("mpjpe")}  P-MPJPE {error("p_mpjpe")}'
   if 'pixel_error' in record:
     of_joints = f'2D {error("pixel_error", "pixels")}'
@@ -274,10 +281,15 @@ def _describe(run: _Run, progress: Progress) -> list[str]:
   config, skeleton, trainer = run.config, run.skeleton, run.trainer
   dataset, training, train = run.dataset, config.training, run.dataset.train
   assert train is not None
+  if config.takes == 'nodes':
+    mean = regression.score_mean(train, dataset.test)
+    baseline = f"each node's mean scores {regression.format_scores(mean)}"
+  else:
+    error = mean_pose_score(train, dataset.test)
+    baseline = f'the mean training pose scores {error:.1f} mm'
   lines = [
     f'{config.data.dataset}: {len(train):,} training and'
-    f' {len(dataset.test):,} test pairs; the mean training pose scores'
-    f' {mean_pose_score(train, dataset.test):.1f} mm'
+    f' {len(dataset.test):,} test pairs; {baseline}'
   ]
   if dataset.val is not None:
     chosen = config.evaluation.choose_on == 'val'

@@ -39,6 +39,37 @@ MEASURES: dict[str, Callable[[jax.Array], jax.Array]] = {
 }
 
 
+NODE_MEASURES: dict[str, Callable[[jax.Array], jax.Array]] = {
+  'mse': jnp.square,
+  'mae': jnp.abs,
+}
+
+
+def node_loss(
+  predicted: jax.Array,
+  target: jax.Array,
+  *,
+  measure: Callable[[jax.Array], jax.Array],
+) -> jax.Array:
+  """Averages the error over the features that are known.
+
+  Args:
+    predicted: The predicted features, `[..., J, D]`, standardized.
+    target: The true ones, `[..., J, D]`; NaN where unknown.
+    measure: Measures errors.
+
+  Returns:
+    A scalar; 0 if nothing is known.
+
+  Raises:
+    AssertionError: The shapes differ.
+  """
+  chex.assert_equal_shape([predicted, target])
+  known = jnp.isfinite(target)
+  errors = measure(jnp.where(known, predicted - target, 0))
+  return jnp.sum(errors) / jnp.maximum(jnp.sum(known), 1)
+
+
 def pose_loss(
   predicted: jax.Array,
   target: jax.Array,

@@ -16,7 +16,12 @@ from semgcn_jax.models.build import build
 from semgcn_jax.models.precision import matmul_precision
 from semgcn_jax.tasks import Frames, make_task
 from semgcn_jax.tasks.augmentation import Batch
-from semgcn_jax.training.losses import MEASURES, pose_loss
+from semgcn_jax.training.losses import (
+  MEASURES,
+  NODE_MEASURES,
+  node_loss,
+  pose_loss,
+)
 from semgcn_jax.training.state import AXIS, TrainState, pack_state
 
 DROPOUT, SHUFFLE, AUGMENT = range(3)  # The purposes of random keys.
@@ -85,17 +90,21 @@ def _make_step(
 ) -> Callable[[TrainState, Batch], tuple[TrainState, jax.Array]]:
   """Builds the `train_step` of a task."""
   training, skeleton = task.config.training, task.skeleton
-  measure_poses = functools.partial(
-    pose_loss,
-    measure=MEASURES[training.loss_measure],
-    bones=training.bones_count,
-    skeleton=skeleton,
-    num_predicted=build(task.config.model, skeleton).num_predicted,
-  )
+  if task.config.takes == 'nodes':
+    measure = NODE_MEASURES[training.loss]
+    measured = functools.partial(node_loss, measure=measure)
+  else:
+    measured = functools.partial(
+      pose_loss,
+      measure=MEASURES[training.loss_measure],
+      bones=training.bones_count,
+      skeleton=skeleton,
+      num_predicted=build(task.config.model, skeleton).num_predicted,
+    )
   return functools.partial(
     train_step,
     augment_fn=task.make_augment(cameras, fps),
-    loss=functools.partial(task.loss, pose_loss=measure_poses),
+    loss=functools.partial(task.loss, pose_loss=measured),
     # The average covers the same number of poses at any batch size.
     decay=training.averaging ** (training.batch_size / AVERAGING_POSES),
   )

@@ -114,7 +114,7 @@ def test_st_gcn_block_by_hand():
   y = y @ params['linear']['kernel'] + params['linear']['bias']
   expected = np.maximum(x + norm(y, params['norm']), 0)
   block = SpatialTemporalBlock(
-    functools.partial(PartitionGraphConv, skeleton=CHAIN), 3
+    functools.partial(PartitionGraphConv, graph=CHAIN), 3
   )
   stats = variables['batch_stats']['block0']
   actual = block.apply(

@@ -89,10 +89,10 @@ def test_permutation_equivariance(name):
     'parts': convolutions.PartitionGraphConv,
   })[name]  # fmt: skip
   x = random(3, 16, 2)
-  layer = conv(4, skeleton=H36M)
+  layer = conv(4, graph=H36M)
   variables = init(layer, x)
   np.testing.assert_allclose(
-    apply(conv(4, skeleton=permuted), variables, x[:, order]),
+    apply(conv(4, graph=permuted), variables, x[:, order]),
     apply(layer, variables, x)[:, order],
     atol=1e-6,
   )
@@ -188,7 +188,7 @@ def test_partition_conv_by_loops(skeleton):
 @pytest.mark.slow
 @pytest.mark.parametrize('name', convolutions.CONVOLUTIONS)
 def test_gradients_are_finite(name):
-  layer = convolutions.CONVOLUTIONS[name](4, skeleton=H36M)
+  layer = convolutions.CONVOLUTIONS[name](4, graph=H36M)
   x = random(3, 16, 5)
   params = init(layer, x)['params']
   grads = jax.grad(
@@ -200,7 +200,7 @@ def test_gradients_are_finite(name):
 
 @pytest.mark.parametrize('name', ['gat', 'agcn'])
 def test_attention_sums_to_one_and_depends_on_the_input(name):
-  layer = convolutions.CONVOLUTIONS[name](8, skeleton=H36M)
+  layer = convolutions.CONVOLUTIONS[name](8, graph=H36M)
   x = random(3, 16, 5)
   params = randomized(layer, x)
   params['bias'] = jnp.zeros(8)

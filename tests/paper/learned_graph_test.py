@@ -95,5 +95,5 @@ def test_the_command(tmp_path):
   assert (code, err) == (0, '')
   assert (tmp_path / 'run' / 'adjacencies.png').exists()
   assert (tmp_path / 'run' / 'joint_weights.png').exists()
-  assert 'epoch 1, weights of the joints: ' in out
+  assert 'epoch 1, weights of the nodes: ' in out
   fails('show_learned', flag, '--only_seed=2', status=2, message='has 0, 1')

@@ -25,6 +25,30 @@ def loss_of(name, predicted, target, num_predicted=16):
   )
 
 
+@pytest.mark.parametrize('name', losses.NODE_MEASURES)
+def test_features_that_are_not_known_do_not_count(name):
+  rng = np.random.default_rng(0)
+  predicted, target = rng.normal(size=(2, 5, 4, 3)).astype(np.float32)
+  target[rng.uniform(size=target.shape) < 0.3] = np.nan
+  errors = [
+    abs(float(p) - float(t))
+    for p, t in zip(predicted.ravel(), target.ravel(), strict=True)
+    if not np.isnan(t)
+  ]
+  power = {'mse': 2, 'mae': 1}[name]
+  expected = sum(error**power for error in errors) / len(errors)
+
+  def loss(predicted, target):
+    measure = losses.NODE_MEASURES[name]
+    return losses.node_loss(predicted, target, measure=measure)
+
+  assert loss(predicted, target) == pytest.approx(expected, rel=1e-5)
+  gradient = jax.grad(loss)(predicted, target)
+  assert np.isfinite(gradient).all()
+  np.testing.assert_array_equal(gradient == 0, np.isnan(target))
+  assert loss(predicted, np.full_like(target, np.nan)) == 0
+
+
 def huber(vector):
   length = np.linalg.norm(vector)
   if length < HUBER_METRES:

@@ -1,0 +1,175 @@
+"""Datasets of graphs: any features in and out at the nodes of a fixed graph."""
+
+import dataclasses
+import pathlib
+from collections.abc import Mapping
+from typing import Self
+
+import numpy as np
+
+from semgcn_jax.config import DataConfig
+from semgcn_jax.data.pairs import Pairs
+from semgcn_jax.errors import SettingError, UserError, listed
+from semgcn_jax.files import read_arrays, write_output
+from semgcn_jax.geometry.graphs import Graph, Scale
+
+SPLITS = ('train', 'val', 'test')
+
+
+@dataclasses.dataclass(frozen=True)
+class GraphDataset:
+  """N samples of features at the J nodes of a graph.
+
+  Attributes:
+    inputs: The features to take, `[N, J, C]` float32; NaN where missing.
+    targets: The features to predict, `[N, J, D]` float32; NaN where missing,
+      which is neither learned nor scored.
+    edges: The pairs of connected nodes, `[E, 2]` int.
+    splits: 'train', 'val' (chooses the best epoch) or 'test', `[N]` text.
+    nodes: The name of each node, `[J]` text; None numbers them.
+    features: The name of each target, `[D]` text; None numbers them.
+
+  Raises:
+    UserError: The arrays do not fit each other.
+  """
+
+  inputs: np.ndarray
+  targets: np.ndarray
+  edges: np.ndarray
+  splits: np.ndarray
+  nodes: np.ndarray | None = None
+  features: np.ndarray | None = None
+
+  def __post_init__(self):
+    for name in ('inputs', 'targets'):
+      array = np.asarray(getattr(self, name))
+      if array.ndim != 3 or array.dtype.kind not in 'fiu' or not array.size:
+        raise UserError(
+          f'{name}: have the shape {array.shape} of {array.dtype}; give'
+          ' numbers, [samples, nodes, features]'
+        )
+      if np.isinf(array).any():
+        raise UserError(f'{name}: are infinite; give NaN where one is missing')
+      object.__setattr__(self, name, array.astype(np.float32))
+    if self.inputs.shape[:2] != self.targets.shape[:2]:
+      raise UserError(
+        f'inputs {self.inputs.shape} and targets {self.targets.shape}: must'
+        ' have the same samples and nodes'
+      )
+    samples, count, features = self.targets.shape
+    edges = np.asarray(self.edges)
+    if edges.ndim != 2 or edges.shape[1] != 2 or edges.dtype.kind not in 'iu':
+      raise UserError(
+        f'edges: have the shape {edges.shape} of {edges.dtype}; give pairs of'
+        ' node numbers, [edges, 2]'
+      )
+    splits = np.asarray(self.splits).astype(str)
+    if splits.shape != (samples,) or not {*splits.tolist()} <= {*SPLITS}:
+      raise UserError(
+        f'splits: give one of {listed(SPLITS)} for each of {samples} samples'
+      )
+    object.__setattr__(self, 'splits', splits)
+    for name, length in (('nodes', count), ('features', features)):
+      given = getattr(self, name)
+      named = np.arange(length) if given is None else np.asarray(given)
+      if named.shape != (length,):
+        raise UserError(f'{name}: give {length} names')
+      object.__setattr__(self, name, named.astype(str))
+    for split in ('train', 'test'):
+      if not np.isfinite(self.targets[splits == split]).any():
+        raise UserError(f'splits: there are no targets of the split {split!r}')
+
+  @property
+  def graph(self) -> Graph:
+    """The graph, with the scales of the training split."""
+    train = self.splits == 'train'
+    assert self.nodes is not None
+    return Graph(
+      nodes=tuple(self.nodes.tolist()),
+      edges=tuple((int(a), int(b)) for a, b in self.edges),
+      inputs=Scale.of(self.inputs[train]),
+      targets=Scale.of(self.targets[train]),
+    )
+
+  def pairs(self, split: str) -> Pairs:
+    """Returns the samples of a split."""
+    rows = self.splits == split
+    assert self.features is not None
+    none = np.zeros(rows.sum(), np.int32)
+    return Pairs(
+      inputs=self.inputs[rows],
+      targets=self.targets[rows],
+      roots=np.zeros((len(none), 3), np.float32),
+      cameras=none,
+      actions=none,
+      action_names=tuple(self.features.tolist()),
+      camera_list=(),
+    )
+
+  @classmethod
+  def read(cls, path: pathlib.Path) -> Self:
+    """Reads the npz that `write` wrote, or `np.savez`.
+
+    Raises:
+      UserError: It is missing or damaged, or its arrays do not fit.
+    """
+    try:
+      arrays = read_arrays(path)
+      known = {field.name for field in dataclasses.fields(cls)}
+      return cls(**{k: v for k, v in arrays.items() if k in known})
+    except UserError as error:
+      raise UserError(f'{path}: {error}') from error
+    except TypeError as error:
+      raise UserError(
+        f'{path}: lacks an array; it needs inputs, targets, edges and splits'
+      ) from error
+    except (OSError, ValueError) as error:
+      raise UserError(f'{path}: {error}') from error
+
+  def write(self, path: pathlib.Path) -> None:
+    """Writes the dataset as npz."""
+    arrays = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+
+    def save(temporary):
+      with open(temporary, 'wb') as file:
+        np.savez_compressed(file, **arrays)
+
+    write_output(path, save)
+
+
+def read(config: DataConfig) -> GraphDataset:
+  """Reads data_graph_<dataset>.npz.
+
+  Raises:
+    SettingError: There is no such file.
+    UserError: It is damaged, or its arrays do not fit each other.
+  """
+  path = pathlib.Path(config.data_dir) / f'data_graph_{config.dataset}.npz'
+  if not path.exists():
+    raise SettingError(
+      f'`dataset={config.dataset}`: there is no {path}; make it as'
+      ' docs/graphs.md describes, or name another dataset'
+    )
+  return GraphDataset.read(path)
+
+
+def load(
+  config: DataConfig, graph: Graph, *, train: bool
+) -> Mapping[str, Pairs]:
+  """Reads the splits of the dataset of a graph; see `datasets.load`.
+
+  Raises:
+    UserError: The file has other nodes or features than the graph.
+  """
+  dataset = read(config)
+  own = dataset.graph
+  if (own.nodes, own.edges) != (graph.nodes, graph.edges) or (
+    len(own.inputs.mean),
+    len(own.targets.mean),
+  ) != (len(graph.inputs.mean), len(graph.targets.mean)):
+    raise UserError(
+      f'`dataset={config.dataset}`: has another graph, or other features, than'
+      ' the run'
+    )
+  there = [s for s in SPLITS if (dataset.splits == s).any()]
+  return {s: dataset.pairs(s) for s in there if train or s == 'test'}
