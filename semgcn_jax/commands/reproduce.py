@@ -29,7 +29,7 @@ class ReproduceFlags(CacheFlags):
   tables: tuple[str, ...] = setting(
     ('1', '3'),
     'Retrain the methods in these tables of the paper: 1 and 3 (given the 2D)'
-    ' or 2 (from images); or those of video, which see time.',
+    ' or 2 (from images); or newer ones: video (see time), or convolutions.',
   )
   workdir: str = setting(
     'runs/reproduce', 'Keep the runs and the report in this folder.'

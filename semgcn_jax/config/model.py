@@ -42,7 +42,9 @@ class ModelConfig(Group):
   conv: str = setting(
     'semantic',
     "Choose semgcn's graph convolution.",
-    choices=('semantic', 'channel_wise', 'vanilla', 'gat', 'agcn'),
+    choices=(
+      *('semantic', 'channel_wise', 'vanilla', 'gat', 'agcn', 'modulated'),
+    ),
   )
   non_local: bool = setting(True, 'Use non-local layers.')
   receptive_field: int = setting(

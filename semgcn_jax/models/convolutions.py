@@ -14,6 +14,7 @@ from semgcn_jax.models.functional import (
   attend,
   graph_conv,
   linear,
+  mix,
   neighbor_softmax,
   partition_graph_conv,
   semantic_adjacency,
@@ -186,6 +187,30 @@ class PartitionGraphConv(_Convolution):
     return partition_graph_conv(x, kernel, parts * edges)
 
 
+class ModulatedGraphConv(_Convolution):
+  """The convolution of Modulated GCN (Zou and Tang, ICCV 2021).
+
+  Nodes share the kernels, one for themselves and one for their neighbors, and
+  each node modulates what they give, channel by channel. The adjacency, which
+  is normalized as in `GraphConv`, has a learned, symmetric addition, also
+  between nodes without an edge. A fresh layer modulates and adds nothing.
+  """
+
+  def _convolve(self, x: Array) -> Array:
+    nodes, features = len(x), self.features
+    kernel = self.param('kernel', xavier, (2, x.shape[-1], features))
+    weights = self.param('modulation', nn.initializers.ones, (nodes, features))
+    added = self.param('affinity', nn.initializers.zeros, (nodes, nodes))
+    weights = weights.reshape(nodes, *[1] * (x.ndim - 2), features)
+    itself, neighbors = (
+      weights.astype(x.dtype) * linear(x, matrix) for matrix in kernel
+    )
+    adjacency = normalized_adjacency(self.graph) + (added + added.T) / 2
+    own = jnp.diag(adjacency).reshape(-1, *[1] * (x.ndim - 1)).astype(x.dtype)
+    others = adjacency * (1 - np.eye(nodes, dtype=np.float32))
+    return own * itself + mix(others, neighbors)
+
+
 # By the values of the setting `conv`.
 CONVOLUTIONS = {
   'semantic': SemGraphConv,
@@ -193,4 +218,5 @@ CONVOLUTIONS = {
   'vanilla': GraphConv,
   'gat': GraphAttention,
   'agcn': AttentionalGraphConv,
+  'modulated': ModulatedGraphConv,
 }

@@ -1,4 +1,4 @@
-"""The methods in the paper's Tables 1 to 3, and those that see time."""
+"""The methods in the paper's Tables 1 to 3, and some that are newer."""
 
 import dataclasses
 from typing import Any
@@ -48,8 +48,18 @@ METHODS = (
   Method(
     'SemGCN w/o semantic convolution', ('1',), _SEMGCN | {'conv': 'vanilla'}
   ),
-  Method('SemGCN w/o non-local', ('1',), _SEMGCN | {'non_local': False}),
-  Method('SemGCN', ('1', '3', 'video'), _SEMGCN),
+  Method(
+    'SemGCN w/o non-local',
+    ('1', 'convolutions'),
+    _SEMGCN | {'non_local': False},
+  ),
+  Method('SemGCN', ('1', '3', 'video', 'convolutions'), _SEMGCN),
+  Method('Modulated GCN', ('convolutions',), _SEMGCN | {'conv': 'modulated'}),
+  Method(
+    'Modulated GCN w/o non-local',
+    ('convolutions',),
+    _SEMGCN | {'conv': 'modulated', 'non_local': False},
+  ),
   Method('aGCN', ('3',), _RESGCN | {'conv': 'agcn'}),
   # Its width is the one that gives the published number of parameters.
   Method('GAT', ('3',), _RESGCN | {'conv': 'gat', 'hid_dim': 136}),
@@ -66,8 +76,14 @@ METHODS = (
   Method('SemGCN RN w/ FP', ('2',), _ALL, source='SemGCN frozen RN w/ FP'),
 )
 # {table: whether its methods see images}. The rows of Table 2 that are given
-# the 2D are in the others. The last table is not the paper's.
-TABLES = {'1': False, '2': True, '3': False, 'video': False}
+# the 2D are in the others. The last two tables are not the paper's.
+TABLES = {
+  '1': False,
+  '2': True,
+  '3': False,
+  'video': False,
+  'convolutions': False,
+}
 # The settings that distinguish methods, which the user cannot give.
 DIFFERING = (
   *('model', 'conv', 'non_local', 'refine', 'init_from'),

@@ -39,6 +39,8 @@ def test_parameter_counts_of_table_3():
   attention = {'hid_dim': 128, 'non_local': False}
   assert num_params(conv='agcn', **attention) == 158_351
   assert num_params(conv='gat', **attention | {'hid_dim': 136}) == 156_019
+  # Published as 0.29 M.
+  assert num_params(conv='modulated', non_local=False) == 287_923
   assert num_params_of(STGCN(H36M)) == 267_799
   assert num_params_of(LinearModel(H36M)) == 4_288_557
 

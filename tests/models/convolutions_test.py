@@ -185,6 +185,30 @@ def test_partition_conv_by_loops(skeleton):
   )
 
 
+@pytest.mark.parametrize('skeleton', SKELETONS)
+def test_modulated_conv_by_loops(skeleton):
+  """Zou and Tang, ICCV 2021: sums over j of (m_j * W h_j) (A + Q)_ij."""
+  joints = skeleton.num_joints
+  x = random(3, joints, 2)
+  layer = convolutions.ModulatedGraphConv(4, skeleton)
+  params = randomized(layer, x)
+  adjacency = normalized_adjacency(skeleton)
+  expected = np.zeros((3, joints, 4))
+  for i in range(joints):
+    for j in range(joints):
+      own = params['kernel'][0 if i == j else 1]
+      added = (params['affinity'][i, j] + params['affinity'][j, i]) / 2
+      modulated = np.asarray(params['modulation'][j]) * np.asarray(
+        x[:, j] @ own
+      )
+      expected[:, i] += (adjacency[i, j] + added) * modulated
+  np.testing.assert_allclose(
+    apply(layer, {'params': params}, x), expected + params['bias'], atol=1e-4
+  )
+  fresh = init(layer, x)['params']
+  assert (fresh['modulation'] == 1).all() and not fresh['affinity'].any()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize('name', convolutions.CONVOLUTIONS)
 def test_gradients_are_finite(name):
