@@ -12,6 +12,7 @@ from semgcn_jax.config import (
 )
 from semgcn_jax.errors import SettingError, choose, listed
 from semgcn_jax.geometry.joint_sets import LIFTED
+from semgcn_jax.geometry.skeletons import load_skeleton
 
 # The settings of each `recipe`, which a preset or the user may override; see
 # docs/recipe.md.
@@ -176,9 +177,13 @@ MODEL_FIELDS = (
 def preset(name: str, **settings: Any) -> Config:
   """Builds the Config of a preset, a key of `PRESETS`, with settings replaced.
 
+  Settings of the preset that the task or the skeleton does not have are left
+  out.
+
   Raises:
     SettingError: There is no such preset, or a value is out of its range.
-    UserError: The folder that `init_from` names holds no run.
+    UserError: The folder that `init_from` names holds no run, or the file of
+      `skeleton` no skeleton.
   """
   if settings.get('task') == 'regression' and name == Config.preset:
     name = 'regression'
@@ -191,7 +196,10 @@ def preset(name: str, **settings: Any) -> Config:
   is_temporal = both.get('model') == 'semgcn_temporal'
   unused = () if both.get('backbone') else OF_BACKBONE
   unused += () if is_temporal else OF_TIME
-  unused += OF_POSES_ONLY if both.get('task') == 'regression' else ()
+  if both.get('task') == 'regression':
+    unused += OF_POSES_ONLY
+  elif not load_skeleton(both.get('skeleton', 'h36m')).left:
+    unused += ('flip', 'flip_test')  # There are no sides to exchange.
   fields = {name: v for name, v in fields.items() if name not in unused}
   sizes = PUBLISHED_SIZES.get(settings.get('model', ''), {})
   goes_on = settings.get('refine') or both.get('input_joints')

@@ -73,9 +73,12 @@ def pck(predicted: Array, target: Array, threshold: float = 0.15) -> Array:
   return 100 * closer.mean(axis=-1)
 
 
-def auc(predicted: Array, target: Array) -> Array:
-  """Averages PCK over the thresholds 0, 5, ..., 150 mm (arXiv:1611.09813)."""
-  thresholds = jnp.linspace(0, 0.15, 31)
+def auc(predicted: Array, target: Array, most: float = 0.15) -> Array:
+  """Averages PCK over 31 thresholds from 0 to `most`, metres.
+
+  With 150 mm, these are the 0, 5, ..., 150 mm of arXiv:1611.09813.
+  """
+  thresholds = jnp.linspace(0, most, 31)
   closer = joint_errors(predicted, target)[..., None] < thresholds
   return 100 * closer.mean(axis=(-2, -1))
 

@@ -13,7 +13,7 @@ from semgcn_jax.data.image_aligned import canonical_length
 from semgcn_jax.data.pairs import Pairs
 from semgcn_jax.evaluation import metrics, regression
 from semgcn_jax.evaluation.motion import motion_errors
-from semgcn_jax.geometry.skeletons import Skeleton, bone_vectors
+from semgcn_jax.geometry.skeletons import H36M, Skeleton, bone_vectors
 from semgcn_jax.models.batches import run_batches
 from semgcn_jax.tasks import make_task
 
@@ -23,6 +23,7 @@ HEADINGS = {
   'p_mpjpe': 'P-MPJPE',
   'n_mpjpe': 'N-MPJPE',
   'pck_150': 'PCK@150',
+  'pck': 'PCK',
   'auc': 'AUC',
 }
 # The scores of motion, see motion.py.
@@ -122,16 +123,20 @@ def score_predictions(
 
   Returns:
     A dict of the means over all poses, 'mpjpe', 'p_mpjpe', 'n_mpjpe' (mm),
-    'pck_150', 'auc' (percent); the means over actions, 'mpjpe_action' and
-    'p_mpjpe_action' (mm); 'num_poses'; and 'actions': {name: the means over its
-    poses, and 'num_poses'}. Images add 'pixel_error' and 'pckh'; clips add the
+    'pck_150', 'auc' (percent), of other skeletons than `H36M` 'pck' and 'auc'
+    up to 'pck_threshold' (mm, see `pck_threshold`); the means over actions,
+    'mpjpe_action' and 'p_mpjpe_action' (mm); 'num_poses'; and 'actions': {name:
+    the means over its poses, and 'num_poses'}. Images add 'pixel_error' and 'pckh'; clips add the
     result of `motion.motion_errors`. Several seeds are `summarize`d.
   """
+
+  threshold = pck_threshold(pairs.targets, skeleton)
 
   def measure(rows):
     with jax.default_matmul_precision('highest'):
       errors = _pose_errors(
-        skeleton, poses[:, rows], pairs.targets[rows], canonical_length
+        *(skeleton, threshold, poses[:, rows], pairs.targets[rows]),
+        canonical_length,
       )
       if joints is not None:
         size, truth = pairs.images.shape[1], pairs.inputs[rows]
@@ -147,6 +152,8 @@ def score_predictions(
     )
     if pairs.views is not None and canonical_length is None:
       result |= motion_errors(predicted, pairs.targets, pairs.views)
+    if skeleton != H36M:
+      result['pck_threshold'] = 1000 * threshold
     results.append(result)
   return summarize(results)
 
@@ -168,23 +175,39 @@ def _averages(errors: dict[str, np.ndarray], pairs: Pairs) -> dict[str, Any]:
   return result | {'num_poses': len(pairs), 'actions': actions}
 
 
+def pck_threshold(targets: np.ndarray, skeleton: Skeleton) -> float:
+  """Returns how far a joint may be off to count as correct, metres.
+
+  It is 150 mm for people (arXiv:1611.09813), and for other skeletons the share
+  of their size that this is: a sixth of how far they reach from the root.
+
+  Args:
+    targets: The true poses, `[N, J, 3]`, metres, the root at the origin.
+  """
+  if skeleton == H36M:
+    return 0.15
+  return float(np.linalg.norm(targets, axis=-1).max(axis=-1).mean()) / 6
+
+
 @functools.partial(jax.jit, static_argnums=0)
 def _pose_errors(
   skeleton: Skeleton,
+  threshold: float,
   predicted: jax.Array,
   targets: jax.Array,
   canonical_length: float | None,
 ) -> dict[str, jax.Array]:
   """Scores predictions `[R, B, J, 3]` on targets `[B, J, 3]`: `[R, B]` each."""
   targets = jnp.broadcast_to(targets, predicted.shape)
+  pck = 'pck_150' if skeleton == H36M else 'pck'
   if canonical_length is not None:
     predicted = calibrate_scale(predicted, canonical_length, skeleton)
   return {
     'mpjpe': 1000 * metrics.mpjpe(predicted, targets),
     'p_mpjpe': 1000 * metrics.p_mpjpe(predicted, targets),
     'n_mpjpe': 1000 * metrics.n_mpjpe(predicted, targets),
-    'pck_150': metrics.pck(predicted, targets),
-    'auc': metrics.auc(predicted, targets),
+    pck: metrics.pck(predicted, targets, threshold),
+    'auc': metrics.auc(predicted, targets, threshold),
   }
 
 

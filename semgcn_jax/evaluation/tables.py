@@ -18,7 +18,7 @@ def format_table(
     published: The published MPJPE in mm of each action, to print beside it.
   """
   rows = []
-  headings = scores.HEADINGS | _of(result, scores.IMAGE_HEADINGS)
+  headings = _of(result, scores.HEADINGS | scores.IMAGE_HEADINGS)
 
   def add(name, values, count=''):
     cells = [f'{values[key]:.2f}' if key in values else '' for key in headings]
@@ -58,6 +58,9 @@ def print_result(result: dict[str, Any], config: Config) -> None:
     return
   published, released = references(config)
   print(f'\nepoch {result["epoch"]}, errors in mm, PCK and AUC in percent:')
+  if 'pck_threshold' in result:
+    limit = result['pck_threshold']
+    print(f'PCK and AUC: up to {limit:.3g} mm, a sixth of the mean reach')
   print(format_table(result, published))
   if config.only_2d:
     print('the graph network is untrained, so only the 2D is meaningful')

@@ -186,7 +186,7 @@ def _people_of(
 ) -> list[tuple[str, np.ndarray | None, np.ndarray]]:
   """Returns name, keypoints and joints in the room of who is in a frame."""
   people = []
-  for person, upright in zip(scene.clip.people, scene.upright, strict=True):
+  for person, upright in zip(scene.clip.people, scene.drawn, strict=True):
     for row in np.flatnonzero(person.frames == frame):
       keypoints = None if person.keypoints is None else person.keypoints[row]
       people.append((person.name, keypoints, upright.positions[row]))
@@ -206,7 +206,7 @@ class _Camera:
     frames = scene.clip.frames
     low = np.full((len(frames), 2), np.inf)
     high = -low
-    for person, upright in zip(scene.clip.people, scene.upright, strict=True):
+    for person, upright in zip(scene.clip.people, scene.drawn, strict=True):
       rows = person.frames - frames.start
       # The floor below everybody is shown, too.
       joints = np.stack([upright.positions, upright.positions * (1, 0, 1)])

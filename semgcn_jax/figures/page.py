@@ -16,7 +16,7 @@ import numpy as np
 
 from semgcn_jax.detections.clips import Clip
 from semgcn_jax.figures.palette import DARK, LIGHT, SOLID
-from semgcn_jax.geometry.skeletons import H36M
+from semgcn_jax.geometry.skeletons import H36M, bone_vectors
 from semgcn_jax.motion import rig
 from semgcn_jax.motion.body_mesh import body_surfaces, rest_places
 from semgcn_jax.motion.upright import Scene
@@ -26,6 +26,7 @@ _SCRIPTS = ('clips.js', 'picture.js', 'body.js', 'room.js', 'page.js')
 _DEMO_BUTTONS = """<button id="recording"></button>
     <button id="reset">Reset</button>
 """
+_SLIM = 0.14  # The radius of bones over the usual length.
 _NOT_KNOWN = -32768  # Encodes NaN.
 # The steps to which numbers are rounded.
 _MILLIMETRE, _PIXEL, _SHARE = 0.001, 0.25, 0.01
@@ -57,6 +58,8 @@ def page_html(
     'left': skeleton.left,
     'right': skeleton.right,
     'body': _body(packer) if skeleton == H36M else None,
+    'unit': scenes[0].unit if scenes else 1.0,
+    'radius': _radius(scenes[0]) if scenes else None,
     'clips': clips,
   }
   return _fill(
@@ -123,7 +126,7 @@ def _fill(template: str, parts: Mapping[str, str]) -> str:
 def _clip(scene: Scene, packer: '_Packer') -> dict[str, Any]:
   """Describes a scene for the page's scripts."""
   clip, people = scene.clip, []
-  for person, upright in zip(clip.people, scene.upright, strict=True):
+  for person, upright in zip(clip.people, scene.drawn, strict=True):
     keypoints, places, confidence = person.keypoints, None, None
     if keypoints is not None:
       places = np.where(keypoints[..., 2:] > 0, keypoints[..., :2], np.nan)
@@ -150,6 +153,16 @@ def _clip(scene: Scene, packer: '_Packer') -> dict[str, Any]:
     'pictures': _pictures(clip),
     'step': clip.pictures.step if clip.pictures else 1,
   }
+
+
+def _radius(scene: Scene) -> float | None:
+  """Returns the radius of bones that look slim, in units; None of people."""
+  if scene.clip.skeleton == H36M or not scene.drawn:
+    return None
+  poses = np.concatenate([one.positions for one in scene.drawn])
+  bones = bone_vectors(poses, scene.clip.skeleton)
+  lengths = np.linalg.norm(bones, axis=-1)
+  return _SLIM * float(np.nanmedian(lengths)) if lengths.size else None
 
 
 def _body(packer: '_Packer') -> dict[str, Any]:

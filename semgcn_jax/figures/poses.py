@@ -41,7 +41,8 @@ class _Sample:
     parts.append(f'frame {person.frames[self.row]}')
     if np.isfinite(self.error):
       kind = '' if person.truth is not None else '± '
-      parts.append(f'{kind}{1000 * self.error:.0f} mm')
+      digits = 0 if self.scene.unit >= 1 else 1
+      parts.append(f'{kind}{1000 * self.error:.{digits}f} mm')
     return ', '.join(parts)
 
 
@@ -75,7 +76,7 @@ def draw_grid(scenes: Sequence[Scene]) -> Any:
     flat, *rooms = at[place : place + each]
     clip, skeleton = sample.scene.clip, sample.scene.clip.skeleton
     person = clip.people[sample.person]
-    upright = sample.scene.upright[sample.person]
+    upright = sample.scene.drawn[sample.person]
     frame = int(person.frames[sample.row])
     if person.keypoints is not None:
       picture = clip.pictures.decoded(frame) if clip.pictures else None

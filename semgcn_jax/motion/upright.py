@@ -5,6 +5,7 @@ camera.
 """
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from semgcn_jax.detections.clips import Clip
 from semgcn_jax.errors import UserError
 from semgcn_jax.geometry.skeletons import H36M
-from semgcn_jax.motion.path import root_paths
+from semgcn_jax.motion.path import SOLE, root_paths
 
 MAX_PITCH = 89.0
 MAX_FRAMES = 1_000_000  # From the first to the last of a clip.
@@ -21,6 +22,7 @@ MAX_FRAMES = 1_000_000  # From the first to the last of a clip.
 _STRETCHED = 0.9
 _MAX_ESTIMATE = 60.0  # Estimates of steeper cameras are discarded, degrees.
 _OFF = 1.0  # Another pitch than the solved one differs by more, degrees.
+_LIFTED = 0.05  # Of what are no people above the ground, in units.
 _FOOT_MIDDLE = 0.04  # Of a foot in front of the ankle, metres.
 # People who stand lean by about this much, degrees; passes of the mean.
 _USUAL_LEAN, _PASSES = 8.0, 10
@@ -147,6 +149,8 @@ def stand_up(clip: Clip, pitch: float) -> list[Upright]:
   paths = root_paths(clip, poses, turn)
   result = []
   for person, pose, path in zip(clip.people, poses, paths, strict=True):
+    if clip.skeleton != H36M:
+      path[:, 1] += _LIFTED * unit_of(clip) - SOLE  # It has no soles.
     truth, feet = (
       None if points is None else points @ turn.T + path[:, None]
       for points in (person.truth, person.feet)
@@ -197,6 +201,41 @@ class Scene:
   pitch: float
   note: str
 
+  @functools.cached_property
+  def unit(self) -> float:
+    """What figures draw as a metre, metres; see `unit_of`."""
+    return unit_of(self.clip)
+
+  @functools.cached_property
+  def drawn(self) -> tuple[Upright, ...]:
+    """The people as figures draw them, in `unit`s."""
+    if self.unit == 1:
+      return self.upright
+    return tuple(
+      Upright(one.positions / self.unit, _over(one.truth, self.unit))
+      for one in self.upright
+    )
+
+
+def _over(points: np.ndarray | None, unit: float) -> np.ndarray | None:
+  return None if points is None else points / unit
+
+
+def unit_of(clip: Clip) -> float:
+  """Returns what to draw as large as a metre is for people, metres.
+
+  It is the number of 1, 2 or 5 times a power of ten that is closest to how far
+  the poses reach from the root; for people it is 1.
+  """
+  poses = [p.poses[p.is_whole] for p in clip.people]
+  if clip.skeleton == H36M or not sum(map(len, poses)):
+    return 1.0
+  reach = np.linalg.norm(np.concatenate(poses), axis=-1).max(axis=-1)
+  reach = max(float(np.median(reach)), 1e-9)
+  power = 10.0 ** np.floor(np.log10(reach))
+  units = [float(power * step) for step in (1, 2, 5, 10)]
+  return min(units, key=lambda unit: abs(np.log(unit / reach)))
+
 
 def make_scenes(
   clips: Sequence[Clip], *, pitch: float | None = None
@@ -220,7 +259,7 @@ def make_scenes(
       degrees, how = clip.view.pitch, 'as solved'
     if degrees is None:
       degrees, how = clip.pitch, 'as it was calibrated'
-    if degrees is None:
+    if degrees is None and clip.skeleton == H36M:
       degrees, how = estimate_pitch(clip), 'as estimated from the people'
     if degrees is None:
       degrees, how = 0.0, 'as assumed, since nobody stands upright'
@@ -233,6 +272,8 @@ def make_scenes(
     lean = round(clip.view.roll) if clip.view else 0
     leans = f' and leans by {abs(lean)}°' if lean else ''
     note = f'The camera looks {direction(degrees)}{leans}, {how}.'
+    if (unit := unit_of(clip)) != 1:
+      note += f' The tiles are {50 * unit:g} cm wide.'
     upright = tuple(stand_up(clip, degrees))
     scenes.append(Scene(clip, upright, degrees, note))
   return scenes

@@ -1,6 +1,7 @@
 """Checks the settings against the data and the devices."""
 
 import jax
+import numpy as np
 
 from semgcn_jax.config import Config
 from semgcn_jax.data.pairs import Pairs
@@ -8,7 +9,9 @@ from semgcn_jax.errors import SettingError
 from semgcn_jax.geometry.skeletons import Skeleton
 from semgcn_jax.tasks import make_task
 
-NEAREST = 1.0  # The least distance from a virtual camera to a pelvis, metres.
+# The least distance from a virtual camera to a root, metres; less for skeletons
+# that reach less far.
+NEAREST = 1.0
 
 
 def check_settings(config: Config, skeleton: Skeleton) -> None:
@@ -44,10 +47,13 @@ def check_poses(config: Config, train: Pairs) -> None:
       ' smaller batch'
     )
   augmentation = config.augmentation
-  shift = augmentation.virtual_shift
+  virtual, shift = augmentation.virtual_cameras, augmentation.virtual_shift
   nearest = train.roots[:, 2].min()
-  if augmentation.virtual_cameras and nearest - shift < NEAREST:
+  least = min(NEAREST, float(np.linalg.norm(train.targets, axis=-1).max()))
+  if virtual and nearest - shift < least:
+    name = 'virtual_shift' if shift else virtual[0]
+    value = getattr(augmentation, name)
     raise SettingError(
-      f'`virtual_shift={shift:g}`: the nearest pose is {nearest:.2f} m from its'
-      f' camera, and {NEAREST} m must remain'
+      f'`{name}={value:g}`: the nearest pose is {nearest:.2f} m from its'
+      f' camera, and {least:.3g} m must remain'
     )

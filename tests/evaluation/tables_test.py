@@ -1,6 +1,8 @@
 from semgcn_jax.evaluation.scores import HEADINGS
 from semgcn_jax.evaluation.tables import format_table
 
+# Those of people.
+HEADINGS = {key: text for key, text in HEADINGS.items() if key != 'pck'}
 SCORES = {key: 10.0 + index for index, key in enumerate(HEADINGS)}
 RESULT = SCORES | {
   'actions': {

@@ -42,7 +42,9 @@ class Sticks {
   }
 
   radius(joint) {
-    if (this.isTruth) return THIN;
+    const slim = this.content.radius;
+    if (this.isTruth) return slim ? Math.min(THIN, slim / 2) : THIN;
+    if (slim) return Math.min(LIMB, slim);
     return sideOf(this.content, joint) === 'trunk' ? TRUNK : LIMB;
   }
 

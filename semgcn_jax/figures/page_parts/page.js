@@ -127,13 +127,13 @@ class Page {
     const errors = content.joints.map((_, joint) => {
       const i = row * count + joint;
       if (!person.truth) return 1000 * person.expected[i];
-      return 1000 * Math.hypot(...[0, 1, 2].map((axis) =>
+      return 1000 * this.content.unit * Math.hypot(...[0, 1, 2].map((axis) =>
         person.positions[3 * i + axis] - person.truth[3 * i + axis]));
     });
     const mean = errors.reduce((sum, x) => sum + x, 0) / count;
     const title = document.createElement('b');
     title.textContent = (person.truth ? 'Error' : 'Expected error') +
-      `: ${Number.isNaN(mean) ? '–' : mean.toFixed(0)} mm` +
+      `: ${Number.isNaN(mean) ? '–' : mean.toFixed(this.content.unit < 1 ? 1 : 0)} mm` +
       (clip.people.length > 1 ? ` (${person.name})` : '');
     panel.replaceChildren(title, ...errors.map((error, joint) => {
       const line = document.createElement('div');
@@ -142,7 +142,7 @@ class Page {
       name.textContent = content.joints[joint];
       track.className = 'track';
       track.append(bar);
-      bar.style.width = `${Math.min(100, error / 2) || 0}%`;
+      bar.style.width = `${Math.min(100, error / 2 / content.unit) || 0}%`;
       bar.style.background = `var(--${sideOf(content, joint)})`;
       number.textContent = Number.isNaN(error) ? '–' : error.toFixed(0);
       line.append(name, track, number);
