@@ -126,8 +126,9 @@ def score_predictions(
     'pck_150', 'auc' (percent), of other skeletons than `H36M` 'pck' and 'auc'
     up to 'pck_threshold' (mm, see `pck_threshold`); the means over actions,
     'mpjpe_action' and 'p_mpjpe_action' (mm); 'num_poses'; and 'actions': {name:
-    the means over its poses, and 'num_poses'}. Images add 'pixel_error' and 'pckh'; clips add the
-    result of `motion.motion_errors`. Several seeds are `summarize`d.
+    the means over its poses, and 'num_poses'}. Images add 'pixel_error' and
+    'pckh'; clips add the result of `motion.motion_errors`. Several seeds are
+    `summarize`d.
   """
 
   threshold = pck_threshold(pairs.targets, skeleton)
