@@ -40,6 +40,11 @@ class EvaluateFlags(shared_flags.CacheFlags, shared_flags.RunFlags):
     'Use the averaged or the raw weights of a run that has both.',
     choices=('averaged', 'raw'),
   )
+  baselines: bool = setting(
+    False,
+    'Score the mean and linear maps, fitted to the training pairs, beside the'
+    ' network.',
+  )
   output: str | None = setting(None, 'Write the scores to this JSON file.')
   figure: str | None = setting(
     None,
@@ -99,14 +104,17 @@ def evaluate_run(flags: EvaluateFlags) -> None:
         lambda path: figure.savefig(path, format='png', dpi=DPI),
         'figure',
       )
-    result = evaluate(*args, **chosen)
+    result = evaluate(*args, **chosen, beside=flags.baselines)
   if flags.output:
     write_json(result, pathlib.Path(flags.output))
 
 
 def _lifter(flags: EvaluateFlags, setting_name: str) -> Lifter:
   """Makes a lifter of the checkpoint, for keypoints that a setting names."""
-  given = [*flags.given, *(['figure'] if flags.figure else [])]
+  given = [
+    *flags.given,
+    *(name for name in ('figure', 'baselines') if getattr(flags, name)),
+  ]
   if given:
     raise SettingError(f'`{given[0]}`: has no meaning with `{setting_name}`')
   network = restore_network(

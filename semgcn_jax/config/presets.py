@@ -146,13 +146,15 @@ PRESETS: dict[str, dict[str, Any]] = {
   'regression': {
     'task': 'regression',
     'loss': 'mse',
-    'hid_dim': 64,
-    'num_layers': 2,
+    'hid_dim': 128,
+    'num_layers': 1,
+    'dropout': 0.3,
+    'epochs': 60,
     'lr': 2e-3,
     'lr_schedule': 'cosine',
     'warmup_epochs': 1.0,
     'weight_decay': 0.01,
-    'averaging': 0.99,
+    'averaging': 0.999,
     'choose_on': 'last',
   },
 }

@@ -4,11 +4,17 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from semgcn_jax.data.datasets import load
-from semgcn_jax.evaluation.scores import make_score
-from semgcn_jax.evaluation.tables import print_result
+from semgcn_jax.data.pairs import Pairs
+from semgcn_jax.errors import SettingError
+from semgcn_jax.evaluation.baselines import BASELINES
+from semgcn_jax.evaluation.regression import score_features
+from semgcn_jax.evaluation.scores import make_score, score_predictions
+from semgcn_jax.evaluation.tables import format_baselines, print_result
 from semgcn_jax.models.build import count_parameters
-from semgcn_jax.runs.checkpoints import restore_network
+from semgcn_jax.runs.checkpoints import Network, restore_network
 
 
 def evaluate(
@@ -18,6 +24,7 @@ def evaluate(
   *,
   averaged: bool = True,
   seed: int | None = None,
+  beside: bool = False,
 ) -> dict[str, Any]:
   """Scores a checkpoint of a run, and prints the table.
 
@@ -27,9 +34,12 @@ def evaluate(
     overrides: Settings that replace those of the run's config.
     averaged: Whether to use the averaged weights, if the run has them.
     seed: The seed to score of a run that has several; None scores all.
+    beside: Whether to score `baselines` beside it, fitted to the run's training
+      pairs.
 
   Returns:
-    The result of `scores.score_predictions`, with 'epoch' and 'num_params'.
+    The result of `scores.score_predictions`, with 'epoch' and 'num_params', and
+    with 'baselines', {name: their results}.
 
   Raises:
     UserError: There is no run, no checkpoint, or no data.
@@ -53,4 +63,34 @@ def evaluate(
     'num_params': count_parameters(config.model, skeleton),
   }
   print_result(result, config)
+  if beside:
+    result['baselines'] = _score_baselines(network, test)
+    print(format_baselines(result, config))
   return result
+
+
+def _score_baselines(network: Network, test: Pairs) -> dict[str, Any]:
+  """Scores `BASELINES` on the test pairs.
+
+  Raises:
+    SettingError: The run is of images, clips, or filmed poses.
+  """
+  config, skeleton = network.config, network.skeleton
+  if config.takes not in ('frames', 'nodes') or config.model.input_joints:
+    raise SettingError(
+      '`baselines`: are for networks that take the 2D or the features of a'
+      ' dataset'
+    )
+  train = load(config.data, skeleton).train
+  assert train is not None
+  results = {}
+  for name, predict in BASELINES.items():
+    predicted = predict(train, test).astype(np.float32)[None]
+    if config.takes == 'nodes':
+      results[name] = score_features(predicted, test)
+    else:
+      size = config.evaluation.eval_batch_size
+      results[name] = score_predictions(
+        predicted, test, skeleton, batch_size=size
+      )
+  return results

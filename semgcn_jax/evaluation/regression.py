@@ -86,14 +86,6 @@ def _mean(scores: Sequence[dict[str, float]]) -> dict[str, float]:
   return {n: float(np.mean([each[n] for each in scores])) for n in METRICS}
 
 
-def score_mean(train: Pairs, test: Pairs) -> dict[str, float]:
-  """Scores the mean of each node and feature in the training split."""
-  known = np.isfinite(train.targets)
-  total = np.where(known, train.targets, 0).sum(axis=0, dtype=float)
-  mean = total / np.maximum(known.sum(axis=0), 1)
-  return score(np.broadcast_to(mean, test.targets.shape), test.targets)
-
-
 def make_score(
   config: Config, graph: Graph, *, num_seeds: int | None = None
 ) -> Callable[[dict[str, Any], Pairs], dict[str, Any]]:

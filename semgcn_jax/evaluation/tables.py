@@ -39,6 +39,20 @@ def format_table(
   return plain_table(titles + ['published'] * bool(published), rows)
 
 
+def format_baselines(result: dict[str, Any], config: Config) -> str:
+  """Formats the overall scores of baselines above those of the network."""
+  if config.takes == 'nodes':
+    headings = regression.HEADINGS
+  else:
+    headings = {name: scores.HEADINGS[name] for name in ('mpjpe', 'p_mpjpe')}
+  rows = result['baselines'] | {config.model.model: result}
+  lines = [
+    [name, *(f'{values[key]:.4g}' for key in headings)]
+    for name, values in rows.items()
+  ]
+  return '\n' + plain_table(['', *headings.values()], lines)
+
+
 def format_motion(result: dict[str, Any]) -> str:
   """Formats the errors of motion as one line."""
   headings = _of(result, scores.MOTION_HEADINGS)

@@ -15,7 +15,7 @@ from semgcn_jax.data.datasets import Dataset, load
 from semgcn_jax.data.image_aligned import image_aligned
 from semgcn_jax.data.pairs import draw_weights
 from semgcn_jax.errors import SettingError, UserError, counted, listed
-from semgcn_jax.evaluation import regression
+from semgcn_jax.evaluation import baselines, regression
 from semgcn_jax.evaluation.scores import (
   Score,
   make_score,
@@ -282,7 +282,8 @@ def _describe(run: _Run, progress: Progress) -> list[str]:
   dataset, training, train = run.dataset, config.training, run.dataset.train
   assert train is not None
   if config.takes == 'nodes':
-    mean = regression.score_mean(train, dataset.test)
+    mean = baselines.mean(train, dataset.test)
+    mean = regression.score(mean, dataset.test.targets)
     baseline = f"each node's mean scores {regression.format_scores(mean)}"
   else:
     error = mean_pose_score(train, dataset.test)

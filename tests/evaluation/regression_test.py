@@ -59,18 +59,6 @@ def test_perfect_predictions():
   assert 'seeds' not in result
 
 
-def test_the_mean_of_each_node():
-  dataset = make_dataset()
-  train, test = dataset.pairs('train'), dataset.pairs('test')
-  means = np.zeros(test.targets.shape[1:])
-  for node in range(6):
-    for feature in range(2):
-      known = train.targets[:, node, feature]
-      means[node, feature] = known[~np.isnan(known)].mean(dtype=float)
-  expected = by_loops(np.broadcast_to(means, test.targets.shape), test.targets)
-  assert regression.score_mean(train, test) == pytest.approx(expected)
-
-
 def test_a_feature_that_is_never_known_is_left_out():
   pairs = make_dataset().pairs('test')
   targets = pairs.targets.copy()
