@@ -162,7 +162,19 @@ H36M = Skeleton(
   groups=((2, 3), (5, 6), (1, 4), (0, 7), (8, 9), (14, 15), (11, 12), (10, 13)),
 )
 
-SKELETONS = {'h36m': H36M}
+# A hand, with the joints of MediaPipe's hand landmarks, in their order.
+HAND = Skeleton(
+  joints=(
+    'wrist',
+    *('thumb_cmc', 'thumb_mcp', 'thumb_ip', 'thumb_tip'),
+    *('index_mcp', 'index_pip', 'index_dip', 'index_tip'),
+    *('middle_mcp', 'middle_pip', 'middle_dip', 'middle_tip'),
+    *('ring_mcp', 'ring_pip', 'ring_dip', 'ring_tip'),
+    *('pinky_mcp', 'pinky_pip', 'pinky_dip', 'pinky_tip'),
+  ),
+  parents=(-1, *(0 if n % 4 == 0 else n for n in range(20))),
+)
+SKELETONS = {'h36m': H36M, 'hand': HAND}
 
 
 def bone_vectors(positions: Any, skeleton: Skeleton) -> Any:
