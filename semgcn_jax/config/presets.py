@@ -12,7 +12,7 @@ from semgcn_jax.config import (
 )
 from semgcn_jax.errors import SettingError, choose, listed
 from semgcn_jax.geometry.joint_sets import LIFTED
-from semgcn_jax.geometry.skeletons import load_skeleton
+from semgcn_jax.geometry.skeletons import H36M, load_skeleton
 
 # The settings of each `recipe`, which a preset or the user may override; see
 # docs/recipe.md.
@@ -200,8 +200,12 @@ def preset(name: str, **settings: Any) -> Config:
   unused += () if is_temporal else OF_TIME
   if both.get('task') == 'regression':
     unused += OF_POSES_ONLY
-  elif not load_skeleton(both.get('skeleton', 'h36m')).left:
-    unused += ('flip', 'flip_test')  # There are no sides to exchange.
+  else:
+    skeleton = load_skeleton(both.get('skeleton', 'h36m'))
+    if not skeleton.left:
+      unused += ('flip', 'flip_test')  # There are no sides to exchange.
+    if skeleton != H36M:
+      unused += ('virtual_turn',)  # It may not stand upright.
   fields = {name: v for name, v in fields.items() if name not in unused}
   sizes = PUBLISHED_SIZES.get(settings.get('model', ''), {})
   goes_on = settings.get('refine') or both.get('input_joints')

@@ -224,10 +224,12 @@ def _over(points: np.ndarray | None, unit: float) -> np.ndarray | None:
 def unit_of(clip: Clip) -> float:
   """Returns what to draw as large as a metre is for people, metres.
 
-  It is the number of 1, 2 or 5 times a power of ten that is closest to how far
-  the poses reach from the root; for people it is 1.
+  It is 1, 2 or 5 times a power of ten, whatever is closest to how far the true
+  poses, if known, reach from the root; for people it is 1.
   """
-  poses = [p.poses[p.is_whole] for p in clip.people]
+  poses = [
+    (p.poses if p.truth is None else p.truth)[p.is_whole] for p in clip.people
+  ]
   if clip.skeleton == H36M or not sum(map(len, poses)):
     return 1.0
   reach = np.linalg.norm(np.concatenate(poses), axis=-1).max(axis=-1)

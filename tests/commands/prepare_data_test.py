@@ -24,23 +24,30 @@ def test_a_dataset_of_your_own(tmp_path, monkeypatch):
   exec(re.search(r'```python\n(.*?)```', section, re.DOTALL)[1], {})
   commands = re.findall(
     r'^    python experiments/(\w+)\.py ((?:.*\\\n)*.*)$', section, re.MULTILINE
-  )[:2]
-  assert [name for name, _ in commands] == ['prepare_data', 'train']
+  )[:4]
+  names = [name for name, _ in commands]
+  assert names == ['prepare_data', 'train', 'evaluate', 'view']
   tiny = ('--hid_dim=4', '--num_layers=1', '--epochs=1', '--batch_size=40')
   for name, flags in commands:
-    flags = re.sub(r'=(data|runs)', rf'={tmp_path}/\1', flags)
+    flags = re.sub(r'=(data|runs|hand\.)', rf'={tmp_path}/\1', flags)
     flags = flags.replace('\\\n', ' ').split()
     if name == 'train':
       flags += [*tiny, f'--data_dir={tmp_path}/data']
+    elif name == 'evaluate':
+      flags += [f'--data_dir={tmp_path}/data']
     code, out, err = run(name, *flags)
     assert (code, err) == (0, ''), err
     if name == 'prepare_data':
-      assert 'data_3d_hand.npz: 2 subjects, 2 clips, 400 frames' in out
-      assert '5 joints, metres; usable' in out
-  assert 'all poses' in out and ' 400\n' in out
-  checkpoint = f'--checkpoint={tmp_path}/runs/hand'
-  code, again, err = run('evaluate', checkpoint)
-  assert (code, err) == (0, '') and ' 400\n' in again
+      assert 'data_3d_hand.npz: 2 subjects, 2 clips, 4,200 frames' in out
+      assert '21 joints, metres; usable' in out
+    if name in ('train', 'evaluate'):
+      assert 'all poses' in out and ' 400\n' in out
+      assert 'a sixth of the mean reach' in out and 'PCK@150' not in out
+    if name == 'evaluate':
+      assert 'linear, all nodes' in out
+  assert 'The tiles are 10 cm wide' in out
+  page = (tmp_path / 'hand.html').read_text()
+  assert '"unit": 0.2' in page and '"middle 3"' in page
 
 
 def cmu_tree(folder, megabytes=0.0):
