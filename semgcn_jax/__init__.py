@@ -7,6 +7,7 @@ These are the public names; anything not listed here may change:
   load_predictor: a network of a run, compiled, for 2D of its own cameras.
   preset, train, evaluate: what the commands do, called from Python.
   Skeleton, H36M, JOINT_SETS: the joints of poses and of detectors.
+  Graph, GraphDataset: graphs of any kind, and features at their nodes.
   UserError, SettingError: mistakes that the caller can fix.
 """
 
@@ -17,8 +18,10 @@ __version__ = '0.1.0'
 
 if TYPE_CHECKING:
   from semgcn_jax.config.presets import preset
+  from semgcn_jax.data.graphs import GraphDataset
   from semgcn_jax.errors import SettingError, UserError
   from semgcn_jax.evaluation.evaluate import evaluate
+  from semgcn_jax.geometry.graphs import Graph
   from semgcn_jax.geometry.joint_sets import JOINT_SETS
   from semgcn_jax.geometry.skeletons import H36M, Skeleton
   from semgcn_jax.inference.image_lifter import ImageLifter
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
 __all__ = [
   'H36M',
   'JOINT_SETS',
+  'Graph',
+  'GraphDataset',
   'ImageLifter',
   'Lifted',
   'Lifter',
@@ -48,6 +53,8 @@ __all__ = [
 _HOMES = {
   'H36M': 'geometry.skeletons',
   'JOINT_SETS': 'geometry.joint_sets',
+  'Graph': 'geometry.graphs',
+  'GraphDataset': 'data.graphs',
   'ImageLifter': 'inference.image_lifter',
   'Lifted': 'inference.lifted',
   'Lifter': 'inference.lifter',

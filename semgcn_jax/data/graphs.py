@@ -107,14 +107,14 @@ class GraphDataset:
     )
 
   @classmethod
-  def read(cls, path: pathlib.Path) -> Self:
+  def read(cls, path: str | pathlib.Path) -> Self:
     """Reads the npz that `write` wrote, or `np.savez`.
 
     Raises:
       UserError: It is missing or damaged, or its arrays do not fit.
     """
     try:
-      arrays = read_arrays(path)
+      arrays = read_arrays(pathlib.Path(path))
       known = {field.name for field in dataclasses.fields(cls)}
       return cls(**{k: v for k, v in arrays.items() if k in known})
     except UserError as error:
@@ -126,7 +126,7 @@ class GraphDataset:
     except (OSError, ValueError) as error:
       raise UserError(f'{path}: {error}') from error
 
-  def write(self, path: pathlib.Path) -> None:
+  def write(self, path: str | pathlib.Path) -> None:
     """Writes the dataset as npz."""
     arrays = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
 
@@ -134,7 +134,7 @@ class GraphDataset:
       with open(temporary, 'wb') as file:
         np.savez_compressed(file, **arrays)
 
-    write_output(path, save)
+    write_output(pathlib.Path(path), save)
 
 
 def read(config: DataConfig) -> GraphDataset:

@@ -27,6 +27,7 @@ class Program:
     notes: {key: text} about the network and its arrays.
     draw: Draws random inputs for a given batch size.
     frames: The number of poses that each of the B is, for clips.
+    scale: What differences of the outputs are divided by; 1 for metres.
   """
 
   function: Callable[..., tuple[jax.Array, ...]]
@@ -35,6 +36,7 @@ class Program:
   notes: dict[str, str]
   draw: Callable[[int], dict[str, np.ndarray]]
   frames: int = 1
+  scale: float = 1.0
 
   def abstract_inputs(self) -> list[jax.ShapeDtypeStruct]:
     """Returns abstract inputs with a symbolic dimension B."""
@@ -66,8 +68,8 @@ def largest_difference(
     sizes: The batch sizes to compare.
 
   Returns:
-    The largest difference of all outputs, metres; infinite if only one of the
-    two is finite, or shapes differ.
+    The largest difference of all outputs over the program's scale; infinite if
+    only one of the two is finite, or shapes differ.
   """
   function, largest = jax.jit(program.function), 0.0
   for size in sizes:
@@ -78,7 +80,7 @@ def largest_difference(
         return float('inf')
       both = np.isfinite(own) & np.isfinite(wanted)
       largest = max(largest, np.abs(own - wanted).max(where=both, initial=0))
-  return float(largest)
+  return float(largest) / program.scale
 
 
 def check_difference(difference: float, path: Any, program: str) -> None:

@@ -124,7 +124,10 @@ def _graph_program(graph: Graph, forward: Callable[..., jax.Array]) -> Program:
   def function(inputs):
     return (forward(inputs),)
 
-  return Program(function, {'inputs': shape}, ('targets',), notes, draw)
+  return Program(
+    *(function, {'inputs': shape}, ('targets',), notes, draw),
+    scale=max(graph.targets.sd),
+  )
 
 
 def _image_program(

@@ -74,12 +74,13 @@ class Scale:
 
 @dataclasses.dataclass(frozen=True)
 class Graph:
-  """An immutable, hashable graph with features to predict at its nodes.
+  """An immutable, hashable graph, and what is predicted at its nodes.
 
   Attributes:
     nodes: The name of each node.
     edges: The pairs of connected nodes.
-    inputs: The scale of the features that a network takes.
+    inputs: The scale of the features that a network takes; layers alone need
+      none.
     targets: The scale of those that it predicts.
     groups: See `Skeleton`.
 
@@ -89,8 +90,8 @@ class Graph:
 
   nodes: tuple[str, ...]
   edges: tuple[tuple[int, int], ...]
-  inputs: Scale
-  targets: Scale
+  inputs: Scale = Scale((), ())
+  targets: Scale = Scale((), ())
   groups: tuple[tuple[int, ...], ...] = ()
 
   def __post_init__(self):
