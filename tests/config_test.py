@@ -254,3 +254,26 @@ RENDERED = {'dataset': 'rendered', 'backbone': 'tiny'}
 def test_settings_of_pictures_that_contradict(settings, message):
   with pytest.raises(SettingError, match=message):
     config.Config().replace(**settings)
+
+
+def test_a_preset_leaves_out_what_a_skeleton_does_not_have(tmp_path):
+  path = tmp_path / 'skeleton.json'
+  fields = {'joints': ['a', 'b', 'c'], 'parents': [-1, 0, 0]}
+  path.write_text(json.dumps(fields))
+  plain = preset('synthetic', dataset='mine', skeleton=str(path))
+  assert not plain.augmentation.flip and not plain.evaluation.flip_test
+  assert not plain.augmentation.virtual_cameras
+  # What is given stays, to be refused where it cannot be.
+  assert preset('synthetic', skeleton=str(path), flip=True).augmentation.flip
+  path.write_text(json.dumps(fields | {'left': [1], 'right': [2]}))
+  sides = preset('synthetic', dataset='mine', skeleton=str(path))
+  assert sides.augmentation.flip and sides.evaluation.flip_test
+  assert preset('synthetic').augmentation.virtual_turn == 180
+
+
+def test_a_regression_has_a_preset_of_its_own():
+  settings = preset('synthetic', task='regression', dataset='mine')
+  assert settings.preset == 'regression' and settings.takes == 'nodes'
+  assert settings.scored_by == 'rmse'
+  best = preset('cmu_best', task='regression', loss='mse')
+  assert not best.augmentation.flip and best.takes == 'nodes'

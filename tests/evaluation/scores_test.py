@@ -9,10 +9,11 @@ from semgcn_jax.data.pairs import Pairs
 from semgcn_jax.evaluation.scores import (
   calibrate_scale,
   mean_pose_score,
+  pck_threshold,
   score_predictions,
 )
 from semgcn_jax.geometry.cameras import h36m_cameras
-from semgcn_jax.geometry.skeletons import H36M
+from semgcn_jax.geometry.skeletons import H36M, Skeleton
 from semgcn_jax.models.build import build
 from semgcn_jax.tasks import make_task
 
@@ -111,3 +112,23 @@ def test_mean_pose_score_by_loops():
   np.testing.assert_allclose(
     mean_pose_score(train, test), 1000 * np.mean(errors), rtol=1e-6
   )
+
+
+def test_thresholds_of_other_skeletons_are_shares_of_their_size():
+  rng = np.random.default_rng(0)
+  targets = 0.1 * rng.normal(size=(50, 16, 3)).astype(np.float32)
+  targets -= targets[:, :1]
+  chain = Skeleton(H36M.joints, (-1, *range(15)))
+  reach = [max(np.linalg.norm(p, axis=-1)) for p in targets]
+  threshold = sum(reach) / len(reach) / 6
+  assert pck_threshold(targets, chain) == pytest.approx(threshold, rel=1e-5)
+  assert pck_threshold(targets, H36M) == 0.15
+  pairs = dataclasses.replace(make_pairs(50), targets=targets)
+  # Half of the joints are just within the limit, the others just beyond.
+  off = np.where(np.arange(16) % 2, 0.99, 1.01) * threshold
+  poses = targets + off[:, None] * np.float32([1, 0, 0])
+  result = score_predictions(poses[None], pairs, chain, batch_size=16)
+  assert result['pck'] == pytest.approx(50) and 'pck_150' not in result
+  assert result['pck_threshold'] == pytest.approx(1000 * threshold, rel=1e-5)
+  of_people = score_predictions(poses[None], pairs, H36M, batch_size=16)
+  assert of_people['pck_150'] == 100 and 'pck' not in of_people

@@ -5,8 +5,10 @@ import pytest
 from filmed import moving
 from scenes import clip, crowd, person
 
-from semgcn_jax.detections.clips import View
+from semgcn_jax.data import hands
+from semgcn_jax.detections.clips import Clip, Person, View
 from semgcn_jax.errors import UserError
+from semgcn_jax.geometry.skeletons import HAND
 from semgcn_jax.motion.upright import (
   estimate_pitch,
   make_scenes,
@@ -171,3 +173,28 @@ def test_a_solved_clip_stands_where_its_camera_says():
   # With another pitch, the ground is where the feet are.
   [scene] = make_scenes([solved], pitch=30.0)
   assert scene.pitch == 30 and scene.note.endswith('as given.')
+
+
+@pytest.mark.parametrize(
+  ('size', 'unit'), [(1.0, 0.2), (0.3, 0.05), (100.0, 20.0)]
+)
+def test_what_is_no_person_is_drawn_in_a_unit_of_its_size(size, unit):
+  poses = size * hands.generate(np.random.default_rng(0), 5)
+  seen = Person('1', np.arange(5), poses=poses, truth=poses + 0)
+  scene_clip = Clip('hand', (seen,), 10.0, (100, 100), skeleton=HAND)
+  [scene] = make_scenes([scene_clip])
+  assert scene.unit == pytest.approx(unit)
+  assert f'The tiles are {50 * unit:g} cm wide.' in scene.note
+  [drawn], [upright] = scene.drawn, scene.upright
+  np.testing.assert_allclose(drawn.positions * unit, upright.positions)
+  np.testing.assert_allclose(drawn.truth, drawn.positions)
+  # Just above the ground, and as large as people.
+  lowest = drawn.positions[..., 1].min(axis=1)
+  np.testing.assert_allclose(lowest, 0.05, atol=1e-6)
+  reach = np.linalg.norm(poses, axis=-1).max(axis=-1) / unit
+  assert (reach > 0.4).all() and (reach < 2).all()
+
+
+def test_people_are_drawn_as_they_are():
+  [scene] = make_scenes([clip(person(3))])
+  assert scene.unit == 1 and scene.drawn is scene.upright
