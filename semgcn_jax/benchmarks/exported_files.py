@@ -39,7 +39,14 @@ def compare(program: Program, path: pathlib.Path, difference: float) -> str:
       cells.append(f'{_fastest_ms(each, arrays):.2f} ms')
   return plain_table(
     ['file', 'bytes', 'difference', *headings],
-    [[path.name, f'{path.stat().st_size:,}', f'{difference:.1g} m', *cells]],
+    [
+      [
+        path.name,
+        f'{path.stat().st_size:,}',
+        f'{difference:.1g} {program.unit}',
+        *cells,
+      ]
+    ],
   )
 
 

@@ -73,6 +73,8 @@ class _Plan:
 
 def benchmark(flags: BenchmarkFlags) -> None:
   """Measures what the flags ask for, and prints results as they come."""
+  if flags.given.get('task') == 'regression':
+    raise SettingError('`task=regression`: only poses are timed; leave it out')
   use_compilation_cache(flags)
   if 'num_seeds' in flags.given:
     raise SettingError('`num_seeds`: use `seeds`')

@@ -13,6 +13,8 @@ import pathlib
 import subprocess
 import tempfile
 
+import numpy as np
+
 from semgcn_jax.commands.outputs import OutputFlags, check_output_flags
 from semgcn_jax.commands.running import run
 from semgcn_jax.commands.shared_flags import RunFlags, checkpoint_setting
@@ -24,6 +26,7 @@ from semgcn_jax.export import onnx_files, program, programs
 from semgcn_jax.figures.demo import Demo, demo_html, read_runtime
 from semgcn_jax.files import write_output
 from semgcn_jax.formats.writers import encoded
+from semgcn_jax.inference.networks import require_task
 from semgcn_jax.models.windows import step_of
 from semgcn_jax.runs.checkpoints import Network, restore_network
 
@@ -61,6 +64,7 @@ def demo(flags: DemoFlags) -> None:
   if others:
     raise SettingError(f'`output={flags.output}`: name one file')
   network = restore_network(flags.checkpoint, flags.which)
+  require_task(network.config, 'frames', 'clips', name=str(flags.checkpoint))
   if not network.config.model.input_joints:
     raise UserError(
       f'{flags.checkpoint}: lifts keypoints from its own cameras only; take a'
@@ -94,6 +98,8 @@ def _read_shown(flags: DemoFlags, network: Network) -> Demo:
   model = network.config.model
   rate = model.frame_rate if model.is_temporal else None
   if flags.detections is None:
+    if flags.image_size:
+      raise SettingError('`image_size`: has no meaning without `detections`')
     return Demo(b'', rate=rate or 1.0)
   (name, paths), *_ = find_clips(pathlib.Path(flags.detections)).items()
   clip, *_ = read_clips(name, paths, image_size=read_size(flags.image_size))
@@ -102,11 +108,14 @@ def _read_shown(flags: DemoFlags, network: Network) -> Demo:
   person = clip.people[0]
   assert person.keypoints is not None
   step = step_of(clip.fps, rate or clip.fps)
+  frames = person.frames - person.frames[0]
+  keypoints = np.zeros((frames[-1] + 1, *person.keypoints.shape[1:]))
+  keypoints[frames] = person.keypoints
   return Demo(
     b'',
     joint_set=clip.joint_set,
     rate=clip.fps / step,
-    recording=person.keypoints[::step],
+    recording=keypoints[::step],
     image_size=clip.image_size,
   )
 

@@ -104,8 +104,7 @@ def _write_file(flags: ExportFlags, output: pathlib.Path, ending: str) -> None:
   sizes = ', '.join(map(str, program.CHECKED_SIZES))
   print(
     f'{output}: network of epoch {network.progress.epoch}; on batches of'
-    f' {sizes} it differs from JAX by up to {difference:.1g}'
-    + (' m' if exported.scale == 1 else ' standard deviations')
+    f' {sizes} it differs from JAX by up to {difference:.1g} {exported.unit}'
   )
   if flags.benchmark:
     print(exported_files.compare(exported, output, difference))

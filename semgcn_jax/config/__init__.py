@@ -24,7 +24,6 @@ __all__ = [
   'GROUPS',
   'OF_BACKBONE',
   'OF_POSES',
-  'OF_POSES_ONLY',
   'OF_TIME',
   'RENAMED',
   'AugmentationConfig',
@@ -58,14 +57,15 @@ _OF_FILMED_CLIPS = (
   *('rate_low', 'rate_high', 'film_pan', 'film_follow', 'noise_correlation'),
   *('lasting', 'lost'),
 )
-# Those that `task=regression` does not have. `presets.preset` leaves them out
-# of a recipe.
-OF_POSES_ONLY = (
-  *('more_poses', 'cameras', 'actions', 'train_subjects', 'test_subjects'),
-  *('val_subjects', 'fps', 'image_aligned', 'image_dir', 'balance'),
-  *('refine', 'input_joints', 'expected_error', 'init_from', 'backbone'),
-  *('flip', 'flip_test', 'scale_calibration', 'noise', 'missing'),
-  *('virtual_turn', 'virtual_pitch', 'virtual_shift', 'virtual_zoom'),
+# Those that `task=regression` has, of the first three groups and the last.
+# `presets.preset` leaves the others out of a preset.
+_OF_REGRESSION = (
+  *('task', 'dataset', 'data_dir', 'model', 'hid_dim', 'num_layers', 'conv'),
+  *('non_local', 'dropout', 'eval_batch_size', 'choose_on', 'norm_poses'),
+)
+_NOT_OF_REGRESSION = (
+  *('window', 'balance', 'stage', 'backbone_lr', 'keypoint_loss'),
+  *('keypoint_weight', 'image_workers'),
 )
 _MOST_WEIGHTS = 2**30  # Over all seeds; 12 GB with Adam's moments.
 
@@ -94,6 +94,7 @@ class Config(Group):
 
   def __post_init__(self):
     super().__post_init__()
+    self._check_task()
     if self.model.freeze_init and self.training.weight_decay:
       raise SettingError(
         '`freeze_init`: `weight_decay` would still change the weights; use'
@@ -120,7 +121,6 @@ class Config(Group):
       self._check_no_backbone()
     if self.data.has_images:
       self._check_not_augmented('images')
-    self._check_task()
     # A folder of images, or a graph, may have a validation split of its own.
     has_split = self.data.dataset == 'images' or self.data.val_subjects
     has_split = has_split or self.takes == 'nodes'
@@ -144,12 +144,10 @@ class Config(Group):
         f'`model={self.model.model}`: needs a skeleton; with `task=regression`,'
         ' choose semgcn or linear'
       )
-    flat = self.flat()
-    for name in OF_POSES_ONLY:
-      if flat[name]:
-        raise SettingError(
-          f'`{name}`: is for poses; leave it out with `task=regression`'
-        )
+    for name, value in only_of_poses(self).items():
+      raise SettingError(
+        f'`{name}={value}`: is for poses; leave it out with `task=regression`'
+      )
 
   def _check_filming(self) -> None:
     """Raises a SettingError for settings that contradict `input_joints`."""
@@ -273,6 +271,20 @@ class Config(Group):
       now = [f'{n}, now called {RENAMED[n]}' for n in settings if n in RENAMED]
       raise TypeError(f'no setting {listed(now or settings)}')
     return dataclasses.replace(self, **changes)
+
+
+def only_of_poses(config: Config) -> dict[str, Any]:
+  """Returns the settings that differ from their default, and a graph lacks."""
+  found = {}
+  for group in GROUPS:
+    own = getattr(config, group)
+    for field in dataclasses.fields(own):
+      has = field.name in _OF_REGRESSION or (
+        group == 'training' and field.name not in _NOT_OF_REGRESSION
+      )
+      if not has and getattr(own, field.name) != field.default:
+        found[field.name] = getattr(own, field.name)
+  return found
 
 
 # The groups of `Config`, and their titles in --help.

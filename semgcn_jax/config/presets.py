@@ -5,7 +5,6 @@ from typing import Any
 from semgcn_jax import weights
 from semgcn_jax.config import (
   OF_BACKBONE,
-  OF_POSES_ONLY,
   OF_TIME,
   Config,
   load,
@@ -199,7 +198,8 @@ def preset(name: str, **settings: Any) -> Config:
   unused = () if both.get('backbone') else OF_BACKBONE
   unused += () if is_temporal else OF_TIME
   if both.get('task') == 'regression':
-    unused += OF_POSES_ONLY
+    # What a preset for poses has, a graph does not.
+    fields = PRESETS['regression'] | {'recipe': recipe}
   else:
     skeleton = load_skeleton(both.get('skeleton', 'h36m'))
     if not skeleton.left:

@@ -21,7 +21,7 @@ from semgcn_jax.data.plausible import check_2d, check_3d
 from semgcn_jax.errors import SettingError, listed
 from semgcn_jax.geometry.cameras import load_cameras
 from semgcn_jax.geometry.graphs import Graph
-from semgcn_jax.geometry.skeletons import Skeleton
+from semgcn_jax.geometry.skeletons import H36M, Skeleton
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,7 +124,7 @@ def _load_poses(
       ' images, or leave it out'
     )
   source = read(config)
-  subjects = _split(config, source, train=train)
+  subjects = _split(config, source, skeleton, train=train)
   test_downsample = config.test_downsample or config.downsample
   splits = {
     name: make_pairs(
@@ -152,7 +152,7 @@ def _load_poses(
 
 
 def _split(
-  config: DataConfig, source: Source, *, train: bool
+  config: DataConfig, source: Source, skeleton: Skeleton, *, train: bool
 ) -> dict[str, tuple[str, ...]]:
   """Splits the subjects into {split: subjects}, and checks their poses.
 
@@ -190,7 +190,8 @@ def _split(
       f'`train_subjects`, `test_subjects`: {listed(twice)} twice; a subject is'
       ' either for training or for testing, once'
     )
-  check_3d(source.poses_3d, source.name, used)
+  if skeleton == H36M:  # Others may be of any size.
+    check_3d(source.poses_3d, source.name, used)
   if source.poses_2d is not None:
     check_2d(source.poses_2d, source.name, used)
   return splits

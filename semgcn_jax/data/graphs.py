@@ -9,14 +9,14 @@ import numpy as np
 
 from semgcn_jax.config import DataConfig
 from semgcn_jax.data.pairs import Pairs
-from semgcn_jax.errors import SettingError, UserError, listed
+from semgcn_jax.errors import SettingError, UserError, listed, shortened
 from semgcn_jax.files import read_arrays, write_output
 from semgcn_jax.geometry.graphs import Graph, Scale
 
 SPLITS = ('train', 'val', 'test')
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class GraphDataset:
   """N samples of features at the J nodes of a graph.
 
@@ -48,9 +48,14 @@ class GraphDataset:
           f'{name}: have the shape {array.shape} of {array.dtype}; give'
           ' numbers, [samples, nodes, features]'
         )
+      with np.errstate(over='ignore'):
+        array = array.astype(np.float32)
       if np.isinf(array).any():
-        raise UserError(f'{name}: are infinite; give NaN where one is missing')
-      object.__setattr__(self, name, array.astype(np.float32))
+        raise UserError(
+          f'{name}: are infinite, or too large for float32; give NaN where one'
+          ' is missing, or another unit'
+        )
+      object.__setattr__(self, name, array)
     if self.inputs.shape[:2] != self.targets.shape[:2]:
       raise UserError(
         f'inputs {self.inputs.shape} and targets {self.targets.shape}: must'
@@ -58,15 +63,25 @@ class GraphDataset:
       )
     samples, count, features = self.targets.shape
     edges = np.asarray(self.edges)
+    edges = edges if edges.size else np.zeros((0, 2), int)
     if edges.ndim != 2 or edges.shape[1] != 2 or edges.dtype.kind not in 'iu':
       raise UserError(
         f'edges: have the shape {edges.shape} of {edges.dtype}; give pairs of'
         ' node numbers, [edges, 2]'
       )
-    splits = np.asarray(self.splits).astype(str)
-    if splits.shape != (samples,) or not {*splits.tolist()} <= {*SPLITS}:
+    if edges.size and not 0 <= edges.min() <= edges.max() < count:
       raise UserError(
-        f'splits: give one of {listed(SPLITS)} for each of {samples} samples'
+        f'edges: connect nodes {edges.min()} to {edges.max()}; the {count}'
+        ' nodes are numbered from 0'
+      )
+    object.__setattr__(self, 'edges', edges)
+    splits = np.asarray(self.splits).astype(str)
+    others = sorted({*splits.ravel().tolist()} - {*SPLITS})
+    if splits.shape != (samples,) or others:
+      found = f' (not {shortened(others[0])})' if others else ''
+      raise UserError(
+        f'splits: give one of {listed(SPLITS)}{found} for each of {samples}'
+        ' samples'
       )
     object.__setattr__(self, 'splits', splits)
     for name, length in (('nodes', count), ('features', features)):
@@ -75,9 +90,19 @@ class GraphDataset:
       if named.shape != (length,):
         raise UserError(f'{name}: give {length} names')
       object.__setattr__(self, name, named.astype(str))
+    assert self.features is not None
+    if len({*self.features}) < features:
+      raise UserError('features: must be different names')
+    known = np.isfinite(self.targets)
     for split in ('train', 'test'):
-      if not np.isfinite(self.targets[splits == split]).any():
+      if not known[splits == split].any():
         raise UserError(f'splits: there are no targets of the split {split!r}')
+    learned = known[splits == 'train'].any(axis=(0, 1))
+    if not learned.all():
+      raise UserError(
+        f'targets: {self.features[learned.argmin()]} is never known in the'
+        " split 'train'; leave it out"
+      )
 
   @property
   def graph(self) -> Graph:
@@ -92,7 +117,9 @@ class GraphDataset:
     )
 
   def pairs(self, split: str) -> Pairs:
-    """Returns the samples of a split."""
+    """Returns the samples of a split, one of `SPLITS`."""
+    if split not in SPLITS:
+      raise SettingError(f'`split={split}`: choose from {listed(SPLITS)}')
     rows = self.splits == split
     assert self.features is not None
     none = np.zeros(rows.sum(), np.int32)
@@ -123,8 +150,13 @@ class GraphDataset:
       raise UserError(
         f'{path}: lacks an array; it needs inputs, targets, edges and splits'
       ) from error
-    except (OSError, ValueError) as error:
-      raise UserError(f'{path}: {error}') from error
+    except OSError as error:
+      raise UserError(f'{path}: {error.strerror or error}') from error
+    except ValueError as error:
+      raise UserError(
+        f'{path}: not an npz of plain arrays ({shortened(error, 100)}); text is'
+        ' saved by .astype(str)'
+      ) from error
 
   def write(self, path: str | pathlib.Path) -> None:
     """Writes the dataset as npz."""
@@ -147,8 +179,8 @@ def read(config: DataConfig) -> GraphDataset:
   path = pathlib.Path(config.data_dir) / f'data_graph_{config.dataset}.npz'
   if not path.exists():
     raise SettingError(
-      f'`dataset={config.dataset}`: there is no {path}; make it as'
-      ' docs/graphs.md describes, or name another dataset'
+      f'there is no {path}; make it as docs/graphs.md describes, or name yours'
+      ' by `dataset` and `data_dir`'
     )
   return GraphDataset.read(path)
 
@@ -170,6 +202,11 @@ def load(
     raise UserError(
       f'`dataset={config.dataset}`: has another graph, or other features, than'
       ' the run'
+    )
+  if train and own != graph:
+    raise UserError(
+      f'`dataset={config.dataset}`: its training split is not that of the run;'
+      ' restore the file, or name another `workdir`'
     )
   there = [s for s in SPLITS if (dataset.splits == s).any()]
   return {s: dataset.pairs(s) for s in there if train or s == 'test'}

@@ -1,10 +1,11 @@
 """Predictions that a network should beat: the mean, and linear maps."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from semgcn_jax.data.pairs import Pairs
+from semgcn_jax.geometry.graphs import Scale
 
 # The strengths of ridge regression to choose from, in standardized units.
 _STRENGTHS = (0.1, 1.0, 10.0, 100.0, 1e3, 1e4)
@@ -22,8 +23,9 @@ def mean(train: Pairs, test: Pairs) -> np.ndarray:
 def linear(train: Pairs, test: Pairs) -> np.ndarray:
   """Predicts by ridge regression from all nodes to all, `[N, J, D]`.
 
-  What is missing counts as the mean. The strength, one for each target, is the
-  best on the last tenth of the training pairs.
+  Missing inputs count as the mean; missing targets are not fitted to. The
+  strength, one for each target, is the best on the last tenth of the training
+  pairs.
   """
   shape = test.targets.shape
   x, y, new = (
@@ -46,31 +48,44 @@ def linear_at_nodes(train: Pairs, test: Pairs) -> np.ndarray:
 def _ridge(x: np.ndarray, y: np.ndarray, new: np.ndarray) -> np.ndarray:
   """Fits `[N, C]` -> `[N, D]`, and predicts for `[M, C]`."""
   x, new = _standardized(x, x), _standardized(new, x)
-  y, shift = _filled(y)
-  end = int(len(x) * (1 - _HELD_OUT))
+  predicted = np.zeros((len(new), y.shape[1]))
+  # Targets that are known in the same pairs are fitted together.
+  patterns: dict[bytes, list[int]] = {}
+  for column, known in enumerate(np.isfinite(y).T):
+    patterns.setdefault(known.tobytes(), []).append(column)
+  for columns in patterns.values():
+    known = np.isfinite(y[:, columns[0]])
+    if known.any():
+      predicted[:, columns] = _fit(x[known], y[known][:, columns], new)
+  return predicted
+
+
+def _fit(x: np.ndarray, y: np.ndarray, new: np.ndarray) -> np.ndarray:
+  """Does the same where nothing is missing."""
+  shift, end = y.mean(axis=0), int(len(x) * (1 - _HELD_OUT))
   errors = [
-    np.square(x[end:] @ _solve(x[:end], y[:end], strength) - y[end:])
-    for strength in _STRENGTHS
+    np.square(values - y[end:] + shift).sum(axis=0)
+    for values in _predictions(x[:end], y[:end] - shift, x[end:])
   ]
-  best = np.argmin([error.sum(axis=0) for error in errors], axis=0)  # `[D]`
-  maps = np.stack([_solve(x, y, strength) for strength in _STRENGTHS])
-  return new @ maps[best, :, np.arange(y.shape[1])].T + shift
+  best = np.argmin(errors, axis=0)  # `[D]`
+  every = np.stack(list(_predictions(x, y - shift, new)))
+  return every[best, :, np.arange(y.shape[1])].T + shift
+
+
+def _predictions(
+  x: np.ndarray, y: np.ndarray, new: np.ndarray
+) -> Iterator[np.ndarray]:
+  """Predicts with each of `_STRENGTHS`."""
+  sizes, axes = np.linalg.eigh(x.T @ x)
+  along, turned = axes.T @ (x.T @ y), new @ axes
+  for strength in _STRENGTHS:
+    yield turned @ (along / (np.maximum(sizes, 0) + strength)[:, None])
 
 
 def _standardized(values: np.ndarray, of: np.ndarray) -> np.ndarray:
-  sd = np.nanstd(of, axis=0)
-  scaled = (values - np.nanmean(of, axis=0)) / np.where(sd > 1e-12, sd, 1)
-  return np.nan_to_num(scaled)
-
-
-def _filled(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-  """Subtracts the means, which missing values get; also returns the means."""
-  means = np.nan_to_num(np.nanmean(y, axis=0))
-  return np.nan_to_num(y - means), means
-
-
-def _solve(x: np.ndarray, y: np.ndarray, strength: float) -> np.ndarray:
-  return np.linalg.solve(x.T @ x + strength * np.eye(x.shape[1]), x.T @ y)
+  """Standardizes `[N, C]` by the known values of others; 0 where unknown."""
+  scaled = Scale.of(of).apply(values)
+  return np.where(np.isfinite(scaled), scaled, 0.0)
 
 
 # {name: predicts the targets of the test pairs, given the training pairs}.

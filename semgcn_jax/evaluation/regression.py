@@ -11,22 +11,25 @@ from semgcn_jax.geometry.graphs import Graph
 from semgcn_jax.tasks import make_task
 from semgcn_jax.text_tables import plain_table
 
-# Each maps predictions and targets, `[K]` float64, to a number.
-METRICS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
-  'rmse': lambda predicted, true: _mse(predicted, true) ** 0.5,
-  'mse': lambda predicted, true: _mse(predicted, true),
-  'mae': lambda predicted, true: float(np.abs(predicted - true).mean()),
-  'r2': lambda predicted, true: 1 - _mse(predicted, true) / _variance(true),
-}
-HEADINGS = {'rmse': 'RMSE', 'mse': 'MSE', 'mae': 'MAE', 'r2': 'R2'}
-
 
 def _mse(predicted: np.ndarray, true: np.ndarray) -> float:
   return float(np.square(predicted - true).mean())
 
 
-def _variance(true: np.ndarray) -> float:
-  return max(float(true.var()), 1e-30)
+def _r2(predicted: np.ndarray, true: np.ndarray) -> float:
+  """Computes R2; of targets that do not vary 1 if exact, else 0."""
+  error, variance = _mse(predicted, true), float(true.var())
+  return 1 - error / variance if variance else float(error == 0)
+
+
+# Each maps predictions and targets, `[K]` float64, to a number.
+METRICS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
+  'rmse': lambda predicted, true: _mse(predicted, true) ** 0.5,
+  'mse': _mse,
+  'mae': lambda predicted, true: float(np.abs(predicted - true).mean()),
+  'r2': _r2,
+}
+HEADINGS = {'rmse': 'RMSE', 'mse': 'MSE', 'mae': 'MAE', 'r2': 'R2'}
 
 
 def score(predicted: np.ndarray, targets: np.ndarray) -> dict[str, float]:
@@ -46,9 +49,11 @@ def score(predicted: np.ndarray, targets: np.ndarray) -> dict[str, float]:
     )
     if found.any()
   ]
+  if not pairs:
+    return dict.fromkeys(METRICS, float('nan'))
   whole = [np.concatenate(part) for part in zip(*pairs, strict=True)]
   result = {name: metric(*whole) for name, metric in METRICS.items()}
-  result['r2'] = float(np.mean([METRICS['r2'](*pair) for pair in pairs]))
+  result['r2'] = float(np.mean([_r2(*pair) for pair in pairs]))
   return result
 
 

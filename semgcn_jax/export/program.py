@@ -12,7 +12,7 @@ import numpy as np
 from semgcn_jax.errors import UserError
 from semgcn_jax.geometry.skeletons import Skeleton
 
-MAX_DIFFERENCE = 1e-4  # Between the poses of a file and of JAX, metres.
+MAX_DIFFERENCE = 1e-4  # Between a file and JAX, in the unit of the program.
 CHECKED_SIZES = (1, 7, 64)  # The batch sizes that files are checked with.
 
 
@@ -27,7 +27,8 @@ class Program:
     notes: {key: text} about the network and its arrays.
     draw: Draws random inputs for a given batch size.
     frames: The number of poses that each of the B is, for clips.
-    scale: What differences of the outputs are divided by; 1 for metres.
+    unit: The unit of differences of the outputs.
+    scale: The size of this unit; of features, `[D]`.
   """
 
   function: Callable[..., tuple[jax.Array, ...]]
@@ -36,7 +37,8 @@ class Program:
   notes: dict[str, str]
   draw: Callable[[int], dict[str, np.ndarray]]
   frames: int = 1
-  scale: float = 1.0
+  unit: str = 'm'
+  scale: Any = 1.0
 
   def abstract_inputs(self) -> list[jax.ShapeDtypeStruct]:
     """Returns abstract inputs with a symbolic dimension B."""
@@ -68,7 +70,7 @@ def largest_difference(
     sizes: The batch sizes to compare.
 
   Returns:
-    The largest difference of all outputs over the program's scale; infinite if
+    The largest difference of all outputs, in the program's unit; infinite if
     only one of the two is finite, or shapes differ.
   """
   function, largest = jax.jit(program.function), 0.0
@@ -79,20 +81,21 @@ def largest_difference(
       if own.shape != wanted.shape or (np.isnan(own) != np.isnan(wanted)).any():
         return float('inf')
       both = np.isfinite(own) & np.isfinite(wanted)
-      largest = max(largest, np.abs(own - wanted).max(where=both, initial=0))
-  return float(largest) / program.scale
+      off = np.abs(own - wanted) / program.scale
+      largest = max(largest, off.max(where=both, initial=0))
+  return float(largest)
 
 
 def check_difference(difference: float, path: Any, program: str) -> None:
   """Raises a UserError if a file does not compute what JAX computes.
 
   Args:
-    difference: The result of `largest_difference`, metres.
+    difference: The result of `largest_difference`.
     path: The file, which is not written yet.
     program: The name of the program that ran it, for the message.
   """
   if not difference <= MAX_DIFFERENCE:
     raise UserError(
-      f'{path}: not written, as {program} computes poses that differ from'
-      f" JAX's by up to {difference:.2g} m; update {program} and JAX"
+      f'{path}: not written, as what {program} computes differs from JAX by up'
+      f' to {difference:.2g}; update {program} and JAX'
     )

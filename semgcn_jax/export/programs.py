@@ -126,7 +126,8 @@ def _graph_program(graph: Graph, forward: Callable[..., jax.Array]) -> Program:
 
   return Program(
     *(function, {'inputs': shape}, ('targets',), notes, draw),
-    scale=max(graph.targets.sd),
+    unit='standard deviations',
+    scale=np.asarray(graph.targets.sd),
   )
 
 

@@ -50,12 +50,17 @@ class Scale:
   def of(cls, values: np.ndarray) -> 'Scale':
     """Measures values, `[..., C]`; those that are NaN do not count.
 
-    A feature that does not vary gets the standard deviation 1.
+    A feature that does not vary, or is never known, gets the standard deviation
+    1, the latter also the mean 0.
     """
     rows = values.reshape(-1, values.shape[-1]).astype(np.float64)
-    sd = np.nanstd(rows, axis=0)
-    sd = np.where(sd > 1e-12, sd, 1.0)
-    return cls(tuple(np.nanmean(rows, axis=0).tolist()), tuple(sd.tolist()))
+    known = np.isfinite(rows)
+    rows, count = np.where(known, rows, 0), np.maximum(known.sum(axis=0), 1)
+    mean = rows.sum(axis=0) / count
+    squares = np.where(known, np.square(rows - mean), 0).sum(axis=0)
+    sd, size = np.sqrt(squares / count), np.abs(rows).max(axis=0, initial=0)
+    sd = np.where(sd > 1e-7 * size, sd, 1.0)
+    return cls(tuple(mean.tolist()), tuple(sd.tolist()))
 
   def apply(self, values: Any) -> Any:
     """Standardizes values, `[..., C]`, of NumPy or JAX."""
@@ -95,12 +100,18 @@ class Graph:
   groups: tuple[tuple[int, ...], ...] = ()
 
   def __post_init__(self):
+    for name in ('nodes', 'edges', 'groups'):
+      object.__setattr__(self, name, to_tuple(getattr(self, name)))
     known = range(len(self.nodes))
     for edge in self.edges:
-      if len(edge) != 2 or not all(node in known for node in edge):
+      if (
+        not isinstance(edge, tuple)
+        or len(edge) != 2
+        or not all(isinstance(n, int) and n in known for n in edge)
+      ):
         raise UserError(
-          f'graph: there is no edge {list(edge)} between {len(known)} nodes;'
-          ' give pairs of indices, from 0'
+          f'graph: there is no edge {edge} between {len(known)} nodes; give'
+          ' pairs of whole numbers, from 0'
         )
     grouped = sorted(node for group in self.groups for node in group)
     if self.groups and (grouped != list(known) or () in self.groups):
@@ -146,9 +157,14 @@ def load_graph(name: str) -> Any:
     return Graph(**_tuples(fields))
   except OSError:
     return load_skeleton(name)
+  except UserError as error:
+    raise (
+      error if name in str(error) else UserError(f'{name}: {error}')
+    ) from None
   except (ValueError, TypeError, LookupError, RecursionError) as error:
     raise UserError(
-      f'{name}: not a skeleton or graph ({shortened(error, 200)})'
+      f'{name}: not a skeleton or graph ({shortened(error, 200)}); restore the'
+      ' file'
     ) from error
 
 

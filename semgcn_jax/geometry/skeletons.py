@@ -280,7 +280,9 @@ def fingerprint_of(value: Any) -> str:
 
 
 def to_tuple(value: Any) -> Any:
-  """Converts nested lists to tuples, which are hashable."""
-  if isinstance(value, list):
+  """Converts nested lists and arrays to tuples, which are hashable."""
+  if isinstance(value, np.ndarray):
+    value = value.tolist()
+  if isinstance(value, list | tuple):
     return tuple(to_tuple(item) for item in value)
   return value

@@ -121,11 +121,11 @@ class Lifter:
     cls, network: Network, seed: int | None = None, name: str = 'the network'
   ) -> Self:
     """Makes the lifter of a network; see `load`."""
+    require_task(network.config, 'frames', 'clips', name=name)
     if network.skeleton != H36M:
       raise UserError(
         f'{name}: has another skeleton; keypoints are only lifted to h36m'
       )
-    require_task(network.config, 'frames', 'clips', name=name)
     if not network.config.model.input_joints:
       logging.getLogger('semgcn_jax').warning(
         '%s: knows only the cameras it was trained with; for others, train'

@@ -67,10 +67,11 @@ def predict_features(
 
   Args:
     network: The function of standardized inputs.
-    inputs: The features of the nodes, `[B, J, C]`; NaN where missing, which
-      counts as the mean.
+    inputs: The features of the nodes, `[B, J, C]`; not finite where
+      missing, which counts as the mean.
   """
-  inputs = jnp.nan_to_num(graph.inputs.apply(inputs))
+  inputs = graph.inputs.apply(inputs)
+  inputs = jnp.where(jnp.isfinite(inputs), inputs, 0)
   return graph.targets.undo(network(inputs))
 
 

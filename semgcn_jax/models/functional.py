@@ -186,13 +186,18 @@ def neighbor_softmax(logits: Array, mask: np.ndarray) -> Array:
   """Applies a softmax over the neighbors of each joint in each pose.
 
   The logits and weights are `[J, J, ...]`, with the neighbors second. `mask`,
-  `[J, J]` bool, marks them; no row is empty, and weights off it are zero.
+  `[J, J]` bool, marks them; weights off it are zero.
   """
-  mask = mask.reshape(*mask.shape, *[1] * (logits.ndim - 2))
-  wide = logits.astype(wide_type(logits))
-  return jax.nn.softmax(jnp.where(mask, wide, -jnp.inf), axis=1).astype(
-    logits.dtype
+  alone = ~mask.any(axis=1, keepdims=True)
+  mask, alone = (
+    array.reshape(*array.shape, *[1] * (logits.ndim - 2))
+    for array in (mask, alone)
   )
+  wide = logits.astype(wide_type(logits))
+  weights = jax.nn.softmax(jnp.where(mask | alone, wide, -jnp.inf), axis=1)
+  if alone.any():
+    weights = jnp.where(mask, weights, 0)
+  return weights.astype(logits.dtype)
 
 
 @jax.jit

@@ -135,7 +135,7 @@ def _stands(poses: np.ndarray) -> np.ndarray:
   return np.linalg.norm(thorax - feet, axis=-1) > _STRETCHED * length
 
 
-def stand_up(clip: Clip, pitch: float) -> list[Upright]:
+def stand_up(clip: Clip, pitch: float, unit: float = 1.0) -> list[Upright]:
   """Places the people of a clip in the room, in the same order.
 
   They move along the paths of `path.root_paths`.
@@ -143,6 +143,7 @@ def stand_up(clip: Clip, pitch: float) -> list[Upright]:
   Args:
     clip: The clip.
     pitch: The angle by which the camera looks down, degrees.
+    unit: See `unit_of`.
   """
   turn = room_turn(pitch, clip.view.roll if clip.view else 0.0)
   poses = [person.poses @ turn.T for person in clip.people]
@@ -150,7 +151,7 @@ def stand_up(clip: Clip, pitch: float) -> list[Upright]:
   result = []
   for person, pose, path in zip(clip.people, poses, paths, strict=True):
     if clip.skeleton != H36M:
-      path[:, 1] += _LIFTED * unit_of(clip) - SOLE  # It has no soles.
+      path[:, 1] += _LIFTED * unit - SOLE  # It has no soles.
     truth, feet = (
       None if points is None else points @ turn.T + path[:, None]
       for points in (person.truth, person.feet)
@@ -194,17 +195,14 @@ class Scene:
     upright: The same people in the room.
     pitch: The angle by which the camera looks down, degrees.
     note: A sentence that says where the pitch is from.
+    unit: What figures draw as a metre, metres; see `unit_of`.
   """
 
   clip: Clip
   upright: tuple[Upright, ...]
   pitch: float
   note: str
-
-  @functools.cached_property
-  def unit(self) -> float:
-    """What figures draw as a metre, metres; see `unit_of`."""
-    return unit_of(self.clip)
+  unit: float = 1.0
 
   @functools.cached_property
   def drawn(self) -> tuple[Upright, ...]:
@@ -221,16 +219,19 @@ def _over(points: np.ndarray | None, unit: float) -> np.ndarray | None:
   return None if points is None else points / unit
 
 
-def unit_of(clip: Clip) -> float:
+def unit_of(clips: Sequence[Clip]) -> float:
   """Returns what to draw as large as a metre is for people, metres.
 
   It is 1, 2 or 5 times a power of ten, whatever is closest to how far the true
   poses, if known, reach from the root; for people it is 1.
   """
   poses = [
-    (p.poses if p.truth is None else p.truth)[p.is_whole] for p in clip.people
+    (p.poses if p.truth is None else p.truth)[p.is_whole]
+    for clip in clips
+    for p in clip.people
+    if clip.skeleton != H36M
   ]
-  if clip.skeleton == H36M or not sum(map(len, poses)):
+  if not sum(map(len, poses)):
     return 1.0
   reach = np.linalg.norm(np.concatenate(poses), axis=-1).max(axis=-1)
   reach = max(float(np.median(reach)), 1e-9)
@@ -252,7 +253,7 @@ def make_scenes(
   Raises:
     UserError: The frames of a clip are too far apart.
   """
-  scenes = []
+  scenes, unit = [], unit_of(clips)
   for clip in clips:
     if clip.view and pitch is not None and abs(pitch - clip.view.pitch) > _OFF:
       clip = dataclasses.replace(clip, view=None)
@@ -274,10 +275,10 @@ def make_scenes(
     lean = round(clip.view.roll) if clip.view else 0
     leans = f' and leans by {abs(lean)}°' if lean else ''
     note = f'The camera looks {direction(degrees)}{leans}, {how}.'
-    if (unit := unit_of(clip)) != 1:
+    if unit != 1:
       note += f' The tiles are {50 * unit:g} cm wide.'
-    upright = tuple(stand_up(clip, degrees))
-    scenes.append(Scene(clip, upright, degrees, note))
+    upright = tuple(stand_up(clip, degrees, unit))
+    scenes.append(Scene(clip, upright, degrees, note, unit))
   return scenes
 
 

@@ -48,9 +48,11 @@ def check_poses(config: Config, train: Pairs) -> None:
     )
   augmentation = config.augmentation
   virtual, shift = augmentation.virtual_cameras, augmentation.virtual_shift
+  if not virtual:
+    return
   nearest = train.roots[:, 2].min()
   least = min(NEAREST, float(np.linalg.norm(train.targets, axis=-1).max()))
-  if virtual and nearest - shift < least:
+  if nearest - shift < least:
     name = 'virtual_shift' if shift else virtual[0]
     value = getattr(augmentation, name)
     raise SettingError(

@@ -84,7 +84,9 @@ def train(
   check_settings(config, skeleton)
   dataset = load(config.data, skeleton)
   if config.evaluation.choose_on == 'val' and dataset.val is None:
-    raise SettingError('`choose_on=val`: there are no poses of a split `val`')
+    raise SettingError(
+      "`choose_on=val`: the dataset has no split 'val'; leave it out"
+    )
   score = make_score(config, skeleton, dataset.train)
   trainer = _make_trainer(config, skeleton, dataset)
   if not checkpoints.exist(workdir):

@@ -35,8 +35,8 @@ def trained(folder):
   """A run of two seeds, and what was printed."""
   name = 'ring'
   code, out, err = run(
-    *flags(folder, name, '--epochs=40', '--num_seeds=2', '--lr=0.01'),
-    '--choose_on=val',
+    *flags(folder, name, '--epochs=20', '--num_seeds=2', '--lr=0.02'),
+    *('--choose_on=val', '--checkpoint_epochs=20'),
   )
   assert (code, err) == (0, '')
   return folder / name, out
@@ -47,7 +47,7 @@ def test_it_learns_what_the_neighbors_have(trained):
   assert '240 training and 80 test pairs; each node' in out
   assert 'choose the best epoch' in out
   records = [*map(json.loads, (workdir / 'metrics.jsonl').open())]
-  assert len(records) == 40 and records[-1]['num_poses'] == 80
+  assert len(records) == 20 and records[-1]['num_poses'] == 80
   assert records[-1]['r2'] > 0.97 > records[0]['r2'] + 0.05
   assert records[-1]['rmse_sd'] > 0 and records[-1]['val_rmse'] > 0
   assert (workdir / 'curves.png').stat().st_size > 1000
@@ -117,8 +117,11 @@ def test_what_graphs_do_not_have(folder, trained, tmp_path):
     fails(*flags(folder, 'new', *more), status=status, message=message)
     assert not (folder / 'new').exists()
 
-  refused('--flip', message='--flip: is for poses')
-  refused('--virtual_turn=9', message='--virtual_turn: is for poses')
+  refused('--flip', message='--flip=True: is for poses')
+  refused('--virtual_turn=9', message='--virtual_turn=9.0: is for poses')
+  refused('--downsample=7', message='--downsample=7: is for poses')
+  refused('--backbone=tiny', message='--backbone=tiny: is for poses')
+  refused('--mark_offset=0.1', message='--mark_offset=0.1: is for poses')
   refused('--loss=huber', message='choose from mse, mae')
   refused('--model=st_gcn', message='--model=st_gcn: needs a skeleton')
   refused('--dataset=none', message='there is no')
@@ -127,6 +130,14 @@ def test_what_graphs_do_not_have(folder, trained, tmp_path):
     status=2,
     message='--loss=mse: needs --task=regression',
   )
+  for command in ('predict', 'demo'):
+    more = ['--detections=a.json'] if command == 'predict' else []
+    fails(
+      *(command, f'--checkpoint={trained[0]}', f'--output={tmp_path}/a.html'),
+      *more,
+      status=1,
+      message='takes features of the nodes of a graph; use load_predictor',
+    )
   fails(
     *('view', f'--checkpoint={trained[0]}', f'--output={tmp_path}/a.html'),
     status=1,

@@ -56,6 +56,22 @@ def test_scales_are_those_of_what_is_known_in_the_training_split():
     )
 
 
+def test_another_training_split_is_refused(tmp_path):
+  dataset = make_dataset()
+  path = tmp_path / 'data_graph_ring.npz'
+  changed(inputs=2 * dataset.inputs).write(path)
+  config = preset('regression', dataset='ring', data_dir=str(tmp_path)).data
+  assert graphs.load(config, dataset.graph, train=False)
+  with pytest.raises(UserError, match='training split is not that of the run'):
+    graphs.load(config, dataset.graph, train=True)
+
+
+def test_small_units_are_units():
+  values = 1e-15 * np.random.default_rng(0).normal(size=(50, 1))
+  assert Scale.of(values).sd[0] == pytest.approx(values.std(), rel=1e-6)
+  assert Scale.of(np.full((3, 1), np.nan)) == Scale((0.0,), (1.0,))
+
+
 def test_what_does_not_vary_is_not_divided_by_nothing():
   scale = Scale.of(np.full((4, 2), 3.0))
   assert scale == Scale((3.0, 3.0), (1.0, 1.0))
@@ -70,7 +86,11 @@ def test_what_does_not_vary_is_not_divided_by_nothing():
     ({'edges': np.zeros((3, 3), int)}, 'edges: have the shape'),
     ({'edges': np.zeros((3, 2))}, 'edges: have the shape'),
     ({'splits': np.array(['train'] * 3)}, 'one of train, val, test for each'),
-    ({'splits': np.array(['learn'] * 120)}, 'one of train, val, test for each'),
+    ({'splits': np.array(['learn'] * 120)}, r'test \(not learn\) for each'),
+    ({'edges': np.array([[0, 6]])}, 'edges: connect nodes 0 to 6; the 6 nodes'),
+    ({'features': np.array(['a', 'a'])}, 'must be different names'),
+    ({'targets': np.full((120, 6, 2), [0, np.nan])}, 'shift is never known'),
+    ({'inputs': np.full((120, 6, 2), 1e300)}, 'too large for float32'),
     ({'splits': np.array(['train'] * 120)}, "no targets of the split 'test'"),
     ({'nodes': np.array(['a'])}, 'nodes: give 6 names'),
     ({'features': np.array(['a'])}, 'features: give 2 names'),
@@ -84,7 +104,7 @@ def test_arrays_that_do_not_fit(arrays, message):
 def test_files_that_hold_no_dataset(tmp_path):
   path = tmp_path / 'data_graph_bad.npz'
   config = preset('regression', dataset='bad', data_dir=str(tmp_path)).data
-  with pytest.raises(SettingError, match='`dataset=bad`: there is no'):
+  with pytest.raises(SettingError, match='there is no .*name yours'):
     graphs.read(config)
   np.savez(path, inputs=np.zeros((2, 3, 1)))
   with pytest.raises(UserError, match=f'{path}: lacks an array'):
@@ -92,9 +112,14 @@ def test_files_that_hold_no_dataset(tmp_path):
   path.write_bytes(b'PK damaged')
   with pytest.raises(UserError, match=str(path)):
     graphs.read(config)
-  changed(edges=np.array([[0, 9]])).write(path)
-  with pytest.raises(UserError, match='no edge .0, 9. between 6 nodes'):
-    graphs.load(config, make_dataset().graph, train=True)
+  arrays = {n: getattr(make_dataset(), n) for n in ('inputs', 'targets')}
+  splits = make_dataset().splits
+  np.savez(path, edges=[[0, 9]], splits=splits, **arrays)
+  with pytest.raises(UserError, match=f'{path}: edges: connect nodes 0 to 9'):
+    graphs.read(config)
+  np.savez(path, edges=[], splits=splits.astype(object), **arrays)
+  with pytest.raises(UserError, match=f'{path}: not an npz of plain arrays'):
+    graphs.read(config)
   changed(edges=np.array([[0, 1]])).write(path)
   with pytest.raises(UserError, match='another graph'):
     graphs.load(config, make_dataset().graph, train=True)
@@ -109,5 +134,9 @@ def test_graphs_are_saved_beside_skeletons(tmp_path):
   path.write_text('{"edges": 3}')
   with pytest.raises(UserError, match='not a skeleton or graph'):
     load_graph(str(path))
+  with pytest.raises(UserError, match='no edge'):
+    Graph(('a', 'b'), ((0, 2),))
+  natural = Graph(nodes=['a', 'b'], edges=np.array([[0, 1]]))
+  assert hash(natural) and natural.edges == ((0, 1),)
   with pytest.raises(UserError, match='groups must hold every node'):
     Graph(('a', 'b'), (), graph.inputs, graph.targets, ((0,),))

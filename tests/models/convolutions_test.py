@@ -6,6 +6,7 @@ from by_loops import random, softmax_by_loops
 from joints_first import apply, init
 from skeletons import CHAIN, HAND
 
+from semgcn_jax.geometry.graphs import Graph
 from semgcn_jax.geometry.skeletons import H36M, Skeleton
 from semgcn_jax.models import convolutions
 from semgcn_jax.models.graph import adjacency_mask, normalized_adjacency
@@ -207,6 +208,14 @@ def test_modulated_conv_by_loops(skeleton):
   )
   fresh = init(layer, x)['params']
   assert (fresh['modulation'] == 1).all() and not fresh['affinity'].any()
+
+
+@pytest.mark.parametrize('name', convolutions.CONVOLUTIONS)
+def test_nodes_without_edges(name):
+  graph = Graph(nodes=tuple('abc'), edges=((0, 1),))
+  layer = convolutions.CONVOLUTIONS[name](4, graph=graph)
+  x = random(3, 3, 5)
+  assert np.isfinite(apply(layer, init(layer, x), x)).all()
 
 
 @pytest.mark.slow

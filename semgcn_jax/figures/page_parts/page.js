@@ -130,10 +130,11 @@ class Page {
       return 1000 * this.content.unit * Math.hypot(...[0, 1, 2].map((axis) =>
         person.positions[3 * i + axis] - person.truth[3 * i + axis]));
     });
+    const digits = content.unit < 1 ? 1 : 0;
     const mean = errors.reduce((sum, x) => sum + x, 0) / count;
     const title = document.createElement('b');
     title.textContent = (person.truth ? 'Error' : 'Expected error') +
-      `: ${Number.isNaN(mean) ? '–' : mean.toFixed(this.content.unit < 1 ? 1 : 0)} mm` +
+      `: ${Number.isNaN(mean) ? '–' : mean.toFixed(digits)} mm` +
       (clip.people.length > 1 ? ` (${person.name})` : '');
     panel.replaceChildren(title, ...errors.map((error, joint) => {
       const line = document.createElement('div');
@@ -144,7 +145,7 @@ class Page {
       track.append(bar);
       bar.style.width = `${Math.min(100, error / 2 / content.unit) || 0}%`;
       bar.style.background = `var(--${sideOf(content, joint)})`;
-      number.textContent = Number.isNaN(error) ? '–' : error.toFixed(0);
+      number.textContent = Number.isNaN(error) ? '–' : error.toFixed(digits);
       line.append(name, track, number);
       return line;
     }));
