@@ -45,6 +45,18 @@ def linear_at_nodes(train: Pairs, test: Pairs) -> np.ndarray:
   return np.stack(each, axis=1)
 
 
+def linear_shared(train: Pairs, test: Pairs) -> np.ndarray:
+  """Predicts by one ridge regression for every node from itself, `[N, J, D]`.
+
+  See `linear`.
+  """
+  x, y, new = (
+    values.reshape(-1, values.shape[-1]).astype(float)
+    for values in (train.inputs, train.targets, test.inputs)
+  )
+  return _ridge(x, y, new).reshape(test.targets.shape)
+
+
 def _ridge(x: np.ndarray, y: np.ndarray, new: np.ndarray) -> np.ndarray:
   """Fits `[N, C]` -> `[N, D]`, and predicts for `[M, C]`."""
   x, new = _standardized(x, x), _standardized(new, x)
@@ -93,4 +105,5 @@ BASELINES: dict[str, Callable[[Pairs, Pairs], np.ndarray]] = {
   'mean of each node': mean,
   'linear, all nodes': linear,
   'linear, each node': linear_at_nodes,
+  'linear, shared by nodes': linear_shared,
 }

@@ -41,6 +41,21 @@ def test_a_linear_map_of_each_node_does_not(pairs):
   assert of_neighbors > 0.9 and of_itself < 1e-4
 
 
+def test_a_shared_map_is_that_of_all_nodes(pairs):
+  train, test = pairs
+  x, y = (a.reshape(-1, 2).astype(float) for a in (train.inputs, train.targets))
+  known = np.isfinite(x).all(axis=1)
+  design = np.column_stack([x[known], np.ones(known.sum())])
+  solved, *_ = np.linalg.lstsq(design, y[known], rcond=None)
+  new = np.concatenate([test.inputs, np.ones_like(test.inputs[..., :1])], -1)
+  expected, predicted = new @ solved, baselines.linear_shared(train, test)
+  # Ridge regression shrinks the sums of neighbors, which it cannot know.
+  size = test.targets.std(axis=(0, 1))
+  off = np.nanmax(abs(predicted - expected), axis=(0, 1))
+  assert (off < 0.05 * size).all()  # But for one input, which is missing.
+  assert share_left(predicted, test)[1] < 1e-4
+
+
 @pytest.mark.parametrize('name', baselines.BASELINES)
 def test_what_is_missing_is_no_harm(name):
   dataset = make_dataset(missing=0.3)
