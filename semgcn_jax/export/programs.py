@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from semgcn_jax import __version__
-from semgcn_jax.errors import SettingError
+from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.export.lifter_programs import lifter_program
 from semgcn_jax.export.program import Program, poses_note
 from semgcn_jax.geometry.graphs import Graph
@@ -51,6 +51,11 @@ def make_program(
   """
   model = network.config.model
   require_task(network.config, 'frames', 'clips', 'pictures', 'nodes')
+  if model.is_temporal and not model.input_joints:
+    raise UserError(
+      '`output`: a network over time that knows only the cameras of its dataset'
+      ' cannot be exported as a program; name a folder for its weights'
+    )
   if frames is not None and not model.is_temporal:
     raise SettingError(f'`frames={frames}`: this network takes single frames')
   variables = network.of_seed(seed)

@@ -4,10 +4,10 @@ import exported
 import jax
 import numpy as np
 import pytest
-from timed import SIZE, make_lifter, of_frames
+from timed import SIZE, make_lifter, make_network, of_frames
 
 from semgcn_jax import Lifter
-from semgcn_jax.errors import SettingError
+from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.export import onnx_files, programs, stablehlo_files
 from semgcn_jax.export.program import MAX_DIFFERENCE, largest_difference
 from semgcn_jax.geometry.skeletons import H36M
@@ -93,6 +93,12 @@ def test_a_causal_network_may_also_take_clips():
   clips_agree(
     jax.jit(program.function), lifter, float(program.notes['frame_rate'])
   )
+
+
+def test_clips_from_the_cameras_of_a_dataset_are_refused():
+  network = make_network(recipe='best')
+  with pytest.raises(UserError, match='over time that knows only the cameras'):
+    programs.make_program(network)
 
 
 def test_single_frames_are_no_clips():
