@@ -3,7 +3,7 @@
 import dataclasses
 import pathlib
 from collections.abc import Mapping
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -41,66 +41,31 @@ class GraphDataset:
   features: np.ndarray | None = None
 
   def __post_init__(self):
-    for name in ('inputs', 'targets'):
-      array = np.asarray(getattr(self, name))
-      if array.ndim != 3 or array.dtype.kind not in 'fiu' or not array.size:
-        raise UserError(
-          f'{name}: have the shape {array.shape} of {array.dtype}; give'
-          ' numbers, [samples, nodes, features]'
-        )
-      with np.errstate(over='ignore'):
-        array = array.astype(np.float32)
-      if np.isinf(array).any():
-        raise UserError(
-          f'{name}: are infinite, or too large for float32; give NaN where one'
-          ' is missing, or another unit'
-        )
+    fields = {n: _features(n, getattr(self, n)) for n in ('inputs', 'targets')}
+    shape = fields['targets'].shape
+    if fields['inputs'].shape[:2] != shape[:2]:
+      raise UserError(
+        f'inputs {fields["inputs"].shape} and targets {shape}: must have the'
+        ' same samples and nodes'
+      )
+    fields |= {
+      'edges': _edges(self.edges, shape[1]),
+      'splits': _splits(self.splits, shape[0]),
+      'nodes': _names('nodes', self.nodes, shape[1]),
+      'features': _names('features', self.features, shape[2]),
+    }
+    for name, array in fields.items():
       object.__setattr__(self, name, array)
-    if self.inputs.shape[:2] != self.targets.shape[:2]:
-      raise UserError(
-        f'inputs {self.inputs.shape} and targets {self.targets.shape}: must'
-        ' have the same samples and nodes'
-      )
-    samples, count, features = self.targets.shape
-    edges = np.asarray(self.edges)
-    edges = edges if edges.size else np.zeros((0, 2), int)
-    if edges.ndim != 2 or edges.shape[1] != 2 or edges.dtype.kind not in 'iu':
-      raise UserError(
-        f'edges: have the shape {edges.shape} of {edges.dtype}; give pairs of'
-        ' node numbers, [edges, 2]'
-      )
-    if edges.size and not 0 <= edges.min() <= edges.max() < count:
-      raise UserError(
-        f'edges: connect nodes {edges.min()} to {edges.max()}; the {count}'
-        ' nodes are numbered from 0'
-      )
-    object.__setattr__(self, 'edges', edges)
-    splits = np.asarray(self.splits).astype(str)
-    others = sorted({*splits.ravel().tolist()} - {*SPLITS})
-    if splits.shape != (samples,) or others:
-      found = f' (not {shortened(others[0])})' if others else ''
-      raise UserError(
-        f'splits: give one of {listed(SPLITS)}{found} for each of {samples}'
-        ' samples'
-      )
-    object.__setattr__(self, 'splits', splits)
-    for name, length in (('nodes', count), ('features', features)):
-      given = getattr(self, name)
-      named = np.arange(length) if given is None else np.asarray(given)
-      if named.shape != (length,):
-        raise UserError(f'{name}: give {length} names')
-      object.__setattr__(self, name, named.astype(str))
-    assert self.features is not None
-    if len({*self.features}) < features:
+    if len({*fields['features'].tolist()}) < shape[2]:
       raise UserError('features: must be different names')
     known = np.isfinite(self.targets)
     for split in ('train', 'test'):
-      if not known[splits == split].any():
+      if not known[self.splits == split].any():
         raise UserError(f'splits: there are no targets of the split {split!r}')
-    learned = known[splits == 'train'].any(axis=(0, 1))
+    learned = known[self.splits == 'train'].any(axis=(0, 1))
     if not learned.all():
       raise UserError(
-        f'targets: {self.features[learned.argmin()]} is never known in the'
+        f'targets: {fields["features"][learned.argmin()]} is never known in the'
         " split 'train'; leave it out"
       )
 
@@ -167,6 +132,62 @@ class GraphDataset:
         np.savez_compressed(file, **arrays)
 
     write_output(pathlib.Path(path), save)
+
+
+def _features(name: str, given: Any) -> np.ndarray:
+  """Returns features as `[N, J, C]` float32, or raises a UserError."""
+  array = np.asarray(given)
+  if array.ndim != 3 or array.dtype.kind not in 'fiu' or not array.size:
+    raise UserError(
+      f'{name}: have the shape {array.shape} of {array.dtype}; give numbers,'
+      ' [samples, nodes, features]'
+    )
+  with np.errstate(over='ignore'):
+    array = array.astype(np.float32)
+  if np.isinf(array).any():
+    raise UserError(
+      f'{name}: are infinite, or too large for float32; give NaN where one is'
+      ' missing, or another unit'
+    )
+  return array
+
+
+def _edges(given: Any, count: int) -> np.ndarray:
+  """Returns edges between `count` nodes, `[E, 2]`, or raises a UserError."""
+  edges = np.asarray(given)
+  edges = edges if edges.size else np.zeros((0, 2), int)
+  if edges.ndim != 2 or edges.shape[1] != 2 or edges.dtype.kind not in 'iu':
+    raise UserError(
+      f'edges: have the shape {edges.shape} of {edges.dtype}; give pairs of'
+      ' node numbers, [edges, 2]'
+    )
+  if edges.size and not 0 <= edges.min() <= edges.max() < count:
+    raise UserError(
+      f'edges: connect nodes {edges.min()} to {edges.max()}; the {count} nodes'
+      ' are numbered from 0'
+    )
+  return edges
+
+
+def _splits(given: Any, samples: int) -> np.ndarray:
+  """Returns the split of each sample, `[N]`, or raises a UserError."""
+  splits = np.asarray(given).astype(str)
+  others = sorted({*splits.ravel().tolist()} - {*SPLITS})
+  if splits.shape != (samples,) or others:
+    found = f' (not {shortened(others[0])})' if others else ''
+    raise UserError(
+      f'splits: give one of {listed(SPLITS)}{found} for each of {samples}'
+      ' samples'
+    )
+  return splits
+
+
+def _names(name: str, given: Any, count: int) -> np.ndarray:
+  """Returns names, `[count]`, numbers if none are given, or raises an error."""
+  names = np.arange(count) if given is None else np.asarray(given)
+  if names.shape != (count,):
+    raise UserError(f'{name}: give {count} names')
+  return names.astype(str)
 
 
 def read(config: DataConfig) -> GraphDataset:

@@ -326,17 +326,22 @@ def _stream_program(lifting: _Lifting) -> Program:
       *_, state = jax.jit(function)(*arrays.values(), state)
     return arrays | {'state': np.asarray(state)}
 
-  notes = {
+  notes = _stream_notes(rate, int(ends[-1]))
+  return lifting.program(function, {'state': (int(ends[-1]),)}, notes, draw)
+
+
+def _stream_notes(rate: float, size: int) -> dict[str, str]:
+  """Describes the arrays of a stream whose state is `[size]`."""
+  return {
     'frame_rate': f'{rate:g}',
     'keypoints': f'The frames come at {rate:g} a second.',
     'state': (
-      f'[B, {ends[-1]}]: what is remembered of earlier frames; zeros before the'
+      f'[B, {size}]: what is remembered of earlier frames; zeros before the'
       ' first frame.'
     ),
-    'next_state': f'[B, {ends[-1]}]: the state for the next frame.',
+    'next_state': f'[B, {size}]: the state for the next frame.',
     'poses': 'They are NaN before the first frame with enough keypoints.',
   }
-  return lifting.program(function, {'state': (int(ends[-1]),)}, notes, draw)
 
 
 def _known(focal: Array) -> Array:

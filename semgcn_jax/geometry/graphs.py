@@ -9,6 +9,7 @@ import numpy as np
 from semgcn_jax.errors import UserError, shortened
 from semgcn_jax.files import read_text
 from semgcn_jax.geometry.skeletons import (
+  are_whole,
   fingerprint_of,
   load_skeleton,
   to_tuple,
@@ -113,8 +114,7 @@ class Graph:
           f'graph: there is no edge {edge} between {len(known)} nodes; give'
           ' pairs of whole numbers, from 0'
         )
-    grouped = sorted(node for group in self.groups for node in group)
-    if self.groups and (grouped != list(known) or () in self.groups):
+    if not are_whole(self.groups, len(known)):
       raise UserError('graph: the groups must hold every node exactly once')
 
   @property

@@ -12,6 +12,12 @@ from semgcn_jax.errors import SettingError, UserError, listed, shortened
 from semgcn_jax.files import read_text, write_text
 
 
+def are_whole(groups: tuple[tuple[int, ...], ...], count: int) -> bool:
+  """Whether groups hold each of `count` joints exactly once, or are none."""
+  grouped = sorted(joint for group in groups for joint in group)
+  return not groups or (grouped == list(range(count)) and () not in groups)
+
+
 @dataclasses.dataclass(frozen=True)
 class Skeleton:
   """An immutable, hashable tree of joints.
@@ -84,10 +90,7 @@ class Skeleton:
       raise UserError(
         f'skeleton: left and right must be joint indices, 0 to {count - 1}'
       )
-    grouped = [joint for group in self.groups for joint in group]
-    if self.groups and (
-      sorted(grouped) != list(range(count)) or () in self.groups
-    ):
+    if not are_whole(self.groups, count):
       raise UserError(
         'skeleton: the groups must hold every joint exactly once;'
         ' give none to switch pooling off'
