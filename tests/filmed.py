@@ -8,7 +8,7 @@ import numpy as np
 from semgcn_jax.config import FilmingConfig
 from semgcn_jax.data.synthetic import generate
 from semgcn_jax.geometry.joint_sets import JOINT_SETS
-from semgcn_jax.simulation.points import NAMES, mark
+from semgcn_jax.simulation.points import OF_PEOPLE, mark
 
 
 def standing(count):
@@ -48,8 +48,8 @@ class Filmed:
       (len(pixels), JOINT_SETS[joint_set].num_joints, 2), 10.0
     )
     for index, name in enumerate(JOINT_SETS[joint_set].points):
-      if name in NAMES:
-        keypoints[:, index] = pixels[:, NAMES.index(name)]
+      if name in OF_PEOPLE.names:
+        keypoints[:, index] = pixels[:, OF_PEOPLE.names.index(name)]
     return keypoints
 
 

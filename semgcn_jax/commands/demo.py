@@ -26,11 +26,13 @@ from semgcn_jax.export import onnx_files, program, programs
 from semgcn_jax.figures.demo import Demo, demo_html, read_runtime
 from semgcn_jax.files import write_output
 from semgcn_jax.formats.writers import encoded
+from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.inference.networks import require_task
 from semgcn_jax.models.windows import step_of
 from semgcn_jax.runs.checkpoints import Network, restore_network
 
 RUNTIME = 'onnxruntime-web@1.30.0'
+_PATIENCE = 300  # Seconds for npm to fetch it.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +67,10 @@ def demo(flags: DemoFlags) -> None:
     raise SettingError(f'`output={flags.output}`: name one file')
   network = restore_network(flags.checkpoint, flags.which)
   require_task(network.config, 'frames', 'clips', name=str(flags.checkpoint))
+  if network.skeleton != H36M:
+    raise UserError(
+      f'{flags.checkpoint}: has another skeleton; pages show that of people'
+    )
   if not network.config.model.input_joints:
     raise UserError(
       f'{flags.checkpoint}: lifts keypoints from its own cameras only; take a'
@@ -127,8 +133,10 @@ def _read_runtime(folder: str | None) -> dict[str, bytes]:
   command = ['npm', 'install', '--ignore-scripts', '--no-audit', RUNTIME]
   with tempfile.TemporaryDirectory() as own:
     try:
-      subprocess.run(command, cwd=own, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError) as error:
+      subprocess.run(
+        command, cwd=own, check=True, capture_output=True, timeout=_PATIENCE
+      )
+    except (OSError, subprocess.SubprocessError) as error:
       raise SettingError(
         f'npm could not fetch {RUNTIME} ({error}); install npm, or name the'
         " package's dist folder by `runtime`"

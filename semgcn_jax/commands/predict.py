@@ -33,6 +33,7 @@ from semgcn_jax.errors import (
   printable,
 )
 from semgcn_jax.formats.writers import WRITERS
+from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.inference.arguments import Options, knows_lens
 from semgcn_jax.inference.image_lifter import ImageLifter
 from semgcn_jax.inference.lifter import Lifter
@@ -41,7 +42,7 @@ from semgcn_jax.inference.placing import HEIGHT_RANGE, is_height
 from semgcn_jax.motion.smoothing import METHODS, smooth
 from semgcn_jax.pictures.crops import read_box
 from semgcn_jax.pictures.images import read_image
-from semgcn_jax.runs.checkpoints import restore_network
+from semgcn_jax.runs.checkpoints import Network, restore_network
 from semgcn_jax.solving.report import describe
 from semgcn_jax.solving.solver import solve_clip
 from semgcn_jax.solving.terms import TERMS, Terms
@@ -137,6 +138,7 @@ def lift(flags: PredictFlags) -> None:
     )
   network = restore_network(name, flags.which)
   if flags.live:
+    _require_people(flags, network, 'live')
     lifter = Lifter.of(network, flags.only_seed, name)
     show_live(flags, lifter, pitch=flags.pitch, **_options(flags))
     return
@@ -145,12 +147,25 @@ def lift(flags: PredictFlags) -> None:
     skeleton = network.config.data.skeleton
     work = functools.partial(_lift_image, lifter=lifter, skeleton=skeleton)
   else:
+    for setting in ('height', 'image', 'video', 'camera'):
+      if setting == 'height' or flags.detections is None:
+        _require_people(flags, network, setting)
     lifter = Lifter.of(network, flags.only_seed, name)
     work = functools.partial(_lift_clips, lifter=lifter)
   if paths:
     work(flags, paths)
   else:
     _lift_folder(flags, work)
+
+
+def _require_people(flags: PredictFlags, network: Network, name: str) -> None:
+  """Raises a SettingError for a flag that only people have, if it is given."""
+  given = getattr(flags, name) != getattr(PredictFlags, name)
+  if given and network.skeleton != H36M:
+    raise SettingError(
+      f'`{name}`: is for people; {flags.checkpoint} has another skeleton, whose'
+      ' keypoints `detections` names'
+    )
 
 
 def _lift_folder(flags: PredictFlags, lift_source: Callable[..., None]) -> None:
@@ -227,7 +242,7 @@ def _lift_clips(
   """
   began = time.monotonic()
   name = flags.checkpoint or SINGLE
-  clips = read_sources(flags, found)
+  clips = read_sources(flags, found, lifter.skeleton)
   if not any(clip.people for clip in clips):
     raise UserError(f'{flags.detections}: no person in any frame')
   fps = clips[0].fps
@@ -245,7 +260,7 @@ def _lift_clips(
   ):
     clip = lift_clip(lifter, clip, over_time, height=flags.height, **options)
     clip = smooth(clip, flags.smooth, cutoff=flags.cutoff)
-    if flags.solve and len(clip.frames) > 1:
+    if flags.solve and len(clip.frames) > 1 and clip.skeleton == H36M:
       clip = _solve(flags, clip)
     lifted.append(clip)
   details = {

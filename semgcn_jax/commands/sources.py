@@ -24,9 +24,10 @@ from semgcn_jax.detections.detecting import (
   detect_video,
 )
 from semgcn_jax.detections.finding import box_of
-from semgcn_jax.errors import SettingError, printable
+from semgcn_jax.errors import SettingError, UserError, printable
 from semgcn_jax.formats import pose_files
 from semgcn_jax.geometry.joint_sets import JOINT_SETS
+from semgcn_jax.geometry.skeletons import H36M, OWN, Skeleton
 from semgcn_jax.pictures.crops import Box, read_box
 from semgcn_jax.pictures.videos import Album, Video, read_album
 
@@ -90,8 +91,9 @@ class SourceFlags(Flags):
   )
   joint_set: str = setting(
     '',
-    'Set which joints were detected; if empty, their number decides.',
-    choices=('', *JOINT_SETS),
+    f'Set which joints were detected ({", ".join(JOINT_SETS)}, or of another'
+    ' skeleton: own, or those of its file); if empty, their names or their'
+    ' number decide.',
   )
   fps: float | None = setting(
     None,
@@ -130,16 +132,18 @@ def check_sources(flags: SourceFlags) -> None:
 def read_sources(
   flags: SourceFlags,
   found: Mapping[str, Sequence[pathlib.Path]] | None = None,
+  skeleton: Skeleton = H36M,
 ) -> list[Clip]:
   """Reads the clips that the flags name, or detects people in images.
 
   Args:
     flags: The flags.
     found: The clips of `detections` to read; None finds all of them.
+    skeleton: The skeleton to lift to.
   """
   if flags.detections is not None:
     found = found or find_clips(pathlib.Path(flags.detections))
-    return _read_detections(flags, found)
+    return _read_detections(flags, found, skeleton)
   detector = Detector(flags.detector, flags.detector_model)
   box, box_at = (None, 0) if flags.box is None else _read_box(flags.box)
   if flags.image is not None:
@@ -173,7 +177,9 @@ def _read_box(text: str) -> tuple[Box, int]:
 
 
 def _read_detections(
-  flags: SourceFlags, found: Mapping[str, Sequence[pathlib.Path]]
+  flags: SourceFlags,
+  found: Mapping[str, Sequence[pathlib.Path]],
+  skeleton: Skeleton,
 ) -> list[Clip]:
   """Reads clips of --detections, with their images if given."""
   album = None
@@ -187,9 +193,17 @@ def _read_detections(
   first, *others = [path for paths in found.values() for path in paths]
   if not others and pose_files.is_pose_file(first):
     clips, _ = pose_files.read_poses(first)
+    if any(clip.skeleton.joints != skeleton.joints for clip in clips):
+      raise UserError(f'{first}: has other joints than the network lifts')
+    clips = [dataclasses.replace(clip, skeleton=skeleton) for clip in clips]
     return [_unlifted(clip, flags.fps, album) for clip in clips]
   size = read_size(flags.image_size)
-  options = {'joint_set': flags.joint_set, 'fps': flags.fps, 'pictures': album}
+  options = {
+    'joint_set': flags.joint_set,
+    'fps': flags.fps,
+    'pictures': album,
+    'skeleton': skeleton,
+  }
   clips = []
   for name, paths in found.items():
     clips += read_clips(name, paths, image_size=size, **options)
@@ -208,7 +222,7 @@ def _unlifted(clip: Clip, fps: float | None, album: Album | None) -> Clip:
     people=tuple(people),
     fps=fps or clip.fps,
     pictures=album,
-    joint_set='h36m',
+    joint_set='h36m' if clip.skeleton == H36M else OWN,
     is_named=True,
   )
 

@@ -16,8 +16,15 @@ from semgcn_jax.config.fields import Group, setting
 from semgcn_jax.config.filming import FilmingConfig
 from semgcn_jax.config.model import ATTENTION_HEADS, ModelConfig
 from semgcn_jax.config.training import NODE_LOSSES, TrainingConfig
-from semgcn_jax.errors import SettingError, UserError, listed, shortened
+from semgcn_jax.errors import (
+  SettingError,
+  UserError,
+  choose,
+  listed,
+  shortened,
+)
 from semgcn_jax.files import read_text, write_text
+from semgcn_jax.geometry.joint_sets import LIFTED
 
 __all__ = [
   'ATTENTION_HEADS',
@@ -153,11 +160,13 @@ class Config(Group):
     """Raises a SettingError for settings that contradict `input_joints`."""
     self._check_not_augmented(
       '`input_joints`',
-      skeleton=self.data.skeleton != 'h36m',
       keypoints=self.data.keypoints != 'gt',
       image_aligned=self.data.image_aligned,
       scale_calibration=self.evaluation.scale_calibration,
     )
+    if self.data.skeleton == 'h36m':
+      for name in self.model.input_joints:
+        choose('input_joints', name, dict.fromkeys(LIFTED))
     rates = self.filming.rate_low, self.filming.rate_high
     if not rates[0] <= self.model.frame_rate <= rates[1]:
       raise SettingError(

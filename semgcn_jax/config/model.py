@@ -71,9 +71,8 @@ class ModelConfig(Group):
   )
   input_joints: tuple[str, ...] = setting(
     (),
-    'Lift keypoints of these joint sets, from any camera; if empty, the'
-    " dataset's own 2D.",
-    choices=LIFTED,
+    f'Lift keypoints of these joint sets ({", ".join(LIFTED)}, or those of the'
+    " skeleton's file), from any camera; if empty, the dataset's own 2D.",
   )
   input_coordinates: str = setting(
     'ray',

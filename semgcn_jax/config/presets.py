@@ -10,7 +10,7 @@ from semgcn_jax.config import (
   load,
 )
 from semgcn_jax.errors import SettingError, choose, listed
-from semgcn_jax.geometry.joint_sets import LIFTED
+from semgcn_jax.geometry.joint_sets import LIFTED, joint_sets_of
 from semgcn_jax.geometry.skeletons import H36M, load_skeleton
 
 # The settings of each `recipe`, which a preset or the user may override; see
@@ -205,7 +205,10 @@ def preset(name: str, **settings: Any) -> Config:
     if not skeleton.left:
       unused += ('flip', 'flip_test')  # There are no sides to exchange.
     if skeleton != H36M:
-      unused += ('virtual_turn',)  # It may not stand upright.
+      # It may not stand upright, nor have the parts of a person.
+      unused += ('virtual_turn', 'mix_limbs', 'part_scale', 'detected_bodies')
+      if 'input_joints' in fields:
+        fields['input_joints'] = tuple(joint_sets_of(skeleton))
   fields = {name: v for name, v in fields.items() if name not in unused}
   sizes = PUBLISHED_SIZES.get(settings.get('model', ''), {})
   goes_on = settings.get('refine') or both.get('input_joints')

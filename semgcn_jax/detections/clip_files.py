@@ -21,6 +21,7 @@ from semgcn_jax.errors import UserError
 from semgcn_jax.files import is_of_macos, read_bytes
 from semgcn_jax.geometry import rates
 from semgcn_jax.geometry.joint_sets import resolve
+from semgcn_jax.geometry.skeletons import H36M, Skeleton
 from semgcn_jax.pictures.videos import Album
 
 _LEAST_FILLED = 0.55  # People in upright images reach this far down.
@@ -92,6 +93,7 @@ def read_clips(
   joint_set: str = '',
   fps: float | None = None,
   pictures: Album | None = None,
+  skeleton: Skeleton = H36M,
 ) -> list[Clip]:
   """Reads the keypoints of a clip, and tracks its people.
 
@@ -100,11 +102,12 @@ def read_clips(
     paths: Its files; see `read_people`.
     image_size: The width and height; None takes them from the pictures, or the
       files.
-    joint_set: The key of the joints in `JOINT_SETS`; '' infers it from their
-      names or their number.
+    joint_set: The name of the joint set; '' infers it from the names or the
+      number of the keypoints.
     fps: The frames per second; None takes them from the pictures, the names of
       the frames, or the default.
     pictures: The images of the clip.
+    skeleton: The skeleton to lift to, whose joint sets are known.
 
   Returns:
     The clip. Photos of different sizes are clips of their own.
@@ -115,10 +118,10 @@ def read_clips(
   """
   source, found = str(paths[0]), read_people(paths)
   size = image_size or (pictures.image_size if pictures else found.image_size)
-  frames, joints = by_name(found.frames, joint_set, source)
+  frames, joints = by_name(found.frames, joint_set, source, skeleton)
   named = bool(joints)
   counts = {len(one.keypoints) for frame in frames.values() for one in frame}
-  joints = resolve(joints, counts, source)
+  joints = resolve(joints, counts, source, skeleton=skeleton)
   fps = fps or (pictures.fps if pictures else found.fps) or rates.DEFAULT
   if size is None and found.sizes:
     return [
@@ -129,6 +132,7 @@ def read_clips(
         own,
         joint_set=joints,
         is_named=named,
+        skeleton=skeleton,
         source=source,
       )
       for number, own in sorted(found.sizes.items())
@@ -151,6 +155,7 @@ def read_clips(
     pictures=pictures,
     joint_set=joints,
     is_named=named,
+    skeleton=skeleton,
     source=source,
   )
   return [clip]

@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from semgcn_jax.geometry.skeletons import H36M, Skeleton
+from semgcn_jax.geometry.joint_sets import joint_sets_of
+from semgcn_jax.geometry.skeletons import H36M, JointSet, Skeleton
 from semgcn_jax.pictures.videos import Album
 
 
@@ -81,8 +82,8 @@ class Clip:
     fps: The frames per second.
     image_size: The width and height of the images, in pixels.
     pictures: Small images of the frames, if there are any.
-    joint_set: The key of the keypoints in `JOINT_SETS`; '' if they are the
-      joints of the skeleton, as in a lifted clip.
+    joint_set: The name of the keypoints' joint set; '' if they are the joints
+      of the skeleton, as in a lifted clip.
     is_named: Whether the user or the file names the joint set, so that it is
       not inferred from the number of joints.
     skeleton: The skeleton of the poses.
@@ -102,6 +103,11 @@ class Clip:
   pitch: float | None = None
   view: View | None = None
   source: str = ''
+
+  @property
+  def marked(self) -> JointSet:
+    """The joint set of the keypoints, before they are lifted."""
+    return joint_sets_of(self.skeleton)[self.joint_set]
 
   @property
   def frames(self) -> range:

@@ -8,8 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from semgcn_jax.detections.persons import Detection
-from semgcn_jax.errors import listed, shortened
-from semgcn_jax.geometry.joint_sets import JOINT_SETS, LIMBS
+from semgcn_jax.errors import choose, listed, shortened
+from semgcn_jax.geometry.joint_sets import (
+  JOINT_SETS,
+  LIMBS,
+  MIN_KEYPOINTS,
+  joint_sets_of,
+)
+from semgcn_jax.geometry.skeletons import H36M, JointSet, Skeleton
 
 _SIDES = {'left': 'left', 'l': 'left', 'right': 'right', 'r': 'right'}
 # Other words for a joint, without the side and separators.
@@ -93,18 +99,44 @@ def _standard(name: str) -> str:
   return f'{side} {joint}'.strip()
 
 
+def _recognize_others(
+  names: Sequence[str], joint_sets: Iterable[JointSet]
+) -> tuple[str, list[int]] | None:
+  """Does what `recognize` does for another skeleton than `H36M`.
+
+  Its joints are known by their own names only, in any case and with any
+  separators.
+  """
+
+  def plain(name):
+    return re.sub(r'[^a-z0-9]', '', name.lower())
+
+  there = {plain(name): index for index, name in enumerate(names)}
+  orders = {
+    own.name: [there.get(plain(name), -1) for name in own.names]
+    for own in joint_sets
+  }
+  found = {name: sum(i >= 0 for i in order) for name, order in orders.items()}
+  best = max(found, key=lambda name: found[name])
+  return (best, orders[best]) if found[best] >= MIN_KEYPOINTS else None
+
+
 def by_name(
-  frames: Mapping[int, Sequence[Detection]], joint_set: str, source: str
+  frames: Mapping[int, Sequence[Detection]],
+  joint_set: str,
+  source: str,
+  skeleton: Skeleton = H36M,
 ) -> tuple[dict[int, list[Detection]], str]:
   """Sorts named keypoints into the order of their joint set.
 
   Args:
     frames: {number of a frame: its people}.
-    joint_set: The key of the set, if the user names it; otherwise ''.
+    joint_set: The name of the set, if the user gives it; otherwise ''.
     source: The file, for messages.
+    skeleton: The skeleton whose joint sets are known.
 
   Returns:
-    The frames, and the key of the set; '' if neither names nor the user tell.
+    The frames, and the name of the set; '' if neither names nor the user tell.
   """
   found: dict[tuple[str, ...], tuple[str, list[int]] | None] = {}
   key, result = joint_set, {}
@@ -115,7 +147,7 @@ def by_name(
       if len(names) != len(person.keypoints):
         names = ()
       if names not in found:
-        found[names] = _order(names, key, source)
+        found[names] = _order(names, key, source, skeleton)
       if order := found[names]:
         key, indices = order
         points = np.where(
@@ -127,12 +159,20 @@ def by_name(
 
 
 def _order(
-  names: tuple[str, ...], joint_set: str, source: str
+  names: tuple[str, ...], joint_set: str, source: str, skeleton: Skeleton
 ) -> tuple[str, list[int]] | None:
   """Returns the set and the order of names; notes what is not known."""
   if all(_EMPTY.fullmatch(name.lower().replace('_', ' ')) for name in names):
     return None
-  if order := recognize(names, [joint_set] if joint_set else JOINT_SETS):
+  joint_sets = joint_sets_of(skeleton)
+  if joint_set:
+    joint_sets = {joint_set: choose('joint_set', joint_set, joint_sets)}
+  order = (
+    recognize(names, joint_sets)
+    if skeleton == H36M
+    else _recognize_others(names, joint_sets.values())
+  )
+  if order:
     return order
   shown = listed(shortened(name, 20) for name in names[:6])
   logging.getLogger('semgcn_jax').warning(

@@ -13,15 +13,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from semgcn_jax.errors import SettingError, UserError, listed
+from semgcn_jax.errors import SettingError, listed
 from semgcn_jax.export.program import Program, poses_note
 from semgcn_jax.geometry.joint_sets import (
-  JOINT_SETS,
   MIN_KEYPOINTS,
+  default_joint_set,
   derive_joints,
+  joint_sets_of,
   source_table,
 )
-from semgcn_jax.geometry.skeletons import H36M
+from semgcn_jax.geometry.skeletons import JointSet, Skeleton
 from semgcn_jax.inference.mirroring import (
   is_mirrored,
   is_on_the_left,
@@ -37,7 +38,7 @@ from semgcn_jax.inference.programs import (
 )
 from semgcn_jax.models.inputs import held, hold_lost, shows_enough
 from semgcn_jax.runs.checkpoints import Network
-from semgcn_jax.simulation.points import NAMES
+from semgcn_jax.simulation.points import Points, points_of
 
 Array = jax.Array
 
@@ -66,12 +67,27 @@ class _Lifting:
   joint_set: str
 
   @property
+  def skeleton(self) -> Skeleton:
+    """The skeleton of the poses."""
+    return self.network.skeleton
+
+  @property
+  def of(self) -> Points:
+    """What its points are."""
+    return points_of(self.skeleton)
+
+  @property
+  def marked(self) -> JointSet:
+    """The joint set."""
+    return joint_sets_of(self.skeleton)[self.joint_set]
+
+  @property
   def lift(self) -> Callable[..., tuple[Array, Array]]:
-    """The function of points of `NAMES`, `[..., P, 3]`, and their cameras."""
+    """The function of points, `[..., P, 3]`, and their cameras."""
     config = self.network.config
-    trained = trained_function(config, H36M, self.variables)
-    lift = make_lift(trained, config.model)
-    index = input_index(config.model, self.joint_set)
+    trained = trained_function(config, self.skeleton, self.variables)
+    lift = make_lift(trained, config.model, self.skeleton)
+    index = input_index(config.model, self.joint_set, self.skeleton)
 
     def of_points(points, *cameras_and_length):
       indices = jnp.full(points.shape[:-2], index)
@@ -89,18 +105,28 @@ class _Lifting:
     return jnp.isfinite(keypoints).all(axis=-1) & (keypoints[..., 2] > 0)
 
   def points(self, keypoints: Array) -> Array:
-    """Puts keypoints `[..., K, 3]` in the order of `NAMES`, `[..., P, 3]`."""
+    """Puts keypoints `[..., K, 3]` in the order of `of`, `[..., P, 3]`."""
     there = self.found(keypoints)[..., None]
     kept = jnp.where(there, jnp.clip(keypoints, -1e7, 1e7), 0.0)
-    own = JOINT_SETS[self.joint_set].points
-    rows = np.array([own.index(n) if n in own else len(own) for n in NAMES])
+    own, every = self.marked.points, self.of.names
+    rows = np.array([own.index(n) if n in own else len(own) for n in every])
     nothing = jnp.zeros_like(kept[..., :1, :])
     return jnp.concatenate([kept, nothing], axis=-2)[..., rows, :]
 
   def joints(self, points: Array) -> Array:
-    """Derives the keypoints of `H36M`, `[..., 16, 3]`, from `[..., P, 3]`."""
-    (sources,) = source_table([self.joint_set], NAMES)
+    """Derives the skeleton's keypoints, `[..., J, 3]`, from `[..., P, 3]`."""
+    (sources,) = source_table([self.marked], self.of.names)
     return derive_joints(points, jnp.asarray(sources))
+
+  def mirrored_back(
+    self, turned: Array, poses: Array, errors: Array
+  ) -> tuple[Array, Array]:
+    """Mirrors poses `[..., J, 3]` and errors where `[...]` says so."""
+    others = mirror_poses(poses, errors, self.skeleton)
+    return (
+      jnp.where(turned[..., None, None], others[0], poses),
+      jnp.where(turned[..., None], others[1], errors),
+    )
 
   def program(
     self,
@@ -120,7 +146,7 @@ class _Lifting:
       draw: See `Program`.
       frames: The frames of a clip, `(T,)`; () for single frames.
     """
-    known = JOINT_SETS[self.joint_set]
+    known, skeleton = self.marked, self.skeleton
     dims = ', '.join(['B', *map(str, frames)])
     inputs = {
       'keypoints': (*frames, known.num_joints, 3),
@@ -136,10 +162,10 @@ class _Lifting:
         ' confidence from 0 to 1. A keypoint was not found where that is 0, or'
         ' a number is NaN.'
       ),
-      'poses': poses_note(H36M, dims),
+      'poses': poses_note(skeleton, dims),
       'errors': (
-        f'[{dims}, 16]: the expected error of each joint in metres; NaN where'
-        ' the network does not tell.'
+        f'[{dims}, {skeleton.num_joints}]: the expected error of each joint in'
+        ' metres; NaN where the network does not tell.'
       ),
     }
     about |= _ABOUT_LIFTED
@@ -155,7 +181,7 @@ class _Lifting:
 def lifter_program(
   network: Network,
   variables: dict[str, Any],
-  joint_set: str,
+  joint_set: str | None = None,
   frames: int | None = None,
 ) -> Program:
   """Builds the program of a network that lifts keypoints of any camera.
@@ -164,22 +190,19 @@ def lifter_program(
     network: The network; one that sees time gives the program of clips, or of
       streams if it is causal.
     variables: Its params and batch_stats.
-    joint_set: The joint set that it takes.
+    joint_set: The joint set that it takes; None takes the default.
     frames: For a network that sees time, the frames of each clip; None makes
       the program of a stream.
 
   Raises:
-    UserError: The network has a skeleton other than Human3.6M's.
     SettingError: The network does not lift the joint set, or not frame by
       frame.
   """
   model = network.config.model
-  if network.skeleton != H36M:
-    raise UserError(
-      'the network has another skeleton; keypoints are lifted to h36m only'
-    )
-  if joint_set not in joint_sets(model):
-    known = listed(joint_sets(model))
+  known = joint_sets(model, network.skeleton)
+  joint_set = joint_set or default_joint_set(network.skeleton)
+  if joint_set not in known:
+    known = listed(known)
     raise SettingError(f'`joint_set={joint_set}`: this network lifts {known}')
   lifting = _Lifting(network, variables, joint_set)
   if not model.is_temporal:
@@ -189,7 +212,7 @@ def lifter_program(
 
 def _frame_program(lifting: _Lifting) -> Program:
   """Builds the program of single frames."""
-  lift, used = lifting.lift, JOINT_SETS[lifting.joint_set].used
+  lift, used = lifting.lift, lifting.marked.used
 
   def function(keypoints, image_size, focal_length, center):
     found = lifting.found(keypoints)
@@ -205,7 +228,7 @@ def _frame_program(lifting: _Lifting) -> Program:
     function,
     {},
     {'poses': note},
-    functools.partial(_draw, lifting.joint_set),
+    functools.partial(_draw, lifting.marked),
   )
 
 
@@ -227,8 +250,8 @@ def _clip_program(lifting: _Lifting, frames: int) -> Program:
     points = hold_lost(points, shown)
     turned = jnp.zeros_like(first[:, 0], bool)
     if lifting.mirrors:
-      turned = is_on_the_left(points[:, 0], center)
-      mirrored = mirror_points(points, center[:, None])
+      turned = is_on_the_left(points[:, 0], center, lifting.of)
+      mirrored = mirror_points(points, center[:, None], lifting.of)
       points = jnp.where(turned[:, None, None, None], mirrored, points)
 
     def each(values):
@@ -240,7 +263,7 @@ def _clip_program(lifting: _Lifting, frames: int) -> Program:
       *map(each, (image_size, _known(focal_length), center)),
       (length - first)[:, 0],
     )
-    poses, errors = _mirrored_back(turned[:, None], poses, errors)
+    poses, errors = lifting.mirrored_back(turned[:, None], poses, errors)
     earlier = jnp.maximum(row - first, 0)
     poses = jnp.take_along_axis(poses, earlier[..., None, None], axis=1)
     errors = jnp.take_along_axis(errors, earlier[..., None], axis=1)
@@ -249,7 +272,7 @@ def _clip_program(lifting: _Lifting, frames: int) -> Program:
 
   def draw(count):
     rng = np.random.default_rng(count)
-    arrays = _draw(lifting.joint_set, count, frames)
+    arrays = _draw(lifting.marked, count, frames)
     length = rng.integers(1, frames + 1, count)
     return arrays | {'length': length.astype(np.float32)}
 
@@ -281,11 +304,17 @@ def _stream_program(lifting: _Lifting) -> Program:
       ' frames of a clip'
     )
   advance, zeros = make_stream_program(
-    config.model, lifting.variables, flip_test=config.evaluation.flip_test
+    config.model,
+    lifting.variables,
+    lifting.skeleton,
+    flip_test=config.evaluation.flip_test,
   )
   leaves, structure = jax.tree.flatten(zeros)
-  ends = np.cumsum([1, 3 * len(NAMES), *(leaf.size for leaf in leaves)])
-  number = joint_sets(config.model).index(lifting.joint_set)
+  ends = np.cumsum(
+    [1, 3 * len(lifting.of.names), *(leaf.size for leaf in leaves)]
+  )
+  known = joint_sets(config.model, lifting.skeleton)
+  number = known.index(lifting.joint_set)
   rate = config.model.frame_rate
 
   def one(keypoints, image_size, focal_length, center, state):
@@ -298,10 +327,11 @@ def _stream_program(lifting: _Lifting) -> Program:
     enough = shows_enough(lifting.joints(points))
     left = jnp.array(False)
     if lifting.mirrors:
-      left = is_on_the_left(points, center)
+      left = is_on_the_left(points, center, lifting.of)
     starts = jnp.where(left, -1.0, 1.0)
     sign = jnp.where((sign[0] == 0) & enough, starts, sign[0])
-    points = jnp.where(sign < 0, mirror_points(points, center), points)
+    mirrored = mirror_points(points, center, lifting.of)
+    points = jnp.where(sign < 0, mirrored, points)
     last = last.reshape(points.shape)
     points = jnp.where(enough, points, held(last))
     cache, poses, errors = advance(
@@ -310,7 +340,7 @@ def _stream_program(lifting: _Lifting) -> Program:
       *(image_size[None, None], _known(focal_length)[None, None]),
       center[None, None],
     )
-    poses, errors = _mirrored_back(sign < 0, poses[0, 0], errors[0, 0])
+    poses, errors = lifting.mirrored_back(sign < 0, poses[0, 0], errors[0, 0])
     last = jnp.where(enough, points, last)
     arrays = [sign, last, *jax.tree.leaves(cache)]
     after = [array.reshape(-1).astype(state.dtype) for array in arrays]
@@ -320,7 +350,7 @@ def _stream_program(lifting: _Lifting) -> Program:
   function = jax.vmap(one)
 
   def draw(count):
-    arrays = _draw(lifting.joint_set, count)
+    arrays = _draw(lifting.marked, count)
     state = np.zeros((count, ends[-1]), np.float32)
     for _ in range(2):
       *_, state = jax.jit(function)(*arrays.values(), state)
@@ -352,28 +382,19 @@ def _known(focal: Array) -> Array:
 def _without(
   missing: Array, poses: Array, errors: Array
 ) -> tuple[Array, Array]:
-  """Makes NaN of the poses `[..., 16, 3]` and errors where `[...]` says so."""
+  """Makes NaN of the poses `[..., J, 3]` and errors where `[...]` says so."""
   return (
     jnp.where(missing[..., None, None], jnp.nan, poses),
     jnp.where(missing[..., None], jnp.nan, errors),
   )
 
 
-def _mirrored_back(
-  turned: Array, poses: Array, errors: Array
-) -> tuple[Array, Array]:
-  """Mirrors poses `[..., 16, 3]` and errors where `[...]` says so."""
-  others = mirror_poses(poses, errors)
-  return (
-    jnp.where(turned[..., None, None], others[0], poses),
-    jnp.where(turned[..., None], others[1], errors),
-  )
-
-
-def _draw(joint_set: str, poses: int, *frames: int) -> dict[str, np.ndarray]:
+def _draw(
+  joint_set: JointSet, poses: int, *frames: int
+) -> dict[str, np.ndarray]:
   """Draws keypoints, `[B, *frames, K, 3]`, and their cameras."""
   rng = np.random.default_rng(poses)
-  count = JOINT_SETS[joint_set].num_joints
+  count = joint_set.num_joints
   size = rng.uniform(400, 2000, (poses, 2))
   each = (poses, *(1 for _ in frames), 1)
   middle = rng.uniform(0.3, 0.7, (*each, 2)) * size.reshape(*each, 2)

@@ -65,7 +65,7 @@ def make_program(
   if model.takes == 'pictures' and joint_set is None:
     program = _image_program(network, function)
   elif model.input_joints:
-    program = lifter_program(network, variables, joint_set or 'coco', frames)
+    program = lifter_program(network, variables, joint_set, frames)
   elif joint_set is not None:
     raise SettingError(
       f'`joint_set={joint_set}`: the network takes only the 2D joints of its'

@@ -16,17 +16,18 @@ from semgcn_jax.errors import UserError, listed
 from semgcn_jax.files import open_plain, read_arrays, read_bytes
 from semgcn_jax.geometry import rates
 from semgcn_jax.geometry.joint_sets import FEET
-from semgcn_jax.geometry.skeletons import H36M
+from semgcn_jax.geometry.skeletons import H36M, Skeleton, to_tuple
 
 # docs/lifting.md describes the files.
 FORMAT, VERSION = 'semgcn_jax poses', 1
 READABLE = ('.json', '.npz')
 
+_J = -1  # Stands for the number of joints.
 # The arrays of each person besides frames and poses: {name in the file: (name
 # of the attribute, shape per frame)}.
 _ARRAYS = {
-  'expected_error': ('errors', (16,)),
-  'keypoints': ('keypoints', (16, 3)),
+  'expected_error': ('errors', (_J,)),
+  'keypoints': ('keypoints', (_J, 3)),
   'places': ('places', (3,)),
 }
 # Those that only solved clips have; feet, if the detector marks them.
@@ -43,19 +44,24 @@ def write_poses(
   """Returns the content of a pose file.
 
   Args:
-    clips: Clips of Human3.6M's 16 joints, all of one frame rate.
+    clips: Clips of one skeleton, all of one frame rate.
     path: The file; its ending, .json, .npz or .csv, determines the format.
     details: More fields for the header, such as the checkpoint.
   """
+  skeleton = clips[0].skeleton if clips else H36M
+  root = skeleton.joints[skeleton.root]
+  root = 'pelvis' if skeleton == H36M else root
   header = {
     'format': FORMAT,
     'version': VERSION,
-    'joints': list(H36M.joints),
-    'parents': list(H36M.parents),
+    'joints': list(skeleton.joints),
+    'parents': list(skeleton.parents),
     'unit': 'metres',
-    'axes': 'x right, y down, z forward; the pelvis is the origin',
+    'axes': f'x right, y down, z forward; the {root} is the origin',
     **details,
   }
+  if skeleton != H36M:
+    header |= {name: getattr(skeleton, name) for name in ('left', 'right')}
   if clips:
     header['fps'] = clips[0].fps
   rows = [(clip, person) for clip in clips for person in clip.people]
@@ -67,8 +73,14 @@ def _array(person: Person, name: str) -> np.ndarray:
   attribute, shape = (_ARRAYS | _SOLVED)[name]
   array = getattr(person, attribute)
   if array is None:
+    shape = _sized(shape, person.poses.shape[1])
     return np.full((len(person.frames), *shape), np.nan, np.float32)
   return array
+
+
+def _sized(shape: tuple[int, ...], joints: int) -> tuple[int, ...]:
+  """Puts the number of joints into a shape of `_ARRAYS`."""
+  return tuple(joints if size == _J else size for size in shape)
 
 
 def _as_json(rows: Sequence[_Row], header: dict[str, Any]) -> bytes:
@@ -103,7 +115,7 @@ def _as_npz(rows: Sequence[_Row], header: dict[str, Any]) -> bytes:
   """Encodes an npz with a row for each person and frame."""
 
   def joined(arrays, shape, kind: type = np.float32):
-    arrays = list(arrays)
+    arrays, shape = list(arrays), _sized(shape, len(header['joints']))
     return np.concatenate(arrays) if arrays else np.zeros((0, *shape), kind)
 
   arrays: dict[str, Any] = dict(
@@ -111,7 +123,7 @@ def _as_npz(rows: Sequence[_Row], header: dict[str, Any]) -> bytes:
     clip=np.array([c.name for c, p in rows for _ in p.frames], str),
     person=np.array([p.name for _, p in rows for _ in p.frames], str),
     frame=joined((p.frames for _, p in rows), (), int),
-    poses=joined((p.poses for _, p in rows), (16, 3)),
+    poses=joined((p.poses for _, p in rows), (_J, 3)),
     image_size=joined(
       (np.tile(c.image_size, (len(p.frames), 1)) for c, p in rows), (2,), int
     ),
@@ -151,7 +163,7 @@ def _as_csv(rows: Sequence[_Row], header: dict[str, Any]) -> bytes:
     return f'{x:.{_DIGITS["poses"]}f}' if np.isfinite(x) else ''
 
   for clip, person in rows:
-    joints, poses = H36M.joints, person.poses
+    joints, poses = clip.skeleton.joints, person.poses
     errors_of = _array(person, 'expected_error')
     if person.feet is not None:
       joints = *joints, *FEET
@@ -202,7 +214,7 @@ def read_poses(path: pathlib.Path) -> tuple[list[Clip], dict[str, Any]]:
       arrays = read_arrays(path)
       header = json.loads(str(arrays.pop('header')))
       parts = _split(arrays)
-    if header['format'] != FORMAT or list(H36M.joints) != header['joints']:
+    if header['format'] != FORMAT:
       raise ValueError('another format')
     if header['version'] != VERSION:
       raise ValueError(f'version {header["version"]}, not {VERSION}')
@@ -214,8 +226,13 @@ def read_poses(path: pathlib.Path) -> tuple[list[Clip], dict[str, Any]]:
     of_clips: dict[str, list[dict[str, Any]]] = {}
     for part in parts:
       of_clips.setdefault(str(part['clip']), []).append(part)
-    source, fps = str(path), header['fps']
-    clips = [_clip(*named, fps, source) for named in of_clips.items()]
+    skeleton = _skeleton(header)
+    known: dict[str, Any] = {
+      'fps': header['fps'],
+      'source': str(path),
+      'skeleton': skeleton,
+    }
+    clips = [_clip(*named, known) for named in of_clips.items()]
     return clips, header
   except OSError as error:
     raise UserError(f'{path}: {error.strerror or error}') from error
@@ -227,6 +244,17 @@ def read_poses(path: pathlib.Path) -> tuple[list[Clip], dict[str, Any]]:
       f'{path}: not poses as predict.py writes them ({error!r}); name the'
       ' output of predict.py'
     ) from error
+
+
+def _skeleton(header: dict[str, Any]) -> Skeleton:
+  """Returns the skeleton that a header describes."""
+  if list(H36M.joints) == header['joints']:
+    return H36M
+  names = ('joints', 'parents', 'left', 'right')
+  try:
+    return Skeleton(**{n: to_tuple(header.get(n, ())) for n in names})
+  except UserError as error:
+    raise ValueError(str(error)) from error
 
 
 def is_pose_file(path: pathlib.Path) -> bool:
@@ -262,10 +290,11 @@ def _split(arrays: dict[str, np.ndarray]) -> list[dict[str, Any]]:
 
 
 def _clip(
-  name: str, parts: Sequence[dict[str, Any]], fps: float, source: str
+  name: str, parts: Sequence[dict[str, Any]], known: dict[str, Any]
 ) -> Clip:
-  """Builds a clip from the entries of its people."""
-  people = tuple(_person(part) for part in parts)
+  """Builds a clip from the entries of its people and what is known of all."""
+  joints = known['skeleton'].num_joints
+  people = tuple(_person(part, joints) for part in parts)
   if len({person.name for person in people}) < len(people):
     raise ValueError('two people of a clip have the same name')
   sizes = np.asarray([part['image_size'] for part in parts], int)
@@ -280,17 +309,18 @@ def _clip(
     others = view.focal_length, view.pitch, view.roll, view.height
     if not np.isfinite([x, y, *others]).all() or view.focal_length <= 0:
       raise ValueError('view must be finite numbers')
-  return Clip(name, people, fps, (width, height), view=view, source=source)
+  return Clip(name, people, image_size=(width, height), view=view, **known)
 
 
-def _person(part: dict[str, Any]) -> Person:
+def _person(part: dict[str, Any], joints: int) -> Person:
   """Builds a person from an entry."""
   frames = np.asarray(part['frames'], int)
   if frames.ndim != 1 or (np.diff(frames) <= 0).any():
     raise ValueError('frames must ascend')
   found = {}
-  arrays = {'poses': ('poses', (16, 3)), **_ARRAYS, **_SOLVED}
+  arrays = {'poses': ('poses', (_J, 3)), **_ARRAYS, **_SOLVED}
   for name, (attribute, shape) in arrays.items():
+    shape = _sized(shape, joints)
     if part.get(name) is not None or name == 'poses':
       array = np.asarray(part[name], np.float32)
       if len(frames) and array.shape != (len(frames), *shape):

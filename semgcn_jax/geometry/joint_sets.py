@@ -1,9 +1,10 @@
-"""Joint sets: how Human3.6M's 16 joints derive from the joints of other files.
+"""Joint sets: how the joints of a skeleton derive from those of other files.
 
-`joint_sets.json` defines every set. Array functions take NumPy and JAX arrays.
+`joint_sets.json` defines those of Human3.6M's 16 joints, and the file of any
+other skeleton its own. Array functions take NumPy and JAX arrays.
 """
 
-import dataclasses
+import functools
 import importlib.resources
 import json
 from collections.abc import Iterable, Sequence
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from semgcn_jax.errors import UserError, choose, listed
-from semgcn_jax.geometry.skeletons import H36M
+from semgcn_jax.geometry.skeletons import H36M, OWN, JointSet, Skeleton
 
 # {joint of `H36M`: its point} of the limbs, the same in every set.
 LIMBS = {
@@ -22,56 +23,6 @@ LIMBS = {
 }
 FEET = ('right_heel', 'right_big_toe', 'left_heel', 'left_big_toe')
 MIN_KEYPOINTS = 4  # Poses with fewer detected keypoints are not estimated.
-
-
-@dataclasses.dataclass(frozen=True)
-class JointSet:
-  """A set of joints, and how Human3.6M's 16 joints derive from it.
-
-  Attributes:
-    names: The name of each joint.
-    sources: For each joint of `H36M`, the indices of the joints that it is the
-      mean of.
-    points: The body point at each joint, named alike in every set.
-    counts: The numbers of keypoints by which the set is recognized. Whole-body
-      formats have more than `num_joints`, and begin with the joints of the set.
-    same_as: The set that networks use instead; '' if they know this one.
-  """
-
-  names: tuple[str, ...]
-  sources: tuple[tuple[int, ...], ...]
-  points: tuple[str, ...]
-  counts: tuple[int, ...] = ()
-  same_as: str = ''
-
-  @property
-  def num_joints(self) -> int:
-    """The number of joints of the set."""
-    return len(self.names)
-
-  @property
-  def used(self) -> list[int]:
-    """The indices of the joints that contribute to any of Human3.6M's."""
-    return sorted({index for source in self.sources for index in source})
-
-  @property
-  def mirror_order(self) -> np.ndarray:
-    """The joint that replaces each joint in a mirror image, `[J]`."""
-    sides = {'left': 'right', 'right': 'left'}
-    order = np.arange(self.num_joints)
-    for index, point in enumerate(self.points):
-      side, _, part = point.partition('_')
-      if side in sides:
-        point = f'{sides[side]}_{part}'
-      elif point in H36M.joints:
-        point = H36M.joints[H36M.mirror_order[H36M.joints.index(point)]]
-      if point in self.points:
-        order[index] = self.points.index(point)
-    return order
-
-  def fits(self, count: int) -> bool:
-    """Whether people with this number of keypoints can be of this set."""
-    return count == self.num_joints or count in self.counts
 
 
 def _read_sets() -> dict[str, JointSet]:
@@ -94,6 +45,7 @@ def _read_sets() -> dict[str, JointSet]:
       named = {j: n.split() for j, n in (LIMBS | entry['sources']).items()}
     points = entry.get('points', {})
     sets[key] = JointSet(
+      key,
       names=tuple(names),
       sources=tuple(
         tuple(map(names.index, named[joint])) for joint in H36M.joints
@@ -121,50 +73,112 @@ H36M_SETS = {
 }
 
 
+@functools.cache
+def joint_sets_of(skeleton: Skeleton) -> dict[str, JointSet]:
+  """Returns the joint sets that a skeleton's joints derive from, by name.
+
+  Those of `H36M` are `JOINT_SETS`; those of another are the skeleton's own
+  joints, `OWN`, and its `joint_sets`.
+  """
+  if skeleton == H36M:
+    return JOINT_SETS
+  joints = skeleton.joints
+  own = JointSet(OWN, joints, tuple((n,) for n in range(len(joints))), joints)
+  return {known.name: known for known in (own, *skeleton.joint_sets)}
+
+
+def mirror_order(joint_set: JointSet, skeleton: Skeleton) -> np.ndarray:
+  """Returns the joint of a set that replaces each in a mirror image, `[K]`.
+
+  It contributes to the mirrored joints of the skeleton; of several that do, or
+  of those that contribute to none, it is the one of that name.
+  """
+  order = np.arange(joint_set.num_joints)
+  given = [
+    {n for n, source in enumerate(joint_set.sources) if index in source}
+    for index in range(joint_set.num_joints)
+  ]
+  for index, point in enumerate(joint_set.points):
+    mirrored = {int(skeleton.mirror_order[joint]) for joint in given[index]}
+    other = _exchange_sides(point)
+    if mirrored != given[index] and given.count(mirrored) == 1:
+      order[index] = given.index(mirrored)
+    elif other in joint_set.points:
+      order[index] = joint_set.points.index(other)
+  return order
+
+
+def _exchange_sides(name: str) -> str:
+  """Replaces 'left' in a name by 'right', or the other way around."""
+  for side, other in (('left', 'right'), ('right', 'left')):
+    if side in name:
+      return name.replace(side, other)
+  return name
+
+
 def resolve(
-  joint_set: str, counts: Iterable[int], source: str, setting='joint_set'
+  joint_set: str,
+  counts: Iterable[int],
+  source: str,
+  setting: str = 'joint_set',
+  skeleton: Skeleton = H36M,
 ) -> str:
   """Determines the joint set of people.
 
   Args:
-    joint_set: A key of `JOINT_SETS`; '' to recognize it by `counts`.
+    joint_set: The name of a joint set; '' to recognize it by `counts`.
     counts: The number of keypoints of each person.
     source: The file that they are from, for messages.
     setting: The setting that names the set, for messages.
+    skeleton: The skeleton whose joint sets are known.
 
   Returns:
-    The key of the set; COCO's if there is nobody and none is named.
+    The name of the set; the default if there is nobody and none is named.
 
   Raises:
     SettingError: There is no such set.
     UserError: The counts differ, or do not fit the set.
   """
+  joint_sets = joint_sets_of(skeleton)
   known = sorted({*counts})
   if joint_set:
-    choose(setting, joint_set, JOINT_SETS)
+    choose(setting, joint_set, joint_sets)
   if len(known) > 1:
     raise UserError(
       f'{source}: people have {listed(map(str, known))} joints; they must agree'
     )
   if not known:
-    return joint_set or 'coco'
+    return joint_set or default_joint_set(skeleton)
   (count,) = known
-  name = joint_set or BY_COUNT.get(count, '')
+  fitting = [name for name, own in joint_sets.items() if own.fits(count)]
+  name = joint_set or _recognize(count, fitting, skeleton)
   if not name:
     raise UserError(
       f'{source}: {count} joints a person; name their set by `{setting}`'
-      f' ({listed(JOINT_SETS)})'
+      f' ({listed(joint_sets)})'
     )
-  if not JOINT_SETS[name].fits(count):
-    others = [other for other, own in JOINT_SETS.items() if own.fits(count)]
+  if name not in fitting:
     advice = f'no joint set has {count}'
-    if others:
-      advice = f'{count} fits {listed(others)}'
+    if fitting:
+      advice = f'{count} fits {listed(fitting)}'
     raise UserError(
       f'{source}: {count} joints a person, but `{setting}={name}` has'
-      f' {JOINT_SETS[name].num_joints}; {advice}'
+      f' {joint_sets[name].num_joints}; {advice}'
     )
   return name
+
+
+def default_joint_set(skeleton: Skeleton) -> str:
+  """Returns the joint set of detectors that is the default."""
+  return 'coco' if skeleton == H36M else [*joint_sets_of(skeleton)][-1]
+
+
+def _recognize(count: int, fitting: Sequence[str], skeleton: Skeleton) -> str:
+  """Returns the joint set that a number of keypoints stands for, or ''."""
+  if skeleton == H36M:
+    return BY_COUNT.get(count, '')
+  # A detector's before the joints themselves.
+  return fitting[-1] if fitting else ''
 
 
 def to_h36m(positions: np.ndarray, source: str) -> np.ndarray:
@@ -199,59 +213,75 @@ def h36m_sides(joints: int) -> tuple[list[int], list[int]]:
 
 def convert_joints(positions: np.ndarray, joint_set: str) -> np.ndarray:
   """Converts positions `[..., J, D]` of a joint set to `[..., 16, D]`."""
-  (sources,) = source_table([joint_set], JOINT_SETS[joint_set].points)
+  (sources,) = _table([JOINT_SETS[joint_set].sources])
   return mean_of_found(positions[..., np.maximum(sources, 0), :], sources >= 0)
 
 
-def joints_of(keypoints: np.ndarray, joint_set: str) -> np.ndarray:
-  """Converts keypoints `[..., J, 3]` of a joint set to `[..., 16, 3]`."""
-  (sources,) = source_table([joint_set], JOINT_SETS[joint_set].points)
+def joints_of(keypoints: np.ndarray, joint_set: JointSet) -> np.ndarray:
+  """Converts keypoints of a joint set to those of the skeleton.
+
+  Args:
+    keypoints: The keypoints, `[..., K, 3]`.
+
+  Returns:
+    The skeleton's, `[..., J, 3]`.
+  """
+  (sources,) = _table([joint_set.sources])
   return derive_joints(keypoints, sources)
 
 
-def feet_of(keypoints: np.ndarray, joint_set: str) -> np.ndarray | None:
+def feet_of(keypoints: np.ndarray, joint_set: JointSet) -> np.ndarray | None:
   """Selects the keypoints `[..., 4, 3]` of `FEET`; None if there are none."""
-  points = JOINT_SETS[joint_set].points
+  points = joint_set.points
   if not all(point in points for point in FEET):
     return None
   return keypoints[..., [points.index(point) for point in FEET], :]
 
 
 def source_table(
-  joint_sets: Sequence[str], points: Sequence[str]
+  joint_sets: Sequence[JointSet], points: Sequence[str]
 ) -> np.ndarray:
-  """Tabulates the points that each of the 16 joints is the mean of.
+  """Tabulates the points that each joint of a skeleton is the mean of.
 
   Args:
-    joint_sets: Keys of `JOINT_SETS`.
+    joint_sets: The joint sets.
     points: The names of all points.
 
   Returns:
-    The indices of the points of each set and joint, `[S, 16, K]` int32, padded
+    The indices of the points of each set and joint, `[S, J, K]` int32, padded
     with -1.
   """
-  sets = [JOINT_SETS[key] for key in joint_sets]
-  most = max(len(joint) for own in sets for joint in own.sources)
-  table = np.full((len(sets), 16, most), -1, np.int32)
-  for row, own in zip(table, sets, strict=True):
-    for cells, joint in zip(row, own.sources, strict=True):
-      cells[: len(joint)] = [points.index(own.points[i]) for i in joint]
+  return _table(
+    [
+      [[points.index(own.points[i]) for i in joint] for joint in own.sources]
+      for own in joint_sets
+    ]
+  )
+
+
+def _table(sources: Sequence[Sequence[Sequence[int]]]) -> np.ndarray:
+  """Pads lists of indices with -1, `[S, J, K]` int32."""
+  most = max(len(joint) for own in sources for joint in own)
+  table = np.full((len(sources), len(sources[0]), most), -1, np.int32)
+  for row, own in zip(table, sources, strict=True):
+    for cells, joint in zip(row, own, strict=True):
+      cells[: len(joint)] = joint
   return table
 
 
 def derive_joints(points: Any, sources: Any) -> Any:
-  """Derives the 16 joints from detected keypoints.
+  """Derives the joints of a skeleton from detected keypoints.
 
   A joint is the mean of the points that were found. Its confidence is the mean
   over all its points, so that missing ones lower it.
 
   Args:
     points: Keypoints `[..., P, 3]`.
-    sources: Indices of points, `[..., 16, K]`, or `[16, K]` for all poses,
+    sources: Indices of points, `[..., J, K]`, or `[J, K]` for all poses,
       padded with -1.
 
   Returns:
-    Keypoints `[..., 16, 3]`.
+    Keypoints `[..., J, 3]`.
   """
   xp = points.__array_namespace__()
   indices = xp.maximum(sources, 0)
@@ -264,7 +294,8 @@ def derive_joints(points: Any, sources: Any) -> Any:
   named = sources >= 0
   confidence = xp.where(named, chosen[..., 2], 0)
   xy = mean_of_found(chosen[..., :2], confidence > 0)
-  confidence = confidence.sum(axis=-1) / named.sum(axis=-1, dtype=points.dtype)
+  count = xp.maximum(named.sum(axis=-1, dtype=points.dtype), 1)
+  confidence = confidence.sum(axis=-1) / count
   return xp.concatenate([xy, confidence[..., None]], axis=-1)
 
 

@@ -1,4 +1,4 @@
-"""Skeletons: joints, parents, left-right pairs, and groups for pooling."""
+"""Skeletons: joints, parents, sides, groups for pooling, and joint sets."""
 
 import dataclasses
 import hashlib
@@ -19,6 +19,43 @@ def are_whole(groups: tuple[tuple[int, ...], ...], count: int) -> bool:
 
 
 @dataclasses.dataclass(frozen=True)
+class JointSet:
+  """A set of joints, and how those of a skeleton derive from it.
+
+  Attributes:
+    name: The name of the set.
+    names: The name of each joint.
+    sources: For each joint of the skeleton, the indices of the joints that it
+      is the mean of; none if the set does not tell.
+    points: The body point at each joint, named alike in every set.
+    counts: The numbers of keypoints by which the set is recognized. Whole-body
+      formats have more than `num_joints`, and begin with the joints of the set.
+    same_as: The set that networks use instead; '' if they know this one.
+  """
+
+  name: str
+  names: tuple[str, ...]
+  sources: tuple[tuple[int, ...], ...]
+  points: tuple[str, ...]
+  counts: tuple[int, ...] = ()
+  same_as: str = ''
+
+  @property
+  def num_joints(self) -> int:
+    """The number of joints of the set."""
+    return len(self.names)
+
+  @property
+  def used(self) -> list[int]:
+    """The indices of the joints that contribute to any of the skeleton's."""
+    return sorted({index for source in self.sources for index in source})
+
+  def fits(self, count: int) -> bool:
+    """Whether people with this number of keypoints can be of this set."""
+    return count == self.num_joints or count in self.counts
+
+
+@dataclasses.dataclass(frozen=True)
 class Skeleton:
   """An immutable, hashable tree of joints.
 
@@ -30,6 +67,12 @@ class Skeleton:
     groups: The joints that non-local layers pool together (paper Fig. 6,
       right). Every joint is in exactly one group; without groups, none are
       pooled.
+    joint_sets: Other sets of joints, such as those of a detector, from which
+      these derive.
+    stands: Whether it stands on a ground, as people do; others, such as hands,
+      are filmed from all around.
+    unit: What a lifter takes for 1 m, so that a skeleton of any size is as
+      large as a person to its network.
 
   Raises:
     UserError: The fields contradict each other, or `parents` has a cycle.
@@ -40,6 +83,9 @@ class Skeleton:
   left: tuple[int, ...] = ()
   right: tuple[int, ...] = ()
   groups: tuple[tuple[int, ...], ...] = ()
+  joint_sets: tuple[JointSet, ...] = ()
+  stands: bool = False
+  unit: float = 1.0
 
   def __post_init__(self):
     numbers = (self.parents, self.left, self.right, *self.groups)
@@ -95,11 +141,20 @@ class Skeleton:
         'skeleton: the groups must hold every joint exactly once;'
         ' give none to switch pooling off'
       )
+    if type(self.stands) is not bool:
+      raise UserError('skeleton: stands must be true or false')
+    if type(self.unit) not in (int, float) or not 0 < self.unit < np.inf:
+      raise UserError('skeleton: unit must be a number of metres above 0')
 
   @property
   def fingerprint(self) -> str:
-    """A hash of all fields."""
-    return fingerprint_of(self)
+    """A hash of the fields that weights depend on."""
+    fields = dataclasses.asdict(self)
+    del fields['stands']
+    for name in ('joint_sets', 'unit'):  # Older versions had none.
+      if fields[name] == getattr(Skeleton, name):
+        del fields[name]
+    return _hash(fields)
 
   @property
   def num_joints(self) -> int:
@@ -163,6 +218,7 @@ H36M = Skeleton(
   left=(4, 5, 6, 10, 11, 12),
   right=(1, 2, 3, 13, 14, 15),
   groups=((2, 3), (5, 6), (1, 4), (0, 7), (8, 9), (14, 15), (11, 12), (10, 13)),
+  stands=True,
 )
 
 # A hand, with the joints of MediaPipe's hand landmarks, in their order.
@@ -178,6 +234,24 @@ HAND = Skeleton(
   parents=(-1, *(0 if n % 4 == 0 else n for n in range(20))),
 )
 SKELETONS = {'h36m': H36M, 'hand': HAND}
+OWN = 'own'  # The name of the joint set of a skeleton's own joints.
+
+
+def measure_unit(poses: np.ndarray) -> float:
+  """Returns what is as large for poses as a metre is for people.
+
+  Args:
+    poses: Poses `[N, J, 3]` of any size, metres, the root at the origin.
+
+  Returns:
+    1, 2 or 5 times a power of ten, in metres: whatever is closest to how far
+    the poses reach from the root.
+  """
+  reach = np.linalg.norm(poses, axis=-1).max(axis=-1)
+  reach = max(float(np.median(reach)), 1e-9)
+  power = 10.0 ** np.floor(np.log10(reach))
+  units = [float(power * step) for step in (1, 2, 5, 10)]
+  return min(units, key=lambda unit: abs(np.log(unit / reach)))
 
 
 def bone_vectors(positions: Any, skeleton: Skeleton) -> Any:
@@ -241,7 +315,10 @@ def load_skeleton(name: str) -> Skeleton:
 
   Args:
     name: A key of `SKELETONS`, or the path of a JSON object with `joints`,
-      `parents` and, optionally, `left`, `right` and `groups`.
+      `parents` and, optionally, `left`, `right`, `groups`, `joint_sets`,
+      `stands` and `unit`. Joint sets are {name: {'names': those of its joints,
+      'sources': {joint of the skeleton: names of the joints that it is the
+      mean of}}}; a joint without sources is the one of its name, if any.
 
   Raises:
     SettingError: There is no such name or file.
@@ -251,7 +328,16 @@ def load_skeleton(name: str) -> Skeleton:
     return SKELETONS[name]
   try:
     fields = json.loads(read_text(name))
-    return Skeleton(**{key: to_tuple(value) for key, value in fields.items()})
+    sets = fields.pop('joint_sets', {})
+    fields = {key: to_tuple(value) for key, value in fields.items()}
+    fields['joint_sets'] = tuple(
+      _read_joint_set(key, entry, fields['joints'])
+      for key, entry in sets.items()
+    )
+    skeleton = Skeleton(**fields)
+    # Files of older versions do not say that it stands.
+    is_h36m = dataclasses.replace(skeleton, stands=True) == H36M
+    return H36M if is_h36m else skeleton
   except UserError as error:
     raise UserError(f'{name}: {error}') from error
   except FileNotFoundError as error:
@@ -263,23 +349,70 @@ def load_skeleton(name: str) -> Skeleton:
     ValueError,
     TypeError,
     AttributeError,
+    KeyError,
     RecursionError,
   ) as error:
     raise UserError(
       f'`skeleton={name}`: not a skeleton ({shortened(error, 200)}); give a'
-      ' JSON object with joints, parents and, optionally, left, right, groups'
+      ' JSON object with joints, parents and, optionally, left, right, groups,'
+      ' joint_sets, stands, unit'
     ) from error
+
+
+def _read_joint_set(
+  name: str, entry: dict[str, Any], joints: tuple[str, ...]
+) -> JointSet:
+  """Reads a joint set of a skeleton's file; see `load_skeleton`."""
+  names, named = to_tuple(entry['names']), entry.get('sources', {})
+  where = f'skeleton: joint set {name}'
+  if name == OWN:
+    raise UserError(f'{where}: is the name of its own joints; take another')
+  if unknown := [joint for joint in named if joint not in joints]:
+    raise UserError(f'{where}: {unknown[0]} is not a joint of the skeleton')
+  sources = []
+  for joint in joints:
+    own = named.get(joint, [joint] if joint in names else [])
+    for point in own:
+      if point not in names:
+        raise UserError(
+          f'{where}: has no {point}, of which {joint} is the mean'
+        )
+    sources.append(tuple(map(names.index, own)))
+  if len({*names}) < len(names) or not any(sources):
+    raise UserError(
+      f'{where}: names must differ, and some joints derive from them'
+    )
+  # Detectors do not mark the joints themselves, but points near them.
+  points = tuple(f'{name} {own}' for own in names)
+  counts = to_tuple(entry.get('counts', ()))
+  return JointSet(name, names, tuple(sources), points, counts)
 
 
 def save_skeleton(skeleton: Any, path: pathlib.Path) -> None:
   """Writes a skeleton, or a graph, as the JSON file that is read again."""
-  write_text(path, json.dumps(dataclasses.asdict(skeleton)) + '\n')
+  fields = dataclasses.asdict(skeleton)
+  if isinstance(skeleton, Skeleton):
+    fields['joint_sets'] = {
+      own.name: {
+        'names': own.names,
+        'sources': {
+          joint: [own.names[index] for index in source]
+          for joint, source in zip(skeleton.joints, own.sources, strict=True)
+        },
+        'counts': own.counts,
+      }
+      for own in skeleton.joint_sets
+    }
+  write_text(path, json.dumps(fields) + '\n')
 
 
 def fingerprint_of(value: Any) -> str:
   """Hashes all fields of a dataclass."""
-  text = json.dumps(dataclasses.asdict(value))
-  return hashlib.sha256(text.encode()).hexdigest()
+  return _hash(dataclasses.asdict(value))
+
+
+def _hash(fields: dict[str, Any]) -> str:
+  return hashlib.sha256(json.dumps(fields).encode()).hexdigest()
 
 
 def to_tuple(value: Any) -> Any:

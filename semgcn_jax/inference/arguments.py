@@ -10,13 +10,13 @@ from numpy.typing import ArrayLike
 from semgcn_jax.detections.persons import MAX_CONFIDENCE
 from semgcn_jax.errors import SettingError, UserError, choose
 from semgcn_jax.geometry.joint_sets import (
-  JOINT_SETS,
   MIN_KEYPOINTS,
+  joint_sets_of,
   joints_of,
   resolve,
 )
-from semgcn_jax.geometry.skeletons import H36M
-from semgcn_jax.simulation.points import NAMES
+from semgcn_jax.geometry.skeletons import H36M, JointSet, Skeleton
+from semgcn_jax.simulation.points import points_of
 
 # Odd poses and keypoints are left out if they are at most these shares.
 _ODD_POSES, _ODD_KEYPOINTS = 0.5, 0.1
@@ -70,31 +70,33 @@ class Arguments:
 
   Attributes:
     keypoints: Pixels and confidence, `[N, J, 3]`, zeros where not found.
-    joints: The key of their joint set in `JOINT_SETS`.
+    joint_set: What they are.
     image_size: The width and height of each image, `[N, 2]`, pixels.
     focal: The focal lengths, `[N]`, pixels, 0 if unknown.
     center: The principal points, `[N, 2]`, pixels.
     leading: The leading dimensions of the poses as given.
+    skeleton: The skeleton of the poses.
   """
 
   keypoints: np.ndarray
-  joints: str
+  joint_set: JointSet
   image_size: np.ndarray
   focal: np.ndarray
   center: np.ndarray
   leading: tuple[int, ...]
+  skeleton: Skeleton = H36M
 
   @property
-  def h36m(self) -> np.ndarray:
-    """The keypoints of the 16 joints of `H36M`, `[N, 16, 3]`."""
-    return joints_of(self.keypoints, self.joints)
+  def joints(self) -> np.ndarray:
+    """The keypoints of the skeleton's joints, `[N, J, 3]`."""
+    return joints_of(self.keypoints, self.joint_set)
 
   @property
   def too_few(self) -> np.ndarray:
     """Masks the poses with too few keypoints to lift, `[N]`."""
     found = self.keypoints[..., 2] > 0
     few = found.sum(axis=-1) < MIN_KEYPOINTS
-    return few | ~found[:, JOINT_SETS[self.joints].used].any(axis=-1)
+    return few | ~found[:, self.joint_set.used].any(axis=-1)
 
   def arrays(self, number: int) -> tuple[np.ndarray, ...]:
     """Returns what `programs.make_program` takes.
@@ -102,10 +104,11 @@ class Arguments:
     Args:
       number: The index of the joint set among those of the network.
     """
-    points = np.zeros((len(self.keypoints), len(NAMES), 3), np.float32)
-    for index, name in enumerate(JOINT_SETS[self.joints].points):
-      if name in NAMES:
-        points[:, NAMES.index(name)] = self.keypoints[:, index]
+    names = points_of(self.skeleton).names
+    points = np.zeros((len(self.keypoints), len(names), 3), np.float32)
+    for index, name in enumerate(self.joint_set.points):
+      if name in names:
+        points[:, names.index(name)] = self.keypoints[:, index]
     numbers = np.full(len(points), number, np.int32)
     return points, numbers, self.image_size, self.focal, self.center
 
@@ -120,7 +123,8 @@ class Arguments:
       UserError: See `within_images`.
     """
     given = self.within_images()
-    given.check_upright()
+    if self.skeleton == H36M:
+      given.check_upright()
     return given
 
   def within_images(self) -> Self:
@@ -168,16 +172,15 @@ class Arguments:
     return dataclasses.replace(self, keypoints=kept)
 
   def check_upright(self) -> None:
-    """Raises a PoseError if nearly everybody is upside down.
+    """Raises a PoseError if nearly everybody, of `H36M`, is upside down.
 
     Those who stand on their hands, whose wrists are beyond the shoulders, are
     not.
     """
     xy, seen = self.keypoints[..., :2], self.keypoints[..., 2] > 0
-    named = JOINT_SETS[self.joints]
     heights = {}
     for joint in ('Thorax', 'LAnkle', 'RAnkle', 'LWrist', 'RWrist'):
-      source = list(named.sources[H36M.joints.index(joint)])
+      source = list(self.joint_set.sources[H36M.joints.index(joint)])
       there = seen[:, source].all(axis=-1)
       heights[joint] = np.where(there, xy[:, source, 1].mean(axis=-1), np.nan)
     below = np.stack(
@@ -199,7 +202,7 @@ class Arguments:
   def _place(self, pose: int, joint: int) -> str:
     """Formats where a keypoint is, such as 'nose at 3, 4'."""
     x, y = self.keypoints[pose, joint, :2]
-    return f'{JOINT_SETS[self.joints].names[joint]} at {x:.6g}, {y:.6g}'
+    return f'{self.joint_set.names[joint]} at {x:.6g}, {y:.6g}'
 
   def _check_size(self, xy: np.ndarray, seen: np.ndarray) -> None:
     """Raises a UserError if width and height seem to be exchanged."""
@@ -234,6 +237,7 @@ def read_arguments(
   image_size: ArrayLike,
   joints: str,
   *,
+  skeleton: Skeleton = H36M,
   min_confidence: float = 0.0,
   field_of_view: ArrayLike | None = None,
   focal_length: ArrayLike | None = None,
@@ -247,8 +251,8 @@ def read_arguments(
   """
   if not isinstance(joints, str):
     raise SettingError(f'`joints={joints}`: give the name of a joint set')
-  count = choose('joints', joints, JOINT_SETS).num_joints
-  found = _read_keypoints(keypoints, joints, count, min_confidence)
+  joint_set = choose('joints', joints, joint_sets_of(skeleton))
+  found = _read_keypoints(keypoints, joint_set, skeleton, min_confidence)
   leading = found.shape[:-2]
   size = _per_pose(image_size, 'image_size', leading, 2)
   if not (np.isfinite(size) & (size > 0)).all():
@@ -260,19 +264,23 @@ def read_arguments(
     raise SettingError('`center`: must be finite numbers')
   focal = _focal_lengths(focal_length, field_of_view, size, leading)
   found = found.reshape(-1, *found.shape[-2:])
-  return Arguments(found, joints, size, focal, middle, leading)
+  return Arguments(found, joint_set, size, focal, middle, leading, skeleton)
 
 
 def _read_keypoints(
-  keypoints: ArrayLike, joints: str, count: int, min_confidence: float
+  keypoints: ArrayLike,
+  joint_set: JointSet,
+  skeleton: Skeleton,
+  min_confidence: float,
 ) -> np.ndarray:
-  """Reads keypoints of `count` joints, `[..., J, 2]` or `[..., J, 3]`.
+  """Reads keypoints of a joint set, `[..., J, 2]` or `[..., J, 3]`.
 
   Those of a whole body may follow them.
 
   Returns:
     Keypoints `[..., J, 3]` float32, with zeros where they were not found.
   """
+  count = joint_set.num_joints
   try:
     if np.ma.isMaskedArray(keypoints):
       keypoints = np.ma.filled(np.ma.asarray(keypoints, float), np.nan)
@@ -284,7 +292,8 @@ def _read_keypoints(
       f'`keypoints`: have the shape {array.shape}; give [..., {count}, 2] or'
       f' [..., {count}, 3]'
     )
-  resolve(joints, [array.shape[-2]], '`keypoints`', 'joints')
+  counts = [array.shape[-2]]
+  resolve(joint_set.name, counts, '`keypoints`', 'joints', skeleton)
   array = array[..., :count, :]
   if array.shape[-1] == 2:
     array = np.concatenate([array, np.ones_like(array[..., :1])], axis=-1)

@@ -13,7 +13,12 @@ import numpy as np
 from scipy.ndimage import convolve1d
 
 from semgcn_jax.config import ModelConfig
-from semgcn_jax.geometry.skeletons import H36M, bone_vectors, join_bones
+from semgcn_jax.geometry.skeletons import (
+  H36M,
+  Skeleton,
+  bone_vectors,
+  join_bones,
+)
 from semgcn_jax.inference.steadying import steady
 from semgcn_jax.models.batches import run_batches
 from semgcn_jax.models.temporal import reach
@@ -70,6 +75,7 @@ def run_clip(
   arrays: Sequence[np.ndarray],
   fps: float,
   model: ModelConfig,
+  skeleton: Skeleton = H36M,
 ) -> tuple[np.ndarray, np.ndarray]:
   """Lifts a clip.
 
@@ -81,7 +87,7 @@ def run_clip(
     fps: The frame rate of the clip.
 
   Returns:
-    The poses, `[T, 16, 3]`, metres, and the errors, `[T, 16]`, metres.
+    The poses, `[T, J, 3]`, metres, and the errors, `[T, J]`, metres.
   """
   points, *others = arrays
   step, parts = times_of(fps, model.frame_rate)
@@ -106,11 +112,17 @@ def run_clip(
   )
   poses, errors = map(windows.join, results)
   if step > 1:
-    poses = steady(poses, fps) if model.causal else blend(poses, step)
+    poses = (
+      steady(poses, fps, skeleton)
+      if model.causal
+      else blend(poses, step, skeleton)
+    )
   return poses[::parts], errors[::parts]
 
 
-def blend(poses: np.ndarray, step: int) -> np.ndarray:
+def blend(
+  poses: np.ndarray, step: int, skeleton: Skeleton = H36M
+) -> np.ndarray:
   """Averages each pose with those of other phases around it.
 
   Neighboring frames are lifted separately, so their errors differ. Each bone
@@ -119,11 +131,11 @@ def blend(poses: np.ndarray, step: int) -> np.ndarray:
   clip is continued by point reflection, so that steady motion is unchanged.
 
   Args:
-    poses: The poses, `[T, 16, 3]`, metres, the root at the origin.
+    poses: The poses, `[T, J, 3]`, metres, the root at the origin.
     step: The number of frames from one of a phase to the next.
 
   Returns:
-    The averaged poses, `[T, 16, 3]`, metres.
+    The averaged poses, `[T, J, 3]`, metres.
   """
   if step == 1 or len(poses) == 1:
     return poses
@@ -135,7 +147,7 @@ def blend(poses: np.ndarray, step: int) -> np.ndarray:
     mean = convolve1d(padded, weights / weights.sum(), axis=0)
     return mean[step - 1 : 1 - step]
 
-  bones = bone_vectors(poses, H36M)
+  bones = bone_vectors(poses, skeleton)
   lengths = np.linalg.norm(bones, axis=-1, keepdims=True)
   mean = average(bones)
   norms = np.linalg.norm(mean, axis=-1, keepdims=True)
@@ -143,4 +155,4 @@ def blend(poses: np.ndarray, step: int) -> np.ndarray:
   along = np.where(norms > 1e-6, mean, bones)
   norms = np.linalg.norm(along, axis=-1, keepdims=True)
   scales = average(lengths) / np.maximum(norms, 1e-6)
-  return join_bones(along * scales, H36M).astype(poses.dtype)
+  return join_bones(along * scales, skeleton).astype(poses.dtype)

@@ -10,7 +10,8 @@ from semgcn_jax.detections.clips import Clip, Person
 from semgcn_jax.errors import SettingError
 from semgcn_jax.figures.page import framed, page_html
 from semgcn_jax.geometry import rates
-from semgcn_jax.geometry.joint_sets import feet_of, joints_of
+from semgcn_jax.geometry.joint_sets import feet_of, joint_sets_of, joints_of
+from semgcn_jax.geometry.skeletons import H36M, Skeleton
 from semgcn_jax.inference.sides import exchange_joints
 from semgcn_jax.motion.upright import make_scenes
 
@@ -22,20 +23,21 @@ class Lifted:
   """Poses with their expected errors.
 
   Attributes:
-    poses: The poses, `[..., 16, 3]`, metres, the pelvis at the origin, in the
+    poses: The poses, `[..., J, 3]`, metres, the root at the origin, in the
       camera frame (x right, y down, z forward); NaN where fewer than four
       keypoints were found. With a network that sees time, only frames before
       the first one with four joints are NaN.
-    errors: The expected error of each joint, `[..., 16]`, metres; NaN if the
+    errors: The expected error of each joint, `[..., J]`, metres; NaN if the
       network does not predict it.
     num_missing: The number of poses that are NaN.
     exchanged: The frames of clips whose sides were exchanged back, `[...]`;
       None in streams, which do not look for them.
-    keypoints: What was lifted, `[..., J, 3]`, pixels and confidence, which
+    keypoints: What was lifted, `[..., K, 3]`, pixels and confidence, which
       `show` draws; None in streams.
-    joints: The key of its joint set in `JOINT_SETS`.
+    joints: The name of its joint set.
     image_size: The width and height of each image, `[N, 2]`, pixels.
     fps: The frames per second.
+    skeleton: The skeleton of the poses.
   """
 
   poses: Float[np.ndarray, '*poses joints 3']
@@ -46,14 +48,15 @@ class Lifted:
   joints: str = 'h36m'
   image_size: Float[np.ndarray, 'N 2'] | None = None
   fps: float = rates.DEFAULT
+  skeleton: Skeleton = H36M
 
   def show(self, *, people: bool = False, height: int = _HEIGHT) -> None:
     """Shows the poses in a notebook: 2D beside 3D, to play and rotate.
 
-    Poses `[..., T, 16, 3]` are shown as people in T frames.
+    Poses `[..., T, J, 3]` are shown as people in T frames.
 
     Args:
-      people: Whether poses `[N, 16, 3]` are N people in one picture instead.
+      people: Whether poses `[N, J, 3]` are N people in one picture instead.
       height: The height of the page, pixels.
 
     Raises:
@@ -93,11 +96,14 @@ class Lifted:
     keypoints, feet, size = None, None, (0, 0)
     if self.keypoints is not None and self.image_size is not None:
       keypoints = self.keypoints
+      joint_set = joint_sets_of(self.skeleton)[self.joints]
       if self.exchanged is not None:
-        keypoints = exchange_joints(keypoints, self.exchanged, self.joints)
-      feet = feet_of(keypoints, self.joints)
+        keypoints = exchange_joints(
+          keypoints, self.exchanged, joint_set, self.skeleton
+        )
+      feet = feet_of(keypoints, joint_set)
       feet = None if feet is None else split(feet)
-      keypoints = split(joints_of(keypoints, self.joints))
+      keypoints = split(joints_of(keypoints, joint_set))
       if len(self.image_size):
         size = int(self.image_size[0, 0]), int(self.image_size[0, 1])
     known = np.isfinite(self.errors).any()
@@ -112,4 +118,4 @@ class Lifted:
       )
       for n in range(len(poses))
     )
-    return Clip('poses', shown, self.fps, size)
+    return Clip('poses', shown, self.fps, size, skeleton=self.skeleton)

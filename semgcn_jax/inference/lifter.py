@@ -15,10 +15,11 @@ from numpy.typing import ArrayLike
 from semgcn_jax.config import Config, ModelConfig
 from semgcn_jax.errors import SettingError, UserError, choose, listed
 from semgcn_jax.geometry import rates
-from semgcn_jax.geometry.joint_sets import JOINT_SETS
-from semgcn_jax.geometry.skeletons import H36M
+from semgcn_jax.geometry.joint_sets import default_joint_set, joint_sets_of
+from semgcn_jax.geometry.skeletons import H36M, Skeleton
 from semgcn_jax.inference import clips
 from semgcn_jax.inference.arguments import (
+  Arguments,
   Options,
   knows_lens,
   read_arguments,
@@ -31,7 +32,7 @@ from semgcn_jax.inference.mirroring import (
   mirror_poses,
 )
 from semgcn_jax.inference.networks import require_task, trained_function
-from semgcn_jax.inference.placing import place_poses, to_height
+from semgcn_jax.inference.placing import place_poses, require_h36m, to_height
 from semgcn_jax.inference.programs import (
   joint_sets,
   make_program,
@@ -42,6 +43,7 @@ from semgcn_jax.inference.stream import Stream
 from semgcn_jax.models.batches import run_batches
 from semgcn_jax.models.inputs import hold_lost, shows_enough
 from semgcn_jax.runs.checkpoints import Network, restore_network
+from semgcn_jax.simulation.points import points_of
 
 _BATCH_SIZES = (1, 16, 256)
 # The other sides are taken if the detector has them in at least this share of
@@ -59,11 +61,13 @@ class Lifter:
     config: The settings of its run.
     variables: The params and batch_stats of its network.
     program: The compiled program, see `make_program`.
+    skeleton: The skeleton of the poses.
   """
 
   config: Config
   variables: dict[str, Any]
   program: Callable[..., Any]
+  skeleton: Skeleton = H36M
 
   @property
   def model(self) -> ModelConfig:
@@ -78,6 +82,7 @@ class Lifter:
     return (
       isinstance(other, Lifter)
       and self.config == other.config
+      and self.skeleton == other.skeleton
       and jax.tree.structure(self.variables)
       == jax.tree.structure(other.variables)
       and all(
@@ -92,7 +97,7 @@ class Lifter:
 
   def __reduce__(self) -> tuple[Any, ...]:
     # A compiled program cannot be pickled; it is compiled again.
-    return _make, (type(self), self.config, self.variables)
+    return _make, (type(self), self.config, self.skeleton, self.variables)
 
   @classmethod
   def load(
@@ -111,7 +116,7 @@ class Lifter:
 
     Raises:
       UserError: The run or checkpoint does not exist, is damaged, or does not
-        have the skeleton of Human3.6M.
+        lift keypoints.
       SettingError: There is no such checkpoint or seed.
     """
     return cls.of(restore_network(checkpoint, which), seed, str(checkpoint))
@@ -122,30 +127,27 @@ class Lifter:
   ) -> Self:
     """Makes the lifter of a network; see `load`."""
     require_task(network.config, 'frames', 'clips', name=name)
-    if network.skeleton != H36M:
-      raise UserError(
-        f'{name}: has another skeleton; keypoints are only lifted to h36m'
-      )
     if not network.config.model.input_joints:
       logging.getLogger('semgcn_jax').warning(
         '%s: knows only the cameras it was trained with; for others, train'
         ' with `recipe=wild`',
         name,
       )
-    return _make(cls, network.config, jax.device_get(network.of_seed(seed)))
+    variables = jax.device_get(network.of_seed(seed))
+    return _make(cls, network.config, network.skeleton, variables)
 
   @property
   def joint_sets(self) -> tuple[str, ...]:
     """The joint sets that can be lifted."""
-    return joint_sets(self.model)
+    return joint_sets(self.model, self.skeleton)
 
   def __call__(
     self,
     keypoints: ArrayLike,
     image_size: ArrayLike,
-    joints: str = 'coco',
+    joints: str = '',
     **options: Any,
-  ) -> Float[np.ndarray, '*poses 16 3']:
+  ) -> Float[np.ndarray, '*poses J 3']:
     """Lifts keypoints to poses, `Lifted.poses`; see `lift`."""
     return self.lift(keypoints, image_size, joints, **options).poses
 
@@ -153,7 +155,7 @@ class Lifter:
     self,
     keypoints: ArrayLike,
     image_size: ArrayLike,
-    joints: str = 'coco',
+    joints: str = '',
     *,
     height: float | None = None,
     fps: float = rates.DEFAULT,
@@ -166,13 +168,15 @@ class Lifter:
       keypoints: `[..., J, 2]`, pixels, or `[..., J, 3]` with the confidence; a
         keypoint is missing if that is 0 or one of its numbers is NaN. A network
         that sees time takes clips of consecutive frames, `[..., T, J, 2]` or
-        `[..., T, J, 3]`; a frame with fewer than four of the 16 joints gets a
-        pose from the frames around it.
+        `[..., T, J, 3]`; a frame with fewer than four joints gets a pose from
+        the frames around it.
       image_size: The width and height of the image in pixels, `[2]`, or of the
         image of each pose, `[..., 2]`.
-      joints: The joint set, a key of `JOINT_SETS`.
+      joints: The joint set, one of `joint_sets`; by default COCO's. Other
+        skeletons than Human3.6M's have their own; the last is the default.
       height: The person's height in metres, if known, to set the scale; each
-        sequence of poses, `[..., T, 16, 3]`, is one person.
+        sequence of poses, `[..., T, J, 3]`, is one person. Only Human3.6M's
+        skeleton has a height.
       fps: The frame rate of clips; networks for single frames ignore it.
       check: Whether to reject likely mistakes: a crowd upside down, coordinates
         that are not pixels or far outside the image, a lens that cannot be.
@@ -186,12 +190,13 @@ class Lifter:
     """
     if self.model.is_temporal:
       rates.check_fps(fps)
-    given = read_arguments(keypoints, image_size, joints, **options)
+    joints = joints or default_joint_set(self.skeleton)
+    given = self._read(keypoints, image_size, joints, **options)
     if check:
       given = given.checked()
     arrays = given.arrays(self._number(joints))
     if self.model.is_temporal:
-      seen = shows_enough(given.h36m)
+      seen = shows_enough(given.joints)
       frames = given.leading[-1] if given.leading else 1
       poses, errors, missing, exchanged = self._run_clips(
         arrays, seen, frames, fps
@@ -203,6 +208,7 @@ class Lifter:
     poses = poses.reshape(*given.leading, *poses.shape[1:])
     errors = errors.reshape(*given.leading, *errors.shape[1:])
     if height is not None:
+      require_h36m(self.skeleton, 'height')
       poses, errors = to_height(poses, errors, height)
     return Lifted(
       *(poses, errors, int(missing.sum()), exchanged.reshape(given.leading)),
@@ -212,12 +218,13 @@ class Lifter:
       joints=joints,
       image_size=given.image_size,
       fps=float(fps),
+      skeleton=self.skeleton,
     )
 
   def stream(
     self,
     image_size: ArrayLike,
-    joints: str = 'coco',
+    joints: str = '',
     *,
     fps: float = rates.DEFAULT,
     check: bool = True,
@@ -241,14 +248,16 @@ class Lifter:
         f'this network {sees}; for a stream take cmu-stream, or train one with'
         ' `model=semgcn_temporal` and `causal`'
       )
+    joints = joints or default_joint_set(self.skeleton)
     number = self._number(joints)
     rates.check_fps(fps)
     read = functools.partial(
-      read_arguments, image_size=image_size, joints=joints, **options
+      self._read, image_size=image_size, joints=joints, **options
     )
+    count = joint_sets_of(self.skeleton)[joints].num_joints
     times = clips.times_of(fps, self.model.frame_rate)
     return Stream(
-      *(*self._stream_program, read, joints, number, fps, times),
+      *(*self._stream_program, read, np.zeros((count, 3)), number, fps, times),
       check=check,
       mirrors=is_mirrored(self.config),
     )
@@ -259,13 +268,26 @@ class Lifter:
     advance, cache = make_stream_program(
       self.model,
       self.variables,
+      self.skeleton,
       flip_test=self.config.evaluation.flip_test,
     )
     return jax.jit(advance), cache
 
+  def _read(
+    self,
+    keypoints: ArrayLike,
+    image_size: ArrayLike,
+    joints: str,
+    **options: Unpack[Options],
+  ) -> Arguments:
+    """Reads keypoints of this skeleton; see `read_arguments`."""
+    return read_arguments(
+      keypoints, image_size, joints, skeleton=self.skeleton, **options
+    )
+
   def _number(self, joints: str) -> int:
     """Finds the index of a joint set among those of the network."""
-    choose('joints', joints, JOINT_SETS)
+    choose('joints', joints, joint_sets_of(self.skeleton))
     if joints not in self.joint_sets:
       raise SettingError(
         f'`joints={joints}`: this network lifts {listed(self.joint_sets)}'
@@ -287,8 +309,9 @@ class Lifter:
       were exchanged.
     """
     count = len(seen)
-    poses = np.full((count, 16, 3), np.nan, np.float32)
-    errors = np.full((count, 16), np.nan, np.float32)
+    joints = self.skeleton.num_joints
+    poses = np.full((count, joints, 3), np.nan, np.float32)
+    errors = np.full((count, joints), np.nan, np.float32)
     missing, exchanged = np.ones(count, bool), np.zeros(count, bool)
     for start in range(0, count, max(frames, 1)):
       shown = np.flatnonzero(seen[start : start + frames])
@@ -312,22 +335,28 @@ class Lifter:
       The poses, the errors, and whether a frame's sides were exchanged, `[T]`.
     """
 
+    of = points_of(self.skeleton)
+
     def run(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
       center = others[-1]
-      turned = is_mirrored(self.config) and is_on_the_left(points[0], center[0])
+      turned = is_mirrored(self.config) and is_on_the_left(
+        points[0], center[0], of
+      )
       if turned:
-        points = mirror_points(points, center)
-      result = clips.run_clip(self.program, (points, *others), fps, self.model)
-      return mirror_poses(*result) if turned else result
+        points = mirror_points(points, center, of)
+      result = clips.run_clip(
+        self.program, (points, *others), fps, self.model, self.skeleton
+      )
+      return mirror_poses(*result, self.skeleton) if turned else result
 
     # A stream cannot wait for the frames that tell.
     exchanged = np.zeros(len(points), bool)
     if not self.model.causal:
-      exchanged = find_exchanged(points, fps)
-    result = run(exchange(points, exchanged))
+      exchanged = find_exchanged(points, fps, of)
+    result = run(exchange(points, exchanged, of))
     if exchanged.mean() > _MINORITY:
       # The sides of most frames are right, unless the poses say otherwise.
-      other = run(exchange(points, ~exchanged))
+      other = run(exchange(points, ~exchanged, of))
       if other[1].mean() < _SURER * result[1].mean():
         result, exchanged = other, ~exchanged
     if exchanged.any():
@@ -341,7 +370,8 @@ class Lifter:
   def _run(self, *arrays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Runs the program on any number of poses."""
     if not len(arrays[0]):
-      return np.zeros((0, 16, 3), np.float32), np.zeros((0, 16), np.float32)
+      nobody = np.zeros((0, self.skeleton.num_joints, 3), np.float32)
+      return nobody, nobody[..., 0]
     return run_batches(
       lambda rows: self.program(*(array[rows] for array in arrays)),
       len(arrays[0]),
@@ -353,20 +383,20 @@ class Lifter:
     pose: ArrayLike,
     keypoints: ArrayLike,
     image_size: ArrayLike,
-    joints: str = 'coco',
+    joints: str = '',
     **options: Unpack[Options],
   ) -> Float[np.ndarray, '*poses 3']:
-    """Finds where the pelvis of a pose is; see `placing.place_poses`.
+    """Finds where the root of a pose is; see `placing.place_poses`.
 
     Args:
-      pose: The poses, `[..., 16, 3]`, metres, as `lift` returns them.
+      pose: The poses, `[..., J, 3]`, metres, as `lift` returns them.
       keypoints: The keypoints that they were lifted from.
       image_size: See `lift`.
       joints: See `lift`.
       **options: See `arguments.Options`; the lens must be known.
 
     Returns:
-      The position of the pelvis in the camera frame, `[..., 3]`, metres; NaN
+      The position of the root in the camera frame, `[..., 3]`, metres; NaN
       where it cannot be determined.
 
     Raises:
@@ -376,17 +406,17 @@ class Lifter:
     """
     if not knows_lens(options):
       raise SettingError('give either `focal_length` or `field_of_view`')
-    given = read_arguments(keypoints, image_size, joints, **options)
+    joints = joints or default_joint_set(self.skeleton)
+    given = self._read(keypoints, image_size, joints, **options)
     try:
       poses = np.asarray(pose, float)
     except (TypeError, ValueError) as error:
       raise UserError(f'`pose`: is not an array ({error})') from error
-    if poses.shape != (*given.leading, 16, 3):
-      raise UserError(
-        f'`pose`: has the shape {poses.shape}, not {(*given.leading, 16, 3)}'
-      )
+    shape = (*given.leading, self.skeleton.num_joints, 3)
+    if poses.shape != shape:
+      raise UserError(f'`pose`: has the shape {poses.shape}, not {shape}')
     places = place_poses(
-      poses.reshape(-1, 16, 3), given.h36m, given.focal, given.center
+      poses.reshape(-1, *shape[-2:]), given.joints, given.focal, given.center
     )
     return places.reshape(*given.leading, 3)
 
@@ -394,7 +424,10 @@ class Lifter:
 L = TypeVar('L', bound=Lifter)
 
 
-def _make(kind: type[L], config: Config, variables: dict[str, Any]) -> L:
+def _make(
+  kind: type[L], config: Config, skeleton: Skeleton, variables: dict[str, Any]
+) -> L:
   """Makes a lifter, whose program is compiled when it is first called."""
-  function = trained_function(config, H36M, variables)
-  return kind(config, variables, jax.jit(make_program(function, config.model)))
+  function = trained_function(config, skeleton, variables)
+  program = jax.jit(make_program(function, config.model, skeleton))
+  return kind(config, variables, program, skeleton)

@@ -11,7 +11,8 @@ from semgcn_jax.detections.clips import Clip, Person
 from semgcn_jax.detections.tracking import cut_track, every_frame
 from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.geometry import rates
-from semgcn_jax.geometry.joint_sets import JOINT_SETS, feet_of, joints_of
+from semgcn_jax.geometry.joint_sets import feet_of, joints_of
+from semgcn_jax.geometry.skeletons import H36M, JointSet
 from semgcn_jax.inference.arguments import (
   Arguments,
   Options,
@@ -22,7 +23,7 @@ from semgcn_jax.inference.arguments import (
 from semgcn_jax.inference.clips import is_long
 from semgcn_jax.inference.lifted import Lifted
 from semgcn_jax.inference.lifter import Lifter
-from semgcn_jax.inference.placing import to_height
+from semgcn_jax.inference.placing import require_h36m, to_height
 from semgcn_jax.inference.readings import check_reading
 from semgcn_jax.inference.sides import exchange_joints
 from semgcn_jax.models.inputs import shows_enough
@@ -41,7 +42,7 @@ def lift_clip(
   Args:
     lifter: Lifts the people.
     clip: The clip as read, or as `check_clip` returns it: its people have
-      keypoints of its joint set.
+      keypoints of its joint set, and its skeleton is the lifter's.
     over_time: If given, a lifter that sees time, for people who are tracked
       long enough (see `is_long`).
     height: See `Lifter.lift`.
@@ -49,15 +50,17 @@ def lift_clip(
       positions.
 
   Returns:
-    The clip with poses and keypoints of the 16 joints. People lifted over time
-    are in every frame of the parts in which they are tracked.
+    The clip with poses and keypoints of the skeleton's joints. People lifted
+    over time are in every frame of the parts in which they are tracked.
 
   Raises:
     UserError: The keypoints cannot be lifted.
     SettingError: An argument is wrong.
   """
   clip = _cleaned(clip)
-  view = clip.image_size, clip.joint_set
+  view, joint_set = (clip.image_size, clip.joint_set), clip.marked
+  if height is not None:
+    require_h36m(clip.skeleton, 'height')
 
   def lift(lifter, keypoints, fps):
     return lifter.lift(keypoints, *view, fps=fps, check=False, **options)
@@ -65,14 +68,14 @@ def lift_clip(
   def lift_person(person):
     frames, keypoints, poses, errors = _lift_parts(
       *(person.frames, person.keypoints, clip.fps, lift, lifter, over_time),
-      clip.joint_set,
+      joint_set,
     )
     if height is not None:
       poses, errors = to_height(poses, errors, height)
     seen = keypoints.copy()
     seen[seen[..., 2] < options.get('min_confidence', 0)] = 0
-    feet = feet_of(seen, clip.joint_set)
-    seen, places = joints_of(seen, clip.joint_set), None
+    feet = feet_of(seen, joint_set)
+    seen, places = joints_of(seen, joint_set), None
     if knows_lens(options):
       places = lifter.place(poses, keypoints, *view, **options)
       # A pose from the frames around it does not say where the person is.
@@ -89,8 +92,7 @@ def _cleaned(clip: Clip) -> Clip:
   """Keeps the keypoints of the joint set, and zeroes those not detected."""
 
   def clean(person):
-    keypoints = person.keypoints[:, : JOINT_SETS[clip.joint_set].num_joints]
-    keypoints = keypoints.copy()
+    keypoints = person.keypoints[:, : clip.marked.num_joints].copy()
     keypoints[(keypoints[..., :2] == 0).all(axis=-1)] = 0
     # Some detectors report a little over 1, but none reports percentages.
     if keypoints[..., 2].max() < 10:
@@ -129,14 +131,19 @@ def check_clip(
   # In the order of another set, people may seem to be upside down.
   clip = check_reading(judge, clip) if judge else clip
   with _naming_frames(clip):
-    _arguments(clip, options).check_upright()
+    if clip.skeleton == H36M:
+      _arguments(clip, options).check_upright()
   return clip
 
 
 def _arguments(clip: Clip, options: Options) -> Arguments:
   """Reads the keypoints of everybody as the arguments of a lifter."""
   keypoints = np.concatenate([np.asarray(p.keypoints) for p in clip.people])
-  return read_arguments(keypoints, clip.image_size, clip.joint_set, **options)
+  return read_arguments(
+    *(keypoints, clip.image_size, clip.joint_set),
+    skeleton=clip.skeleton,
+    **options,
+  )
 
 
 @contextlib.contextmanager
@@ -178,12 +185,12 @@ def _lift_parts(
   lift: Callable[[Lifter, np.ndarray, float], Lifted],
   lifter: Lifter,
   over_time: Lifter | None,
-  joints: str,
+  joint_set: JointSet,
 ) -> tuple[np.ndarray, ...]:
   """Lifts each part of a person's track by the lifter that suits its length.
 
   Args:
-    joints: The key of the joint set of the keypoints in `JOINT_SETS`.
+    joint_set: The joint set of the keypoints.
 
   Returns:
     The numbers, keypoints, poses and errors of all lifted frames; sides that
@@ -207,6 +214,6 @@ def _lift_parts(
     lifted = lift(chosen, track[1], fps)
     numbers, seen = track
     if lifted.exchanged is not None:
-      seen = exchange_joints(seen, lifted.exchanged, joints)
+      seen = exchange_joints(seen, lifted.exchanged, joint_set, lifter.skeleton)
     rows.append((numbers, seen, lifted.poses, lifted.errors))
   return tuple(np.concatenate(arrays) for arrays in zip(*rows, strict=True))

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from semgcn_jax.errors import SettingError, shortened
-from semgcn_jax.geometry.skeletons import H36M, bone_vectors
+from semgcn_jax.geometry.skeletons import H36M, Skeleton, bone_vectors
 from semgcn_jax.motion.path import SOLE
 
 _SHARES = {'RKnee': 0.5, 'RAnkle': 0.5, 'LKnee': 0.5, 'LAnkle': 0.5}
@@ -21,6 +21,14 @@ def is_height(value: Any) -> bool:
   """Returns whether a value can be a person's height in metres."""
   is_number = np.ndim(value) == 0 and np.asarray(value).dtype.kind in 'iuf'
   return is_number and 0.3 <= value <= 3
+
+
+def require_h36m(skeleton: Skeleton, setting: str) -> None:
+  """Raises a SettingError if a setting is given that only people have."""
+  if skeleton != H36M:
+    raise SettingError(
+      f'`{setting}`: is for the skeleton h36m; leave it out with another'
+    )
 
 
 def to_height(
@@ -63,21 +71,21 @@ def place_poses(
   focal: np.ndarray,
   center: np.ndarray,
 ) -> np.ndarray:
-  """Finds the pelvis of poses by least squares on their reprojection.
+  """Finds the root of poses by least squares on their reprojection.
 
-  A joint (x, y, z) of a pose whose pelvis is at (X, Y, Z) is seen at u = (x +
+  A joint (x, y, z) of a pose whose root is at (X, Y, Z) is seen at u = (x +
   X) / (z + Z), and likewise in y. Multiplied by z + Z, that is linear in X, Y
   and Z. Joints are weighted by their confidence.
 
   Args:
-    poses: The poses, `[N, 16, 3]`, metres.
-    keypoints: Their joints in the image, `[N, 16, 3]`, pixels and confidence.
+    poses: The poses, `[N, J, 3]`, metres.
+    keypoints: Their joints in the image, `[N, J, 3]`, pixels and confidence.
     focal: The focal lengths, `[N]`, pixels.
     center: The principal points, `[N, 2]`, pixels.
 
   Returns:
     The positions, `[N, 3]`, metres, camera frame; NaN if the pose is NaN, fewer
-    than two joints are seen, or the pelvis would be behind the camera.
+    than two joints are seen, or the root would be behind the camera.
   """
   seen = (keypoints[..., :2] - center[:, None]) / focal[:, None, None]
   weight = np.sqrt(keypoints[..., 2])

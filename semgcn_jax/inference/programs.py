@@ -9,49 +9,57 @@ import numpy as np
 
 from semgcn_jax.config import ModelConfig
 from semgcn_jax.geometry.joint_sets import (
-  JOINT_SETS,
   derive_joints,
+  joint_sets_of,
   source_table,
 )
 from semgcn_jax.geometry.rotations import rotate
-from semgcn_jax.geometry.skeletons import H36M
+from semgcn_jax.geometry.skeletons import H36M, Skeleton
 from semgcn_jax.inference.bounds import bound
 from semgcn_jax.models.build import build
 from semgcn_jax.models.folding import FoldedNorm, fold
 from semgcn_jax.models.forward import predict_poses
 from semgcn_jax.models.inputs import filled, make_inputs
 from semgcn_jax.models.root_relative import expected_error
-from semgcn_jax.simulation.points import NAMES
+from semgcn_jax.simulation.points import points_of
 
 
-def joint_sets(model: ModelConfig) -> tuple[str, ...]:
+def joint_sets(
+  model: ModelConfig, skeleton: Skeleton = H36M
+) -> tuple[str, ...]:
   """Lists the joint sets that a network lifts."""
-  if not model.input_joints:
-    return tuple(JOINT_SETS)
-  known = model.input_joints
-  others = (name for name, own in JOINT_SETS.items() if own.same_as in known)
+  known, every = model.input_joints, joint_sets_of(skeleton)
+  if not known:
+    return tuple(every)
+  others = (name for name, own in every.items() if own.same_as in known)
   return (*known, *others)
 
 
-def input_index(model: ModelConfig, joint_set: str) -> int:
+def input_index(
+  model: ModelConfig, joint_set: str, skeleton: Skeleton = H36M
+) -> int:
   """Finds the index of a joint set, or of its equivalent, in `input_joints`."""
-  known = model.input_joints
-  return known.index(JOINT_SETS[joint_set].same_as or joint_set)
+  same_as = joint_sets_of(skeleton)[joint_set].same_as
+  return model.input_joints.index(same_as or joint_set)
 
 
 def make_program(
-  network: Callable[..., jax.Array], model: ModelConfig
+  network: Callable[..., jax.Array],
+  model: ModelConfig,
+  skeleton: Skeleton = H36M,
 ) -> Callable[..., tuple[jax.Array, jax.Array]]:
   """Builds the function that lifts a batch of points of any joint sets.
 
-  It is that of `make_lift`, except that it takes points in the order of
-  `NAMES`, `[B, P, 3]`, and the indices of their joint sets in `joint_sets`,
-  `[B]`.
+  It is that of `make_lift`, except that it takes all points of the skeleton,
+  `[B, P, 3]`, see `points_of`, and the indices of their joint sets in
+  `joint_sets`, `[B]`.
   """
-  names = joint_sets(model)
-  table = source_table(names, NAMES)
-  numbers = [input_index(model, n) for n in names if model.input_joints]
-  lift = make_lift(network, model)
+  names, every = joint_sets(model, skeleton), joint_sets_of(skeleton)
+  table = source_table([every[n] for n in names], points_of(skeleton).names)
+  numbers = [
+    input_index(model, name, skeleton) for name in names if model.input_joints
+  ]
+  lift = make_lift(network, model, skeleton)
 
   # Callers may have chosen stricter rules for their own code.
   @jax.numpy_dtype_promotion('standard')
@@ -65,18 +73,24 @@ def make_program(
 
 
 def make_lift(
-  network: Callable[..., jax.Array], model: ModelConfig
+  network: Callable[..., jax.Array],
+  model: ModelConfig,
+  skeleton: Skeleton = H36M,
 ) -> Callable[..., tuple[jax.Array, jax.Array]]:
-  """Builds the pure function that lifts a batch of keypoints of `H36M`.
+  """Builds the pure function that lifts a batch of a skeleton's keypoints.
 
   It takes the arguments of `models.inputs.make_inputs` (keypoints, joint sets,
   image sizes, focal lengths and principal points), and returns poses,
-  `[B, 16, 3]`, and errors, `[B, 16]`, both in metres. If the network sees time,
+  `[B, J, 3]`, and errors, `[B, J]`, both in metres. If the network sees time,
   it takes clips, `[B, T, ...]`, and their lengths, `[B]`.
 
   Args:
     network: The function of the inputs, see `networks.trained_function`.
   """
+  joints = skeleton.num_joints
+  # Only of people is it known what a body can be.
+  within = bound if skeleton == H36M else jnp.nan_to_num
+  scale = model.error_scale * skeleton.unit
 
   def lift(keypoints, joint_set, image_size, focal, center, length=None):
     leading = keypoints.shape[:-2]
@@ -100,17 +114,21 @@ def make_lift(
       if rotation is not None:
         poses = rotate(rotation.swapaxes(1, 2), poses)
       errors = (
-        model.error_scale * expected_error(predicted)
+        scale * expected_error(predicted)
         if model.expected_error
-        else jnp.full((*leading, 16), jnp.nan)
+        else jnp.full((*leading, joints), jnp.nan)
       )
-      return bound(poses).reshape(*leading, 16, 3), errors
+      return within(poses).reshape(*leading, joints, 3), errors
 
   return lift
 
 
 def make_stream_program(
-  model: ModelConfig, variables: dict[str, Any], *, flip_test: bool
+  model: ModelConfig,
+  variables: dict[str, Any],
+  skeleton: Skeleton = H36M,
+  *,
+  flip_test: bool,
 ) -> tuple[Callable[..., Any], Any]:
   """Builds the function that lifts the next frame of a stream.
 
@@ -120,15 +138,15 @@ def make_stream_program(
 
   Returns:
     A function of a cache and the arguments of `make_program` for one frame,
-    `[1, 1, ...]`, which returns the next cache, the pose, `[1, 1, 16, 3]`, and
-    its errors, `[1, 1, 16]`; and the initial cache.
+    `[1, 1, ...]`, which returns the next cache, the pose, `[1, 1, J, 3]`, and
+    its errors, `[1, 1, J]`; and the initial cache.
   """
   module = build(
-    model, H36M, norm=FoldedNorm, dtype=jnp.float32, streaming=True
+    model, skeleton, norm=FoldedNorm, dtype=jnp.float32, streaming=True
   )
   params = jax.device_get(fold(variables))
   clips = 2 if flip_test else 1  # The mirrored one is cached, too.
-  shape = (clips, 1, H36M.num_joints, model.input_channels)
+  shape = (clips, 1, skeleton.num_joints, model.input_channels)
   with jax.numpy_dtype_promotion('standard'):
     cache = jax.eval_shape(module.init, jax.random.PRNGKey(0), jnp.zeros(shape))
   cache = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), cache['cache'])
@@ -145,10 +163,10 @@ def make_stream_program(
 
     def network(inputs, length):
       return predict_poses(
-        keep, inputs, model, H36M, flip_test=flip_test, length=length
+        keep, inputs, model, skeleton, flip_test=flip_test, length=length
       )
 
-    poses, errors = make_program(network, model)(*arrays)
+    poses, errors = make_program(network, model, skeleton)(*arrays)
     return after, poses, errors
 
   return advance, cache

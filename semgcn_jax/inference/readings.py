@@ -45,7 +45,7 @@ def check_reading(lifter: Lifter, clip: Clip) -> Clip:
   if given < _PLAUSIBLE:
     return clip
   better = _BETTER if len(keypoints) >= _FEW else _BETTER_OF_FEW
-  count = JOINT_SETS[clip.joint_set].num_joints
+  count = clip.marked.num_joints
   errors = {
     name: _error(lifter, keypoints, dataclasses.replace(clip, joint_set=name))[
       0
@@ -92,12 +92,12 @@ def check_reading(lifter: Lifter, clip: Clip) -> Clip:
 
 def _sample(clip: Clip) -> np.ndarray:
   """Returns a few whole poses of everybody, `[N, J, 3]`."""
-  count = JOINT_SETS[clip.joint_set].num_joints
+  count = clip.marked.num_joints
   parts = [np.asarray(p.keypoints)[:, :count] for p in clip.people]
   if not parts:
     return np.zeros((0, count, 3))
   keypoints = np.concatenate(parts)
-  used = keypoints[:, JOINT_SETS[clip.joint_set].used, 2] > 0
+  used = keypoints[:, clip.marked.used, 2] > 0
   keypoints = keypoints[used.mean(axis=-1) > 0.7].copy()
   rows = np.linspace(0, len(keypoints) - 1, min(_SAMPLE, len(keypoints)))
   keypoints = keypoints[rows.astype(int)]
@@ -118,7 +118,7 @@ def _error(
   whole = np.isfinite(lifted.poses).all(axis=(1, 2))
   if not whole.any():
     return 0.0, 0.0
-  seen = joints_of(keypoints, clip.joint_set)[whole]
+  seen = joints_of(keypoints, clip.marked)[whole]
   off = _distances(lifted.poses[whole, :, :2], seen)
   return float(np.median(lifted.errors[whole].mean(axis=-1))), float(off)
 
@@ -142,7 +142,7 @@ def _distances(poses: np.ndarray, seen: np.ndarray) -> float:
 
 def _lies(keypoints: np.ndarray, joint_set: str) -> bool:
   """Whether the trunks of most people are horizontal."""
-  seen = joints_of(keypoints, joint_set)
+  seen = joints_of(keypoints, JOINT_SETS[joint_set])
   pelvis, thorax = (H36M.joints.index(name) for name in ('Pelvis', 'Thorax'))
   trunk = np.abs(seen[:, thorax, :2] - seen[:, pelvis, :2])
   return bool(np.median(trunk[:, 0] - trunk[:, 1]) > 0)

@@ -7,35 +7,41 @@ keypoints move least is found over the whole clip.
 
 import numpy as np
 
-from semgcn_jax.geometry.joint_sets import JOINT_SETS
-from semgcn_jax.simulation.points import MIRROR_ORDER, PAIRS
+from semgcn_jax.geometry.joint_sets import mirror_order
+from semgcn_jax.geometry.skeletons import H36M, JointSet, Skeleton
+from semgcn_jax.simulation.points import OF_PEOPLE, Points
 
 _EXCHANGE = 0.05  # The cost of an exchange, as motion relative to the person,
 _EXCHANGED = 0.001  # and of a frame with other sides than the detector's.
 _FARTHEST = 0.15  # Farther motion, as after a cut, counts as this much.
 _SLOWEST = 8.0  # In slower clips people move too far between frames to tell.
-_LEFT, _RIGHT = np.array(PAIRS).T
 
 
-def exchange(points: np.ndarray, frames: np.ndarray) -> np.ndarray:
+def exchange(
+  points: np.ndarray, frames: np.ndarray, of: Points = OF_PEOPLE
+) -> np.ndarray:
   """Exchanges the sides of points `[T, P, 3]` in some frames, `[T]` bool."""
-  return np.where(frames[:, None, None], points[:, MIRROR_ORDER], points)
+  return np.where(frames[:, None, None], points[:, of.mirror_order], points)
 
 
 def exchange_joints(
-  keypoints: np.ndarray, frames: np.ndarray, joints: str
+  keypoints: np.ndarray,
+  frames: np.ndarray,
+  joint_set: JointSet,
+  skeleton: Skeleton = H36M,
 ) -> np.ndarray:
   """Exchanges the sides of keypoints in some frames.
 
   Args:
     keypoints: The keypoints, `[..., J, 3]`, pixels and confidence.
     frames: Where to exchange them, `[...]` bool.
-    joints: The key of their joint set in `JOINT_SETS`.
+    joint_set: What they are.
+    skeleton: The skeleton that they give.
 
   Returns:
     The keypoints of the joint set, `[..., J, 3]`.
   """
-  order = JOINT_SETS[joints].mirror_order
+  order = mirror_order(joint_set, skeleton)
   return np.where(
     frames[..., None, None],
     keypoints[..., order, :],
@@ -43,7 +49,9 @@ def exchange_joints(
   )
 
 
-def find_exchanged(points: np.ndarray, fps: float) -> np.ndarray:
+def find_exchanged(
+  points: np.ndarray, fps: float, of: Points = OF_PEOPLE
+) -> np.ndarray:
   """Finds the frames whose sides differ from those of the others.
 
   Of the two ways to tell one side from the other over the whole clip, this is
@@ -51,16 +59,16 @@ def find_exchanged(points: np.ndarray, fps: float) -> np.ndarray:
   found by Viterbi's algorithm.
 
   Args:
-    points: The points of `NAMES`, `[T, P, 3]`, pixels and confidence, 0 where
-      not found.
+    points: The points, `[T, P, 3]`, pixels and confidence, 0 where not found.
     fps: The frame rate of the clip; nothing is found below 8.
+    of: What the points are; without pairs, nothing is found.
 
   Returns:
     Whether to exchange the sides of each frame, `[T]`.
   """
-  if fps < _SLOWEST:
+  if fps < _SLOWEST or not of.pairs:
     return np.zeros(len(points), bool)
-  kept, crossed = _motions(points).tolist()
+  kept, crossed = _motions(points, of).tolist()
   # The least costs of paths that end as given, and exchanged.
   costs, came_from = (0.0, _EXCHANGED), []
   for stay, move in zip(kept[1:], crossed[1:], strict=True):
@@ -77,14 +85,14 @@ def find_exchanged(points: np.ndarray, fps: float) -> np.ndarray:
   return np.array(states[::-1], bool)
 
 
-def _motions(points: np.ndarray) -> np.ndarray:
+def _motions(points: np.ndarray, of: Points) -> np.ndarray:
   """Measures how far pairs of points move from the last frame that has them.
 
   Returns:
     The mean distance relative to the person if the sides stay the same, and if
     they are exchanged, `[2, T]`, less the smaller of both.
   """
-  left, right = points[:, _LEFT], points[:, _RIGHT]
+  left, right = (points[:, side] for side in np.array(of.pairs).T)
   both = (left[..., 2] > 0) & (right[..., 2] > 0)
   numbers = np.where(both, np.arange(len(both))[:, None], -1)
   last = np.maximum.accumulate(numbers, axis=0)

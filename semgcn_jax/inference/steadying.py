@@ -2,7 +2,12 @@
 
 import numpy as np
 
-from semgcn_jax.geometry.skeletons import H36M, bone_vectors, join_bones
+from semgcn_jax.geometry.skeletons import (
+  H36M,
+  Skeleton,
+  bone_vectors,
+  join_bones,
+)
 
 _POSE_HZ = 4.0  # Changes of a pose faster than this are taken for noise,
 _SPEED_HZ = 2.0  # and changes of its speed faster than this.
@@ -18,15 +23,15 @@ class Steady:
   that bodies stay within bounds. Poses must be finite.
   """
 
-  def __init__(self, fps: float):
+  def __init__(self, fps: float, skeleton: Skeleton = H36M):
     """Starts a filter for a stream of `fps` frames per second."""
-    self._fps = fps
+    self._fps, self._skeleton = fps, skeleton
     # The bones, how fast they change, and their lengths.
     self._last: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
 
   def __call__(self, pose: np.ndarray) -> np.ndarray:
-    """Filters the next pose, `[16, 3]`, metres, the root at the origin."""
-    bones = bone_vectors(pose.astype(np.float64), H36M)
+    """Filters the next pose, `[J, 3]`, metres, the root at the origin."""
+    bones = bone_vectors(pose.astype(np.float64), self._skeleton)
     lengths = np.linalg.norm(bones, axis=-1, keepdims=True)
     if self._last is None:
       self._last = bones, np.zeros_like(bones), lengths
@@ -43,7 +48,8 @@ class Steady:
     # A bone that has just turned around has no direction for a moment.
     along = np.where(norms > 1e-6, moved, bones)
     norms = np.maximum(np.linalg.norm(along, axis=-1, keepdims=True), 1e-6)
-    return join_bones(along / norms * length, H36M).astype(pose.dtype)
+    bones = along / norms * length
+    return join_bones(bones, self._skeleton).astype(pose.dtype)
 
 
 def _share(cutoff: float, fps: float) -> float:
@@ -51,7 +57,9 @@ def _share(cutoff: float, fps: float) -> float:
   return 1 / (1 + fps / (2 * np.pi * cutoff))
 
 
-def steady(poses: np.ndarray, fps: float) -> np.ndarray:
-  """Filters the poses of a clip, `[T, 16, 3]`, as a stream does."""
-  step = Steady(fps)
+def steady(
+  poses: np.ndarray, fps: float, skeleton: Skeleton = H36M
+) -> np.ndarray:
+  """Filters the poses of a clip, `[T, J, 3]`, as a stream does."""
+  step = Steady(fps, skeleton)
   return np.stack([step(pose) for pose in poses])

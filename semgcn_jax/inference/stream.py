@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from semgcn_jax.errors import UserError
-from semgcn_jax.geometry.joint_sets import JOINT_SETS
 from semgcn_jax.inference import clips
 from semgcn_jax.inference.arguments import Arguments
 from semgcn_jax.inference.lifted import Lifted
@@ -18,6 +17,7 @@ from semgcn_jax.inference.mirroring import (
 )
 from semgcn_jax.inference.steadying import Steady
 from semgcn_jax.models.inputs import held, shows_enough
+from semgcn_jax.simulation.points import points_of
 
 
 class Stream:
@@ -32,7 +32,7 @@ class Stream:
     advance: Callable[..., Any],
     cache: Any,
     read: Callable[[ArrayLike], Arguments],
-    joints: str,
+    empty: np.ndarray,
     number: int,
     fps: float,
     times: tuple[int, int],
@@ -46,7 +46,7 @@ class Stream:
       advance: The compiled program of `programs.make_stream_program`.
       cache: The initial cache.
       read: Reads the keypoints of a frame, see `read_arguments`.
-      joints: The key of their joint set.
+      empty: The keypoints of a frame that shows nobody, `[J, 3]`, zeros.
       number: The index of the joint set among those of the network.
       fps: The frame rate of the stream.
       times: See `clips.times_of`.
@@ -60,12 +60,13 @@ class Stream:
     self._turned: bool | None = None if mirrors else False
     # Every n-th frame belongs to the same phase of the clip.
     self._caches = [cache] * step
-    self._steady = Steady(fps) if step > 1 else None
     self._count = 0
     self._good: np.ndarray | None = None  # The points of the last good frame,
     self._shown: np.ndarray | None = None  # and those shown last.
     # Compiling here reports mistakes early, and keeps the first frame fast.
-    nothing = read(np.zeros((JOINT_SETS[joints].num_joints, 3)))
+    nothing = read(empty)
+    self._skeleton = nothing.skeleton
+    self._steady = Steady(fps, self._skeleton) if step > 1 else None
     points, *others = nothing.arrays(number)
     self._run(cache, points[0], others)
 
@@ -76,7 +77,7 @@ class Stream:
       keypoints: The keypoints, `[J, 2]` or `[J, 3]`; see `Lifter.lift`.
 
     Returns:
-      The pose, `[16, 3]`, metres, and its errors, `[16]`, metres. They are NaN
+      The pose, `[J, 3]`, metres, and its errors, `[J]`, metres. They are NaN
       before the first frame that shows enough of a person.
 
     Raises:
@@ -88,19 +89,18 @@ class Stream:
     if self._check:
       given = given.checked()
     points, *others = given.arrays(self._number)
-    center = others[-1]
-    if shows_enough(given.h36m)[0]:
+    center, of = others[-1], points_of(self._skeleton)
+    if shows_enough(given.joints)[0]:
       if self._turned is None:
-        self._turned = is_on_the_left(points[0], center[0])
+        self._turned = is_on_the_left(points[0], center[0], of)
       if self._turned:
-        points = mirror_points(points, center)
+        points = mirror_points(points, center, of)
       self._good = points
     elif self._good is not None:
       points = held(self._good)
     else:
-      return Lifted(
-        np.full((16, 3), np.nan, np.float32), np.full(16, np.nan, np.float32), 1
-      )
+      pose = np.full((self._skeleton.num_joints, 3), np.nan, np.float32)
+      return Lifted(pose, pose[:, 0], 1, skeleton=self._skeleton)
     frames = points
     if self._shown is not None:
       both = np.concatenate([self._shown, points])
@@ -116,8 +116,8 @@ class Stream:
     if self._steady:
       pose = self._steady(pose)
     if self._turned:
-      pose, error = mirror_poses(pose, error)
-    return Lifted(pose, error, 0)
+      pose, error = mirror_poses(pose, error, self._skeleton)
+    return Lifted(pose, error, 0, skeleton=self._skeleton)
 
   def _run(
     self, cache: Any, points: np.ndarray, others: Sequence[np.ndarray]

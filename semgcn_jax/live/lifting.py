@@ -8,7 +8,7 @@ from typing import Unpack
 import numpy as np
 
 from semgcn_jax.detections.following import ABSENT
-from semgcn_jax.geometry.joint_sets import MIN_KEYPOINTS, joints_of
+from semgcn_jax.geometry.joint_sets import JOINT_SETS, MIN_KEYPOINTS, joints_of
 from semgcn_jax.inference.arguments import Options, knows_lens
 from semgcn_jax.inference.lifted import Lifted
 from semgcn_jax.inference.lifter import Lifter
@@ -154,7 +154,7 @@ class Stage:
   def _placed(self, number: int, keypoints: np.ndarray, lifted: Lifted) -> Pose:
     """Puts a pose into the room."""
     person, turn = self._people[number], room_turn(self.pitch or 0.0)
-    joints = joints_of(keypoints, self._joint_set)
+    joints = joints_of(keypoints, JOINT_SETS[self._joint_set])
     place = self._place(keypoints, joints, lifted.poses)
     if place is not None:
       if person.place is None:

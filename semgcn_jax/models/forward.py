@@ -108,4 +108,7 @@ def predict_poses(
       mirror_predicted=mirror_found,
     )
   mirror_joints = mirror_inputs if config.input_joints else mirror
-  return run(network, mirror_inputs=mirror_joints, length=length)
+  predicted = run(network, mirror_inputs=mirror_joints, length=length)
+  if skeleton.unit == 1:
+    return predicted
+  return predicted.at[..., :3].multiply(skeleton.unit)

@@ -12,7 +12,7 @@ import numpy as np
 
 from semgcn_jax.detections.clips import Clip
 from semgcn_jax.errors import UserError
-from semgcn_jax.geometry.skeletons import H36M
+from semgcn_jax.geometry.skeletons import H36M, measure_unit
 from semgcn_jax.motion.path import SOLE, root_paths
 
 MAX_PITCH = 89.0
@@ -222,8 +222,7 @@ def _over(points: np.ndarray | None, unit: float) -> np.ndarray | None:
 def unit_of(clips: Sequence[Clip]) -> float:
   """Returns what to draw as large as a metre is for people, metres.
 
-  It is 1, 2 or 5 times a power of ten, whatever is closest to how far the true
-  poses, if known, reach from the root; for people it is 1.
+  It is `measure_unit` of the true poses, if known; for people it is 1.
   """
   poses = [
     (p.poses if p.truth is None else p.truth)[p.is_whole]
@@ -233,11 +232,7 @@ def unit_of(clips: Sequence[Clip]) -> float:
   ]
   if not sum(map(len, poses)):
     return 1.0
-  reach = np.linalg.norm(np.concatenate(poses), axis=-1).max(axis=-1)
-  reach = max(float(np.median(reach)), 1e-9)
-  power = 10.0 ** np.floor(np.log10(reach))
-  units = [float(power * step) for step in (1, 2, 5, 10)]
-  return min(units, key=lambda unit: abs(np.log(unit / reach)))
+  return measure_unit(np.concatenate(poses))
 
 
 def make_scenes(
@@ -265,7 +260,9 @@ def make_scenes(
     if degrees is None and clip.skeleton == H36M:
       degrees, how = estimate_pitch(clip), 'as estimated from the people'
     if degrees is None:
-      degrees, how = 0.0, 'as assumed, since nobody stands upright'
+      degrees, how = 0.0, 'as assumed'
+      if clip.skeleton == H36M:
+        how += ', since nobody stands upright'
     first, end = clip.frames.start, clip.frames.stop
     if end - first > MAX_FRAMES:
       raise UserError(

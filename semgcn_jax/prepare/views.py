@@ -14,7 +14,7 @@ from semgcn_jax.detections.detector_formats import numbered
 from semgcn_jax.detections.joint_names import by_name
 from semgcn_jax.detections.persons import Detection
 from semgcn_jax.errors import SettingError, UserError
-from semgcn_jax.geometry.joint_sets import joints_of, resolve
+from semgcn_jax.geometry.joint_sets import JOINT_SETS, joints_of, resolve
 from semgcn_jax.geometry.skeletons import H36M
 
 # The share of a view's frames that must have a person. With fewer, the numbers
@@ -88,7 +88,8 @@ def read_view(paths: Sequence[pathlib.Path], joint_set: str = '') -> View:
   detected = np.zeros((count, *sizes, 3))
   for frame, (person,) in ordered.items():
     detected[frame - first] = person.keypoints
-  return View(str(paths[0]), first, is_whole, joints_of(detected, name))
+  found = joints_of(detected, JOINT_SETS[name])
+  return View(str(paths[0]), first, is_whole, found)
 
 
 def _sureness(person: Detection) -> float:

@@ -39,7 +39,8 @@ def vary_bodies(
   Limbs may come from another pose in the batch (`mix_limbs`). The whole body is
   scaled (`body_scale`), and so are its parts (`part_scale`,
   `detected_bodies`) and each bone (`bone_scale`), equally on both sides. The
-  limbs and the head are rotated at every joint (`limb_turn`).
+  limbs and the head are rotated at every joint (`limb_turn`). Parts are those
+  of people, and limbs are what has sides.
 
   Args:
     rng: The random key.
@@ -77,7 +78,7 @@ def vary_bodies(
   rotations = {skeleton.root: jnp.broadcast_to(jnp.eye(3), (count, 3, 3))}
   for parent, child in downwards(skeleton):
     rotation = rotations[parent]
-    is_end = child not in skeleton.parents and child not in sides
+    is_end = bool(sides) and child not in {*skeleton.parents, *sides}
     if config.limb_turn and (parent in sides or is_end):
       rotation = multiply(rotation, about_vector(turns[:, child]))
     rotations[child] = rotation

@@ -61,13 +61,17 @@ def level(targets: Array, up: Array) -> Array:
   return y_down(rotate(to_axis(up), targets))
 
 
-def random_views(rng: Array, poses: Array, config: FilmingConfig) -> Views:
+def random_views(
+  rng: Array, poses: Array, config: FilmingConfig, *, level: bool = True
+) -> Views:
   """Samples a camera for each pose.
 
   Args:
     rng: The random key.
     poses: Poses `[B, J, 3]`, metres, level frame, root at the origin.
     config: The ranges of the cameras.
+    level: Whether cameras are about level, as people film; otherwise they see
+      the poses from all around, whichever way is up.
 
   Returns:
     The cameras; the whole pose is in front of each.
@@ -85,6 +89,11 @@ def random_views(rng: Array, poses: Array, config: FilmingConfig) -> Views:
   pitch = config.film_tilt + config.film_pitch * normal(3.5)
   pitch = jnp.deg2rad(jnp.clip(pitch, -85, 85))
   roll = jnp.deg2rad(config.film_roll * normal(3.0))
+  if not level:
+    # Uniform among all rotations.
+    pitch_rng, roll_rng = jax.random.split(jax.random.fold_in(rng, 1))
+    pitch = jnp.arcsin(jax.random.uniform(pitch_rng, (count,), minval=-1))
+    roll = jnp.pi * jax.random.uniform(roll_rng, (count,), minval=-1)
   rotation = multiply(
     about_axis(2, roll), about_axis(0, pitch), about_axis(1, turn)
   )

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from semgcn_jax.config import FilmingConfig
-from semgcn_jax.simulation.points import MIRROR_ORDER, NAMES, PAIRS
+from semgcn_jax.simulation.points import OF_PEOPLE, Points
 
 Array = jax.Array
 
@@ -15,34 +15,12 @@ _HIDDEN_TIMES = 4  # Hidden limbs last this many times longer than other gaps.
 _OUTLIER = 6.0  # The error of outliers relative to that of other points.
 
 
-def _limb(*words: str) -> np.ndarray:
-  """Masks the points whose names contain any of the words, `[P]`."""
-  return np.array([any(word in name for word in words) for name in NAMES])
-
-
-# Points that are hidden together, a row for each group.
-_HIDDEN = np.stack(
-  [
-    _limb('left_elbow', 'left_wrist', 'LElbow', 'LWrist'),
-    _limb('right_elbow', 'right_wrist', 'RElbow', 'RWrist'),
-    _limb('left_wrist', 'right_wrist', 'LWrist', 'RWrist'),
-    _limb('left_knee', 'left_ankle', 'LKnee', 'LAnkle'),
-    _limb('right_knee', 'right_ankle', 'RKnee', 'RAnkle'),
-    _limb('ankle', 'Ankle'),
-    _limb('ankle', 'Ankle', 'knee', 'Knee'),
-    _limb('nose', 'eye', 'ear', 'head', 'Head'),
-    _limb('left_eye', 'left_ear', 'nose'),
-    _limb('right_eye', 'right_ear', 'nose'),
-  ]
-)
-_LOWER = _limb(
-  *('ankle', 'Ankle', 'knee', 'Knee', 'left_hip', 'right_hip', 'LHip', 'RHip'),
-  *('mid_hip', 'Pelvis'),
-)
-
-
 def detect(
-  rng: Array, pixels: Array, image_size: Array, config: FilmingConfig
+  rng: Array,
+  pixels: Array,
+  image_size: Array,
+  config: FilmingConfig,
+  points: Points = OF_PEOPLE,
 ) -> Array:
   """Simulates a 2D detector.
 
@@ -59,10 +37,10 @@ def detect(
 
   Args:
     rng: The random key.
-    pixels: The points in clips of T frames, `[B, T, P, 2]`, pixels, in the
-      order of `NAMES`.
+    pixels: The points in clips of T frames, `[B, T, P, 2]`, pixels.
     image_size: Width and height of the images, `[B, 2]`, pixels.
     config: The size and the rate of the errors.
+    points: What the points are.
 
   Returns:
     Keypoints `[B, T, P, 3]`: x and y in pixels, and confidence, 0 if missed.
@@ -70,15 +48,15 @@ def detect(
   count, frames = pixels.shape[:2]
   draws = _Draws(rng, count, frames, config.lasting)
   clean = draws.uniform() < config.clean
-  error = _errors(draws, clean, config)
+  error = _errors(draws, pixels.shape[2], clean, config)
   unit = config.detector_noise * person_size(pixels)[..., None, None]
   confidence = _confidence(draws, error, clean)
   keypoints = jnp.concatenate(
     [pixels + error * unit, confidence[..., None]], axis=-1
   )
-  keypoints = _swap_sides(draws, keypoints, clean, config)
+  keypoints = _swap_sides(draws, keypoints, clean, config, points)
   inside = in_image(pixels, image_size[:, None, None])
-  found = inside & ~_lose(draws, clean, config)
+  found = inside & ~_lose(draws, clean, config, points)
   return jnp.where(found[..., None], keypoints, 0)
 
 
@@ -125,9 +103,10 @@ class _Draws:
     return hold(next(self._clip_rngs), random, times * self._lasting) < share
 
 
-def _errors(draws: _Draws, clean: Array, config: FilmingConfig) -> Array:
+def _errors(
+  draws: _Draws, points: int, clean: Array, config: FilmingConfig
+) -> Array:
   """Draws errors `[B, T, P, 2]` in units of `detector_noise`."""
-  points = len(NAMES)
   of_point = jnp.exp(0.3 * draws.normal(1, points))
   of_pose = jnp.exp(0.35 * draws.normal(1, 1))
   out = draws.chosen(config.outliers, points)
@@ -150,27 +129,37 @@ def _confidence(draws: _Draws, error: Array, clean: Array) -> Array:
 
 
 def _swap_sides(
-  draws: _Draws, keypoints: Array, clean: Array, config: FilmingConfig
+  draws: _Draws,
+  keypoints: Array,
+  clean: Array,
+  config: FilmingConfig,
+  points: Points,
 ) -> Array:
   """Swaps some pairs of left and right points `[B, T, P, 3]`."""
-  number = np.zeros(len(NAMES), np.int32)
-  for index, pair in enumerate(PAIRS):
+  if not points.pairs:
+    return keypoints
+  number = np.zeros(len(points.names), np.int32)
+  for index, pair in enumerate(points.pairs):
     number[list(pair)] = index
-  swapped = draws.chosen(config.swaps, len(PAIRS))
+  swapped = draws.chosen(config.swaps, len(points.pairs))
   if config.side_swaps:
     swapped ^= draws.chosen(config.side_swaps, 1, _HIDDEN_TIMES)
   swapped = (swapped & ~clean)[..., number]
-  return jnp.where(swapped[..., None], keypoints[:, :, MIRROR_ORDER], keypoints)
+  other = keypoints[:, :, points.mirror_order]
+  return jnp.where(swapped[..., None], other, keypoints)
 
 
-def _lose(draws: _Draws, clean: Array, config: FilmingConfig) -> Array:
+def _lose(
+  draws: _Draws, clean: Array, config: FilmingConfig, points: Points
+) -> Array:
   """Draws which points are hidden or missed, `[B, T, P]`."""
-  lost = ~clean & draws.chosen(config.gaps, len(NAMES))
-  which = jax.random.randint(draws.key(), (draws.count, 1), 0, len(_HIDDEN))
+  lost = ~clean & draws.chosen(config.gaps, len(points.names))
+  groups = len(points.hidden)
+  which = jax.random.randint(draws.key(), (draws.count, 1), 0, groups)
   # Whatever hides limbs, such as a table, stays for longer.
   for hidden, share in (
-    (jnp.asarray(_HIDDEN)[which], config.limb_gaps),
-    (jnp.asarray(_LOWER), config.lower_gaps),
+    (jnp.asarray(points.hidden)[which], config.limb_gaps),
+    (jnp.asarray(points.lower), config.lower_gaps),
   ):
     lost |= hidden & draws.chosen(share, 1, _HIDDEN_TIMES)
   if draws.frames > 1:

@@ -6,14 +6,18 @@ import jax
 import jax.numpy as jnp
 
 from semgcn_jax.config import FilmingConfig, ModelConfig
-from semgcn_jax.geometry.joint_sets import derive_joints, source_table
+from semgcn_jax.geometry.joint_sets import (
+  derive_joints,
+  joint_sets_of,
+  source_table,
+)
 from semgcn_jax.geometry.rotations import about_vector, rotate
 from semgcn_jax.geometry.skeletons import Skeleton
 from semgcn_jax.models.inputs import hold_lost, make_inputs, shows_enough
 from semgcn_jax.simulation.bodies import vary_bodies
 from semgcn_jax.simulation.cameras import Views, random_views
 from semgcn_jax.simulation.detector_noise import detect
-from semgcn_jax.simulation.points import NAMES, mark
+from semgcn_jax.simulation.points import mark, points_of
 
 Array = jax.Array
 
@@ -25,7 +29,7 @@ def film(
   model: ModelConfig,
   config: FilmingConfig,
 ) -> tuple[Array, Array]:
-  """Films single poses `[B, 16, 3]` as clips of one frame; see `film_clips`."""
+  """Films single poses `[B, J, 3]` as clips of one frame; see `film_clips`."""
   still = jnp.zeros((len(poses), 1, 3))
   inputs, targets = film_clips(
     rng, poses[:, None], still, jnp.ones(1), skeleton, model, config
@@ -46,16 +50,17 @@ def film_clips(
 
   Args:
     rng: The random key.
-    poses: Poses `[B, T, 16, 3]`, metres, level frame, root at the origin.
+    poses: Poses `[B, T, J, 3]`, level frame, root at the origin, in the unit of
+      the skeleton, so that they are about as large as people in metres.
     roots: Positions of the roots relative to the middle of the clip,
-      `[B, T, 3]`, metres, level frame.
+      `[B, T, 3]`, same unit, level frame.
     rate: The frames per second of each clip, `[B]`.
-    skeleton: The skeleton of the poses, `H36M`.
+    skeleton: The skeleton of the poses.
     model: The settings that define the network's input.
     config: The ranges of bodies, cameras and detector errors.
 
   Returns:
-    The inputs, `[B, T, 16, C]`, and the targets, `[B, T, 16, 3]`, metres, in
+    The inputs, `[B, T, J, C]`, and the targets, `[B, T, J, 3]`, same unit, in
     the coordinate frames that the network predicts in.
   """
   body_rng, view_rng, mark_rng, set_rng, detect_rng, known_rng = (
@@ -65,9 +70,14 @@ def film_clips(
   poses = _in_each_frame(
     lambda frame: vary_bodies(body_rng, frame, skeleton, config), poses
   )
-  views, points, pixels = _see((view_rng, mark_rng), poses, roots, rate, config)
-  found = detect(detect_rng, pixels, views.image_size, config)
-  table = jnp.asarray(source_table(model.input_joints, NAMES))
+  views, points, pixels = _see(
+    (view_rng, mark_rng), poses, roots, rate, skeleton, config
+  )
+  marked = points_of(skeleton)
+  found = detect(detect_rng, pixels, views.image_size, config, marked)
+  joint_sets = joint_sets_of(skeleton)
+  joint_sets = [joint_sets[name] for name in model.input_joints]
+  table = jnp.asarray(source_table(joint_sets, marked.names))
   joint_set = jax.random.randint(set_rng, (count,), 0, len(table))
   keypoints = derive_joints(found, table[joint_set][:, None])
   if frames > 1:
@@ -101,14 +111,15 @@ def _see(
   poses: Array,
   roots: Array,
   rate: Array,
+  skeleton: Skeleton,
   config: FilmingConfig,
 ) -> tuple[Views, Array, Array]:
   """Samples a camera for each clip, and projects the keypoints.
 
   Returns:
-    The cameras, and the keypoints of `NAMES`, which begin with the joints: in
-    camera frames, `[B, T, P, 3]`, metres, and in the image, `[B, T, P, 2]`,
-    pixels.
+    The cameras, and the keypoints, which begin with the joints, see
+    `points_of`: in camera frames, `[B, T, P, 3]`, and in the image,
+    `[B, T, P, 2]`, pixels.
   """
   view_rng, mark_rng = rngs
   count, frames = poses.shape[:2]
@@ -119,9 +130,13 @@ def _see(
 
   if frames > 1:
     roots = _follow(jax.random.fold_in(view_rng, 1), roots, config)
-  views = random_views(view_rng, together(poses + roots[:, :, None]), config)
+  there = together(poses + roots[:, :, None])
+  views = random_views(view_rng, there, config, level=skeleton.stands)
   seen = rotate(views.rotation, together(poses)).reshape(poses.shape)
-  points = _in_each_frame(lambda frame: mark(mark_rng, frame, config), seen)
+  marked = points_of(skeleton)
+  points = _in_each_frame(
+    lambda frame: mark(mark_rng, frame, config, marked), seen
+  )
   places = rotate(views.rotation, roots) + views.root[:, None]
   points = points + places[:, :, None]
   if frames > 1:

@@ -61,7 +61,7 @@ class Clips(Frames):
     first, last = clip_bounds(train)
     arrays = super().arrays(train) | {'first': first, 'last': last}
     if self.is_filmed:
-      arrays['roots'] = level_roots(train)
+      arrays['roots'] = level_roots(train, self.skeleton)
     return arrays
 
   def take(self, arrays: Batch, rows: Array, fps: float) -> Batch:

@@ -18,20 +18,25 @@ _SCORED_SEED = 0  # The seed of the cameras for scoring.
 _SCORED_POSES = 4096  # The poses filmed per call, for scoring.
 
 
-def level_poses(pairs: Pairs) -> np.ndarray:
-  """Turns the targets of pairs upright, `[N, J, 3]`; see `cameras.level`."""
-  return _level(pairs, pairs.targets)
+def level_poses(pairs: Pairs, skeleton: Skeleton) -> np.ndarray:
+  """Turns the targets of pairs upright, to film them; see `cameras.level`.
+
+  Returns:
+    The poses, `[N, J, 3]`, in the unit of the skeleton.
+  """
+  return _level(pairs, pairs.targets, skeleton)
 
 
-def level_roots(pairs: Pairs) -> np.ndarray:
-  """Turns the positions of the roots upright likewise, `[N, 3]`, metres."""
-  return _level(pairs, pairs.roots[:, None])[:, 0]
+def level_roots(pairs: Pairs, skeleton: Skeleton) -> np.ndarray:
+  """Turns the positions of the roots upright likewise, `[N, 3]`."""
+  return _level(pairs, pairs.roots[:, None], skeleton)[:, 0]
 
 
-def _level(pairs: Pairs, points: np.ndarray) -> np.ndarray:
+def _level(pairs: Pairs, points: np.ndarray, skeleton: Skeleton) -> np.ndarray:
   """Turns points of each pair, `[N, P, 3]`, upright."""
   ups = np.array([camera.up for camera in pairs.camera_list], np.float32)
   up = ups[pairs.cameras]
+  points = points / np.float32(skeleton.unit)
   return np.asarray(level(jnp.asarray(points), jnp.asarray(up)))
 
 
@@ -60,7 +65,8 @@ def film_pairs(pairs: Pairs, skeleton: Skeleton, config: Config) -> Pairs:
   )
   windows, rate = _clips_to_film(pairs, config)
   poses, roots = (
-    a[windows.rows] for a in (level_poses(pairs), level_roots(pairs))
+    a[windows.rows]
+    for a in (level_poses(pairs, skeleton), level_roots(pairs, skeleton))
   )
   roots = roots - roots.mean(axis=1, keepdims=True)
   count = len(poses)
@@ -80,7 +86,7 @@ def film_pairs(pairs: Pairs, skeleton: Skeleton, config: Config) -> Pairs:
   return dataclasses.replace(
     take(pairs, windows.rows[own]),
     inputs=inputs[own],
-    targets=targets[own],
+    targets=targets[own] * np.float32(skeleton.unit),
     views=numbers.astype(np.int32) if is_clip else None,
     frames=frames.astype(np.int32) if is_clip else None,
     view_list=(),

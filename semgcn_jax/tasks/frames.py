@@ -85,7 +85,7 @@ class Frames:
   def arrays(self, train: Pairs) -> dict[str, Any]:
     """Returns the arrays of all training poses, to take batches from."""
     if self.is_filmed:
-      return {'targets': level_poses(train)}
+      return {'targets': level_poses(train, self.skeleton)}
     names = ['inputs', 'targets']
     if self.config.augmentation.virtual_cameras:
       names += ['roots', 'cameras']

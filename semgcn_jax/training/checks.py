@@ -5,7 +5,8 @@ import numpy as np
 
 from semgcn_jax.config import Config
 from semgcn_jax.data.pairs import Pairs
-from semgcn_jax.errors import SettingError
+from semgcn_jax.errors import SettingError, choose
+from semgcn_jax.geometry.joint_sets import joint_sets_of
 from semgcn_jax.geometry.skeletons import Skeleton
 from semgcn_jax.tasks import make_task
 
@@ -18,9 +19,12 @@ def check_settings(config: Config, skeleton: Skeleton) -> None:
   """Checks what is known before the data is read.
 
   Raises:
-    SettingError: The batches do not split over the devices, poses cannot be
-      mirrored, or virtual cameras have 2D that is not a projection.
+    SettingError: The batches do not split over the devices, there is no such
+      joint set, poses cannot be mirrored, or virtual cameras have 2D that is
+      not a projection.
   """
+  for name in config.model.input_joints:
+    choose('input_joints', name, joint_sets_of(skeleton))
   make_task(config, skeleton).check(jax.device_count())
   if config.augmentation.flip:
     skeleton.require_sides('flip')

@@ -23,7 +23,11 @@ from semgcn_jax.evaluation.scores import (
   rank,
 )
 from semgcn_jax.evaluation.tables import print_result
-from semgcn_jax.geometry.skeletons import Skeleton
+from semgcn_jax.geometry.skeletons import (
+  H36M,
+  Skeleton,
+  measure_unit,
+)
 from semgcn_jax.models.build import count_parameters
 from semgcn_jax.runs import checkpoints, folder
 from semgcn_jax.runs.checkpoints import Progress
@@ -87,6 +91,7 @@ def train(
     raise SettingError(
       "`choose_on=val`: the dataset has no split 'val'; leave it out"
     )
+  skeleton = _sized(config, skeleton, dataset)
   score = make_score(config, skeleton, dataset.train)
   trainer = _make_trainer(config, skeleton, dataset)
   if not checkpoints.exist(workdir):
@@ -110,6 +115,15 @@ def train(
     if stop.signal == signal.SIGINT:
       raise KeyboardInterrupt
   return records
+
+
+def _sized(config: Config, skeleton: Any, dataset: Dataset) -> Any:
+  """Returns the skeleton with the unit of its poses, if they are filmed."""
+  is_filmed = config.takes != 'nodes' and config.model.input_joints
+  if not is_filmed or skeleton == H36M or skeleton.unit != 1:
+    return skeleton
+  assert dataset.train is not None
+  return dataclasses.replace(skeleton, unit=measure_unit(dataset.train.targets))
 
 
 def _make_trainer(

@@ -270,5 +270,5 @@ def test_several_people_and_clips_on_a_phone(open_page):
   assert room['y'] >= flat['y'] + flat['height'] - 1 and room['width'] == 390
   tab.keyboard.press('n')
   assert tab.evaluate('page.clip.name') == 'other'
-  assert not tab.locator('#names span').is_visible()
+  tab.locator('#names span').wait_for(state='hidden')
   assert tab.evaluate('document.body.scrollWidth') <= 390

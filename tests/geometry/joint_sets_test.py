@@ -125,12 +125,15 @@ def test_joints_are_the_mean_of_what_was_found(name):
       if found:
         wanted[index][joint, :2] = np.mean(found, axis=0)
       wanted[index][joint, 2] = np.mean([part[2] for part in parts])
-  joints = joints_of(keypoints, name)
+  joints = joints_of(keypoints, JOINT_SETS[name])
   assert joints.dtype == np.float64
   np.testing.assert_allclose(joints, wanted, rtol=1e-12)
-  single = joints_of(jnp.asarray(keypoints, jnp.float32), name)
+  single = joints_of(jnp.asarray(keypoints, jnp.float32), JOINT_SETS[name])
   np.testing.assert_allclose(single, wanted, rtol=1e-5, atol=1e-6)
-  assert joints_of(keypoints.astype(np.float32), name).dtype == np.float32
+  assert (
+    joints_of(keypoints.astype(np.float32), JOINT_SETS[name]).dtype
+    == np.float32
+  )
   positions = rng.normal(size=(3, JOINT_SETS[name].num_joints, 3))
   means = [
     positions[:, list(source)].mean(axis=1)

@@ -15,7 +15,7 @@ from semgcn_jax.geometry.joint_sets import JOINT_SETS, MIN_KEYPOINTS
 from semgcn_jax.geometry.skeletons import H36M, bone_vectors
 from semgcn_jax.inference import bounds
 from semgcn_jax.runs.checkpoints import Network, Progress
-from semgcn_jax.simulation.points import NAMES, mark
+from semgcn_jax.simulation.points import OF_PEOPLE, mark
 from semgcn_jax.training.state import create_train_state
 
 SIZE = (1280, 720)
@@ -321,9 +321,11 @@ def test_points_have_their_usual_places_without_a_key():
   from semgcn_jax.config import FilmingConfig
 
   points = np.asarray(mark(None, poses, FilmingConfig()))
-  left = points[:, NAMES.index('left_wrist')]
+  left = points[:, OF_PEOPLE.names.index('left_wrist')]
   np.testing.assert_allclose(left, poses[:, H36M.joints.index('LWrist')])
-  ears = points[:, [NAMES.index('left_ear'), NAMES.index('right_ear')]]
+  ears = points[
+    :, [OF_PEOPLE.names.index('left_ear'), OF_PEOPLE.names.index('right_ear')]
+  ]
   assert (np.linalg.norm(ears[:, 0] - ears[:, 1], axis=-1) > 0.1).all()
 
 

@@ -10,12 +10,12 @@ from timed import SIZE, make_lifter
 
 from semgcn_jax import Lifter
 from semgcn_jax.detections.clips import Clip, Person
-from semgcn_jax.geometry.joint_sets import JOINT_SETS
+from semgcn_jax.geometry.joint_sets import JOINT_SETS, mirror_order
 from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.inference.arguments import read_arguments
 from semgcn_jax.inference.people import lift_clip
 from semgcn_jax.inference.sides import exchange, find_exchanged
-from semgcn_jax.simulation.points import MIRROR_ORDER, NAMES
+from semgcn_jax.simulation.points import OF_PEOPLE
 
 NOBODY = np.zeros(25, bool)
 
@@ -53,7 +53,7 @@ def some(*ranges):
 
 def test_the_mirror_order_by_names():
   sides = {'left': 'right', 'right': 'left', 'L': 'R', 'R': 'L'}
-  for name, other in zip(NAMES, MIRROR_ORDER, strict=True):
+  for name, other in zip(OF_PEOPLE.names, OF_PEOPLE.mirror_order, strict=True):
     head, _, tail = name.partition('_')
     if head in ('left', 'right'):
       expected = f'{sides[head]}_{tail}'
@@ -61,7 +61,7 @@ def test_the_mirror_order_by_names():
       expected = sides[name[0]] + name[1:]
     else:
       expected = name
-    assert NAMES[other] == expected
+    assert OF_PEOPLE.names[other] == expected
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_other_sides_are_taken_if_the_network_is_much_surer(ratio, monkeypatch):
   lifter = make_lifter(flip_test=False)
   calls = []
 
-  def run_clip(program, arrays, fps, model):
+  def run_clip(program, arrays, *others):
     calls.append(arrays[0])
     errors = np.full((25, 16), ratio ** (len(calls) - 1))
     return np.full((25, 16, 3), len(calls)), errors
@@ -154,7 +154,7 @@ def test_people_have_the_sides_that_were_lifted():
 @pytest.mark.parametrize('name', JOINT_SETS)
 def test_the_mirror_order_of_every_joint_set(name):
   own = JOINT_SETS[name]
-  order = own.mirror_order
+  order = mirror_order(own, H36M)
   np.testing.assert_array_equal(order[order], np.arange(own.num_joints))
   moved = order != np.arange(own.num_joints)
   assert moved.sum() >= 12

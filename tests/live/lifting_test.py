@@ -7,7 +7,7 @@ from scipy.spatial.transform import Rotation
 from timed import make_lifter
 
 from semgcn_jax.errors import SettingError
-from semgcn_jax.geometry.joint_sets import joints_of
+from semgcn_jax.geometry.joint_sets import JOINT_SETS, joints_of
 from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.inference.lifted import Lifted
 from semgcn_jax.live.lifting import Stage
@@ -45,7 +45,7 @@ def test_a_stream_for_each_person(lifter):
         atol=1e-6,
       )
       np.testing.assert_array_equal(
-        person.keypoints, joints_of(found[person.number], 'coco')
+        person.keypoints, joints_of(found[person.number], JOINT_SETS['coco'])
       )
       assert person.positions[:, 1].min() == pytest.approx(SOLE)
 

@@ -156,17 +156,19 @@ def test_views_have_everybody_in_front_and_in_the_image(poses):
 
 def test_sources_are_the_joint_sets():
   for name in JOINT_SETS:
-    table = source_table([name], points.NAMES)[0]
+    table = source_table([JOINT_SETS[name]], points.OF_PEOPLE.names)[0]
     for cells, source in zip(table, JOINT_SETS[name].sources, strict=True):
       wanted = [JOINT_SETS[name].points[index] for index in source]
-      assert [points.NAMES[cell] for cell in cells if cell >= 0] == wanted
+      assert [
+        points.OF_PEOPLE.names[cell] for cell in cells if cell >= 0
+      ] == wanted
 
 
 def test_derived_joints_by_loops():
   rng = np.random.default_rng(0)
   found = rng.uniform(0, 100, (20, 17, 3)).astype(np.float32)
   found[..., 2] = np.where(rng.random((20, 17)) < 0.3, 0, rng.random((20, 17)))
-  table = source_table(['coco'], JOINT_SETS['coco'].points)[0]
+  table = source_table([JOINT_SETS['coco']], JOINT_SETS['coco'].points)[0]
   joints = np.asarray(
     derive_joints(jnp.asarray(found), jnp.asarray(np.tile(table, (20, 1, 1))))
   )
@@ -181,7 +183,7 @@ def test_derived_joints_by_loops():
 
 def detect(config, count=400):
   rng = np.random.default_rng(0)
-  pixels = rng.uniform(200, 800, (count, len(points.NAMES), 2))
+  pixels = rng.uniform(200, 800, (count, len(points.OF_PEOPLE.names), 2))
   pixels = jnp.asarray(np.float32(pixels))
   size = jnp.full((count, 2), 1000.0)
   [found] = np.asarray(
@@ -214,7 +216,7 @@ def test_noise_gaps_and_confidence():
 def test_a_hidden_lower_half():
   config = FilmingConfig(clean=0.0, gaps=0.0, limb_gaps=0.0, lower_gaps=1.0)
   _, found = detect(config)
-  for number, name in enumerate(points.NAMES):
+  for number, name in enumerate(points.OF_PEOPLE.names):
     low = name.endswith(('hip', 'Hip', 'knee', 'Knee', 'ankle', 'Ankle'))
     low |= name == 'Pelvis'
     assert (found[:, number, 2] == 0).all() == low, name
@@ -226,7 +228,9 @@ def test_exchanged_sides():
     swaps=1.0,
   )  # fmt: skip
   pixels, found = detect(config)
-  left, right = (points.NAMES.index(f'{s}_knee') for s in ('left', 'right'))
+  left, right = (
+    points.OF_PEOPLE.names.index(f'{s}_knee') for s in ('left', 'right')
+  )
   np.testing.assert_allclose(found[:, left, :2], pixels[:, right], atol=1e-3)
 
 
@@ -236,7 +240,7 @@ def test_whole_sides_are_exchanged():
     swaps=0.0, side_swaps=0.3,
   )  # fmt: skip
   pixels, found = detect(config)
-  pairs = np.array(points.PAIRS)
+  pairs = np.array(points.OF_PEOPLE.pairs)
   xy = found[..., :2]
   swapped = np.abs(xy[:, pairs] - pixels[:, pairs[:, ::-1]]).max((2, 3)) < 1e-3
   kept = np.abs(xy[:, pairs] - pixels[:, pairs]).max((2, 3)) < 1e-3
@@ -254,13 +258,13 @@ def test_marks_turn_with_the_body(poses):
     for p in (poses, (poses @ rotation.T).astype('f'))
   )
   np.testing.assert_allclose(first @ rotation.T, second, atol=1e-4)
-  wrist = points.NAMES.index('left_wrist')
+  wrist = points.OF_PEOPLE.names.index('left_wrist')
   off = first[:, wrist] - poses[:, H36M.joints.index('LWrist')]
   assert 0.03 < np.linalg.norm(off, axis=-1).mean() < 0.15
 
 
 def test_outside_of_the_image_nothing_is_found():
-  pixels = jnp.full((400, 1, len(points.NAMES), 2), 500.0)
+  pixels = jnp.full((400, 1, len(points.OF_PEOPLE.names), 2), 500.0)
   pixels = pixels.at[:, :, 0, 0].set(-1)
   found = detector_noise.detect(
     KEY, pixels, jnp.full((400, 2), 1000.0), FilmingConfig(clean=1.0)
@@ -298,8 +302,8 @@ def test_in_clips_gaps_last_and_whole_frames_are_lost():
   config = FilmingConfig(
     clean=0.0, limb_gaps=0.0, lower_gaps=0.0, gaps=0.1, lost=0.2, lasting=8.0
   )
-  pixels = jnp.full((300, 16, len(points.NAMES), 2), 500.0)
-  pixels = pixels.at[..., 0].add(jnp.arange(len(points.NAMES)))
+  pixels = jnp.full((300, 16, len(points.OF_PEOPLE.names), 2), 500.0)
+  pixels = pixels.at[..., 0].add(jnp.arange(len(points.OF_PEOPLE.names)))
   size = jnp.full((300, 2), 1000.0)
   found = (
     np.asarray(detector_noise.detect(KEY, pixels, size, config))[..., 2] > 0
@@ -356,7 +360,7 @@ def inputs_of(filmed, name='coco', shift=(0, 0), focal=0.0):
     [keypoints, np.ones_like(keypoints[..., :1])], axis=-1
   )
   count = len(keypoints)
-  table = source_table([name], JOINT_SETS[name].points)
+  table = source_table([JOINT_SETS[name]], JOINT_SETS[name].points)
   joints = derive_joints(
     jnp.asarray(keypoints, jnp.float32),
     jnp.asarray(np.tile(table, (count, 1, 1))),
