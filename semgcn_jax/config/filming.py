@@ -48,6 +48,13 @@ class FilmingConfig(Group):
     ' this SD in degrees.',
     up_to(90),
   )
+  film_turn: float = setting(
+    180.0,
+    "Turn cameras by up to this many degrees from the dataset's own, about the"
+    ' vertical. 180 also films a skeleton that does not stand from above and'
+    ' below.',
+    between(0, 180),
+  )
   film_tilt: float = setting(
     6.0, 'Point cameras down by this many degrees on average.', between(-60, 60)
   )

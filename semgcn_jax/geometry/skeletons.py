@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import importlib.resources
 import json
 import pathlib
 from typing import Any
@@ -221,19 +222,6 @@ H36M = Skeleton(
   stands=True,
 )
 
-# A hand, with the joints of MediaPipe's hand landmarks, in their order.
-HAND = Skeleton(
-  joints=(
-    'wrist',
-    *('thumb_cmc', 'thumb_mcp', 'thumb_ip', 'thumb_tip'),
-    *('index_mcp', 'index_pip', 'index_dip', 'index_tip'),
-    *('middle_mcp', 'middle_pip', 'middle_dip', 'middle_tip'),
-    *('ring_mcp', 'ring_pip', 'ring_dip', 'ring_tip'),
-    *('pinky_mcp', 'pinky_pip', 'pinky_dip', 'pinky_tip'),
-  ),
-  parents=(-1, *(0 if n % 4 == 0 else n for n in range(20))),
-)
-SKELETONS = {'h36m': H36M, 'hand': HAND}
 OWN = 'own'  # The name of the joint set of a skeleton's own joints.
 
 
@@ -422,3 +410,14 @@ def to_tuple(value: Any) -> Any:
   if isinstance(value, list | tuple):
     return tuple(to_tuple(item) for item in value)
   return value
+
+
+def _built_in(name: str) -> Skeleton:
+  path = importlib.resources.files('semgcn_jax.geometry') / f'{name}.json'
+  with importlib.resources.as_file(path) as file:
+    return load_skeleton(str(file))
+
+
+SKELETONS = {'h36m': H36M}
+# A hand, with the joints of MediaPipe's hand landmarks, in their order.
+HAND = SKELETONS['hand'] = _built_in('hand')

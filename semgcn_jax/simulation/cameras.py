@@ -3,6 +3,7 @@
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from semgcn_jax.config import FilmingConfig
 from semgcn_jax.geometry.cameras import Lens
@@ -70,8 +71,8 @@ def random_views(
     rng: The random key.
     poses: Poses `[B, J, 3]`, metres, level frame, root at the origin.
     config: The ranges of the cameras.
-    level: Whether cameras are about level, as people film; otherwise they see
-      the poses from all around, whichever way is up.
+    level: Whether cameras are about level, as people film; otherwise, unless
+      `film_turn` is less than 180, they see the poses from all around.
 
   Returns:
     The cameras; the whole pose is in front of each.
@@ -85,11 +86,12 @@ def random_views(
   def normal(most):
     return jnp.clip(jax.random.normal(next(rngs), (count,)), -most, most)
 
-  turn = uniform(-jnp.pi, jnp.pi)
+  most = np.deg2rad(config.film_turn)
+  turn = uniform(-most, most)
   pitch = config.film_tilt + config.film_pitch * normal(3.5)
   pitch = jnp.deg2rad(jnp.clip(pitch, -85, 85))
   roll = jnp.deg2rad(config.film_roll * normal(3.0))
-  if not level:
+  if not level and config.film_turn == 180:
     # Uniform among all rotations.
     pitch_rng, roll_rng = jax.random.split(jax.random.fold_in(rng, 1))
     pitch = jnp.arcsin(jax.random.uniform(pitch_rng, (count,), minval=-1))
