@@ -90,9 +90,10 @@ def draw_grid(scenes: Sequence[Scene]) -> Any:
     if number < columns:
       for axes, kind in zip((flat, *rooms), ('2D', *kinds), strict=True):
         axes.text(0.03, 0.97, kind, **_NOTE, transform=axes.transAxes)
-  for label in ('left', 'right', 'trunk'):
-    grid[0, 0].plot([], [], color=PAPER[label], linewidth=3, label=label)
-  figure.legend(loc='outside lower center', ncols=3, frameon=False)
+  if any(scene.clip.skeleton.left for scene in scenes):
+    for label in ('left', 'right', 'trunk'):
+      grid[0, 0].plot([], [], color=PAPER[label], linewidth=3, label=label)
+    figure.legend(loc='outside lower center', ncols=3, frameon=False)
   return figure
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from semgcn_jax.config import ModelConfig
 from semgcn_jax.geometry.graphs import Graph
@@ -111,4 +112,6 @@ def predict_poses(
   predicted = run(network, mirror_inputs=mirror_joints, length=length)
   if skeleton.unit == 1:
     return predicted
-  return predicted.at[..., :3].multiply(skeleton.unit)
+  scale = np.ones(predicted.shape[-1], np.float32)
+  scale[:3] = skeleton.unit
+  return predicted * scale

@@ -40,6 +40,7 @@ class Page {
     const has = (name) => clip?.people.some((person) => person[name]);
     find('flat').hidden = !has('keypoints') && !clip?.pictures.length;
     find('truth-label').hidden = find('legend-truth').hidden = !has('truth');
+    find('legend-sides').hidden = !this.content.left.length;
     find('trails-label').hidden =
       !this.content.joints.some((name) => /Ankle$/.test(name));
     find('errors-label').hidden = !has('truth') && !has('expected');
