@@ -1,6 +1,7 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import quadruped
 
 from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.geometry.joint_sets import (
@@ -8,7 +9,10 @@ from semgcn_jax.geometry.joint_sets import (
   JOINT_SETS,
   LIFTED,
   convert_joints,
+  default_joint_set,
+  joint_sets_of,
   joints_of,
+  mirror_order,
   resolve,
   to_h36m,
 )
@@ -142,3 +146,40 @@ def test_joints_are_the_mean_of_what_was_found(name):
   np.testing.assert_allclose(
     convert_joints(positions, name), np.stack(means, axis=1), rtol=1e-12
   )
+
+
+def test_the_joint_sets_of_another_skeleton(tmp_path):
+  skeleton = quadruped.skeleton(tmp_path)
+  known = joint_sets_of(skeleton)
+  assert (
+    list(known) == ['own', 'detector'] and joint_sets_of(H36M) is JOINT_SETS
+  )
+  assert default_joint_set(skeleton) == 'detector'
+  assert default_joint_set(H36M) == 'coco'
+  rng = np.random.default_rng(0)
+  own = rng.uniform(1, 9, (4, 15, 3))
+  own[..., 2] = 1
+  np.testing.assert_allclose(joints_of(own, known['own']), own)
+  found = rng.uniform(1, 9, (4, 15, 3))
+  found[..., 2] = 0.8
+  joints = joints_of(found, known['detector'])
+  head, tail = (skeleton.joints.index(name) for name in ('head', 'tail'))
+  np.testing.assert_allclose(joints[:, head], (found[:, 0] + found[:, 1]) / 2)
+  np.testing.assert_array_equal(joints[:, tail], 0)  # Nothing tells.
+  # Both have 15 joints; those of a detector are likelier in a file.
+  assert resolve('', [15], 'a file', skeleton=skeleton) == 'detector'
+  assert resolve('own', [15], 'a file', skeleton=skeleton) == 'own'
+  with pytest.raises(UserError, match='14 joints a person; name their set'):
+    resolve('', [14], 'a file', skeleton=skeleton)
+  with pytest.raises(SettingError, match='choose from own, detector'):
+    resolve('coco', [15], 'a file', skeleton=skeleton)
+
+
+def test_keypoints_are_mirrored_by_what_they_give(tmp_path):
+  skeleton = quadruped.skeleton(tmp_path)
+  for joint_set in joint_sets_of(skeleton).values():
+    order = mirror_order(joint_set, skeleton)
+    np.testing.assert_array_equal(order[order], np.arange(15))
+    for name, other in zip(joint_set.names, order, strict=True):
+      expected = name.replace('left', '?').replace('right', 'left')
+      assert joint_set.names[other] == expected.replace('?', 'right')

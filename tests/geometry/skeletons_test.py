@@ -1,7 +1,9 @@
+import dataclasses
 import json
 
 import numpy as np
 import pytest
+import quadruped
 
 from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.geometry.skeletons import (
@@ -9,6 +11,7 @@ from semgcn_jax.geometry.skeletons import (
   Skeleton,
   bone_vectors,
   load_skeleton,
+  measure_unit,
   mirror,
   save_skeleton,
 )
@@ -101,3 +104,66 @@ def test_a_skeleton_without_sides_cannot_be_mirrored():
   with pytest.raises(SettingError, match='`flip`: the skeleton has no left'):
     chain.require_sides('flip')
   H36M.require_sides('flip')
+
+
+def test_a_skeleton_of_older_versions_is_known(tmp_path):
+  fields = ('joints', 'parents', 'left', 'right', 'groups')
+  path = tmp_path / 'skeleton.json'
+  path.write_text(json.dumps({name: getattr(H36M, name) for name in fields}))
+  assert load_skeleton(str(path)) == H36M
+  # Weights name the skeleton that they were trained with by this.
+  assert H36M.fingerprint.startswith('b5b563f3f389bfd1')
+
+
+def test_joint_sets_are_read_and_written(tmp_path):
+  own = quadruped.skeleton(tmp_path)
+  [detector] = own.joint_sets
+  assert detector.name == 'detector' and detector.num_joints == 15
+  assert detector.sources[own.joints.index('head')] == (0, 1)  # Both ears.
+  assert detector.sources[own.joints.index('tail')] == ()
+  for joint, source in zip(own.joints, detector.sources, strict=True):
+    if joint not in ('head', 'tail'):
+      assert [detector.names[index] for index in source] == [joint]
+  save_skeleton(own, tmp_path / 'again.json')
+  again = load_skeleton(str(tmp_path / 'again.json'))
+  assert again == own and again.fingerprint == own.fingerprint
+  without = dataclasses.replace(own, joint_sets=())
+  assert without.fingerprint != own.fingerprint
+
+
+@pytest.mark.parametrize(
+  'changes, message',
+  [
+    ({'joint_sets': {'own': {'names': ['hip']}}}, 'the name of its own joints'),
+    (
+      {'joint_sets': {'a': {'names': ['x'], 'sources': {'knee': ['x']}}}},
+      'knee is not a joint of the skeleton',
+    ),
+    (
+      {'joint_sets': {'a': {'names': ['x'], 'sources': {'hip': ['y']}}}},
+      'has no y, of which hip is the mean',
+    ),
+    ({'joint_sets': {'a': {'names': ['x']}}}, 'some joints derive from them'),
+    ({'joint_sets': {'a': {'names': ['hip', 'hip']}}}, 'names must differ'),
+    ({'joint_sets': {'a': {}}}, 'not a skeleton'),
+    ({'joint_sets': ['a']}, 'not a skeleton'),
+    ({'stands': 'yes'}, 'stands must be true or false'),
+    ({'unit': 0}, 'unit must be a number of metres above 0'),
+    ({'unit': '1'}, 'unit must be a number of metres above 0'),
+  ],
+)
+def test_a_wrong_file_is_told(tmp_path, changes, message):
+  path = tmp_path / 'wrong.json'
+  path.write_text(json.dumps(quadruped.FILE | changes))
+  with pytest.raises(UserError, match=message) as error:
+    load_skeleton(str(path))
+  assert str(path) in str(error.value) and '\n' not in str(error.value)
+
+
+def test_the_unit_is_about_how_far_poses_reach():
+  poses = quadruped.poses(np.random.default_rng(0), 50)
+  reach = np.median([max(np.linalg.norm(j) for j in pose) for pose in poses])
+  assert measure_unit(poses) == 0.5
+  assert abs(np.log(reach / 0.5)) < np.log(2) / 2 + 0.1
+  for factor in (0.01, 10, 100):
+    assert measure_unit(factor * poses) == pytest.approx(0.5 * factor)
