@@ -23,10 +23,10 @@ from semgcn_jax.runs.folder import check_output
 from semgcn_jax.runs.weights import check_folder, save_weights
 
 # Of the bundled weights; docs/model_card.md has the terms of the data.
-_LICENCE = (
-  'Apache-2.0. The data used in this project was obtained from'
-  ' mocap.cs.cmu.edu. The database was created with funding from NSF'
-  ' EIA-0196217.'
+_LICENCE = 'Apache-2.0.'
+_OF_CMU = (
+  ' The data used in this project was obtained from mocap.cs.cmu.edu. The'
+  ' database was created with funding from NSF EIA-0196217.'
 )
 
 
@@ -92,12 +92,12 @@ def _write_file(flags: ExportFlags, output: pathlib.Path, ending: str) -> None:
   from semgcn_jax.export import onnx_files, program, programs, stablehlo_files
 
   network = restore_network(flags.checkpoint, flags.which)
+  licence = ''
+  if flags.checkpoint in weights.names():
+    is_of_cmu = network.config.data.dataset == 'cmu'
+    licence = _LICENCE + _OF_CMU * is_of_cmu
   exported = programs.make_program(
-    network,
-    flags.only_seed,
-    flags.joint_set,
-    _LICENCE if flags.checkpoint in weights.names() else '',
-    flags.frames,
+    *(network, flags.only_seed, flags.joint_set, licence, flags.frames)
   )
   write = onnx_files.write if ending == '.onnx' else stablehlo_files.write
   difference = write(exported, output)

@@ -33,7 +33,7 @@ from semgcn_jax.errors import (
   printable,
 )
 from semgcn_jax.formats.writers import WRITERS
-from semgcn_jax.geometry.skeletons import H36M
+from semgcn_jax.geometry.skeletons import H36M, HAND
 from semgcn_jax.inference.arguments import Options, knows_lens
 from semgcn_jax.inference.image_lifter import ImageLifter
 from semgcn_jax.inference.lifter import Lifter
@@ -47,8 +47,8 @@ from semgcn_jax.solving.report import describe
 from semgcn_jax.solving.solver import solve_clip
 from semgcn_jax.solving.terms import TERMS, Terms
 
-# The bundled weights for single frames, for clips, and for --live.
-SINGLE, OVER_TIME, STREAM = 'cmu', 'cmu-video', 'cmu-stream'
+# The bundled weights for single frames, for clips, for --live, and for --hands.
+SINGLE, OVER_TIME, STREAM, HANDS = 'cmu', 'cmu-video', 'cmu-stream', 'hand'
 # The flags that `check_clip` and `lift_clip` take.
 _OPTIONS = ('min_confidence', 'focal_length', 'field_of_view')
 
@@ -60,8 +60,8 @@ class PredictFlags(outputs.ClipFlags, LiveFlags):
   renamed = {'keypoints': 'detections'}
   checkpoint: str = shared_flags.checkpoint_setting(
     f'If empty, lift with {OVER_TIME} whoever is tracked for long enough, and'
-    f' the others with {SINGLE}, or with {STREAM} if --live; otherwise lift'
-    ' with',
+    f' the others with {SINGLE}, or with {STREAM} if --live, or with {HANDS} if'
+    ' --hands; otherwise lift with',
     '',
   )
   output: str = outputs.output_setting(
@@ -129,7 +129,7 @@ def lift(flags: PredictFlags) -> None:
   if flags.fps is not None:
     _check_cutoff(flags, flags.fps)
   shared_flags.use_compilation_cache(flags)
-  name = flags.checkpoint or (STREAM if flags.live else SINGLE)
+  name = _weights(flags)
   if not flags.checkpoint and (
     flags.only_seed is not None or flags.which != 'best'
   ):
@@ -137,6 +137,10 @@ def lift(flags: PredictFlags) -> None:
       '`which`, `only_seed`: choose from a run; give `checkpoint`'
     )
   network = restore_network(name, flags.which)
+  if flags.hands and network.skeleton.joints != HAND.joints:
+    raise SettingError(
+      f'`checkpoint={name}`: has another skeleton than `hands` need'
+    )
   if flags.live:
     _require_people(flags, network, 'live')
     lifter = Lifter.of(network, flags.only_seed, name)
@@ -147,8 +151,9 @@ def lift(flags: PredictFlags) -> None:
     skeleton = network.config.data.skeleton
     work = functools.partial(_lift_image, lifter=lifter, skeleton=skeleton)
   else:
-    for setting in ('height', 'image', 'video', 'camera'):
-      if setting == 'height' or flags.detections is None:
+    _require_people(flags, network, 'height')
+    if flags.detections is None and not flags.hands:
+      for setting in ('image', 'video', 'camera'):
         _require_people(flags, network, setting)
     lifter = Lifter.of(network, flags.only_seed, name)
     work = functools.partial(_lift_clips, lifter=lifter)
@@ -163,9 +168,16 @@ def _require_people(flags: PredictFlags, network: Network, name: str) -> None:
   given = getattr(flags, name) != getattr(PredictFlags, name)
   if given and network.skeleton != H36M:
     raise SettingError(
-      f'`{name}`: is for people; {flags.checkpoint} has another skeleton, whose'
+      f'`{name}`: is for people; {_weights(flags)} has another skeleton, whose'
       ' keypoints `detections` names'
     )
+
+
+def _weights(flags: PredictFlags) -> str:
+  """Returns the run or the bundled weights that lift each frame."""
+  if flags.hands:
+    return flags.checkpoint or HANDS
+  return flags.checkpoint or (STREAM if flags.live else SINGLE)
 
 
 def _lift_folder(flags: PredictFlags, lift_source: Callable[..., None]) -> None:
@@ -241,14 +253,15 @@ def _lift_clips(
   The source is what the flags name, or the clips of detections in `found`.
   """
   began = time.monotonic()
-  name = flags.checkpoint or SINGLE
+  name = _weights(flags)
   clips = read_sources(flags, found, lifter.skeleton)
   if not any(clip.people for clip in clips):
     raise UserError(f'{flags.detections}: no person in any frame')
   fps = clips[0].fps
   _check_cutoff(flags, fps)
   over_time = None
-  if not flags.checkpoint and any(len(clip.frames) > 1 for clip in clips):
+  by_default = not flags.checkpoint and not flags.hands
+  if by_default and any(len(clip.frames) > 1 for clip in clips):
     over_time = _over_time()
   options = _options(flags)
   if flags.check:

@@ -24,6 +24,7 @@ from semgcn_jax.detections.detecting import (
   detect_video,
 )
 from semgcn_jax.detections.finding import box_of
+from semgcn_jax.detections.hands import MOST, hands_of_image, hands_of_video
 from semgcn_jax.errors import SettingError, UserError, printable
 from semgcn_jax.formats import pose_files
 from semgcn_jax.geometry.joint_sets import JOINT_SETS
@@ -40,6 +41,10 @@ class SourceFlags(Flags):
     None,
     "Lift the keypoints in this file, in a clip's folder of one file per frame,"
     ' or in a folder of clips.',
+  )
+  hands: bool = setting(
+    False,
+    'Find and lift hands, not people. With --detections, they are right hands.',
   )
   image: str | None = setting(
     None,
@@ -65,7 +70,8 @@ class SourceFlags(Flags):
   people: int | None = setting(
     None,
     'Lift this many people of an image or video, the most prominent ones; by'
-    ' default everybody.',
+    f' default everybody. With --hands, up to this many hands; by default'
+    f' {MOST}.',
     POSITIVE,
   )
   detector: str = setting(
@@ -115,6 +121,10 @@ def check_sources(flags: SourceFlags) -> None:
   pairs = ['detections', 'image'], ['detections', 'video']
   if len(given) > 1 and given not in pairs:
     raise SettingError(f'{" and ".join(f"`{n}`" for n in given)}: give one')
+  if flags.hands:
+    for name in ('box', 'detector'):
+      if getattr(flags, name) != getattr(SourceFlags, name):
+        raise SettingError(f'`{name}`: has no meaning with `hands`')
   if flags.box and flags.people:
     raise SettingError('`box` and `people`: give one')
   if flags.box and '@' in flags.box and given[0] != 'video':
@@ -144,25 +154,41 @@ def read_sources(
   if flags.detections is not None:
     found = found or find_clips(pathlib.Path(flags.detections))
     return _read_detections(flags, found, skeleton)
+  if flags.hands:
+    return [_read_hands(flags)]
   detector = Detector(flags.detector, flags.detector_model)
   box, box_at = (None, 0) if flags.box is None else _read_box(flags.box)
   if flags.image is not None:
     path = pathlib.Path(flags.image)
     clip = detect_image(path, detector, box=box, most=flags.people)
   else:
-    if flags.camera is not None:
-      name = f'camera {flags.camera}'
-      video = Video(flags.camera, flags.seconds)
-    else:
-      assert flags.video is not None  # See `check_sources`.
-      path = pathlib.Path(flags.video)
-      name, video = path.stem, Video(path)
+    name, video = _open_video(flags)
     clip = detect_video(
       *(video, name, detector), box=box, box_at=box_at, most=flags.people
     )
   if len(clip.people) > 1:
     print(printable(_people_line(clip)))
   return [dataclasses.replace(clip, fps=flags.fps or clip.fps)]
+
+
+def _open_video(flags: SourceFlags) -> tuple[str, Video]:
+  """Opens the video or camera that the flags name; also returns its name."""
+  if flags.camera is not None:
+    return f'camera {flags.camera}', Video(flags.camera, flags.seconds)
+  assert flags.video is not None  # See `check_sources`.
+  path = pathlib.Path(flags.video)
+  return path.stem, Video(path)
+
+
+def _read_hands(flags: SourceFlags) -> Clip:
+  """Detects hands in the images that the flags name."""
+  options = {'model': flags.detector_model, 'most': flags.people or MOST}
+  if flags.image is not None:
+    clip = hands_of_image(pathlib.Path(flags.image), **options)
+  else:
+    name, video = _open_video(flags)
+    clip = hands_of_video(video, name, **options)
+  return dataclasses.replace(clip, fps=flags.fps or clip.fps)
 
 
 def _read_box(text: str) -> tuple[Box, int]:

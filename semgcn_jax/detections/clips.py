@@ -31,6 +31,8 @@ class Person:
     feet: They in 3D, `[T, 4, 3]`, like `poses`; None if unknown.
     contacts: Whether the right and the left foot rest on the ground, `[T, 2]`;
       None if unknown.
+    is_mirrored: Whether it is the mirror image of the skeleton, as a left hand
+      is of `HAND`.
   """
 
   name: str
@@ -45,6 +47,7 @@ class Person:
   marked_feet: Float[np.ndarray, 'T 4 3'] | None = None
   feet: Float[np.ndarray, 'T 4 3'] | None = None
   contacts: Bool[np.ndarray, 'T 2'] | None = None
+  is_mirrored: bool = False
 
   @property
   def is_whole(self) -> np.ndarray:

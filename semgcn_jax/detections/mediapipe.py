@@ -1,17 +1,18 @@
-"""Runs MediaPipe's pose landmarker, whose 33 points are `mediapipe` joints.
+"""Runs MediaPipe's landmarkers: of bodies, with 33 points, and of hands, 21.
 
 The extra `pose` installs it with weights, for Python up to 3.12. A newer one
 comes without them, and takes a downloaded model (a `.task` file).
 """
 
 import contextlib
+import dataclasses
 import functools
 import io
 import os
 import pathlib
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -31,16 +32,49 @@ _BEYOND_EDGE = 0.05  # Trust landmarks this far off the image, over body size.
 _SURE = 0.9
 # Pixels; at 32,767, the OpenCV inside of MediaPipe ends the process.
 _MAX_SIDE = 8192
-# The networks of a model, in the package that has them, and the mean and the
-# range of their input, of 255 levels.
-_PARTS = {
-  'pose_detector.tflite': (
-    *('pose_detection/pose_detection.tflite', 127.5, 127.5),
-  ),
-  'pose_landmarks_detector.tflite': (
-    *('pose_landmark/pose_landmark_full.tflite', 0.0, 255.0),
-  ),
-}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Kind:
+  """A kind of landmarker.
+
+  Attributes:
+    name: Its name, of which MediaPipe's class is made.
+    parts: {network of a model: (where the package has it, the mean and the
+      range of its input, of 255 levels)}.
+  """
+
+  name: str
+  parts: dict[str, tuple[str, float, float]] = dataclasses.field(hash=False)
+
+  @property
+  def landmarker(self) -> str:
+    """What to download, for messages."""
+    return f'{self.name.lower()} landmarker'
+
+
+_POSE = _Kind(
+  'Pose',
+  {
+    'pose_detector.tflite': (
+      *('pose_detection/pose_detection.tflite', 127.5, 127.5),
+    ),
+    'pose_landmarks_detector.tflite': (
+      *('pose_landmark/pose_landmark_full.tflite', 0.0, 255.0),
+    ),
+  },
+)
+_HAND = _Kind(
+  'Hand',
+  {
+    'hand_detector.tflite': (
+      *('palm_detection/palm_detection_full.tflite', 0.0, 255.0),
+    ),
+    'hand_landmarks_detector.tflite': (
+      *('hand_landmark/hand_landmark_full.tflite', 0.0, 255.0),
+    ),
+  },
+)
 
 NAMES = JOINT_SETS[JOINTS].names
 _HIPS = [NAMES.index(f'{side}_hip') for side in ('left', 'right')]
@@ -61,12 +95,73 @@ def landmarker(*, tracks: bool = False, model: str = '') -> Iterator[Find]:
     SettingError: MediaPipe is not installed, or has no weights.
     UserError: The model cannot be read.
   """
-  mediapipe, built = _open(tracks, model)
+  with _opened(_POSE, tracks, model) as run:
+
+    def find(picture):
+      (height, width), shape = picture.shape[:2], picture.shape
+      people = []
+      for landmarks in run(picture).pose_landmarks:
+        points = [(p.x, p.y, p.visibility) for p in landmarks]
+        points = np.array(points) * (width, height, 1)
+        keypoints = keep_found(points, shape)
+        if (keypoints[:, 2] > 0).any():
+          people.append(Detection(keypoints))
+      return people
+
+    yield find
+
+
+@dataclasses.dataclass(frozen=True)
+class Hand:
+  """A hand in an image.
+
+  Attributes:
+    keypoints: Its joints, `[21, 3]`, in the order of `HAND`: pixels, and how
+      sure the detector is of the hand.
+    is_left: Whether it is a left hand.
+  """
+
+  keypoints: np.ndarray
+  is_left: bool
+
+
+@contextlib.contextmanager
+def hand_landmarker(
+  *, tracks: bool = False, model: str = '', most: int = 4
+) -> Iterator[Callable[[np.ndarray], list[Hand]]]:
+  """Builds a function that finds hands in an image, `[H, W, 3]` uint8.
+
+  Args:
+    tracks: See `landmarker`, and for the errors.
+    model: See `landmarker`.
+    most: The most hands to find in an image.
+  """
+  with _opened(_HAND, tracks, model, num_hands=most) as run:
+
+    def find(picture):
+      height, width = picture.shape[:2]
+      found, hands = run(picture), []
+      for landmarks, [side, *_] in zip(
+        found.hand_landmarks, found.handedness, strict=True
+      ):
+        points = [(width * p.x, height * p.y, side.score) for p in landmarks]
+        # It takes images for those of a mirror.
+        hands.append(Hand(np.array(points), side.category_name == 'Right'))
+      return hands
+
+    yield find
+
+
+@contextlib.contextmanager
+def _opened(
+  kind: _Kind, tracks: bool, model: str, **options: Any
+) -> Iterator[Callable[[np.ndarray], Any]]:
+  """Opens a landmarker, as a function of an image; see `landmarker`."""
+  mediapipe, built = _open(kind, tracks, model, options)
   count = 0
 
-  def find(picture):
+  def run(picture):
     nonlocal count
-    (height, width), shape = picture.shape[:2], picture.shape
     picture = np.ascontiguousarray(images.limited(picture, _MAX_SIDE))
     image = mediapipe.Image(mediapipe.ImageFormat.SRGB, picture)
     count += 1
@@ -76,28 +171,20 @@ def landmarker(*, tracks: bool = False, model: str = '') -> Iterator[Find]:
       stack.enter_context(warnings.catch_warnings())
       warnings.simplefilter('ignore', UserWarning)
       # The times must ascend; a model that tracks does not use them.
-      found = (
-        built.detect_for_video(image, 33 * count)
-        if tracks
-        else built.detect(image)
-      )
-    people = []
-    for landmarks in found.pose_landmarks:
-      points = [(p.x, p.y, p.visibility) for p in landmarks]
-      points = np.array(points) * (width, height, 1)
-      keypoints = keep_found(points, shape)
-      if (keypoints[:, 2] > 0).any():
-        people.append(Detection(keypoints))
-    return people
+      if tracks:
+        return built.detect_for_video(image, 33 * count)
+      return built.detect(image)
 
   try:
-    yield find
+    yield run
   finally:
     with _quiet():
       built.close()
 
 
-def _open(tracks: bool, model: str) -> tuple[Any, Any]:
+def _open(
+  kind: _Kind, tracks: bool, model: str, options: dict[str, Any]
+) -> tuple[Any, Any]:
   """Opens MediaPipe's landmarker; returns the package, too.
 
   See `landmarker` for the arguments and the errors.
@@ -111,15 +198,16 @@ def _open(tracks: bool, model: str) -> tuple[Any, Any]:
       import mediapipe  # pyright: ignore[reportMissingImports]
       from mediapipe.tasks.python import BaseOptions, vision  # pyright: ignore[reportMissingImports]
 
-      content = _read_model(model) if model else _bundled_model()
+      content = _read_model(model, kind) if model else _bundled_model(kind)
       mode = vision.RunningMode.VIDEO if tracks else vision.RunningMode.IMAGE
       with _quiet():
-        return mediapipe, vision.PoseLandmarker.create_from_options(
-          vision.PoseLandmarkerOptions(
-            base_options=BaseOptions(model_asset_buffer=content),
-            running_mode=mode,
-          )
+        made = getattr(vision, f'{kind.name}LandmarkerOptions')(
+          base_options=BaseOptions(model_asset_buffer=content),
+          running_mode=mode,
+          **options,
         )
+        landmarker = getattr(vision, f'{kind.name}Landmarker')
+        return mediapipe, landmarker.create_from_options(made)
     except UserError:
       raise
     # A broken installation raises anything, at import and when it is used.
@@ -127,21 +215,21 @@ def _open(tracks: bool, model: str) -> tuple[Any, Any]:
       if model and not isinstance(error, ImportError):
         raise UserError(
           f'`detector_model={model}`: MediaPipe cannot load it'
-          f' ({shortened(error, 120)}); give a pose landmarker (.task)'
+          f' ({shortened(error, 120)}); give a {kind.landmarker} (.task)'
         ) from error
       raise missing_extra(NEEDED_BY, 'MediaPipe', 'pose', error) from error
 
 
 @functools.cache
-def _read_model(path: str) -> bytes:
+def _read_model(path: str, kind: _Kind) -> bytes:
   """Reads a downloaded model."""
   try:
     content = read_bytes(pathlib.Path(path))
     with zipfile.ZipFile(io.BytesIO(content)) as file:
-      if missing := _PARTS.keys() - file.namelist():
+      if missing := kind.parts.keys() - file.namelist():
         raise UserError(
-          f'`detector_model={path}`: has no {min(missing)}; give a pose'
-          ' landmarker (.task)'
+          f'`detector_model={path}`: has no {min(missing)}; give a'
+          f' {kind.landmarker} (.task)'
         )
       if damaged := file.testzip():
         raise UserError(
@@ -153,13 +241,13 @@ def _read_model(path: str) -> bytes:
     raise UserError(f'`detector_model={path}`: {error.strerror}') from error
   except zipfile.BadZipFile as error:
     raise UserError(
-      f'`detector_model={path}`: is no .task file; give a pose landmarker of'
+      f'`detector_model={path}`: is no .task file; give a {kind.landmarker} of'
       ' MediaPipe'
     ) from error
 
 
 @functools.cache
-def _bundled_model() -> bytes:
+def _bundled_model(kind: _Kind = _POSE) -> bytes:
   """Bundles the networks in MediaPipe's package, as a .task file does.
 
   They lack the metadata that the landmarker needs.
@@ -171,11 +259,12 @@ def _bundled_model() -> bytes:
   import mediapipe  # pyright: ignore[reportMissingImports]
 
   folder = pathlib.Path(mediapipe.__file__).parent / 'modules'
-  if not all((folder / path).is_file() for path, _, _ in _PARTS.values()):
+  other = ', or give `detector=rtmlib`' if kind == _POSE else ''
+  if not all((folder / path).is_file() for path, _, _ in kind.parts.values()):
     raise SettingError(
       f'{NEEDED_BY} the MediaPipe {mediapipe.__version__} that is installed has'
-      ' no weights; download a pose landmarker (.task) and name it by'
-      ' `detector_model`, or give `detector=rtmlib`'
+      f' no weights; download a {kind.landmarker} (.task) and name it by'
+      f' `detector_model`{other}'
     )
   from mediapipe.tasks.python.metadata.metadata_writers import (  # pyright: ignore[reportMissingImports]
     metadata_writer,
@@ -183,7 +272,7 @@ def _bundled_model() -> bytes:
 
   file = io.BytesIO()
   with zipfile.ZipFile(file, 'w') as bundle:
-    for name, (path, mean, spread) in _PARTS.items():
+    for name, (path, mean, spread) in kind.parts.items():
       network = bytearray((folder / path).read_bytes())
       writer = metadata_writer.MetadataWriter.create(network)
       writer.add_general_info(name)

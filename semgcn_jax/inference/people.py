@@ -42,7 +42,8 @@ def lift_clip(
   Args:
     lifter: Lifts the people.
     clip: The clip as read, or as `check_clip` returns it: its people have
-      keypoints of its joint set, and its skeleton is the lifter's.
+      keypoints of its joint set, and its skeleton is the lifter's. Those who
+      are mirror images of it are lifted as what they are images of.
     over_time: If given, a lifter that sees time, for people who are tracked
       long enough (see `is_long`).
     height: See `Lifter.lift`.
@@ -84,8 +85,28 @@ def lift_clip(
       *(person.name, frames, seen, poses, errors, places), marked_feet=feet
     )
 
-  people = tuple(lift_person(person) for person in clip.people)
+  width = clip.image_size[0]
+  people = tuple(
+    _mirrored(lift_person(_mirrored(person, width)), width)
+    if person.is_mirrored
+    else lift_person(person)
+    for person in clip.people
+  )
   return dataclasses.replace(clip, people=people, joint_set='')
+
+
+def _mirrored(person: Person, width: int) -> Person:
+  """Mirrors a person about the middle of images of a width in pixels."""
+  keypoints, places = np.array(person.keypoints), person.places
+  x = width - keypoints[..., 0]
+  keypoints[..., 0] = np.where(keypoints[..., 2] > 0, x, 0)
+  return dataclasses.replace(
+    person,
+    keypoints=keypoints,
+    poses=person.poses * np.array((-1, 1, 1), np.float32),
+    places=None if places is None else places * (-1, 1, 1),
+    is_mirrored=not person.is_mirrored,
+  )
 
 
 def _cleaned(clip: Clip) -> Clip:

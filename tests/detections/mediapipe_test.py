@@ -91,11 +91,11 @@ def test_wrong_models_are_refused(tmp_path, installed):
     file.writestr('hand_detector.tflite', b'')
   refused('other.task', 'has no pose_detector.tflite')
   with zipfile.ZipFile(tmp_path / 'empty.task', 'w') as file:
-    for name in mediapipe._PARTS:
+    for name in mediapipe._POSE.parts:
       file.writestr(name, b'')
   refused('empty.task', 'MediaPipe cannot load it')
   with zipfile.ZipFile(tmp_path / 'damaged.task', 'w') as file:
-    for name in mediapipe._PARTS:
+    for name in mediapipe._POSE.parts:
       file.writestr(name, bytes(1000))
   damaged = bytearray((tmp_path / 'damaged.task').read_bytes())
   damaged[500] = 1

@@ -79,7 +79,7 @@ def test_damaged_weights_are_refused(tmp_path):
     restore_network('cmu', '3')
 
 
-@pytest.mark.parametrize('name', ['cmu', 'cmu-stream', 'cmu-video'])
+@pytest.mark.parametrize('name', ['cmu', 'cmu-stream', 'cmu-video', 'hand'])
 def test_the_box(name):
   network = restore_network(name)
   model = network.config.model
@@ -89,6 +89,6 @@ def test_the_box(name):
 
 
 def test_the_box_is_small():
-  assert weights.names() == ['cmu', 'cmu-stream', 'cmu-video']
+  assert weights.names() == ['cmu', 'cmu-stream', 'cmu-video', 'hand']
   box = weights.find('cmu').parent
   assert sum(path.stat().st_size for path in box.rglob('*.npz')) < 8e6

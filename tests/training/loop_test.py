@@ -15,7 +15,7 @@ from semgcn_jax import config
 from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.evaluation.evaluate import evaluate
 from semgcn_jax.evaluation.scores import rank
-from semgcn_jax.geometry.skeletons import H36M
+from semgcn_jax.geometry.skeletons import H36M, save_skeleton
 from semgcn_jax.runs import checkpoints
 from semgcn_jax.runs import folder as run_folder
 from semgcn_jax.training import loop, optimizers
@@ -101,8 +101,7 @@ def test_bad_recipes(tmp_path):
   check(message, image_aligned=True)
   check('`virtual_shift=9`: the nearest pose is', virtual_shift=9.0)
   chain = tmp_path / 'chain.json'
-  fields = dataclasses.asdict(H36M) | {'left': (), 'right': ()}
-  chain.write_text(json.dumps(fields))
+  save_skeleton(dataclasses.replace(H36M, left=(), right=()), chain)
   check('`flip`: the skeleton has no left and right', skeleton=str(chain))
 
 
