@@ -59,7 +59,15 @@ def test_hands(downloads, capsys):
   np.savetxt(
     downloads / 'nyu_test_groundtruth_label.txt', labels.reshape(30, 42)
   )
-  dataset, scores = programs('hands')
+  lift, dataset, scores, filmed, lifted = programs('hands')
+  exec(lift, {})
+  assert capsys.readouterr().out.startswith('(5, 21, 3)')
+  exec(filmed.replace('300_000', '200'), {})
+  poses = np.load('data/data_3d_hand.npz', allow_pickle=True)['positions_3d']
+  assert poses.item()['train']['hands'].shape == (200, 21, 3)
+  exec(lifted, {})
+  name, mpjpe, p_mpjpe = capsys.readouterr().out.split()
+  assert name == 'hand:' and float(mpjpe) > float(p_mpjpe) > 5
   exec(dataset.replace('300_000', '200'), {})
   made = GraphDataset.read('data/data_graph_hands.npz')
   test = made.pairs('test')

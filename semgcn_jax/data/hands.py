@@ -9,6 +9,14 @@ straight more often than bent.
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from semgcn_jax.geometry.skeletons import HAND
+
+# The labels of the NYU hand pose dataset (Tompson et al., SIGGRAPH 2014).
+NYU = (
+  *('pinky_tip', 'pinky_pip', 'ring_tip', 'ring_pip', 'middle_tip'),
+  *('middle_pip', 'index_tip', 'index_pip', 'thumb_tip', 'thumb_ip'),
+  *('thumb_mcp', 'wrist_1', 'wrist_2', 'palm'),
+)
 _FINGERS = ('index', 'middle', 'ring', 'pinky')
 # Where fingers and thumb begin, millimetres from the wrist: towards the thumb,
 # towards the fingertips, and out of the palm.
@@ -93,6 +101,35 @@ def generate(
     Rotation.random(count, rng).as_matrix(),
   )
   return np.einsum('nij,nkj->nki', turns, hands).astype(np.float32)
+
+
+def nyu_labels(hands: np.ndarray) -> np.ndarray:
+  """Places the labels `NYU` on hands.
+
+  Args:
+    hands: The joints of `HAND`, `[N, 21, 3]`.
+
+  Returns:
+    The labels, `[N, 14, 3]`. Those of the thumb are on its bones, two are on
+    either side of the wrist, and the last is in the palm.
+  """
+  joint = dict(zip(HAND.joints, hands.swapaxes(0, 1), strict=True))
+
+  def between(first, second, share):
+    return joint[first] + share * (joint[second] - joint[first])
+
+  across = joint['index_mcp'] - joint['pinky_mcp']
+  across = across / np.linalg.norm(across, axis=-1, keepdims=True)
+  knuckles = np.mean([joint[f'{finger}_mcp'] for finger in _FINGERS], axis=0)
+  wrist = joint['wrist']
+  labels = [
+    *(joint[name] for name in NYU[:9]),
+    between('thumb_tip', 'thumb_ip', 0.75),
+    between('thumb_mcp', 'thumb_ip', 0.2),
+    *(wrist - 0.0155 * across, wrist + 0.0155 * across),
+    wrist + 0.75 * (knuckles - wrist),
+  ]
+  return np.stack(labels, axis=1)
 
 
 def _finger(finger, bent, between):

@@ -222,8 +222,12 @@ def _over(points: np.ndarray | None, unit: float) -> np.ndarray | None:
 def unit_of(clips: Sequence[Clip]) -> float:
   """Returns what to draw as large as a metre is for people, metres.
 
-  It is `measure_unit` of the true poses, if known; for people it is 1.
+  It is the unit of the skeleton, if it has one, or else `measure_unit` of the
+  true poses, if known; for people it is 1.
   """
+  units = {clip.skeleton.unit for clip in clips} - {1.0}
+  if len(units) == 1:
+    return units.pop()
   poses = [
     (p.poses if p.truth is None else p.truth)[p.is_whole]
     for clip in clips

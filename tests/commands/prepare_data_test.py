@@ -21,15 +21,18 @@ def test_a_dataset_of_your_own(tmp_path, monkeypatch):
   text = (ROOT / 'docs' / 'data.md').read_text()
   section = text.partition('## Your own data')[2]
   monkeypatch.chdir(tmp_path)
-  exec(re.search(r'```python\n(.*?)```', section, re.DOTALL)[1], {})
+  for program in re.findall(r'```python\n(.*?)```', section, re.DOTALL)[:2]:
+    exec(program, {})
   commands = re.findall(
     r'^    python experiments/(\w+)\.py ((?:.*\\\n)*.*)$', section, re.MULTILINE
-  )[:4]
+  )[:6]
   names = [name for name, _ in commands]
-  assert names == ['prepare_data', 'train', 'evaluate', 'view']
+  assert names == [
+    *('prepare_data', 'train', 'evaluate', 'view', 'train', 'predict')
+  ]
   tiny = ('--hid_dim=4', '--num_layers=1', '--epochs=1', '--batch_size=40')
   for name, flags in commands:
-    flags = re.sub(r'=(data|runs|hand\.)', rf'={tmp_path}/\1', flags)
+    flags = re.sub(r'=(data|runs|hand\.|seen\.)', rf'={tmp_path}/\1', flags)
     flags = flags.replace('\\\n', ' ').split()
     if name == 'train':
       flags += [*tiny, f'--data_dir={tmp_path}/data']
@@ -45,9 +48,12 @@ def test_a_dataset_of_your_own(tmp_path, monkeypatch):
       assert 'a sixth of the mean reach' in out and 'PCK@150' not in out
     if name == 'evaluate':
       assert 'linear, all nodes' in out
-  assert 'The tiles are 10 cm wide' in out
-  page = (tmp_path / 'hand.html').read_text()
-  assert '"unit": 0.2' in page and '"middle 3"' in page
+    if name in ('view', 'predict'):
+      assert 'The tiles are 10 cm wide' in out
+  assert '10 poses, of 1 person' in out
+  for name in ('hand', 'seen'):
+    page = (tmp_path / f'{name}.html').read_text()
+    assert '"unit": 0.2' in page and '"middle 3"' in page
 
 
 def cmu_tree(folder, megabytes=0.0):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from semgcn_jax.data.hands import generate
+from semgcn_jax.data.hands import NYU, generate, nyu_labels
 from semgcn_jax.geometry.skeletons import HAND, bone_vectors
 
 
@@ -63,3 +63,32 @@ def test_they_are_right_hands_that_bend_towards_the_palm():
 def test_they_repeat():
   first, second = (generate(np.random.default_rng(3), 5) for _ in range(2))
   np.testing.assert_array_equal(first, second)
+
+
+def test_labels_of_the_nyu_dataset(hands):
+  labels = nyu_labels(hands)
+  assert labels.shape == (4000, len(NYU), 3)
+  joint = {name: hands[:, n] for n, name in enumerate(HAND.joints)}
+  label = {name: labels[:, n] for n, name in enumerate(NYU)}
+  np.testing.assert_array_equal(label['ring_pip'], joint['ring_pip'])
+  # The two of the wrist are 31 mm apart, on the line of the knuckles.
+  middle = (label['wrist_1'] + label['wrist_2']) / 2
+  np.testing.assert_allclose(middle, joint['wrist'], atol=1e-6)
+  apart = label['wrist_2'] - label['wrist_1']
+  np.testing.assert_allclose(np.linalg.norm(apart, axis=-1), 0.031, rtol=1e-4)
+  across = joint['index_mcp'] - joint['pinky_mcp']
+  np.testing.assert_allclose(np.cross(apart, across), 0, atol=1e-6)
+  for name, ends, share in (
+    ('thumb_ip', ('thumb_tip', 'thumb_ip'), 0.75),
+    ('thumb_mcp', ('thumb_mcp', 'thumb_ip'), 0.2),
+  ):
+    first, last = (joint[end] for end in ends)
+    np.testing.assert_allclose(
+      label[name] - first, share * (last - first), atol=1e-6
+    )
+  knuckles = sum(
+    joint[f'{f}_mcp'] for f in ('index', 'middle', 'ring', 'pinky')
+  )
+  np.testing.assert_allclose(
+    label['palm'], 0.25 * joint['wrist'] + 0.75 * knuckles / 4, atol=1e-6
+  )
