@@ -14,7 +14,7 @@ These are the public names; anything not listed here may change:
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = '0.1.0'
+__version__ = '0.2.0'
 
 if TYPE_CHECKING:
   from semgcn_jax.config.presets import preset

@@ -11,6 +11,7 @@ import pytest
 from conftest import ROOT
 
 import semgcn_jax
+from semgcn_jax.commands.entry import COMMANDS
 
 PROJECT = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']
 SCRIPTS = sorted((ROOT / 'experiments').glob('*.py'))
@@ -18,14 +19,16 @@ SCRIPTS = sorted((ROOT / 'experiments').glob('*.py'))
 
 def test_every_command_is_installed_and_a_script():
   commands = set()
-  for name, entry in PROJECT['scripts'].items():
+  scripts = dict(PROJECT['scripts'])
+  assert scripts.pop('semgcn') == 'semgcn_jax.commands.entry:semgcn'
+  for name, entry in scripts.items():
     module, function = entry.split(':')
     start = getattr(importlib.import_module(module), function)
     assert start.args == (function,)
     assert importlib.import_module(f'semgcn_jax.commands.{function}').main
     commands.add(function)
     assert name == f'semgcn-{function.replace("_", "-")}'
-  assert commands == {script.stem for script in SCRIPTS}
+  assert commands == {script.stem for script in SCRIPTS} == {*COMMANDS}
 
 
 @pytest.mark.parametrize('script', SCRIPTS, ids=lambda path: path.stem)
@@ -40,9 +43,15 @@ def test_scripts_run(script, monkeypatch, capsys):
   assert usage in capsys.readouterr().out
 
 
-def test_the_version_is_cited():
+def test_versions_agree():
+  version = semgcn_jax.__version__
   citation = (ROOT / 'CITATION.cff').read_text()
-  assert f'version: {semgcn_jax.__version__}\n' in citation
+  [released] = re.findall(r'^date-released: (.*)$', citation, re.M)
+  assert f'version: {version}\n' in citation
+  changes = (ROOT / 'CHANGELOG.md').read_text()
+  assert re.findall(r'^## (\S+ - \S+)$', changes, re.M)[0] == (
+    f'{version} - {released}'
+  )
 
 
 def test_links_of_the_documents_resolve():

@@ -1,15 +1,40 @@
 """Starts commands, so that Ctrl-C ends them with one line at any time.
 
+`semgcn COMMAND --flag=value ...` is the same as `semgcn-COMMAND --flag=value
+...`, and has two more commands, which only look after the installation.
+
 Importing JAX takes seconds. Until then, and again at the very end, the handlers
 of this module end the process; in between, `running.run` cleans up.
 """
 
+import contextlib
+import difflib
 import functools
 import importlib
 import os
+import pathlib
 import signal
 import sys
 from typing import NoReturn
+
+# What each command does.
+COMMANDS = {
+  'predict': 'Lift people or hands in keypoints, pictures or videos to 3D.',
+  'view': 'Show lifted poses, or the test poses of a run.',
+  'train': 'Train a network, and score it after every epoch.',
+  'evaluate': 'Score a trained network.',
+  'prepare_data': 'Make data files from downloads, or check them.',
+  'export': 'Write a network as weights, ONNX or StableHLO.',
+  'demo': 'Write a page in which one drags keypoints.',
+  'reproduce': "Retrain and score the methods of the paper's tables.",
+  'show_learned': 'Draw what a network has learned.',
+  'convert_torch': 'Convert checkpoints of the released PyTorch code.',
+  'benchmark': 'Measure speed and memory.',
+}
+LOOKS_AFTER = {
+  'doctor': 'Say what is installed, what works, and why the rest does not.',
+  'completion': 'Print a script that completes commands and flags in a shell.',
+}
 
 STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143}
 _WORD = {signal.SIGINT: 'interrupted', signal.SIGTERM: 'terminated'}
@@ -53,3 +78,51 @@ prepare_data = functools.partial(start, 'prepare_data')
 convert_torch = functools.partial(start, 'convert_torch')
 show_learned = functools.partial(start, 'show_learned')
 benchmark = functools.partial(start, 'benchmark')
+
+
+def semgcn() -> NoReturn:
+  """Runs the command that the first argument names."""
+  program = pathlib.PurePath(sys.argv[0]).name
+  program = 'python -m semgcn_jax' if program == '__main__.py' else program
+  name, *rest = sys.argv[1:] or ['--help']
+  if name in ('--help', '-h', 'help'):
+    with contextlib.suppress(BrokenPipeError):  # Such as `| head`.
+      os.write(1, _help(program).encode())
+    sys.exit()
+  if name == '--version':
+    name, rest = 'doctor', ['--version']
+  known = {command.replace('_', '-'): command for command in _every()}
+  command = known.get(name.replace('_', '-'))
+  if command is None:
+    close = difflib.get_close_matches(name, known, n=1)
+    advice = f'did you mean {close[0]}?' if close else f'see {program} --help'
+    print(
+      f'{program}: {ascii(name)[1:-1]}: no command; {advice}', file=sys.stderr
+    )
+    sys.exit(2)
+  sys.argv = [f'{program} {command.replace("_", "-")}', *rest]
+  start(command)
+
+
+def _every() -> dict[str, str]:
+  return COMMANDS | LOOKS_AFTER
+
+
+def _help(program: str) -> str:
+  """Lists the commands."""
+  names = {name.replace('_', '-'): text for name, text in _every().items()}
+  width = max(map(len, names))
+  lines = [f'  {name:{width}}  {text}' for name, text in names.items()]
+  return '\n'.join(
+    [
+      'Semantic Graph Convolutional Networks: 2D joints to 3D poses.',
+      '',
+      f'Usage: {program} COMMAND [--flag=value ...]',
+      '',
+      *lines,
+      '',
+      f'{program} COMMAND --help lists the flags; {program} --version shows the'
+      ' versions.',
+      '',
+    ]
+  )

@@ -95,6 +95,12 @@ def _help(field: dataclasses.Field) -> str:
   return field.metadata['help'] + (f' One of {choices}.' if choices else '')
 
 
+def help_of(kind: type[Flags]) -> dict[str, str]:
+  """Returns the help of each flag of a command."""
+  own = {field.name: _help(field) for field in settings_of(kind)}
+  return own | {name: _help(_OF_CONFIG[name]) for name in kind.settings}
+
+
 def parse(
   kind: type[Flags], values: flags.FlagValues, argv: Sequence[str]
 ) -> None:

@@ -82,6 +82,13 @@ _KNEES = [NAMES.index(f'{side}_knee') for side in ('left', 'right')]
 _ANKLES = [NAMES.index(f'{side}_ankle') for side in ('left', 'right')]
 
 
+def check() -> None:
+  """Raises a SettingError if the package cannot run with its own weights."""
+  for kind in (_POSE, _HAND):
+    _, built = _open(kind, False, '', {})
+    built.close()
+
+
 @contextlib.contextmanager
 def landmarker(*, tracks: bool = False, model: str = '') -> Iterator[Find]:
   """Builds a function that finds a person in an image, `[H, W, 3]` uint8.
