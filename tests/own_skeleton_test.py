@@ -87,6 +87,11 @@ def test_what_only_people_have_is_refused(trained, tmp_path):
     assert code and message in err and err.count('\n') == 1
   assert not list(tmp_path.glob('out*'))
   fails(
+    *('evaluate', f'--checkpoint={trained}', '--wild=a.npz'),
+    status=2,
+    message='--wild: is for the skeleton h36m',
+  )
+  fails(
     *('demo', f'--checkpoint={trained}', f'{out}.html'),
     status=1,
     message='has another skeleton',

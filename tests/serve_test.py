@@ -15,6 +15,7 @@ from semgcn_jax import Lifter
 testclient = pytest.importorskip(
   'fastapi.testclient', reason='needs the extra serve'
 )
+pytest.importorskip('uvicorn', reason='needs the extra serve')
 SIZE = 1280, 720
 
 

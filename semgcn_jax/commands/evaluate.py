@@ -20,6 +20,7 @@ from semgcn_jax.figures.poses import draw_grid
 from semgcn_jax.figures.style import DPI
 from semgcn_jax.files import write_json, write_output
 from semgcn_jax.inference.lifter import Lifter
+from semgcn_jax.inference.placing import require_h36m
 from semgcn_jax.motion.upright import make_scenes
 from semgcn_jax.runs.checkpoints import restore_network
 from semgcn_jax.runs.folder import check_output
@@ -120,6 +121,7 @@ def _lifter(flags: EvaluateFlags, setting_name: str) -> Lifter:
   network = restore_network(
     flags.checkpoint, flags.which, averaged=flags.weights == 'averaged'
   )
+  require_h36m(network.skeleton, setting_name)
   return Lifter.of(network, flags.only_seed, flags.checkpoint)
 
 
