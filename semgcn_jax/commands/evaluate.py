@@ -78,15 +78,15 @@ def evaluate_run(flags: EvaluateFlags) -> None:
   if flags.wild and flags.real:
     raise SettingError('give either `wild` or `real`')
   if flags.wild:
-    arrays = read_wild(pathlib.Path(flags.wild))
     lifter = _lifter(flags, 'wild')
+    arrays = read_wild(pathlib.Path(flags.wild))
     result = score_wild(
       lifter, arrays, use_focal=flags.use_focal, solve=flags.solve
     )
     print(format_wild(result))
   elif flags.real:
-    clips = read_real(pathlib.Path(flags.real))
     lifter = _lifter(flags, 'real')
+    clips = read_real(pathlib.Path(flags.real))
     result = score_real(
       lifter, clips, use_focal=flags.use_focal, solve=flags.solve
     )
