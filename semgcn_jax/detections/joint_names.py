@@ -109,7 +109,7 @@ def _recognize_others(
   """
 
   def plain(name):
-    return re.sub(r'[^a-z0-9]', '', name.lower())
+    return re.sub(r'[\W_]+', '', name.casefold())
 
   there = {plain(name): index for index, name in enumerate(names)}
   orders = {

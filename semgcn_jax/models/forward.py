@@ -110,7 +110,7 @@ def predict_poses(
     )
   mirror_joints = mirror_inputs if config.input_joints else mirror
   predicted = run(network, mirror_inputs=mirror_joints, length=length)
-  if skeleton.unit == 1:
+  if skeleton.unit == 1 or not config.input_joints:
     return predicted
   scale = np.ones(predicted.shape[-1], np.float32)
   scale[:3] = skeleton.unit
