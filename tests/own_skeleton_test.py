@@ -9,7 +9,9 @@ import quadruped
 from command_line import fails, run
 
 from semgcn_jax import Lifter
+from semgcn_jax.detections.joint_names import _recognize_exactly
 from semgcn_jax.errors import SettingError
+from semgcn_jax.geometry.skeletons import JointSet
 
 TINY = (
   *('--recipe=wild', '--dataset=animal', '--hid_dim=8', '--num_layers=1'),
@@ -248,3 +250,91 @@ def test_settings(folder, flag, message, tmp_path):
     f'--cameras={folder}/cameras.json',
   )
   assert message in err if message else (code, err) == (0, '')
+
+
+def test_a_set_with_too_few_joints_is_refused(folder, tmp_path):
+  file = quadruped.FILE | {
+    'joint_sets': {'three': {'names': ['hip', 'back', 'neck']}}
+  }
+  path = tmp_path / 'short.json'
+  path.write_text(json.dumps(file))
+  fails(
+    *('train', *TINY, f'--data_dir={folder}', f'--skeleton={path}'),
+    *(f'--workdir={tmp_path}/run', f'--cameras={folder}/cameras.json'),
+    status=2,
+    message='--input_joints=three: gives 3 joints of the skeleton; 4 are',
+  )
+
+
+def test_only_what_a_network_lifts_is_guessed(folder, tmp_path):
+  workdir, _ = train(folder, 'exact', '--input_joints=own', '--epochs=1')
+  lifter = Lifter.load(workdir)
+  found = quadruped.keypoints(3)
+  assert lifter.joint_sets == ('own',)
+  np.testing.assert_array_equal(lifter(found, SIZE), lifter(found, SIZE, 'own'))
+  np.save(tmp_path / 'found.npy', found)
+  code, _, err = run(
+    *('predict', f'--checkpoint={workdir}', '--image_size=1280x720'),
+    *(f'--detections={tmp_path}/found.npy', f'--output={tmp_path}/out.html'),
+  )
+  assert (code, err) == (0, '')
+
+
+def test_a_unit_is_of_filmed_networks_only(folder):
+  """A file may have one, such as that of a run; other networks learn metres."""
+  path = folder / 'units.json'
+  path.write_text(json.dumps(quadruped.FILE | {'unit': 0.05}))
+  scores = []
+  for name, skeleton in (('plain', 'quadruped'), ('unit', 'units')):
+    settings = {'recipe': 'released', 'skeleton': f'{folder}/{skeleton}.json'}
+    code, _, err = run(
+      *('train', *TINY, f'--data_dir={folder}', f'--workdir={folder / name}'),
+      *(f'--{key}={value}' for key, value in settings.items()),
+      f'--cameras={folder}/cameras.json',
+    )
+    assert (code, err) == (0, '')
+    lines = (folder / name / 'metrics.jsonl').read_text().splitlines()
+    scores.append(json.loads(lines[-1])['mpjpe'])
+  assert scores[0] == scores[1]
+
+
+@pytest.mark.slow
+def test_another_size_goes_on_from_a_run(trained, tmp_path):
+  quadruped.skeleton(tmp_path)
+  quadruped.write_data(tmp_path, scale=2.5)
+  workdir, _ = train(tmp_path, 'run', f'--init_from={trained}')
+  assert (
+    Lifter.load(workdir).skeleton.unit == Lifter.load(trained).skeleton.unit
+  )
+
+
+def test_poses_of_two_skeletons_are_not_shown_at_once(trained, tmp_path):
+  for count in (1, 2):
+    np.save(tmp_path / f'{count}.npy', quadruped.keypoints(count))
+    code, _, err = run(
+      *('predict', f'--checkpoint={trained}', '--image_size=1280x720'),
+      *(
+        f'--detections={tmp_path}/{count}.npy',
+        f'--output={tmp_path}/{count}.json',
+      ),
+    )
+    assert (code, err) == (0, '')
+  text = (tmp_path / '2.json').read_text()
+  (tmp_path / '2.json').write_text(text.replace('left_paw', 'left_claw'))
+  files = f'--poses={tmp_path}/1.json,{tmp_path}/2.json'
+  fails(
+    *('view', files, f'--output={tmp_path}/both.html'),
+    status=1,
+    message='1, 2: have different skeletons; show one at a time',
+  )
+
+
+def test_names_of_any_script_are_told_apart():
+  names = ('头', '颈', '腰', '尾', 'Ärmel', 'ARM EL')
+  [(name, order)] = [
+    _recognize_exactly(
+      ['腰', '头', 'arm_el', '颈', 'ärmel', '尾'],
+      [JointSet('a', names, (), ()), JointSet('b', names[:4], (), ())],
+    )
+  ]
+  assert (name, order) == ('a', [1, 3, 0, 5, 4, 2])

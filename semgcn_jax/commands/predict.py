@@ -139,7 +139,7 @@ def lift(flags: PredictFlags) -> None:
   network = restore_network(name, flags.which)
   if flags.hands and network.skeleton.joints != HAND.joints:
     raise SettingError(
-      f'`checkpoint={name}`: has another skeleton than `hands` need'
+      f'`checkpoint={name}`: does not lift hands; leave it out, or `hands`'
     )
   if flags.live:
     _require_people(flags, network, 'live')
@@ -166,11 +166,17 @@ def lift(flags: PredictFlags) -> None:
 def _require_people(flags: PredictFlags, network: Network, name: str) -> None:
   """Raises a SettingError for a flag that only people have, if it is given."""
   given = getattr(flags, name) != getattr(PredictFlags, name)
-  if given and network.skeleton != H36M:
-    raise SettingError(
-      f'`{name}`: is for people; {_weights(flags)} has another skeleton, whose'
-      ' keypoints `detections` names'
-    )
+  if not given or network.skeleton == H36M:
+    return
+  advice = 'leave it out'
+  if name in ('image', 'video', 'camera'):
+    advice = 'give `detections`'
+    if network.skeleton.joints == HAND.joints:
+      advice = 'give `hands`, too'
+  raise SettingError(
+    f'`{name}`: is for people, and {_weights(flags)} has another skeleton;'
+    f' {advice}'
+  )
 
 
 def _weights(flags: PredictFlags) -> str:
@@ -254,7 +260,7 @@ def _lift_clips(
   """
   began = time.monotonic()
   name = _weights(flags)
-  clips = read_sources(flags, found, lifter.skeleton)
+  clips = read_sources(flags, found, lifter.skeleton, lifter.joint_sets)
   if not any(clip.people for clip in clips):
     raise UserError(f'{flags.detections}: no person in any frame')
   fps = clips[0].fps

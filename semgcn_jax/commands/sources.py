@@ -143,6 +143,7 @@ def read_sources(
   flags: SourceFlags,
   found: Mapping[str, Sequence[pathlib.Path]] | None = None,
   skeleton: Skeleton = H36M,
+  lifted: Sequence[str] = (),
 ) -> list[Clip]:
   """Reads the clips that the flags name, or detects people in images.
 
@@ -150,12 +151,13 @@ def read_sources(
     flags: The flags.
     found: The clips of `detections` to read; None finds all of them.
     skeleton: The skeleton to lift to.
+    lifted: The joint sets that the network lifts.
   """
   if flags.detections is not None:
     found = found or find_clips(pathlib.Path(flags.detections))
-    return _read_detections(flags, found, skeleton)
+    return _read_detections(flags, found, skeleton, lifted)
   if flags.hands:
-    return [_read_hands(flags)]
+    return [dataclasses.replace(_read_hands(flags), skeleton=skeleton)]
   detector = Detector(flags.detector, flags.detector_model)
   box, box_at = (None, 0) if flags.box is None else _read_box(flags.box)
   if flags.image is not None:
@@ -206,6 +208,7 @@ def _read_detections(
   flags: SourceFlags,
   found: Mapping[str, Sequence[pathlib.Path]],
   skeleton: Skeleton,
+  lifted: Sequence[str],
 ) -> list[Clip]:
   """Reads clips of --detections, with their images if given."""
   album = None
@@ -220,7 +223,10 @@ def _read_detections(
   if not others and pose_files.is_pose_file(first):
     clips, _ = pose_files.read_poses(first)
     if any(clip.skeleton.joints != skeleton.joints for clip in clips):
-      raise UserError(f'{first}: has other joints than the network lifts')
+      raise UserError(
+        f'{first}: has other joints than the network lifts; give'
+        ' `checkpoint` the one that wrote it'
+      )
     clips = [dataclasses.replace(clip, skeleton=skeleton) for clip in clips]
     return [_unlifted(clip, flags.fps, album) for clip in clips]
   size = read_size(flags.image_size)
@@ -229,6 +235,7 @@ def _read_detections(
     'fps': flags.fps,
     'pictures': album,
     'skeleton': skeleton,
+    'lifted': lifted,
   }
   clips = []
   for name, paths in found.items():
@@ -248,9 +255,14 @@ def _unlifted(clip: Clip, fps: float | None, album: Album | None) -> Clip:
     people=tuple(people),
     fps=fps or clip.fps,
     pictures=album,
-    joint_set='h36m' if clip.skeleton == H36M else OWN,
+    joint_set=_joint_set_of(clip.skeleton),
     is_named=True,
   )
+
+
+def _joint_set_of(skeleton: Skeleton) -> str:
+  """Returns the joint set of a skeleton's own joints."""
+  return 'h36m' if skeleton == H36M else OWN
 
 
 def _people_line(clip: Clip) -> str:

@@ -51,8 +51,8 @@ class FilmingConfig(Group):
   film_turn: float = setting(
     180.0,
     "Turn cameras by up to this many degrees from the dataset's own, about the"
-    ' vertical. 180 also films a skeleton that does not stand from above and'
-    ' below.',
+    ' vertical. With 180, a skeleton that does not stand is filmed from all'
+    ' around, whatever --film_tilt, --film_pitch and --film_roll say.',
     between(0, 180),
   )
   film_tilt: float = setting(

@@ -94,6 +94,7 @@ def read_clips(
   fps: float | None = None,
   pictures: Album | None = None,
   skeleton: Skeleton = H36M,
+  lifted: Sequence[str] = (),
 ) -> list[Clip]:
   """Reads the keypoints of a clip, and tracks its people.
 
@@ -108,6 +109,7 @@ def read_clips(
       the frames, or the default.
     pictures: The images of the clip.
     skeleton: The skeleton to lift to, whose joint sets are known.
+    lifted: The names of those that the network lifts; see `resolve`.
 
   Returns:
     The clip. Photos of different sizes are clips of their own.
@@ -118,10 +120,10 @@ def read_clips(
   """
   source, found = str(paths[0]), read_people(paths)
   size = image_size or (pictures.image_size if pictures else found.image_size)
-  frames, joints = by_name(found.frames, joint_set, source, skeleton)
+  frames, joints = by_name(found.frames, joint_set, source, skeleton, lifted)
   named = bool(joints)
   counts = {len(one.keypoints) for frame in frames.values() for one in frame}
-  joints = resolve(joints, counts, source, skeleton=skeleton)
+  joints = resolve(joints, counts, source, skeleton=skeleton, lifted=lifted)
   fps = fps or (pictures.fps if pictures else found.fps) or rates.DEFAULT
   if size is None and found.sizes:
     return [

@@ -7,7 +7,6 @@ import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-import rich.progress
 
 from semgcn_jax.detections import mediapipe, rtmlib
 from semgcn_jax.detections.clips import Clip
@@ -116,15 +115,7 @@ def detect_video(
     raise _no_image(video, box_at, video.length)
 
   def pictures():
-    for number, picture in enumerate(
-      rich.progress.track(
-        video,
-        'detecting',
-        transient=True,
-        disable=not rich.get_console().is_terminal,
-      )
-    ):
-      album.add(number, picture)
+    for number, picture in enumerate(album.fill(video)):
       if number == box_at and box is not None:
         read_box(box, album.image_size)
       yield picture

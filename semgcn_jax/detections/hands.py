@@ -4,7 +4,6 @@ import dataclasses
 import pathlib
 
 import numpy as np
-import rich.progress
 
 from semgcn_jax.detections import mediapipe
 from semgcn_jax.detections.clips import Clip
@@ -53,18 +52,9 @@ def hands_of_video(
     model: See `hands_of_image`.
     most: The most hands in an image.
   """
-  album, found = Album(), {}
+  album = Album()
   with mediapipe.hand_landmarker(tracks=True, model=model, most=most) as find:
-    for number, picture in enumerate(
-      rich.progress.track(
-        video,
-        'detecting',
-        transient=True,
-        disable=not rich.get_console().is_terminal,
-      )
-    ):
-      album.add(number, picture)
-      found[number] = find(picture)
+    found = dict(enumerate(map(find, album.fill(video))))
   album.time_by(video)
   found = album.numbered(found, video.name)
   least = min(_LEAST_TIME * video.fps, _LEAST_TIME * album.count)

@@ -99,13 +99,13 @@ def _standard(name: str) -> str:
   return f'{side} {joint}'.strip()
 
 
-def _recognize_others(
+def _recognize_exactly(
   names: Sequence[str], joint_sets: Iterable[JointSet]
 ) -> tuple[str, list[int]] | None:
-  """Does what `recognize` does for another skeleton than `H36M`.
+  """Finds the joint set that has most of the named joints; see `recognize`.
 
-  Its joints are known by their own names only, in any case and with any
-  separators.
+  Those of other skeletons than `H36M` are known by their own names only, in any
+  case and with any separators. Of several sets, it is the last.
   """
 
   def plain(name):
@@ -117,7 +117,7 @@ def _recognize_others(
     for own in joint_sets
   }
   found = {name: sum(i >= 0 for i in order) for name, order in orders.items()}
-  best = max(found, key=lambda name: found[name])
+  best = max(reversed(found), key=lambda name: found[name])
   return (best, orders[best]) if found[best] >= MIN_KEYPOINTS else None
 
 
@@ -126,6 +126,7 @@ def by_name(
   joint_set: str,
   source: str,
   skeleton: Skeleton = H36M,
+  lifted: Sequence[str] = (),
 ) -> tuple[dict[int, list[Detection]], str]:
   """Sorts named keypoints into the order of their joint set.
 
@@ -134,6 +135,7 @@ def by_name(
     joint_set: The name of the set, if the user gives it; otherwise ''.
     source: The file, for messages.
     skeleton: The skeleton whose joint sets are known.
+    lifted: See `resolve`.
 
   Returns:
     The frames, and the name of the set; '' if neither names nor the user tell.
@@ -147,7 +149,7 @@ def by_name(
       if len(names) != len(person.keypoints):
         names = ()
       if names not in found:
-        found[names] = _order(names, key, source, skeleton)
+        found[names] = _order(names, key, source, skeleton, lifted)
       if order := found[names]:
         key, indices = order
         points = np.where(
@@ -159,7 +161,11 @@ def by_name(
 
 
 def _order(
-  names: tuple[str, ...], joint_set: str, source: str, skeleton: Skeleton
+  names: tuple[str, ...],
+  joint_set: str,
+  source: str,
+  skeleton: Skeleton,
+  lifted: Sequence[str],
 ) -> tuple[str, list[int]] | None:
   """Returns the set and the order of names; notes what is not known."""
   if all(_EMPTY.fullmatch(name.lower().replace('_', ' ')) for name in names):
@@ -167,11 +173,11 @@ def _order(
   joint_sets = joint_sets_of(skeleton)
   if joint_set:
     joint_sets = {joint_set: choose('joint_set', joint_set, joint_sets)}
-  order = (
-    recognize(names, joint_sets)
-    if skeleton == H36M
-    else _recognize_others(names, joint_sets.values())
-  )
+  if skeleton == H36M:
+    order = recognize(names, joint_sets)
+  else:
+    kept = [s for s in joint_sets.values() if s.name in (lifted or joint_sets)]
+    order = _recognize_exactly(names, kept or joint_sets.values())
   if order:
     return order
   shown = listed(shortened(name, 20) for name in names[:6])

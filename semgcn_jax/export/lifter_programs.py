@@ -200,7 +200,7 @@ def lifter_program(
   """
   model = network.config.model
   known = joint_sets(model, network.skeleton)
-  joint_set = joint_set or default_joint_set(network.skeleton)
+  joint_set = joint_set or default_joint_set(network.skeleton, known)
   if joint_set not in known:
     known = listed(known)
     raise SettingError(f'`joint_set={joint_set}`: this network lifts {known}')
@@ -315,7 +315,6 @@ def _stream_program(lifting: _Lifting) -> Program:
   )
   known = joint_sets(config.model, lifting.skeleton)
   number = known.index(lifting.joint_set)
-  rate = config.model.frame_rate
 
   def one(keypoints, image_size, focal_length, center, state):
     sign, last, *caches = jnp.split(state, ends[:-1])
@@ -347,17 +346,21 @@ def _stream_program(lifting: _Lifting) -> Program:
     after = jnp.where(sign == 0, state, jnp.concatenate(after))
     return *_without(sign == 0, poses, errors), after
 
-  function = jax.vmap(one)
+  function, size = jax.vmap(one), int(ends[-1])
+  draw = functools.partial(_draw_state, function, lifting.marked, size)
+  notes = _stream_notes(config.model.frame_rate, size)
+  return lifting.program(function, {'state': (size,)}, notes, draw)
 
-  def draw(count):
-    arrays = _draw(lifting.marked, count)
-    state = np.zeros((count, ends[-1]), np.float32)
-    for _ in range(2):
-      *_, state = jax.jit(function)(*arrays.values(), state)
-    return arrays | {'state': np.asarray(state)}
 
-  notes = _stream_notes(rate, int(ends[-1]))
-  return lifting.program(function, {'state': (int(ends[-1]),)}, notes, draw)
+def _draw_state(
+  function: Callable[..., Any], joint_set: JointSet, size: int, count: int
+) -> dict[str, np.ndarray]:
+  """Draws keypoints as `_draw`, and the states `[B, size]` after two frames."""
+  arrays = _draw(joint_set, count)
+  state = np.zeros((count, size), np.float32)
+  for _ in range(2):
+    *_, state = jax.jit(function)(*arrays.values(), state)
+  return arrays | {'state': np.asarray(state)}
 
 
 def _stream_notes(rate: float, size: int) -> dict[str, str]:

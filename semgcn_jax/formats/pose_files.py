@@ -61,7 +61,8 @@ def write_poses(
     **details,
   }
   if skeleton != H36M:
-    header |= {name: getattr(skeleton, name) for name in ('left', 'right')}
+    header |= {'left': skeleton.left, 'right': skeleton.right}
+    header['skeleton_unit'] = skeleton.unit
   if clips:
     header['fps'] = clips[0].fps
   rows = [(clip, person) for clip in clips for person in clip.people]
@@ -105,6 +106,7 @@ def _as_json(rows: Sequence[_Row], header: dict[str, Any]) -> bytes:
         if name in _ARRAYS or getattr(person, attribute) is not None
       },
       **({'view': dataclasses.asdict(clip.view)} if clip.view else {}),
+      **({'mirrored': True} if person.is_mirrored else {}),
     }
     for clip, person in rows
   ]
@@ -135,6 +137,10 @@ def _as_npz(rows: Sequence[_Row], header: dict[str, Any]) -> bytes:
       (np.tile(_view_row(c), (len(p.frames), 1)) for c, p in rows), (6,)
     ),
   )
+  if any(person.is_mirrored for _, person in rows):
+    arrays['mirrored'] = np.concatenate(
+      [np.full(len(p.frames), p.is_mirrored) for _, p in rows]
+    )
   file = io.BytesIO()
   np.savez_compressed(file, **arrays)
   return file.getvalue()
@@ -251,8 +257,9 @@ def _skeleton(header: dict[str, Any]) -> Skeleton:
   if list(H36M.joints) == header['joints']:
     return H36M
   names = ('joints', 'parents', 'left', 'right')
+  fields: dict[str, Any] = {n: to_tuple(header.get(n, ())) for n in names}
   try:
-    return Skeleton(**{n: to_tuple(header.get(n, ())) for n in names})
+    return Skeleton(**fields, unit=header.get('skeleton_unit', 1.0))
   except UserError as error:
     raise ValueError(str(error)) from error
 
@@ -317,7 +324,7 @@ def _person(part: dict[str, Any], joints: int) -> Person:
   frames = np.asarray(part['frames'], int)
   if frames.ndim != 1 or (np.diff(frames) <= 0).any():
     raise ValueError('frames must ascend')
-  found = {}
+  found: dict[str, Any] = {}
   arrays = {'poses': ('poses', (_J, 3)), **_ARRAYS, **_SOLVED}
   for name, (attribute, shape) in arrays.items():
     shape = _sized(shape, joints)
@@ -333,4 +340,5 @@ def _person(part: dict[str, Any], joints: int) -> Person:
       del found[name]
   if 'contacts' in found:
     found['contacts'] = found['contacts'] > 0.5
+  found['is_mirrored'] = bool(np.any(part.get('mirrored', False)))
   return Person(str(part['person']), frames, **found)

@@ -7,6 +7,8 @@ other skeleton its own. Array functions take NumPy and JAX arrays.
 import functools
 import importlib.resources
 import json
+import logging
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -91,7 +93,8 @@ def mirror_order(joint_set: JointSet, skeleton: Skeleton) -> np.ndarray:
   """Returns the joint of a set that replaces each in a mirror image, `[K]`.
 
   It contributes to the mirrored joints of the skeleton; of several that do, or
-  of those that contribute to none, it is the one of that name.
+  of those that contribute to none, it is the one of that name. Joints without
+  such a partner stay.
   """
   order = np.arange(joint_set.num_joints)
   given = [
@@ -105,15 +108,17 @@ def mirror_order(joint_set: JointSet, skeleton: Skeleton) -> np.ndarray:
       order[index] = given.index(mirrored)
     elif other in joint_set.points:
       order[index] = joint_set.points.index(other)
-  return order
+  return np.where(
+    order[order] == np.arange(len(order)), order, range(len(order))
+  )
 
 
 def _exchange_sides(name: str) -> str:
   """Replaces 'left' in a name by 'right', or the other way around."""
-  for side, other in (('left', 'right'), ('right', 'left')):
-    if side in name:
-      return name.replace(side, other)
-  return name
+  others = {'left': 'right', 'right': 'left'}
+  return re.sub(
+    r'(?<![a-z])(left|right)(?![a-z])', lambda side: others[side[0]], name
+  )
 
 
 def resolve(
@@ -122,6 +127,7 @@ def resolve(
   source: str,
   setting: str = 'joint_set',
   skeleton: Skeleton = H36M,
+  lifted: Sequence[str] = (),
 ) -> str:
   """Determines the joint set of people.
 
@@ -131,6 +137,8 @@ def resolve(
     source: The file that they are from, for messages.
     setting: The setting that names the set, for messages.
     skeleton: The skeleton whose joint sets are known.
+    lifted: Those that the network lifts, of another skeleton than `H36M`; if
+      empty, all.
 
   Returns:
     The name of the set; the default if there is nobody and none is named.
@@ -148,10 +156,14 @@ def resolve(
       f'{source}: people have {listed(map(str, known))} joints; they must agree'
     )
   if not known:
-    return joint_set or default_joint_set(skeleton)
+    return joint_set or default_joint_set(skeleton, lifted)
   (count,) = known
   fitting = [name for name, own in joint_sets.items() if own.fits(count)]
-  name = joint_set or _recognize(count, fitting, skeleton)
+  name = joint_set
+  if not name and skeleton == H36M:
+    name = BY_COUNT.get(count, '')
+  elif not name:
+    name = _last([own for own in fitting if own in (lifted or fitting)], source)
   if not name:
     raise UserError(
       f'{source}: {count} joints a person; name their set by `{setting}`'
@@ -168,16 +180,28 @@ def resolve(
   return name
 
 
-def default_joint_set(skeleton: Skeleton) -> str:
-  """Returns the joint set of detectors that is the default."""
-  return 'coco' if skeleton == H36M else [*joint_sets_of(skeleton)][-1]
+def default_joint_set(skeleton: Skeleton, lifted: Sequence[str] = ()) -> str:
+  """Returns the default joint set among those that a network lifts, or all.
+
+  It is COCO's for people, and the last for others: a detector's before the
+  joints themselves.
+  """
+  return (
+    'coco' if skeleton == H36M else [*(lifted or joint_sets_of(skeleton))][-1]
+  )
 
 
-def _recognize(count: int, fitting: Sequence[str], skeleton: Skeleton) -> str:
-  """Returns the joint set that a number of keypoints stands for, or ''."""
-  if skeleton == H36M:
-    return BY_COUNT.get(count, '')
-  # A detector's before the joints themselves.
+def _last(fitting: Sequence[str], source: str) -> str:
+  """Returns the last of the joint sets that fit, or '', and notes a choice."""
+  # A detector's and the joints themselves mean the same joints.
+  if len({*fitting} - {OWN}) > 1:
+    logging.getLogger('semgcn_jax').warning(
+      '%s: its keypoints may be those of %s; they are read as %s, or name their'
+      ' `joint_set`',
+      source,
+      listed(fitting),
+      fitting[-1],
+    )
   return fitting[-1] if fitting else ''
 
 

@@ -142,6 +142,12 @@ class Skeleton:
         'skeleton: the groups must hold every joint exactly once;'
         ' give none to switch pooling off'
       )
+    points = [point for own in self.joint_sets for point in own.points]
+    if len({*points, *self.joints}) < len(points) + count:
+      raise UserError(
+        'skeleton: the name of a joint set and one of its keypoints together'
+        ' read like another name; rename the joint set'
+      )
     if type(self.stands) is not bool:
       raise UserError('skeleton: stands must be true or false')
     if type(self.unit) not in (int, float) or not 0 < self.unit < np.inf:
@@ -306,7 +312,8 @@ def load_skeleton(name: str) -> Skeleton:
       `parents` and, optionally, `left`, `right`, `groups`, `joint_sets`,
       `stands` and `unit`. Joint sets are {name: {'names': those of its joints,
       'sources': {joint of the skeleton: names of the joints that it is the
-      mean of}}}; a joint without sources is the one of its name, if any.
+      mean of}, 'counts': other numbers of keypoints to know it by}}; a joint
+      without sources is the one of its name, if any.
 
   Raises:
     SettingError: There is no such name or file.
@@ -351,10 +358,12 @@ def _read_joint_set(
   name: str, entry: dict[str, Any], joints: tuple[str, ...]
 ) -> JointSet:
   """Reads a joint set of a skeleton's file; see `load_skeleton`."""
-  names, named = to_tuple(entry['names']), entry.get('sources', {})
   where = f'skeleton: joint set {name}'
   if name == OWN:
     raise UserError(f'{where}: is the name of its own joints; take another')
+  if not name or ',' in name:
+    raise UserError(f'{where}: give a name without commas')
+  names, named, counts = _joint_set_fields(entry, where)
   if unknown := [joint for joint in named if joint not in joints]:
     raise UserError(f'{where}: {unknown[0]} is not a joint of the skeleton')
   sources = []
@@ -366,14 +375,47 @@ def _read_joint_set(
           f'{where}: has no {point}, of which {joint} is the mean'
         )
     sources.append(tuple(map(names.index, own)))
-  if len({*names}) < len(names) or not any(sources):
+  if not any(sources):
     raise UserError(
-      f'{where}: names must differ, and some joints derive from them'
+      f'{where}: no joint derives from it; name them in `sources`, or alike'
     )
   # Detectors do not mark the joints themselves, but points near them.
   points = tuple(f'{name} {own}' for own in names)
-  counts = to_tuple(entry.get('counts', ()))
   return JointSet(name, names, tuple(sources), points, counts)
+
+
+def _joint_set_fields(
+  entry: Any, where: str
+) -> tuple[tuple[str, ...], dict[str, list[str]], tuple[int, ...]]:
+  """Returns the names, sources and counts of a joint set, if they are valid."""
+
+  def are_names(value):
+    return (
+      isinstance(value, list)
+      and all(isinstance(name, str) and name for name in value)
+      and len({*value}) == len(value)
+    )
+
+  entry = entry if isinstance(entry, dict) else {}
+  if wrong := entry.keys() - {'names', 'sources', 'counts'}:
+    raise UserError(
+      f'{where}: has no {min(wrong)}; give names, sources and counts'
+    )
+  names, named = entry.get('names'), entry.get('sources', {})
+  counts = entry.get('counts', [])
+  if not are_names(names) or not names:
+    raise UserError(f'{where}: names must be a list of different names')
+  if not isinstance(named, dict) or not all(map(are_names, named.values())):
+    raise UserError(
+      f'{where}: sources must be {{joint: list of different names}}'
+    )
+  if not isinstance(counts, list) or not all(
+    type(count) is int and count >= len(names) for count in counts
+  ):
+    raise UserError(
+      f'{where}: counts must be a list of whole numbers, from {len(names)}'
+    )
+  return tuple(names), named, tuple(counts)
 
 
 def save_skeleton(skeleton: Any, path: pathlib.Path) -> None:

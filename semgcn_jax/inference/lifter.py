@@ -190,7 +190,7 @@ class Lifter:
     """
     if self.model.is_temporal:
       rates.check_fps(fps)
-    joints = joints or default_joint_set(self.skeleton)
+    joints = joints or default_joint_set(self.skeleton, self.joint_sets)
     given = self._read(keypoints, image_size, joints, **options)
     if check:
       given = given.checked()
@@ -248,7 +248,7 @@ class Lifter:
         f'this network {sees}; for a stream take cmu-stream, or train one with'
         ' `model=semgcn_temporal` and `causal`'
       )
-    joints = joints or default_joint_set(self.skeleton)
+    joints = joints or default_joint_set(self.skeleton, self.joint_sets)
     number = self._number(joints)
     rates.check_fps(fps)
     read = functools.partial(
@@ -406,7 +406,7 @@ class Lifter:
     """
     if not knows_lens(options):
       raise SettingError('give either `focal_length` or `field_of_view`')
-    joints = joints or default_joint_set(self.skeleton)
+    joints = joints or default_joint_set(self.skeleton, self.joint_sets)
     given = self._read(keypoints, image_size, joints, **options)
     try:
       poses = np.asarray(pose, float)

@@ -250,8 +250,14 @@ def make_scenes(
       clip's own if it is known, and estimates it otherwise.
 
   Raises:
-    UserError: The frames of a clip are too far apart.
+    UserError: The frames of a clip are too far apart, or the clips have
+      different skeletons.
   """
+  if len({clip.skeleton.joints for clip in clips}) > 1:
+    raise UserError(
+      f'{clips[0].name}, {clips[-1].name}: have different skeletons; show one'
+      ' at a time'
+    )
   scenes, unit = [], unit_of(clips)
   for clip in clips:
     if clip.view and pitch is not None and abs(pitch - clip.view.pitch) > _OFF:
@@ -277,7 +283,8 @@ def make_scenes(
     leans = f' and leans by {abs(lean)}°' if lean else ''
     note = f'The camera looks {direction(degrees)}{leans}, {how}.'
     if unit != 1:
-      note += f' The tiles are {50 * unit:g} cm wide.'
+      width = f'{50 * unit:g} cm' if unit < 2 else f'{unit / 2:g} m'
+      note += f' The tiles are {width} wide.'
     upright = tuple(stand_up(clip, degrees, unit))
     scenes.append(Scene(clip, upright, degrees, note, unit))
   return scenes

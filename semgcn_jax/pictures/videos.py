@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Self, TypeVar
 
 import numpy as np
+import rich.progress
 from PIL import Image
 
 from semgcn_jax.errors import UserError, listed, missing_extra
@@ -221,6 +222,18 @@ class Album:
       self.step *= 2
       kept = [n for n in self._pictures if n % self.step == 0]
       self._pictures = {n: self._pictures[n] for n in kept}
+
+  def fill(self, video: Video) -> Iterator[np.ndarray]:
+    """Adds the images of a video, `[H, W, 3]`, yields them, shows progress."""
+    shown = rich.progress.track(
+      video,
+      'detecting',
+      transient=True,
+      disable=not rich.get_console().is_terminal,
+    )
+    for number, picture in enumerate(shown):
+      self.add(number, picture)
+      yield picture
 
   def time_by(self, video: Video) -> None:
     """Takes the frame rate of a video, once read, and the times of images."""

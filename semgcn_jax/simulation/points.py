@@ -142,7 +142,7 @@ def _limbs(skeleton: Skeleton) -> list[list[int]]:
       for joint in limb:  # It grows meanwhile.
         limb += [child for parent, child in skeleton.bones if parent == joint]
       limbs.append(limb)
-  return limbs or [[skeleton.bones[-1][1]]]
+  return limbs or [[skeleton.num_joints - 1]]
 
 
 def joint_of(name: str) -> int:
@@ -162,24 +162,31 @@ def mark(
 
   Args:
     rng: The random key; None for no random offsets.
-    poses: Poses, `[B, J, 3]`, metres.
+    poses: Poses, `[B, J, 3]`, in the unit of the skeleton.
     config: The range of the offsets.
     points: The points of their skeleton.
 
   Returns:
     The points, `[B, P, 3]`.
   """
-  if points.joints is not None:
-    marked = poses[:, points.joints]
-    if rng is None:
-      return marked
-    offsets = config.mark_offset * jax.random.normal(rng, marked.shape)
-    return marked.at[:, poses.shape[1] :].add(offsets[:, poses.shape[1] :])
+  if points.joints is None:
+    return _mark_people(rng, poses, config)
+  marked = poses[:, points.joints]
+  if rng is None:
+    return marked
+  offsets = config.mark_offset * jax.random.normal(rng, marked.shape)
+  return marked.at[:, poses.shape[1] :].add(offsets[:, poses.shape[1] :])
+
+
+def _mark_people(
+  rng: Array | None, poses: Array, config: FilmingConfig
+) -> Array:
+  """Does what `mark` does on poses of `H36M`, `[B, 16, 3]`, metres."""
   count = len(poses)
   if rng is None:
     shares = jnp.full((count, 4, 1), 0.5)
     in_head = jnp.ones((count, 1, 1))
-    offsets = jnp.zeros((count, len(points.names), 3))
+    offsets = jnp.zeros((count, len(OF_PEOPLE.names), 3))
   else:
     share_rng, head_rng, off_rng, body_rng = jax.random.split(rng, 4)
     shares = jax.random.uniform(share_rng, (count, 4, 1))
@@ -187,7 +194,7 @@ def mark(
     # whose keypoints were made from a skeleton.
     in_head = jax.random.uniform(head_rng, (count, 1, 1), minval=-1)
     in_head = jnp.maximum(in_head, 0)
-    offsets = jax.random.normal(off_rng, (count, len(points.names), 3))
+    offsets = jax.random.normal(off_rng, (count, len(OF_PEOPLE.names), 3))
     most = jax.random.uniform(body_rng, (count, 1, 1), minval=0.3, maxval=1.7)
     offsets = offsets * (config.mark_offset * most)
 

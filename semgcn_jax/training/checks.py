@@ -6,7 +6,7 @@ import numpy as np
 from semgcn_jax.config import Config
 from semgcn_jax.data.pairs import Pairs
 from semgcn_jax.errors import SettingError, choose
-from semgcn_jax.geometry.joint_sets import joint_sets_of
+from semgcn_jax.geometry.joint_sets import MIN_KEYPOINTS, joint_sets_of
 from semgcn_jax.geometry.skeletons import Skeleton
 from semgcn_jax.tasks import make_task
 
@@ -24,7 +24,13 @@ def check_settings(config: Config, skeleton: Skeleton) -> None:
       not a projection.
   """
   for name in config.model.input_joints:
-    choose('input_joints', name, joint_sets_of(skeleton))
+    known = choose('input_joints', name, joint_sets_of(skeleton))
+    given = sum(map(bool, known.sources))
+    if given < MIN_KEYPOINTS:
+      raise SettingError(
+        f'`input_joints={name}`: gives {given} joints of the skeleton;'
+        f' {MIN_KEYPOINTS} are needed to lift a pose'
+      )
   make_task(config, skeleton).check(jax.device_count())
   if config.augmentation.flip:
     skeleton.require_sides('flip')

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 
 from semgcn_jax import config as config_lib
+from semgcn_jax import weights
 from semgcn_jax.config import Config
 from semgcn_jax.data.datasets import Dataset, load
 from semgcn_jax.data.image_aligned import image_aligned
@@ -26,6 +27,7 @@ from semgcn_jax.evaluation.tables import print_result
 from semgcn_jax.geometry.skeletons import (
   H36M,
   Skeleton,
+  load_skeleton,
   measure_unit,
 )
 from semgcn_jax.models.build import count_parameters
@@ -118,12 +120,19 @@ def train(
 
 
 def _sized(config: Config, skeleton: Any, dataset: Dataset) -> Any:
-  """Returns the skeleton with the unit of its poses, if they are filmed."""
+  """Returns the skeleton with the unit of its poses, if they are filmed.
+
+  It is that of the run that a run starts from.
+  """
   is_filmed = config.takes != 'nodes' and config.model.input_joints
   if not is_filmed or skeleton == H36M or skeleton.unit != 1:
     return skeleton
   assert dataset.train is not None
-  return dataclasses.replace(skeleton, unit=measure_unit(dataset.train.targets))
+  unit = measure_unit(dataset.train.targets)
+  if config.model.init_from:
+    source = weights.find(config.model.init_from) / 'skeleton.json'
+    unit = load_skeleton(str(source)).unit if source.exists() else unit
+  return dataclasses.replace(skeleton, unit=unit)
 
 
 def _make_trainer(

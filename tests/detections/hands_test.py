@@ -1,10 +1,9 @@
 """Hands in pictures and videos, from the detector to their poses."""
 
 import contextlib
-import shutil
-import subprocess
 
 import numpy as np
+import packages
 import PIL.Image
 import pytest
 from command_line import fails, run
@@ -102,6 +101,31 @@ def test_a_left_hand_is_the_mirror_image_of_a_right_one():
   np.testing.assert_allclose(right.poses, alone, atol=1e-6)
 
 
+def test_sides_are_read_back(detected, tmp_path):
+  del detected
+  picture = np.full((SIZE[1], SIZE[0], 3), 200, np.uint8)
+  PIL.Image.fromarray(picture).save(tmp_path / 'hands.png')
+  for ending in ('json', 'npz'):
+    code, _, err = run(
+      *('predict', '--hands', f'--image={tmp_path}/hands.png'),
+      f'--output={tmp_path}/first.{ending},{tmp_path}/{ending}.npz',
+    )
+    assert (code, err) == (0, '')
+    code, _, err = run(
+      *('predict', '--hands', f'--detections={tmp_path}/first.{ending}'),
+      f'--output={tmp_path}/again_{ending}.npz',
+    )
+    assert (code, err) == (0, '')
+    first, again = (
+      np.load(tmp_path / f'{name}.npz') for name in (ending, f'again_{ending}')
+    )
+    assert again['person'].tolist() == ['left', 'right']
+    assert again['mirrored'].tolist() == [True, False]
+    # Read back, they are exact joints to the network, not a detector's.
+    off = np.linalg.norm(again['poses'] - first['poses'], axis=-1)
+    assert off.max() < 0.02
+
+
 def test_the_weights_in_the_box_lift_generated_hands():
   truth = generate(np.random.default_rng(7), 300)
   seen = truth + (0.1, 0, 0.8)
@@ -143,7 +167,7 @@ def test_flags(tmp_path):
     (('--image=a.png', '--detector=rtmlib'), '--detector: has no meaning'),
     (
       ('--image=a.png', '--checkpoint=cmu'),
-      'another skeleton than --hands need',
+      'cmu: does not lift hands; leave it out',
     ),
     (('--image=a.png', '--height=1'), '--height: is for people'),
   ):
@@ -168,18 +192,7 @@ def photos(mediapipe_weights, tmp_path_factory):
   """Photographs of a hand that a package ships."""
   del mediapipe_weights
   folder = tmp_path_factory.mktemp('photos')
-  if not shutil.which('npm'):
-    pytest.skip('needs npm')
-  subprocess.run(
-    ['npm', 'install', '--no-audit', '--no-fund', 'fingerpose@0.1.0'],
-    cwd=folder,
-    capture_output=True,
-    timeout=300,
-  )
-  folder = folder / 'node_modules/fingerpose/assets'
-  if not folder.is_dir():
-    pytest.skip('npm cannot install fingerpose')
-  return folder
+  return packages.install_npm(folder, 'fingerpose', '0.1.0') / 'assets'
 
 
 @pytest.mark.slow

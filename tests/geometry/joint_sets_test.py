@@ -1,3 +1,5 @@
+import dataclasses
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -16,7 +18,8 @@ from semgcn_jax.geometry.joint_sets import (
   resolve,
   to_h36m,
 )
-from semgcn_jax.geometry.skeletons import H36M
+from semgcn_jax.geometry.skeletons import H36M, JointSet, Skeleton
+from semgcn_jax.simulation.points import points_of
 
 
 def test_joint_sets_agree_on_the_16_joints():
@@ -183,3 +186,36 @@ def test_keypoints_are_mirrored_by_what_they_give(tmp_path):
     for name, other in zip(joint_set.names, order, strict=True):
       expected = name.replace('left', '?').replace('right', 'left')
       assert joint_set.names[other] == expected.replace('?', 'right')
+
+
+def test_sides_of_different_numbers_are_not_exchanged():
+  skeleton = Skeleton(
+    ('a', 'l', 'r', 'h'), (-1, 0, 0, 0), left=(1,), right=(2,)
+  )
+  names = ('upright', 'one', 'other', 'only', 'left ear', 'right ear')
+  sources = (0,), (3,), (1, 2), (4, 5)
+  uneven = JointSet('b', names, sources, tuple(f'b {n}' for n in names))
+  order = mirror_order(uneven, skeleton)
+  # One keypoint cannot take the place of two.
+  np.testing.assert_array_equal(order, [0, 1, 2, 3, 5, 4])
+  with_set = dataclasses.replace(skeleton, joint_sets=(uneven,))
+  order = points_of(with_set).mirror_order
+  np.testing.assert_array_equal(order[order], np.arange(10))
+
+
+def test_a_choice_among_joint_sets_is_noted(tmp_path, caplog):
+  skeleton = quadruped.skeleton(tmp_path)
+  [detector] = skeleton.joint_sets
+  other = dataclasses.replace(
+    detector, name='other', points=tuple(f'other {n}' for n in detector.names)
+  )
+  skeleton = dataclasses.replace(skeleton, joint_sets=(detector, other))
+  assert resolve('', [15], 'a.npy', skeleton=skeleton) == 'other'
+  assert (
+    'a.npy: its keypoints may be those of own, detector, other' in caplog.text
+  )
+  caplog.clear()
+  # Those that the network does not lift are out of the question.
+  lifted = ('own', 'detector')
+  assert resolve('', [15], 'a', skeleton=skeleton, lifted=lifted) == 'detector'
+  assert default_joint_set(skeleton, ('own',)) == 'own' and not caplog.text

@@ -143,9 +143,37 @@ def test_joint_sets_are_read_and_written(tmp_path):
       {'joint_sets': {'a': {'names': ['x'], 'sources': {'hip': ['y']}}}},
       'has no y, of which hip is the mean',
     ),
-    ({'joint_sets': {'a': {'names': ['x']}}}, 'some joints derive from them'),
-    ({'joint_sets': {'a': {'names': ['hip', 'hip']}}}, 'names must differ'),
-    ({'joint_sets': {'a': {}}}, 'not a skeleton'),
+    ({'joint_sets': {'a': {'names': ['x']}}}, 'no joint derives from it'),
+    ({'joint_sets': {'a': {'names': ['hip', 'hip']}}}, 'of different names'),
+    ({'joint_sets': {'a': {'names': ['hip', 3]}}}, 'of different names'),
+    ({'joint_sets': {'a': {'names': 'hip'}}}, 'of different names'),
+    ({'joint_sets': {'a': {}}}, 'joint set a: names must be a list'),
+    ({'joint_sets': {'a': []}}, 'joint set a: names must be a list'),
+    ({'joint_sets': {'a,b': {'names': ['hip']}}}, 'a name without commas'),
+    (
+      {'joint_sets': {'a': {'names': ['hip'], 'source': {}}}},
+      'has no source; give names, sources and counts',
+    ),
+    (
+      {'joint_sets': {'a': {'names': ['b'], 'sources': {'hip': 'b'}}}},
+      'sources must be',
+    ),
+    *(
+      (
+        {'joint_sets': {'a': {'names': ['hip', 'tail'], 'counts': counts}}},
+        'counts must be a list of whole numbers, from 2',
+      )
+      for counts in ('many', [1], [2.5])
+    ),
+    (
+      {
+        'joint_sets': {
+          'a b': {'names': ['hip']},
+          'a': {'names': ['b hip', 'hip']},
+        }
+      },
+      'rename the joint set',
+    ),
     ({'joint_sets': ['a']}, 'not a skeleton'),
     ({'stands': 'yes'}, 'stands must be true or false'),
     ({'unit': 0}, 'unit must be a number of metres above 0'),

@@ -176,15 +176,16 @@ def test_a_solved_clip_stands_where_its_camera_says():
 
 
 @pytest.mark.parametrize(
-  ('size', 'unit'), [(1.0, 0.2), (0.3, 0.05), (100.0, 20.0)]
+  ('size', 'unit', 'width'),
+  [(1.0, 0.2, '10 cm'), (0.3, 0.05, '2.5 cm'), (100.0, 20.0, '10 m')],
 )
-def test_what_is_no_person_is_drawn_in_a_unit_of_its_size(size, unit):
+def test_what_is_no_person_is_drawn_in_a_unit_of_its_size(size, unit, width):
   poses = size * hands.generate(np.random.default_rng(0), 5)
   seen = Person('1', np.arange(5), poses=poses, truth=poses + 0)
   scene_clip = Clip('hand', (seen,), 10.0, (100, 100), skeleton=HAND)
   [scene] = make_scenes([scene_clip])
   assert scene.unit == pytest.approx(unit)
-  assert f'The tiles are {50 * unit:g} cm wide.' in scene.note
+  assert f'The tiles are {width} wide.' in scene.note
   [drawn], [upright] = scene.drawn, scene.upright
   np.testing.assert_allclose(drawn.positions * unit, upright.positions)
   np.testing.assert_allclose(drawn.truth, drawn.positions)
