@@ -132,7 +132,10 @@ def test_a_full_disk(whole, tmp_path, small_disk):
 def test_stopped_in_the_first_seconds(tmp_path, number, status, word):
   """From the first moment on there is one line, and the right status."""
   for delay in (0.1, 0.4, 1.0, 2.0, 4.0):
-    process = start('train', *FLAGS, f'--workdir={tmp_path}/{delay}')
+    # It must not have ended by itself until then.
+    process = start(
+      'train', *FLAGS, f'--workdir={tmp_path}/{delay}', '--epochs=1000'
+    )
     time.sleep(delay)
     process.send_signal(signal.Signals[number])
     _, err = process.communicate(timeout=120)

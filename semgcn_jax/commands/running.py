@@ -22,6 +22,7 @@ from semgcn_jax.errors import SettingError, Terminated, UserError, printable
 
 # The errors of printing to a full disk.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+_REPEAT_SECONDS = 3.0  # Until a signal that was lost is repeated.
 
 
 def run(
@@ -158,25 +159,48 @@ def _prepared() -> Iterator[None]:
     undo.callback(setattr, sys, 'unraisablehook', sys.unraisablehook)
     sys.unraisablehook = _quiet_hook
     if threading.current_thread() is threading.main_thread():
-      # SIGTERM cleans up like Ctrl-C.
-      for number, handle in (
-        (signal.SIGTERM, _terminate),
-        (signal.SIGINT, signal.default_int_handler),
-      ):
-        if signal.getsignal(number) is not signal.SIG_IGN:
-          undo.callback(signal.signal, number, signal.signal(number, handle))
+      undo.enter_context(_ended_by_signals())
     yield
 
 
-def _terminate(number: int, frame: Any) -> None:
-  """Ends a command after SIGTERM."""
-  del number, frame
-  raise Terminated
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+  """Ends a command after SIGTERM, which cleans up like Ctrl-C.
+
+  The exception of a handler is lost where it is raised in a callback of the
+  garbage collector, or in a module of C that is being imported. So a signal is
+  repeated until the command ends.
+  """
+  ended, repeating = threading.Event(), set()
+
+  def repeat(number):
+    while not ended.wait(_REPEAT_SECONDS):
+      taken = signal.getsignal(number) is not handle
+      os.kill(os.getpid(), number)
+      if taken:  # By another handler, which loses nothing: it only takes note.
+        return
+
+  def handle(number, frame):
+    del frame
+    if number not in repeating:
+      repeating.add(number)
+      threading.Thread(target=repeat, args=(number,), daemon=True).start()
+    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+
+  with contextlib.ExitStack() as undo:
+    for number in STATUS:
+      if signal.getsignal(number) is not signal.SIG_IGN:
+        undo.callback(signal.signal, number, signal.signal(number, handle))
+    undo.callback(ended.set)
+    yield
 
 
 def _quiet_hook(unraisable: Any) -> None:
-  """Hides errors of reads that are still pending in a damaged checkpoint."""
-  if str(unraisable.exc_value) != 'Event loop is closed':
+  """Hides what is known: interrupts, see above, and pending reads of orbax."""
+  if (
+    not isinstance(unraisable.exc_value, KeyboardInterrupt)
+    and str(unraisable.exc_value) != 'Event loop is closed'
+  ):
     sys.__unraisablehook__(unraisable)
 
 

@@ -1,0 +1,73 @@
+import gc
+import os
+import signal
+import time
+
+import pytest
+
+from semgcn_jax.commands import running
+from semgcn_jax.errors import Terminated
+from semgcn_jax.training.interrupts import StopRequest
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch):
+  monkeypatch.setattr(running, '_REPEAT_SECONDS', 0.2)
+
+
+def wait():
+  for _ in range(100):
+    time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+  ('number', 'error'),
+  [(signal.SIGTERM, Terminated), (signal.SIGINT, KeyboardInterrupt)],
+)
+def test_a_signal_is_not_lost_where_exceptions_are(number, error, capfd):
+  before = signal.getsignal(number)
+
+  def callback(phase, info):
+    if phase == 'start' and not lost:
+      lost.append(number)
+      os.kill(os.getpid(), number)  # What it raises here is ignored.
+
+  lost = []
+  began = time.monotonic()
+  with pytest.raises(error), running._prepared():
+    gc.callbacks.append(callback)
+    try:
+      gc.collect()
+      assert lost
+      wait()
+    finally:
+      gc.callbacks.remove(callback)
+  assert time.monotonic() - began < 4
+  assert signal.getsignal(number) == before
+  assert capfd.readouterr().err == ''
+  time.sleep(0.5)  # Nothing is repeated once the command has ended.
+
+
+def test_a_signal_that_was_swallowed_comes_again():
+  caught = []
+  with pytest.raises(Terminated), running._prepared():
+    try:
+      os.kill(os.getpid(), signal.SIGTERM)
+      wait()
+    except KeyboardInterrupt as error:  # As a module that swallows everything.
+      caught.append(error)
+    wait()
+  assert len(caught) == 1
+
+
+def test_a_run_that_takes_note_is_asked_once():
+  """The second time, it would end at once, without being saved."""
+  with running._prepared():
+    with pytest.raises(Terminated):
+      os.kill(os.getpid(), signal.SIGTERM)
+      wait()
+    with StopRequest() as stop:
+      while stop.signal is None:
+        time.sleep(0.01)
+      assert stop.signal == signal.SIGTERM
+      time.sleep(0.8)
