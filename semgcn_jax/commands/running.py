@@ -13,6 +13,7 @@ import re
 import signal
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -168,13 +169,15 @@ def _ended_by_signals() -> Iterator[None]:
   """Ends a command after SIGTERM, which cleans up like Ctrl-C.
 
   The exception of a handler is lost where it is raised in a callback of the
-  garbage collector, or in a module of C that is being imported. So a signal is
-  repeated until the command ends.
+  garbage collector, or in a module of C that is being imported. A signal is
+  repeated if its exception is gone before the command has ended.
   """
-  ended, repeating = threading.Event(), set()
+  ended, raised = threading.Event(), {}
 
   def repeat(number):
     while not ended.wait(_REPEAT_SECONDS):
+      if raised[number]() is not None:  # The command cleans up.
+        continue
       taken = signal.getsignal(number) is not handle
       os.kill(os.getpid(), number)
       if taken:  # By another handler, which loses nothing: it only takes note.
@@ -182,10 +185,16 @@ def _ended_by_signals() -> Iterator[None]:
 
   def handle(number, frame):
     del frame
-    if number not in repeating:
-      repeating.add(number)
+    # A KeyboardInterrupt of Python itself has no weak references.
+    error = Terminated() if number == signal.SIGTERM else _Interrupted()
+    is_first = number not in raised
+    raised[number] = weakref.ref(error)
+    if is_first:
       threading.Thread(target=repeat, args=(number,), daemon=True).start()
-    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+    try:
+      raise error
+    finally:
+      del error  # Its traceback has this frame, which would keep it.
 
   with contextlib.ExitStack() as undo:
     for number in STATUS:
@@ -193,6 +202,10 @@ def _ended_by_signals() -> Iterator[None]:
         undo.callback(signal.signal, number, signal.signal(number, handle))
     undo.callback(ended.set)
     yield
+
+
+class _Interrupted(KeyboardInterrupt):
+  """Ctrl-C was pressed."""
 
 
 def _quiet_hook(unraisable: Any) -> None:
