@@ -1,13 +1,14 @@
 """Runs the commands as users call them."""
 
 import contextlib
-import importlib
 import io
 import signal
 import subprocess
 import sys
 
 from conftest import ROOT
+
+from semgcn_jax.commands.running import run_command
 
 SCRIPTS = ROOT / 'experiments'
 
@@ -18,15 +19,16 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 def run(command, *flags):
-  """Calls a command's `main` in this process, which is much faster.
+  """Runs a command in this process, which is much faster.
 
   Returns:
     Its exit status, its output, and what it wrote to standard error.
   """
-  main = importlib.import_module(f'semgcn_jax.commands.{command}').main
   out, err = io.StringIO(), io.StringIO()
   with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-    status = main([f'experiments/{command}.py', *map(str, flags)])
+    status = run_command(
+      command, [f'experiments/{command}.py', *map(str, flags)]
+    )
   return status, out.getvalue(), err.getvalue()
 
 

@@ -12,6 +12,7 @@ from conftest import ROOT
 
 import semgcn_jax
 from semgcn_jax.commands.entry import COMMANDS
+from semgcn_jax.commands.parsing import Flags
 
 PROJECT = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']
 SCRIPTS = sorted((ROOT / 'experiments').glob('*.py'))
@@ -26,6 +27,8 @@ def test_every_command_is_installed_and_a_script():
     start = getattr(importlib.import_module(module), function)
     assert start.args == (function,)
     assert importlib.import_module(f'semgcn_jax.commands.{function}').main
+    flags = importlib.import_module(f'semgcn_jax.commands.flags.{function}')
+    assert issubclass(flags.Flags, Flags) and flags.__doc__
     commands.add(function)
     assert name == f'semgcn-{function.replace("_", "-")}'
   assert commands == {script.stem for script in SCRIPTS} == {*COMMANDS}

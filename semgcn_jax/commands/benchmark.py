@@ -1,7 +1,6 @@
-"""Benchmarks training and prediction: speed, compile time, memory."""
+"""Measures what the flags of benchmark.py ask for."""
 
 import dataclasses
-import functools
 import pathlib
 from typing import Any
 
@@ -10,56 +9,13 @@ import jax
 from semgcn_jax.benchmarks import speed
 from semgcn_jax.benchmarks.loading import measure_loading
 from semgcn_jax.benchmarks.plain_backbone import measure_plain
-from semgcn_jax.commands.parsing import EVERY_SETTING, config_of
-from semgcn_jax.commands.running import run
-from semgcn_jax.commands.shared_flags import CacheFlags, use_compilation_cache
+from semgcn_jax.commands.flags.benchmark import Flags
+from semgcn_jax.commands.parsing import config_of
 from semgcn_jax.config import Config, TrainingConfig
-from semgcn_jax.config.fields import POSITIVE, setting
 from semgcn_jax.data.datasets import load
 from semgcn_jax.errors import SettingError
 from semgcn_jax.files import write_json
 from semgcn_jax.geometry.skeletons import Skeleton, load_skeleton
-from semgcn_jax.runs.folder import check_output
-
-
-@dataclasses.dataclass(frozen=True)
-class BenchmarkFlags(CacheFlags):
-  """The flags of the command."""
-
-  settings = EVERY_SETTING
-  batch_sizes: tuple[str, ...] = setting(
-    ('64', '1024'), 'Time training with these batch sizes.'
-  )
-  forward_batch_sizes: tuple[str, ...] = setting(
-    ('1', '1024'), 'Time predictions with these batch sizes.'
-  )
-  precisions: tuple[str, ...] = setting(
-    ('highest',), 'Time these values of --precision.'
-  )
-  devices: tuple[str, ...] = setting(
-    (), 'Train on these numbers of devices; if empty, on all.'
-  )
-  seeds: tuple[str, ...] = setting(
-    ('1',), 'Train these numbers of seeds in one program.'
-  )
-  epoch_batch_sizes: tuple[str, ...] = setting(
-    (), 'Time an epoch of --num_poses poses with these batch sizes.'
-  )
-  image_worker_counts: tuple[str, ...] = setting(
-    (),
-    'Time only how fast these numbers of processes read the training images of'
-    ' --dataset; 0 uses threads.',
-  )
-  plain_backbone: bool = setting(
-    False,
-    'With --backbone=resnet50, also time a plain linen ResNet-50 with a 2D head'
-    ' at the first batch size.',
-  )
-  num_poses: int = setting(
-    100_000, 'Put this many random training poses on the device.', POSITIVE
-  )
-  repeats: int = setting(10, 'Take the median of this many runs.', POSITIVE)
-  output: str | None = setting(None, 'Write the rows to this JSON file.')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,17 +27,10 @@ class _Plan:
   epochs: list[Config]
 
 
-def benchmark(flags: BenchmarkFlags) -> None:
+def main(flags: Flags) -> None:
   """Measures what the flags ask for, and prints results as they come."""
-  if flags.given.get('task') == 'regression':
-    raise SettingError('`task=regression`: only poses are timed; leave it out')
-  use_compilation_cache(flags)
-  if 'num_seeds' in flags.given:
-    raise SettingError('`num_seeds`: use `seeds`')
   base = config_of(flags.given)
   skeleton = load_skeleton(base.data.skeleton)
-  if flags.output:
-    check_output(pathlib.Path(flags.output))
   if flags.image_worker_counts:
     result = _measure_loading(flags, base, skeleton)
   else:
@@ -91,7 +40,7 @@ def benchmark(flags: BenchmarkFlags) -> None:
     write_json(result, pathlib.Path(flags.output))
 
 
-def _make_plan(flags: BenchmarkFlags, base: Config) -> _Plan:
+def _make_plan(flags: Flags, base: Config) -> _Plan:
   """Plans the measurements."""
   for precision in flags.precisions:
     try:
@@ -139,7 +88,7 @@ def _make_plan(flags: BenchmarkFlags, base: Config) -> _Plan:
 
 
 def _measure(
-  flags: BenchmarkFlags, base: Config, skeleton: Skeleton, plan: _Plan
+  flags: Flags, base: Config, skeleton: Skeleton, plan: _Plan
 ) -> dict[str, Any]:
   """Takes the planned measurements, and prints results as they come."""
   ceilings = speed.measure_ceilings(flags.precisions, flags.repeats)
@@ -180,9 +129,7 @@ def _measure(
   }
 
 
-def _plain_backbone(
-  flags: BenchmarkFlags, config: Config, skeleton: Skeleton
-) -> str:
+def _plain_backbone(flags: Flags, config: Config, skeleton: Skeleton) -> str:
   """Measures a plain ResNet-50 with a 2D head, and describes its speed."""
   (size, *_) = _numbers(flags, 'batch_sizes') or [config.training.batch_size]
   rates = measure_plain(
@@ -199,7 +146,7 @@ def _plain_backbone(
 
 
 def _measure_loading(
-  flags: BenchmarkFlags, config: Config, skeleton: Skeleton
+  flags: Flags, config: Config, skeleton: Skeleton
 ) -> dict[str, Any]:
   """Measures how fast the training images are read, and prints it."""
   counts = _numbers(flags, 'image_worker_counts', 256, lowest=0)
@@ -218,7 +165,7 @@ def _measure_loading(
 
 
 def _numbers(
-  flags: BenchmarkFlags, name: str, highest: int = 2**31 - 1, lowest: int = 1
+  flags: Flags, name: str, highest: int = 2**31 - 1, lowest: int = 1
 ) -> list[int]:
   """Parses a flag that lists integers within bounds."""
   try:
@@ -231,6 +178,3 @@ def _numbers(
         f'`{name}={number}`: must be from {lowest} to {highest}'
       )
   return numbers
-
-
-main = functools.partial(run, __doc__, benchmark, BenchmarkFlags)

@@ -1,18 +1,10 @@
-"""Prints a script that completes the commands and flags of semgcn in a shell.
+"""Prints the scripts that complete commands."""
 
-Keep it where the shell looks for such scripts, for bash in
-~/.local/share/bash-completion/completions/semgcn; or load it at once with
-`source <(semgcn completion)`.
-"""
-
-import dataclasses
-import functools
 import importlib
 
 from semgcn_jax.commands import parsing
 from semgcn_jax.commands.entry import COMMANDS, LOOKS_AFTER
-from semgcn_jax.commands.running import run
-from semgcn_jax.config.fields import setting
+from semgcn_jax.commands.flags.completion import Flags
 
 _BASH = """_semgcn() {{
   local word=${{COMP_WORDS[COMP_CWORD]}} command=${{COMP_WORDS[1]}} words
@@ -35,28 +27,12 @@ _FISH = (
 )
 
 
-@dataclasses.dataclass(frozen=True)
-class CompletionFlags(parsing.Flags):
-  """The flags of the command."""
-
-  shell: str = setting(
-    'bash', 'Print the script for this shell.', choices=('bash', 'zsh', 'fish')
-  )
-
-
-def print_script(flags: CompletionFlags) -> None:
+def main(flags: Flags) -> None:
   """Prints the script."""
   flags_of = {}
   for name in (*COMMANDS, *LOOKS_AFTER):
-    module = importlib.import_module(f'semgcn_jax.commands.{name}')
-    [kind] = (
-      value
-      for value in vars(module).values()
-      if isinstance(value, type)
-      and issubclass(value, parsing.Flags)
-      and value.__module__ == module.__name__
-    )
-    flags_of[name.replace('_', '-')] = parsing.help_of(kind)
+    module = importlib.import_module(f'semgcn_jax.commands.flags.{name}')
+    flags_of[name.replace('_', '-')] = parsing.help_of(module.Flags)
   if flags.shell == 'fish':
     print('\n'.join(_fish_lines(flags_of)))
     return
@@ -85,6 +61,3 @@ def _fish_lines(flags_of: dict[str, dict[str, str]]) -> list[str]:
 def _quoted(text: str) -> str:
   """Escapes text for single quotes of fish."""
   return text.replace('\\', '\\\\').replace("'", "\\'")
-
-
-main = functools.partial(run, __doc__, print_script, CompletionFlags)

@@ -1,21 +1,12 @@
-"""Converts checkpoints of the released PyTorch code to runs, and back.
+"""Converts what the flags of convert_torch.py name."""
 
-With --backbone, it converts a torchvision ResNet, such as one trained on
-ImageNet, to the npz for train.py's --backbone_weights.
-"""
-
-import dataclasses
-import functools
 import pathlib
 from typing import Any
 
 import numpy as np
 from flax import traverse_util
 
-from semgcn_jax.commands.parsing import EVERY_SETTING
-from semgcn_jax.commands.running import run
-from semgcn_jax.commands.shared_flags import RunFlags
-from semgcn_jax.config.fields import REQUIRED, setting
+from semgcn_jax.commands.flags.convert_torch import Flags
 from semgcn_jax.errors import SettingError
 from semgcn_jax.export.backbone_weights import read_backbone
 from semgcn_jax.export.torch_runs import export_run, import_run
@@ -23,23 +14,7 @@ from semgcn_jax.files import write_output
 from semgcn_jax.runs.folder import check_output
 
 
-@dataclasses.dataclass(frozen=True)
-class ConvertFlags(RunFlags):
-  """The flags of the command."""
-
-  settings = EVERY_SETTING
-  input: str = setting(
-    REQUIRED,
-    'Convert this checkpoint; with --to_torch, this run folder; with'
-    ' --backbone, this weights file (.pth, .safetensors).',
-  )
-  output: str = setting(
-    REQUIRED, 'Write this run folder; with --to_torch or --backbone, this file.'
-  )
-  to_torch: bool = setting(False, 'Convert a run to a checkpoint.')
-
-
-def convert(flags: ConvertFlags) -> None:
+def main(flags: Flags) -> None:
   """Converts what the flags name."""
   source, output = pathlib.Path(flags.input), pathlib.Path(flags.output)
   if backbone := flags.given.get('backbone'):
@@ -66,6 +41,3 @@ def _convert_backbone(
 
   write_output(output, write)
   print(f'{output}: weights of {name}, for --backbone_weights')
-
-
-main = functools.partial(run, __doc__, convert, ConvertFlags)

@@ -1,25 +1,14 @@
-"""Writes a web page that runs a network: drag keypoints, and the 3D follows.
-
-A network for streams, such as cmu-stream, runs frame by frame; --detections
-adds keypoints to play.
-
-It fetches ONNX Runtime Web (onnxruntime-web, MIT) through npm, and needs the
-extra onnx.
-"""
+"""Writes the page that the flags of demo.py describe."""
 
 import dataclasses
-import functools
 import pathlib
 import subprocess
 import tempfile
 
 import numpy as np
 
-from semgcn_jax.commands.outputs import OutputFlags, check_output_flags
-from semgcn_jax.commands.running import run
-from semgcn_jax.commands.shared_flags import RunFlags, checkpoint_setting
-from semgcn_jax.commands.sources import read_size
-from semgcn_jax.config.fields import REQUIRED, setting
+from semgcn_jax.commands.flags.demo import Flags
+from semgcn_jax.commands.flags.sources import read_size
 from semgcn_jax.detections.clip_files import find_clips, read_clips
 from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.export import onnx_files, program, programs
@@ -35,36 +24,9 @@ RUNTIME = 'onnxruntime-web@1.30.0'
 _PATIENCE = 300  # Seconds for npm to fetch it.
 
 
-@dataclasses.dataclass(frozen=True)
-class DemoFlags(OutputFlags, RunFlags):
-  """The flags of the command."""
-
-  checkpoint: str = checkpoint_setting('Put on the page', 'cmu')
-  output: str = setting(
-    REQUIRED, 'Write the page to this file, which ends in .html.'
-  )
-  detections: str | None = setting(
-    None,
-    'Play the keypoints of the first person in this file, or in this folder of'
-    ' one file per frame.',
-  )
-  image_size: str = setting(
-    '',
-    'Set the size of the images of --detections in pixels, such as 1920x1080;'
-    ' if empty, the file must state it.',
-  )
-  runtime: str | None = setting(
-    None,
-    "Take ONNX Runtime from this folder, the npm package onnxruntime-web's"
-    ' dist; by default, npm fetches it.',
-  )
-
-
-def demo(flags: DemoFlags) -> None:
+def main(flags: Flags) -> None:
   """Writes the page that the flags describe."""
-  output, *others = check_output_flags(flags, ('.html',))
-  if others:
-    raise SettingError(f'`output={flags.output}`: name one file')
+  output = pathlib.Path(flags.output)
   network = restore_network(flags.checkpoint, flags.which)
   require_task(network.config, 'frames', 'clips', name=str(flags.checkpoint))
   if network.skeleton != H36M:
@@ -99,13 +61,11 @@ def demo(flags: DemoFlags) -> None:
   print(f'{output}: {len(page) / 1e6:.1f} MB')
 
 
-def _read_shown(flags: DemoFlags, network: Network) -> Demo:
+def _read_shown(flags: Flags, network: Network) -> Demo:
   """Reads what the page plays, at the frame rate of the network."""
   model = network.config.model
   rate = model.frame_rate if model.is_temporal else None
   if flags.detections is None:
-    if flags.image_size:
-      raise SettingError('`image_size`: has no meaning without `detections`')
     return Demo(b'', rate=rate or 1.0)
   (name, paths), *_ = find_clips(pathlib.Path(flags.detections)).items()
   clip, *_ = read_clips(name, paths, image_size=read_size(flags.image_size))
@@ -143,6 +103,3 @@ def _read_runtime(folder: str | None) -> dict[str, bytes]:
       ) from error
     package = pathlib.Path(own) / 'node_modules' / 'onnxruntime-web'
     return read_runtime(package / 'dist')
-
-
-main = functools.partial(run, __doc__, demo, DemoFlags)

@@ -1,7 +1,5 @@
-"""Says what is installed, which extras work, and why the others do not."""
+"""Examines what is installed."""
 
-import dataclasses
-import functools
 import importlib.metadata
 import platform
 import re
@@ -11,24 +9,13 @@ import sys
 from packaging.requirements import Requirement
 
 from semgcn_jax import __version__
-from semgcn_jax.commands.parsing import Flags
-from semgcn_jax.commands.running import run
-from semgcn_jax.config.fields import setting
+from semgcn_jax.commands.flags.doctor import Flags
 from semgcn_jax.errors import UserError, listed, printable, shortened
 
 _PATIENCE = 300  # Seconds for a package to load.
 
 
-@dataclasses.dataclass(frozen=True)
-class DoctorFlags(Flags):
-  """The flags of the command."""
-
-  version: bool = setting(
-    False, 'Only print the versions, and what JAX computes on.'
-  )
-
-
-def examine(flags: DoctorFlags) -> None:
+def main(flags: Flags) -> None:
   """Prints what works; raises a UserError if something installed does not."""
   system = f'{platform.system()} {platform.machine()}'
   print(
@@ -159,6 +146,3 @@ def _output(code: str) -> tuple[bool, str]:
   text = (done.stderr if done.returncode else done.stdout).strip()
   last = text.splitlines()[-1] if text else f'status {done.returncode}'
   return not done.returncode, printable(shortened(last, 200))
-
-
-main = functools.partial(run, __doc__, examine, DoctorFlags)

@@ -10,7 +10,6 @@ of this module end the process; in between, `running.run` cleans up.
 import contextlib
 import difflib
 import functools
-import importlib
 import os
 import pathlib
 import signal
@@ -48,8 +47,9 @@ def start(command: str) -> NoReturn:
       signal.signal(number, _end)
   # No figure is shown; Jupyter sets a backend that need not be installed.
   os.environ['MPLBACKEND'] = 'agg'
-  main = importlib.import_module(f'semgcn_jax.commands.{command}').main
-  status = main()
+  from semgcn_jax.commands.running import run_command
+
+  status = run_command(command)
   if status:
     # Everything is cleaned up. A regular exit would wait for pending compiling
     # and saving, crash with it, or print its failures again.

@@ -20,11 +20,6 @@ Sources = Mapping[str, Sequence[pathlib.Path]]
 _NAMED = 5  # The broken sources to name; all are counted.
 
 
-def is_folder(output: str) -> bool:
-  """Whether an output names a folder: an existing one, or with a slash."""
-  return output.endswith(('/', '\\')) or os.path.isdir(output)
-
-
 def find_sources(kind: str, path: pathlib.Path) -> Sources:
   """Finds the sources in a folder; a file is the only one.
 

@@ -1,116 +1,19 @@
-"""The flags of commands that write clips or another file to --output."""
+"""Writes clips to the files of --output."""
 
-import dataclasses
-import os
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from semgcn_jax.commands.parsing import Flags
-from semgcn_jax.commands.shared_flags import CacheFlags, RunFlags
-from semgcn_jax.config.fields import REQUIRED, Range, setting
+from semgcn_jax.commands.flags.outputs import ClipFlags
 from semgcn_jax.detections.clips import Clip
-from semgcn_jax.errors import SettingError, listed
 from semgcn_jax.figures.animation import check_ffmpeg
-from semgcn_jax.files import split_paths
-from semgcn_jax.formats.bvh_files import UNITS
 from semgcn_jax.formats.writers import Output, choose_people, write_clips
-from semgcn_jax.motion.rig import NAMES
-from semgcn_jax.motion.upright import MAX_PITCH
-from semgcn_jax.runs.folder import check_output
 
 
-def output_setting(
-  endings: Iterable[str], more: str = '', default: Any = REQUIRED
-) -> Any:
-  """Declares --output of a command that writes files of these formats."""
-  return setting(
-    default,
-    f'Write this file, in the format of its ending: {listed(endings)}; or'
-    f' several, with commas between them.{more}',
-  )
-
-
-@dataclasses.dataclass(frozen=True)
-class OutputFlags(Flags):
-  """The flags of `check_output_flags`."""
-
-  output: str = setting(REQUIRED, 'Write to this file.')
-  overwrite: bool = setting(False, 'Replace the output if it exists.')
-
-
-@dataclasses.dataclass(frozen=True)
-class ClipFlags(OutputFlags, CacheFlags, RunFlags):
-  """The flags of commands that write clips, see `write_chosen`."""
-
-  clip: str = setting('', 'Write only this clip; if empty, all of them.')
-  person: str = setting('', 'Write only this person; if empty, everybody.')
-  joint_names: str = setting(
-    'h36m', 'Use this naming of joints in .bvh and .glb.', choices=NAMES
-  )
-  bvh_unit: str = setting(
-    'cm', 'Write lengths in .bvh in this unit.', choices=UNITS
-  )
-  pitch: float | None = setting(
-    None,
-    'Set how many degrees the camera looks down; by default, this is estimated'
-    ' from the people.',
-    Range(
-      f'from {-MAX_PITCH:g} to {MAX_PITCH:g} degrees',
-      lambda x: abs(x) <= MAX_PITCH,
-    ),
-  )
-
-
-def check_output_flags(
-  flags: OutputFlags, endings: Iterable[str], inputs: Iterable[str | None] = ()
-) -> tuple[pathlib.Path, ...]:
-  """Checks the outputs before the work begins, and returns their paths.
-
-  Args:
-    flags: The flags.
-    endings: The endings that the outputs may have.
-    inputs: The files and folders that are read, which they must not replace.
-
-  Raises:
-    SettingError: An output exists, cannot be written, is named twice, or would
-      replace what is read.
-  """
-  endings = tuple(endings)
-  paths = split_paths(flags.output, endings, 'output')
+def check_programs(paths: Sequence[pathlib.Path]) -> None:
+  """Raises a SettingError if a file needs a program that is not installed."""
   for path in paths:
-    _check_path(path, flags, endings, inputs)
-  if len({*paths}) < len(paths):
-    raise SettingError(f'`output={flags.output}`: names a file twice')
-  return paths
-
-
-def _check_path(
-  output: pathlib.Path,
-  flags: OutputFlags,
-  endings: Iterable[str],
-  inputs: Iterable[str | None],
-) -> None:
-  """Checks an output of `check_output_flags`."""
-  check_output(output)
-  if not output.name.endswith(tuple(endings)):
-    raise SettingError(f'`output={output}`: must end with {listed(endings)}')
-  if output.exists() and not flags.overwrite:
-    raise SettingError(f'`output={output}`: exists; give `overwrite`')
-  for path in filter(None, inputs):
-    if output.exists() and _holds(pathlib.Path(path), output):
-      raise SettingError(
-        f'`output={output}`: would replace what is read; name another file'
-      )
-  check_ffmpeg(output)
-
-
-def _holds(path: pathlib.Path, file: pathlib.Path) -> bool:
-  """Whether a path is this file, by any name, or a folder that holds it."""
-  if path.is_dir():
-    folders = pathlib.Path(os.path.realpath(file)).parents
-    return any(folder.samefile(path) for folder in folders)
-  return path.exists() and path.samefile(file)
+    check_ffmpeg(path)
 
 
 def write_chosen(

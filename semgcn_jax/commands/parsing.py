@@ -39,11 +39,21 @@ class Flags(Group):
     settings: The names of the settings of `Config` that it also takes.
     renamed: {old name of a flag, which still works: new name}.
     given: The settings of `Config` that were given, by name.
+    program: How the command was called, such as `python experiments/train.py`.
   """
 
   settings: ClassVar[Sequence[str]] = ()
   renamed: ClassVar[Mapping[str, str]] = {}
   given: dict[str, Any] = dataclasses.field(default_factory=dict, kw_only=True)
+  program: str = dataclasses.field(default='', kw_only=True)
+
+  def validate(self) -> None:
+    """Checks how the flags go together, before JAX is imported.
+
+    Raises:
+      SettingError: They do not.
+      UserError: A file that they name does not exist.
+    """
 
 
 F = TypeVar('F', bound=Flags)
@@ -124,8 +134,13 @@ def parse(
     raise UsageError(f'{rest[1]}: not a flag; flags start with --, see --help')
 
 
-def read(kind: type[F], values: flags.FlagValues) -> F:
+def read(kind: type[F], values: flags.FlagValues, program: str = '') -> F:
   """Builds the group of a command from its parsed flags.
+
+  Args:
+    kind: The flags of the command.
+    values: The same, after parsing.
+    program: How the command was called.
 
   Raises:
     SettingError: The value of a flag is out of its range.
@@ -134,7 +149,7 @@ def read(kind: type[F], values: flags.FlagValues) -> F:
     if values[old].present:
       _log.warning('--%s is now called --%s', old, new)
   own = {f.name: _value(values, f.name) for f in settings_of(kind)}
-  return kind(**own, given=_given(kind, values))
+  return kind(**own, given=_given(kind, values), program=program)
 
 
 def _given(kind: type[Flags], values: flags.FlagValues) -> dict[str, Any]:

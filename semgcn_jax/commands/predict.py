@@ -1,9 +1,4 @@
-"""Lifts people to 3D poses, and writes them to a file.
-
-The input is keypoints of any detector, in every format that prepare_data.py
-reads or as arrays (npy, npz), or images, videos and cameras, in which MediaPipe
-or rtmlib detects people. A network trained on images needs no detector.
-"""
+"""Lifts what the flags of predict.py name."""
 
 import dataclasses
 import functools
@@ -13,129 +8,45 @@ from collections.abc import Callable, Mapping, Sequence
 
 import rich.progress
 
-from semgcn_jax.commands import folders, outputs, shared_flags
-from semgcn_jax.commands.live import LiveFlags, check_live, show_live
-from semgcn_jax.commands.running import run
-from semgcn_jax.commands.sources import check_sources, read_sources
-from semgcn_jax.config.fields import (
-  POSITIVE,
-  Range,
-  between,
-  setting,
-)
+from semgcn_jax.commands import folders, outputs
+from semgcn_jax.commands.flags.outputs import is_folder
+from semgcn_jax.commands.flags.predict import OVER_TIME, SINGLE, Flags
+from semgcn_jax.commands.live import show_live
+from semgcn_jax.commands.sources import read_sources
+from semgcn_jax.config.choices import CLIP_FILES
 from semgcn_jax.detections.clips import Clip
 from semgcn_jax.errors import (
   SettingError,
   UserError,
-  choose,
   counted,
   listed,
   printable,
 )
-from semgcn_jax.formats.writers import WRITERS
+from semgcn_jax.files import split_paths
 from semgcn_jax.geometry.skeletons import H36M, HAND
 from semgcn_jax.inference.arguments import Options, knows_lens
 from semgcn_jax.inference.image_lifter import ImageLifter
 from semgcn_jax.inference.lifter import Lifter
 from semgcn_jax.inference.people import check_clip, lift_clip
-from semgcn_jax.inference.placing import HEIGHT_RANGE, is_height
-from semgcn_jax.motion.smoothing import METHODS, smooth
+from semgcn_jax.motion.smoothing import smooth
 from semgcn_jax.pictures.crops import read_box
 from semgcn_jax.pictures.images import read_image
 from semgcn_jax.runs.checkpoints import Network, restore_network
 from semgcn_jax.solving.report import describe
 from semgcn_jax.solving.solver import solve_clip
-from semgcn_jax.solving.terms import TERMS, Terms
+from semgcn_jax.solving.terms import Terms
 
-# The bundled weights for single frames, for clips, for --live, and for --hands.
-SINGLE, OVER_TIME, STREAM, HANDS = 'cmu', 'cmu-video', 'cmu-stream', 'hand'
 # The flags that `check_clip` and `lift_clip` take.
 _OPTIONS = ('min_confidence', 'focal_length', 'field_of_view')
 
 
-@dataclasses.dataclass(frozen=True)
-class PredictFlags(outputs.ClipFlags, LiveFlags):
-  """The flags of the command."""
-
-  renamed = {'keypoints': 'detections'}
-  checkpoint: str = shared_flags.checkpoint_setting(
-    f'If empty, lift with {OVER_TIME} whoever is tracked for long enough, and'
-    f' the others with {SINGLE}, or with {STREAM} if --live, or with {HANDS} if'
-    ' --hands; otherwise lift with',
-    '',
-  )
-  output: str = outputs.output_setting(
-    WRITERS,
-    ' A folder, such as out/, gets files of its own for each clip, image or'
-    ' video of a folder; those that it has are skipped.',
-    '',
-  )
-  formats: tuple[str, ...] = setting(
-    ('html',),
-    'With --output=FOLDER/, write these formats of each source, such as'
-    ' html,json.',
-  )
-  min_confidence: float = setting(
-    0.0, 'Treat keypoints of less confidence as not found.'
-  )
-  focal_length: float | None = setting(
-    None, 'Set the focal length in pixels, if known.', POSITIVE
-  )
-  field_of_view: float | None = setting(
-    None,
-    'Set the field of view of the longer side in degrees, if known.',
-    between(1, 179),
-  )
-  height: float | None = setting(
-    None,
-    'Set the height of the person in metres, if known.',
-    Range(HEIGHT_RANGE, is_height),
-  )
-  solve: bool = setting(
-    True,
-    'Solve clips: find one body for each person, their paths, feet that rest,'
-    ' and where the camera is. False leaves the poses as they are lifted.',
-  )
-  solve_without: tuple[str, ...] = setting(
-    (), f'Solve without some of its terms: {listed(TERMS)}.'
-  )
-  smooth: str = setting('none', 'Smooth the poses over time.', choices=METHODS)
-  check: bool = setting(
-    True,
-    'Refuse keypoints that are probably not read as they were meant: another'
-    ' joint set, shares of the image, y upwards, an impossible lens.',
-  )
-  cutoff: float = setting(
-    3.0, 'Make --smooth keep motion up to this frequency in Hz.'
-  )
-
-
-def lift(flags: PredictFlags) -> None:
+def main(flags: Flags) -> None:
   """Lifts what the flags name."""
-  check_live(flags)
-  if not flags.output and not flags.live:
-    raise SettingError('give `output`, or `live`')
   paths = ()
-  if not flags.live and not folders.is_folder(flags.output):
-    inputs = flags.detections, flags.image, flags.video
-    paths = outputs.check_output_flags(flags, WRITERS, inputs)
-    if flags.formats != PredictFlags.formats:
-      raise SettingError('`formats`: is for a folder; `output` names a file')
-  check_sources(flags)
-  if flags.solve_without and not flags.solve:
-    raise SettingError('`solve_without`: has no meaning without `solve`')
-  for name in flags.solve_without:
-    choose('solve_without', name, dict.fromkeys(TERMS))
-  if flags.fps is not None:
-    _check_cutoff(flags, flags.fps)
-  shared_flags.use_compilation_cache(flags)
-  name = _weights(flags)
-  if not flags.checkpoint and (
-    flags.only_seed is not None or flags.which != 'best'
-  ):
-    raise SettingError(
-      '`which`, `only_seed`: choose from a run; give `checkpoint`'
-    )
+  if not flags.live and not is_folder(flags.output):
+    paths = split_paths(flags.output, CLIP_FILES, 'output')
+    outputs.check_programs(paths)
+  name = flags.weights
   network = restore_network(name, flags.which)
   if flags.hands and network.skeleton.joints != HAND.joints:
     raise SettingError(
@@ -163,9 +74,9 @@ def lift(flags: PredictFlags) -> None:
     _lift_folder(flags, work)
 
 
-def _require_people(flags: PredictFlags, network: Network, name: str) -> None:
+def _require_people(flags: Flags, network: Network, name: str) -> None:
   """Raises a SettingError for a flag that only people have, if it is given."""
-  given = getattr(flags, name) != getattr(PredictFlags, name)
+  given = getattr(flags, name) != getattr(Flags, name)
   if not given or network.skeleton == H36M:
     return
   advice = 'leave it out'
@@ -174,34 +85,20 @@ def _require_people(flags: PredictFlags, network: Network, name: str) -> None:
     if network.skeleton.joints == HAND.joints:
       advice = 'give `hands`, too'
   raise SettingError(
-    f'`{name}`: is for people, and {_weights(flags)} has another skeleton;'
+    f'`{name}`: is for people, and {flags.weights} has another skeleton;'
     f' {advice}'
   )
 
 
-def _weights(flags: PredictFlags) -> str:
-  """Returns the run or the bundled weights that lift each frame."""
-  if flags.hands:
-    return flags.checkpoint or HANDS
-  return flags.checkpoint or (STREAM if flags.live else SINGLE)
-
-
-def _lift_folder(flags: PredictFlags, lift_source: Callable[..., None]) -> None:
+def _lift_folder(flags: Flags, lift_source: Callable[..., None]) -> None:
   """Lifts each source in a folder, into another folder."""
   names = dict.fromkeys(name.removeprefix('.') for name in flags.formats)
   formats = [f'.{name}' for name in names]
-  for ending in formats:
-    if ending not in WRITERS:
-      raise SettingError(
-        f'`formats={ending[1:]}`: choose from {listed(e[1:] for e in WRITERS)}'
-      )
   (kind, path), *others = [
     (name, pathlib.Path(value))
     for name in ('detections', 'image', 'video')
     if (value := getattr(flags, name)) is not None
   ] or [('camera', pathlib.Path())]
-  if not formats:
-    raise SettingError('`formats`: name one, such as html')
   if kind == 'camera' or others:
     raise SettingError(
       f'`output={flags.output}`: is a folder, which takes the files of one'
@@ -232,7 +129,7 @@ def _lift_folder(flags: PredictFlags, lift_source: Callable[..., None]) -> None:
   )
 
 
-def _options(flags: PredictFlags) -> Options:
+def _options(flags: Flags) -> Options:
   """Returns what the flags say of keypoints and lens."""
   return Options(
     min_confidence=flags.min_confidence,
@@ -248,7 +145,7 @@ def _over_time() -> Lifter:
 
 
 def _lift_clips(
-  flags: PredictFlags,
+  flags: Flags,
   paths: tuple[pathlib.Path, ...],
   *,
   lifter: Lifter,
@@ -259,12 +156,12 @@ def _lift_clips(
   The source is what the flags name, or the clips of detections in `found`.
   """
   began = time.monotonic()
-  name = _weights(flags)
+  name = flags.weights
   clips = read_sources(flags, found, lifter.skeleton, lifter.joint_sets)
   if not any(clip.people for clip in clips):
     raise UserError(f'{flags.detections}: no person in any frame')
   fps = clips[0].fps
-  _check_cutoff(flags, fps)
+  flags.check_cutoff(fps)
   over_time = None
   by_default = not flags.checkpoint and not flags.hands
   if by_default and any(len(clip.frames) > 1 for clip in clips):
@@ -298,7 +195,7 @@ def _lift_clips(
   print(_summary(paths, lifted, fps, time.monotonic() - began))
 
 
-def _solve(flags: PredictFlags, clip: Clip) -> Clip:
+def _solve(flags: Flags, clip: Clip) -> Clip:
   """Solves a clip, and prints what was found."""
   terms = Terms(**dict.fromkeys(flags.solve_without, 0.0))
   options = _options(flags)
@@ -330,7 +227,7 @@ def _summary(
 
 
 def _lift_image(
-  flags: PredictFlags,
+  flags: Flags,
   paths: tuple[pathlib.Path, ...],
   *,
   lifter: ImageLifter,
@@ -352,7 +249,7 @@ def _lift_image(
     'solve_without',
     'fps',
   ):
-    if getattr(flags, name) != getattr(PredictFlags, name):
+    if getattr(flags, name) != getattr(Flags, name):
       raise SettingError(
         f'`{name}`: has no meaning with a network that takes images; leave'
         ' it out'
@@ -367,15 +264,3 @@ def _lift_image(
   outputs.write_chosen(flags, [clip], paths, title=path.name, details=details)
   seconds = time.monotonic() - began
   print(printable(f'{listed(map(str, paths))}: 1 pose, in {seconds:.1f} s'))
-
-
-def _check_cutoff(flags: PredictFlags, fps: float) -> None:
-  """Raises a SettingError if the cutoff of smoothing is out of range."""
-  if flags.smooth != 'none' and not 0 < flags.cutoff < fps / 2:
-    raise SettingError(
-      f'`cutoff={flags.cutoff}`: must be above 0 and below half of `fps`,'
-      f' which is {fps:g}'
-    )
-
-
-main = functools.partial(run, __doc__, lift, PredictFlags)

@@ -1,69 +1,18 @@
-"""Converts downloaded files to the files that training reads.
+"""Makes or checks the files that the flags of prepare_data.py name."""
 
-With --verify, it only checks files: what they hold, and whether training can
-use them. With --film, it films poses by unknown cameras.
-"""
-
-import dataclasses
-import functools
 import pathlib
 
-from semgcn_jax.commands.parsing import Flags
-from semgcn_jax.commands.running import run
-from semgcn_jax.config.fields import NOT_NEGATIVE, setting
-from semgcn_jax.errors import SettingError
-from semgcn_jax.prepare.convert import Options, prepare
+from semgcn_jax.commands.flags.prepare_data import Flags
+from semgcn_jax.prepare.convert import prepare
 from semgcn_jax.prepare.film import film
 from semgcn_jax.prepare.verify import verify
 
 
-@dataclasses.dataclass(frozen=True)
-class PrepareFlags(Flags, Options):
-  """The flags of the command, including those of a conversion."""
-
-  renamed = {'keypoints': 'detections_name'}
-  source: str | None = setting(
-    None,
-    'Convert this archive, or folder of files and archives: Human3.6M, its'
-    " stacked hourglass detections, the CMU database, or a detector's output.",
-  )
-  output_dir: str = setting('data', 'Write the files to this folder.')
-  verify: str | None = setting(
-    None, 'Check the files in this folder, and write none.'
-  )
-  film: str | None = setting(
-    None,
-    "Film the poses of this data_3d_*.npz as a detector's keypoints in unknown"
-    " cameras, and write them to --output, for evaluate.py's --wild.",
-  )
-  output: str | None = setting(None, 'With --film, write this npz.')
-  subjects: tuple[str, ...] = setting(
-    (), 'With --film, film these subjects; if empty, all.'
-  )
-  seed: int = setting(0, 'With --film, seed the cameras.', NOT_NEGATIVE)
-  cameras: str = setting(
-    '', 'With --verify, check your own dataset with the cameras in this JSON.'
-  )
-  skeleton: str = setting(
-    'h36m',
-    'With --verify, check your own dataset with this skeleton (a name or JSON'
-    ' file).',
-  )
-
-
-def prepare_data(flags: PrepareFlags) -> None:
+def main(flags: Flags) -> None:
   """Writes or checks files, as the flags say."""
-  if sum(map(bool, (flags.source, flags.verify, flags.film))) != 1:
-    raise SettingError(
-      'give `source` to make files, `verify` to check files, or `film` to film'
-      ' poses'
-    )
   if flags.film:
-    if not flags.output:
-      raise SettingError('`output`: name the npz to write')
+    assert flags.output is not None  # See `Flags.validate`.
     output = pathlib.Path(flags.output)
-    if output.exists() and not flags.overwrite:
-      raise SettingError(f'`output={output}`: exists; give `overwrite`')
     poses = pathlib.Path(flags.film)
     film(poses, output, subjects=flags.subjects, seed=flags.seed)
   elif flags.verify:
@@ -71,6 +20,3 @@ def prepare_data(flags: PrepareFlags) -> None:
     verify(folder, cameras=flags.cameras, skeleton=flags.skeleton)
   elif flags.source:
     prepare(pathlib.Path(flags.source), pathlib.Path(flags.output_dir), flags)
-
-
-main = functools.partial(run, __doc__, prepare_data, PrepareFlags)

@@ -5,6 +5,7 @@ A user's mistake ends it with a one-line message instead of a traceback.
 
 import contextlib
 import errno
+import importlib
 import io
 import logging
 import os
@@ -19,11 +20,28 @@ from typing import Any
 
 from semgcn_jax.commands import parsing
 from semgcn_jax.commands.entry import STATUS
+from semgcn_jax.commands.flags.shared import CacheFlags
 from semgcn_jax.errors import SettingError, Terminated, UserError, printable
 
 # The errors of printing to a full disk.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _REPEAT_SECONDS = 3.0  # Until a signal that was lost is repeated.
+
+
+def run_command(name: str, argv: Sequence[str] | None = None) -> int:
+  """Runs the command in the module of this name; see `run`."""
+  own = importlib.import_module(f'semgcn_jax.commands.flags.{name}')
+
+  def command(flags):
+    flags.validate()
+    # From here on, JAX is imported, and whatever else takes long.
+    if isinstance(flags, CacheFlags):
+      from semgcn_jax.commands.caching import use_compilation_cache
+
+      use_compilation_cache(flags)
+    importlib.import_module(f'semgcn_jax.commands.{name}').main(flags)
+
+  return run(own.__doc__, command, own.Flags, argv)
 
 
 def run(
@@ -50,13 +68,13 @@ def run(
   values = parsing.define(kind)
   try:
     parsing.parse(kind, values, argv)
+    program = program_name(argv[0])
     if values.help:
-      program = program_name(argv[0])
       text = parsing.format_help(kind, values, description or '', program)
       print(text)
     else:
       with _prepared():
-        command(parsing.read(kind, values))
+        command(parsing.read(kind, values, program))
     sys.stdout.flush()
   except parsing.UsageError as error:
     return _fail(argv[0], str(error), 2)

@@ -9,7 +9,7 @@ from semgcn_jax.config import (
   Config,
   load,
 )
-from semgcn_jax.errors import SettingError, choose, listed
+from semgcn_jax.errors import SettingError, UserError, choose
 from semgcn_jax.geometry.joint_sets import LIFTED, joint_sets_of
 from semgcn_jax.geometry.skeletons import H36M, load_skeleton
 
@@ -213,12 +213,10 @@ def preset(name: str, **settings: Any) -> Config:
   sizes = PUBLISHED_SIZES.get(settings.get('model', ''), {})
   goes_on = settings.get('refine') or both.get('input_joints')
   if settings.get('init_from') and goes_on:
-    source = weights.find(settings['init_from'])
-    if not source.is_dir():
-      raise SettingError(
-        f'`init_from={source}`: is neither a run folder nor bundled weights'
-        f' ({listed(weights.names())})'
-      )
+    try:
+      source = weights.find(settings['init_from'])
+    except UserError as error:
+      raise SettingError(f'`init_from`: {error}') from error
     own = load(source / 'config.json').flat()
     sizes = {name: own[name] for name in (*MODEL_FIELDS, 'dropout')}
     if own['model'] == 'semgcn_temporal':

@@ -25,7 +25,6 @@ from semgcn_jax.pictures.crops import Box, read_box
 from semgcn_jax.pictures.images import read_image
 from semgcn_jax.pictures.videos import Album, Video
 
-NAMES = ('mediapipe', 'rtmlib')
 _LEAST_TIME = 0.3  # Seconds, or as a share of a short video.
 _LEAST_PLAUSIBLE = 0.5  # Of the images that show somebody.
 
@@ -35,7 +34,7 @@ class Detector:
   """What detects people.
 
   Attributes:
-    name: One of `NAMES`.
+    name: One of `choices.DETECTORS`.
     model: The file of its network, or files joined by a comma; if empty, those
       that come with it.
   """

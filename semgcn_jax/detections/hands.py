@@ -5,6 +5,7 @@ import pathlib
 
 import numpy as np
 
+from semgcn_jax.config.choices import MAX_HANDS
 from semgcn_jax.detections import mediapipe
 from semgcn_jax.detections.clips import Clip
 from semgcn_jax.detections.persons import Detection
@@ -14,12 +15,11 @@ from semgcn_jax.geometry.skeletons import HAND
 from semgcn_jax.pictures.images import read_image
 from semgcn_jax.pictures.videos import Album, Video
 
-MOST = 4  # Hands to find in an image, by default.
 _LEAST_TIME = 0.2  # Seconds that a hand of a video must be seen.
 
 
 def hands_of_image(
-  path: pathlib.Path, *, model: str = '', most: int = MOST
+  path: pathlib.Path, *, model: str = '', most: int = MAX_HANDS
 ) -> Clip:
   """Finds the hands in an image file.
 
@@ -40,7 +40,7 @@ def hands_of_image(
 
 
 def hands_of_video(
-  video: Video, name: str, *, model: str = '', most: int = MOST
+  video: Video, name: str, *, model: str = '', most: int = MAX_HANDS
 ) -> Clip:
   """Finds and follows the hands in a video; see `hands_of_image`.
 

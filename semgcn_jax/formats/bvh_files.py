@@ -5,10 +5,10 @@ import warnings
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from semgcn_jax.config.choices import BVH_UNITS
 from semgcn_jax.errors import UserError, choose
 from semgcn_jax.motion.rig import JOINTS, NAMES, PARENTS, TOES, Motion
 
-UNITS = {'cm': 100.0, 'm': 1.0}  # Per metre.
 # LAFAN1 has toes, which do not turn; their ends are so far from them, metres.
 _TOES = {'LeftFoot': 'LeftToe', 'RightFoot': 'RightToe'}
 _TOE_END = np.array((0.0, 0.0, 0.05))
@@ -30,7 +30,7 @@ def bvh_text(motion: Motion, names: str = 'h36m', unit: str = 'cm') -> str:
   Args:
     motion: The motion of the person.
     names: The names of the joints, a key of `NAMES`; lafan1 has toes, too.
-    unit: The unit of lengths, a key of `UNITS`.
+    unit: The unit of lengths, a key of `choices.BVH_UNITS`.
 
   Raises:
     UserError: The motion has no frames.
@@ -39,7 +39,7 @@ def bvh_text(motion: Motion, names: str = 'h36m', unit: str = 'cm') -> str:
   labels = choose('names', names, NAMES)
   if not len(motion.root):
     raise UserError('the motion has no frames; a .bvh file needs at least one')
-  scale = choose('unit', unit, UNITS)
+  scale = choose('unit', unit, BVH_UNITS)
   has_toes = names == 'lafan1'
   lines = ['HIERARCHY']
   lines += _hierarchy(0, motion, labels, '', scale, has_toes)

@@ -195,7 +195,6 @@ def _cell(name: str) -> str:
 
 
 _WRITERS = {'.json': _as_json, '.npz': _as_npz, '.csv': _as_csv}
-ENDINGS = tuple(_WRITERS)
 
 
 def read_poses(path: pathlib.Path) -> tuple[list[Clip], dict[str, Any]]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from semgcn_jax.config.choices import POSE_FILES
 from semgcn_jax.detections.clips import Clip, Person
 from semgcn_jax.errors import (
   SettingError,
@@ -45,7 +46,7 @@ class Output:
     details: More fields for the header of pose files.
     pitch: The angle by which the camera looks down, degrees; see `make_scenes`.
     joint_names: The names of a rig's joints, a key of `rig.NAMES`.
-    bvh_unit: The unit of .bvh files, a key of `bvh_files.UNITS`.
+    bvh_unit: The unit of .bvh files, a key of `choices.BVH_UNITS`.
     new: Whether the files must not exist.
   """
 
@@ -200,7 +201,7 @@ def _angles(content: _Content, path: pathlib.Path, to: pathlib.Path) -> None:
 
 # {file ending: function that writes it}.
 WRITERS = {
-  **dict.fromkeys(pose_files.ENDINGS, _poses),
+  **dict.fromkeys(POSE_FILES, _poses),
   '.html': _page,
   '.png': _drawing,
   '.gif': _animation,

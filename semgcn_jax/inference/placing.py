@@ -1,10 +1,10 @@
 """Estimates where people are, and how large, from a single camera."""
 
 import warnings
-from typing import Any
 
 import numpy as np
 
+from semgcn_jax.config.choices import HEIGHT
 from semgcn_jax.errors import SettingError, shortened
 from semgcn_jax.geometry.skeletons import H36M, Skeleton, bone_vectors
 from semgcn_jax.motion.path import SOLE
@@ -14,13 +14,6 @@ _SHARES |= {'Spine': 1.0, 'Thorax': 1.0, 'Head': 1.0}
 # The weights of the bones of `H36M` in the height of a standing person, which
 # is that of the ankles more: the mean of both legs, and the trunk.
 UPRIGHT = np.array([_SHARES.get(H36M.joints[c], 0.0) for _, c in H36M.bones])
-HEIGHT_RANGE = 'from 0.3 to 3 metres'
-
-
-def is_height(value: Any) -> bool:
-  """Returns whether a value can be a person's height in metres."""
-  is_number = np.ndim(value) == 0 and np.asarray(value).dtype.kind in 'iuf'
-  return is_number and 0.3 <= value <= 3
 
 
 def require_h36m(skeleton: Skeleton, setting: str) -> None:
@@ -51,9 +44,9 @@ def to_height(
   Raises:
     SettingError: The height is out of range.
   """
-  if not is_height(height):
+  if not HEIGHT.contains(height):
     raise SettingError(
-      f'`height={shortened(height)}`: must be {HEIGHT_RANGE}, one number'
+      f'`height={shortened(height)}`: must be {HEIGHT.text}, one number'
     )
   lengths = np.linalg.norm(bone_vectors(poses, H36M), axis=-1)
   factors = (height - SOLE) / (lengths * UPRIGHT).sum(axis=-1)

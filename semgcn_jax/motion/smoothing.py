@@ -7,7 +7,6 @@ from scipy.signal import butter, sosfiltfilt
 
 from semgcn_jax.detections.clips import Clip
 
-METHODS = ('none', 'one_euro', 'butterworth')
 # One Euro's increase of the cutoff, Hz per metre per second, and the cutoff of
 # its speed filter, Hz.
 _ONE_EURO_BETA, _SPEED_CUTOFF = 1.0, 1.0

@@ -15,7 +15,6 @@ from semgcn_jax.errors import UserError
 from semgcn_jax.geometry.skeletons import H36M, measure_unit
 from semgcn_jax.motion.path import SOLE, root_paths
 
-MAX_PITCH = 89.0
 MAX_FRAMES = 1_000_000  # From the first to the last of a clip.
 # A person stands, and shows where up is, if the distance from feet to thorax is
 # at least this share of the length of the bones between.

@@ -1,7 +1,6 @@
 """Converts downloaded files to those that training reads."""
 
 import contextlib
-import dataclasses
 import pathlib
 import shutil
 import tempfile
@@ -10,7 +9,6 @@ from typing import Any
 
 import filelock
 
-from semgcn_jax.config.fields import FPS, NOT_NEGATIVE, Group, setting
 from semgcn_jax.data.npz import (
   Poses3D,
   read_poses_3d,
@@ -19,9 +17,9 @@ from semgcn_jax.data.npz import (
 )
 from semgcn_jax.errors import SettingError, UserError, listed
 from semgcn_jax.files import is_of_macos
-from semgcn_jax.geometry.joint_sets import JOINT_SETS
 from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.prepare import archives, cmu, h36m, keypoint_clips
+from semgcn_jax.prepare.options import Options
 from semgcn_jax.prepare.recordings import (
   UNPACKED,
   Product,
@@ -31,40 +29,6 @@ from semgcn_jax.prepare.recordings import (
 )
 
 _LOCK = '.lock'  # A running conversion locks the folder of what it unpacks.
-
-
-@dataclasses.dataclass(frozen=True)
-class Options(Group):
-  """What to convert, and how."""
-
-  fps: float = setting(
-    10.0, 'Keep this many frames per second of CMU clips.', FPS
-  )
-  rates: str | None = setting(
-    None,
-    'Read the frames per second of CMU clips from this CSV file, where they'
-    ' are not 120.',
-  )
-  clips: str = setting(
-    'benchmark',
-    'Convert the CMU clips in the benchmark, or all.',
-    choices=('benchmark', 'all'),
-  )
-  dataset: str = setting('h36m', 'Name the dataset of the detections.')
-  detections_name: str = setting('', 'Give the detections this name.')
-  joint_set: str = setting(
-    '',
-    'Name the joint set of the detections; if empty, infer it from the number'
-    ' of joints.',
-    choices=('', *JOINT_SETS),
-  )
-  first_frame: int | None = setting(
-    None,
-    'Count frames of detections from this number; by default, from the first'
-    ' one in any view of a clip.',
-    NOT_NEGATIVE,
-  )
-  overwrite: bool = setting(False, 'Replace existing files.')
 
 
 def prepare(

@@ -21,7 +21,7 @@ from orbax.checkpoint import checkpoint_managers
 from semgcn_jax import config as config_lib
 from semgcn_jax import weights
 from semgcn_jax.config import Config, TrainingConfig
-from semgcn_jax.errors import SettingError, UserError, choose, listed
+from semgcn_jax.errors import SettingError, UserError, choose
 from semgcn_jax.geometry.graphs import load_graph
 from semgcn_jax.geometry.skeletons import Skeleton
 from semgcn_jax.models.build import abstract_variables
@@ -280,11 +280,6 @@ def restore_network(
     UserError: There is no run, no checkpoint at all, or it is damaged.
   """
   workdir = weights.find(checkpoint)
-  if not workdir.is_dir():
-    raise UserError(
-      f'{workdir}: is neither a run folder nor bundled weights'
-      f' ({listed(weights.names())})'
-    )
   config = config_lib.load(workdir / 'config.json')
   skeleton = load_graph(str(workdir / 'skeleton.json'))
   training = config.training

@@ -14,6 +14,8 @@ from semgcn_jax.motion.path import SOLE
 from semgcn_jax.solving import body
 from semgcn_jax.solving.terms import Terms
 
+jax.tree_util.register_dataclass(Terms)
+
 Array = jax.Array
 Values = Any  # An array of JAX, or of NumPy before it is moved there.
 

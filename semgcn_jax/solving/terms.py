@@ -2,10 +2,7 @@
 
 import dataclasses
 
-import jax
 
-
-@jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Terms:
   """The weights of the terms; 0 switches a term off.

@@ -2,6 +2,8 @@
 
 import pathlib
 
+from semgcn_jax.errors import UserError, listed
+
 _BUNDLED = pathlib.Path(__file__).parent
 
 
@@ -14,7 +16,16 @@ def find(checkpoint: str | pathlib.Path) -> pathlib.Path:
   """Finds the folder of bundled weights, or else of a run.
 
   Bundled weights win over a folder of the same name, which is then ./<name>.
+
+  Raises:
+    UserError: There is neither.
   """
   if isinstance(checkpoint, str) and checkpoint in names():
     return _BUNDLED / checkpoint
-  return pathlib.Path(checkpoint)
+  folder = pathlib.Path(checkpoint)
+  if not folder.is_dir():
+    raise UserError(
+      f'{folder}: is neither a run folder nor bundled weights'
+      f' ({listed(names())})'
+    )
+  return folder

@@ -9,7 +9,8 @@ from command_line import fails, run, start
 from filmed import keypoints_of
 from PIL import Image
 
-from semgcn_jax.commands.folders import find_sources, is_folder, run_each
+from semgcn_jax.commands.flags.outputs import is_folder
+from semgcn_jax.commands.folders import find_sources, run_each
 from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.files import split_paths
 from semgcn_jax.formats.pose_files import read_poses

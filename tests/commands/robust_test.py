@@ -17,8 +17,9 @@ from detections import as_coco, people, write
 from h36m_files import zip_of
 
 from semgcn_jax.commands import running
+from semgcn_jax.commands.caching import use_compilation_cache
+from semgcn_jax.commands.flags.shared import CacheFlags
 from semgcn_jax.commands.parsing import Flags
-from semgcn_jax.commands.shared_flags import CacheFlags, use_compilation_cache
 from semgcn_jax.data import npz
 from semgcn_jax.errors import UserError
 

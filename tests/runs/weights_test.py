@@ -1,6 +1,7 @@
 """Weights as one file, and in the box."""
 
 import dataclasses
+import pathlib
 import shutil
 
 import jax
@@ -85,7 +86,15 @@ def test_the_box(name):
   model = network.config.model
   assert count_parameters(model, network.skeleton) <= 1_500_000
   assert model.causal == (name == 'cmu-stream')
-  assert weights.find(f'./{name}') != weights.find(name)
+
+
+def test_a_folder_of_the_name_of_bundled_weights(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  (tmp_path / 'cmu').mkdir()
+  assert weights.find('cmu').parent == pathlib.Path(weights.__file__).parent
+  assert weights.find('./cmu').samefile(tmp_path / 'cmu')
+  with pytest.raises(UserError, match=r'\(cmu, cmu-stream, cmu-video, hand'):
+    weights.find('./hand')
 
 
 def test_the_box_is_small():
