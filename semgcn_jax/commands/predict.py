@@ -94,17 +94,11 @@ def _lift_folder(flags: Flags, lift_source: Callable[..., None]) -> None:
   """Lifts each source in a folder, into another folder."""
   names = dict.fromkeys(name.removeprefix('.') for name in flags.formats)
   formats = [f'.{name}' for name in names]
-  (kind, path), *others = [
+  [(kind, path)] = [  # See `Flags.validate`.
     (name, pathlib.Path(value))
     for name in ('detections', 'image', 'video')
     if (value := getattr(flags, name)) is not None
-  ] or [('camera', pathlib.Path())]
-  if kind == 'camera' or others:
-    raise SettingError(
-      f'`output={flags.output}`: is a folder, which takes the files of one'
-      ' source each; name a file, such as'
-      f' {pathlib.Path(flags.output) / "out.html"}'
-    )
+  ]
 
   def work(name, files, paths):
     if kind == 'detections':
@@ -112,17 +106,9 @@ def _lift_folder(flags: Flags, lift_source: Callable[..., None]) -> None:
     else:
       lift_source(dataclasses.replace(flags, **{kind: str(files[0])}), paths)
 
-  output = pathlib.Path(flags.output)
-  if output.resolve() != path.resolve() and output.resolve().is_relative_to(
-    path.resolve()
-  ):
-    # Called again, the command would find what it wrote.
-    raise SettingError(
-      f'`output={output}`: is in the folder that is read; name another'
-    )
   folders.run_each(
     folders.find_sources(kind, path),
-    output,
+    pathlib.Path(flags.output),
     formats,
     work,
     overwrite=flags.overwrite,

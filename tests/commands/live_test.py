@@ -37,7 +37,9 @@ def filmed(seen, monkeypatch, tmp_path):
   monkeypatch.setattr(live, 'Video', Walk)
   network = make_lifter(causal=True)
   monkeypatch.setattr(lifter.Lifter, 'of', classmethod(lambda cls, *_: network))
-  return tmp_path / 'walk.mp4'
+  path = tmp_path / 'walk.mp4'
+  path.touch()
+  return path
 
 
 def test_everybody_is_sent_and_shown(filmed, monkeypatch):
@@ -98,7 +100,9 @@ def test_everybody_is_sent_and_shown(filmed, monkeypatch):
     (['--live', '--video=a.mp4', '--checkpoint=cmu'], 'sees single frames'),
   ],
 )
-def test_flags_that_do_not_fit(flags, message, seen, monkeypatch):
+def test_flags_that_do_not_fit(flags, message, seen, monkeypatch, tmp_path):
+  monkeypatch.chdir(tmp_path)
+  (tmp_path / 'a.mp4').touch()
   monkeypatch.setattr(live, 'Video', Walk)
   fails('predict', *flags, status=2, message=message)
 

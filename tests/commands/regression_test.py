@@ -131,7 +131,7 @@ def test_what_graphs_do_not_have(folder, trained, tmp_path):
     message='--loss=mse: needs --task=regression',
   )
   for command in ('predict', 'demo'):
-    more = ['--detections=a.json'] if command == 'predict' else []
+    more = [f'--detections={__file__}'] if command == 'predict' else []
     fails(
       *(command, f'--checkpoint={trained[0]}', f'--output={tmp_path}/a.html'),
       *more,

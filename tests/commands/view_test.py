@@ -56,8 +56,7 @@ def test_every_ending_is_written(poses, tmp_path):
     (('--fps=0',), '--fps=0.0: must be from 0.1 to 10,000'),
     (('--joint_names=maya',), '--joint_names=maya: choose from h36m'),
     (('--checkpoint=cmu',), 'give either --poses or --checkpoint'),
-    (('--poses=none.json',), 'none.json: No such file'),
-    (('--poses=none.csv',), 'poses are read from .json, .npz'),
+    (('--poses=none.json',), 'none.json: no such file'),
     (('--data_dir=data',), '--data_dir: has no meaning with --poses'),
     (('--pictures=none.png',), 'none.png: No such file'),
   ],
@@ -81,8 +80,11 @@ def test_several_files_in_one_page(poses, tmp_path):
   # Both clips are called walk; the second gets a number.
   assert '"walk"' in text and '"walk-2"' in text
   code, _, err = view(f'{poses},none.json', tmp_path / 'x.html')
-  assert code == 1 and 'none.json: No such file' in err
+  assert code == 1 and 'none.json: no such file' in err
   assert not output.exists()
+  other.rename(tmp_path / 'run.csv')
+  code, _, err = view(tmp_path / 'run.csv', tmp_path / 'x.html')
+  assert code == 1 and 'poses are read from .json, .npz' in err
 
 
 def test_the_rate_of_a_clip_is_no_setting(poses, tmp_path):

@@ -6,6 +6,7 @@ or rtmlib detects people. A network trained on images needs no detector.
 """
 
 import dataclasses
+import pathlib
 
 from semgcn_jax import weights
 from semgcn_jax.commands.flags import outputs, shared
@@ -91,7 +92,7 @@ class Flags(outputs.ClipFlags, LiveFlags):
     if not self.output and not self.live:
       raise SettingError('give `output`, or `live`')
     if outputs.is_folder(self.output):
-      self._check_formats()
+      self._check_folder()
     elif self.output:
       inputs = self.detections, self.image, self.video
       outputs.check_output_flags(self, CLIP_FILES, inputs)
@@ -120,11 +121,26 @@ class Flags(outputs.ClipFlags, LiveFlags):
         f' which is {fps:g}'
       )
 
-  def _check_formats(self) -> None:
-    """Checks the formats that go into a folder."""
+  def _check_folder(self) -> None:
+    """Checks what goes into a folder."""
     if not self.formats:
       raise SettingError('`formats`: name one, such as html')
     for name in self.formats:
       if f'.{name.removeprefix(".")}' not in CLIP_FILES:
         names = listed(ending[1:] for ending in CLIP_FILES)
         raise SettingError(f'`formats={name}`: choose from {names}')
+    output = pathlib.Path(self.output)
+    paths = [p for p in (self.detections, self.image, self.video) if p]
+    if len(paths) > 1 or self.camera is not None:
+      raise SettingError(
+        f'`output={self.output}`: is a folder, which takes the files of one'
+        f' source each; name a file, such as {output / "out.html"}'
+      )
+    for path in map(pathlib.Path, paths):
+      if output.resolve() != path.resolve() and output.resolve().is_relative_to(
+        path.resolve()
+      ):
+        # Called again, the command would find what it wrote.
+        raise SettingError(
+          f'`output={output}`: is in the folder that is read; name another'
+        )

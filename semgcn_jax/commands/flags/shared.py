@@ -44,5 +44,7 @@ class CacheFlags(Flags):
 
 def check_exists(path: str | pathlib.Path) -> None:
   """Raises a UserError if there is no such file or folder."""
-  if not os.path.exists(path):
-    raise UserError(f'{path}: no such file or folder')
+  try:
+    os.stat(path)
+  except FileNotFoundError as error:
+    raise UserError(f'{path}: no such file or folder') from error
