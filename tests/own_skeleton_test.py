@@ -79,10 +79,12 @@ def test_what_only_people_have_is_refused(trained, tmp_path):
   source = f'--detections={tmp_path}/found.npy --image_size=1280x720'.split()
   out = f'--output={tmp_path}/out'
   for more, message in (
-    ((f'{out}.html', '--video=a.mp4'), '--video: is for people'),
+    ((f'{out}.html', f'--video={__file__}'), '--video: is for people'),
     ((f'{out}.html', *source, '--height=1'), '--height: is for people'),
     ((f'{out}.html', *source, '--joint_set=coco'), 'choose from own, detector'),
-    ((f'{out}.bvh', *source), 'need the skeleton h36m'),
+    ((f'{out}.bvh', *source), 'out.bvh: needs the skeleton h36m'),
+    ((f'{out}/', *source, '--formats=glb'), 'out.glb: needs the skeleton'),
+    ((f'{out}.html', *source, '--solve_without=rest'), 'is for people'),
     ((f'{out}.trc', *source), 'needs the skeleton h36m'),
   ):
     code, _, err = run(*flags, *more)

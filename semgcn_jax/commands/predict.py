@@ -23,6 +23,7 @@ from semgcn_jax.errors import (
   printable,
 )
 from semgcn_jax.files import split_paths
+from semgcn_jax.formats.writers import check_formats
 from semgcn_jax.geometry.skeletons import H36M, HAND
 from semgcn_jax.inference.arguments import Options, knows_lens
 from semgcn_jax.inference.image_lifter import ImageLifter
@@ -62,7 +63,10 @@ def main(flags: Flags) -> None:
     skeleton = network.config.data.skeleton
     work = functools.partial(_lift_image, lifter=lifter, skeleton=skeleton)
   else:
-    _require_people(flags, network, 'height')
+    for setting in ('height', 'solve_without'):
+      _require_people(flags, network, setting)
+    formats = [pathlib.Path(f'out{ending}') for ending in flags.endings]
+    check_formats(paths or formats, network.skeleton)
     if flags.detections is None and not flags.hands:
       for setting in ('image', 'video', 'camera'):
         _require_people(flags, network, setting)
@@ -92,8 +96,6 @@ def _require_people(flags: Flags, network: Network, name: str) -> None:
 
 def _lift_folder(flags: Flags, lift_source: Callable[..., None]) -> None:
   """Lifts each source in a folder, into another folder."""
-  names = dict.fromkeys(name.removeprefix('.') for name in flags.formats)
-  formats = [f'.{name}' for name in names]
   [(kind, path)] = [  # See `Flags.validate`.
     (name, pathlib.Path(value))
     for name in ('detections', 'image', 'video')
@@ -109,7 +111,7 @@ def _lift_folder(flags: Flags, lift_source: Callable[..., None]) -> None:
   folders.run_each(
     folders.find_sources(kind, path),
     pathlib.Path(flags.output),
-    formats,
+    flags.endings,
     work,
     overwrite=flags.overwrite,
   )

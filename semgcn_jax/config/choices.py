@@ -9,14 +9,11 @@ import numpy as np
 
 from semgcn_jax.config.fields import Range
 
-# The endings of files of poses, and of all files of clips, see
-# `formats.writers`.
+# The endings of files of poses, of those that hold no other skeleton than that
+# of people, and of all files of clips; see `formats.writers`.
 POSE_FILES = ('.json', '.npz', '.csv')
-CLIP_FILES = (
-  *POSE_FILES,
-  *('.html', '.png', '.gif', '.mp4', '.bvh', '.glb', '.trc', '.c3d'),
-  *('.mot', '.angles.csv'),
-)
+OF_PEOPLE = ('.bvh', '.glb', '.trc', '.c3d', '.mot', '.angles.csv')
+CLIP_FILES = (*POSE_FILES, '.html', '.png', '.gif', '.mp4', *OF_PEOPLE)
 RIG_NAMES = ('h36m', 'mixamo', 'blender', 'unity', 'lafan1')  # Of `motion.rig`.
 BVH_UNITS = {'cm': 100.0, 'm': 1.0}  # Per metre.
 SMOOTHING = ('none', 'one_euro', 'butterworth')

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from semgcn_jax.config.choices import POSE_FILES
+from semgcn_jax.config.choices import OF_PEOPLE, POSE_FILES
 from semgcn_jax.detections.clips import Clip, Person
 from semgcn_jax.errors import (
   SettingError,
@@ -28,7 +28,7 @@ from semgcn_jax.formats.angle_files import csv_text, mot_text
 from semgcn_jax.formats.bvh_files import bvh_text
 from semgcn_jax.formats.glb_files import glb_bytes
 from semgcn_jax.formats.marker_files import c3d_bytes, trc_text
-from semgcn_jax.geometry.skeletons import H36M
+from semgcn_jax.geometry.skeletons import H36M, Skeleton
 from semgcn_jax.motion.angles import joint_angles, unknown
 from semgcn_jax.motion.rig import Motion, deviation, fit
 from semgcn_jax.motion.upright import Scene, make_scenes
@@ -66,10 +66,21 @@ def write_clips(clips: Sequence[Clip], output: Output) -> None:
     SettingError: A file cannot be written, or holds only one clip or person.
     UserError: The clips do not suit a format.
   """
+  for clip in clips:
+    check_formats(output.paths, clip.skeleton)
   content = _Content(clips, output)
   for path in output.paths:
     write = functools.partial(WRITERS[_ending(path)], content, path)
     write_output(path, write, new=output.new)
+
+
+def check_formats(paths: Sequence[pathlib.Path], skeleton: Skeleton) -> None:
+  """Raises a SettingError if the formats of files do not hold a skeleton."""
+  for path in paths:
+    if skeleton != H36M and _ending(path) in OF_PEOPLE:
+      raise SettingError(
+        f'`output={path}`: needs the skeleton h36m; write .html'
+      )
 
 
 def choose_people(
@@ -232,12 +243,10 @@ def _only_positions(
   """Returns joints, feet, frame rate and first frame of the only person.
 
   Raises:
-    UserError: The skeleton is not `H36M`, or no pose is whole.
+    UserError: No pose is whole.
   """
   scene = _one(content.scenes, path, 'clip')
   _one(scene.clip.people, path, 'person')
-  if scene.clip.skeleton != H36M:
-    raise UserError(f'{path}: needs the skeleton h36m; write .html')
   [person], [upright] = scene.clip.people, scene.upright
   if not np.isfinite(upright.positions).all(axis=(1, 2)).any():
     raise UserError(f'{path}: nobody has a whole pose in it')
@@ -254,10 +263,8 @@ def _motions(content: _Content, path: pathlib.Path) -> dict[str, Motion]:
   """Returns the motions of the only clip.
 
   Raises:
-    UserError: The skeleton is not `H36M`, or nobody has a whole pose.
+    UserError: Nobody has a whole pose.
   """
-  if content.scenes[0].clip.skeleton != H36M:
-    raise UserError(f'{path}: BVH and GLB need the skeleton h36m; write .html')
   if not content.motions:
     raise UserError(f'{path}: nobody has a whole pose in it')
   return content.motions

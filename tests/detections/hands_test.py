@@ -159,17 +159,20 @@ def test_hands_of_a_picture(detected, tmp_path, most):
   assert '"index_tip"' in (tmp_path / 'out.html').read_text()
 
 
+IMAGE = f'--image={__file__}'  # It only has to exist.
+
+
 def test_flags(tmp_path):
   out = f'--output={tmp_path}/out.html'
   np.save(tmp_path / 'a.npy', np.ones((3, 21, 2)))
   for flags, message in (
-    (('--image=a.png', '--box=1,2,3,4'), '--box: has no meaning with --hands'),
-    (('--image=a.png', '--detector=rtmlib'), '--detector: has no meaning'),
+    ((IMAGE, '--box=1,2,3,4'), '--box: has no meaning with --hands'),
+    ((IMAGE, '--detector=rtmlib'), '--detector: has no meaning'),
     (
-      ('--image=a.png', '--checkpoint=cmu'),
+      (IMAGE, '--checkpoint=cmu'),
       'cmu: does not lift hands; leave it out',
     ),
-    (('--image=a.png', '--height=1'), '--height: is for people'),
+    ((IMAGE, '--height=1'), '--height: is for people'),
   ):
     code, _, err = run('predict', '--hands', out, *flags)
     assert code == 2 and message in err and err.count('\n') == 1, err

@@ -86,6 +86,11 @@ class Flags(outputs.ClipFlags, LiveFlags):
       return self.checkpoint or HANDS
     return self.checkpoint or (STREAM if self.live else SINGLE)
 
+  @property
+  def endings(self) -> list[str]:
+    """The endings of what is written to a folder."""
+    return [*dict.fromkeys(f'.{n.removeprefix(".")}' for n in self.formats)]
+
   def validate(self) -> None:
     """Checks what can be checked before anything is read."""
     check_live(self)
@@ -125,10 +130,10 @@ class Flags(outputs.ClipFlags, LiveFlags):
     """Checks what goes into a folder."""
     if not self.formats:
       raise SettingError('`formats`: name one, such as html')
-    for name in self.formats:
-      if f'.{name.removeprefix(".")}' not in CLIP_FILES:
-        names = listed(ending[1:] for ending in CLIP_FILES)
-        raise SettingError(f'`formats={name}`: choose from {names}')
+    for ending in self.endings:
+      if ending not in CLIP_FILES:
+        names = listed(known[1:] for known in CLIP_FILES)
+        raise SettingError(f'`formats={ending[1:]}`: choose from {names}')
     output = pathlib.Path(self.output)
     paths = [p for p in (self.detections, self.image, self.video) if p]
     if len(paths) > 1 or self.camera is not None:
