@@ -7,7 +7,8 @@ import numpy as np
 from semgcn_jax.config import presets
 from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.models.build import build
-from semgcn_jax.runs.checkpoints import Network, Progress
+from semgcn_jax.runs.networks import Network
+from semgcn_jax.runs.progress import Progress
 
 _TINY = {'hid_dim': 8, 'num_layers': 1}
 SETTINGS = {

@@ -141,7 +141,7 @@ def safetensors(folder):
 
 
 def weights_folder(folder):
-  from semgcn_jax.runs.checkpoints import restore_network
+  from semgcn_jax.runs.networks import restore_network
 
   return box(folder)[0].parent, restore_network
 
@@ -225,7 +225,7 @@ def metrics(folder):
 
 def box(folder):
   from semgcn_jax import weights
-  from semgcn_jax.runs.checkpoints import restore_network
+  from semgcn_jax.runs.networks import restore_network
 
   shutil.copytree(weights.find('cmu'), folder / 'box')
   return folder / 'box' / 'weights.npz', lambda path: restore_network(
@@ -237,7 +237,7 @@ def checkpoint(folder):
   from semgcn_jax import config as config_lib
   from semgcn_jax.config import presets
   from semgcn_jax.geometry.skeletons import H36M, save_skeleton
-  from semgcn_jax.runs import checkpoints
+  from semgcn_jax.runs import checkpoints, networks
   from semgcn_jax.training.state import create_train_state
 
   run = folder / 'run'
@@ -249,7 +249,7 @@ def checkpoint(folder):
   with checkpoints.open_manager(run, 1) as manager:
     progress = checkpoints.Progress(1, mpjpe=9.0, score=9.0)
     checkpoints.save(manager, state, progress, H36M)
-  return run, checkpoints.restore_network
+  return run, networks.restore_network
 
 
 def torch(folder):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from command_line import SCRIPTS, run, start
 
-from semgcn_jax.runs.checkpoints import restore_network
+from semgcn_jax.runs.networks import restore_network
 
 FLAGS = (
   *('--preset=synthetic', '--hid_dim=16', '--num_layers=1', '--epochs=8'),

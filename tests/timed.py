@@ -12,7 +12,8 @@ from semgcn_jax.config.presets import preset
 from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.inference.lifter import Lifter
 from semgcn_jax.models.build import build
-from semgcn_jax.runs.checkpoints import Network, Progress
+from semgcn_jax.runs.networks import Network
+from semgcn_jax.runs.progress import Progress
 
 SIZE = (1280, 720)
 RATES = (

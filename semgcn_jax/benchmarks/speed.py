@@ -20,7 +20,7 @@ from semgcn_jax.inference.predictor import make_predictor
 from semgcn_jax.models.batches import split
 from semgcn_jax.models.build import build
 from semgcn_jax.models.precision import matmul_precision
-from semgcn_jax.runs.checkpoints import Progress
+from semgcn_jax.runs.progress import Progress
 from semgcn_jax.tasks import make_task
 from semgcn_jax.text_tables import plain_table
 from semgcn_jax.training.interrupts import StopRequest

@@ -18,7 +18,7 @@ from semgcn_jax.formats.writers import encoded
 from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.inference.networks import require_task
 from semgcn_jax.models.windows import step_of
-from semgcn_jax.runs.checkpoints import Network, restore_network
+from semgcn_jax.runs.networks import Network, restore_network
 
 RUNTIME = 'onnxruntime-web@1.30.0'
 _PATIENCE = 300  # Seconds for npm to fetch it.

@@ -10,6 +10,7 @@ of this module end the process; in between, `running.run` cleans up.
 import contextlib
 import difflib
 import functools
+import gc
 import os
 import pathlib
 import signal
@@ -47,6 +48,9 @@ def start(command: str) -> NoReturn:
       signal.signal(number, _end)
   # No figure is shown; Jupyter sets a backend that need not be installed.
   os.environ['MPLBACKEND'] = 'agg'
+  # Tracing makes many objects, most of which stay. To look through them over
+  # and over takes a tenth of the time of a short command.
+  gc.set_threshold(100_000, 50, 100)
   from semgcn_jax.commands.running import run_command
 
   status = run_command(command)

@@ -14,7 +14,7 @@ from semgcn_jax.files import write_json, write_output
 from semgcn_jax.inference.lifter import Lifter
 from semgcn_jax.inference.placing import require_h36m
 from semgcn_jax.motion.upright import make_scenes
-from semgcn_jax.runs.checkpoints import restore_network
+from semgcn_jax.runs.networks import restore_network
 
 
 def main(flags: Flags) -> None:

@@ -9,7 +9,7 @@ from semgcn_jax.commands.flags.export import Flags
 from semgcn_jax.errors import SettingError
 from semgcn_jax.evaluation.wild import KINDS, read_wild, score_frames
 from semgcn_jax.inference.lifter import Lifter
-from semgcn_jax.runs.checkpoints import Network, restore_network
+from semgcn_jax.runs.networks import Network, restore_network
 from semgcn_jax.runs.weights import check_folder, save_weights
 
 # Of the bundled weights; docs/model_card.md has the terms of the data.

@@ -9,9 +9,9 @@ from typing import Any
 import rich.console
 import rich.progress
 
+from semgcn_jax.commands.outputs import check_programs
 from semgcn_jax.detections.clip_files import find_clips
 from semgcn_jax.errors import SettingError, UserError, counted, shortened
-from semgcn_jax.figures.animation import check_ffmpeg
 from semgcn_jax.files import is_of_macos
 from semgcn_jax.pictures import images, videos
 
@@ -78,8 +78,7 @@ def run_each(
       is wrong, which the first source shows.
     UserError: Some sources are broken; it names them.
   """
-  for ending in formats:
-    check_ffmpeg(output / f'any{ending}')
+  check_programs(output / f'any{ending}' for ending in formats)
   outputs = {
     name: [output / f'{name}{ending}' for ending in formats] for name in sources
   }

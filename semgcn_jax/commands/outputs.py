@@ -1,19 +1,22 @@
 """Writes clips to the files of --output."""
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from semgcn_jax.commands.flags.outputs import ClipFlags
 from semgcn_jax.detections.clips import Clip
-from semgcn_jax.figures.animation import check_ffmpeg
 from semgcn_jax.formats.writers import Output, choose_people, write_clips
 
 
-def check_programs(paths: Sequence[pathlib.Path]) -> None:
+def check_programs(paths: Iterable[pathlib.Path]) -> None:
   """Raises a SettingError if a file needs a program that is not installed."""
   for path in paths:
-    check_ffmpeg(path)
+    if path.suffix == '.mp4':
+      # Matplotlib takes long to import.
+      from semgcn_jax.figures.animation import check_ffmpeg
+
+      check_ffmpeg(path)
 
 
 def write_chosen(

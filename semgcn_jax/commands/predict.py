@@ -11,7 +11,6 @@ import rich.progress
 from semgcn_jax.commands import folders, outputs
 from semgcn_jax.commands.flags.outputs import is_folder
 from semgcn_jax.commands.flags.predict import OVER_TIME, SINGLE, Flags
-from semgcn_jax.commands.live import show_live
 from semgcn_jax.commands.sources import read_sources
 from semgcn_jax.config.choices import CLIP_FILES
 from semgcn_jax.detections.clips import Clip
@@ -32,7 +31,7 @@ from semgcn_jax.inference.people import check_clip, lift_clip
 from semgcn_jax.motion.smoothing import smooth
 from semgcn_jax.pictures.crops import read_box
 from semgcn_jax.pictures.images import read_image
-from semgcn_jax.runs.checkpoints import Network, restore_network
+from semgcn_jax.runs.networks import Network, restore_network
 from semgcn_jax.solving.report import describe
 from semgcn_jax.solving.solver import solve_clip
 from semgcn_jax.solving.terms import Terms
@@ -56,6 +55,9 @@ def main(flags: Flags) -> None:
   if flags.live:
     _require_people(flags, network, 'live')
     lifter = Lifter.of(network, flags.only_seed, name)
+    # Its server takes long to import, and files do not need it.
+    from semgcn_jax.commands.live import show_live
+
     show_live(flags, lifter, pitch=flags.pitch, **_options(flags))
     return
   if network.config.takes == 'pictures':

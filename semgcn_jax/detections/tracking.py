@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from semgcn_jax.detections.clips import Person
 from semgcn_jax.detections.persons import Detection
@@ -120,6 +119,9 @@ def link(
   names = list(last)
   if not people or not names:
     return {}
+  # It takes long to import, and is not needed for one pose.
+  from scipy.optimize import linear_sum_assignment
+
   likeness = oks(np.stack([last[n] for n in names]), np.stack(people), spread).T
   likeness[likeness < LEAST_OKS] = 0
   return {

@@ -14,7 +14,7 @@ from semgcn_jax.evaluation.regression import score_features
 from semgcn_jax.evaluation.scores import make_score, score_predictions
 from semgcn_jax.evaluation.tables import format_baselines, print_result
 from semgcn_jax.models.build import count_parameters
-from semgcn_jax.runs.checkpoints import Network, restore_network
+from semgcn_jax.runs.networks import Network, restore_network
 
 
 def evaluate(

@@ -12,7 +12,7 @@ from semgcn_jax.detections.clips import Clip, Person
 from semgcn_jax.errors import UserError
 from semgcn_jax.inference.image_lifter import ImageLifter
 from semgcn_jax.pictures.videos import Album
-from semgcn_jax.runs.checkpoints import restore_network
+from semgcn_jax.runs.networks import restore_network
 from semgcn_jax.tasks import make_task
 
 _NO_IMAGE = (1000, 1000)  # The image size of networks that know no pixels.

@@ -37,7 +37,7 @@ from semgcn_jax.inference.programs import (
   make_stream_program,
 )
 from semgcn_jax.models.inputs import held, hold_lost, shows_enough
-from semgcn_jax.runs.checkpoints import Network
+from semgcn_jax.runs.networks import Network
 from semgcn_jax.simulation.points import Points, points_of
 
 Array = jax.Array

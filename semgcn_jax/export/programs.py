@@ -17,7 +17,7 @@ from semgcn_jax.export.lifter_programs import lifter_program
 from semgcn_jax.export.program import Program, poses_note
 from semgcn_jax.geometry.graphs import Graph
 from semgcn_jax.inference.networks import require_task, trained_function
-from semgcn_jax.runs.checkpoints import Network
+from semgcn_jax.runs.networks import Network
 
 CLIP = 128  # The frames of a clip, by default.
 

@@ -22,7 +22,7 @@ from semgcn_jax.export.torch_states import (
 )
 from semgcn_jax.geometry.skeletons import load_skeleton, save_skeleton
 from semgcn_jax.models.build import abstract_variables, count_parameters
-from semgcn_jax.runs import checkpoints
+from semgcn_jax.runs import checkpoints, networks
 from semgcn_jax.training.optimizers import learning_rate
 from semgcn_jax.training.state import create_train_state
 
@@ -151,7 +151,7 @@ def export_run(
   seed = training.seed if seed is None else seed
   training.index_of_seed(seed)  # Fails early for a wrong seed.
   state, progress = checkpoints.restore_state(workdir, state, which)
-  state = checkpoints.take_seed(state, training, seed)
+  state = networks.take_seed(state, training, seed)
   schedule = learning_rate(training, progress.epoch_steps)
   lr = float(np.asarray(schedule(max(int(state.step) - 1, 0))))
   checkpoint = export_checkpoint(state, progress, model, lr)

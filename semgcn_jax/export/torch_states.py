@@ -11,7 +11,7 @@ from flax import traverse_util
 from semgcn_jax.config import ModelConfig
 from semgcn_jax.errors import UserError
 from semgcn_jax.export.torch_names import entries
-from semgcn_jax.runs.checkpoints import Progress
+from semgcn_jax.runs.progress import Progress
 from semgcn_jax.training.state import TrainState
 
 

@@ -18,10 +18,7 @@ from semgcn_jax.errors import (
   listed,
   printable,
 )
-from semgcn_jax.figures.animation import write_animation
 from semgcn_jax.figures.page import page_html
-from semgcn_jax.figures.poses import draw_grid
-from semgcn_jax.figures.style import DPI
 from semgcn_jax.files import write_output
 from semgcn_jax.formats import pose_files
 from semgcn_jax.formats.angle_files import csv_text, mot_text
@@ -155,11 +152,17 @@ def _page(content: _Content, path: pathlib.Path, to: pathlib.Path) -> None:
 def _drawing(content: _Content, path: pathlib.Path, to: pathlib.Path) -> None:
   """Draws a grid of poses."""
   del path
+  # Matplotlib takes long to import, and pages do not need it.
+  from semgcn_jax.figures.poses import draw_grid
+  from semgcn_jax.figures.style import DPI
+
   draw_grid(content.scenes).savefig(to, format='png', dpi=DPI)
 
 
 def _animation(content: _Content, path: pathlib.Path, to: pathlib.Path) -> None:
   """Animates the only clip."""
+  from semgcn_jax.figures.animation import write_animation  # See above.
+
   scene = _one(content.scenes, path, 'clip')
   motions = content.motions if scene.clip.skeleton == H36M else {}
   write_animation(scene, path, to, motions)

@@ -18,7 +18,7 @@ from semgcn_jax.models.batches import run_batches
 from semgcn_jax.pictures.crops import read_box, square_boxes
 from semgcn_jax.pictures.image_files import cut_square
 from semgcn_jax.pictures.videos import Album
-from semgcn_jax.runs.checkpoints import Network, restore_network
+from semgcn_jax.runs.networks import Network, restore_network
 
 _BATCH_SIZE = 32
 

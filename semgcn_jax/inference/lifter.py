@@ -42,7 +42,7 @@ from semgcn_jax.inference.sides import exchange, find_exchanged
 from semgcn_jax.inference.stream import Stream
 from semgcn_jax.models.batches import run_batches
 from semgcn_jax.models.inputs import hold_lost, shows_enough
-from semgcn_jax.runs.checkpoints import Network, restore_network
+from semgcn_jax.runs.networks import Network, restore_network
 from semgcn_jax.simulation.points import points_of
 
 _BATCH_SIZES = (1, 16, 256)

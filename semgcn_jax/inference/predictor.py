@@ -15,7 +15,7 @@ from semgcn_jax.geometry.graphs import Graph
 from semgcn_jax.geometry.skeletons import Skeleton
 from semgcn_jax.inference.networks import require_task, trained_function
 from semgcn_jax.models.batches import run_batches
-from semgcn_jax.runs.checkpoints import restore_network
+from semgcn_jax.runs.networks import restore_network
 
 BATCH_SIZES = (1, 16, 256, 4096)
 _CPU_BATCH_SIZE = 256  # The largest on a CPU; more do not fit its caches.

@@ -3,7 +3,6 @@
 import dataclasses
 
 import numpy as np
-from scipy.signal import butter, sosfiltfilt
 
 from semgcn_jax.detections.clips import Clip
 
@@ -61,6 +60,9 @@ def _smooth(
     if method == 'one_euro':
       result[rows] = _one_euro(run, rate, cutoff)
     elif len(rows) > 9 and cutoff < rate / 2:  # Fewer cannot be padded.
+      # It takes long to import, and is rarely needed.
+      from scipy.signal import butter, sosfiltfilt
+
       filters = butter(2, cutoff, fs=rate, output='sos')
       result[rows] = sosfiltfilt(filters, run, axis=0, padlen=9)
   return result

@@ -12,7 +12,7 @@ from semgcn_jax.geometry.graphs import Graph
 from semgcn_jax.geometry.skeletons import Skeleton
 from semgcn_jax.models.functional import semantic_adjacency, spread_edges
 from semgcn_jax.models.graph import adjacency_mask, partitions
-from semgcn_jax.runs.checkpoints import restore_network
+from semgcn_jax.runs.networks import restore_network
 
 
 def learned_adjacencies(

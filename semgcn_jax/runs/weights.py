@@ -81,13 +81,14 @@ def _fingerprint(skeleton: Skeleton) -> np.ndarray:
 
 
 def read_weights(
-  folder: pathlib.Path, abstract: dict[str, Any], skeleton: Skeleton
+  folder: pathlib.Path, abstract: dict[str, Any] | None, skeleton: Skeleton
 ) -> tuple[dict[str, Any], int]:
   """Reads the weights that `save_weights` wrote.
 
   Args:
     folder: The folder.
-    abstract: The shapes of the params and batch_stats.
+    abstract: The shapes of the params and batch_stats; None takes those of the
+      file, as tracing a model takes long.
     skeleton: The skeleton in the folder.
 
   Returns:
@@ -97,11 +98,13 @@ def read_weights(
     UserError: The file is damaged, or of another model or skeleton.
   """
   path = folder / FILE
-  wanted: dict[str, Any] = traverse_util.flatten_dict(abstract, sep='/')
   try:
     arrays = read_arrays(path)
     epoch = int(arrays.pop('epoch'))
     own = arrays.pop('skeleton', _fingerprint(skeleton))
+    wanted: dict[str, Any] = arrays
+    if abstract is not None:
+      wanted = traverse_util.flatten_dict(abstract, sep='/')
     if arrays.keys() != wanted.keys():
       raise ValueError('the layers differ')
     if any(array.dtype.kind != 'f' for array in arrays.values()):

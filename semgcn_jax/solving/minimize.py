@@ -74,6 +74,7 @@ def minimize(
   apply: Any = optax.apply_updates
 
   def improve(unknowns, contacts):
+    @jax.jit  # To be traced once, not for each of its uses.
     def loss(unknowns):
       return energy(unknowns, contacts, problem, terms)
 

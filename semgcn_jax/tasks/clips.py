@@ -14,7 +14,7 @@ from semgcn_jax.errors import SettingError, counted
 from semgcn_jax.models.batches import run_batches
 from semgcn_jax.models.temporal import reach
 from semgcn_jax.models.windows import cut, resample, step_of, take_windows
-from semgcn_jax.runs.checkpoints import Network
+from semgcn_jax.runs.networks import Network
 from semgcn_jax.simulation.film import film_clips
 from semgcn_jax.tasks.augmentation import Batch
 from semgcn_jax.tasks.films import level_roots

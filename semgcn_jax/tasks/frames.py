@@ -17,7 +17,7 @@ from semgcn_jax.geometry.cameras import Camera
 from semgcn_jax.geometry.skeletons import Skeleton
 from semgcn_jax.models.batches import run_batches
 from semgcn_jax.models.forward import make_forward
-from semgcn_jax.runs.checkpoints import Network
+from semgcn_jax.runs.networks import Network
 from semgcn_jax.simulation.film import film
 from semgcn_jax.tasks.augmentation import Batch, augment, make_lenses
 from semgcn_jax.tasks.films import film_pairs, level_poses

@@ -16,7 +16,7 @@ from semgcn_jax.errors import SettingError
 from semgcn_jax.geometry.cameras import Camera
 from semgcn_jax.models.heatmaps import heatmap_loss, keypoint_l1
 from semgcn_jax.models.image_network import FINDING, Found
-from semgcn_jax.runs.checkpoints import Network
+from semgcn_jax.runs.networks import Network
 from semgcn_jax.tasks.augmentation import Batch
 from semgcn_jax.tasks.frames import Frames, PoseLoss, take_part
 from semgcn_jax.tasks.image_augmentation import augment_images

@@ -32,7 +32,7 @@ from semgcn_jax.geometry.skeletons import (
 )
 from semgcn_jax.models.build import count_parameters
 from semgcn_jax.runs import checkpoints, folder
-from semgcn_jax.runs.checkpoints import Progress
+from semgcn_jax.runs.progress import Progress
 from semgcn_jax.tasks import make_task
 from semgcn_jax.training import processes
 from semgcn_jax.training.checks import check_poses, check_settings

@@ -14,7 +14,7 @@ from semgcn_jax.config import Config
 from semgcn_jax.errors import UserError
 from semgcn_jax.geometry.cameras import Camera
 from semgcn_jax.geometry.skeletons import Skeleton
-from semgcn_jax.runs.checkpoints import Progress
+from semgcn_jax.runs.progress import Progress
 from semgcn_jax.tasks import make_task
 from semgcn_jax.training import processes
 from semgcn_jax.training.feeding import is_resident, make_feed

@@ -12,7 +12,7 @@ from semgcn_jax.config import Config
 from semgcn_jax.errors import SettingError, UserError, shortened
 from semgcn_jax.files import read_arrays
 from semgcn_jax.geometry.skeletons import Skeleton
-from semgcn_jax.runs.checkpoints import Network, restore_network
+from semgcn_jax.runs.networks import Network, restore_network
 from semgcn_jax.tasks import Frames, make_task
 from semgcn_jax.tasks.frames import take_part
 from semgcn_jax.training.state import TrainState

@@ -15,7 +15,8 @@ from semgcn_jax.errors import UserError
 from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.inference.image_lifter import ImageLifter
 from semgcn_jax.models.build import abstract_variables
-from semgcn_jax.runs.checkpoints import restore_network, restore_state
+from semgcn_jax.runs.checkpoints import restore_state
+from semgcn_jax.runs.networks import restore_network
 from semgcn_jax.runs.weights import save_weights
 from semgcn_jax.training.state import create_train_state
 

@@ -10,7 +10,7 @@ from graphed import make_dataset
 
 from semgcn_jax import load_predictor
 from semgcn_jax.evaluation import regression
-from semgcn_jax.runs.checkpoints import restore_network
+from semgcn_jax.runs.networks import restore_network
 
 SMALL = ('--hid_dim=16', '--num_layers=1', '--batch_size=24')
 

@@ -15,7 +15,7 @@ from conftest import ROOT
 
 from semgcn_jax import Lifter
 from semgcn_jax.export import onnx_files, programs
-from semgcn_jax.runs.checkpoints import restore_network
+from semgcn_jax.runs.networks import restore_network
 
 PACKAGE = 'node_modules/onnxruntime-web'
 FLAGS = (

@@ -11,7 +11,8 @@ from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.export import onnx_files, programs, stablehlo_files
 from semgcn_jax.export.program import MAX_DIFFERENCE, largest_difference
 from semgcn_jax.geometry.skeletons import H36M
-from semgcn_jax.runs.checkpoints import Network, Progress
+from semgcn_jax.runs.networks import Network
+from semgcn_jax.runs.progress import Progress
 
 FRAMES = 24
 

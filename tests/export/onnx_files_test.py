@@ -12,7 +12,7 @@ from semgcn_jax.export.program import MAX_DIFFERENCE
 from semgcn_jax.geometry.joint_sets import JOINT_SETS
 from semgcn_jax.geometry.skeletons import H36M, Skeleton
 from semgcn_jax.inference.predictor import make_predictor
-from semgcn_jax.runs.checkpoints import restore_network
+from semgcn_jax.runs.networks import restore_network
 
 pytestmark = pytest.mark.slow
 

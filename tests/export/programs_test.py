@@ -5,7 +5,7 @@ import pytest
 from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.export import programs
 from semgcn_jax.export.program import check_difference, largest_difference
-from semgcn_jax.runs.checkpoints import Network
+from semgcn_jax.runs.networks import Network
 
 
 @pytest.mark.slow

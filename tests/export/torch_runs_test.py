@@ -10,7 +10,7 @@ from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.export import torch_files, torch_runs
 from semgcn_jax.export.torch_names import entries
 from semgcn_jax.geometry.skeletons import H36M, save_skeleton
-from semgcn_jax.runs import checkpoints
+from semgcn_jax.runs import checkpoints, networks
 from semgcn_jax.training import optimizers
 
 
@@ -65,7 +65,7 @@ def test_renamed_attributes_and_bare_state_dicts(tmp_path, name):
   assert renamed.keys() != state_dict.keys()
   torch.save(renamed, path)
   torch_runs.import_run(path, tmp_path / 'run', {})
-  ours = checkpoints.restore_network(tmp_path / 'run').variables
+  ours = networks.restore_network(tmp_path / 'run').variables
   same(ours, state.variables)
   assert config.load(tmp_path / 'run' / 'config.json').model == settings.model
 

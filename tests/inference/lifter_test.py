@@ -14,7 +14,8 @@ from semgcn_jax.evaluation import metrics
 from semgcn_jax.geometry.joint_sets import JOINT_SETS, MIN_KEYPOINTS
 from semgcn_jax.geometry.skeletons import H36M, bone_vectors
 from semgcn_jax.inference import bounds
-from semgcn_jax.runs.checkpoints import Network, Progress
+from semgcn_jax.runs.networks import Network
+from semgcn_jax.runs.progress import Progress
 from semgcn_jax.simulation.points import OF_PEOPLE, mark
 from semgcn_jax.training.state import create_train_state
 

@@ -16,7 +16,7 @@ from semgcn_jax.models.build import count_parameters
 from semgcn_jax.paper import report
 from semgcn_jax.paper.methods import METHODS
 from semgcn_jax.paper.reproduce import make_config, reproduce
-from semgcn_jax.runs.checkpoints import restore_network
+from semgcn_jax.runs.networks import restore_network
 
 TINY = (
   *('--recipe=released', '--hid_dim=4', '--num_layers=1', '--epochs=2'),

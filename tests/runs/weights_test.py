@@ -13,8 +13,8 @@ from tiny import TINY
 from semgcn_jax import weights
 from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.geometry.skeletons import H36M, save_skeleton
-from semgcn_jax.models.build import count_parameters
-from semgcn_jax.runs.checkpoints import restore_network
+from semgcn_jax.models.build import abstract_variables, count_parameters
+from semgcn_jax.runs.networks import restore_network
 from semgcn_jax.training.loop import train
 
 
@@ -85,6 +85,11 @@ def test_the_box(name):
   network = restore_network(name)
   model = network.config.model
   assert count_parameters(model, network.skeleton) <= 1_500_000
+  # Nothing checks them when they are read.
+  wanted = abstract_variables(model, network.skeleton)
+  assert jax.tree.map(np.shape, network.variables) == jax.tree.map(
+    lambda leaf: leaf.shape, dict(wanted)
+  )
   assert model.causal == (name == 'cmu-stream')
 
 

@@ -19,7 +19,7 @@ from semgcn_jax.data.pairs import take
 from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.pictures.image_files import ImageFiles
-from semgcn_jax.runs.checkpoints import Progress
+from semgcn_jax.runs.progress import Progress
 from semgcn_jax.tasks import make_task
 from semgcn_jax.training import feeding
 from semgcn_jax.training import state as state_lib

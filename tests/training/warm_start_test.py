@@ -19,7 +19,7 @@ from semgcn_jax.evaluation.evaluate import evaluate
 from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.inference.predictor import load_predictor
 from semgcn_jax.models.build import abstract_variables, build
-from semgcn_jax.runs import checkpoints
+from semgcn_jax.runs import checkpoints, networks
 from semgcn_jax.training import warm_start as warm_start_lib
 from semgcn_jax.training.loop import train
 from semgcn_jax.training.state import TrainState, create_train_state
@@ -76,7 +76,7 @@ def test_every_seed_starts_with_the_lifter(lifter):
   expected = best_weights(SHORT, lifter)
   for tree in (state.variables, state.averaged):
     for seed in settings.training.seeds:
-      variables = checkpoints.take_seed(tree, settings.training, seed)
+      variables = networks.take_seed(tree, settings.training, seed)
       for name in ('params', 'batch_stats'):
         jax.tree.map(
           np.testing.assert_array_equal,
@@ -145,7 +145,7 @@ def test_a_network_that_sees_time_starts_with_single_frames():
   settings = presets.preset('cmu_video', init_from='cmu', averaging=0.9)
   assert settings.model.is_temporal and settings.model.hid_dim == 128
   state = warm_start(create_train_state(settings, H36M), settings, H36M)
-  source = checkpoints.restore_network('cmu')
+  source = networks.restore_network('cmu')
   shape = 2, 3, 16, settings.model.input_channels
   clip = random(*shape).astype(np.float32)
   single = build(source.config.model, H36M)
@@ -219,7 +219,7 @@ def state_of(variables):
 
 def start_from(monkeypatch, settings, there):
   """Starts a run of zeros with another, whose weights are ones."""
-  network = checkpoints.Network(
+  network = networks.Network(
     there, H36M, filled(there, 1), checkpoints.Progress()
   )
   monkeypatch.setattr(warm_start_lib, 'restore_network', lambda _: network)
