@@ -15,6 +15,14 @@ class UserError(Exception):
 
   The message is one line that says what is wrong, in which file or setting, and
   how to fix it. The commands print it without a traceback.
+
+  Examples:
+    >>> from semgcn_jax import Lifter, UserError
+    >>> try:
+    ...   Lifter.load('runs/none')
+    ... except UserError as error:
+    ...   print(error)  # doctest: +ELLIPSIS
+    runs/none: is neither a run folder nor bundled weights (cmu, ...
   """
 
 

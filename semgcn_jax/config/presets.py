@@ -185,6 +185,12 @@ def preset(name: str, **settings: Any) -> Config:
     SettingError: There is no such preset, or a value is out of its range.
     UserError: The folder that `init_from` names holds no run, or the file of
       `skeleton` no skeleton.
+
+  Examples:
+    >>> from semgcn_jax import preset
+    >>> config = preset('synthetic', epochs=3, hid_dim=32)
+    >>> config.training.epochs, config.model.hid_dim, config.data.dataset
+    (3, 32, 'synthetic')
   """
   if settings.get('task') == 'regression' and name == Config.preset:
     name = 'regression'

@@ -31,6 +31,19 @@ class GraphDataset:
 
   Raises:
     UserError: The arrays do not fit each other.
+
+  Examples:
+    >>> import numpy as np
+    >>> from semgcn_jax import GraphDataset
+    >>> values = np.random.default_rng(0).normal(size=(30, 3, 2))
+    >>> data = GraphDataset(
+    ...   inputs=values,
+    ...   targets=values[:, :, :1] ** 2,
+    ...   edges=np.array([[0, 1], [1, 2]]),
+    ...   splits=np.array(['train'] * 20 + ['test'] * 10),
+    ... )
+    >>> data.pairs('test').inputs.shape
+    (10, 3, 2)
   """
 
   inputs: np.ndarray

@@ -44,6 +44,13 @@ def evaluate(
   Raises:
     UserError: There is no run, no checkpoint, or no data.
     SettingError: The run has no such seed.
+
+  Examples:
+    >>> from semgcn_jax import evaluate
+    >>> result = evaluate('runs/first')  # doctest: +ELLIPSIS
+    epoch 1, errors in mm, PCK and AUC in percent:...
+    >>> result['epoch'], result['p_mpjpe'] < result['mpjpe']
+    (1, True)
   """
   network = restore_network(checkpoint, which, averaged=averaged)
   config = network.config.replace(**overrides or {})

@@ -92,6 +92,12 @@ class Graph:
 
   Raises:
     UserError: An edge or a group names a node that does not exist.
+
+  Examples:
+    >>> from semgcn_jax import Graph
+    >>> ring = Graph(nodes=('a', 'b', 'c'), edges=((0, 1), (1, 2), (2, 0)))
+    >>> ring.num_nodes
+    3
   """
 
   nodes: tuple[str, ...]

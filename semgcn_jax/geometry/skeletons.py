@@ -32,6 +32,11 @@ class JointSet:
     counts: The numbers of keypoints by which the set is recognized. Whole-body
       formats have more than `num_joints`, and begin with the joints of the set.
     same_as: The set that networks use instead; '' if they know this one.
+
+  Examples:
+    >>> from semgcn_jax import JOINT_SETS
+    >>> JOINT_SETS['coco'].num_joints, JOINT_SETS['coco'].names[:3]
+    (17, ('nose', 'left_eye', 'right_eye'))
   """
 
   name: str
@@ -77,6 +82,14 @@ class Skeleton:
 
   Raises:
     UserError: The fields contradict each other, or `parents` has a cycle.
+
+  Examples:
+    >>> from semgcn_jax import H36M, Skeleton
+    >>> arm = Skeleton(('shoulder', 'elbow', 'wrist'), parents=(-1, 0, 1))
+    >>> arm.num_joints, arm.root, arm.bones
+    (3, 0, ((0, 1), (1, 2)))
+    >>> H36M.joints[0], H36M.num_joints
+    ('Pelvis', 16)
   """
 
   joints: tuple[str, ...]

@@ -57,6 +57,14 @@ class Lifter:
 
   Lifters can be pickled, for other processes, and compared.
 
+  Examples:
+    >>> import numpy as np
+    >>> from semgcn_jax import Lifter
+    >>> lifter = Lifter.load('cmu')
+    >>> keypoints = np.random.default_rng(0).uniform(300, 700, (5, 17, 2))
+    >>> lifter(keypoints, image_size=(1920, 1080), joints='coco').shape
+    (5, 16, 3)
+
   Attributes:
     config: The settings of its run.
     variables: The params and batch_stats of its network.
@@ -187,6 +195,16 @@ class Lifter:
     Raises:
       UserError: The keypoints have the wrong shape or impossible values.
       SettingError: Another argument is wrong.
+
+    Examples:
+      >>> import numpy as np
+      >>> from semgcn_jax import Lifter
+      >>> clip = np.random.default_rng(0).uniform(300, 700, (20, 17, 3))
+      >>> clip[..., 2] = 0.9  # The confidence.
+      >>> lifter = Lifter.load('cmu-video')
+      >>> lifted = lifter.lift(clip, (1280, 720), 'coco', fps=25, height=1.7)
+      >>> lifted.poses.shape, lifted.errors.shape, lifted.num_missing
+      ((20, 16, 3), (20, 16), 0)
     """
     if self.model.is_temporal:
       rates.check_fps(fps)
@@ -237,6 +255,15 @@ class Lifter:
 
     Raises:
       SettingError: The network is not causal, or an argument is wrong.
+
+    Examples:
+      >>> import numpy as np
+      >>> from semgcn_jax import Lifter
+      >>> stream = Lifter.load('cmu-stream').stream((1280, 720), fps=30)
+      >>> for frame in np.random.default_rng(0).uniform(300, 700, (3, 17, 2)):
+      ...   lifted = stream(frame)
+      >>> lifted.poses.shape
+      (16, 3)
     """
     if not (self.model.is_temporal and self.model.causal):
       sees = (

@@ -140,6 +140,13 @@ def load_predictor(
   Raises:
     UserError: There is no run or checkpoint, or it is damaged.
     SettingError: There is no such checkpoint or seed.
+
+  Examples:
+    >>> import numpy as np
+    >>> from semgcn_jax import load_predictor
+    >>> predict = load_predictor('runs/first', batch_sizes=(16,))
+    >>> predict(np.zeros((20, 16, 2))).shape
+    (20, 16, 3)
   """
   network = restore_network(workdir, which, averaged=averaged)
   return make_predictor(

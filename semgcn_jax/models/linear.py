@@ -19,6 +19,14 @@ class LinearModel(PoseNetwork):
 
   It predicts every joint except the root of a skeleton, which is zero. Its
   residual blocks are called stages.
+
+  Examples:
+    >>> import jax, jax.numpy as jnp
+    >>> from semgcn_jax import H36M
+    >>> from semgcn_jax.models import LinearModel
+    >>> model, x = LinearModel(graph=H36M, hid_dim=64), jnp.ones((8, 16, 2))
+    >>> model.apply(model.init(jax.random.key(0), x), x).shape
+    (8, 16, 3)
   """
 
   hid_dim: int = 1024

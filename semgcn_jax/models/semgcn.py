@@ -30,6 +30,16 @@ class SemGCN(PoseNetwork):
       residual block.
     time: Makes the temporal layer, given its number and name, that follows the
       first block and each residual block; None for single frames.
+
+  Examples:
+    >>> import jax, jax.numpy as jnp
+    >>> from semgcn_jax import H36M
+    >>> from semgcn_jax.models import SemGCN
+    >>> model = SemGCN(graph=H36M, hid_dim=32, num_layers=2)
+    >>> x = jnp.ones((8, 16, 2))
+    >>> variables = model.init(jax.random.key(0), x)
+    >>> model.apply(variables, x).shape
+    (8, 16, 3)
   """
 
   conv: str = 'semantic'

@@ -9,7 +9,8 @@ import pytest
 from command_line import fails
 from PIL import Image
 
-from semgcn_jax.detections import detecting, following
+from semgcn_jax.config.choices import DETECTORS
+from semgcn_jax.detections import following
 from semgcn_jax.detections.detecting import (
   Detector,
   detect_image,
@@ -31,7 +32,7 @@ def whose(clip, frames):
   ]
 
 
-@pytest.mark.parametrize('name', detecting.NAMES)
+@pytest.mark.parametrize('name', DETECTORS)
 def test_everybody_from_coming_to_going(name, seen):
   frames = [
     {1: (20 + t, 30)} | ({2: (200, 20)} if 10 <= t < 40 else {})
@@ -48,7 +49,7 @@ def test_everybody_from_coming_to_going(name, seen):
   assert clip.image_size == painted.SIZE
 
 
-@pytest.mark.parametrize('name', detecting.NAMES)
+@pytest.mark.parametrize('name', DETECTORS)
 def test_the_most_prominent_and_the_one_in_the_box(name, seen):
   frames = [
     {1: (20, 30)} | ({2: (200, 20)} if t >= 20 else {}) for t in range(60)
@@ -73,7 +74,7 @@ def test_the_most_prominent_and_the_one_in_the_box(name, seen):
     )
 
 
-@pytest.mark.parametrize('name', detecting.NAMES)
+@pytest.mark.parametrize('name', DETECTORS)
 def test_absences_are_bridged_but_not_cuts(name, seen):
   frames = [{1: (100, 30)} if not 20 <= t < 50 else {} for t in range(80)]
   clip = detect_video(painted.Painted(frames), 'painted', Detector(name))
@@ -97,7 +98,7 @@ def test_the_box_of_somebody_hard_to_see(seen, monkeypatch):
   assert clip.people[0].frames.tolist() == [*range(20)]
 
 
-@pytest.mark.parametrize('name', detecting.NAMES)
+@pytest.mark.parametrize('name', DETECTORS)
 def test_who_is_seen_for_a_moment_is_left_out(name, seen, caplog):
   frames = [
     {1: (20, 30)} | ({2: (200, 20)} if 20 <= t < 25 else {}) for t in range(60)
@@ -110,7 +111,7 @@ def test_who_is_seen_for_a_moment_is_left_out(name, seen, caplog):
     detect_video(painted.Painted([{}] * 9), 'painted', Detector(name))
 
 
-@pytest.mark.parametrize('name', detecting.NAMES)
+@pytest.mark.parametrize('name', DETECTORS)
 def test_pictures(name, seen, tmp_path):
   path = tmp_path / 'two.png'
   Image.fromarray(painted.picture({1: (20, 30), 2: (200, 20)})).save(path)

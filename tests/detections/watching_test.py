@@ -3,11 +3,12 @@
 import painted
 import pytest
 
-from semgcn_jax.detections.detecting import NAMES, Detector
+from semgcn_jax.config.choices import DETECTORS
+from semgcn_jax.detections.detecting import Detector
 from semgcn_jax.detections.watching import watcher
 
 
-@pytest.mark.parametrize('name', NAMES)
+@pytest.mark.parametrize('name', DETECTORS)
 def test_everybody_keeps_a_number_until_they_leave(name, seen):
   frames = [
     {1: (20 + t, 30)} | ({2: (200, 20)} if 10 <= t < 30 or t > 90 else {})

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from rigged import clip, places
 
-from semgcn_jax.formats.bvh_files import UNITS, bvh_text
+from semgcn_jax.config.choices import BVH_UNITS
+from semgcn_jax.formats.bvh_files import bvh_text
 from semgcn_jax.formats.glb_files import glb_bytes
 from semgcn_jax.motion.rig import NAMES, fit
 
@@ -72,12 +73,12 @@ def check(found, motion, names, frame):
 @pytest.mark.skipif(
   importlib.util.find_spec('bpy') is None, reason='needs Blender (bpy)'
 )
-@pytest.mark.parametrize('unit', UNITS)
+@pytest.mark.parametrize('unit', BVH_UNITS)
 def test_blender_reads_bvh(tmp_path, unit):
   motion = fit(clip('Walking 1'), 30, apart=True)
   path = tmp_path / 'walk.bvh'
   path.write_text(bvh_text(motion, 'lafan1', unit))
-  found = imported(path, 1 / UNITS[unit])
+  found = imported(path, 1 / BVH_UNITS[unit])
   assert found['fps'] == pytest.approx(30, abs=1e-3)
   # Blender counts the frames of BVH from 1.
   check(found, motion, NAMES['lafan1'], 2)
