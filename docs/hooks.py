@@ -9,7 +9,11 @@ from mkdocs.structure.files import File
 _ROOT = pathlib.Path(__file__).parent.parent
 # Files outside of docs/ that pages link to, and pages that stand there.
 _PAGES = ('CONTRIBUTING.md', 'CHANGELOG.md')
-_FILES = ('examples/serve.py', 'examples/Containerfile')
+_FILES = tuple(
+  str(path.relative_to(_ROOT))
+  for path in sorted((_ROOT / 'examples').iterdir())
+  if path.suffix in ('.py', '.ipynb') or path.name == 'Containerfile'
+)
 _LINKS = (
   ('](docs/', ']('),  # From a page of the root.
   ('](../examples/', '](examples/'),
