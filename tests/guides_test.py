@@ -30,6 +30,7 @@ ELSEWHERE = {
   'python experiments/train.py --preset=cmu_best': 'needs the CMU database',
   'python experiments/prepare_data.py': 'needs the CMU database',
   'python experiments/reproduce.py': 'takes minutes on a GPU',
+  'python examples/lift_with_ray.py': 'ray_test.py runs it',
   'semgcn reproduce': 'paper/reproduce_test.py runs it, with fewer steps',
 }
 # What makes training short.

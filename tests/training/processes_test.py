@@ -32,12 +32,13 @@ entry.train()
 """
 
 
-def start(workdir, *flags, devices=1):
-  """A training process with so many simulated devices."""
+def start(workdir, *flags, devices=1, **variables):
+  """A training process with so many simulated devices, and more variables."""
   count = f'--xla_force_host_platform_device_count={devices}'
   env = os.environ | {
     'JAX_PLATFORMS': 'cpu',
     'XLA_FLAGS': ' '.join([count, *FLAGS[1:]]),
+    **variables,
   }
   command = [sys.executable, '-c', _PROGRAM]
   return subprocess.Popen(
@@ -124,6 +125,25 @@ def test_two_processes_survive_a_death_and_equal_one(tmp_path):
     *(jax.tree.leaves(variables(w)) for w in (two, one)), strict=True
   ):
     np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_slurm_says_who_the_processes_are(tmp_path):
+  shared = {'SLURM_JOB_ID': str(os.getpid()), 'SLURM_NTASKS': '2'}
+  shared['SLURM_STEP_NODELIST'] = 'localhost'
+  first, second = (
+    start(
+      *(tmp_path / 'run', '--distributed', '--epochs=1'),
+      **(shared | {'SLURM_PROCID': number, 'SLURM_LOCALID': number}),
+    )
+    for number in '01'
+  )
+  code, out, err = finish(first)
+  assert code == 0, err
+  assert 'on 2 cpu' in out and 'epoch 1/1' in out
+  code, out, err = finish(second)
+  assert code == 0, err
+  assert 'epoch' not in out
 
 
 @pytest.mark.slow

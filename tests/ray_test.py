@@ -1,0 +1,143 @@
+"""examples/lift_with_ray.py, on a cluster of two workers."""
+
+import importlib.util
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from filmed import film_level, moving
+
+from semgcn_jax import Lifter
+
+pytestmark = pytest.mark.slow
+SIZE = 1280, 720
+PATH = ROOT / 'examples' / 'lift_with_ray.py'
+
+
+@pytest.fixture(scope='module')
+def clips():
+  """Keypoints of five clips, `[T, 17, 3]`."""
+  pixels = film_level(moving(40), SIZE).keypoints('coco')
+  clip = np.insert(pixels, 2, 0.9, axis=-1)
+  return {f'clip{n}': clip[: 10 + n] for n in range(5)}
+
+
+def start(folder, *flags):
+  pytest.importorskip('ray', reason='needs the extra ray')
+  command = [sys.executable, PATH, f'--input={folder}/in']
+  command += [f'--output={folder}/out', '--image_size=1280x720', '--workers=2']
+  return subprocess.Popen(
+    [*command, *flags],
+    env=os.environ | {'JAX_PLATFORMS': 'cpu'},
+    text=True,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+  )
+
+
+def finish(process):
+  out, err = process.communicate(timeout=300)
+  return process.returncode, out, err
+
+
+def children(of):
+  """The processes below a process, {number: command line}."""
+  parents, names = {}, {}
+  for path in pathlib.Path('/proc').glob('[0-9]*'):
+    try:
+      fields = (path / 'stat').read_text().rpartition(')')[2].split()
+      names[int(path.name)] = (path / 'cmdline').read_text()
+      parents[int(path.name)] = int(fields[1])
+    except OSError:  # It has ended.
+      continue
+
+  def is_below(number):
+    while number in parents:
+      number = parents[number]
+      if number == of:
+        return True
+    return False
+
+  return {number: names[number] for number in parents if is_below(number)}
+
+
+def test_files_are_lifted_and_what_is_there_is_skipped(tmp_path, clips):
+  pytest.importorskip('ray', reason='needs the extra ray')
+  import pyarrow as pa
+  import pyarrow.parquet as pq
+
+  source, out = tmp_path / 'in', tmp_path / 'out'
+  source.mkdir()
+  for name, keypoints in clips.items():
+    np.savez(source / f'{name}.npz', keypoints=keypoints)
+  rows = [{'clip': n, 'keypoints': k.tolist()} for n, k in clips.items()]
+  pq.write_table(pa.Table.from_pylist(rows), source / 'table.parquet')
+  (source / 'broken.npz').write_text('no')
+  code, printed, err = finish(start(tmp_path, '--fps=25'))
+  assert code == 1 and 'broken.npz: ' in err, err
+  assert '7 files, 120 frames' in printed
+  lifter = Lifter.load('cmu-video')
+  (table,) = [pq.read_table(out / 'table.parquet').to_pylist()]
+  for (name, keypoints), row in zip(clips.items(), table, strict=True):
+    wanted = lifter.lift(keypoints, SIZE, 'coco', fps=25)
+    lifted = np.load(out / f'{name}.npz')
+    for field in ('poses', 'errors'):
+      value = getattr(wanted, field)
+      np.testing.assert_allclose(lifted[field], value, atol=1e-5)
+      np.testing.assert_allclose(np.array(row[field]), value, atol=1e-5)
+    assert row['clip'] == name
+  (source / 'broken.npz').unlink()
+  (out / 'clip3.npz').unlink()
+  code, printed, err = finish(start(tmp_path))
+  assert code == 0, err
+  assert '5 files are there already; skipped' in printed
+  assert 'clip3.npz: 13 frames' in printed
+  code, printed, _ = finish(start(tmp_path))
+  assert code == 0 and printed.endswith('nothing to lift\n')
+  assert {path.suffix for path in out.iterdir()} == {'.npz', '.parquet'}
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='reads /proc')
+def test_a_worker_that_dies_is_replaced(tmp_path, clips):
+  (tmp_path / 'in').mkdir()
+  clip = np.concatenate([clips['clip4']] * 300)
+  for number in range(40):
+    np.savez(tmp_path / 'in' / f'{number}.npz', keypoints=clip)
+  process = start(tmp_path)
+  for line in process.stdout:
+    if line.startswith('3/40'):
+      break
+  worker = min(
+    number
+    for number, name in children(process.pid).items()
+    if name.startswith('ray::MapWorker')
+  )
+  os.kill(worker, signal.SIGKILL)
+  began = time.monotonic()
+  code, printed, err = finish(process)
+  assert code == 0, err
+  assert f'40 files, {40 * len(clip)} frames' in printed
+  assert time.monotonic() - began < 300
+  assert len([*(tmp_path / 'out').glob('*.npz')]) == 40
+
+
+def test_wrong_flags(tmp_path):
+  spec = importlib.util.spec_from_file_location('lift_with_ray', PATH)
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  given = [f'--input={tmp_path}', f'--output={tmp_path}/out']
+  assert module.parse([*given, '--image_size=640x480']).image_size == (640, 480)
+  for flags in (
+    [*given, '--image_size=640'],
+    [f'--input={tmp_path}/no', given[1], '--image_size=640x480'],
+    [given[0], f'--output={tmp_path}', '--image_size=640x480'],
+  ):
+    with pytest.raises(SystemExit) as ended:
+      module.parse(flags)
+    assert ended.value.code == 2
