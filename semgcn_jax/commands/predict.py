@@ -30,7 +30,7 @@ from semgcn_jax.inference.lifter import Lifter
 from semgcn_jax.inference.people import check_clip, lift_clip
 from semgcn_jax.motion.smoothing import smooth
 from semgcn_jax.pictures.crops import read_box
-from semgcn_jax.pictures.images import read_image
+from semgcn_jax.pictures.images import field_of_view, read_image
 from semgcn_jax.runs.networks import Network, restore_network
 from semgcn_jax.solving.report import describe
 from semgcn_jax.solving.solver import solve_clip
@@ -124,8 +124,16 @@ def _options(flags: Flags) -> Options:
   return Options(
     min_confidence=flags.min_confidence,
     focal_length=flags.focal_length,
-    field_of_view=flags.field_of_view,
+    field_of_view=_field_of_view(flags),
   )
+
+
+def _field_of_view(flags: Flags) -> float | None:
+  """Returns the field of view in the flags, or else that of a photograph."""
+  lens = flags.field_of_view, flags.focal_length
+  if lens != (None, None) or flags.image is None:
+    return flags.field_of_view
+  return field_of_view(pathlib.Path(flags.image))
 
 
 @functools.cache
@@ -157,6 +165,10 @@ def _lift_clips(
   if by_default and any(len(clip.frames) > 1 for clip in clips):
     over_time = _over_time()
   options = _options(flags)
+  angle = _field_of_view(flags)
+  if angle != flags.field_of_view:
+    told = f'{flags.image}: sees {angle:.0f}° along its longer side (EXIF)'
+    print(printable(told))
   if flags.check:
     judge = lifter if name == SINGLE else None
     clips = [check_clip(clip, judge, **options) for clip in clips]

@@ -1,10 +1,11 @@
 """Reads images `[H, W, 3]` uint8, RGB, and encodes them as small JPEG files."""
 
 import io
+import math
 import pathlib
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from semgcn_jax.errors import UserError
 from semgcn_jax.files import read_bytes
@@ -42,6 +43,33 @@ def read_image(path: pathlib.Path) -> np.ndarray:
       f'{path}: not an image, or a damaged one ({type(error).__name__}); give'
       ' a PNG or JPEG file'
     ) from error
+
+
+def field_of_view(path: pathlib.Path) -> float | None:
+  """Reads the field of view of a photograph's longer side from its EXIF data.
+
+  Returns:
+    The angle, degrees; None if the file has no focal length in 35 mm film, or
+    has been cropped since.
+  """
+  tags = ExifTags.Base
+  try:
+    with Image.open(io.BytesIO(read_bytes(path))) as image:
+      exif = image.getexif().get_ifd(ExifTags.IFD.Exif)
+      size = exif.get(tags.ExifImageWidth), exif.get(tags.ExifImageHeight)
+      focal = float(exif[tags.FocalLengthIn35mmFilm])
+      aspect = max(image.size) / min(image.size)
+      known = [float(side) for side in size if side]
+  except Exception:  # On damage, the decoder can raise anything.
+    return None
+  if len(known) == 2 and abs(max(known) / min(known) / aspect - 1) > 0.01:
+    return None
+  if not 5 <= focal <= 600:  # 0 stands for unknown.
+    return None
+  # By the diagonal, which is how makers compare sensors of other shapes.
+  half_diagonal = math.hypot(36, 24) / 2
+  half_side = half_diagonal * aspect / math.hypot(aspect, 1)
+  return math.degrees(2 * math.atan(half_side / focal))
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

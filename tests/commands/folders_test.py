@@ -1,5 +1,6 @@
 """Several outputs of predict.py, and folders of sources."""
 
+import json
 import signal
 import time
 
@@ -106,6 +107,27 @@ def test_a_file_into_a_folder(tmp_path):
   code, _, err = run('predict', *given, f'--output={tmp_path}/new/out/')
   assert (code, err) == (0, '')
   assert (tmp_path / 'new' / 'out' / 'walk.html').exists()
+
+
+def test_a_photograph_tells_its_lens(tmp_path):
+  exif = Image.Exif()
+  exif.get_ifd(0x8769)[0xA405] = 18  # Of 36 mm film, which makes 90 degrees.
+  Image.new('RGB', (1200, 800)).save(tmp_path / 'a.jpg', exif=exif)
+  np.savez(tmp_path / 'walk.npz', keypoints=keypoints_of(1))
+  given = (
+    *('predict', f'--detections={tmp_path}/walk.npz', '--image_size=1200x800'),
+    f'--image={tmp_path}/a.jpg',
+  )
+  for name, flags, angle in (
+    ('exif', (), 90),
+    ('own', ('--field_of_view=60',), 60),
+    ('focal', ('--focal_length=900',), None),
+  ):
+    code, out, err = run(*given, f'--output={tmp_path}/{name}.json', *flags)
+    assert (code, err) == (0, ''), err
+    written = json.loads((tmp_path / f'{name}.json').read_text())
+    assert written['field_of_view'] == angle
+    assert ('a.jpg: sees 90° along' in out) == (name == 'exif')
 
 
 def test_wrong_folders(tmp_path):

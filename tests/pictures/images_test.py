@@ -57,3 +57,39 @@ def test_gray_levels_of_more_bits_are_scaled(tmp_path, highest):
   found = images.read_image(path)
   assert len(np.unique(found)) == 64
   np.testing.assert_allclose(found[0, :, 1], np.linspace(0, 255, 64), atol=1.5)
+
+
+def photograph(path, focal, size=(60, 40), told=None):
+  """Saves a picture whose EXIF data tell a focal length in 35 mm film."""
+  exif = Image.Exif()
+  ifd = exif.get_ifd(0x8769)
+  ifd[0xA405] = focal
+  if told:
+    ifd[0xA002], ifd[0xA003] = told
+  Image.fromarray(picture(*size)).save(path, exif=exif)
+  return path
+
+
+@pytest.mark.parametrize(
+  ('focal', 'size', 'degrees'),
+  [
+    (18, (60, 40), 90.0),  # Film is 36 x 24 mm.
+    (18, (40, 60), 90.0),
+    (26, (80, 60), 67.3),  # A phone: 2 atan(0.8 * 21.63 / 26).
+  ],
+)
+def test_a_photograph_tells_its_lens(tmp_path, focal, size, degrees):
+  for told in (None, size):
+    path = photograph(tmp_path / 'a.jpg', focal, size, told)
+    assert images.field_of_view(path) == pytest.approx(degrees, abs=0.1)
+
+
+def test_lenses_that_are_not_known(tmp_path):
+  cropped = photograph(tmp_path / 'b.jpg', 18, (60, 40), told=(60, 60))
+  plain = tmp_path / 'c.png'
+  Image.fromarray(picture()).save(plain)
+  damaged = tmp_path / 'd.jpg'
+  damaged.write_bytes(photograph(tmp_path / 'e.jpg', 18).read_bytes()[:40])
+  unknown = photograph(tmp_path / 'f.jpg', 0)
+  for path in (cropped, plain, damaged, unknown, tmp_path / 'none.jpg'):
+    assert images.field_of_view(path) is None
