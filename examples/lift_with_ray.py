@@ -21,8 +21,8 @@ import logging
 import os
 import pathlib
 import sys
-import tempfile
 import time
+import zipfile
 from typing import Any
 
 # Each worker computes on one core; others do on the other cores.
@@ -51,16 +51,29 @@ class Worker:
     try:
       lift = self._lift_table if source.suffix == '.parquet' else self._lift_npz
       result['frames'] = lift(source, self._output / source.name)
-    except (OSError, ValueError, KeyError, TypeError, semgcn_error()) as error:
+    except Exception as error:  # On damage, the readers can raise anything.
       result['error'] = ' '.join(f'{type(error).__name__}: {error}'.split())
     return result
+
+  def _lift(self, keypoints: Any) -> Any:
+    """Lifts a clip of one person."""
+    if keypoints.ndim != 3:
+      raise ValueError(
+        f'the keypoints have the shape {keypoints.shape}; give [T, J, 3], a'
+        ' clip of one person'
+      )
+    return self._lifter.lift(keypoints, **self._options)
 
   def _lift_npz(self, source: pathlib.Path, target: pathlib.Path) -> int:
     import numpy as np
 
+    if not zipfile.is_zipfile(source):
+      raise ValueError('is not an npz file')
     with np.load(source, allow_pickle=False) as arrays:
+      if 'keypoints' not in arrays:
+        raise ValueError(f'has no array keypoints, but {sorted(arrays)}')
       keypoints = arrays['keypoints']
-    lifted = self._lifter.lift(keypoints, **self._options)
+    lifted = self._lift(keypoints)
     arrays = {'poses': lifted.poses, 'errors': lifted.errors}
     write(target, lambda file: np.savez_compressed(file, **arrays))
     return len(lifted.poses)
@@ -72,8 +85,7 @@ class Worker:
 
     rows, frames = [], 0
     for row in pq.read_table(source).to_pylist():
-      keypoints = np.array(row['keypoints'], float)
-      lifted = self._lifter.lift(keypoints, **self._options)
+      lifted = self._lift(np.array(row['keypoints'], float))
       rows.append(
         {
           'clip': row['clip'],
@@ -86,24 +98,15 @@ class Worker:
     return frames
 
 
-def semgcn_error() -> type[Exception]:
-  """Returns the error of keypoints that cannot be lifted."""
-  from semgcn_jax import UserError
-
-  return UserError
-
-
 def write(path: pathlib.Path, save: Any) -> None:
   """Writes a file under another name, and renames it when it is whole."""
-  with tempfile.NamedTemporaryFile(
-    dir=path.parent, prefix=f'.{path.name}.', delete=False
-  ) as file:
-    try:
+  begun = path.with_name(f'.{path.name}.{os.getpid()}')
+  try:
+    with open(begun, 'wb') as file:
       save(file)
-    except BaseException:
-      os.unlink(file.name)
-      raise
-  os.replace(file.name, path)
+    os.replace(begun, path)
+  finally:
+    begun.unlink(missing_ok=True)
 
 
 def lift_folder(
@@ -158,14 +161,23 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.error(f'--input={flags.input}: no such folder')
   if flags.input.resolve() == flags.output.resolve():
     parser.error('--output: is the folder that is read; name another')
+  if flags.workers < 1:
+    parser.error(f'--workers={flags.workers}: must be 1 or more')
+  if not sources_in(flags.input):
+    parser.error(f'--input={flags.input}: has no .npz and no .parquet files')
   return flags
+
+
+def sources_in(folder: pathlib.Path) -> list[pathlib.Path]:
+  """Lists the files of a folder that can be lifted."""
+  return sorted(path for path in folder.iterdir() if path.suffix in KINDS)
 
 
 def main(argv: list[str] | None = None) -> int:
   """Runs the command, and returns its exit status."""
   flags = parse(argv)
   flags.output.mkdir(parents=True, exist_ok=True)
-  every = sorted(p for p in flags.input.iterdir() if p.suffix in KINDS)
+  every = sources_in(flags.input)
   sources = [
     path.resolve() for path in every if not (flags.output / path.name).exists()
   ]
@@ -176,6 +188,16 @@ def main(argv: list[str] | None = None) -> int:
     return 0
   import ray
 
+  from semgcn_jax import Lifter, UserError
+
+  try:
+    known = Lifter.load(flags.checkpoint).joint_sets
+  except UserError as error:
+    print(f'--checkpoint: {error}', file=sys.stderr)
+    return 2
+  if flags.joints not in known:
+    print(f'--joints={flags.joints}: choose from {known}', file=sys.stderr)
+    return 2
   os.environ['RAY_DATA_DISABLE_PROGRESS_BARS'] = '1'
   # Ray's own notes; what matters is printed here.
   logging.getLogger('ray').setLevel(logging.ERROR)

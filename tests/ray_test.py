@@ -78,10 +78,29 @@ def test_files_are_lifted_and_what_is_there_is_skipped(tmp_path, clips):
     np.savez(source / f'{name}.npz', keypoints=keypoints)
   rows = [{'clip': n, 'keypoints': k.tolist()} for n, k in clips.items()]
   pq.write_table(pa.Table.from_pylist(rows), source / 'table.parquet')
-  (source / 'broken.npz').write_text('no')
+  whole = {
+    kind: next(source.glob(f'*.{kind}')).read_bytes()
+    for kind in ('npz', 'parquet')
+  }
+  broken = [
+    *((f'empty.{kind}', b'') for kind in whole),
+    *((f'text.{kind}', b'no') for kind in whole),
+    *((f'cut.{kind}', content[:-90]) for kind, content in whole.items()),
+  ]
+  for name, content in broken:
+    (source / name).write_bytes(content)
+  np.savez(source / 'two.npz', keypoints=np.stack([clips['clip0']] * 2, axis=1))
+  np.savez(source / 'other.npz', points=clips['clip0'])
   code, printed, err = finish(start(tmp_path, '--fps=25'))
-  assert code == 1 and 'broken.npz: ' in err, err
-  assert '7 files, 120 frames' in printed
+  assert code == 1, err
+  for name in (*dict(broken), 'two.npz', 'other.npz'):
+    assert f'\n{name}: ' in f'\n{err}', name
+  assert (
+    'two.npz: ValueError: the keypoints have the shape (10, 2, 17, 3)' in err
+  )
+  assert 'other.npz: ValueError: has no array keypoints' in err
+  assert 'Traceback' not in err
+  assert '14 files, 120 frames' in printed
   lifter = Lifter.load('cmu-video')
   (table,) = [pq.read_table(out / 'table.parquet').to_pylist()]
   for (name, keypoints), row in zip(clips.items(), table, strict=True):
@@ -92,7 +111,9 @@ def test_files_are_lifted_and_what_is_there_is_skipped(tmp_path, clips):
       np.testing.assert_allclose(lifted[field], value, atol=1e-5)
       np.testing.assert_allclose(np.array(row[field]), value, atol=1e-5)
     assert row['clip'] == name
-  (source / 'broken.npz').unlink()
+  for name in (*dict(broken), 'two.npz', 'other.npz'):
+    (source / name).unlink()
+  assert out.joinpath('clip0.npz').stat().st_mode & 0o444 == 0o444
   (out / 'clip3.npz').unlink()
   code, printed, err = finish(start(tmp_path))
   assert code == 0, err
@@ -127,17 +148,28 @@ def test_a_worker_that_dies_is_replaced(tmp_path, clips):
   assert len([*(tmp_path / 'out').glob('*.npz')]) == 40
 
 
-def test_wrong_flags(tmp_path):
+def test_wrong_flags(tmp_path, capsys):
+  pytest.importorskip('ray', reason='needs the extra ray')
   spec = importlib.util.spec_from_file_location('lift_with_ray', PATH)
   module = importlib.util.module_from_spec(spec)
   spec.loader.exec_module(module)
+  (tmp_path / 'empty').mkdir()
+  (tmp_path / 'a.npz').touch()
   given = [f'--input={tmp_path}', f'--output={tmp_path}/out']
   assert module.parse([*given, '--image_size=640x480']).image_size == (640, 480)
   for flags in (
     [*given, '--image_size=640'],
     [f'--input={tmp_path}/no', given[1], '--image_size=640x480'],
     [given[0], f'--output={tmp_path}', '--image_size=640x480'],
+    [*given, '--image_size=640x480', '--workers=0'],
+    [f'--input={tmp_path}/empty', given[1], '--image_size=640x480'],
   ):
     with pytest.raises(SystemExit) as ended:
       module.parse(flags)
     assert ended.value.code == 2
+  for flag, told in (
+    ('checkpoint=cmuu', 'cmuu: is neither'),
+    ('joints=a', '--joints=a: choose'),
+  ):
+    assert module.main([*given, '--image_size=640x480', f'--{flag}']) == 2
+    assert told in capsys.readouterr().err

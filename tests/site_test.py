@@ -2,6 +2,7 @@
 
 import html.parser
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,7 @@ class Page(html.parser.HTMLParser):
   def __init__(self, text):
     super().__init__()
     self.links, self.anchors, self.equations = [], set(), 0
+    self.loaded = []  # With the page: scripts, styles, pictures.
     self.feed(text)
 
   def handle_starttag(self, tag, attrs):
@@ -26,6 +28,9 @@ class Page(html.parser.HTMLParser):
     self.anchors |= {attrs.get('id'), attrs.get('name')}
     self.links += filter(None, (attrs.get('href'), attrs.get('src')))
     self.equations += tag == 'math'
+    if attrs.get('rel') in ('stylesheet', 'icon'):
+      self.loaded.append(attrs['href'])
+    self.loaded += filter(None, (attrs.get('src'),))
 
 
 @pytest.fixture(scope='module')
@@ -84,11 +89,22 @@ def test_no_link_is_broken(pages):
   assert checked > 2000
 
 
-def test_no_page_asks_another_server_for_anything(site):
+def test_no_page_asks_another_server_for_anything(pages):
+  for path, page in pages.items():
+    for link in page.loaded:
+      assert not urllib.parse.urlsplit(link).netloc, f'{path.name}: {link}'
+
+
+def test_lists_and_commands_are_formatted(site):
   for path in site.rglob('*.html'):
-    text = path.read_text()
-    for ask in ('<script src="http', '<link rel="stylesheet" href="http'):
-      assert ask not in text
+    article = re.search(r'<article.*?</article>', path.read_text(), re.S)
+    if article is None:
+      continue
+    text = re.sub(r'<(pre|code)\b.*?</\1>', '', article[0], flags=re.S)
+    for line in re.sub(r'<[^>]+>', '', text).splitlines():
+      assert not re.search(r'(^|\s)--\w+=|^\s*[-*] |```', line), (
+        f'{path.name}: {line}'
+      )
 
 
 def test_equations_are_drawn(site, pages):

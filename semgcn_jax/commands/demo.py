@@ -13,7 +13,7 @@ from semgcn_jax.detections.clip_files import find_clips, read_clips
 from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.export import onnx_files, program, programs
 from semgcn_jax.figures.demo import Demo, demo_html, read_runtime
-from semgcn_jax.files import write_output
+from semgcn_jax.files import split_paths, write_output
 from semgcn_jax.formats.writers import encoded
 from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.inference.networks import require_task
@@ -26,7 +26,7 @@ _PATIENCE = 300  # Seconds for npm to fetch it.
 
 def main(flags: Flags) -> None:
   """Writes the page that the flags describe."""
-  output = pathlib.Path(flags.output)
+  [output] = split_paths(flags.output, ('.html',), 'output')
   network = restore_network(flags.checkpoint, flags.which)
   require_task(network.config, 'frames', 'clips', name=str(flags.checkpoint))
   if network.skeleton != H36M:

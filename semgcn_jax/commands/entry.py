@@ -10,7 +10,6 @@ of this module end the process; in between, `running.run` cleans up.
 import contextlib
 import difflib
 import functools
-import gc
 import os
 import pathlib
 import signal
@@ -48,9 +47,6 @@ def start(command: str) -> NoReturn:
       signal.signal(number, _end)
   # No figure is shown; Jupyter sets a backend that need not be installed.
   os.environ['MPLBACKEND'] = 'agg'
-  # Tracing makes many objects, most of which stay. To look through them over
-  # and over takes a tenth of the time of a short command.
-  gc.set_threshold(100_000, 50, 100)
   from semgcn_jax.commands.running import run_command
 
   status = run_command(command)

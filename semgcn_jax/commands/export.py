@@ -10,7 +10,7 @@ from semgcn_jax.errors import SettingError
 from semgcn_jax.evaluation.wild import KINDS, read_wild, score_frames
 from semgcn_jax.inference.lifter import Lifter
 from semgcn_jax.runs.networks import Network, restore_network
-from semgcn_jax.runs.weights import check_folder, save_weights
+from semgcn_jax.runs.weights import save_weights
 
 # Of the bundled weights; docs/model_card.md has the terms of the data.
 _LICENCE = 'Apache-2.0.'
@@ -56,7 +56,6 @@ def _write_file(flags: Flags, output: pathlib.Path) -> None:
 
 def _write_folder(flags: Flags, output: pathlib.Path) -> None:
   """Writes a folder of weights."""
-  check_folder(output)
   network = restore_network(flags.checkpoint, flags.which)
   variables = network.of_seed(flags.only_seed)
   training = network.config.training

@@ -5,6 +5,7 @@ A user's mistake ends it with a one-line message instead of a traceback.
 
 import contextlib
 import errno
+import gc
 import importlib
 import io
 import logging
@@ -32,21 +33,18 @@ def run_command(name: str, argv: Sequence[str] | None = None) -> int:
   """Runs the command in the module of this name; see `run`."""
   own = importlib.import_module(f'semgcn_jax.commands.flags.{name}')
 
-  def command(flags):
-    flags.validate()
+  def load():
     # From here on, JAX is imported, and whatever else takes long.
-    if isinstance(flags, CacheFlags):
-      from semgcn_jax.commands.caching import use_compilation_cache
+    command = importlib.import_module(f'semgcn_jax.commands.{name}').main
+    gc.freeze()  # What is imported stays, and need not be looked through.
+    return command
 
-      use_compilation_cache(flags)
-    importlib.import_module(f'semgcn_jax.commands.{name}').main(flags)
-
-  return run(own.__doc__, command, own.Flags, argv)
+  return run(own.__doc__, load, own.Flags, argv)
 
 
 def run(
   description: str | None,
-  command: Callable[[parsing.F], None],
+  load: Callable[[], Callable[[parsing.F], None]],
   kind: type[parsing.F],
   argv: Sequence[str] | None = None,
 ) -> int:
@@ -54,8 +52,9 @@ def run(
 
   Args:
     description: The first sentences of --help.
-    command: Does the work, given the flags. It raises a SettingError for a
-      wrong flag, and a UserError for a damaged or unusable file.
+    load: Imports what does the work, given the flags; that raises a
+      SettingError for a wrong flag, and a UserError for a damaged or unusable
+      file.
     kind: The flags of the command.
     argv: The command line; None takes that of the process.
 
@@ -73,8 +72,18 @@ def run(
       text = parsing.format_help(kind, values, description or '', program)
       print(text)
     else:
-      with _prepared():
-        command(parsing.read(kind, values, program))
+      with _reporting():
+        flags = parsing.read(kind, values, program)
+        flags.validate()
+        # Until all is imported, the handlers of `entry` end the process:
+        # modules of C lose the exceptions of others.
+        command = load()
+        if isinstance(flags, CacheFlags):
+          from semgcn_jax.commands.caching import use_compilation_cache
+
+          use_compilation_cache(flags)
+        with _ended_by_signals():
+          command(flags)
     sys.stdout.flush()
   except parsing.UsageError as error:
     return _fail(argv[0], str(error), 2)
@@ -156,7 +165,7 @@ class _NoteFormatter(logging.Formatter):
 
 
 @contextlib.contextmanager
-def _prepared() -> Iterator[None]:
+def _reporting() -> Iterator[None]:
   """Sets up the process for a command, and restores it at the end."""
   # JAX would preallocate most of a GPU, and up to 2 GB of the host for that.
   os.environ.setdefault('XLA_PYTHON_CLIENT_PREALLOCATE', 'false')
@@ -177,8 +186,6 @@ def _prepared() -> Iterator[None]:
       logger.setLevel(logging.CRITICAL)
     undo.callback(setattr, sys, 'unraisablehook', sys.unraisablehook)
     sys.unraisablehook = _quiet_hook
-    if threading.current_thread() is threading.main_thread():
-      undo.enter_context(_ended_by_signals())
     yield
 
 
@@ -214,8 +221,9 @@ def _ended_by_signals() -> Iterator[None]:
     finally:
       del error  # Its traceback has this frame, which would keep it.
 
+  is_main = threading.current_thread() is threading.main_thread()
   with contextlib.ExitStack() as undo:
-    for number in STATUS:
+    for number in STATUS if is_main else ():
       if signal.getsignal(number) is not signal.SIG_IGN:
         undo.callback(signal.signal, number, signal.signal(number, handle))
     undo.callback(ended.set)

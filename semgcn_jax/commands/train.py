@@ -11,7 +11,7 @@ from semgcn_jax.training.loop import train
 
 def main(flags: Flags) -> None:
   """Trains the run in the flags; raises Terminated after SIGTERM."""
-  if flags.distributed or flags.coordinator:
+  if flags.distributed or flags.coordinator is not None:
     processes.join(flags.coordinator, flags.num_processes, flags.process_id)
   workdir = flags.folder
   if flags.resume and holds_run(workdir):

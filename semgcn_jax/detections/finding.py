@@ -3,6 +3,7 @@
 `find` is a function from an image, `[H, W, 3]` uint8, to the people in it.
 """
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -87,11 +88,44 @@ def find_in_box(find: Find, image: np.ndarray, box: Box) -> Detection:
     UserError: There is nobody in the box.
   """
   people: list[Detection] = []
-  for margin in _MARGINS:
-    people += find(surroundings(image, box, margin))
+  # Who is small in the image is found in a part of it.
+  looks = (
+    *((_look_around, margin) for margin in _MARGINS),
+    *((_look_closely, margin) for margin in _MARGINS),
+  )
+  for look, margin in looks:
+    people += look(find, image, box, margin)
     if any(_fit(person.keypoints, box) > _GOOD_OVERLAP for person in people):
       break
   return people[choose_in_box([p.keypoints for p in people], box)]
+
+
+def _look_around(
+  find: Find, image: np.ndarray, box: Box, margin: float
+) -> list[Detection]:
+  """Finds people where all but a box and a margin is painted over."""
+  return [*find(surroundings(image, box, margin))]
+
+
+def _look_closely(
+  find: Find, image: np.ndarray, box: Box, margin: float
+) -> list[Detection]:
+  """Finds people in a box and a margin, as an image of its own."""
+  x, y, width, height = box
+  margin *= max(width, height)
+  part = _cut(image, x, y, x + width, y + height, margin)
+  if not part.size:
+    return []
+  corner = max(0, int(x - margin)), max(0, int(y - margin)), 0
+  return [
+    dataclasses.replace(
+      person,
+      keypoints=np.where(
+        person.keypoints[:, 2:] > 0, person.keypoints + corner, 0
+      ),
+    )
+    for person in find(np.ascontiguousarray(part))
+  ]
 
 
 def choose_in_box(people: Sequence[np.ndarray], box: Box) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from semgcn_jax.config.choices import READABLE_POSES
 from semgcn_jax.detections.clips import Clip, Person, View
 from semgcn_jax.errors import UserError, listed
 from semgcn_jax.files import open_plain, read_arrays, read_bytes
@@ -20,7 +21,6 @@ from semgcn_jax.geometry.skeletons import H36M, Skeleton, to_tuple
 
 # docs/lifting.md describes the files.
 FORMAT, VERSION = 'semgcn_jax poses', 1
-READABLE = ('.json', '.npz')
 
 _J = -1  # Stands for the number of joints.
 # The arrays of each person besides frames and poses: {name in the file: (name
@@ -206,10 +206,10 @@ def read_poses(path: pathlib.Path) -> tuple[list[Clip], dict[str, Any]]:
   Raises:
     UserError: The file cannot be read, or is not a pose file.
   """
-  if path.suffix not in READABLE:
+  if path.suffix not in READABLE_POSES:
     raise UserError(
-      f'{path}: poses are read from {listed(READABLE)}, as predict.py writes'
-      ' them'
+      f'{path}: poses are read from {listed(READABLE_POSES)}, as predict.py'
+      ' writes them'
     )
   try:
     if path.suffix == '.json':

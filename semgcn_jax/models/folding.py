@@ -10,13 +10,19 @@ from semgcn_jax.models.layers import BatchNorm
 
 # The names of the layers that can precede a batch norm.
 _NORMALIZED = ('conv', 'out', 'linear')
+# The parameters of layers that are linear in kernel and bias.
+_LINEAR = {
+  *('kernel', 'bias', 'edge_logits', 'edge_importance', 'modulation'),
+  *('affinity', 'pair', 'score'),
+}
 
 
 class FoldedNorm(nn.Module):
   """What remains of a batch norm after `fold`: its ReLU.
 
-  After graph attention, whose kernel has another use, the norm keeps `factor`
-  and `shift`; after a layer without a bias, `shift`.
+  After graph attention, whose kernel has another use, and other layers that are
+  not known to be linear, the norm keeps `factor` and `shift`; after a layer
+  without a bias, `shift`.
 
   Attributes:
     relu: Whether a ReLU follows.
@@ -65,8 +71,7 @@ def fold(variables: dict[str, Any]) -> dict[str, Any]:
       deviation = jnp.sqrt(of_norm['var'] + BatchNorm.epsilon)
       factor = norm['scale'] / deviation
       shift = norm['bias'] - of_norm['mean'] * factor
-      # The attention also uses the output of the kernel.
-      if 'attention' in layer:
+      if not layer.keys() <= _LINEAR:
         folded['norm'] = {'factor': factor, 'shift': shift}
         return folded
       if 'bias' not in layer:

@@ -80,6 +80,16 @@ def check_output(
     )
 
 
+def check_output_folder(folder: pathlib.Path) -> None:
+  """Raises a SettingError unless a folder of weights can be made."""
+  if folder.exists():
+    raise SettingError(f'`output={folder}`: exists; name a new folder')
+  if not folder.parent.is_dir():
+    raise SettingError(
+      f'`output={folder}`: there is no folder {folder.parent}; make it first'
+    )
+
+
 def check(config: Config, workdir: pathlib.Path, resume: bool) -> None:
   """Checks that a folder is free for a new run, or holds the one to resume.
 

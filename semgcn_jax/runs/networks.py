@@ -81,7 +81,7 @@ def restore_network(
       raise SettingError(f'`which={which}`: {workdir} has only one epoch')
     # Those in the box are known to be right.
     abstract = None
-    if checkpoint not in weights.names():
+    if not weights.are_bundled(workdir):
       abstract = abstract_variables(config.model, skeleton)
     variables, epoch = read_weights(workdir, abstract, skeleton)
     return Network(config, skeleton, variables, Progress(epoch))

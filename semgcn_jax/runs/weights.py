@@ -17,6 +17,7 @@ from semgcn_jax.config import Config
 from semgcn_jax.errors import SettingError, UserError, shortened
 from semgcn_jax.files import read_arrays
 from semgcn_jax.geometry.skeletons import Skeleton, save_skeleton
+from semgcn_jax.runs.folder import check_output_folder
 
 FILE = 'weights.npz'
 
@@ -48,7 +49,7 @@ def save_weights(
   )
   arrays = {name: array.astype(np.float32) for name, array in flat.items()}
   try:
-    check_folder(folder)
+    check_output_folder(folder)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix='.') as parent:
       whole = pathlib.Path(parent) / 'weights'
       whole.mkdir()
@@ -64,16 +65,6 @@ def save_weights(
       whole.rename(folder)
   except OSError as error:
     raise SettingError(f'`output={folder}`: {error.strerror}') from error
-
-
-def check_folder(folder: pathlib.Path) -> None:
-  """Raises a SettingError unless a folder of weights can be made."""
-  if folder.exists():
-    raise SettingError(f'`output={folder}`: exists; name a new folder')
-  if not folder.parent.is_dir():
-    raise SettingError(
-      f'`output={folder}`: there is no folder {folder.parent}; make it first'
-    )
 
 
 def _fingerprint(skeleton: Skeleton) -> np.ndarray:

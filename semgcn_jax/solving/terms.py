@@ -5,7 +5,7 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class Terms:
-  """The weights of the terms; 0 switches a term off.
+  """The weights of the terms; 0 switches a term off. `energy` registers it.
 
   Attributes:
     image: Joints are seen where the detector marks them, up to `Problem.noise`;

@@ -12,6 +12,11 @@ def names() -> list[str]:
   return sorted(path.parent.name for path in _BUNDLED.glob('*/weights.npz'))
 
 
+def are_bundled(folder: pathlib.Path) -> bool:
+  """Returns whether a folder is one of the bundled weights."""
+  return folder.parent == _BUNDLED
+
+
 def find(checkpoint: str | pathlib.Path) -> pathlib.Path:
   """Finds the folder of bundled weights, or else of a run.
 

@@ -36,7 +36,7 @@ def call(*flags):
   """Runs the command `trip`; gives its status, flags, output and errors."""
   got, out, err = [], io.StringIO(), io.StringIO()
   with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-    status = run('Travels.', got.append, Trip, ['trip', *flags])
+    status = run('Travels.', lambda: got.append, Trip, ['trip', *flags])
   return status, got, out.getvalue(), err.getvalue()
 
 

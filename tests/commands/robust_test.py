@@ -36,6 +36,10 @@ from semgcn_jax.errors import UserError
     (['--hid_dim=16384', '--num_layers=100'], 'above the limit of 1e+09'),
     (['--train_subjects=,'], '--train_subjects: has an empty name'),
     (
+      ['--coordinator=', '--num_processes=2', '--process_id=0'],
+      '--coordinator=: must be host:port',
+    ),
+    (
       ['--coordinator=host', '--num_processes=2', '--process_id=0'],
       '--coordinator=host: must be host:port',
     ),
@@ -90,7 +94,7 @@ def test_a_note_is_printed_once():
   root.addHandler(handler)
   try:
     with contextlib.redirect_stderr(err):
-      assert running.run('Falls.', command, Flags, ['fall.py']) == 0
+      assert running.run('Falls.', lambda: command, Flags, ['fall.py']) == 0
     assert (err.getvalue(), repeated.getvalue()) == ('note: a tree fell\n', '')
     command(None)  # A program that calls the library handles its notes itself.
     assert repeated.getvalue() == 'a tree fell\n'

@@ -34,7 +34,7 @@ def test_a_signal_is_not_lost_where_exceptions_are(number, error, capfd):
 
   lost = []
   began = time.monotonic()
-  with pytest.raises(error), running._prepared():
+  with pytest.raises(error), running._reporting(), running._ended_by_signals():
     gc.callbacks.append(callback)
     try:
       gc.collect()
@@ -50,7 +50,11 @@ def test_a_signal_is_not_lost_where_exceptions_are(number, error, capfd):
 
 def test_a_signal_that_was_swallowed_comes_again():
   caught = []
-  with pytest.raises(Terminated), running._prepared():
+  with (
+    pytest.raises(Terminated),
+    running._reporting(),
+    running._ended_by_signals(),
+  ):
     try:
       os.kill(os.getpid(), signal.SIGTERM)
       wait()
@@ -63,7 +67,11 @@ def test_a_signal_that_was_swallowed_comes_again():
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
 def test_cleaning_up_is_not_interrupted(number):
   cleaned = []
-  with pytest.raises(KeyboardInterrupt), running._prepared():
+  with (
+    pytest.raises(KeyboardInterrupt),
+    running._reporting(),
+    running._ended_by_signals(),
+  ):
     try:
       os.kill(os.getpid(), number)
       wait()
@@ -75,7 +83,7 @@ def test_cleaning_up_is_not_interrupted(number):
 
 def test_a_run_that_takes_note_is_asked_once():
   """The second time, it would end at once, without being saved."""
-  with running._prepared():
+  with running._reporting(), running._ended_by_signals():
     with pytest.raises(Terminated):
       os.kill(os.getpid(), signal.SIGTERM)
       wait()

@@ -204,7 +204,7 @@ def test_gpu_memory_is_taken_as_needed(given, told):
   program = (
     'import os; from semgcn_jax.commands.parsing import Flags;'
     ' from semgcn_jax.commands.running import run;'
-    f' run("", lambda _: print(os.environ["{name}"]), Flags, ["a"])'
+    f' run("", lambda: lambda _: print(os.environ["{name}"]), Flags, ["a"])'
   )
   out = subprocess.check_output(
     [sys.executable, '-c', program], env=environment, text=True

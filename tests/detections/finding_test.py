@@ -54,3 +54,23 @@ def test_who_has_the_proportions_of_a_person_is_plausible():
   head = person.copy()
   head[:11, :2] = person[11, :2] + 0.02 * (person[:11, :2] - person[11, :2])
   assert not finding.is_plausible(head)
+
+
+def test_who_is_small_in_the_image_is_found_in_a_part_of_it():
+  picture = painted.picture({1: (20, 30), 2: (150, 10)})
+
+  def find(image):
+    """Sees nobody who fills less than a fifth of an image."""
+    people = painted.find(image)
+    least = image.shape[0] * image.shape[1] / 5
+    return people if painted.WIDTH * painted.HEIGHT > least else []
+
+  assert not find(picture)
+  for number, (left, top) in {1: (20, 30), 2: (150, 10)}.items():
+    box = (left, top, painted.WIDTH, painted.HEIGHT)
+    person = finding.find_in_box(find, picture, box)
+    assert painted.whose(person.keypoints, picture) == number
+    [wanted] = painted.find(painted.picture({number: (left, top)}))
+    np.testing.assert_allclose(person.keypoints, wanted.keypoints)
+  with pytest.raises(UserError, match='nobody was found'):
+    finding.find_in_box(find, picture, (300, 0, 9, 9))

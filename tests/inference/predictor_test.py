@@ -1,6 +1,7 @@
 import functools
 import json
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,6 +17,7 @@ from semgcn_jax.inference import predictor
 from semgcn_jax.models import folding
 from semgcn_jax.models.batches import split
 from semgcn_jax.models.build import build
+from semgcn_jax.models.convolutions import CONVOLUTIONS
 from semgcn_jax.models.root_relative import predict
 
 SIZES = {'hid_dim': 16, 'num_layers': 1}
@@ -99,6 +101,33 @@ def test_folding_behind_attention_with_a_scale_of_zero():
   variables['params']['residual0']['block1']['norm']['scale'] = scale.at[0].set(
     0
   )
+  expected = model.apply(variables, inputs)
+  call = predictor.make_predictor(settings, H36M, variables, batch_sizes=(4,))
+  np.testing.assert_allclose(
+    call(inputs), expected - expected[:, :1], rtol=1e-4, atol=1e-5
+  )
+
+
+class Squared(nn.Module):
+  """A layer that is not linear, with weights of a layer in it."""
+
+  features: int
+  graph: object
+  train_bias: bool = True
+
+  @nn.compact
+  def __call__(self, x):
+    return nn.Dense(self.features)(x) ** 2
+
+
+def test_layers_that_are_not_known_are_left_as_they_are(monkeypatch):
+  monkeypatch.setitem(CONVOLUTIONS, 'gat', Squared)
+  settings = presets.preset('h36m', **SIZES, conv='gat')
+  model = build(settings.model, H36M)
+  inputs = np.random.default_rng(0).normal(size=(4, 16, 2)).astype(np.float32)
+  variables = model.init(jax.random.key(0), inputs)
+  stats = jax.tree.map(lambda x: x + 0.3, variables['batch_stats'])
+  variables = variables | {'batch_stats': stats}
   expected = model.apply(variables, inputs)
   call = predictor.make_predictor(settings, H36M, variables, batch_sizes=(4,))
   np.testing.assert_allclose(

@@ -28,4 +28,4 @@ class Flags(RunFlags):
 
   def validate(self) -> None:
     """Checks what can be checked before anything is read."""
-    check_exists(self.input)
+    check_exists('input', self.input)

@@ -53,6 +53,6 @@ class Flags(OutputFlags, RunFlags):
       if self.image_size:
         raise SettingError('`image_size`: has no meaning without `detections`')
     else:
-      check_exists(self.detections)
+      check_exists('detections', self.detections)
     read_size(self.image_size)
     weights.find(self.checkpoint)

@@ -12,7 +12,7 @@ from semgcn_jax import weights
 from semgcn_jax.commands.flags.shared import RunFlags, checkpoint_setting
 from semgcn_jax.config.fields import REQUIRED, Range, setting
 from semgcn_jax.errors import SettingError
-from semgcn_jax.runs.folder import check_output
+from semgcn_jax.runs.folder import check_output, check_output_folder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,4 +70,5 @@ class Flags(RunFlags):
           raise SettingError(
             f'`{name}`: is for a file; end `output` in .onnx or .stablehlo'
           )
+      check_output_folder(output)
     weights.find(self.checkpoint)

@@ -110,6 +110,8 @@ class Flags(outputs.ClipFlags, LiveFlags):
       choose('solve_without', name, dict.fromkeys(TERMS))
     if self.fps is not None:
       self.check_cutoff(self.fps)
+    if self.cutoff != Flags.cutoff and self.smooth == 'none':
+      raise SettingError('`cutoff`: has no meaning without `smooth`')
     if not self.checkpoint and (
       self.only_seed is not None or self.which != 'best'
     ):

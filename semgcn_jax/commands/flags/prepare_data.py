@@ -12,6 +12,7 @@ from semgcn_jax.commands.flags.shared import check_exists
 from semgcn_jax.config.fields import NOT_NEGATIVE, setting
 from semgcn_jax.errors import SettingError
 from semgcn_jax.prepare.options import Options
+from semgcn_jax.runs.folder import check_output
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,4 +62,7 @@ class Flags(parsing.Flags, Options):
       output = pathlib.Path(self.output)
       if output.exists() and not self.overwrite:
         raise SettingError(f'`output={output}`: exists; give `overwrite`')
-    check_exists(given[0])
+      check_output(output)
+      check_exists('film', self.film)
+    if self.source:
+      check_exists('source', self.source)

@@ -3,9 +3,11 @@
 import dataclasses
 
 from semgcn_jax.commands.flags.shared import CacheFlags
-from semgcn_jax.commands.parsing import EVERY_SETTING, config_of
+from semgcn_jax.commands.parsing import EVERY_SETTING
 from semgcn_jax.config import Config
 from semgcn_jax.config.fields import setting
+from semgcn_jax.config.presets import PRESETS
+from semgcn_jax.errors import choose
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,4 +32,4 @@ class Flags(CacheFlags):
   def validate(self) -> None:
     """Checks what can be checked before anything is read."""
     for name in self.presets:
-      config_of(self.given | {'preset': name})
+      choose('preset', name, PRESETS)

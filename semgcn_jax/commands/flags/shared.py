@@ -8,7 +8,7 @@ from typing import Any
 from semgcn_jax import weights
 from semgcn_jax.commands.parsing import Flags
 from semgcn_jax.config.fields import setting
-from semgcn_jax.errors import UserError
+from semgcn_jax.errors import SettingError, UserError
 
 _CACHES = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
 
@@ -42,9 +42,16 @@ class CacheFlags(Flags):
   )
 
 
-def check_exists(path: str | pathlib.Path) -> None:
-  """Raises a UserError if there is no such file or folder."""
+def check_exists(setting: str, path: str | pathlib.Path) -> None:
+  """Checks that there is the file or folder that a setting names.
+
+  Raises:
+    SettingError: The name is empty.
+    UserError: There is none.
+  """
+  if not str(path):
+    raise SettingError(f'`{setting}`: is empty; name a file or a folder')
   try:
     os.stat(path)
-  except FileNotFoundError as error:
+  except (FileNotFoundError, NotADirectoryError) as error:
     raise UserError(f'{path}: no such file or folder') from error

@@ -96,8 +96,6 @@ class SourceFlags(Flags):
 
 def check_sources(flags: SourceFlags) -> None:
   """Raises a SettingError unless the flags name one source, and suit it."""
-  if flags.detections == '':
-    raise SettingError('`detections`: is empty; name a file or a folder')
   names = ('detections', 'image', 'video', 'camera')
   given = [name for name in names if getattr(flags, name) is not None]
   if not given:
@@ -121,9 +119,9 @@ def check_sources(flags: SourceFlags) -> None:
     for name in ('joint_set', 'image_size'):
       if getattr(flags, name):
         raise SettingError(f'`{name}`: is only for `detections`')
-  for path in (flags.detections, flags.image, flags.video):
-    if path is not None:
-      check_exists(path)
+  for name in ('detections', 'image', 'video'):
+    if (path := getattr(flags, name)) is not None:
+      check_exists(name, path)
   read_size(flags.image_size)
 
 

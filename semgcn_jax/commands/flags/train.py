@@ -55,5 +55,7 @@ class Flags(CacheFlags):
       )
     if self.workdir == '':
       raise SettingError('`workdir`: is empty; name a folder')
-    if not self.resume or not holds_run(self.folder):
+    is_alone = not self.distributed and self.coordinator is None
+    # One of several processes must not fail before it has joined the others.
+    if is_alone and not (self.resume and holds_run(self.folder)):
       config_of(self.given)

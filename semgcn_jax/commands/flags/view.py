@@ -9,7 +9,11 @@ import pathlib
 
 from semgcn_jax import weights
 from semgcn_jax.commands.flags import outputs, shared
-from semgcn_jax.config.choices import CLIP_FILES, POSE_FILES
+from semgcn_jax.config.choices import (
+  CLIP_FILES,
+  POSE_FILES,
+  READABLE_POSES,
+)
 from semgcn_jax.config.fields import FPS, setting
 from semgcn_jax.errors import SettingError
 from semgcn_jax.files import split_paths
@@ -61,7 +65,8 @@ class Flags(outputs.ClipFlags):
       for name in self.given:
         raise SettingError(f'`{name}`: has no meaning with `poses`')
       for file in self.files:
-        shared.check_exists(file)
+        if file.suffix in READABLE_POSES:
+          shared.check_exists('poses', file)
     else:
       if self.pictures is not None:
         raise SettingError('`pictures`: has no meaning with `checkpoint`')
