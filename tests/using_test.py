@@ -23,7 +23,7 @@ def section(title):
   """The programs and the commands below a heading."""
   body = TEXT.split(f'\n## {title}\n')[1].split('\n## ')[0]
   programs = re.findall(r'```python\n(.*?)```', body, re.S)
-  commands = re.findall(r'^    semgcn-(.*)$', body, re.M)
+  commands = re.findall(r'^    semgcn (.*)$', body, re.M)
   return programs, commands
 
 
