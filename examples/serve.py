@@ -222,7 +222,7 @@ def _find(content: bytes) -> tuple[np.ndarray, tuple[float, float]]:
         raise UserError(f'picture: has more than {MOST_PIXELS:,} pixels')
       pixels = np.asarray(image.convert('RGB'))
   except (OSError, ValueError, SyntaxError) as error:
-    raise UserError('picture: is no whole JPEG or PNG') from error
+    raise UserError('picture: is not a complete JPEG or PNG') from error
   with mediapipe.landmarker() as find:
     people = find_people(find, pixels)
   keypoints = [person.keypoints for person in people]
@@ -233,19 +233,26 @@ def _poses(result: tuple[np.ndarray, np.ndarray], skeleton: Any) -> Poses:
   """Formats poses and errors, null where they are NaN."""
   poses, errors = (
     [None if np.isnan(row).any() else row.round(5).tolist() for row in array]
-    for array in result
+    for array in (array.astype(float) for array in result)
   )
   return Poses(joints=list(skeleton.joints), poses=poses, errors=errors)
 
 
 if __name__ == '__main__':
   parser = argparse.ArgumentParser(description='Serve a Lifter over HTTP.')
-  parser.add_argument('--host', default='127.0.0.1')
-  parser.add_argument('--port', type=int, default=8000)
-  parser.add_argument('--checkpoint', default='cmu')
+  add = parser.add_argument
+  add('--host', default='127.0.0.1', help='the address to listen on')
+  add('--port', type=int, default=8000, help='the port to listen on')
+  add('--checkpoint', default='cmu', help='bundled weights, or a run')
   flags = parser.parse_args()
+  try:
+    app = make_app(flags.checkpoint)
+  except UserError as error:
+    parser.error(f'--checkpoint: {error}')
+  address = f'http://{flags.host}:{flags.port}'
+  print(f'{address} lifts by {flags.checkpoint}; {address}/docs says how')
   uvicorn.run(
-    make_app(flags.checkpoint),
+    app,
     host=flags.host,
     port=flags.port,
     log_level='warning',

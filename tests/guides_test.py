@@ -1,5 +1,6 @@
 """Every block of code in the README and the guides runs, or is listed here."""
 
+import importlib
 import re
 import shlex
 import shutil
@@ -9,6 +10,9 @@ import pytest
 from command_line import run
 from conftest import ROOT
 from filmed import film_level, moving
+
+from semgcn_jax.commands import parsing
+from semgcn_jax.errors import SettingError
 
 PAGES = (
   'README.md',
@@ -96,6 +100,34 @@ def test_the_page_runs(page, checkout, capsys):
       ran += 1
   assert ran >= 1
   capsys.readouterr()
+
+
+def every_command():
+  """Every command of ours in the documentation, (page, name, flags)."""
+  for path in (*ROOT.glob('*.md'), *sorted(ROOT.glob('docs/**/*.md'))):
+    text = re.sub(r'\\\n\s*', ' ', path.read_text())
+    for line in text.splitlines():
+      found = re.match(
+        r' {4,}(?:python experiments/(\w+)\.py|semgcn ([\w-]+))(?: (.*))?$',
+        line.split('  #')[0].split(' | ')[0],
+      )
+      if found:
+        script, command, flags = found.groups()
+        yield path.name, script or command.replace('-', '_'), flags or ''
+
+
+def test_every_command_in_the_documentation_can_be_parsed():
+  count = 0
+  for page, name, flags in every_command():
+    kind = importlib.import_module(f'semgcn_jax.commands.flags.{name}').Flags
+    values = parsing.define(kind)
+    try:
+      parsing.parse(kind, values, [name, *shlex.split(flags, comments=True)])
+      parsing.read(kind, values)
+    except (parsing.UsageError, SettingError) as error:
+      raise AssertionError(f'{page}: {name} {flags}') from error
+    count += 1
+  assert count > 100
 
 
 def test_what_is_listed_is_still_there():

@@ -125,4 +125,4 @@ def test_pictures(client, seen):
   assert answer.status_code == 200 and len(answer.json()['poses']) == 2
   wrong = client.post('/picture', content=b'GIF89a')
   assert wrong.status_code == 422
-  assert wrong.json()['detail'] == 'picture: is no whole JPEG or PNG'
+  assert wrong.json()['detail'] == 'picture: is not a complete JPEG or PNG'
