@@ -371,6 +371,7 @@ def fuzz(name, count, folder):
 
 if __name__ == '__main__':
   faulthandler.enable()
+  faulthandler.dump_traceback_later(280, exit=True)  # Where it hangs.
   warnings.simplefilter('ignore')
   sys.path.insert(0, str(pathlib.Path(__file__).parent))
   reader, number, place = sys.argv[1:]

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 from command_line import fails, run
+from conftest import ROOT
 from pictured import write_h36m
 from PIL import Image
 
@@ -187,7 +188,7 @@ def test_predict_takes_a_picture(workdir, picture, tmp_path):
 def test_predict_refuses_what_it_cannot_use(workdir, picture, tmp_path):
   common = f'--checkpoint={workdir}', f'--output={tmp_path}/x.json'
   fails(
-    *('predict', *common, '--detections=examples/people.json'),
+    *('predict', *common, f'--detections={ROOT}/examples/people.json'),
     status=2,
     message='takes an image; give --image',
   )
