@@ -197,7 +197,7 @@ def test_predict_refuses_what_it_cannot_use(workdir, picture, tmp_path):
     status=2,
     message='--box=100,100,5,5: is outside of the image; give one within',
   )
-  for flag in ('height=1.8', 'smooth=one_euro', 'cutoff=5', 'fps=25'):
+  for flag in ('height=1.8', 'smooth=one_euro', 'fps=25'):
     fails(
       *('predict', *common, f'--image={picture}', f'--{flag}'),
       status=2,
