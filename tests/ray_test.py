@@ -127,7 +127,7 @@ def test_files_are_lifted_and_what_is_there_is_skipped(tmp_path, clips):
 @pytest.mark.skipif(sys.platform != 'linux', reason='reads /proc')
 def test_a_worker_that_dies_is_replaced(tmp_path, clips):
   (tmp_path / 'in').mkdir()
-  clip = np.concatenate([clips['clip4']] * 300)
+  clip = np.concatenate([clips['clip4']] * 50)
   for number in range(40):
     np.savez(tmp_path / 'in' / f'{number}.npz', keypoints=clip)
   process = start(tmp_path)

@@ -10,6 +10,7 @@ of this module end the process; in between, `running.run` cleans up.
 import contextlib
 import difflib
 import functools
+import gc
 import os
 import pathlib
 import signal
@@ -47,6 +48,9 @@ def start(command: str) -> NoReturn:
       signal.signal(number, _end)
   # No figure is shown; Jupyter sets a backend that need not be installed.
   os.environ['MPLBACKEND'] = 'agg'
+  # Tracing makes many objects that stay; by default, they are looked through
+  # every few hundred.
+  gc.set_threshold(10_000, 20, 20)
   from semgcn_jax.commands.running import run_command
 
   status = run_command(command)

@@ -5,6 +5,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from semgcn_jax.models.layers import BatchNorm
 
@@ -68,7 +69,9 @@ def fold(variables: dict[str, Any]) -> dict[str, Any]:
     if norm is not None:
       (name,) = (name for name in _NORMALIZED if name in folded)
       layer, of_norm = folded[name], stats['norm']
-      deviation = jnp.sqrt(of_norm['var'] + BatchNorm.epsilon)
+      # JAX would compile a program for each shape of arrays of NumPy.
+      sqrt = np.sqrt if isinstance(of_norm['var'], np.ndarray) else jnp.sqrt
+      deviation = sqrt(of_norm['var'] + BatchNorm.epsilon)
       factor = norm['scale'] / deviation
       shift = norm['bias'] - of_norm['mean'] * factor
       if not layer.keys() <= _LINEAR:
