@@ -34,7 +34,7 @@ def main(flags: Flags) -> None:
   print(f'{jax}: {devices}', flush=True)
   if flags.version:
     return
-  check('weights in the box', _WEIGHTS, 'work')
+  check('bundled weights', _WEIGHTS, 'work')
   for extra, packages in _extras().items():
     missing = [package for package in packages if _version(package) is None]
     if missing:

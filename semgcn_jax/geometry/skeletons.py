@@ -120,27 +120,7 @@ class Skeleton:
         f'skeleton: {count} joints but {len(self.parents)} parents;'
         ' give one parent per joint, -1 for the root'
       )
-    for joint, parent in zip(self.joints, self.parents, strict=True):
-      if not -1 <= parent < count:
-        raise UserError(
-          f'skeleton: the parent of {joint} is {parent};'
-          f' give an index from 0 to {count - 1}, or -1 for the root'
-        )
-    for start in range(count):
-      path = [start]
-      while self.parents[path[-1]] != -1:
-        path.append(self.parents[path[-1]])
-        if path[-1] in path[:-1]:
-          cycle = ' -> '.join(self.joints[i] for i in path)
-          raise UserError(
-            f'skeleton: the parents form a cycle, {cycle};'
-            ' correct the parents so that every joint leads to the root'
-          )
-    if self.parents.count(-1) != 1:
-      raise UserError(
-        f'skeleton: {self.parents.count(-1)} joints have parent -1;'
-        ' exactly one joint is the root'
-      )
+    self._check_tree()
     sides = self.left + self.right
     if len(self.left) != len(self.right) or len(set(sides)) != len(sides):
       raise UserError(
@@ -165,6 +145,31 @@ class Skeleton:
       raise UserError('skeleton: stands must be true or false')
     if type(self.unit) not in (int, float) or not 0 < self.unit < np.inf:
       raise UserError('skeleton: unit must be a number of metres above 0')
+
+  def _check_tree(self) -> None:
+    """Raises a UserError unless the parents form a tree."""
+    count = len(self.joints)
+    for joint, parent in zip(self.joints, self.parents, strict=True):
+      if not -1 <= parent < count:
+        raise UserError(
+          f'skeleton: the parent of {joint} is {parent};'
+          f' give an index from 0 to {count - 1}, or -1 for the root'
+        )
+    for start in range(count):
+      path = [start]
+      while self.parents[path[-1]] != -1:
+        path.append(self.parents[path[-1]])
+        if path[-1] in path[:-1]:
+          cycle = ' -> '.join(self.joints[i] for i in path)
+          raise UserError(
+            f'skeleton: the parents form a cycle, {cycle};'
+            ' correct the parents so that every joint leads to the root'
+          )
+    if self.parents.count(-1) != 1:
+      raise UserError(
+        f'skeleton: {self.parents.count(-1)} joints have parent -1;'
+        ' exactly one joint is the root'
+      )
 
   @property
   def fingerprint(self) -> str:

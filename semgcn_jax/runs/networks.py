@@ -79,7 +79,7 @@ def restore_network(
   if (workdir / FILE).exists():
     if which not in ('best', 'last'):
       raise SettingError(f'`which={which}`: {workdir} has only one epoch')
-    # Those in the box are known to be right.
+    # Tests compare the bundled ones.
     abstract = None
     if not weights.are_bundled(workdir):
       abstract = abstract_variables(config.model, skeleton)

@@ -89,7 +89,7 @@ def test_the_doctor_says_what_is_missing(examined):
   del examined
   code, out, err = run('doctor')
   assert (code, err) == (0, '')
-  assert 'JAX 0.10: 1 x cpu (cpu)\nweights in the box: work\n' in out
+  assert 'JAX 0.10: 1 x cpu (cpu)\nbundled weights: work\n' in out
   assert 'extra c3d: works (ezc3d 1.5)' in out
   assert (
     'extra pose: not installed (no mediapipe); install it with pip install'
