@@ -79,7 +79,7 @@ def restore_network(
   if (workdir / FILE).exists():
     if which not in ('best', 'last'):
       raise SettingError(f'`which={which}`: {workdir} has only one epoch')
-    # Tests compare the bundled ones.
+    # Tests compare the bundled ones with their models.
     abstract = None
     if not weights.are_bundled(workdir):
       abstract = abstract_variables(config.model, skeleton)
