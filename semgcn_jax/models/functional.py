@@ -130,42 +130,105 @@ def semantic_graph_conv(x: Array, kernel: Array, adjacency: Array) -> Array:
 
 @jax.custom_vjp
 def _semantic_graph_conv(x: Array, kernel: Array, adjacency: Array) -> Array:
-  return _semantic_graph_conv_fwd(x, kernel, adjacency)[0]
-
-
-def _semantic_graph_conv_fwd(x, kernel, adjacency):
-  itself, neighbors = (linear(x, matrix) for matrix in kernel)
-  y = _diagonal(adjacency, x) * itself
-  y = y + mix(_off_diagonal(adjacency), neighbors)
-  return y, (x, kernel, adjacency, itself, neighbors)
+  args, kernels = (x, kernel, adjacency), _hopper_kernels(x, kernel)
+  if kernels is None:
+    return _convolve(*args)
+  return jax.lax.platform_dependent(
+    *args, cuda=kernels.convolve, default=_convolve
+  )
 
 
 def _semantic_graph_conv_bwd(residuals, dy):
-  x, kernel, adjacency, itself, neighbors = residuals
-  dx0, dkernel0 = _linear_bwd((x, kernel[0]), _diagonal(adjacency, x) * dy)
-  dx1, dkernel1 = _linear_bwd(
-    (x, kernel[1]), mix(_off_diagonal(adjacency).T, dy)
+  args, kernels = (*residuals, dy), _hopper_kernels(*residuals[:2])
+  if kernels is None:
+    return _differentiate(*args)
+  return jax.lax.platform_dependent(
+    *args, cuda=kernels.differentiate, default=_differentiate
   )
-  # Two successive sums keep a GPU busier than one.
-  diagonal = jnp.sum((dy * itself).astype(wide_type(x)), axis=-1)
-  diagonal = diagonal.reshape(len(x), -1).sum(axis=1)
-  dadjacency = _off_diagonal(_dot_joints(dy, neighbors)) + jnp.diag(diagonal)
-  return dx0 + dx1, jnp.stack([dkernel0, dkernel1]), dadjacency
 
 
-_semantic_graph_conv.defvjp(_semantic_graph_conv_fwd, _semantic_graph_conv_bwd)
+_semantic_graph_conv.defvjp(
+  lambda *args: (_semantic_graph_conv(*args), args), _semantic_graph_conv_bwd
+)
 
 
-def _off_diagonal(adjacency: Array) -> Array:
-  return adjacency * (1 - np.eye(len(adjacency), dtype=np.float32))
+def _hopper_kernels(x: Array, kernel: Array) -> Any:
+  """Returns the module of kernels if they suit the GPU and the arrays."""
+  if x.dtype != jnp.bfloat16 or not _has_hopper():
+    return None
+  # Few need Pallas, whose import takes a while.
+  from semgcn_jax.models import hopper  # noqa: PLC0415
+
+  return hopper if hopper.fits(x, kernel) else None
 
 
-def _diagonal(adjacency: Array, like: Array) -> Array:
-  """Takes the diagonal of `[J, J]`, to multiply `like`: `[J, 1, ..., 1]`."""
+@functools.cache
+def _has_hopper() -> bool:
+  """Returns whether there is a Hopper GPU, and a JAX that has its kernels."""
+  capability = getattr(jax.local_devices()[0], 'compute_capability', '')
+  return capability == '9.0' and jax.__version_info__ >= (0, 11)
+
+
+def _convolve(x, kernel, adjacency):
+  # Mixing is cheaper where there are fewer channels.
+  if x.shape[-1] < kernel.shape[-1]:
+    y = jnp.einsum(
+      'krc,kcd->rd', _mix_each(adjacency, x), kernel.astype(x.dtype)
+    )
+    return y.reshape(*x.shape[:-1], -1)
+  return mix(_parts(adjacency), _linear_each(x, kernel))
+
+
+def _differentiate(x, kernel, adjacency, dy):
+  transposed = kernel.swapaxes(1, 2)
+  dx = _convolve(dy, transposed, adjacency.T)
+  # With all matrices transposed, x and dy change places.
+  if x.shape[-1] <= dy.shape[-1]:
+    dkernel, dadjacency = _derivatives(x, dy, transposed, adjacency)
+    return dx, dkernel, dadjacency
+  dkernel, dadjacency = _derivatives(dy, x, kernel, adjacency.T)
+  return dx, dkernel.swapaxes(1, 2), dadjacency.T
+
+
+def _derivatives(x, dy, transposed, adjacency):
+  """Differentiates by the kernel, `[2, C, D]`, and the adjacency, `[J, J]`."""
+  dkernel = jnp.einsum(
+    'krc,krd->kcd',
+    _mix_each(adjacency, x),
+    _twice(dy),
+    preferred_element_type=wide_type(x),
+  )
+  itself, neighbors = jnp.split(
+    _dot_joints(_linear_each(dy, transposed), x), 2
+  )
+  eye = np.eye(len(x), dtype=np.float32)
+  dadjacency = itself * eye + neighbors * (1 - eye)
+  return dkernel.astype(transposed.dtype), dadjacency
+
+
+def _mix_each(adjacency: Array, x: Array) -> Array:
+  """Mixes the joints by A * I and by A * (1 - I): `[J, ..., C]` -> `[2, R, C]`."""
+  return mix(_parts(adjacency.T).T, x).reshape(2, -1, x.shape[-1])
+
+
+def _linear_each(x: Array, kernel: Array) -> Array:
+  """Maps the channels by two matrices: `[J, ..., C]` -> `[2 J, ..., D]`."""
+  # As a batch, the products are written one after the other. A single product
+  # would interleave them, and taking them apart would be a copy.
+  y = jnp.einsum('krc,kcd->krd', _twice(x), kernel.astype(x.dtype))
+  return y.reshape(-1, *x.shape[1:-1], y.shape[-1])
+
+
+def _twice(x: Array) -> Array:
+  """Repeats the rows: `[..., C]` -> `[2, R, C]`."""
+  rows = x.reshape(-1, x.shape[-1])
+  return jnp.broadcast_to(rows, (2, *rows.shape))
+
+
+def _parts(adjacency: Array) -> Array:
+  """Puts A * I and A * (1 - I) side by side: `[J, J]` -> `[J, 2 J]`."""
   eye = np.eye(len(adjacency), dtype=np.float32)
-  # A sum, because jnp.diagonal gathers.
-  diagonal = jnp.sum(adjacency * eye, axis=1)
-  return diagonal.reshape(-1, *[1] * (like.ndim - 1)).astype(like.dtype)
+  return jnp.concatenate([adjacency * eye, adjacency * (1 - eye)], axis=1)
 
 
 @jax.jit
@@ -324,10 +387,10 @@ def _batch_normalize_bwd(epsilon, relu, axis_name, residuals, cotangents):
   normalized = (x.astype(wide_type(x)) - mean) * deviation
   if relu:
     dy = jnp.where(normalized * scale + bias > 0, dy, 0)
-  local = _mean_over_rows(dy), _mean_over_rows(dy * normalized)
+  local = _mean_over_rows(dy, dy * normalized)
   first, second = local
   if axis_name is not None:
-    first, second = jax.lax.pmean(jnp.stack(local), axis_name)
+    first, second = jax.lax.pmean(local, axis_name)
   dx = (scale * deviation) * (dy - first - normalized * second)
   count = x.size // x.shape[-1]
   dbias, dscale = (count * total for total in local)
@@ -343,9 +406,8 @@ def _mean_and_variance(x: Array, axis_name: str | None) -> tuple[Array, Array]:
   # Any element is closer to the mean than zero may be. Subtracting one avoids
   # cancellation in the variance, unless it is an outlier among millions.
   center = x.reshape(-1, x.shape[-1])[0]
-  mean = _mean_over_rows(x - center)
-  var = _mean_over_rows(jnp.square(x - center)) - jnp.square(mean)
-  var = jnp.maximum(var, 0)
+  mean, square = _mean_over_rows(x - center, jnp.square(x - center))
+  var = jnp.maximum(square - jnp.square(mean), 0)
   mean = mean + center
   if axis_name is not None:
     # Every device fills its row of a sum: on GPUs XLA has a kernel for sums,
@@ -359,9 +421,15 @@ def _mean_and_variance(x: Array, axis_name: str | None) -> tuple[Array, Array]:
   return mean, var
 
 
-def _mean_over_rows(x: Array) -> Array:
-  """Averages over all dimensions but the last: `[..., C]` -> `[C]`."""
-  # First the means of every joint: one sum over all rows would leave most of a
-  # GPU idle.
-  means = jnp.mean(x, axis=tuple(range(1, x.ndim - 1))) if x.ndim > 2 else x
-  return jnp.mean(means, axis=0)
+def _mean_over_rows(*arrays: Array) -> Array:
+  """Averages over all dimensions but the last: n of `[..., C]` -> `[n, C]`."""
+  # First the sums of every joint: one sum over all rows would leave most of a
+  # GPU idle. Summing the arrays together makes one kernel of them.
+  ndim, count = arrays[0].ndim, arrays[0].size // arrays[0].shape[-1]
+  sums = jax.lax.reduce(
+    arrays,
+    (np.zeros((), arrays[0].dtype),) * len(arrays),
+    lambda x, y: tuple(a + b for a, b in zip(x, y, strict=True)),
+    tuple(range(1, ndim - 1)),
+  )
+  return jnp.stack(sums).reshape(len(arrays), -1, arrays[0].shape[-1]).sum(1) / count
