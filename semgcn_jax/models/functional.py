@@ -130,20 +130,23 @@ def semantic_graph_conv(x: Array, kernel: Array, adjacency: Array) -> Array:
 
 @jax.custom_vjp
 def _semantic_graph_conv(x: Array, kernel: Array, adjacency: Array) -> Array:
-  args, kernels = (x, kernel, adjacency), _hopper_kernels(x, kernel)
+  kernels = _hopper_kernels(x, kernel)
   if kernels is None:
-    return _convolve(*args)
+    return _convolve(x, kernel, adjacency)
   return jax.lax.platform_dependent(
-    *args, cuda=kernels.convolve, default=_convolve
+    *(x, kernel, adjacency), cuda=kernels.convolve, default=_convolve
   )
 
 
 def _semantic_graph_conv_bwd(residuals, dy):
-  args, kernels = (*residuals, dy), _hopper_kernels(*residuals[:2])
+  x, kernel, adjacency = residuals
+  kernels = _hopper_kernels(x, kernel)
   if kernels is None:
-    return _differentiate(*args)
+    return _differentiate(x, kernel, adjacency, dy)
   return jax.lax.platform_dependent(
-    *args, cuda=kernels.differentiate, default=_differentiate
+    *(x, kernel, adjacency, dy),
+    cuda=kernels.differentiate,
+    default=_differentiate,
   )
 
 
@@ -198,16 +201,14 @@ def _derivatives(x, dy, transposed, adjacency):
     _twice(dy),
     preferred_element_type=wide_type(x),
   )
-  itself, neighbors = jnp.split(
-    _dot_joints(_linear_each(dy, transposed), x), 2
-  )
+  itself, neighbors = jnp.split(_dot_joints(_linear_each(dy, transposed), x), 2)
   eye = np.eye(len(x), dtype=np.float32)
   dadjacency = itself * eye + neighbors * (1 - eye)
   return dkernel.astype(transposed.dtype), dadjacency
 
 
 def _mix_each(adjacency: Array, x: Array) -> Array:
-  """Mixes the joints by A * I and by A * (1 - I): `[J, ..., C]` -> `[2, R, C]`."""
+  """Mixes by A * I and by A * (1 - I): `[J, ..., C]` -> `[2, R, C]`."""
   return mix(_parts(adjacency.T).T, x).reshape(2, -1, x.shape[-1])
 
 
@@ -423,13 +424,15 @@ def _mean_and_variance(x: Array, axis_name: str | None) -> tuple[Array, Array]:
 
 def _mean_over_rows(*arrays: Array) -> Array:
   """Averages over all dimensions but the last: n of `[..., C]` -> `[n, C]`."""
-  # First the sums of every joint: one sum over all rows would leave most of a
-  # GPU idle. Summing the arrays together makes one kernel of them.
-  ndim, count = arrays[0].ndim, arrays[0].size // arrays[0].shape[-1]
-  sums = jax.lax.reduce(
-    arrays,
-    (np.zeros((), arrays[0].dtype),) * len(arrays),
-    lambda x, y: tuple(a + b for a, b in zip(x, y, strict=True)),
-    tuple(range(1, ndim - 1)),
-  )
-  return jnp.stack(sums).reshape(len(arrays), -1, arrays[0].shape[-1]).sum(1) / count
+  rows, ndim = arrays[0].size // arrays[0].shape[-1], arrays[0].ndim
+  # Joints first: one sum over all rows would leave most of a GPU idle.
+  steps = [(0,), tuple(range(ndim - 2))] if ndim > 2 else [(0,)]
+  for axes in steps:
+    # Together, so that one kernel reads what the arrays are computed from.
+    arrays = jax.lax.reduce(
+      arrays,
+      (np.zeros((), arrays[0].dtype),) * len(arrays),
+      lambda x, y: tuple(a + b for a, b in zip(x, y, strict=True)),
+      axes,
+    )
+  return jnp.stack(arrays) / rows

@@ -11,6 +11,7 @@ also interpret them, without a GPU.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -26,6 +27,7 @@ Ref = Any  # An array in the memory of the GPU or of a multiprocessor.
 
 ROWS = 64  # The rows of a tile: as many as a warpgroup multiplies at once.
 CHANNELS = 128
+MIN_POSES = 1024  # With fewer, XLA is as fast.
 PROCESSORS = 132  # The multiprocessors of an H100 or H200.
 
 
@@ -37,317 +39,254 @@ def fits(x: Array, kernel: Array) -> bool:
     and joints % 8 == 0
     and ROWS % joints == 0
     and poses % (ROWS // joints) == 0
+    and poses >= MIN_POSES
     and kernel.shape[1:] == (CHANNELS, CHANNELS)
   )
 
 
-def convolve(
-  x: Array, kernel: Array, adjacency: Array, interpret: Any = None
-) -> Array:
+def convolve(x: Array, kernel: Array, adjacency: Array) -> Array:
   """Computes (A * I) X W0 + (A * (1 - I)) X W1.
 
-  Args:
-    x: The nodes, `[J, ..., C]` bfloat16.
-    kernel: W0 and W1, `[2, C, D]`.
-    adjacency: The adjacency, `[J, J]`.
-    interpret: The parameters of Pallas's interpreter; None needs a GPU.
-
-  Returns:
-    The nodes, `[J, ..., D]` bfloat16.
+  `[J, ..., C]` bfloat16, `[2, C, D]`, `[J, J]` -> `[J, ..., D]` bfloat16.
   """
-  y = _convolve(x.reshape(len(x), -1, CHANNELS), kernel, adjacency, interpret)
-  return y.reshape(x.shape)
+  work = _Work(len(x), x.size // (CHANNELS * ROWS), groups=3, stages=3)
 
-
-def differentiate(
-  x: Array, kernel: Array, adjacency: Array, dy: Array, interpret: Any = None
-) -> tuple[Array, Array, Array]:
-  """Computes the gradients of `convolve` by its arguments.
-
-  Args:
-    dy: The gradient by the result, `[J, ..., D]` bfloat16.
-  """
-  shape = x.shape
-  x, dy = (nodes.reshape(len(x), -1, CHANNELS) for nodes in (x, dy))
-  dx, dadjacency = _by_nodes(x, kernel, adjacency, dy, interpret)
-  dkernel = _by_kernel(x, adjacency, dy, interpret)
-  return dx.reshape(shape), dkernel, dadjacency
-
-
-def _convolve(x, kernel, adjacency, interpret):
-  work = _Work.of(x, groups=3, stages=3)
-
-  def convolve_tiles(x, kernel, mixing, own, y, nodes, kernels, mixings, ready, full):
+  def convolve_tiles(x, kernel, mixing, y, nodes, kernels, mixings, *barriers):
+    ready, full = barriers
     _load_once(ready, (kernel, kernels), (mixing, mixings))
-    factors = _columns(own)
+    own = _own_factors(mixings)
 
     def load(step):
-      slot = work.slot(step)
-      work.load(x, nodes.at[slot], step, full.at[slot])
+      work.load(x, nodes, full, step)
 
     def compute(step, carry):
-      slot = work.slot(step)
-      tile = nodes.at[slot]
-      plgpu.barrier_wait(full.at[slot])
-      itself, neighbors = _products(tile, kernels)
-      _store(neighbors, tile)
-      _store(factors * itself + _product(mixings, tile), tile)
-      work.store(tile, y, step)
-      # The tile before it has left its slot.
-      plgpu.wait_smem_to_gmem(work.poses, wait_read_only=True)
+      tile = nodes.at[work.slot(step)]
+      plgpu.barrier_wait(full.at[work.slot(step)])
+      itself, neighbors = _multiply(
+        (tile, kernels.at[0]), (tile, kernels.at[1])
+      )
       work.load_ahead(load, step)
+      _store(neighbors, tile)
+      (mixed,) = _multiply((mixings.at[1], tile))
+      _store(_columns(own, CHANNELS) * itself + mixed, tile)
+      work.store(tile, y, step)
       return carry
 
     work.run(load, compute, ())
     plgpu.wait_smem_to_gmem(0)
 
-  return work.call(
+  y = work.call(
     convolve_tiles,
-    jax.ShapeDtypeStruct(x.shape, x.dtype),
-    _smem(work.slots, ROWS, CHANNELS),
-    _smem(2, CHANNELS, CHANNELS),
-    _smem(ROWS, ROWS),
-    plgpu.Barrier(num_arrivals=2),
-    plgpu.Barrier(num_arrivals=work.poses, num_barriers=work.slots),
-    interpret=interpret,
-  )(x, kernel.astype(x.dtype), *_mixing(adjacency, work.poses))
+    jax.ShapeDtypeStruct((len(x), work.poses, CHANNELS), x.dtype),
+    _shared(work.slots, ROWS, CHANNELS),
+    _shared(2, CHANNELS, CHANNELS),
+    _shared(2, ROWS, ROWS),
+    plgpu.Barrier(num_arrivals=4),
+    plgpu.Barrier(num_arrivals=work.share, num_barriers=work.slots),
+  )(_flat(x), kernel.astype(x.dtype), _mixing(adjacency))
+  return y.reshape(x.shape)
 
 
-def _by_nodes(x, kernel, adjacency, dy, interpret):
-  """Differentiates by the nodes, and by the adjacency."""
-  work = _Work.of(x, groups=2, stages=2)
+def differentiate(
+  x: Array, kernel: Array, adjacency: Array, dy: Array
+) -> tuple[Array, Array, Array]:
+  """Computes the gradients of `convolve`, given that by its result."""
+  nodes, grads = _flat(x), _flat(dy)
+  dx, dadjacency = _by_nodes(nodes, kernel, adjacency, grads)
+  dkernel = _by_kernel(nodes, adjacency, grads)
+  return dx.reshape(x.shape), dkernel.astype(kernel.dtype), dadjacency
 
-  def differentiate_by_nodes(x, dy, kernel, mixing, own, dx, pairs, diagonals, *scratch):
+
+def _by_nodes(x, kernel, adjacency, dy):
+  """Differentiates by the nodes, which is a convolution, and the adjacency."""
+  work = _Work(len(x), x.size // (CHANNELS * ROWS), groups=2, stages=2)
+
+  def differentiate_by_nodes(x, dy, kernel, mixing, dx, pairs, *scratch):
     nodes, grads, kernels, mixings, ready, full = scratch
     _load_once(ready, (kernel, kernels), (mixing, mixings))
-    factors = _columns(own)
+    own = _own_factors(mixings)
 
     def load(step):
-      slot = work.slot(step)
-      work.load(x, nodes.at[slot], step, full.at[slot])
-      work.load(dy, grads.at[slot], step, full.at[slot])
+      work.load(x, nodes, full, step)
+      work.load(dy, grads, full, step)
 
-    def compute_all(total):
+    def sum_pairs(total):
       def compute(step, diagonal):
-        slot = work.slot(step)
-        node, tile = nodes.at[slot], grads.at[slot]
-        plgpu.barrier_wait(full.at[slot])
-        itself, neighbors = _products(tile, kernels)
-        _store(neighbors, tile)
-        mixed = _product(mixings, tile)
-        plgpu.wgmma(total, tile, node.transpose((1, 0)))
-        plgpu.wgmma_wait(0)
-        diagonal += jnp.sum(itself * node[...].astype(jnp.float32), axis=1)
-        _store(factors * itself + mixed, tile)
-        work.store(tile, dx, step)
-        plgpu.wait_smem_to_gmem(work.poses, wait_read_only=True)
+        node, tile = (z.at[work.slot(step)] for z in (nodes, grads))
+        plgpu.barrier_wait(full.at[work.slot(step)])
+        itself, neighbors = _multiply(
+          (tile, _transpose(kernels.at[0])), (tile, _transpose(kernels.at[1]))
+        )
         work.load_ahead(load, step)
+        diagonal += jnp.sum(itself * node[...].astype(jnp.float32), axis=1)
+        _store(neighbors, tile)
+        plgpu.wgmma(total, tile, _transpose(node))
+        (mixed,) = _multiply((_transpose(mixings.at[1]), tile))
+        _store(_columns(own, CHANNELS) * itself + mixed, tile)
+        work.store(tile, dx, step)
         return diagonal
 
-      zeros = jnp.zeros(ROWS, jnp.float32)
-      diagonal = work.run(load, compute, zeros)
-      return total[...], diagonal
+      diagonal = work.run(load, compute, jnp.zeros(ROWS, jnp.float32))
+      # No joint is its own neighbor, so its place is free.
+      row, column = (
+        plgpu.broadcasted_iota(
+          jnp.int32, total.shape, axis, layout=plgpu.Layout.WGMMA
+        )
+        for axis in range(2)
+      )
+      return jnp.where(row == column, _columns(diagonal, ROWS), total[...])
 
-    total, diagonal = pl.run_scoped(
-      compute_all, plgpu.ACC((ROWS, ROWS), jnp.float32)
-    )
-    pairs[work.worker] = total
-    diagonals[work.worker] = diagonal
+    accumulator = plgpu.WGMMAAccumulatorRef((ROWS, ROWS), jnp.float32)
+    pairs[work.worker] = pl.run_scoped(sum_pairs, accumulator)
     plgpu.wait_smem_to_gmem(0)
 
-  dx, pairs, diagonals = work.call(
+  dx, pairs = work.call(
     differentiate_by_nodes,
     (
       jax.ShapeDtypeStruct(x.shape, x.dtype),
       jax.ShapeDtypeStruct((work.workers, ROWS, ROWS), jnp.float32),
-      jax.ShapeDtypeStruct((work.workers, ROWS), jnp.float32),
     ),
-    _smem(work.slots, ROWS, CHANNELS),
-    _smem(work.slots, ROWS, CHANNELS),
-    _smem(2, CHANNELS, CHANNELS),
-    _smem(ROWS, ROWS),
-    plgpu.Barrier(num_arrivals=2),
-    plgpu.Barrier(num_arrivals=2 * work.poses, num_barriers=work.slots),
-    interpret=interpret,
-  )(
-    x,
-    dy,
-    kernel.swapaxes(1, 2).astype(x.dtype),
-    *_mixing(adjacency.T, work.poses),
-  )
-  joints, poses = len(x), work.poses
-  pairs = jnp.einsum(
-    'npipj->ij', pairs.reshape(-1, poses, joints, poses, joints)
-  )
-  diagonal = diagonals.reshape(-1, joints).sum(axis=0)
-  eye = np.eye(joints, dtype=np.float32)
-  return dx, pairs * (1 - eye) + diagonal * eye
+    _shared(work.slots, ROWS, CHANNELS),
+    _shared(work.slots, ROWS, CHANNELS),
+    _shared(2, CHANNELS, CHANNELS),
+    _shared(2, ROWS, ROWS),
+    plgpu.Barrier(num_arrivals=4),
+    plgpu.Barrier(num_arrivals=2 * work.share, num_barriers=work.slots),
+  )(x, dy, kernel.astype(x.dtype), _mixing(adjacency))
+  pairs = pairs.reshape(-1, *(work.share, len(x)) * 2)
+  return dx, jnp.einsum('npipj->ij', pairs)
 
 
-def _by_kernel(x, adjacency, dy, interpret):
+def _by_kernel(x, adjacency, dy):
   """Differentiates by W0, in one warpgroup, and by W1, in the other."""
-  work = _Work.of(x, groups=2, stages=4, together=True)
+  tiles = x.size // (CHANNELS * ROWS)
+  work = _Work(len(x), tiles, groups=2, stages=4, together=True)
 
-  def differentiate_by_kernel(x, dy, mixing, dkernel, nodes, grads, mixed, mixings, *barriers):
-    ready, full, empty = barriers
+  def differentiate_by_kernel(x, dy, mixing, dkernel, *scratch):
+    nodes, grads, mixed, mixings, ready, full, empty = scratch
     group = lax.axis_index('group')
     _load_once(ready, (mixing, mixings))
 
     def load(step):
       @pl.when(group == 0)
       def _():
-        slot = work.slot(step)
-        work.load(x, nodes.at[slot], step, full.at[slot])
-        work.load(dy, grads.at[slot], step, full.at[slot])
+        work.load(x, nodes, full, step)
+        work.load(dy, grads, full, step)
 
-    def compute_all(total):
+    def sum_products(total):
       def compute(step, carry):
         slot = work.slot(step)
         plgpu.barrier_wait(full.at[slot])
-        tile = mixed.at[group]
-        _store(_product(mixings.at[group], nodes.at[slot]), tile)
-        plgpu.wgmma(total, tile.transpose((1, 0)), grads.at[slot])
-        plgpu.wgmma_wait(0)
-        plgpu.barrier_arrive(empty.at[slot])
+        # This also waits for the sum of the tile before.
+        (values,) = _multiply((mixings.at[group], nodes.at[slot]))
 
-        @pl.when((group == 0) & (step >= 1))
+        @pl.when(step >= 1)
         def _():
-          plgpu.barrier_wait(empty.at[work.slot(step - 1)])
+          before = empty.at[work.slot(step - 1)]
+          plgpu.barrier_arrive(before)
+          pl.when(group == 0)(lambda: plgpu.barrier_wait(before))
 
         work.load_ahead(load, step)
+        _store(values, mixed.at[group])
+        plgpu.wgmma(total, _transpose(mixed.at[group]), grads.at[slot])
         return carry
 
       work.run(load, compute, ())
-
-      @pl.when((group == 0) & (work.count > 0))
-      def _():
-        plgpu.barrier_wait(empty.at[work.slot(work.count - 1)])
-
       return total[...]
 
-    dkernel[work.worker, group] = pl.run_scoped(
-      compute_all, plgpu.ACC((CHANNELS, CHANNELS), jnp.float32)
-    )
+    accumulator = plgpu.WGMMAAccumulatorRef((CHANNELS, CHANNELS), jnp.float32)
+    dkernel[work.worker, group] = pl.run_scoped(sum_products, accumulator)
 
-  neighbors, own = _mixing(adjacency, work.poses)
-  mixing = jnp.stack([jnp.diag(own).astype(x.dtype), neighbors])
+  shape = (work.workers, 2, CHANNELS, CHANNELS)
   dkernels = work.call(
     differentiate_by_kernel,
-    jax.ShapeDtypeStruct(
-      (work.workers, 2, CHANNELS, CHANNELS), jnp.float32
-    ),
-    _smem(work.slots, ROWS, CHANNELS),
-    _smem(work.slots, ROWS, CHANNELS),
-    _smem(2, ROWS, CHANNELS),
-    _smem(2, ROWS, ROWS),
-    plgpu.Barrier(num_arrivals=1),
-    plgpu.Barrier(num_arrivals=2 * work.poses, num_barriers=work.slots),
+    jax.ShapeDtypeStruct(shape, jnp.float32),
+    _shared(work.slots, ROWS, CHANNELS),
+    _shared(work.slots, ROWS, CHANNELS),
+    _shared(2, ROWS, CHANNELS),
+    _shared(2, ROWS, ROWS),
+    plgpu.Barrier(num_arrivals=2),
+    plgpu.Barrier(num_arrivals=2 * work.share, num_barriers=work.slots),
     plgpu.Barrier(num_arrivals=2, num_barriers=work.slots),
-    interpret=interpret,
-  )(x, dy, mixing)
+  )(x, dy, _mixing(adjacency))
   return dkernels.sum(axis=0)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Work:
-  """How the tiles are shared out, and the loop over those of a worker.
+  """Shares the tiles out over workers, each of which loads ahead.
 
   Attributes:
-    poses: The poses of a tile.
+    joints: The number of joints, J.
     tiles: The number of tiles.
     groups: The warpgroups of a multiprocessor.
     stages: The tiles that a worker has on the chip at a time.
-    together: Whether the warpgroups of a multiprocessor are one worker.
+    together: Whether the warpgroups of a multiprocessor are one worker, instead
+      of one each.
   """
 
-  poses: int
+  joints: int
   tiles: int
   groups: int
   stages: int
   together: bool = False
 
-  @classmethod
-  def of(cls, x: Array, **fields: Any) -> '_Work':
-    """Divides x, `[J, B, C]`, into tiles."""
-    poses = ROWS // len(x)
-    return cls(poses, x.shape[1] // poses, **fields)
+  share = property(lambda self: ROWS // self.joints)  # The poses of a tile.
+  poses = property(lambda self: self.tiles * self.share)
+  blocks = property(lambda self: min(PROCESSORS, self.tiles))
+  local = property(lambda self: 1 if self.together else self.groups)
+  workers = property(lambda self: self.blocks * self.local)
+  slots = property(lambda self: self.stages * self.local)
 
   @property
-  def blocks(self) -> int:
-    """The number of multiprocessors."""
-    return min(PROCESSORS, self.tiles)
-
-  @property
-  def workers(self) -> int:
-    """The number of workers."""
-    return self.blocks * (1 if self.together else self.groups)
-
-  @property
-  def slots(self) -> int:
-    """The places for tiles on a multiprocessor."""
-    return self.stages * (1 if self.together else self.groups)
-
-  @property
-  def worker(self) -> Array:
+  def worker(self) -> Any:
     """The number of this worker."""
     block, group = (lax.axis_index(name) for name in ('block', 'group'))
     return block if self.together else group * self.blocks + block
 
   @property
-  def count(self) -> Array:
+  def count(self) -> Any:
     """The number of tiles of this worker."""
     return (self.tiles - self.worker + self.workers - 1) // self.workers
 
-  def slot(self, step: Array) -> Array:
-    """Returns the place of a worker's tile, given its number."""
-    slot = lax.rem(step, self.stages)
-    if self.together:
-      return slot
-    return lax.axis_index('group') * self.stages + slot
+  def slot(self, step: Any) -> Any:
+    """Returns the place on the chip of a tile of this worker."""
+    first = 0 if self.together else lax.axis_index('group') * self.stages
+    return first + lax.rem(step, self.stages)
 
-  def load(self, source: Ref, tile: Ref, step: Array, barrier: Ref) -> None:
+  def load(self, source: Ref, tiles: Ref, full: Ref, step: Any) -> None:
     """Starts to load a tile from `[J, B, C]`."""
-    for pose in range(self.poses):
-      plgpu.copy_gmem_to_smem(
-        source.at[:, self._pose(step, pose), :],
-        tile.at[self._rows(pose), :],
-        barrier,
-      )
+    slot = self.slot(step)
+    for rows, pose in self._poses(step):
+      target = tiles.at[slot, rows]
+      plgpu.copy_gmem_to_smem(source.at[:, pose, :], target, full.at[slot])
 
-  def store(self, tile: Ref, target: Ref, step: Array) -> None:
+  def store(self, tile: Ref, target: Ref, step: Any) -> None:
     """Starts to store a tile to `[J, B, C]`."""
-    for pose in range(self.poses):
-      plgpu.copy_smem_to_gmem(
-        tile.at[self._rows(pose), :],
-        target.at[:, self._pose(step, pose), :],
-      )
+    for rows, pose in self._poses(step):
+      plgpu.copy_smem_to_gmem(tile.at[rows, :], target.at[:, pose, :])
 
-  def _pose(self, step: Array, pose: int) -> Array:
-    return (self.worker + step * self.workers) * self.poses + pose
+  def _poses(self, step: Any) -> list[tuple[Any, Any]]:
+    """Lists the rows and the numbers of the poses of a tile."""
+    first = (self.worker + step * self.workers) * self.share
+    return [
+      (pl.ds(pose * self.joints, self.joints), first + pose)
+      for pose in range(self.share)
+    ]
 
-  def _rows(self, pose: int) -> Any:
-    joints = ROWS // self.poses
-    return pl.ds(pose * joints, joints)
-
-  def load_ahead(self, load: Callable[[Any], None], step: Array) -> None:
-    """Loads into the slot of the tile before this one."""
+  def load_ahead(self, load: Callable[[Any], None], step: Any) -> None:
+    """Loads to the place of the tile before this one, once that has left."""
+    plgpu.wait_smem_to_gmem(0, wait_read_only=True)
     ahead = step - 1 + self.stages
     pl.when((step >= 1) & (ahead < self.count))(lambda: load(ahead))
 
-  def run(
-    self,
-    load: Callable[[Any], None],
-    compute: Callable[[Array, Any], Any],
-    carry: Any,
-  ) -> Any:
-    """Loads the first tiles of a worker, and computes all of them."""
+  def run(self, load: Callable, compute: Callable, carry: Any) -> Any:
+    """Loads the first tiles, and computes all from a carry, as `fori_loop`."""
     for step in range(self.stages):
-      pl.when(step < self.count)(lambda step=step: load(step))
+      pl.when(step < self.count)(functools.partial(load, step))
     return lax.fori_loop(0, self.count, compute, carry)
 
-  def call(
-    self, body: Callable, results: Any, *scratch: Any, interpret: Any
-  ) -> Callable:
+  def call(self, body: Callable, results: Any, *scratch: Any) -> Callable:
     """Makes a kernel of a function of arrays, results and scratch."""
     return plgpu.kernel(
       body,
@@ -360,63 +299,71 @@ class _Work:
       compiler_params=plgpu.CompilerParams(
         lowering_semantics=plgpu.LoweringSemantics.Warpgroup
       ),
-      interpret=interpret,
     )
 
 
-def _mixing(adjacency: Array, poses: int) -> tuple[Array, Array]:
-  """Repeats the adjacency for the poses of a tile.
-
-  Returns:
-    The matrix that mixes a joint's neighbors, `[64, 64]` bfloat16; and the
-    factors of the joints themselves, `[64]`.
-  """
-  eye = np.eye(len(adjacency), dtype=np.float32)
-  neighbors = jnp.kron(np.eye(poses), adjacency * (1 - eye))
-  own = jnp.tile(jnp.sum(adjacency * eye, axis=1), poses)
-  return neighbors.astype(jnp.bfloat16), own
+def _flat(x: Array) -> Array:
+  """Merges the dimensions between: `[J, ..., C]` -> `[J, B, C]`."""
+  return x.reshape(len(x), -1, CHANNELS)
 
 
-def _smem(*shape: int) -> Any:
+def _mixing(adjacency: Array) -> Array:
+  """Repeats A * I and A * (1 - I) for the poses of a tile: `[2, 64, 64]`."""
+  joints = len(adjacency)
+  eye = np.eye(joints, dtype=np.float32)
+  parts = jnp.stack([adjacency * eye, adjacency * (1 - eye)])
+  return jnp.kron(np.eye(ROWS // joints), parts).astype(jnp.bfloat16)
+
+
+def _shared(*shape: int) -> Any:
   """Places an array in shared memory, as the matrix units read it."""
   transforms = (plgpu.TilingTransform((8, 64)), plgpu.SwizzleTransform(128))
   return plgpu.SMEM(shape, jnp.bfloat16, transforms=transforms)
 
 
-def _load_once(barrier: Ref, *pairs: tuple[Ref, Ref]) -> None:
-  """Loads what all tiles need."""
+def _load_once(ready: Ref, *pairs: tuple[Ref, Ref]) -> None:
+  """Loads pairs of matrices that all tiles need."""
 
   @pl.when(lax.axis_index('group') == 0)
   def _():
     for source, target in pairs:
-      plgpu.copy_gmem_to_smem(source, target, barrier)
+      for k in range(2):
+        plgpu.copy_gmem_to_smem(source.at[k], target.at[k], ready)
 
-  plgpu.barrier_wait(barrier)
-
-
-def _columns(values: Ref) -> Array:
-  """Repeats a value per row, `[64]`, in every column."""
-  rows = plgpu.load(values, optimized=False)
-  return lax.broadcast_in_dim(rows, (ROWS, CHANNELS), (0,))
+  plgpu.barrier_wait(ready)
 
 
-def _product(a: Ref, b: Ref) -> Array:
-  """Multiplies two matrices in shared memory, into float32."""
-
-  def multiply(total):
-    plgpu.wgmma(total, a, b)
-    return total[...]
-
-  shape = (a.shape[0], b.shape[1])
-  return pl.run_scoped(multiply, plgpu.ACC(shape, jnp.float32))
+def _own_factors(mixings: Ref) -> Array:
+  """Returns the factors A * I of the rows of a tile, `[64]`."""
+  return jnp.sum(mixings[0].astype(jnp.float32), axis=1)
 
 
-def _products(tile: Ref, kernels: Ref) -> tuple[Array, Array]:
-  return tuple(_product(tile, kernels.at[k]) for k in range(2))
+def _columns(values: Array, number: int) -> Array:
+  """Repeats a column, `[64]`."""
+  return lax.broadcast_in_dim(values, (ROWS, number), (0,))
+
+
+def _transpose(matrix: Ref) -> Ref:
+  return matrix.transpose((1, 0))
+
+
+def _multiply(*pairs: tuple[Ref, Ref]) -> list[Array]:
+  """Multiplies pairs of matrices in shared memory, into float32."""
+
+  def multiply(*totals):
+    for total, (a, b) in zip(totals, pairs, strict=True):
+      plgpu.wgmma(total, a, b)
+    return [total[...] for total in totals]
+
+  shapes = [(a.shape[0], b.shape[1]) for a, b in pairs]
+  accumulators = [
+    plgpu.WGMMAAccumulatorRef(shape, jnp.float32) for shape in shapes
+  ]
+  return pl.run_scoped(multiply, *accumulators)
 
 
 def _store(values: Array, tile: Ref) -> None:
-  """Stores values into shared memory once all have read what is there."""
+  """Stores to shared memory, once every thread has read what was there."""
   plgpu.commit_smem()
   tile[...] = values.astype(tile.dtype)
   plgpu.commit_smem()

@@ -1,0 +1,113 @@
+"""Tests of hopper.py, in Pallas's interpreter."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from semgcn_jax.models import functional
+
+if jax.__version_info__ < (0, 11):
+  pytest.skip('JAX before 0.11 cannot interpret them', allow_module_level=True)
+
+# After the check, as older versions lack parts of Pallas.
+from jax.experimental.pallas import mosaic_gpu as plgpu
+
+from semgcn_jax.models import hopper
+
+
+@pytest.fixture
+def interpreted(monkeypatch):
+  """Runs the kernels on a GPU of two multiprocessors, for any batch."""
+  monkeypatch.setattr(hopper, 'PROCESSORS', 2)
+  monkeypatch.setattr(hopper, 'MIN_POSES', 1)
+  # Pyright sees the oldest JAX.
+  interpreter: Any = plgpu
+  with interpreter.force_gpu_interpret_mode(interpreter.InterpretGPUParams()):
+    yield
+
+
+def make_arguments(joints, *shape, leading=()):
+  rng = np.random.default_rng(0)
+  x, dy = (
+    jnp.bfloat16(rng.normal(size=(*leading, joints, *shape, 128)))
+    for _ in range(2)
+  )
+  kernel = jnp.float32(rng.normal(size=(*leading, 2, 128, 128)) / 10)
+  logits = rng.normal(size=(*leading, joints, joints))
+  return x, kernel, jax.nn.softmax(jnp.float32(logits)), dy
+
+
+def compute(x, kernel, adjacency, dy):
+  y = hopper.convolve(x, kernel, adjacency)
+  return y, *hopper.differentiate(x, kernel, adjacency, dy)
+
+
+def expect(x, kernel, adjacency, dy):
+  """Computes the same in float64: y, dx, dkernel, dadjacency."""
+  shape = x.shape
+  x, w, a, dy = (np.asarray(z, np.float64) for z in (x, kernel, adjacency, dy))
+  x, dy = (z.reshape(shape[0], -1, shape[-1]) for z in (x, dy))
+  eye = np.eye(len(a))
+  parts = np.stack([a * eye, a * (1 - eye)])
+  mapped = np.einsum('jbc,kcd->kjbd', x, w)
+  mixed = np.einsum('kij,ibd->kjbd', parts, dy)
+  dparts = np.einsum('ibd,kjbd->kij', dy, mapped)
+  return (
+    np.einsum('kij,kjbd->ibd', parts, mapped).reshape(shape),
+    np.einsum('kjbd,kcd->jbc', mixed, w).reshape(shape),
+    np.einsum('jbc,kjbd->kcd', x, mixed),
+    dparts[0] * eye + dparts[1] * (1 - eye),
+  )
+
+
+# Workers get no tile, one, or several more than they can load ahead.
+@pytest.mark.parametrize(
+  ('joints', 'shape'), [(16, (12,)), (16, (5, 20)), (8, (8,)), (64, (3,))]
+)
+def test_computes_what_numpy_does(interpreted, joints, shape):
+  args = make_arguments(joints, *shape)
+  for value, expected in zip(compute(*args), expect(*args), strict=True):
+    assert value.shape == expected.shape
+    error = np.linalg.norm(np.asarray(value, np.float64) - expected)
+    assert error < 5e-3 * np.linalg.norm(expected)
+
+
+def test_takes_several_seeds(interpreted):
+  args = make_arguments(16, 12, leading=(2,))
+  values = jax.vmap(compute)(*args)
+  for seed in range(2):
+    alone = compute(*(arg[seed] for arg in args))
+    for value, expected in zip(values, alone, strict=True):
+      np.testing.assert_array_equal(value[seed], expected)
+
+
+def test_takes_only_what_fits():
+  x, kernel, *_ = make_arguments(16, 1024)
+  assert hopper.fits(x, kernel)
+  assert hopper.fits(x.reshape(16, 8, 128, 128), kernel)
+  assert not hopper.fits(x.astype(jnp.float32), kernel)
+  assert not hopper.fits(x[:, :1023], kernel)
+  assert not hopper.fits(x[:, :512], kernel)
+  assert not hopper.fits(jnp.concatenate([x, x[:1]]), kernel)
+  assert not hopper.fits(x[..., :64], kernel[:, :64])
+
+
+def test_is_chosen_on_a_hopper_gpu(monkeypatch):
+  *args, dy = make_arguments(16, 1024)
+
+  def gradient(*args):
+    return jax.vjp(functional.semantic_graph_conv, *args)[1](dy)
+
+  def count_kernels(*platforms):
+    traced = jax.jit(lambda *args: gradient(*args)).trace(*args)
+    lowered = traced.lower(lowering_platforms=platforms)
+    return lowered.as_text().count('custom_call @mosaic_gpu')
+
+  assert not count_kernels('cuda')
+  monkeypatch.setattr(functional, '_has_hopper', lambda: True)
+  jax.clear_caches()
+  assert not count_kernels('cpu')
+  assert count_kernels('cuda') >= 2
