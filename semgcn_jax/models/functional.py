@@ -160,7 +160,7 @@ def _hopper_kernels(x: Array, kernel: Array) -> Any:
   if x.dtype != jnp.bfloat16 or not _has_hopper():
     return None
   # Few need Pallas, whose import takes a while.
-  from semgcn_jax.models import hopper  # noqa: PLC0415
+  from semgcn_jax.models import hopper
 
   return hopper if hopper.fits(x, kernel) else None
 
