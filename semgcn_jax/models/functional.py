@@ -11,6 +11,8 @@ type of the layer's input.
 """
 
 import functools
+import os
+from collections.abc import Callable
 from typing import Any, cast
 
 import flax.linen as nn
@@ -130,24 +132,11 @@ def semantic_graph_conv(x: Array, kernel: Array, adjacency: Array) -> Array:
 
 @jax.custom_vjp
 def _semantic_graph_conv(x: Array, kernel: Array, adjacency: Array) -> Array:
-  kernels = _hopper_kernels(x, kernel)
-  if kernels is None:
-    return _convolve(x, kernel, adjacency)
-  return jax.lax.platform_dependent(
-    *(x, kernel, adjacency), cuda=kernels.convolve, default=_convolve
-  )
+  return _by_kernel('convolve', _convolve, x, kernel, adjacency)
 
 
 def _semantic_graph_conv_bwd(residuals, dy):
-  x, kernel, adjacency = residuals
-  kernels = _hopper_kernels(x, kernel)
-  if kernels is None:
-    return _differentiate(x, kernel, adjacency, dy)
-  return jax.lax.platform_dependent(
-    *(x, kernel, adjacency, dy),
-    cuda=kernels.differentiate,
-    default=_differentiate,
-  )
+  return _by_kernel('differentiate', _differentiate, *residuals, dy)
 
 
 _semantic_graph_conv.defvjp(
@@ -155,61 +144,101 @@ _semantic_graph_conv.defvjp(
 )
 
 
-def _hopper_kernels(x: Array, kernel: Array) -> Any:
-  """Returns the module of kernels if they suit the GPU and the arrays."""
+def _by_kernel(name: str, function: Callable[..., Any], *args: Array) -> Any:
+  """Computes a function of (x, kernel, ...), by a kernel if one suits.
+
+  Args:
+    name: The name of the function in `hopper` that computes the same.
+    function: The function, which also gives the derivatives.
+    *args: Its arguments.
+  """
+  x, weights, *_ = args
   if x.dtype != jnp.bfloat16 or not _has_hopper():
-    return None
+    return function(*args)
   # Few need Pallas, whose import takes a while.
   from semgcn_jax.models import hopper
 
-  return hopper if hopper.fits(x, kernel) else None
+  if not hopper.fits(x, weights):
+    return function(*args)
+
+  @jax.custom_vjp
+  def compute(*args):
+    kernel = getattr(hopper, name)
+    return jax.lax.platform_dependent(*args, cuda=kernel, default=function)
+
+  compute.defvjp(
+    lambda *args: (compute(*args), args),
+    lambda args, grads: jax.vjp(function, *args)[1](grads),
+  )
+  return compute(*args)
 
 
 @functools.cache
 def _has_hopper() -> bool:
-  """Returns whether there is a Hopper GPU, and a JAX that has its kernels."""
-  capability = getattr(jax.local_devices()[0], 'compute_capability', '')
-  return capability == '9.0' and jax.__version_info__ >= (0, 11)
+  """Returns whether all GPUs are Hopper's, and JAX can program them."""
+  capabilities = {
+    getattr(device, 'compute_capability', '') for device in jax.local_devices()
+  }
+  return (
+    capabilities == {'9.0'}
+    and jax.__version_info__ >= (0, 11)
+    and os.environ.get('SEMGCN_JAX_KERNELS') != '0'
+  )
 
 
 def _convolve(x, kernel, adjacency):
-  # Mixing is cheaper where there are fewer channels.
+  # The joints are mixed where there are fewer channels.
   if x.shape[-1] < kernel.shape[-1]:
-    y = jnp.einsum(
-      'krc,kcd->rd', _mix_each(adjacency, x), kernel.astype(x.dtype)
-    )
+    mixed = _mix_each(adjacency, x)
+    y = jnp.einsum('krc,kcd->rd', mixed, kernel.astype(x.dtype))
     return y.reshape(*x.shape[:-1], -1)
-  return mix(_parts(adjacency), _linear_each(x, kernel))
+  parts = jnp.concatenate(_parts(adjacency), axis=1)
+  return mix(parts, _linear_each(x, kernel))
 
 
 def _differentiate(x, kernel, adjacency, dy):
+  """Differentiates `_convolve` by its arguments.
+
+  The gradient by x is the convolution of dy with all matrices transposed, in
+  which x and dy change places. So of the two the one with fewer channels is
+  mixed.
+  """
   transposed = kernel.swapaxes(1, 2)
   dx = _convolve(dy, transposed, adjacency.T)
-  # With all matrices transposed, x and dy change places.
   if x.shape[-1] <= dy.shape[-1]:
-    dkernel, dadjacency = _derivatives(x, dy, transposed, adjacency)
-    return dx, dkernel, dadjacency
-  dkernel, dadjacency = _derivatives(dy, x, kernel, adjacency.T)
+    return dx, *_derivatives(x, transposed, adjacency, dy)
+  dkernel, dadjacency = _derivatives(dy, kernel, adjacency.T, x)
   return dx, dkernel.swapaxes(1, 2), dadjacency.T
 
 
-def _derivatives(x, dy, transposed, adjacency):
-  """Differentiates by the kernel, `[2, C, D]`, and the adjacency, `[J, J]`."""
+def _derivatives(x, transposed, adjacency, dy):
+  """Differentiates by the kernel, `[2, C, D]`, and the adjacency, `[J, J]`.
+
+  The kernel is given transposed, `[2, D, C]`.
+  """
   dkernel = jnp.einsum(
     'krc,krd->kcd',
     _mix_each(adjacency, x),
     _twice(dy),
     preferred_element_type=wide_type(x),
   )
-  itself, neighbors = jnp.split(_dot_joints(_linear_each(dy, transposed), x), 2)
+  dots = _dot_joints(_linear_each(dy, transposed), x)
+  itself, neighbors = dots.reshape(2, *adjacency.shape)
   eye = np.eye(len(x), dtype=np.float32)
   dadjacency = itself * eye + neighbors * (1 - eye)
   return dkernel.astype(transposed.dtype), dadjacency
 
 
+def _parts(adjacency: Array) -> tuple[Array, Array]:
+  """Splits `[J, J]` into A * I and A * (1 - I)."""
+  eye = np.eye(len(adjacency), dtype=np.float32)
+  return adjacency * eye, adjacency * (1 - eye)
+
+
 def _mix_each(adjacency: Array, x: Array) -> Array:
   """Mixes by A * I and by A * (1 - I): `[J, ..., C]` -> `[2, R, C]`."""
-  return mix(_parts(adjacency.T).T, x).reshape(2, -1, x.shape[-1])
+  mixed = mix(jnp.concatenate(_parts(adjacency)), x)
+  return mixed.reshape(2, -1, x.shape[-1])
 
 
 def _linear_each(x: Array, kernel: Array) -> Array:
@@ -224,12 +253,6 @@ def _twice(x: Array) -> Array:
   """Repeats the rows: `[..., C]` -> `[2, R, C]`."""
   rows = x.reshape(-1, x.shape[-1])
   return jnp.broadcast_to(rows, (2, *rows.shape))
-
-
-def _parts(adjacency: Array) -> Array:
-  """Puts A * I and A * (1 - I) side by side: `[J, J]` -> `[J, 2 J]`."""
-  eye = np.eye(len(adjacency), dtype=np.float32)
-  return jnp.concatenate([adjacency * eye, adjacency * (1 - eye)], axis=1)
 
 
 @jax.jit

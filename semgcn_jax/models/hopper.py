@@ -12,6 +12,7 @@ also interpret them, without a GPU.
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -28,19 +29,19 @@ Ref = Any  # An array in the memory of the GPU or of a multiprocessor.
 ROWS = 64  # The rows of a tile: as many as a warpgroup multiplies at once.
 CHANNELS = 128
 MIN_POSES = 1024  # With fewer, XLA is as fast.
-PROCESSORS = 132  # The multiprocessors of an H100 or H200.
+# The multiprocessors of the GPU, 132 on an H100 or H200.
+PROCESSORS = getattr(jax.local_devices()[0], 'core_count', 132)
 
 
 def fits(x: Array, kernel: Array) -> bool:
   """Returns whether the kernels take x, `[J, ..., C]`, and `[2, C, D]`."""
-  joints, poses = len(x), x.size // (len(x) * x.shape[-1])
+  joints, poses = len(x), math.prod(x.shape[1:-1])
   return (
     x.dtype == jnp.bfloat16
-    and joints % 8 == 0
-    and ROWS % joints == 0
+    and (x.shape[-1], *kernel.shape[1:]) == (CHANNELS,) * 3
+    and joints in (8, 16, 32, 64)
     and poses % (ROWS // joints) == 0
     and poses >= MIN_POSES
-    and kernel.shape[1:] == (CHANNELS, CHANNELS)
   )
 
 
@@ -49,18 +50,19 @@ def convolve(x: Array, kernel: Array, adjacency: Array) -> Array:
 
   `[J, ..., C]` bfloat16, `[2, C, D]`, `[J, J]` -> `[J, ..., D]` bfloat16.
   """
-  work = _Work(len(x), x.size // (CHANNELS * ROWS), groups=3, stages=3)
+  nodes = _flat(x)
+  work = _Work.share_out(x, groups=3, stages=3)
 
-  def convolve_tiles(x, kernel, mixing, y, nodes, kernels, mixings, *barriers):
-    ready, full = barriers
+  def convolve_tiles(x, kernel, mixing, y, *scratch):
+    tiles, kernels, mixings, ready, full = scratch
     _load_once(ready, (kernel, kernels), (mixing, mixings))
     own = _own_factors(mixings)
 
     def load(step):
-      work.load(x, nodes, full, step)
+      work.load(x, tiles, full, step)
 
     def compute(step, carry):
-      tile = nodes.at[work.slot(step)]
+      tile = tiles.at[work.slot(step)]  # X, then X W1, then the result.
       plgpu.barrier_wait(full.at[work.slot(step)])
       itself, neighbors = _multiply(
         (tile, kernels.at[0]), (tile, kernels.at[1])
@@ -77,13 +79,13 @@ def convolve(x: Array, kernel: Array, adjacency: Array) -> Array:
 
   y = work.call(
     convolve_tiles,
-    jax.ShapeDtypeStruct((len(x), work.poses, CHANNELS), x.dtype),
+    jax.ShapeDtypeStruct(nodes.shape, x.dtype),
     _shared(work.slots, ROWS, CHANNELS),
     _shared(2, CHANNELS, CHANNELS),
     _shared(2, ROWS, ROWS),
-    plgpu.Barrier(num_arrivals=4),
-    plgpu.Barrier(num_arrivals=work.share, num_barriers=work.slots),
-  )(_flat(x), kernel.astype(x.dtype), _mixing(adjacency))
+    plgpu.Barrier(num_arrivals=4),  # One per matrix loaded.
+    plgpu.Barrier(num_arrivals=work.tile_poses, num_barriers=work.slots),
+  )(nodes, kernel.astype(x.dtype), _mixing(adjacency))
   return y.reshape(x.shape)
 
 
@@ -99,7 +101,7 @@ def differentiate(
 
 def _by_nodes(x, kernel, adjacency, dy):
   """Differentiates by the nodes, which is a convolution, and the adjacency."""
-  work = _Work(len(x), x.size // (CHANNELS * ROWS), groups=2, stages=2)
+  work = _Work.share_out(x, groups=2, stages=2)
 
   def differentiate_by_nodes(x, dy, kernel, mixing, dx, pairs, *scratch):
     nodes, grads, kernels, mixings, ready, full = scratch
@@ -112,6 +114,7 @@ def _by_nodes(x, kernel, adjacency, dy):
 
     def sum_pairs(total):
       def compute(step, diagonal):
+        # The tile is dy, then dy W1^T, then the result.
         node, tile = (z.at[work.slot(step)] for z in (nodes, grads))
         plgpu.barrier_wait(full.at[work.slot(step)])
         itself, neighbors = _multiply(
@@ -127,7 +130,8 @@ def _by_nodes(x, kernel, adjacency, dy):
         return diagonal
 
       diagonal = work.run(load, compute, jnp.zeros(ROWS, jnp.float32))
-      # No joint is its own neighbor, so its place is free.
+      # Joints are not paired with themselves: the diagonal holds the gradient
+      # by A * I instead.
       row, column = (
         plgpu.broadcasted_iota(
           jnp.int32, total.shape, axis, layout=plgpu.Layout.WGMMA
@@ -150,17 +154,16 @@ def _by_nodes(x, kernel, adjacency, dy):
     _shared(work.slots, ROWS, CHANNELS),
     _shared(2, CHANNELS, CHANNELS),
     _shared(2, ROWS, ROWS),
-    plgpu.Barrier(num_arrivals=4),
-    plgpu.Barrier(num_arrivals=2 * work.share, num_barriers=work.slots),
+    plgpu.Barrier(num_arrivals=4),  # One per matrix loaded.
+    plgpu.Barrier(num_arrivals=2 * work.tile_poses, num_barriers=work.slots),
   )(x, dy, kernel.astype(x.dtype), _mixing(adjacency))
-  pairs = pairs.reshape(-1, *(work.share, len(x)) * 2)
+  pairs = pairs.reshape(-1, *(work.tile_poses, len(x)) * 2)
   return dx, jnp.einsum('npipj->ij', pairs)
 
 
 def _by_kernel(x, adjacency, dy):
   """Differentiates by W0, in one warpgroup, and by W1, in the other."""
-  tiles = x.size // (CHANNELS * ROWS)
-  work = _Work(len(x), tiles, groups=2, stages=4, together=True)
+  work = _Work.share_out(x, groups=2, stages=4, together=True)
 
   def differentiate_by_kernel(x, dy, mixing, dkernel, *scratch):
     nodes, grads, mixed, mixings, ready, full, empty = scratch
@@ -177,13 +180,14 @@ def _by_kernel(x, adjacency, dy):
       def compute(step, carry):
         slot = work.slot(step)
         plgpu.barrier_wait(full.at[slot])
-        # This also waits for the sum of the tile before.
+        # Reading the product waits for all before it, so for the last sum, too.
         (values,) = _multiply((mixings.at[group], nodes.at[slot]))
 
         @pl.when(step >= 1)
         def _():
           before = empty.at[work.slot(step - 1)]
           plgpu.barrier_arrive(before)
+          # The first warpgroup loads, when neither needs the tile any more.
           pl.when(group == 0)(lambda: plgpu.barrier_wait(before))
 
         work.load_ahead(load, step)
@@ -205,8 +209,8 @@ def _by_kernel(x, adjacency, dy):
     _shared(work.slots, ROWS, CHANNELS),
     _shared(2, ROWS, CHANNELS),
     _shared(2, ROWS, ROWS),
-    plgpu.Barrier(num_arrivals=2),
-    plgpu.Barrier(num_arrivals=2 * work.share, num_barriers=work.slots),
+    plgpu.Barrier(num_arrivals=2),  # One per matrix loaded.
+    plgpu.Barrier(num_arrivals=2 * work.tile_poses, num_barriers=work.slots),
     plgpu.Barrier(num_arrivals=2, num_barriers=work.slots),
   )(x, dy, _mixing(adjacency))
   return dkernels.sum(axis=0)
@@ -218,25 +222,45 @@ class _Work:
 
   Attributes:
     joints: The number of joints, J.
+    tile_poses: The number of poses of a tile.
     tiles: The number of tiles.
+    blocks: The number of multiprocessors.
     groups: The warpgroups of a multiprocessor.
+    workers: The number of workers: multiprocessors, or warpgroups.
     stages: The tiles that a worker has on the chip at a time.
-    together: Whether the warpgroups of a multiprocessor are one worker, instead
-      of one each.
+    slots: The places for tiles on a multiprocessor.
   """
 
   joints: int
+  tile_poses: int
   tiles: int
+  blocks: int
   groups: int
+  workers: int
   stages: int
-  together: bool = False
+  slots: int
 
-  share = property(lambda self: ROWS // self.joints)  # The poses of a tile.
-  poses = property(lambda self: self.tiles * self.share)
-  blocks = property(lambda self: min(PROCESSORS, self.tiles))
-  local = property(lambda self: 1 if self.together else self.groups)
-  workers = property(lambda self: self.blocks * self.local)
-  slots = property(lambda self: self.stages * self.local)
+  @classmethod
+  def share_out(
+    cls, x: Array, *, groups: int, stages: int, together: bool = False
+  ) -> '_Work':
+    """Shares out x, `[J, ..., C]`.
+
+    Args:
+      groups: See the attribute.
+      stages: See the attribute.
+      together: Whether a multiprocessor is one worker, instead of one for each
+        warpgroup.
+    """
+    tiles = x.size // (ROWS * CHANNELS)
+    blocks, local = min(PROCESSORS, tiles), 1 if together else groups
+    shape = len(x), ROWS // len(x), tiles, blocks, groups
+    return cls(*shape, local * blocks, stages, local * stages)
+
+  @property
+  def together(self) -> bool:
+    """Whether a multiprocessor is one worker."""
+    return self.workers == self.blocks
 
   @property
   def worker(self) -> Any:
@@ -252,7 +276,7 @@ class _Work:
   def slot(self, step: Any) -> Any:
     """Returns the place on the chip of a tile of this worker."""
     first = 0 if self.together else lax.axis_index('group') * self.stages
-    return first + lax.rem(step, self.stages)
+    return first + lax.rem(jnp.int32(step), jnp.int32(self.stages))
 
   def load(self, source: Ref, tiles: Ref, full: Ref, step: Any) -> None:
     """Starts to load a tile from `[J, B, C]`."""
@@ -268,14 +292,17 @@ class _Work:
 
   def _poses(self, step: Any) -> list[tuple[Any, Any]]:
     """Lists the rows and the numbers of the poses of a tile."""
-    first = (self.worker + step * self.workers) * self.share
+    first = (self.worker + step * self.workers) * self.tile_poses
     return [
       (pl.ds(pose * self.joints, self.joints), first + pose)
-      for pose in range(self.share)
+      for pose in range(self.tile_poses)
     ]
 
   def load_ahead(self, load: Callable[[Any], None], step: Any) -> None:
-    """Loads to the place of the tile before this one, once that has left."""
+    """Loads to the place of the tile before this one.
+
+    Nobody reads that any more, but its result may still be on its way.
+    """
     plgpu.wait_smem_to_gmem(0, wait_read_only=True)
     ahead = step - 1 + self.stages
     pl.when((step >= 1) & (ahead < self.count))(lambda: load(ahead))
@@ -284,7 +311,7 @@ class _Work:
     """Loads the first tiles, and computes all from a carry, as `fori_loop`."""
     for step in range(self.stages):
       pl.when(step < self.count)(functools.partial(load, step))
-    return lax.fori_loop(0, self.count, compute, carry)
+    return lax.fori_loop(jnp.int32(0), self.count, compute, carry)
 
   def call(self, body: Callable, results: Any, *scratch: Any) -> Callable:
     """Makes a kernel of a function of arrays, results and scratch."""

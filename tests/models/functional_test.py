@@ -29,15 +29,17 @@ def test_adjacency_rows_sum_to_one_and_vanish_off_the_mask(skeleton, leading):
 
 
 @pytest.mark.slow
-def test_the_gradient_of_batch_norm():
+@pytest.mark.parametrize('shape', [(15, 2), (3, 5, 2), (3, 2, 4, 2)])
+def test_the_gradient_of_batch_norm(shape):
   """Against autodiff of the formula, with and without ReLU."""
-  x = random(3, 5, 2) * 2 + 1
-  scale, bias, weights = random(2, seed=1), random(2, seed=2), random(3, 5, 2)
+  x = random(*shape) * 2 + 1
+  scale, bias, weights = random(2, seed=1), random(2, seed=2), random(*shape)
+  rows = tuple(range(len(shape) - 1))
 
   for relu in (False, True):
 
     def plain(x, scale, bias, relu=relu):
-      y = (x - x.mean((0, 1))) / jnp.sqrt(x.var((0, 1)) + 1e-5) * scale + bias
+      y = (x - x.mean(rows)) / jnp.sqrt(x.var(rows) + 1e-5) * scale + bias
       return jnp.sum(weights * (jnp.maximum(y, 0) if relu else y))
 
     def ours(x, scale, bias, relu=relu):
@@ -96,6 +98,41 @@ def test_written_gradients_are_those_of_autodiff():
       strict=True,
     ):
       np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4, err_msg=name)
+
+
+@pytest.mark.parametrize('channels', [(2, 5), (5, 2), (3, 3)])
+@pytest.mark.parametrize('shape', [(4,), (2, 3)])
+def test_semantic_graph_conv_is_its_formula(channels, shape):
+  """In value, and in first and second derivatives."""
+  x, kernel, adjacency = (
+    random(5, *shape, channels[0]),
+    random(2, *channels),
+    random(5, 5),
+  )
+  weights, eye = random(5, *shape, channels[1]), jnp.eye(5)
+
+  def plain(x, w, a):
+    return jnp.einsum('ij,j...c,cd->i...d', a * eye, x, w[0]) + jnp.einsum(
+      'ij,j...c,cd->i...d', a * (1 - eye), x, w[1]
+    )
+
+  def derive(function):
+    every = (0, 1, 2)
+
+    def loss(*args):
+      return jnp.sum(jnp.sin(function(*args)) * weights)
+
+    def length(*args):
+      return sum(jnp.sum(g**2) for g in jax.grad(loss, every)(*args))
+
+    args = x, kernel, adjacency
+    first, second = (jax.grad(f, every)(*args) for f in (loss, length))
+    return function(*args), *first, *second
+
+  for a, b in zip(
+    derive(functional.semantic_graph_conv), derive(plain), strict=True
+  ):
+    np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-4 * np.abs(b).max())
 
 
 def test_of_equal_joints_the_first_gets_the_gradient():

@@ -25,7 +25,8 @@ def interpreted(monkeypatch):
   monkeypatch.setattr(hopper, 'MIN_POSES', 1)
   # Pyright sees the oldest JAX.
   interpreter: Any = plgpu
-  with interpreter.force_gpu_interpret_mode(interpreter.InterpretGPUParams()):
+  params = interpreter.InterpretGPUParams(detect_races=True)
+  with interpreter.force_gpu_interpret_mode(params):
     yield
 
 
@@ -63,25 +64,29 @@ def expect(x, kernel, adjacency, dy):
   )
 
 
+def assert_close(values, expected):
+  for value, other in zip(values, expected, strict=True):
+    assert value.shape == other.shape
+    error = np.linalg.norm(np.asarray(value, np.float64) - other)
+    assert error < 5e-3 * np.linalg.norm(other)  # That of bfloat16.
+
+
 # Workers get no tile, one, or several more than they can load ahead.
 @pytest.mark.parametrize(
-  ('joints', 'shape'), [(16, (12,)), (16, (5, 20)), (8, (8,)), (64, (3,))]
+  ('joints', 'shape'),
+  [(16, (12,)), (16, (5, 20)), (8, (8,))],
 )
 def test_computes_what_numpy_does(interpreted, joints, shape):
   args = make_arguments(joints, *shape)
-  for value, expected in zip(compute(*args), expect(*args), strict=True):
-    assert value.shape == expected.shape
-    error = np.linalg.norm(np.asarray(value, np.float64) - expected)
-    assert error < 5e-3 * np.linalg.norm(expected)
+  assert_close(compute(*args), expect(*args))
 
 
 def test_takes_several_seeds(interpreted):
   args = make_arguments(16, 12, leading=(2,))
   values = jax.vmap(compute)(*args)
   for seed in range(2):
-    alone = compute(*(arg[seed] for arg in args))
-    for value, expected in zip(values, alone, strict=True):
-      np.testing.assert_array_equal(value[seed], expected)
+    own = [value[seed] for value in values]
+    assert_close(own, expect(*(arg[seed] for arg in args)))
 
 
 def test_takes_only_what_fits():
@@ -95,19 +100,52 @@ def test_takes_only_what_fits():
   assert not hopper.fits(x[..., :64], kernel[:, :64])
 
 
-def test_is_chosen_on_a_hopper_gpu(monkeypatch):
+@pytest.fixture
+def has_hopper(monkeypatch):
+  """Sets whether there is a Hopper GPU, also for what is traced already."""
+
+  def change(value):
+    monkeypatch.setattr(functional, '_has_hopper', lambda: value)
+    jax.clear_caches()
+
+  yield change
+  jax.clear_caches()
+
+
+def count_kernels(function, *args, platforms=('cuda',)):
+  # A function of its own, as traces are kept for each.
+  traced = jax.jit(lambda *args: function(*args)).trace(*args)
+  text = traced.lower(lowering_platforms=platforms).as_text()
+  return text.count('custom_call @mosaic_gpu')
+
+
+def test_is_chosen_on_a_hopper_gpu(has_hopper):
   *args, dy = make_arguments(16, 1024)
 
   def gradient(*args):
     return jax.vjp(functional.semantic_graph_conv, *args)[1](dy)
 
-  def count_kernels(*platforms):
-    traced = jax.jit(lambda *args: gradient(*args)).trace(*args)
-    lowered = traced.lower(lowering_platforms=platforms)
-    return lowered.as_text().count('custom_call @mosaic_gpu')
+  has_hopper(False)
+  assert count_kernels(functional.semantic_graph_conv, *args) == 0
+  assert count_kernels(gradient, *args) == 0
+  has_hopper(True)
+  assert count_kernels(functional.semantic_graph_conv, *args) == 1
+  assert count_kernels(gradient, *args) == 2
+  assert count_kernels(gradient, *args, platforms=('cpu',)) == 0
 
-  assert not count_kernels('cuda')
-  monkeypatch.setattr(functional, '_has_hopper', lambda: True)
-  jax.clear_caches()
-  assert not count_kernels('cpu')
-  assert count_kernels('cuda') >= 2
+
+def test_has_second_derivatives(has_hopper):
+  *args, dy = make_arguments(8, 1024)
+
+  def squared(kernel):
+    def loss(x):
+      y = functional.semantic_graph_conv(x, kernel, args[2])
+      return jnp.sum((y * dy).astype(jnp.float32))
+
+    grad = jax.grad(loss)(args[0]).astype(jnp.float32)
+    return jnp.sum(jnp.square(grad))
+
+  has_hopper(False)
+  expected = jax.grad(squared)(args[1])
+  has_hopper(True)  # The CPU runs what XLA compiles of the same rules.
+  np.testing.assert_allclose(jax.grad(squared)(args[1]), expected, rtol=1e-2)
