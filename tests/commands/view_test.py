@@ -54,6 +54,14 @@ def test_every_ending_is_written(poses, tmp_path):
     (('--pitch=100',), '--pitch=100.0: must be from -89 to 89'),
     (('--pitch=nan',), '--pitch=nan: must be from -89 to 89'),
     (('--fps=0',), '--fps=0.0: must be from 0.1 to 10,000'),
+    (
+      ('--joint_names=unity', '--output=x.html'),
+      '--joint_names: has no meaning without .bvh or .glb in the output',
+    ),
+    (
+      ('--bvh_unit=m', '--output=x.glb'),
+      '--bvh_unit: has no meaning without .bvh in the output',
+    ),
     (('--joint_names=maya',), '--joint_names=maya: choose from h36m'),
     (('--checkpoint=cmu',), 'give either --poses or --checkpoint'),
     (('--poses=none.json',), 'none.json: no such file'),

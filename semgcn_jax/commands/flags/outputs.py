@@ -54,6 +54,25 @@ class ClipFlags(OutputFlags, CacheFlags, RunFlags):
   )
 
 
+def check_rig_flags(flags: ClipFlags, names: Iterable[str]) -> None:
+  """Raises a SettingError if the outputs have nothing that a flag is for.
+
+  Args:
+    flags: The flags.
+    names: The names of the outputs, or their endings.
+  """
+  names = tuple(names)
+  for flag, endings in (
+    ('joint_names', ('.bvh', '.glb')),
+    ('bvh_unit', ('.bvh',)),
+  ):
+    changed = getattr(flags, flag) != getattr(ClipFlags, flag)
+    if changed and not any(name.endswith(endings) for name in names):
+      raise SettingError(
+        f'`{flag}`: has no meaning without {" or ".join(endings)} in the output'
+      )
+
+
 def check_output_flags(
   flags: OutputFlags, endings: Iterable[str], inputs: Iterable[str | None] = ()
 ) -> tuple[pathlib.Path, ...]:

@@ -98,9 +98,11 @@ class Flags(outputs.ClipFlags, LiveFlags):
       raise SettingError('give `output`, or `live`')
     if outputs.is_folder(self.output):
       self._check_folder()
+      outputs.check_rig_flags(self, self.endings)
     elif self.output:
       inputs = self.detections, self.image, self.video
-      outputs.check_output_flags(self, CLIP_FILES, inputs)
+      paths = outputs.check_output_flags(self, CLIP_FILES, inputs)
+      outputs.check_rig_flags(self, (path.name for path in paths))
       if self.formats != Flags.formats:
         raise SettingError('`formats`: is for a folder; `output` names a file')
     check_sources(self)

@@ -58,7 +58,8 @@ class Flags(outputs.ClipFlags):
   def validate(self) -> None:
     """Checks what can be checked before anything is read."""
     inputs = *map(str, self.files), self.pictures
-    outputs.check_output_flags(self, ENDINGS, inputs)
+    paths = outputs.check_output_flags(self, ENDINGS, inputs)
+    outputs.check_rig_flags(self, (path.name for path in paths))
     if (self.poses is None) == (self.checkpoint is None):
       raise SettingError('give either `poses` or `checkpoint`')
     if self.checkpoint is None:
