@@ -242,7 +242,7 @@ def test_a_network_that_sees_time(folder, causal):
   'flag, message',
   [
     ('--input_joints=own,dog', '--input_joints=dog: choose from own, detector'),
-    ('--flip_test=false', ''),
+    pytest.param('--flip_test=false', '', marks=pytest.mark.slow),
   ],
 )
 def test_settings(folder, flag, message, tmp_path):
@@ -268,6 +268,7 @@ def test_a_set_with_too_few_joints_is_refused(folder, tmp_path):
   )
 
 
+@pytest.mark.slow
 def test_only_what_a_network_lifts_is_guessed(folder, tmp_path):
   workdir, _ = train(folder, 'exact', '--input_joints=own', '--epochs=1')
   lifter = Lifter.load(workdir)
@@ -282,6 +283,7 @@ def test_only_what_a_network_lifts_is_guessed(folder, tmp_path):
   assert (code, err) == (0, '')
 
 
+@pytest.mark.slow
 def test_a_unit_is_of_filmed_networks_only(folder):
   """A file may have one, such as that of a run; other networks learn metres."""
   path = folder / 'units.json'
