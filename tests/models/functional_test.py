@@ -100,8 +100,9 @@ def test_written_gradients_are_those_of_autodiff():
       np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4, err_msg=name)
 
 
-@pytest.mark.parametrize('channels', [(2, 5), (5, 2), (3, 3)])
-@pytest.mark.parametrize('shape', [(4,), (2, 3)])
+@pytest.mark.parametrize(
+  ('channels', 'shape'), [((2, 5), (4,)), ((5, 2), (2, 3)), ((3, 3), (4,))]
+)
 def test_semantic_graph_conv_is_its_formula(channels, shape):
   """In value, and in first and second derivatives."""
   x, kernel, adjacency = (
