@@ -213,6 +213,7 @@ def test_what_was_found_is_described(one):
   assert 'ankles are hardly seen' in describe(blind, knows_lens=True)
 
 
+@pytest.mark.slow
 def test_high_rates_are_solved_at_fewer(walked):
   joints, _ = walked
   times = np.arange(len(joints))
