@@ -11,14 +11,14 @@ type of the layer's input.
 """
 
 import functools
-import os
-from collections.abc import Callable
 from typing import Any, cast
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from semgcn_jax.models.gpu import by_gpu_kernel
 
 Array = jax.Array
 
@@ -121,22 +121,27 @@ def semantic_graph_conv(x: Array, kernel: Array, adjacency: Array) -> Array:
   """
   if adjacency.ndim == 2:
     return _semantic_graph_conv(x, kernel, adjacency)
-  eye = jnp.eye(len(x), dtype=x.dtype)
-  adjacency = adjacency.astype(x.dtype)
-  itself, neighbors = linear(x, kernel[0]), linear(x, kernel[1])
-  subscripts = 'dij,j...d->i...d'
-  return jnp.einsum(subscripts, adjacency * eye, itself) + jnp.einsum(
-    subscripts, adjacency * (1 - eye), neighbors
-  )
+  parts = split_adjacency(adjacency.astype(x.dtype))
+  mixed = [
+    jnp.einsum('dij,j...d->i...d', part, linear(x, matrix))
+    for part, matrix in zip(parts, kernel, strict=True)
+  ]
+  return mixed[0] + mixed[1]
+
+
+def split_adjacency(adjacency: Array) -> tuple[Array, Array]:
+  """Splits `[..., J, J]` into A * I and A * (1 - I)."""
+  eye = np.eye(adjacency.shape[-1], dtype=adjacency.dtype)
+  return adjacency * eye, adjacency * (1 - eye)
 
 
 @jax.custom_vjp
 def _semantic_graph_conv(x: Array, kernel: Array, adjacency: Array) -> Array:
-  return _by_kernel('convolve', _convolve, x, kernel, adjacency)
+  return by_gpu_kernel('convolve', _convolve, x, kernel, adjacency)
 
 
 def _semantic_graph_conv_bwd(residuals, dy):
-  return _by_kernel('differentiate', _differentiate, *residuals, dy)
+  return by_gpu_kernel('differentiate', _differentiate, *residuals, dy)
 
 
 _semantic_graph_conv.defvjp(
@@ -144,55 +149,14 @@ _semantic_graph_conv.defvjp(
 )
 
 
-def _by_kernel(name: str, function: Callable[..., Any], *args: Array) -> Any:
-  """Computes a function of (x, kernel, ...), by a kernel if one suits.
-
-  Args:
-    name: The name of the function in `hopper` that computes the same.
-    function: The function, which also gives the derivatives.
-    *args: Its arguments.
-  """
-  x, weights, *_ = args
-  if x.dtype != jnp.bfloat16 or not _has_hopper():
-    return function(*args)
-  # Few need Pallas, whose import takes a while.
-  from semgcn_jax.models import hopper
-
-  if not hopper.fits(x, weights):
-    return function(*args)
-
-  @jax.custom_vjp
-  def compute(*args):
-    kernel = getattr(hopper, name)
-    return jax.lax.platform_dependent(*args, cuda=kernel, default=function)
-
-  compute.defvjp(
-    lambda *args: (compute(*args), args),
-    lambda args, grads: jax.vjp(function, *args)[1](grads),
-  )
-  return compute(*args)
-
-
-@functools.cache
-def _has_hopper() -> bool:
-  """Returns whether all GPUs are Hopper's, and JAX can program them."""
-  capabilities = {
-    getattr(device, 'compute_capability', '') for device in jax.local_devices()
-  }
-  return (
-    capabilities == {'9.0'}
-    and jax.__version_info__ >= (0, 11)
-    and os.environ.get('SEMGCN_JAX_KERNELS') != '0'
-  )
-
-
 def _convolve(x, kernel, adjacency):
+  """Convolves by products alone: `[J, ..., C]` -> `[J, ..., D]`."""
   # The joints are mixed where there are fewer channels.
   if x.shape[-1] < kernel.shape[-1]:
     mixed = _mix_each(adjacency, x)
     y = jnp.einsum('krc,kcd->rd', mixed, kernel.astype(x.dtype))
     return y.reshape(*x.shape[:-1], -1)
-  parts = jnp.concatenate(_parts(adjacency), axis=1)
+  parts = jnp.concatenate(split_adjacency(adjacency), axis=1)
   return mix(parts, _linear_each(x, kernel))
 
 
@@ -223,21 +187,14 @@ def _derivatives(x, transposed, adjacency, dy):
     preferred_element_type=wide_type(x),
   )
   dots = _dot_joints(_linear_each(dy, transposed), x)
-  itself, neighbors = dots.reshape(2, *adjacency.shape)
-  eye = np.eye(len(x), dtype=np.float32)
-  dadjacency = itself * eye + neighbors * (1 - eye)
+  of_itself, of_neighbors = dots.reshape(2, *adjacency.shape)
+  dadjacency = split_adjacency(of_itself)[0] + split_adjacency(of_neighbors)[1]
   return dkernel.astype(transposed.dtype), dadjacency
-
-
-def _parts(adjacency: Array) -> tuple[Array, Array]:
-  """Splits `[J, J]` into A * I and A * (1 - I)."""
-  eye = np.eye(len(adjacency), dtype=np.float32)
-  return adjacency * eye, adjacency * (1 - eye)
 
 
 def _mix_each(adjacency: Array, x: Array) -> Array:
   """Mixes by A * I and by A * (1 - I): `[J, ..., C]` -> `[2, R, C]`."""
-  mixed = mix(jnp.concatenate(_parts(adjacency)), x)
+  mixed = mix(jnp.concatenate(split_adjacency(adjacency)), x)
   return mixed.reshape(2, -1, x.shape[-1])
 
 

@@ -23,6 +23,8 @@ from jax import lax
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import mosaic_gpu as plgpu
 
+from semgcn_jax.models.functional import split_adjacency
+
 Array = jax.Array
 Ref = Any  # An array in the memory of the GPU or of a multiprocessor.
 
@@ -95,7 +97,7 @@ def differentiate(
   """Computes the gradients of `convolve`, given that by its result."""
   nodes, grads = _flat(x), _flat(dy)
   dx, dadjacency = _by_nodes(nodes, kernel, adjacency, grads)
-  dkernel = _by_kernel(nodes, adjacency, grads)
+  dkernel = _by_weights(nodes, adjacency, grads)
   return dx.reshape(x.shape), dkernel.astype(kernel.dtype), dadjacency
 
 
@@ -161,11 +163,11 @@ def _by_nodes(x, kernel, adjacency, dy):
   return dx, jnp.einsum('npipj->ij', pairs)
 
 
-def _by_kernel(x, adjacency, dy):
+def _by_weights(x, adjacency, dy):
   """Differentiates by W0, in one warpgroup, and by W1, in the other."""
   work = _Work.share_out(x, groups=2, stages=4, together=True)
 
-  def differentiate_by_kernel(x, dy, mixing, dkernel, *scratch):
+  def differentiate_by_weights(x, dy, mixing, dkernel, *scratch):
     nodes, grads, mixed, mixings, ready, full, empty = scratch
     group = lax.axis_index('group')
     _load_once(ready, (mixing, mixings))
@@ -203,7 +205,7 @@ def _by_kernel(x, adjacency, dy):
 
   shape = (work.workers, 2, CHANNELS, CHANNELS)
   dkernels = work.call(
-    differentiate_by_kernel,
+    differentiate_by_weights,
     jax.ShapeDtypeStruct(shape, jnp.float32),
     _shared(work.slots, ROWS, CHANNELS),
     _shared(work.slots, ROWS, CHANNELS),
@@ -336,10 +338,8 @@ def _flat(x: Array) -> Array:
 
 def _mixing(adjacency: Array) -> Array:
   """Repeats A * I and A * (1 - I) for the poses of a tile: `[2, 64, 64]`."""
-  joints = len(adjacency)
-  eye = np.eye(joints, dtype=np.float32)
-  parts = jnp.stack([adjacency * eye, adjacency * (1 - eye)])
-  return jnp.kron(np.eye(ROWS // joints), parts).astype(jnp.bfloat16)
+  parts = jnp.stack(split_adjacency(adjacency))
+  return jnp.kron(np.eye(ROWS // len(adjacency)), parts).astype(jnp.bfloat16)
 
 
 def _shared(*shape: int) -> Any:

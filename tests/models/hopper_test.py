@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from semgcn_jax.models import functional
+from semgcn_jax.models import functional, gpu
 
 if jax.__version_info__ < (0, 11):
   pytest.skip('JAX before 0.11 cannot interpret them', allow_module_level=True)
@@ -105,7 +105,7 @@ def has_hopper(monkeypatch):
   """Sets whether there is a Hopper GPU, also for what is traced already."""
 
   def change(value):
-    monkeypatch.setattr(functional, '_has_hopper', lambda: value)
+    monkeypatch.setattr(gpu, '_has_hopper', lambda: value)
     jax.clear_caches()
 
   yield change
