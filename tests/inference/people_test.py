@@ -68,8 +68,7 @@ def test_nothing_is_overwritten(clip, tmp_path):
     f'--output={output}', status=2, message='exists; give --overwrite',
   )  # fmt: skip
   assert output.read_text() == 'mine'
-  flags = '--overwrite', '--smooth=butterworth', '--solve=false'
-  code, _, err = predict(clip, output, *flags)
+  code, _, err = predict(clip, output, '--overwrite', '--smooth=butterworth')
   assert code == 0, err
   assert json.loads(output.read_text())['smooth'] == 'butterworth'
 
