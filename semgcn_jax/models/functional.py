@@ -120,7 +120,7 @@ def semantic_graph_conv(x: Array, kernel: Array, adjacency: Array) -> Array:
   be channel-wise, `[D, J, J]`.
   """
   if adjacency.ndim == 2:
-    return _semantic_graph_conv(x, kernel, adjacency)
+    return by_gpu_kernel('convolution', _convolve, x, kernel, adjacency)
   parts = split_adjacency(adjacency.astype(x.dtype))
   mixed = [
     jnp.einsum('dij,j...d->i...d', part, linear(x, matrix))
@@ -136,19 +136,6 @@ def split_adjacency(adjacency: Array) -> tuple[Array, Array]:
 
 
 @jax.custom_vjp
-def _semantic_graph_conv(x: Array, kernel: Array, adjacency: Array) -> Array:
-  return by_gpu_kernel('convolve', _convolve, x, kernel, adjacency)
-
-
-def _semantic_graph_conv_bwd(residuals, dy):
-  return by_gpu_kernel('differentiate', _differentiate, *residuals, dy)
-
-
-_semantic_graph_conv.defvjp(
-  lambda *args: (_semantic_graph_conv(*args), args), _semantic_graph_conv_bwd
-)
-
-
 def _convolve(x, kernel, adjacency):
   """Convolves by products alone: `[J, ..., C]` -> `[J, ..., D]`."""
   # The joints are mixed where there are fewer channels.
@@ -173,6 +160,12 @@ def _differentiate(x, kernel, adjacency, dy):
     return dx, *_derivatives(x, transposed, adjacency, dy)
   dkernel, dadjacency = _derivatives(dy, kernel, adjacency.T, x)
   return dx, dkernel.swapaxes(1, 2), dadjacency.T
+
+
+_convolve.defvjp(
+  lambda *args: (_convolve(*args), args),
+  lambda args, dy: _differentiate(*args, dy),
+)
 
 
 def _derivatives(x, transposed, adjacency, dy):
@@ -242,6 +235,54 @@ def neighbor_softmax(logits: Array, mask: np.ndarray) -> Array:
   if alone.any():
     weights = jnp.where(mask, weights, 0)
   return weights.astype(logits.dtype)
+
+
+@functools.partial(jax.jit, static_argnames='groups')
+def non_local(
+  x: Array,
+  kernel: Array,
+  theta: Array,
+  weight: Array,
+  bias: Array,
+  bias_g: Array,
+  out: Array,
+  groups: tuple[tuple[int, ...], ...],
+) -> Array:
+  """Computes the non-local responses (paper eq. 4 and 10, section A.3).
+
+  As w of eq. 10 and theta are linear, they are given as one, and so are the
+  biases of both halves of w.
+
+  Args:
+    x: The nodes, `[J, ..., C]`.
+    kernel: The kernels of phi and g, side by side, `[C, 2 H]`.
+    theta: The first half of w times theta, `[C]`.
+    weight: The second half of w, `[H]`.
+    bias: The bias of all affinities, `[]`.
+    bias_g: The bias of g, `[H]`.
+    out: The kernel that maps the sums over nodes, `[H, D]`.
+    groups: The groups of nodes that are max-pooled, if any.
+
+  Returns:
+    The responses, `[J, ..., D]`.
+  """
+  arrays = (x, kernel, theta, weight, bias, bias_g, out)
+  return by_gpu_kernel('non_local', _non_local, *arrays, groups=groups)
+
+
+def _non_local(x, kernel, theta, weight, bias, bias_g, out, groups):
+  # One product computes all. Zeros pad its columns to a multiple of 8, for
+  # matrix units.
+  columns = jnp.concatenate([kernel, theta[:, None]], axis=1)
+  columns = jnp.pad(columns, ((0, 0), (0, -columns.shape[1] % 8)))
+  ends = (len(weight), 2 * len(weight), 2 * len(weight) + 1)
+  of_phi, of_g, of_theta, _ = jnp.split(linear(x, columns), ends, axis=-1)
+  phi, g = (group_max(z, groups) for z in (of_phi, of_g))
+  # A bias commutes with the maximum, so it is added after pooling.
+  affinity = non_local_affinity(
+    of_theta[..., 0] + bias, jnp.sum(phi * weight, axis=-1)
+  )
+  return linear(attend(affinity, g + bias_g.astype(x.dtype)), out)
 
 
 @jax.jit

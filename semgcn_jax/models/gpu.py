@@ -1,6 +1,7 @@
 """Chooses between XLA and kernels of our own."""
 
 import functools
+import importlib
 import os
 from collections.abc import Callable
 from typing import Any
@@ -11,37 +12,57 @@ import jax.numpy as jnp
 Array = jax.Array
 
 
-def by_gpu_kernel(name: str, function: Callable[..., Any], *args: Array) -> Any:
-  """Computes a function of (x, weights, ...), by a GPU kernel if one suits.
+def by_gpu_kernel(
+  name: str, function: Callable[..., Any], *args: Array, **fields: Any
+) -> Any:
+  """Computes a function and its gradient, by GPU kernels if they take it.
 
   Args:
-    name: The name of the function in `hopper.py` that computes the same.
-    function: The function, which also gives the derivatives.
-    *args: Its arguments, of which the first are x, `[J, ..., C]`, and the
-      weights, `[2, C, D]`.
+    name: The name of the file in `hopper/` that has the kernels.
+    function: The function, which also gives the derivatives if they do not.
+    *args: Its arguments, of which the first are the nodes, `[J, ..., C]`.
+    **fields: Its other arguments, which are no arrays.
 
   Returns:
     What the function returns.
   """
-  x, weights, *_ = args
-  if x.dtype != jnp.bfloat16 or not _has_hopper():
+  function = functools.partial(function, **fields)
+  if args[0].dtype != jnp.bfloat16 or not _has_hopper():
     return function(*args)
   # Few need Pallas, whose import takes a while.
-  from semgcn_jax.models import hopper
-
-  if not hopper.fits(x, weights):
+  kernels = importlib.import_module(f'semgcn_jax.models.hopper.{name}')
+  if not kernels.fits(*args, **fields):
     return function(*args)
+  forward, backward = (
+    functools.partial(kernel, **fields)
+    for kernel in (kernels.forward, kernels.backward)
+  )
+  gradient = _gradient(function)
+  backward = _on_cuda(backward, gradient, _gradient(gradient))
+  return _on_cuda(forward, function, backward)(*args)
+
+
+def _gradient(function: Callable[..., Any]) -> Callable[..., Any]:
+  """Makes the function of args and dy that differentiates by the args."""
+  return lambda *args: jax.vjp(function, *args[:-1])[1](args[-1])
+
+
+def _on_cuda(
+  kernel: Callable[..., Any],
+  function: Callable[..., Any],
+  gradient: Callable[..., Any],
+) -> Callable[..., Any]:
+  """Makes a function of a kernel, and of another function elsewhere."""
 
   @jax.custom_vjp
   def compute(*args):
-    kernel = getattr(hopper, name)
     return jax.lax.platform_dependent(*args, cuda=kernel, default=function)
 
   compute.defvjp(
     lambda *args: (compute(*args), args),
-    lambda args, grads: jax.vjp(function, *args)[1](grads),
+    lambda args, dy: gradient(*args, dy),
   )
-  return compute(*args)
+  return compute
 
 
 @functools.cache

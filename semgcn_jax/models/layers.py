@@ -12,11 +12,9 @@ import jax.numpy as jnp
 
 from semgcn_jax.geometry.graphs import Nodes
 from semgcn_jax.models.functional import (
-  attend,
   batch_normalize,
-  group_max,
   linear,
-  non_local_affinity,
+  non_local,
   wide_type,
 )
 
@@ -164,25 +162,20 @@ class NonLocal(nn.Module):
     theta, phi, g = (
       _Weights(inner, name=name)(channels) for name in ('theta', 'phi', 'g')
     )
+    out = _Weights(channels, name='out')(inner)
     weight = self.param('affinity', _affinity_init, (2 * inner,))
     weight_theta, weight_phi = jnp.split(weight, 2)
-    # One product computes them all. As w . theta is linear in x, it only takes
-    # one column. Zeros pad the columns to a multiple of 8, for matrix units.
-    column = (theta['kernel'] @ weight_theta)[:, None]
-    kernel = jnp.concatenate([phi['kernel'], g['kernel'], column], axis=1)
-    kernel = jnp.pad(kernel, ((0, 0), (0, -kernel.shape[1] % 8)))
-    ends = (inner, 2 * inner, 2 * inner + 1)
-    of_phi, of_g, of_theta, _ = jnp.split(linear(x, kernel), ends, axis=-1)
-    pooled_phi, pooled_g = (
-      group_max(z, self.graph.groups) for z in (of_phi, of_g)
+    y = non_local(
+      x,
+      jnp.concatenate([phi['kernel'], g['kernel']], axis=1),
+      theta['kernel'] @ weight_theta,
+      weight_phi,
+      theta['bias'] @ weight_theta + phi['bias'] @ weight_phi,
+      g['bias'],
+      out['kernel'],
+      self.graph.groups,
     )
-    # A bias commutes with the maximum, so it is added after pooling.
-    bias = theta['bias'] @ weight_theta + phi['bias'] @ weight_phi
-    affinity = non_local_affinity(
-      of_theta[..., 0] + bias, jnp.sum(pooled_phi * weight_phi, axis=-1)
-    )
-    y = attend(affinity, pooled_g + g['bias'].astype(x.dtype))
-    y = Linear(channels, train_bias=False, name='out')(y)
+    y = add_bias(y, out['bias'], train_bias=False)
     norm = self.norm(scale_init=nn.initializers.zeros, name='norm')
     return x + norm(y, train=train)
 
