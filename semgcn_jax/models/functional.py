@@ -143,8 +143,7 @@ def _convolve(x, kernel, adjacency):
     mixed = _mix_each(adjacency, x)
     y = jnp.einsum('krc,kcd->rd', mixed, kernel.astype(x.dtype))
     return y.reshape(*x.shape[:-1], -1)
-  parts = jnp.concatenate(split_adjacency(adjacency), axis=1)
-  return mix(parts, _linear_each(x, kernel))
+  return mix(_split(adjacency, 1), _linear_each(x, kernel))
 
 
 def _differentiate(x, kernel, adjacency, dy):
@@ -187,8 +186,14 @@ def _derivatives(x, transposed, adjacency, dy):
 
 def _mix_each(adjacency: Array, x: Array) -> Array:
   """Mixes by A * I and by A * (1 - I): `[J, ..., C]` -> `[2, R, C]`."""
-  mixed = mix(jnp.concatenate(split_adjacency(adjacency)), x)
+  mixed = mix(_split(adjacency, 0), x)
   return mixed.reshape(2, -1, x.shape[-1])
+
+
+def _split(adjacency, axis):
+  eye = np.eye(len(adjacency), dtype=np.float32)
+  shape = (1, 2) if axis else (2, 1)
+  return jnp.tile(adjacency, shape) * np.concatenate([eye, 1 - eye], axis)
 
 
 def _linear_each(x: Array, kernel: Array) -> Array:

@@ -170,7 +170,7 @@ class NonLocal(nn.Module):
       jnp.concatenate([phi['kernel'], g['kernel']], axis=1),
       theta['kernel'] @ weight_theta,
       weight_phi,
-      theta['bias'] @ weight_theta + phi['bias'] @ weight_phi,
+      jnp.concatenate([theta['bias'], phi['bias']]) @ weight,
       g['bias'],
       out['kernel'],
       self.graph.groups,

@@ -82,12 +82,11 @@ def forward(
   """Computes `functional.non_local` in bfloat16: `[J, ..., C]` of both."""
   nodes = flat(x)
   work = Work.share_out(x, groups=2, stages=3)
-  matrices = _matrices(kernel, theta, weight, out, groups)
-  vectors = _vectors(weight, bias, bias_g, groups)
+  weights = _stack_weights(kernel, theta, weight, bias, bias_g, out, groups)
 
-  def respond(x, matrices, vectors, y, *scratch):
-    tiles, places, ready, full, *on_chip = scratch
-    load_once(ready, *zip((matrices, vectors), on_chip, strict=True))
+  def respond(x, weights, y, *scratch):
+    tiles, places, ready, full, matrices, vectors = scratch
+    _load_weights(weights, matrices, vectors, ready)
     first = 2 * lax.axis_index('group')
     phi, g = places.at[first], places.at[first + 1]
 
@@ -95,7 +94,7 @@ def forward(
       work.load(x, tiles, full, step)
 
     def compute(step, carry):
-      weights = _Weights(*on_chip)
+      weights = _Weights(matrices, vectors)
       tile = tiles.at[work.slot(step)]  # X, then the result.
       plgpu.barrier_wait(full.at[work.slot(step)])
       of_phi, of_g = weights.map_nodes(tile)
@@ -126,11 +125,11 @@ def forward(
     jax.ShapeDtypeStruct(nodes.shape, x.dtype),
     shared(work.slots, ROWS, CHANNELS),
     shared(2 * work.groups, ROWS, INNER),
-    plgpu.Barrier(num_arrivals=len(matrices) + len(vectors)),
+    plgpu.Barrier(num_arrivals=6),
     plgpu.Barrier(num_arrivals=work.tile_poses, num_barriers=work.slots),
-    shared(*matrices.shape),
-    plgpu.SMEM(vectors.shape, vectors.dtype),
-  )(nodes, matrices, vectors)
+    shared(5, ROWS, CHANNELS),
+    plgpu.SMEM((1, 2, CHANNELS), jnp.bfloat16),
+  )(nodes, weights)
   return y.reshape(x.shape)
 
 
@@ -153,12 +152,11 @@ def backward(
   """
   nodes, grads = flat(x), flat(dy)
   work = Work.share_out(x, groups=2, stages=2, together=True)
-  matrices = _matrices(kernel, theta, weight, out, groups)
-  vectors = _vectors(weight, bias, bias_g, groups)
+  weights = _stack_weights(kernel, theta, weight, bias, bias_g, out, groups)
 
-  def differentiate(x, dy, matrices, vectors, dx, sums, *scratch):
-    tiles, dtiles, places, ready, full, made, used, *on_chip = scratch
-    load_once(ready, *zip((matrices, vectors), on_chip, strict=True))
+  def differentiate(x, dy, weights, dx, sums, *scratch):
+    tiles, dtiles, places, ready, full, made, used, matrices, vectors = scratch
+    _load_weights(weights, matrices, vectors, ready)
     sums = sums.at[work.worker]
 
     def load(step):
@@ -169,7 +167,7 @@ def backward(
       store((jnp.ones((ROWS, INNER)), places.at[9]))
 
       def compute(step, dbias):
-        weights = _Weights(*on_chip)
+        weights = _Weights(matrices, vectors)
         phi, g, pooled_phi, pooled_g, affinity, total, dsum, dphi, dg, ones = (
           places.at[weights.zero + k] for k in range(10)
         )
@@ -209,7 +207,7 @@ def backward(
         store((values, daffinity))
         (values,) = multiply([(transpose(daffinity), ones)])
         values *= widen(dsum)
-        store((values, dsum), (values * weights.weight, dphi))
+        store((values, dsum), (values * weights.weight / work.joints, dphi))
         plgpu.barrier_arrive(made)
         plgpu.wgmma(dtheta, transpose(daffinity), tile)
         halves = phi, affinity
@@ -233,7 +231,7 @@ def backward(
 
     def by_weights(dphi_kernel, dg_kernel, dout, dbias_g):
       def compute(step, carry):
-        weights = _Weights(*on_chip)
+        weights = _Weights(matrices, vectors)
         slot = work.slot(step)
         total, dsum, dg = (places.at[weights.zero + k] for k in (5, 6, 8))
         plgpu.barrier_wait(full.at[slot])
@@ -254,7 +252,7 @@ def backward(
     def _():
       dtheta, dbias = pl.run_scoped(by_nodes, accumulator(ROWS, CHANNELS))
       sums[192] = jnp.sum(dtheta, axis=0)
-      sums[193, INNER:] = dbias
+      sums[194, 0] = jnp.sum(dbias)
       plgpu.wait_smem_to_gmem(0)
 
     @pl.when(lax.axis_index('group') == 1)
@@ -270,24 +268,29 @@ def backward(
       sums[:128, INNER:] = dg
       sums[128:192] = dout
       sums[193, :INNER] = jnp.sum(dbias_g, axis=0)
+      weights = _Weights(matrices, vectors)
+      dweight = sum(
+        jnp.sum(dphi[64*k:64*k+64] * widen(weights.phi[k]), axis=0) for k in range(2)
+      )
+      sums[193, INNER:] = dweight
 
   tile = shared(work.slots, ROWS, CHANNELS)
   dx, sums = work.call(
     differentiate,
     (
       jax.ShapeDtypeStruct(nodes.shape, x.dtype),
-      jax.ShapeDtypeStruct((work.workers, 194, CHANNELS), jnp.float32),
+      jax.ShapeDtypeStruct((work.workers, 195, CHANNELS), jnp.float32),
     ),
     tile,
     tile,
     shared(10, ROWS, INNER),
-    plgpu.Barrier(num_arrivals=len(matrices) + len(vectors)),
+    plgpu.Barrier(num_arrivals=6),
     plgpu.Barrier(num_arrivals=2 * work.tile_poses, num_barriers=work.slots),
     plgpu.Barrier(num_arrivals=1),
     plgpu.Barrier(num_arrivals=1),
-    shared(*matrices.shape),
-    plgpu.SMEM(vectors.shape, vectors.dtype),
-  )(nodes, grads, matrices, vectors)
+    shared(5, ROWS, CHANNELS),
+    plgpu.SMEM((1, 2, CHANNELS), jnp.bfloat16),
+  )(nodes, grads, weights)
   sums = sums.sum(axis=0)
   by_sum = sums[:128, :INNER] / work.joints
   dkernel = jnp.concatenate([by_sum * weight, sums[:128, INNER:]], axis=1)
@@ -295,8 +298,8 @@ def backward(
     dx.reshape(x.shape),
     dkernel,
     sums[192] / work.joints,
-    jnp.sum(kernel[:, :INNER] * by_sum, axis=0),
-    sums[193, INNER:].sum() / work.joints,
+    sums[193, INNER:] / work.joints,
+    sums[194, 0] / work.joints,
     sums[193, :INNER],
     sums[128:192],
   )
@@ -318,8 +321,8 @@ class _Weights:
   """
 
   def __init__(self, matrices: Ref, vectors: Ref):
-    self._vectors = vectors
-    self.zero = vectors[3, 0].astype(jnp.int32)
+    self._vectors = vectors.at[0]
+    self.zero = self._scalar(1).astype(jnp.int32)
     upper, lower, self.theta, self.out, last = (
       matrices.at[self.zero + k] for k in range(5)
     )
@@ -328,15 +331,19 @@ class _Weights:
     )
     self.weight_rows, self.swap = _half(last, 0), _half(last, 1)
 
+  def _scalar(self, k: int) -> Array:
+    """Returns the bias of affinities divided by J, or zero."""
+    return self._vectors[1, k].astype(jnp.float32)
+
   @property
   def weight(self) -> Array:
-    """The weights of phi, w / J, in every row."""
-    return _rows(self._vectors[0])
+    """The weights of phi, w, in every row."""
+    return _rows(self._vectors[0, :INNER])
 
   @property
   def bias_g(self) -> Array:
     """The bias of g, in every row."""
-    return _rows(self._vectors[1])
+    return _rows(self._vectors[0, INNER:])
 
   def map_nodes(self, tile: Ref) -> list[Array]:
     """Computes phi and g, without their biases: `[64, C]` -> `[64, H]` each."""
@@ -371,28 +378,48 @@ class _Weights:
     row, column = _indices()
     bits = joints.bit_length() - 1
     same_pose = (row >> bits) == (column >> bits)
-    bias = self._vectors[2, 0]
-    return jnp.where(same_pose, jnp.maximum(logits + bias, 0), 0)
+    return jnp.where(same_pose, jnp.maximum(logits + self._scalar(0), 0), 0)
 
 
-def _matrices(kernel, theta, weight, out, groups):
-  """Stacks what `_Weights` needs: `[5, 64, C]`."""
+def _stack_weights(
+  kernel: Array,
+  theta: Array,
+  weight: Array,
+  bias: Array,
+  bias_g: Array,
+  out: Array,
+  groups: Groups,
+) -> Array:
+  """Stacks the matrices of `_Weights`, and its vectors: `[6, 64, C]`.
+
+  A single operation prepares all. And the GPU can only copy what is aligned,
+  which parameters, as parts of one array, are not.
+  """
   pairs, joints = np.array(groups), 2 * len(groups)
   swap = np.zeros((joints, joints), np.float32)
   swap[pairs, pairs[:, ::-1]] = 1
   swap = np.kron(np.eye(ROWS // joints, dtype=np.float32), swap)
-  theta = jnp.broadcast_to(theta / joints, (ROWS, CHANNELS))
-  weight = jnp.broadcast_to(weight / joints, (ROWS, INNER))
-  last = jnp.concatenate([weight, swap], axis=1)
-  matrices = jnp.stack([kernel[:ROWS], kernel[ROWS:], theta, out, last])
-  return matrices.astype(jnp.bfloat16)
+  scaled = jnp.broadcast_to(weight / joints, (ROWS, INNER))
+  scalars = jnp.pad(bias[None] / joints, (0, CHANNELS - 1))
+  vectors = jnp.stack([jnp.concatenate([weight, bias_g]), scalars])
+  blocks = (
+    kernel[:ROWS],
+    kernel[ROWS:],
+    jnp.broadcast_to(theta / joints, (ROWS, CHANNELS)),
+    out,
+    jnp.concatenate([scaled, swap], axis=1),
+    jnp.pad(vectors, ((0, ROWS - 2), (0, 0))),
+  )
+  return jnp.stack(blocks).astype(jnp.bfloat16)
 
 
-def _vectors(weight, bias, bias_g, groups):
-  """Stacks what `_Weights` needs: `[4, H]`."""
-  joints = 2 * len(groups)
-  bias = jnp.broadcast_to(bias / joints, INNER)
-  return jnp.stack([weight / joints, bias_g, bias, jnp.zeros(INNER)])
+def _load_weights(source: Ref, matrices: Ref, vectors: Ref, ready: Ref) -> None:
+  """Loads what `_stack_weights` has stacked."""
+  load_once(
+    ready,
+    (source.at[pl.ds(0, 5)], matrices),
+    (source.at[pl.ds(5, 1), pl.ds(0, 2)], vectors),
+  )
 
 
 def _half(tile: Ref, k: int) -> Ref:
@@ -402,6 +429,7 @@ def _half(tile: Ref, k: int) -> Ref:
 
 def _rows(values: Array) -> Array:
   """Repeats a row: `[H]` -> `[64, H]`."""
+  values = values.astype(jnp.float32)
   return lax.broadcast_in_dim(values, (ROWS, INNER), (1,))
 
 
