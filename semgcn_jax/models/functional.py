@@ -11,7 +11,7 @@ type of the layer's input.
 """
 
 import functools
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import flax.linen as nn
 import jax
@@ -121,18 +121,21 @@ def semantic_graph_conv(x: Array, kernel: Array, adjacency: Array) -> Array:
   """
   if adjacency.ndim == 2:
     return by_gpu_kernel('convolution', _convolve, x, kernel, adjacency)
-  parts = split_adjacency(adjacency.astype(x.dtype))
-  mixed = [
+  itself, neighbors = (
     jnp.einsum('dij,j...d->i...d', part, linear(x, matrix))
-    for part, matrix in zip(parts, kernel, strict=True)
-  ]
-  return mixed[0] + mixed[1]
+    for part, matrix in zip(
+      split_adjacency(adjacency.astype(x.dtype)).swapaxes(0, 1),
+      kernel,
+      strict=True,
+    )
+  )
+  return itself + neighbors
 
 
-def split_adjacency(adjacency: Array) -> tuple[Array, Array]:
-  """Splits `[..., J, J]` into A * I and A * (1 - I)."""
+def split_adjacency(adjacency: Array, axis: int = -3) -> Array:
+  """Splits `[..., J, J]` into A * I and A * (1 - I), stacked along an axis."""
   eye = np.eye(adjacency.shape[-1], dtype=adjacency.dtype)
-  return adjacency * eye, adjacency * (1 - eye)
+  return jnp.expand_dims(adjacency, axis) * np.stack([eye, 1 - eye], axis)
 
 
 @jax.custom_vjp
@@ -143,16 +146,18 @@ def _convolve(x, kernel, adjacency):
     mixed = _mix_each(adjacency, x)
     y = jnp.einsum('krc,kcd->rd', mixed, kernel.astype(x.dtype))
     return y.reshape(*x.shape[:-1], -1)
-  return mix(_split(adjacency, 1), _linear_each(x, kernel))
+  side_by_side = split_adjacency(adjacency, axis=-2).reshape(len(x), -1)
+  return mix(side_by_side, _linear_each(x, kernel))
 
 
-def _differentiate(x, kernel, adjacency, dy):
+def _differentiate(residuals, dy):
   """Differentiates `_convolve` by its arguments.
 
   The gradient by x is the convolution of dy with all matrices transposed, in
   which x and dy change places. So of the two the one with fewer channels is
   mixed.
   """
+  x, kernel, adjacency = residuals
   transposed = kernel.swapaxes(1, 2)
   dx = _convolve(dy, transposed, adjacency.T)
   if x.shape[-1] <= dy.shape[-1]:
@@ -161,10 +166,7 @@ def _differentiate(x, kernel, adjacency, dy):
   return dx, dkernel.swapaxes(1, 2), dadjacency.T
 
 
-_convolve.defvjp(
-  lambda *args: (_convolve(*args), args),
-  lambda args, dy: _differentiate(*args, dy),
-)
+_convolve.defvjp(lambda *args: (_convolve(*args), args), _differentiate)
 
 
 def _derivatives(x, transposed, adjacency, dy):
@@ -180,20 +182,14 @@ def _derivatives(x, transposed, adjacency, dy):
   )
   dots = _dot_joints(_linear_each(dy, transposed), x)
   of_itself, of_neighbors = dots.reshape(2, *adjacency.shape)
-  dadjacency = split_adjacency(of_itself)[0] + split_adjacency(of_neighbors)[1]
+  dadjacency = jnp.where(np.eye(len(x), dtype=bool), of_itself, of_neighbors)
   return dkernel.astype(transposed.dtype), dadjacency
 
 
 def _mix_each(adjacency: Array, x: Array) -> Array:
   """Mixes by A * I and by A * (1 - I): `[J, ..., C]` -> `[2, R, C]`."""
-  mixed = mix(_split(adjacency, 0), x)
+  mixed = mix(split_adjacency(adjacency).reshape(-1, len(x)), x)
   return mixed.reshape(2, -1, x.shape[-1])
-
-
-def _split(adjacency, axis):
-  eye = np.eye(len(adjacency), dtype=np.float32)
-  shape = (1, 2) if axis else (2, 1)
-  return jnp.tile(adjacency, shape) * np.concatenate([eye, 1 - eye], axis)
 
 
 def _linear_each(x: Array, kernel: Array) -> Array:
@@ -242,40 +238,39 @@ def neighbor_softmax(logits: Array, mask: np.ndarray) -> Array:
   return weights.astype(logits.dtype)
 
 
+class NonLocalWeights(NamedTuple):
+  """The weights of a non-local layer, with its linear maps put together.
+
+  Attributes:
+    kernel: The kernels of phi and g, side by side, `[C, 2 H]`.
+    theta: The first half of w times theta, `[C]`.
+    phi: The second half of w, which multiplies phi, `[H]`.
+    bias: The bias that theta and phi give all affinities, `[]`.
+    bias_g: The bias of g, `[H]`.
+    out: The kernel that maps the sums over nodes, `[H, D]`.
+  """
+
+  kernel: Array
+  theta: Array
+  phi: Array
+  bias: Array
+  bias_g: Array
+  out: Array
+
+
 @functools.partial(jax.jit, static_argnames='groups')
 def non_local(
-  x: Array,
-  kernel: Array,
-  theta: Array,
-  weight: Array,
-  bias: Array,
-  bias_g: Array,
-  out: Array,
-  groups: tuple[tuple[int, ...], ...],
+  x: Array, weights: NonLocalWeights, groups: tuple[tuple[int, ...], ...]
 ) -> Array:
   """Computes the non-local responses (paper eq. 4 and 10, section A.3).
 
-  As w of eq. 10 and theta are linear, they are given as one, and so are the
-  biases of both halves of w.
-
-  Args:
-    x: The nodes, `[J, ..., C]`.
-    kernel: The kernels of phi and g, side by side, `[C, 2 H]`.
-    theta: The first half of w times theta, `[C]`.
-    weight: The second half of w, `[H]`.
-    bias: The bias of all affinities, `[]`.
-    bias_g: The bias of g, `[H]`.
-    out: The kernel that maps the sums over nodes, `[H, D]`.
-    groups: The groups of nodes that are max-pooled, if any.
-
-  Returns:
-    The responses, `[J, ..., D]`.
+  `[J, ..., C]` -> `[J, ..., D]`; the groups of nodes, if any, are max-pooled.
   """
-  arrays = (x, kernel, theta, weight, bias, bias_g, out)
-  return by_gpu_kernel('non_local', _non_local, *arrays, groups=groups)
+  return by_gpu_kernel('non_local', _non_local, x, weights, groups=groups)
 
 
-def _non_local(x, kernel, theta, weight, bias, bias_g, out, groups):
+def _non_local(x, weights, groups):
+  kernel, theta, weight, bias, bias_g, out = weights
   # One product computes all. Zeros pad its columns to a multiple of 8, for
   # matrix units.
   columns = jnp.concatenate([kernel, theta[:, None]], axis=1)

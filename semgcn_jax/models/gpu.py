@@ -9,19 +9,18 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-Array = jax.Array
-
 
 def by_gpu_kernel(
-  name: str, function: Callable[..., Any], *args: Array, **fields: Any
+  name: str, function: Callable[..., Any], *args: Any, **fields: Any
 ) -> Any:
   """Computes a function and its gradient, by GPU kernels if they take it.
 
   Args:
     name: The name of the file in `hopper/` that has the kernels.
     function: The function, which also gives the derivatives if they do not.
-    *args: Its arguments, of which the first are the nodes, `[J, ..., C]`.
-    **fields: Its other arguments, which are no arrays.
+    *args: Its arguments that are arrays, or tuples of them, of which the first
+      are the nodes, `[J, ..., C]`.
+    **fields: Its other arguments.
 
   Returns:
     What the function returns.

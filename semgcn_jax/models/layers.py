@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from semgcn_jax.geometry.graphs import Nodes
 from semgcn_jax.models.functional import (
+  NonLocalWeights,
   batch_normalize,
   linear,
   non_local,
@@ -165,16 +166,15 @@ class NonLocal(nn.Module):
     out = _Weights(channels, name='out')(inner)
     weight = self.param('affinity', _affinity_init, (2 * inner,))
     weight_theta, weight_phi = jnp.split(weight, 2)
-    y = non_local(
-      x,
-      jnp.concatenate([phi['kernel'], g['kernel']], axis=1),
-      theta['kernel'] @ weight_theta,
-      weight_phi,
-      jnp.concatenate([theta['bias'], phi['bias']]) @ weight,
-      g['bias'],
-      out['kernel'],
-      self.graph.groups,
+    weights = NonLocalWeights(
+      kernel=jnp.concatenate([phi['kernel'], g['kernel']], axis=1),
+      theta=theta['kernel'] @ weight_theta,
+      phi=weight_phi,
+      bias=jnp.concatenate([theta['bias'], phi['bias']]) @ weight,
+      bias_g=g['bias'],
+      out=out['kernel'],
     )
+    y = non_local(x, weights, self.graph.groups)
     y = add_bias(y, out['bias'], train_bias=False)
     norm = self.norm(scale_init=nn.initializers.zeros, name='norm')
     return x + norm(y, train=train)

@@ -223,8 +223,8 @@ def _by_weights(x, adjacency, dy):
 
 def _mixing(adjacency: Array) -> Array:
   """Repeats A * I and A * (1 - I) for the poses of a tile: `[2, 64, 64]`."""
-  parts = jnp.stack(split_adjacency(adjacency))
-  return jnp.kron(np.eye(ROWS // len(adjacency)), parts).astype(jnp.bfloat16)
+  each_pose = np.eye(ROWS // len(adjacency))
+  return jnp.kron(each_pose, split_adjacency(adjacency)).astype(jnp.bfloat16)
 
 
 def _own_factors(mixings: Ref) -> Array:

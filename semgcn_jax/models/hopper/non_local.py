@@ -4,12 +4,10 @@ XLA makes five kernels or more of the responses and fifteen of their gradients,
 and most of them read or write all nodes. Here a response reads x and writes y,
 and its gradient reads x and dy and writes dx; the rest stays on the chip.
 
-Nodes are pooled in pairs. The maximum of a pair is kept in the rows of both,
-so nothing is gathered: a permutation matrix swaps the rows of each pair, and
-either row counts half.
-
-Affinities divide by the number of pairs, and half of that is 1 / J. It scales
-the weights of the affinities, in advance.
+Nodes are pooled in pairs. The maximum of a pair is kept in the rows of both, so
+nothing is gathered: a permutation matrix swaps the rows of each pair, and
+either row counts half. So the number of nodes that the affinities are divided
+by is J. It scales the weights of the affinities, in advance.
 """
 
 from typing import Any
@@ -21,6 +19,7 @@ from jax import lax
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import mosaic_gpu as plgpu
 
+from semgcn_jax.models.functional import NonLocalWeights
 from semgcn_jax.models.hopper.tiles import (
   CHANNELS,
   ROWS,
@@ -40,53 +39,31 @@ from semgcn_jax.models.hopper.tiles import (
   widen,
 )
 
-INNER = 64  # The channels of phi and of g, half of those of a tile.
+INNER = 64  # The channels of phi and of g.
 MIN_POSES = 64
 
 Groups = tuple[tuple[int, ...], ...]
 
 
-def fits(
-  x: Array,
-  kernel: Array,
-  theta: Array,
-  weight: Array,
-  bias: Array,
-  bias_g: Array,
-  out: Array,
-  *,
-  groups: Groups,
-) -> bool:
+def fits(x: Array, weights: NonLocalWeights, *, groups: Groups) -> bool:
   """Returns whether the kernels take the arguments of `forward`."""
-  del theta, weight, bias, bias_g
   return (
     takes_nodes(x, MIN_POSES)
-    and kernel.shape == (CHANNELS, 2 * INNER)
-    and out.shape == (INNER, CHANNELS)
+    and weights.kernel.shape == (CHANNELS, 2 * INNER)
+    and weights.out.shape == (INNER, CHANNELS)
     and 2 * len(groups) == len(x)
     and all(len(pair) == 2 and pair[0] < pair[1] for pair in groups)
   )
 
 
-def forward(
-  x: Array,
-  kernel: Array,
-  theta: Array,
-  weight: Array,
-  bias: Array,
-  bias_g: Array,
-  out: Array,
-  *,
-  groups: Groups,
-) -> Array:
-  """Computes `functional.non_local` in bfloat16: `[J, ..., C]` of both."""
-  nodes = flat(x)
+def forward(x: Array, weights: NonLocalWeights, *, groups: Groups) -> Array:
+  """Computes `functional.non_local`: `[J, ..., C]` -> `[J, ..., C]`."""
+  nodes, blocks = flat(x), _stack(weights, groups)
   work = Work.share_out(x, groups=2, stages=3)
-  weights = _stack_weights(kernel, theta, weight, bias, bias_g, out, groups)
 
-  def respond(x, weights, y, *scratch):
-    tiles, places, ready, full, matrices, vectors = scratch
-    _load_weights(weights, matrices, vectors, ready)
+  def respond(x, blocks, y, *scratch):
+    tiles, places, ready, full, *on_chip = scratch
+    _load_weights(blocks, on_chip, ready)
     first = 2 * lax.axis_index('group')
     phi, g = places.at[first], places.at[first + 1]
 
@@ -94,17 +71,17 @@ def forward(
       work.load(x, tiles, full, step)
 
     def compute(step, carry):
-      weights = _Weights(matrices, vectors)
+      weights = _Weights(*on_chip)
       tile = tiles.at[work.slot(step)]  # X, then the result.
       plgpu.barrier_wait(full.at[work.slot(step)])
-      of_phi, of_g = weights.map_nodes(tile)
+      own_phi, own_g = weights.map_nodes(tile)
       work.load_ahead(load, step)
-      store((of_phi, phi), (of_g, g))
+      store((own_phi, phi), (own_g, g))
       other_phi, other_g = weights.swap_pairs(phi, g)
       plgpu.commit_smem()
       store(
-        (jnp.maximum(of_phi, other_phi), phi),
-        (jnp.maximum(of_g, other_g) + weights.bias_g, g),
+        (jnp.maximum(own_phi, other_phi), phi),
+        (jnp.maximum(own_g, other_g) + weights.bias_g, g),
       )
       affinity = weights.affinity(tile, phi, work.joints)
       plgpu.commit_smem()
@@ -125,38 +102,33 @@ def forward(
     jax.ShapeDtypeStruct(nodes.shape, x.dtype),
     shared(work.slots, ROWS, CHANNELS),
     shared(2 * work.groups, ROWS, INNER),
-    plgpu.Barrier(num_arrivals=6),
+    plgpu.Barrier(num_arrivals=len(blocks)),
     plgpu.Barrier(num_arrivals=work.tile_poses, num_barriers=work.slots),
-    shared(5, ROWS, CHANNELS),
-    plgpu.SMEM((1, 2, CHANNELS), jnp.bfloat16),
-  )(nodes, weights)
+    *_Weights.PLACES,
+  )(nodes, blocks)
   return y.reshape(x.shape)
 
 
+# The rows of the sums that `backward` makes of its gradients by weights.
+_OF_KERNEL = slice(CHANNELS)
+_OF_OUT = slice(CHANNELS, CHANNELS + INNER)
+_OF_THETA, _OF_VECTORS, _OF_BIAS = range(CHANNELS + INNER, CHANNELS + INNER + 3)
+
+
 def backward(
-  x: Array,
-  kernel: Array,
-  theta: Array,
-  weight: Array,
-  bias: Array,
-  bias_g: Array,
-  out: Array,
-  dy: Array,
-  *,
-  groups: Groups,
-) -> tuple[Array, ...]:
+  x: Array, weights: NonLocalWeights, dy: Array, *, groups: Groups
+) -> tuple[Array, NonLocalWeights]:
   """Computes the gradients of `forward`, given that by its result.
 
-  The first warpgroup of a multiprocessor goes from tile to tile, and the other
-  sums up the gradients by the large matrices.
+  Of a multiprocessor, the first warpgroup differentiates by the nodes of one
+  tile after the other. The second adds up most gradients by the weights.
   """
-  nodes, grads = flat(x), flat(dy)
+  blocks = _stack(weights, groups)
   work = Work.share_out(x, groups=2, stages=2, together=True)
-  weights = _stack_weights(kernel, theta, weight, bias, bias_g, out, groups)
 
-  def differentiate(x, dy, weights, dx, sums, *scratch):
-    tiles, dtiles, places, ready, full, made, used, matrices, vectors = scratch
-    _load_weights(weights, matrices, vectors, ready)
+  def differentiate(x, dy, blocks, dx, sums, *scratch):
+    tiles, dtiles, places, ready, full, made, used, *on_chip = scratch
+    _load_weights(blocks, on_chip, ready)
     sums = sums.at[work.worker]
 
     def load(step):
@@ -164,19 +136,19 @@ def backward(
       work.load(dy, dtiles, full, step)
 
     def by_nodes(dtheta):
-      store((jnp.ones((ROWS, INNER)), places.at[9]))
+      keep(jnp.ones((ROWS, INNER)), places.at[9])
 
       def compute(step, dbias):
-        weights = _Weights(matrices, vectors)
-        phi, g, pooled_phi, pooled_g, affinity, total, dsum, dphi, dg, ones = (
+        weights, slot = _Weights(*on_chip), work.slot(step)
+        tile, dtile = tiles.at[slot], dtiles.at[slot]
+        # Products read what is kept here, and later values replace it.
+        phi, g, pooled_phi, pooled_g, affinity, dphi, total, ddot, dg, ones = (
           places.at[weights.zero + k] for k in range(10)
         )
-        slot = work.slot(step)
-        tile, dtile = tiles.at[slot], dtiles.at[slot]
         plgpu.barrier_wait(full.at[slot])
-        of_phi, of_g = weights.map_nodes(tile)
+        own_phi, own_g = weights.map_nodes(tile)
         plgpu.wait_smem_to_gmem(0, wait_read_only=True)
-        store((of_phi, phi), (of_g, g))
+        store((own_phi, phi), (own_g, g))
 
         @pl.when(step >= 1)
         def _():
@@ -184,18 +156,20 @@ def backward(
           pl.when(step + 1 < work.count)(lambda: load(step + 1))
 
         other_phi, other_g = weights.swap_pairs(phi, g)
-        highest_phi, wins_phi = weights.pool(phi, other_phi)
-        highest_g, wins_g = weights.pool(g, other_g)
+        max_phi, wins_phi = weights.pool(phi, other_phi)
+        max_g, wins_g = weights.pool(g, other_g)
         store(
-          (highest_phi, pooled_phi),
-          (highest_g + weights.bias_g, pooled_g),
-          (wins_phi, dsum),
+          (max_phi, pooled_phi),
+          (max_g + weights.bias_g, pooled_g),
+          (wins_phi, ddot),
           (wins_g, dg),
         )
+
         keep(weights.affinity(tile, pooled_phi, work.joints), affinity)
-        dtotal = phi
         (values,) = multiply([(dtile, transpose(weights.out))])
+        dtotal = phi
         store((values, dtotal))
+
         (values,) = multiply([(affinity, pooled_g)])
         keep(values, total)
         (values,) = multiply([(transpose(affinity), dtotal)])
@@ -205,17 +179,19 @@ def backward(
         dbias += jnp.sum(values, axis=1)
         daffinity = g
         store((values, daffinity))
+
         (values,) = multiply([(transpose(daffinity), ones)])
-        values *= widen(dsum)
-        store((values, dsum), (values * weights.weight / work.joints, dphi))
+        values *= widen(ddot)
+        store((values, ddot), (values * weights.phi / work.joints, dphi))
         plgpu.barrier_arrive(made)
+
         plgpu.wgmma(dtheta, transpose(daffinity), tile)
-        halves = phi, affinity
+        halves = phi, affinity  # Of dx.
         for k, half in enumerate(halves):
           (values,) = multiply(
             [
-              (dphi, transpose(weights.phi[k])),
-              (dg, transpose(weights.g[k])),
+              (dphi, transpose(weights.kernel_phi[k])),
+              (dg, transpose(weights.kernel_g[k])),
               (daffinity, _half(weights.theta, k)),
             ]
           )
@@ -229,96 +205,98 @@ def backward(
       plgpu.barrier_wait(used)
       return dtheta[...], dbias
 
-    def by_weights(dphi_kernel, dg_kernel, dout, dbias_g):
+    def by_weights(dkernel_phi, dkernel_g, dout, dbias_g):
       def compute(step, carry):
-        weights = _Weights(matrices, vectors)
-        slot = work.slot(step)
-        total, dsum, dg = (places.at[weights.zero + k] for k in (5, 6, 8))
+        weights, slot = _Weights(*on_chip), work.slot(step)
+        total, ddot, dg = (places.at[weights.zero + k] for k in (6, 7, 8))
         plgpu.barrier_wait(full.at[slot])
         plgpu.barrier_wait(made)
-        plgpu.wgmma(dphi_kernel, transpose(tiles.at[slot]), dsum)
-        plgpu.wgmma(dg_kernel, transpose(tiles.at[slot]), dg)
+        plgpu.wgmma(dkernel_phi, transpose(tiles.at[slot]), ddot)
+        plgpu.wgmma(dkernel_g, transpose(tiles.at[slot]), dg)
         plgpu.wgmma(dout, transpose(total), dtiles.at[slot])
-        # The sum over rows counts, and a permutation does not change it.
+        # Only sums over rows matter, which a permutation leaves as they are.
         plgpu.wgmma(dbias_g, weights.swap, dg)
         plgpu.wgmma_wait(0)
         plgpu.barrier_arrive(used)
         return carry
 
       lax.fori_loop(jnp.int32(0), work.count, compute, ())
-      return dphi_kernel[...], dg_kernel[...], dout[...], dbias_g[...]
+      return dkernel_phi[...], dkernel_g[...], dout[...], dbias_g[...]
 
     @pl.when(lax.axis_index('group') == 0)
     def _():
       dtheta, dbias = pl.run_scoped(by_nodes, accumulator(ROWS, CHANNELS))
-      sums[192] = jnp.sum(dtheta, axis=0)
-      sums[194, 0] = jnp.sum(dbias)
+      sums[_OF_THETA] = jnp.sum(dtheta, axis=0)
+      sums[_OF_BIAS, 0] = jnp.sum(dbias)
       plgpu.wait_smem_to_gmem(0)
 
     @pl.when(lax.axis_index('group') == 1)
     def _():
-      dphi, dg, dout, dbias_g = pl.run_scoped(
+      dkernel_phi, dkernel_g, dout, dbias_g = pl.run_scoped(
         by_weights,
         accumulator(CHANNELS, INNER),
         accumulator(CHANNELS, INNER),
         accumulator(INNER, CHANNELS),
         accumulator(ROWS, INNER),
       )
-      sums[:128, :INNER] = dphi
-      sums[:128, INNER:] = dg
-      sums[128:192] = dout
-      sums[193, :INNER] = jnp.sum(dbias_g, axis=0)
-      weights = _Weights(matrices, vectors)
-      dweight = sum(
-        jnp.sum(dphi[64*k:64*k+64] * widen(weights.phi[k]), axis=0) for k in range(2)
-      )
-      sums[193, INNER:] = dweight
+      sums[_OF_KERNEL, :INNER] = dkernel_phi
+      sums[_OF_KERNEL, INNER:] = dkernel_g
+      sums[_OF_OUT] = dout
+      sums[_OF_VECTORS, INNER:] = jnp.sum(dbias_g, axis=0)
+      # The gradient by phi . w, times phi = x W.
+      upper, lower = _Weights(*on_chip).kernel_phi
+      products = dkernel_phi[:ROWS] * widen(upper)
+      products += dkernel_phi[ROWS:] * widen(lower)
+      sums[_OF_VECTORS, :INNER] = jnp.sum(products, axis=0)
 
-  tile = shared(work.slots, ROWS, CHANNELS)
+  shape = (work.workers, _OF_BIAS + 1, CHANNELS)
   dx, sums = work.call(
     differentiate,
     (
-      jax.ShapeDtypeStruct(nodes.shape, x.dtype),
-      jax.ShapeDtypeStruct((work.workers, 195, CHANNELS), jnp.float32),
+      jax.ShapeDtypeStruct(flat(x).shape, x.dtype),
+      jax.ShapeDtypeStruct(shape, jnp.float32),
     ),
-    tile,
-    tile,
+    shared(work.slots, ROWS, CHANNELS),
+    shared(work.slots, ROWS, CHANNELS),
     shared(10, ROWS, INNER),
-    plgpu.Barrier(num_arrivals=6),
+    plgpu.Barrier(num_arrivals=len(blocks)),
     plgpu.Barrier(num_arrivals=2 * work.tile_poses, num_barriers=work.slots),
     plgpu.Barrier(num_arrivals=1),
     plgpu.Barrier(num_arrivals=1),
-    shared(5, ROWS, CHANNELS),
-    plgpu.SMEM((1, 2, CHANNELS), jnp.bfloat16),
-  )(nodes, grads, weights)
+    *_Weights.PLACES,
+  )(flat(x), flat(dy), blocks)
   sums = sums.sum(axis=0)
-  by_sum = sums[:128, :INNER] / work.joints
-  dkernel = jnp.concatenate([by_sum * weight, sums[:128, INNER:]], axis=1)
-  return (
-    dx.reshape(x.shape),
-    dkernel,
-    sums[192] / work.joints,
-    sums[193, INNER:] / work.joints,
-    sums[194, 0] / work.joints,
-    sums[193, :INNER],
-    sums[128:192],
+  dkernel_phi, dkernel_g = jnp.split(sums[_OF_KERNEL], 2, axis=1)
+  dkernel_phi *= weights.phi / work.joints
+  return dx.reshape(x.shape), NonLocalWeights(
+    kernel=jnp.concatenate([dkernel_phi, dkernel_g], axis=1),
+    theta=sums[_OF_THETA] / work.joints,
+    phi=sums[_OF_VECTORS, :INNER] / work.joints,
+    bias=sums[_OF_BIAS, 0] / work.joints,
+    bias_g=sums[_OF_VECTORS, INNER:],
+    out=sums[_OF_OUT],
   )
 
 
 class _Weights:
-  """The weights of the layer on a multiprocessor.
+  """The weights on a multiprocessor, as bfloat16.
 
   Attributes:
-    zero: Zero, but the compiler cannot know. Added to the number of a place, it
-      keeps it from computing all places in advance, which takes too many
-      registers.
-    phi: The halves of the kernel of phi, each `[64, H]`.
-    g: The halves of the kernel of g.
-    theta: The vector theta / J, in every row, `[64, C]`.
-    out: The kernel after the sum over nodes, `[H, C]`.
-    weight_rows: The weights of phi, w / J, in every row, `[64, H]`.
+    zero: Zero, which the compiler cannot know. Added to an index, it keeps the
+      compiler from computing all addresses in advance, for which there are too
+      few registers.
+    kernel_phi: The upper and the lower half of the kernel of phi, `[64, H]`.
+    kernel_g: Those of the kernel of g.
+    theta: theta / J, in every row, `[64, C]`.
+    out: The last kernel, `[H, C]`.
+    rows_phi: The weights of phi divided by J, in every row, `[64, H]`.
     swap: The permutation that swaps the rows of each pair, `[64, 64]`.
   """
+
+  PLACES = (
+    shared(5, ROWS, CHANNELS),
+    plgpu.SMEM((1, 2, CHANNELS), jnp.bfloat16),
+  )
 
   def __init__(self, matrices: Ref, vectors: Ref):
     self._vectors = vectors.at[0]
@@ -326,43 +304,43 @@ class _Weights:
     upper, lower, self.theta, self.out, last = (
       matrices.at[self.zero + k] for k in range(5)
     )
-    self.phi, self.g = (
+    self.kernel_phi, self.kernel_g = (
       (_half(upper, k), _half(lower, k)) for k in range(2)
     )
-    self.weight_rows, self.swap = _half(last, 0), _half(last, 1)
+    self.rows_phi, self.swap = _half(last, 0), _half(last, 1)
 
   def _scalar(self, k: int) -> Array:
-    """Returns the bias of affinities divided by J, or zero."""
+    """Returns the bias of the affinities, divided by J, or zero."""
     return self._vectors[1, k].astype(jnp.float32)
 
   @property
-  def weight(self) -> Array:
-    """The weights of phi, w, in every row."""
+  def phi(self) -> Array:
+    """The weights of phi, in every row, `[64, H]`."""
     return _rows(self._vectors[0, :INNER])
 
   @property
   def bias_g(self) -> Array:
-    """The bias of g, in every row."""
+    """The bias of g, in every row, `[64, H]`."""
     return _rows(self._vectors[0, INNER:])
 
   def map_nodes(self, tile: Ref) -> list[Array]:
-    """Computes phi and g, without their biases: `[64, C]` -> `[64, H]` each."""
+    """Computes phi and g without their biases: `[64, C]` -> twice `[64, H]`."""
     return multiply(
       *(
-        [(_half(tile, k), part[k]) for k in range(2)]
-        for part in (self.phi, self.g)
+        [(_half(tile, k), kernel[k]) for k in range(2)]
+        for kernel in (self.kernel_phi, self.kernel_g)
       )
     )
 
-  def swap_pairs(self, *tiles: Ref) -> list[Array]:
-    """Swaps the rows of each pair."""
-    return multiply(*([(self.swap, tile)] for tile in tiles))
+  def swap_pairs(self, *places: Ref) -> list[Array]:
+    """Swaps the rows of each pair in each `[64, H]`."""
+    return multiply(*([(self.swap, place)] for place in places))
 
   def pool(self, own: Ref, other: Array) -> tuple[Array, Array]:
-    """Returns the maximum of each row and its other, and a factor.
+    """Returns the maxima of own and other rows, and 2 where the own row wins.
 
-    It is 2 if the row has the maximum, and else 0, as the gradient by a pair is
-    twice that by each of its rows. Of equal ones, the first has it.
+    Elsewhere it is 0. A pair has the gradient of both rows; hence the 2. Of
+    equal values, the first of the pair wins.
     """
     values = widen(own)
     row, column = _indices()
@@ -371,9 +349,9 @@ class _Weights:
     return jnp.maximum(values, other), jnp.where(wins, 2.0, 0.0)
 
   def affinity(self, tile: Ref, phi: Ref, joints: int) -> Array:
-    """Computes the affinities of joints (rows) to pooled nodes, `[64, 64]`."""
+    """Computes the affinities of joints, the rows, to nodes: `[64, 64]`."""
     (logits,) = multiply(
-      [(tile, transpose(self.theta)), (self.weight_rows, transpose(phi))]
+      [(tile, transpose(self.theta)), (self.rows_phi, transpose(phi))]
     )
     row, column = _indices()
     bits = joints.bit_length() - 1
@@ -381,44 +359,40 @@ class _Weights:
     return jnp.where(same_pose, jnp.maximum(logits + self._scalar(0), 0), 0)
 
 
-def _stack_weights(
-  kernel: Array,
-  theta: Array,
-  weight: Array,
-  bias: Array,
-  bias_g: Array,
-  out: Array,
-  groups: Groups,
-) -> Array:
-  """Stacks the matrices of `_Weights`, and its vectors: `[6, 64, C]`.
+def _stack(weights: NonLocalWeights, groups: Groups) -> Array:
+  """Stacks the matrices of `_Weights` and its vectors: `[6, 64, C]` bfloat16.
 
-  A single operation prepares all. And the GPU can only copy what is aligned,
-  which parameters, as parts of one array, are not.
+  It takes one operation. Nor could the GPU copy all weights themselves: as
+  parts of an array of all parameters, they are not aligned.
   """
   pairs, joints = np.array(groups), 2 * len(groups)
   swap = np.zeros((joints, joints), np.float32)
   swap[pairs, pairs[:, ::-1]] = 1
   swap = np.kron(np.eye(ROWS // joints, dtype=np.float32), swap)
-  scaled = jnp.broadcast_to(weight / joints, (ROWS, INNER))
-  scalars = jnp.pad(bias[None] / joints, (0, CHANNELS - 1))
-  vectors = jnp.stack([jnp.concatenate([weight, bias_g]), scalars])
+  rows_phi = jnp.broadcast_to(weights.phi / joints, (ROWS, INNER))
+  vectors = jnp.stack(
+    [
+      jnp.concatenate([weights.phi, weights.bias_g]),
+      jnp.pad(weights.bias[None] / joints, (0, CHANNELS - 1)),
+    ]
+  )
   blocks = (
-    kernel[:ROWS],
-    kernel[ROWS:],
-    jnp.broadcast_to(theta / joints, (ROWS, CHANNELS)),
-    out,
-    jnp.concatenate([scaled, swap], axis=1),
+    *jnp.split(weights.kernel, 2),
+    jnp.broadcast_to(weights.theta / joints, (ROWS, CHANNELS)),
+    weights.out,
+    jnp.concatenate([rows_phi, swap], axis=1),
     jnp.pad(vectors, ((0, ROWS - 2), (0, 0))),
   )
   return jnp.stack(blocks).astype(jnp.bfloat16)
 
 
-def _load_weights(source: Ref, matrices: Ref, vectors: Ref, ready: Ref) -> None:
-  """Loads what `_stack_weights` has stacked."""
+def _load_weights(blocks: Ref, on_chip: list[Ref], ready: Ref) -> None:
+  """Loads what `_stack` has stacked."""
+  matrices, vectors = on_chip
   load_once(
     ready,
-    (source.at[pl.ds(0, 5)], matrices),
-    (source.at[pl.ds(5, 1), pl.ds(0, 2)], vectors),
+    (blocks.at[pl.ds(0, 5)], matrices),
+    (blocks.at[pl.ds(5, 1), pl.ds(0, 2)], vectors),
   )
 
 
@@ -428,13 +402,13 @@ def _half(tile: Ref, k: int) -> Ref:
 
 
 def _rows(values: Array) -> Array:
-  """Repeats a row: `[H]` -> `[64, H]`."""
+  """Repeats a row, as float32: `[H]` -> `[64, H]`."""
   values = values.astype(jnp.float32)
   return lax.broadcast_in_dim(values, (ROWS, INNER), (1,))
 
 
-def _indices() -> list[Array]:
-  """Returns the numbers of the row and column of each element, `[64, 64]`."""
+def _indices() -> list[Any]:
+  """Returns the numbers of the row and the column of each of `[64, 64]`."""
   return [
     plgpu.broadcasted_iota(
       jnp.int32, (ROWS, ROWS), axis, layout=plgpu.Layout.WGMMA

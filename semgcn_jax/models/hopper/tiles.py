@@ -201,9 +201,9 @@ def multiply(*sums: Sequence[tuple[Ref, Ref]]) -> list[Array]:
   return pl.run_scoped(accumulate, *(accumulator(*shape) for shape in shapes))
 
 
-def accumulator(*shape: int) -> Any:
+def accumulator(rows: int, columns: int) -> Any:
   """Places sums of products in registers, as float32."""
-  return plgpu.WGMMAAccumulatorRef(shape, jnp.float32)
+  return plgpu.WGMMAAccumulatorRef((rows, columns), jnp.float32)
 
 
 def widen(place: Ref) -> Array:
