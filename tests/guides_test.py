@@ -35,6 +35,7 @@ ELSEWHERE = {
   'python experiments/prepare_data.py': 'needs the CMU database',
   'python experiments/reproduce.py': 'takes minutes on a GPU',
   'python examples/lift_with_ray.py': 'ray_test.py runs it',
+  'python examples/inverse_kinematics.py': 'inverse_kinematics_test.py does',
   'semgcn reproduce': 'paper/reproduce_test.py runs it, with fewer steps',
 }
 # What makes training short.
