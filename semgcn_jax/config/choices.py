@@ -13,7 +13,10 @@ from semgcn_jax.config.fields import Range
 # of people, and of all files of clips; see `formats.writers`.
 POSE_FILES = ('.json', '.npz', '.csv')
 READABLE_POSES = ('.json', '.npz')
-OF_PEOPLE = ('.bvh', '.glb', '.trc', '.c3d', '.mot', '.angles.csv')
+OF_PEOPLE = (
+  *('.bvh', '.glb', '.vrm', '.vrma'),
+  *('.trc', '.c3d', '.mot', '.angles.csv'),
+)
 CLIP_FILES = (*POSE_FILES, '.html', '.png', '.gif', '.mp4', *OF_PEOPLE)
 RIG_NAMES = ('h36m', 'mixamo', 'blender', 'unity', 'lafan1')  # Of `motion.rig`.
 BVH_UNITS = {'cm': 100.0, 'm': 1.0}  # Per metre.

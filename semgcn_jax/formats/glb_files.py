@@ -17,6 +17,9 @@ from semgcn_jax.motion.rig import NAMES, PARENTS, Motion
 _COMPONENTS = {'float32': 5126, 'uint8': 5121, 'uint16': 5123, 'uint32': 5125}
 _TYPES = {(): 'SCALAR', (3,): 'VEC3', (4,): 'VEC4', (16,): 'MAT4'}
 _VERTICES, _INDICES = 34962, 34963
+# The node of the first person's root; those of other joints follow. Before are
+# the body and the skeleton.
+FIRST_JOINT = 2
 
 
 class _Buffer:
@@ -47,7 +50,11 @@ class _Buffer:
     return len(self.accessors) - 1
 
 
-def glb_bytes(motions: Mapping[str, Motion], names: str = 'h36m') -> bytes:
+def glb_bytes(
+  motions: Mapping[str, Motion],
+  names: str = 'h36m',
+  extensions: Mapping[str, Any] | None = None,
+) -> bytes:
   """Writes a .glb file of animated people: metres, y up.
 
   Each person is a skeleton and a skinned body. One animation moves everybody:
@@ -57,6 +64,7 @@ def glb_bytes(motions: Mapping[str, Motion], names: str = 'h36m') -> bytes:
   Args:
     motions: {name of a person: motion}.
     names: The names of the joints, a key of `NAMES`.
+    extensions: The content of extensions of glTF, by their names.
 
   Raises:
     UserError: There are no people, or one has no frames.
@@ -73,7 +81,7 @@ def glb_bytes(motions: Mapping[str, Motion], names: str = 'h36m') -> bytes:
   scene: list[int] = []
   meshes, skins, samplers, channels = [], [], [], []
   for person, motion in motions.items():
-    first = len(nodes) + 2  # The joints come after the body and the skeleton.
+    first = len(nodes) + FIRST_JOINT
     scene += [first - 2, first - 1]
     # The skin places the body; glTF wants no other node above it.
     nodes.append({'name': f'{person} body', 'mesh': len(meshes)})
@@ -101,6 +109,9 @@ def glb_bytes(motions: Mapping[str, Motion], names: str = 'h36m') -> bytes:
     'bufferViews': buffer.views,
     'buffers': [{'byteLength': len(buffer.data)}],
   }
+  if extensions:
+    content['extensionsUsed'] = list(extensions)
+    content['extensions'] = dict(extensions)
   text = json.dumps(content, separators=(',', ':')).encode()
   return _chunks(text + b' ' * (-len(text) % 4), bytes(buffer.data))
 

@@ -25,6 +25,7 @@ from semgcn_jax.formats.angle_files import csv_text, mot_text
 from semgcn_jax.formats.bvh_files import bvh_text
 from semgcn_jax.formats.glb_files import glb_bytes
 from semgcn_jax.formats.marker_files import c3d_bytes, trc_text
+from semgcn_jax.formats.vrm_files import vrm_bytes, vrma_bytes
 from semgcn_jax.geometry.skeletons import H36M, Skeleton
 from semgcn_jax.motion.angles import joint_angles, unknown
 from semgcn_jax.motion.rig import Motion, deviation, fit
@@ -112,6 +113,7 @@ class _Content:
 
   def __init__(self, clips: Sequence[Clip], output: Output):
     self.clips, self.output = clips, output
+    self._motions: dict[bool, dict[str, Motion]] = {}
 
   @functools.cached_property
   def scenes(self) -> list[Scene]:
@@ -123,12 +125,20 @@ class _Content:
       print(f'... and {counted(len(scenes) - _MOST_NOTES, "more clip")}')
     return scenes
 
-  @functools.cached_property
-  def motions(self) -> dict[str, Motion]:
-    """The motions of the people of the only clip; prints the deviations."""
-    (scene,) = self.scenes
-    # LAFAN1's joints have lengths.
-    return _fit_motions(scene, apart=self.output.joint_names == 'lafan1')
+  def motions(self, *, apart: bool | None = None) -> dict[str, Motion]:
+    """The motions of the people of the only clip; prints the deviations once.
+
+    Args:
+      apart: Whether no joints coincide, as in LAFAN1's names, which decide by
+        default.
+    """
+    if apart is None:
+      apart = self.output.joint_names == 'lafan1'
+    if apart not in self._motions:
+      (scene,) = self.scenes
+      motions = _fit_motions(scene, apart=apart, quiet=bool(self._motions))
+      self._motions[apart] = motions
+    return self._motions[apart]
 
 
 def _ending(path: pathlib.Path) -> str:
@@ -164,15 +174,14 @@ def _animation(content: _Content, path: pathlib.Path, to: pathlib.Path) -> None:
   from semgcn_jax.figures.animation import write_animation  # See above.
 
   scene = _one(content.scenes, path, 'clip')
-  motions = content.motions if scene.clip.skeleton == H36M else {}
+  motions = content.motions() if scene.clip.skeleton == H36M else {}
   write_animation(scene, path, to, motions)
 
 
 def _bvh(content: _Content, path: pathlib.Path, to: pathlib.Path) -> None:
   """Writes the motion of the only person."""
-  scene = _one(content.scenes, path, 'clip')
-  _one(scene.clip.people, path, 'person')
-  (motion,) = _motions(content, path).values()
+  motions = _motions_of_one(content, path)
+  (motion,) = motions.values()
   output = content.output
   text = bvh_text(motion, output.joint_names, output.bvh_unit)
   to.write_bytes(text.encode())
@@ -183,6 +192,14 @@ def _glb(content: _Content, path: pathlib.Path, to: pathlib.Path) -> None:
   _one(content.scenes, path, 'clip')
   motions = _motions(content, path)
   to.write_bytes(glb_bytes(motions, content.output.joint_names))
+
+
+def _vrm(content: _Content, path: pathlib.Path, to: pathlib.Path) -> None:
+  """Writes the only person, or their motion, for programs that know VRM."""
+  motions = _motions_of_one(content, path, apart=True)
+  ((person, motion),) = motions.items()
+  write = vrma_bytes if path.suffix == '.vrma' else vrm_bytes
+  to.write_bytes(write(person, motion))
 
 
 def _markers(content: _Content, path: pathlib.Path, to: pathlib.Path) -> None:
@@ -222,6 +239,8 @@ WRITERS = {
   '.mp4': _animation,
   '.bvh': _bvh,
   '.glb': _glb,
+  '.vrm': _vrm,
+  '.vrma': _vrm,
   '.trc': _markers,
   '.c3d': _markers,
   '.mot': _angles,
@@ -262,24 +281,39 @@ def _only_positions(
   return joints, feet, scene.clip.fps, first
 
 
-def _motions(content: _Content, path: pathlib.Path) -> dict[str, Motion]:
+def _motions(
+  content: _Content, path: pathlib.Path, *, apart: bool | None = None
+) -> dict[str, Motion]:
   """Returns the motions of the only clip.
 
   Raises:
     UserError: Nobody has a whole pose.
   """
-  if not content.motions:
+  motions = content.motions(apart=apart)
+  if not motions:
     raise UserError(f'{path}: nobody has a whole pose in it')
-  return content.motions
+  return motions
 
 
-def _fit_motions(scene: Scene, *, apart: bool) -> dict[str, Motion]:
+def _motions_of_one(
+  content: _Content, path: pathlib.Path, *, apart: bool | None = None
+) -> dict[str, Motion]:
+  """Returns the motion of the only person; errors are those of `_motions`."""
+  scene = _one(content.scenes, path, 'clip')
+  _one(scene.clip.people, path, 'person')
+  return _motions(content, path, apart=apart)
+
+
+def _fit_motions(
+  scene: Scene, *, apart: bool, quiet: bool
+) -> dict[str, Motion]:
   """Fits the rig to the people of a scene, and prints the deviations."""
   clip = scene.clip
   motions: dict[str, Motion] = {}
   for person, upright in zip(clip.people, scene.upright, strict=True):
     if not np.isfinite(upright.positions).all(axis=(1, 2)).any():
-      print(printable(f'person {person.name}: left out, as no pose is whole'))
+      if not quiet:
+        print(printable(f'person {person.name}: left out, as no pose is whole'))
       continue
     positions = _all_frames(person, upright.positions)
     first = int(person.frames[0]) - clip.frames.start
@@ -288,6 +322,8 @@ def _fit_motions(scene: Scene, *, apart: bool) -> dict[str, Motion]:
       feet = _all_frames(person, feet)
     motion = fit(positions, clip.fps, first, feet=feet, apart=apart)
     motions[person.name] = motion
+    if quiet:
+      continue
     off = 1000 * deviation(motion, positions)
     print(
       printable(

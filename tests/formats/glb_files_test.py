@@ -11,6 +11,7 @@ from rigged import clip, matrix, places
 
 from semgcn_jax.errors import SettingError, UserError
 from semgcn_jax.formats.glb_files import glb_bytes
+from semgcn_jax.formats.vrm_files import vrm_bytes, vrma_bytes
 from semgcn_jax.motion.rig import JOINTS, NAMES, PARENTS, Motion, fit
 
 DTYPES = {5126: '<f4', 5121: 'u1', 5123: '<u2'}
@@ -246,6 +247,8 @@ def test_the_validator_finds_nothing(motions, tmp_path):
   files = {name: glb_bytes(motions, name) for name in NAMES}
   files['one frame'] = glb_bytes({'a': fit(walk[:1], 30, first=3)})
   files['no size'] = glb_bytes({'a': fit(np.zeros((2, 16, 3)), 30)})
+  files['avatar'] = vrm_bytes('a', fit(walk, 30, apart=True))
+  files['motion of avatars'] = vrma_bytes('a', fit(walk, 30, apart=True))
   for name, data in files.items():
     path = tmp_path / f'{name}.glb'
     path.write_bytes(data)
@@ -258,4 +261,7 @@ def test_the_validator_finds_nothing(motions, tmp_path):
     )
     issues = json.loads(result.stdout)
     assert (issues['numErrors'], issues['numWarnings']) == (0, 0), issues
-    assert issues['numInfos'] == 0, issues
+    # It does not know VRM's extensions.
+    infos = {message['code'] for message in issues['messages']}
+    assert infos <= {'UNSUPPORTED_EXTENSION'}, issues
+    assert bool(infos) == ('avatar' in name), issues

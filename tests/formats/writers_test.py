@@ -70,7 +70,7 @@ def test_every_ending_writes(tmp_path):
     write_clips([walk], Output((path,), title='walk', pitch=0.0))
     assert path.stat().st_size > 500
   two = [walk, clip(person(3), name='run')]
-  for ending in ('.gif', '.bvh', '.glb'):
+  for ending in ('.gif', '.bvh', '.glb', '.vrm'):
     output = Output((tmp_path / f'two{ending}',))
     with pytest.raises(SettingError, match='choose one with `clip`: walk, run'):
       write_clips(two, output)
