@@ -121,13 +121,10 @@ def semantic_graph_conv(x: Array, kernel: Array, adjacency: Array) -> Array:
   """
   if adjacency.ndim == 2:
     return by_gpu_kernel('convolution', _convolve, x, kernel, adjacency)
+  parts = split_adjacency(adjacency.astype(x.dtype))
   itself, neighbors = (
-    jnp.einsum('dij,j...d->i...d', part, linear(x, matrix))
-    for part, matrix in zip(
-      split_adjacency(adjacency.astype(x.dtype)).swapaxes(0, 1),
-      kernel,
-      strict=True,
-    )
+    jnp.einsum('dij,j...d->i...d', parts[:, k], linear(x, kernel[k]))
+    for k in range(2)
   )
   return itself + neighbors
 
@@ -243,16 +240,18 @@ class NonLocalWeights(NamedTuple):
 
   Attributes:
     kernel: The kernels of phi and g, side by side, `[C, 2 H]`.
-    theta: The first half of w times theta, `[C]`.
-    phi: The second half of w, which multiplies phi, `[H]`.
+    w_theta: The kernel of theta times the first half of w, `[C]`: as w . theta
+      is linear in the nodes, one column is enough.
+    w_phi: The second half of w, `[H]`. Its product with phi is the other part
+      of the affinity.
     bias: The bias that theta and phi give all affinities, `[]`.
     bias_g: The bias of g, `[H]`.
     out: The kernel that maps the sums over nodes, `[H, D]`.
   """
 
   kernel: Array
-  theta: Array
-  phi: Array
+  w_theta: Array
+  w_phi: Array
   bias: Array
   bias_g: Array
   out: Array
@@ -270,17 +269,18 @@ def non_local(
 
 
 def _non_local(x, weights, groups):
-  kernel, theta, weight, bias, bias_g, out = weights
+  """Computes `non_local` by operations of XLA."""
+  kernel, w_theta, w_phi, bias, bias_g, out = weights
   # One product computes all. Zeros pad its columns to a multiple of 8, for
   # matrix units.
-  columns = jnp.concatenate([kernel, theta[:, None]], axis=1)
+  columns = jnp.concatenate([kernel, w_theta[:, None]], axis=1)
   columns = jnp.pad(columns, ((0, 0), (0, -columns.shape[1] % 8)))
-  ends = (len(weight), 2 * len(weight), 2 * len(weight) + 1)
+  ends = (len(w_phi), 2 * len(w_phi), 2 * len(w_phi) + 1)
   of_phi, of_g, of_theta, _ = jnp.split(linear(x, columns), ends, axis=-1)
   phi, g = (group_max(z, groups) for z in (of_phi, of_g))
   # A bias commutes with the maximum, so it is added after pooling.
   affinity = non_local_affinity(
-    of_theta[..., 0] + bias, jnp.sum(phi * weight, axis=-1)
+    of_theta[..., 0] + bias, jnp.sum(phi * w_phi, axis=-1)
   )
   return linear(attend(affinity, g + bias_g.astype(x.dtype)), out)
 

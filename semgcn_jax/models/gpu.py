@@ -13,11 +13,11 @@ import jax.numpy as jnp
 def by_gpu_kernel(
   name: str, function: Callable[..., Any], *args: Any, **fields: Any
 ) -> Any:
-  """Computes a function and its gradient, by GPU kernels if they take it.
+  """Computes a function, by GPU kernels if there are any for its arguments.
 
   Args:
     name: The name of the file in `hopper/` that has the kernels.
-    function: The function, which also gives the derivatives if they do not.
+    function: The function, which XLA compiles and differentiates otherwise.
     *args: Its arguments that are arrays, or tuples of them, of which the first
       are the nodes, `[J, ..., C]`.
     **fields: Its other arguments.
@@ -28,7 +28,7 @@ def by_gpu_kernel(
   function = functools.partial(function, **fields)
   if args[0].dtype != jnp.bfloat16 or not _has_hopper():
     return function(*args)
-  # Few need Pallas, whose import takes a while.
+  # Imported only here: Pallas takes a while to import, and few need it.
   kernels = importlib.import_module(f'semgcn_jax.models.hopper.{name}')
   if not kernels.fits(*args, **fields):
     return function(*args)
@@ -51,7 +51,7 @@ def _on_cuda(
   function: Callable[..., Any],
   gradient: Callable[..., Any],
 ) -> Callable[..., Any]:
-  """Makes a function of a kernel, and of another function elsewhere."""
+  """Makes a function that runs the kernel on CUDA devices only."""
 
   @jax.custom_vjp
   def compute(*args):

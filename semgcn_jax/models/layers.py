@@ -164,13 +164,13 @@ class NonLocal(nn.Module):
       _Weights(inner, name=name)(channels) for name in ('theta', 'phi', 'g')
     )
     out = _Weights(channels, name='out')(inner)
-    weight = self.param('affinity', _affinity_init, (2 * inner,))
-    weight_theta, weight_phi = jnp.split(weight, 2)
+    w = self.param('affinity', _affinity_init, (2 * inner,))
+    w_theta, w_phi = jnp.split(w, 2)
     weights = NonLocalWeights(
       kernel=jnp.concatenate([phi['kernel'], g['kernel']], axis=1),
-      theta=theta['kernel'] @ weight_theta,
-      phi=weight_phi,
-      bias=jnp.concatenate([theta['bias'], phi['bias']]) @ weight,
+      w_theta=theta['kernel'] @ w_theta,
+      w_phi=w_phi,
+      bias=jnp.concatenate([theta['bias'], phi['bias']]) @ w,
       bias_g=g['bias'],
       out=out['kernel'],
     )

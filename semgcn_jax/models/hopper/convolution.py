@@ -24,13 +24,14 @@ from semgcn_jax.models.hopper.tiles import (
   accumulator,
   columns,
   flat,
+  indices,
   load_once,
   multiply,
   shared,
-  store,
   takes_nodes,
   transpose,
   widen,
+  write_all,
 )
 
 MIN_POSES = 1024  # With fewer, XLA is as fast.
@@ -42,6 +43,7 @@ def fits(x: Array, kernel: Array, adjacency: Array) -> bool:
     takes_nodes(x, MIN_POSES)
     and kernel.shape == (2, CHANNELS, CHANNELS)
     and adjacency.ndim == 2
+    and kernel.dtype == adjacency.dtype == jnp.float32
   )
 
 
@@ -51,7 +53,7 @@ def forward(x: Array, kernel: Array, adjacency: Array) -> Array:
   `[J, ..., C]` bfloat16, `[2, C, D]`, `[J, J]` -> `[J, ..., D]` bfloat16.
   """
   nodes = flat(x)
-  work = Work.share_out(x, groups=3, stages=3)
+  work = Work.share_out(x, warpgroups=3, stages=3)
 
   def convolve_tiles(x, kernel, mixing, y, *scratch):
     tiles, kernels, mixings, ready, full = scratch
@@ -69,10 +71,10 @@ def forward(x: Array, kernel: Array, adjacency: Array) -> Array:
       )
       work.load_ahead(load, step)
       plgpu.commit_smem()
-      store((neighbors, tile))
+      write_all((neighbors, tile))
       (mixed,) = multiply([(mixings.at[1], tile)])
       plgpu.commit_smem()
-      store((columns(own, CHANNELS) * itself + mixed, tile))
+      write_all((columns(own, CHANNELS) * itself + mixed, tile))
       work.store(tile, y, step)
       return carry
 
@@ -94,7 +96,7 @@ def forward(x: Array, kernel: Array, adjacency: Array) -> Array:
 def backward(
   x: Array, kernel: Array, adjacency: Array, dy: Array
 ) -> tuple[Array, Array, Array]:
-  """Computes the gradients of `forward`, given that by its result."""
+  """Computes the gradients of `forward`, given dy, that by its result."""
   nodes, grads = flat(x), flat(dy)
   dx, dadjacency = _by_nodes(nodes, kernel, adjacency, grads)
   dkernel = _by_weights(nodes, adjacency, grads)
@@ -103,7 +105,7 @@ def backward(
 
 def _by_nodes(x, kernel, adjacency, dy):
   """Differentiates by the nodes, which is a convolution, and the adjacency."""
-  work = Work.share_out(x, groups=2, stages=2)
+  work = Work.share_out(x, warpgroups=2, stages=2)
 
   def differentiate_by_nodes(x, dy, kernel, mixing, dx, pairs, *scratch):
     nodes, grads, kernels, mixings, ready, full = scratch
@@ -125,23 +127,18 @@ def _by_nodes(x, kernel, adjacency, dy):
         work.load_ahead(load, step)
         diagonal += jnp.sum(itself * widen(node), axis=1)
         plgpu.commit_smem()
-        store((neighbors, tile))
+        write_all((neighbors, tile))
         plgpu.wgmma(total, tile, transpose(node))
         (mixed,) = multiply([(transpose(mixings.at[1]), tile)])
         plgpu.commit_smem()
-        store((columns(own, CHANNELS) * itself + mixed, tile))
+        write_all((columns(own, CHANNELS) * itself + mixed, tile))
         work.store(tile, dx, step)
         return diagonal
 
       diagonal = work.run(load, compute, jnp.zeros(ROWS, jnp.float32))
       # Joints are not paired with themselves: the diagonal holds the gradient
       # by A * I instead.
-      row, column = (
-        plgpu.broadcasted_iota(
-          jnp.int32, total.shape, axis, layout=plgpu.Layout.WGMMA
-        )
-        for axis in range(2)
-      )
+      row, column = indices()
       return jnp.where(row == column, columns(diagonal, ROWS), total[...])
 
     pairs[work.worker] = pl.run_scoped(sum_pairs, accumulator(ROWS, ROWS))
@@ -166,7 +163,7 @@ def _by_nodes(x, kernel, adjacency, dy):
 
 def _by_weights(x, adjacency, dy):
   """Differentiates by W0, in one warpgroup, and by W1, in the other."""
-  work = Work.share_out(x, groups=2, stages=4, together=True)
+  work = Work.share_out(x, warpgroups=2, stages=4, together=True)
 
   def differentiate_by_weights(x, dy, mixing, dkernel, *scratch):
     nodes, grads, mixed, mixings, ready, full, empty = scratch
@@ -195,7 +192,7 @@ def _by_weights(x, adjacency, dy):
 
         work.load_ahead(load, step)
         plgpu.commit_smem()
-        store((values, mixed.at[group]))
+        write_all((values, mixed.at[group]))
         plgpu.wgmma(total, transpose(mixed.at[group]), grads.at[slot])
         return carry
 

@@ -6,11 +6,9 @@ and its gradient reads x and dy and writes dx; the rest stays on the chip.
 
 Nodes are pooled in pairs. The maximum of a pair is kept in the rows of both, so
 nothing is gathered: a permutation matrix swaps the rows of each pair, and
-either row counts half. So the number of nodes that the affinities are divided
-by is J. It scales the weights of the affinities, in advance.
+either row counts half. So the affinities are divided by J instead of J / 2.
+The weights of the affinities are divided by it in advance.
 """
-
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -29,14 +27,15 @@ from semgcn_jax.models.hopper.tiles import (
   accumulator,
   columns,
   flat,
-  keep,
+  indices,
   load_once,
   multiply,
   shared,
-  store,
   takes_nodes,
   transpose,
   widen,
+  write,
+  write_all,
 )
 
 INNER = 64  # The channels of phi and of g.
@@ -51,6 +50,7 @@ def fits(x: Array, weights: NonLocalWeights, *, groups: Groups) -> bool:
     takes_nodes(x, MIN_POSES)
     and weights.kernel.shape == (CHANNELS, 2 * INNER)
     and weights.out.shape == (INNER, CHANNELS)
+    and all(weight.dtype == jnp.float32 for weight in weights)
     and 2 * len(groups) == len(x)
     and all(len(pair) == 2 and pair[0] < pair[1] for pair in groups)
   )
@@ -58,12 +58,12 @@ def fits(x: Array, weights: NonLocalWeights, *, groups: Groups) -> bool:
 
 def forward(x: Array, weights: NonLocalWeights, *, groups: Groups) -> Array:
   """Computes `functional.non_local`: `[J, ..., C]` -> `[J, ..., C]`."""
-  nodes, blocks = flat(x), _stack(weights, groups)
-  work = Work.share_out(x, groups=2, stages=3)
+  nodes, stacked = flat(x), _stack(weights, groups)
+  work = Work.share_out(x, warpgroups=2, stages=3)
 
-  def respond(x, blocks, y, *scratch):
+  def respond(x, stacked, y, *scratch):
     tiles, places, ready, full, *on_chip = scratch
-    _load_weights(blocks, on_chip, ready)
+    _load_weights(stacked, on_chip, ready)
     first = 2 * lax.axis_index('group')
     phi, g = places.at[first], places.at[first + 1]
 
@@ -71,26 +71,26 @@ def forward(x: Array, weights: NonLocalWeights, *, groups: Groups) -> Array:
       work.load(x, tiles, full, step)
 
     def compute(step, carry):
-      weights = _Weights(*on_chip)
+      held = _Held(*on_chip)
       tile = tiles.at[work.slot(step)]  # X, then the result.
       plgpu.barrier_wait(full.at[work.slot(step)])
-      own_phi, own_g = weights.map_nodes(tile)
+      own_phi, own_g = held.map_nodes(tile)
       work.load_ahead(load, step)
-      store((own_phi, phi), (own_g, g))
-      other_phi, other_g = weights.swap_pairs(phi, g)
+      write_all((own_phi, phi), (own_g, g))
+      other_phi, other_g = held.swap_pairs(phi, g)
       plgpu.commit_smem()
-      store(
+      write_all(
         (jnp.maximum(own_phi, other_phi), phi),
-        (jnp.maximum(own_g, other_g) + weights.bias_g, g),
+        (jnp.maximum(own_g, other_g) + held.bias_g, g),
       )
-      affinity = weights.affinity(tile, phi, work.joints)
+      affinity = held.affinity(tile, phi, work.joints)
       plgpu.commit_smem()
-      store((affinity, phi))
+      write_all((affinity, phi))
       (total,) = multiply([(phi, g)])
       plgpu.commit_smem()
-      store((total, phi))
-      (response,) = multiply([(phi, weights.out)])
-      store((response, tile))
+      write_all((total, phi))
+      (response,) = multiply([(phi, held.out)])
+      write_all((response, tile))
       work.store(tile, y, step)
       return carry
 
@@ -101,14 +101,17 @@ def forward(x: Array, weights: NonLocalWeights, *, groups: Groups) -> Array:
     respond,
     jax.ShapeDtypeStruct(nodes.shape, x.dtype),
     shared(work.slots, ROWS, CHANNELS),
-    shared(2 * work.groups, ROWS, INNER),
-    plgpu.Barrier(num_arrivals=len(blocks)),
+    shared(2 * work.warpgroups, ROWS, INNER),
+    plgpu.Barrier(num_arrivals=len(stacked)),  # One per matrix loaded.
     plgpu.Barrier(num_arrivals=work.tile_poses, num_barriers=work.slots),
-    *_Weights.PLACES,
-  )(nodes, blocks)
+    *_Held.PLACES,
+  )(nodes, stacked)
   return y.reshape(x.shape)
 
 
+# Places that both warpgroups of `backward` know: the sums over nodes, the
+# gradient by phi . w in the rows that won, that by g, and ones.
+_TOTAL, _DWON, _DG, _ONES = range(6, 10)
 # The rows of the sums that `backward` makes of its gradients by weights.
 _OF_KERNEL = slice(CHANNELS)
 _OF_OUT = slice(CHANNELS, CHANNELS + INNER)
@@ -118,17 +121,18 @@ _OF_THETA, _OF_VECTORS, _OF_BIAS = range(CHANNELS + INNER, CHANNELS + INNER + 3)
 def backward(
   x: Array, weights: NonLocalWeights, dy: Array, *, groups: Groups
 ) -> tuple[Array, NonLocalWeights]:
-  """Computes the gradients of `forward`, given that by its result.
+  """Computes the gradients of `forward`, given dy, that by its result.
 
-  Of a multiprocessor, the first warpgroup differentiates by the nodes of one
-  tile after the other. The second adds up most gradients by the weights.
+  On each multiprocessor, the first warpgroup goes from tile to tile and
+  differentiates by the nodes. The second adds up most of the gradients by the
+  weights.
   """
-  blocks = _stack(weights, groups)
-  work = Work.share_out(x, groups=2, stages=2, together=True)
+  stacked = _stack(weights, groups)
+  work = Work.share_out(x, warpgroups=2, stages=2, together=True)
 
-  def differentiate(x, dy, blocks, dx, sums, *scratch):
+  def differentiate(x, dy, stacked, dx, sums, *scratch):
     tiles, dtiles, places, ready, full, made, used, *on_chip = scratch
-    _load_weights(blocks, on_chip, ready)
+    _load_weights(stacked, on_chip, ready)
     sums = sums.at[work.worker]
 
     def load(step):
@@ -136,53 +140,53 @@ def backward(
       work.load(dy, dtiles, full, step)
 
     def by_nodes(dtheta):
-      keep(jnp.ones((ROWS, INNER)), places.at[9])
+      write(jnp.ones((ROWS, INNER)), places.at[_ONES])
 
       def compute(step, dbias):
-        weights, slot = _Weights(*on_chip), work.slot(step)
+        held, slot = _Held(*on_chip), work.slot(step)
         tile, dtile = tiles.at[slot], dtiles.at[slot]
-        # Products read what is kept here, and later values replace it.
-        phi, g, pooled_phi, pooled_g, affinity, dphi, total, ddot, dg, ones = (
-          places.at[weights.zero + k] for k in range(10)
+        # The operands of products. Some places are used twice.
+        phi, g, pooled_phi, pooled_g, affinity, dphi, total, dwon, dg, ones = (
+          places.at[held.zero + k] for k in range(_ONES + 1)
         )
         plgpu.barrier_wait(full.at[slot])
-        own_phi, own_g = weights.map_nodes(tile)
+        own_phi, own_g = held.map_nodes(tile)
         plgpu.wait_smem_to_gmem(0, wait_read_only=True)
-        store((own_phi, phi), (own_g, g))
+        write_all((own_phi, phi), (own_g, g))
 
         @pl.when(step >= 1)
         def _():
           plgpu.barrier_wait(used)
           pl.when(step + 1 < work.count)(lambda: load(step + 1))
 
-        other_phi, other_g = weights.swap_pairs(phi, g)
-        max_phi, wins_phi = weights.pool(phi, other_phi)
-        max_g, wins_g = weights.pool(g, other_g)
-        store(
+        other_phi, other_g = held.swap_pairs(phi, g)
+        max_phi, wins_phi = held.pool(phi, other_phi)
+        max_g, wins_g = held.pool(g, other_g)
+        write_all(
           (max_phi, pooled_phi),
-          (max_g + weights.bias_g, pooled_g),
-          (wins_phi, ddot),
+          (max_g + held.bias_g, pooled_g),
+          (wins_phi, dwon),
           (wins_g, dg),
         )
 
-        keep(weights.affinity(tile, pooled_phi, work.joints), affinity)
-        (values,) = multiply([(dtile, transpose(weights.out))])
+        write(held.affinity(tile, pooled_phi, work.joints), affinity)
+        (values,) = multiply([(dtile, transpose(held.out))])
         dtotal = phi
-        store((values, dtotal))
+        write_all((values, dtotal))
 
         (values,) = multiply([(affinity, pooled_g)])
-        keep(values, total)
+        write(values, total)
         (values,) = multiply([(transpose(affinity), dtotal)])
-        keep(values * widen(dg), dg)
+        write(values * widen(dg), dg)
         (values,) = multiply([(dtotal, transpose(pooled_g))])
         values = jnp.where(widen(affinity) > 0, values, 0)
         dbias += jnp.sum(values, axis=1)
         daffinity = g
-        store((values, daffinity))
+        write_all((values, daffinity))
 
         (values,) = multiply([(transpose(daffinity), ones)])
-        values *= widen(ddot)
-        store((values, ddot), (values * weights.phi / work.joints, dphi))
+        values *= widen(dwon)
+        write_all((values, dwon), (values * held.w_phi / work.joints, dphi))
         plgpu.barrier_arrive(made)
 
         plgpu.wgmma(dtheta, transpose(daffinity), tile)
@@ -190,12 +194,12 @@ def backward(
         for k, half in enumerate(halves):
           (values,) = multiply(
             [
-              (dphi, transpose(weights.kernel_phi[k])),
-              (dg, transpose(weights.kernel_g[k])),
-              (daffinity, _half(weights.theta, k)),
+              (dphi, transpose(held.kernel_phi[k])),
+              (dg, transpose(held.kernel_g[k])),
+              (daffinity, _half(held.w_theta, k)),
             ]
           )
-          keep(values, half)
+          write(values, half)
         plgpu.commit_smem()
         for k, half in enumerate(halves):
           work.store(half, dx, step, k * INNER)
@@ -207,15 +211,17 @@ def backward(
 
     def by_weights(dkernel_phi, dkernel_g, dout, dbias_g):
       def compute(step, carry):
-        weights, slot = _Weights(*on_chip), work.slot(step)
-        total, ddot, dg = (places.at[weights.zero + k] for k in (6, 7, 8))
+        held, slot = _Held(*on_chip), work.slot(step)
+        total, dwon, dg = (
+          places.at[held.zero + k] for k in (_TOTAL, _DWON, _DG)
+        )
         plgpu.barrier_wait(full.at[slot])
         plgpu.barrier_wait(made)
-        plgpu.wgmma(dkernel_phi, transpose(tiles.at[slot]), ddot)
+        plgpu.wgmma(dkernel_phi, transpose(tiles.at[slot]), dwon)
         plgpu.wgmma(dkernel_g, transpose(tiles.at[slot]), dg)
         plgpu.wgmma(dout, transpose(total), dtiles.at[slot])
         # Only sums over rows matter, which a permutation leaves as they are.
-        plgpu.wgmma(dbias_g, weights.swap, dg)
+        plgpu.wgmma(dbias_g, held.swap, dg)
         plgpu.wgmma_wait(0)
         plgpu.barrier_arrive(used)
         return carry
@@ -228,6 +234,7 @@ def backward(
       dtheta, dbias = pl.run_scoped(by_nodes, accumulator(ROWS, CHANNELS))
       sums[_OF_THETA] = jnp.sum(dtheta, axis=0)
       sums[_OF_BIAS, 0] = jnp.sum(dbias)
+      plgpu.barrier_arrive(made)
       plgpu.wait_smem_to_gmem(0)
 
     @pl.when(lax.axis_index('group') == 1)
@@ -242,9 +249,11 @@ def backward(
       sums[_OF_KERNEL, :INNER] = dkernel_phi
       sums[_OF_KERNEL, INNER:] = dkernel_g
       sums[_OF_OUT] = dout
+      # Warpgroups share the memory in which they sum over rows.
+      plgpu.barrier_wait(made)
       sums[_OF_VECTORS, INNER:] = jnp.sum(dbias_g, axis=0)
       # The gradient by phi . w, times phi = x W.
-      upper, lower = _Weights(*on_chip).kernel_phi
+      upper, lower = _Held(*on_chip).kernel_phi
       products = dkernel_phi[:ROWS] * widen(upper)
       products += dkernel_phi[ROWS:] * widen(lower)
       sums[_OF_VECTORS, :INNER] = jnp.sum(products, axis=0)
@@ -258,28 +267,28 @@ def backward(
     ),
     shared(work.slots, ROWS, CHANNELS),
     shared(work.slots, ROWS, CHANNELS),
-    shared(10, ROWS, INNER),
-    plgpu.Barrier(num_arrivals=len(blocks)),
+    shared(_ONES + 1, ROWS, INNER),
+    plgpu.Barrier(num_arrivals=len(stacked)),  # One per matrix loaded.
     plgpu.Barrier(num_arrivals=2 * work.tile_poses, num_barriers=work.slots),
     plgpu.Barrier(num_arrivals=1),
     plgpu.Barrier(num_arrivals=1),
-    *_Weights.PLACES,
-  )(flat(x), flat(dy), blocks)
+    *_Held.PLACES,
+  )(flat(x), flat(dy), stacked)
   sums = sums.sum(axis=0)
   dkernel_phi, dkernel_g = jnp.split(sums[_OF_KERNEL], 2, axis=1)
-  dkernel_phi *= weights.phi / work.joints
+  dkernel_phi *= weights.w_phi / work.joints
   return dx.reshape(x.shape), NonLocalWeights(
     kernel=jnp.concatenate([dkernel_phi, dkernel_g], axis=1),
-    theta=sums[_OF_THETA] / work.joints,
-    phi=sums[_OF_VECTORS, :INNER] / work.joints,
+    w_theta=sums[_OF_THETA] / work.joints,
+    w_phi=sums[_OF_VECTORS, :INNER] / work.joints,
     bias=sums[_OF_BIAS, 0] / work.joints,
     bias_g=sums[_OF_VECTORS, INNER:],
     out=sums[_OF_OUT],
   )
 
 
-class _Weights:
-  """The weights on a multiprocessor, as bfloat16.
+class _Held:
+  """The weights that a multiprocessor holds, as bfloat16.
 
   Attributes:
     zero: Zero, which the compiler cannot know. Added to an index, it keeps the
@@ -287,9 +296,9 @@ class _Weights:
       few registers.
     kernel_phi: The upper and the lower half of the kernel of phi, `[64, H]`.
     kernel_g: Those of the kernel of g.
-    theta: theta / J, in every row, `[64, C]`.
+    w_theta: That of `NonLocalWeights` divided by J, in every row, `[64, C]`.
     out: The last kernel, `[H, C]`.
-    rows_phi: The weights of phi divided by J, in every row, `[64, H]`.
+    rows_w_phi: w_phi divided by J, in every row, `[64, H]`.
     swap: The permutation that swaps the rows of each pair, `[64, 64]`.
   """
 
@@ -301,21 +310,21 @@ class _Weights:
   def __init__(self, matrices: Ref, vectors: Ref):
     self._vectors = vectors.at[0]
     self.zero = self._scalar(1).astype(jnp.int32)
-    upper, lower, self.theta, self.out, last = (
+    upper, lower, self.w_theta, self.out, last = (
       matrices.at[self.zero + k] for k in range(5)
     )
     self.kernel_phi, self.kernel_g = (
       (_half(upper, k), _half(lower, k)) for k in range(2)
     )
-    self.rows_phi, self.swap = _half(last, 0), _half(last, 1)
+    self.rows_w_phi, self.swap = _half(last, 0), _half(last, 1)
 
   def _scalar(self, k: int) -> Array:
     """Returns the bias of the affinities, divided by J, or zero."""
     return self._vectors[1, k].astype(jnp.float32)
 
   @property
-  def phi(self) -> Array:
-    """The weights of phi, in every row, `[64, H]`."""
+  def w_phi(self) -> Array:
+    """That of `NonLocalWeights`, in every row, `[64, H]`."""
     return _rows(self._vectors[0, :INNER])
 
   @property
@@ -343,7 +352,7 @@ class _Weights:
     equal values, the first of the pair wins.
     """
     values = widen(own)
-    row, column = _indices()
+    row, column = indices()
     first = jnp.sum(jnp.where(row < column, widen(self.swap), 0), axis=1)
     wins = (values > other) | ((values == other) & (columns(first, INNER) > 0))
     return jnp.maximum(values, other), jnp.where(wins, 2.0, 0.0)
@@ -351,48 +360,48 @@ class _Weights:
   def affinity(self, tile: Ref, phi: Ref, joints: int) -> Array:
     """Computes the affinities of joints, the rows, to nodes: `[64, 64]`."""
     (logits,) = multiply(
-      [(tile, transpose(self.theta)), (self.rows_phi, transpose(phi))]
+      [(tile, transpose(self.w_theta)), (self.rows_w_phi, transpose(phi))]
     )
-    row, column = _indices()
+    row, column = indices()
     bits = joints.bit_length() - 1
     same_pose = (row >> bits) == (column >> bits)
     return jnp.where(same_pose, jnp.maximum(logits + self._scalar(0), 0), 0)
 
 
 def _stack(weights: NonLocalWeights, groups: Groups) -> Array:
-  """Stacks the matrices of `_Weights` and its vectors: `[6, 64, C]` bfloat16.
+  """Stacks the matrices of `_Held` and its vectors: `[6, 64, C]` bfloat16.
 
-  It takes one operation. Nor could the GPU copy all weights themselves: as
-  parts of an array of all parameters, they are not aligned.
+  One operation makes it. The weights cannot be copied one by one: they are
+  parts of one vector of all parameters, and not aligned as copies must be.
   """
   pairs, joints = np.array(groups), 2 * len(groups)
   swap = np.zeros((joints, joints), np.float32)
   swap[pairs, pairs[:, ::-1]] = 1
   swap = np.kron(np.eye(ROWS // joints, dtype=np.float32), swap)
-  rows_phi = jnp.broadcast_to(weights.phi / joints, (ROWS, INNER))
+  rows_w_phi = jnp.broadcast_to(weights.w_phi / joints, (ROWS, INNER))
   vectors = jnp.stack(
     [
-      jnp.concatenate([weights.phi, weights.bias_g]),
+      jnp.concatenate([weights.w_phi, weights.bias_g]),
       jnp.pad(weights.bias[None] / joints, (0, CHANNELS - 1)),
     ]
   )
-  blocks = (
+  stacked = (
     *jnp.split(weights.kernel, 2),
-    jnp.broadcast_to(weights.theta / joints, (ROWS, CHANNELS)),
+    jnp.broadcast_to(weights.w_theta / joints, (ROWS, CHANNELS)),
     weights.out,
-    jnp.concatenate([rows_phi, swap], axis=1),
+    jnp.concatenate([rows_w_phi, swap], axis=1),
     jnp.pad(vectors, ((0, ROWS - 2), (0, 0))),
   )
-  return jnp.stack(blocks).astype(jnp.bfloat16)
+  return jnp.stack(stacked).astype(jnp.bfloat16)
 
 
-def _load_weights(blocks: Ref, on_chip: list[Ref], ready: Ref) -> None:
+def _load_weights(stacked: Ref, on_chip: list[Ref], ready: Ref) -> None:
   """Loads what `_stack` has stacked."""
   matrices, vectors = on_chip
   load_once(
     ready,
-    (blocks.at[pl.ds(0, 5)], matrices),
-    (blocks.at[pl.ds(5, 1), pl.ds(0, 2)], vectors),
+    (stacked.at[pl.ds(0, 5)], matrices),
+    (stacked.at[pl.ds(5, 1), pl.ds(0, 2)], vectors),
   )
 
 
@@ -405,13 +414,3 @@ def _rows(values: Array) -> Array:
   """Repeats a row, as float32: `[H]` -> `[64, H]`."""
   values = values.astype(jnp.float32)
   return lax.broadcast_in_dim(values, (ROWS, INNER), (1,))
-
-
-def _indices() -> list[Any]:
-  """Returns the numbers of the row and the column of each of `[64, 64]`."""
-  return [
-    plgpu.broadcasted_iota(
-      jnp.int32, (ROWS, ROWS), axis, layout=plgpu.Layout.WGMMA
-    )
-    for axis in range(2)
-  ]

@@ -1,8 +1,9 @@
 """What the kernels for NVIDIA's Hopper GPUs share.
 
-A tile has the rows of 64 / J poses, pose by pose, `[64, C]`. Activations are
-bfloat16, sums are float32. The kernels are written in Pallas for Mosaic GPU,
-which can also interpret them, without a GPU.
+A tile has the rows of 64 / J poses, pose by pose, `[64, C]`. It mixes its poses
+with weights of zero, so a NaN in one pose reaches the others of its tile.
+Activations are bfloat16, sums are float32. The kernels are written in Pallas
+for Mosaic GPU, which can also interpret them, without a GPU.
 """
 
 import dataclasses
@@ -35,7 +36,7 @@ class Work:
     tile_poses: The number of poses of a tile.
     tiles: The number of tiles.
     blocks: The number of multiprocessors.
-    groups: The warpgroups of a multiprocessor.
+    warpgroups: The warpgroups of a multiprocessor.
     workers: The number of workers: multiprocessors, or warpgroups.
     stages: The tiles that a worker has on the chip at a time.
     slots: The places for tiles on a multiprocessor.
@@ -45,26 +46,26 @@ class Work:
   tile_poses: int
   tiles: int
   blocks: int
-  groups: int
+  warpgroups: int
   workers: int
   stages: int
   slots: int
 
   @classmethod
   def share_out(
-    cls, x: Array, *, groups: int, stages: int, together: bool = False
+    cls, x: Array, *, warpgroups: int, stages: int, together: bool = False
   ) -> 'Work':
     """Shares out x, `[J, ..., C]`.
 
     Args:
-      groups: See the attribute.
+      warpgroups: See the attribute.
       stages: See the attribute.
       together: Whether a multiprocessor is one worker, instead of one for each
         warpgroup.
     """
     tiles = x.size // (ROWS * CHANNELS)
-    blocks, local = min(PROCESSORS, tiles), 1 if together else groups
-    shape = len(x), ROWS // len(x), tiles, blocks, groups
+    blocks, local = min(PROCESSORS, tiles), 1 if together else warpgroups
+    shape = len(x), ROWS // len(x), tiles, blocks, warpgroups
     return cls(*shape, local * blocks, stages, local * stages)
 
   @property
@@ -110,9 +111,10 @@ class Work:
     ]
 
   def load_ahead(self, load: Callable[[Any], None], step: Any) -> None:
-    """Loads to the place of the tile before this one.
+    """Loads a tile into the place of the one before this one.
 
-    Nobody reads that any more, but its result may still be on its way.
+    No product reads that any more, but the copy of its result to the memory of
+    the GPU may not have finished.
     """
     plgpu.wait_smem_to_gmem(0, wait_read_only=True)
     ahead = step - 1 + self.stages
@@ -132,10 +134,11 @@ class Work:
       scratch_types=scratch,
       grid=(self.blocks,),
       grid_names=('block',),
-      num_threads=self.groups,
+      num_threads=self.warpgroups,
       thread_name='group',
       compiler_params=plgpu.CompilerParams(
         lowering_semantics=plgpu.LoweringSemantics.Warpgroup,
+        # The default, 2048, does not fit beside the non-local gradient.
         reduction_scratch_bytes=1024,
       ),
     )
@@ -211,17 +214,28 @@ def widen(place: Ref) -> Array:
   return place[...].astype(jnp.float32)
 
 
-def keep(values: Array, place: Ref) -> None:
-  """Writes to shared memory, for the thread that reads the same elements.
+def write(values: Array, place: Ref) -> None:
+  """Writes to shared memory.
 
-  No product may have read this place since the last `store`: other threads may
-  still be at it.
+  Until a `commit_smem`, only the thread that wrote an element may read it. If a
+  product has read this place, a `commit_smem` must come in between: other
+  threads may still be reading.
   """
   place[...] = values.astype(place.dtype)
 
 
-def store(*pairs: tuple[Array, Ref]) -> None:
-  """Writes to shared memory as `keep`, for all threads and what they start."""
+def write_all(*pairs: tuple[Array, Ref]) -> None:
+  """Writes values as `write`, for all threads, products and copies."""
   for values, place in pairs:
-    keep(values, place)
+    write(values, place)
   plgpu.commit_smem()
+
+
+def indices() -> list[Any]:
+  """Returns the numbers of the row and the column of each of `[64, 64]`."""
+  return [
+    plgpu.broadcasted_iota(
+      jnp.int32, (ROWS, ROWS), axis, layout=plgpu.Layout.WGMMA
+    )
+    for axis in range(2)
+  ]

@@ -44,7 +44,7 @@ def expect(x, kernel, adjacency, dy):
 # Workers get no tile, one, or several more than they can load ahead.
 @pytest.mark.parametrize(
   ('joints', 'shape'),
-  [(16, (12,)), (16, (4, 20)), (8, (8,))],
+  [(16, (12,)), (16, (4, 20)), (8, (8,)), (64, (3,))],
 )
 def test_computes_what_numpy_does(interpreted, joints, shape):
   args = make_arguments(joints, *shape)
@@ -69,3 +69,4 @@ def test_takes_only_what_fits():
   assert not convolution.fits(x[:, :512], *weights)
   assert not convolution.fits(jnp.concatenate([x, x[:1]]), *weights)
   assert not convolution.fits(x[..., :64], kernel[:, :64], adjacency)
+  assert not convolution.fits(x, jnp.bfloat16(kernel), adjacency)
