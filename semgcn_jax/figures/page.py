@@ -137,6 +137,7 @@ def _clip(scene: Scene, packer: '_Packer') -> dict[str, Any]:
         'runs': _runs(person.frames - clip.frames.start),
         'positions': packer.add(upright.positions, _MILLIMETRE),
         'truth': packer.add(upright.truth, _MILLIMETRE),
+        'toes': packer.add(_toes(upright.feet), _MILLIMETRE),
         'keypoints': packer.add(places, _PIXEL),
         'confidence': packer.add(confidence, _SHARE),
         'expected': packer.add(person.errors, _MILLIMETRE),
@@ -153,6 +154,11 @@ def _clip(scene: Scene, packer: '_Packer') -> dict[str, Any]:
     'pictures': _pictures(clip),
     'step': clip.pictures.step if clip.pictures else 1,
   }
+
+
+def _toes(feet: np.ndarray | None) -> np.ndarray | None:
+  """Selects the right and the left toes of feet, `[T, 4, 3]`."""
+  return None if feet is None else feet[:, 1::2]
 
 
 def _radius(scene: Scene) -> float | None:
@@ -186,6 +192,7 @@ def _body(packer: '_Packer') -> dict[str, Any]:
       for joint in rig.JOINTS
     ],
     'rest': rest_places(rig.TYPICAL_OFFSETS).round(4).tolist(),
+    'toes': rig.TOES.tolist(),
     'points': packer.add(np.concatenate(points), _MILLIMETRE / 4),
     'owners': packer.add(np.concatenate(owners), 1),
     'triangles': packer.add(np.concatenate(triangles), 1),

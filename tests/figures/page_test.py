@@ -15,6 +15,7 @@ from scipy.spatial.transform import Rotation
 
 from semgcn_jax.figures import palette
 from semgcn_jax.figures.page import page_html
+from semgcn_jax.geometry.skeletons import H36M
 from semgcn_jax.motion import rig
 from semgcn_jax.motion.body_mesh import rest_places
 from semgcn_jax.motion.upright import make_scenes
@@ -199,9 +200,35 @@ def test_empty_short_and_long_clips(open_page):
   assert tab.evaluate('page.state.frame') > 0
 
 
+def with_feet(walk):
+  """Gives a person feet that point to the side, and up and down."""
+  ankles = walk.poses[:, [H36M.joints.index(f'{s}Ankle') for s in 'RL']]
+  turns = np.linspace(-0.5, 0.5, len(ankles))
+  ahead = np.stack([0.1 * turns**0, 0.2 * turns, -0.1 * turns**0], axis=-1)
+  toes = ankles + ahead[:, None]
+  feet = np.stack([ankles, toes], axis=2).reshape(-1, 4, 3)
+  return dataclasses.replace(walk, feet=feet)
+
+
+def test_toes_go_along():
+  walk = with_feet(person(25))
+  page = page_of(clip(walk))
+  [shown] = content(page)['clips'][0]['people']
+  [scene] = make_scenes([clip(walk)])
+  np.testing.assert_allclose(
+    array(page, shown['toes']).reshape(25, 2, 3),
+    scene.upright[0].feet[:, 1::2],
+    atol=1e-3,
+  )
+  assert (
+    content(page_of(clip(person())))['clips'][0]['people'][0]['toes'] is None
+  )
+
+
 @pytest.mark.slow
-def test_the_skin_turns_like_the_rig(open_page):
-  walk = person(25)
+@pytest.mark.parametrize('feet', [False, True])
+def test_the_skin_turns_like_the_rig(open_page, feet):
+  walk = with_feet(person(25)) if feet else person(25)
   tab = open_page(clip(walk))
   tab.keyboard.press('End')
   tab.wait_for_function('page.state.frame === 24 && !page.wanted')
@@ -214,7 +241,7 @@ def test_the_skin_turns_like_the_rig(open_page):
   rest = np.append(rest_places(rig.TYPICAL_OFFSETS), np.ones((20, 1)), axis=1)
   moved = np.einsum('rij,rj->ri', matrices, rest)[:, :3]
   np.testing.assert_allclose(moved, positions[24][list(rig.SOURCES)], atol=2e-3)
-  motion = rig.fit(positions, 25)
+  motion = rig.fit(positions, 25, feet=scene.upright[0].feet)
   turns = [Rotation.from_quat(q) for q in motion.rotations[24]]
   worlds, _ = rig.in_world(motion.offsets, turns, motion.root[24])
   for joint, world, matrix in zip(rig.JOINTS, worlds, matrices, strict=True):

@@ -169,6 +169,8 @@ class Skin {
     this.named = Object.fromEntries(
         ['LHip', 'RHip', 'LShoulder', 'RShoulder', 'Pelvis', 'Spine'].map(
             (name) => [name, at(name)]));
+    this.ankles = ['RAnkle', 'LAnkle'].map(at);
+    this.toes = new THREE.Vector3(...body.toes).normalize();
     this.length = body.parents.reduce((sum, parent, joint) =>
       parent < 0 ? sum : sum + this.rest[joint].distanceTo(this.rest[parent]), 0);
     this.size = this.measure(positions);
@@ -224,8 +226,9 @@ class Skin {
     this.size += 0.1 * (this.measure(positions) - this.size);
   }
 
-  // Takes the positions of a frame, or null to hide the body.
-  show(positions) {
+  // Takes the positions of a frame, or null to hide the body, and the right and
+  // left toes, or null if they are not known.
+  show(positions, toes) {
     this.mesh.visible = positions !== null && !Number.isNaN(positions[0]);
     if (!this.mesh.visible) return;
     const {sources, parents, targets, joints} = this.body, {named} = this;
@@ -259,6 +262,14 @@ class Skin {
         stretch = a.length() / aim.length();
         b.copy(aim).normalize().applyQuaternion(world);
         world.premultiply(turn.setFromUnitVectors(b, a.normalize()));
+      }
+      const foot = toes ? this.ankles.indexOf(joint) : -1;
+      if (foot >= 0) {
+        a.fromArray(toes, 3 * foot).sub(at(joint, b));
+        if (a.length() > 1e-6) {  // Not so if it is NaN.
+          b.copy(this.toes).applyQuaternion(world);
+          world.premultiply(turn.setFromUnitVectors(b, a.normalize()));
+        }
       }
       if (joint === named.Spine) {
         // The chest turns about the spine to face along the shoulders.

@@ -2,7 +2,8 @@
 
 // Arrays are scaled to 16 bits, and hold differences between frames.
 const NOT_KNOWN = -32768;
-const ARRAYS = ['positions', 'truth', 'keypoints', 'confidence', 'expected'];
+const ARRAYS =
+    ['positions', 'truth', 'toes', 'keypoints', 'confidence', 'expected'];
 
 // Decompresses the text of a script element to bytes.
 async function unpack(id) {

@@ -281,7 +281,9 @@ class Room {
       const row = person.rows[frame];
       const of = (array) =>
         row < 0 ? null : array.subarray(row * size, (row + 1) * size);
-      own.show(of(person.positions));
+      const toes = person.toes && row >= 0
+          ? person.toes.subarray(6 * row, 6 * row + 6) : null;
+      own.show(of(person.positions), toes);
       truth?.show(withTruth ? of(person.truth) : null);
       trail.show(trails ? person : null, frame, this.clip.fps);
     }
