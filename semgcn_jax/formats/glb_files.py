@@ -54,6 +54,7 @@ def glb_bytes(
   motions: Mapping[str, Motion],
   names: str = 'h36m',
   extensions: Mapping[str, Any] | None = None,
+  rest: np.ndarray | None = None,
 ) -> bytes:
   """Writes a .glb file of animated people: metres, y up.
 
@@ -65,6 +66,9 @@ def glb_bytes(
     motions: {name of a person: motion}.
     names: The names of the joints, a key of `NAMES`.
     extensions: The content of extensions of glTF, by their names.
+    rest: The position of the pelvis in the rest pose, `[3]`, metres; by
+      default, where the motion begins, so that people do not overlap when the
+      animation is not played.
 
   Raises:
     UserError: There are no people, or one has no frames.
@@ -82,14 +86,15 @@ def glb_bytes(
   meshes, skins, samplers, channels = [], [], [], []
   for person, motion in motions.items():
     first = len(nodes) + FIRST_JOINT
+    place = motion.root[0] if rest is None else rest
     scene += [first - 2, first - 1]
     # The skin places the body; glTF wants no other node above it.
     nodes.append({'name': f'{person} body', 'mesh': len(meshes)})
     nodes[-1]['skin'] = len(skins)
     nodes.append({'name': person, 'children': [first]})
-    nodes += _joints(motion, labels, first)
-    meshes.append(_mesh(person, motion, buffer))
-    skins.append(_skin(person, motion, first, buffer))
+    nodes += _joints(motion, place, labels, first)
+    meshes.append(_mesh(person, motion, place, buffer))
+    skins.append(_skin(person, motion, place, first, buffer))
     _animate(motion, first, buffer, samplers, channels)
   content = {
     'asset': {
@@ -129,16 +134,12 @@ def _chunks(text: bytes, data: bytes) -> bytes:
 
 
 def _joints(
-  motion: Motion, labels: tuple[str, ...], first: int
+  motion: Motion, place: np.ndarray, labels: tuple[str, ...], first: int
 ) -> list[dict[str, Any]]:
-  """Builds the nodes of the joints; `first` is the index of the root's.
-
-  The rest pose stands where the motion begins, so that people do not overlap
-  when the animation is not played.
-  """
+  """Builds the nodes of the joints; `first` is the index of the root's."""
   nodes = []
   for index, label in enumerate(labels):
-    offset = motion.root[0] if PARENTS[index] < 0 else motion.offsets[index]
+    offset = place if PARENTS[index] < 0 else motion.offsets[index]
     node: dict[str, Any] = {
       'name': label,
       'translation': np.asarray(offset, np.float32).tolist(),
@@ -148,13 +149,15 @@ def _joints(
   return nodes
 
 
-def _mesh(person: str, motion: Motion, buffer: _Buffer) -> dict[str, Any]:
+def _mesh(
+  person: str, motion: Motion, place: np.ndarray, buffer: _Buffer
+) -> dict[str, Any]:
   """Builds the body of a person, and adds its arrays to the buffer."""
   surfaces = body_surfaces(motion.offsets)
   return {
     'name': f'{person} body',
     'primitives': [
-      _primitive(surfaces[part], motion.root[0], material, buffer)
+      _primitive(surfaces[part], place, material, buffer)
       for material, part in enumerate(SOLID)
     ],
   }
@@ -187,10 +190,10 @@ def _primitive(
 
 
 def _skin(
-  person: str, motion: Motion, first: int, buffer: _Buffer
+  person: str, motion: Motion, place: np.ndarray, first: int, buffer: _Buffer
 ) -> dict[str, Any]:
   """Builds the skin, whose matrices undo the rest pose of the joints."""
-  places = [motion.root[0]]
+  places = [place]
   for offset, parent in zip(motion.offsets[1:], PARENTS[1:], strict=True):
     places.append(places[parent] + offset)
   matrices = np.tile(np.eye(4, dtype=np.float32), (len(places), 1, 1))

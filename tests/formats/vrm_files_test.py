@@ -102,6 +102,24 @@ def test_a_motion_needs_frames(motion):
     vrm_bytes('Ann', empty)
 
 
+def test_at_rest_the_person_stands_on_the_ground(motion):
+  """Wherever the motion begins, and however low the person is there."""
+  seated = dataclasses.replace(motion, root=motion.root - (2, 0.9, 3))
+  files = [read(vrm_bytes('Ann', moved)) for moved in (motion, seated)]
+  hips, feet = [], []
+  for content in files:
+    bones = content['extensions']['VRMC_vrm']['humanoid']['humanBones']
+    nodes = [content['nodes'][bones[bone]['node']] for bone in BONES]
+    places = np.zeros((len(BONES), 3))
+    for k, node in enumerate(nodes):
+      above = places[PARENTS[k]] if PARENTS[k] >= 0 else 0
+      places[k] = np.add(above, node['translation'])
+    hips.append(places[0])
+    feet.append(places[BONES.index('leftFoot'), 1])
+  np.testing.assert_array_equal(hips[0], hips[1])
+  assert (hips[0][[0, 2]] == 0).all() and 0.04 < feet[0] < 0.09
+
+
 @pytest.mark.slow
 def test_three_vrm_plays_them(motion, tmp_path):
   if not shutil.which('node'):
@@ -113,7 +131,11 @@ def test_three_vrm_plays_them(motion, tmp_path):
   ):
     packages.install_npm(tmp_path, name, version)
   (tmp_path / 'walk.vrm').write_bytes(vrm_bytes('Ann', motion))
-  (tmp_path / 'walk.vrma').write_bytes(vrma_bytes('Ann', motion))
+  # Of someone who is taller by a fifth.
+  tall = dataclasses.replace(
+    motion, offsets=1.2 * motion.offsets, root=1.2 * motion.root
+  )
+  (tmp_path / 'walk.vrma').write_bytes(vrma_bytes('Bob', tall))
   (tmp_path / 'play.mjs').write_text(PLAY)
   played = subprocess.run(
     ['node', 'play.mjs'], cwd=tmp_path, capture_output=True, text=True
