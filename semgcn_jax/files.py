@@ -212,20 +212,7 @@ def write_output(
   *,
   new: bool = False,
 ) -> None:
-  """Writes the file that a setting names atomically; see `writing_output`."""
-  with writing_output(path, write, setting, new=new):
-    pass
-
-
-@contextlib.contextmanager
-def writing_output(
-  path: pathlib.Path,
-  write: Callable[[pathlib.Path], Any],
-  setting: str = 'output',
-  *,
-  new: bool = False,
-) -> Iterator[None]:
-  """Writes the file that a setting names, and moves it to its place at the end.
+  """Writes the file that a setting names atomically.
 
   Args:
     path: The file.
@@ -239,7 +226,6 @@ def writing_output(
   try:
     with replacing(path, new=new) as temporary:
       write(temporary)
-      yield
   except FileExistsError as error:
     raise SettingError(
       f'`{setting}={path}`: exists by now; give `overwrite`, or another name'

@@ -13,7 +13,6 @@ from semgcn_jax.commands.outputs import check_programs
 from semgcn_jax.detections.clip_files import find_clips
 from semgcn_jax.errors import SettingError, UserError, counted, shortened
 from semgcn_jax.files import is_of_macos
-from semgcn_jax.formats.writers import is_written
 from semgcn_jax.pictures import images, videos
 
 # {the name of a source: its files}.
@@ -86,7 +85,7 @@ def run_each(
   _check_apart(output, sources, outputs)
   waiting = {}
   for name, source in sources.items():
-    paths = tuple(p for p in outputs[name] if overwrite or not is_written(p))
+    paths = tuple(p for p in outputs[name] if overwrite or not p.exists())
     if paths:
       waiting[name] = source, paths
   if done := len(sources) - len(waiting):

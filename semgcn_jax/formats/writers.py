@@ -1,11 +1,8 @@
 """Writes clips in the formats that the endings of files name."""
 
-import contextlib
 import dataclasses
 import functools
-import glob
 import pathlib
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,10 +17,9 @@ from semgcn_jax.errors import (
   counted,
   listed,
   printable,
-  shortened,
 )
 from semgcn_jax.figures.page import page_html
-from semgcn_jax.files import writing_output
+from semgcn_jax.files import write_output
 from semgcn_jax.formats import pose_files
 from semgcn_jax.formats.angle_files import csv_text, mot_text
 from semgcn_jax.formats.bvh_files import bvh_text
@@ -33,7 +29,7 @@ from semgcn_jax.formats.vrm_files import vrm_bytes, vrma_bytes
 from semgcn_jax.geometry.skeletons import H36M, Skeleton
 from semgcn_jax.motion.angles import joint_angles, unknown
 from semgcn_jax.motion.rig import Motion, deviation, fit
-from semgcn_jax.motion.upright import Scene, Upright, make_scenes
+from semgcn_jax.motion.upright import Scene, make_scenes
 
 _MOST_NOTES = 10
 
@@ -64,32 +60,16 @@ class Output:
 def write_clips(clips: Sequence[Clip], output: Output) -> None:
   """Writes clips atomically to files with endings of `WRITERS`.
 
-  Formats of one person get a file for each if there are several: `walk.trc`
-  becomes `walk.person-1.trc` and so on.
-
   Raises:
-    SettingError: A file cannot be written, or holds only one clip.
+    SettingError: A file cannot be written, or holds only one clip or person.
     UserError: The clips do not suit a format.
   """
   for clip in clips:
     check_formats(output.paths, clip.skeleton)
   content = _Content(clips, output)
   for path in output.paths:
-    with contextlib.ExitStack() as files:
-      # All are written before the first one is moved to its place.
-      for own, of_whom in _files(content, path):
-        write = functools.partial(WRITERS[_ending(path)], of_whom, own)
-        files.enter_context(writing_output(own, write, new=output.new))
-
-
-def is_written(path: pathlib.Path) -> bool:
-  """Returns whether a file is there, or one of those that people have each."""
-  ending = _ending(path)
-  stem = glob.escape(path.name.removesuffix(ending))
-  return path.exists() or (
-    ending in OF_ONE_PERSON
-    and any(path.parent.glob(f'{stem}{_PERSON}*{ending}'))
-  )
+    write = functools.partial(WRITERS[_ending(path)], content, path)
+    write_output(path, write, new=output.new)
 
 
 def check_formats(paths: Sequence[pathlib.Path], skeleton: Skeleton) -> None:
@@ -145,22 +125,6 @@ class _Content:
       print(f'... and {counted(len(scenes) - _MOST_NOTES, "more clip")}')
     return scenes
 
-  @functools.cached_property
-  def people(self) -> 'dict[str, _Content]':
-    """The contents of each person of the only clip who has a whole pose."""
-    (scene,) = self.scenes
-    people = {}
-    for person, upright in zip(scene.clip.people, scene.upright, strict=True):
-      if not _is_whole(upright):
-        print(printable(f'person {person.name}: left out, as no pose is whole'))
-        continue
-      clip = dataclasses.replace(scene.clip, people=(person,))
-      people[person.name] = _Content([clip], self.output)
-      people[person.name].scenes = [
-        dataclasses.replace(scene, clip=clip, upright=(upright,))
-      ]
-    return people
-
   def motions(self, *, apart: bool | None = None) -> dict[str, Motion]:
     """The motions of the people of the only clip; prints the deviations once.
 
@@ -180,33 +144,6 @@ class _Content:
 def _ending(path: pathlib.Path) -> str:
   """Returns the longest of the endings of `WRITERS` that a file has."""
   return max(filter(path.name.endswith, WRITERS), key=len)
-
-
-def _files(
-  content: _Content, path: pathlib.Path
-) -> list[tuple[pathlib.Path, _Content]]:
-  """Lists the files to write for a path, with what is in each."""
-  ending = _ending(path)
-  whole = [(path, content)]
-  if ending not in OF_ONE_PERSON or len(content.clips) != 1:
-    return whole
-  if len(content.clips[0].people) < 2 or not content.people:
-    return whole
-  stem = path.name.removesuffix(ending)
-  files = {
-    path.with_name(f'{stem}{_PERSON}{_in_file_name(name)}{ending}'): one
-    for name, one in content.people.items()
-  }
-  if len(files) < len(content.people):
-    return whole  # Names that are alike need a choice.
-  names = shortened(listed([printable(own.name) for own in files]), 200)
-  print(f'{printable(path.name)}: a file for each person: {names}')
-  return list(files.items())
-
-
-def _in_file_name(name: str) -> str:
-  """Replaces what a file name may not hold."""
-  return re.sub(r'[^\w.-]', '_', name)
 
 
 def _poses(content: _Content, path: pathlib.Path, to: pathlib.Path) -> None:
@@ -311,15 +248,6 @@ WRITERS = {
 }
 
 
-# These hold one person.
-OF_ONE_PERSON = tuple(
-  ending
-  for ending, write in WRITERS.items()
-  if write in (_bvh, _vrm, _markers, _angles)
-)
-_PERSON = '.person-'
-
-
 def _one(things: Sequence[Any], path: pathlib.Path, flag: str) -> Any:
   """Returns the only scene or person, for a format that holds one."""
   if len(things) == 1:
@@ -342,7 +270,7 @@ def _only_positions(
   scene = _one(content.scenes, path, 'clip')
   _one(scene.clip.people, path, 'person')
   [person], [upright] = scene.clip.people, scene.upright
-  if not _is_whole(upright):
+  if not np.isfinite(upright.positions).all(axis=(1, 2)).any():
     raise UserError(f'{path}: nobody has a whole pose in it')
   first = int(person.frames[0]) - scene.clip.frames.start
   joints, feet = (
@@ -383,7 +311,7 @@ def _fit_motions(
   clip = scene.clip
   motions: dict[str, Motion] = {}
   for person, upright in zip(clip.people, scene.upright, strict=True):
-    if not _is_whole(upright):
+    if not np.isfinite(upright.positions).all(axis=(1, 2)).any():
       if not quiet:
         print(printable(f'person {person.name}: left out, as no pose is whole'))
       continue
@@ -404,11 +332,6 @@ def _fit_motions(
       )
     )
   return motions
-
-
-def _is_whole(upright: Upright) -> bool:
-  """Returns whether any pose of a person is whole."""
-  return bool(np.isfinite(upright.positions).all(axis=(1, 2)).any())
 
 
 def _all_frames(person: Person, positions: np.ndarray) -> np.ndarray:

@@ -1,14 +1,12 @@
 """Several outputs of predict.py, and folders of sources."""
 
 import json
-import shutil
 import signal
 import time
 
 import numpy as np
 import pytest
 from command_line import fails, run, start
-from conftest import ROOT
 from filmed import keypoints_of
 from PIL import Image
 
@@ -102,23 +100,6 @@ def test_a_folder_of_clips(tmp_path):
   assert run('predict', *flags)[0] == 0
   assert run('predict', *flags, '--overwrite')[0] == 0
   assert kept.stat().st_mtime_ns > written
-
-
-def test_people_of_a_folder_get_files_of_their_own(tmp_path):
-  (tmp_path / 'in').mkdir()
-  shutil.copy(ROOT / 'examples' / 'people.json', tmp_path / 'in' / 'walk.json')
-  flags = f'--detections={tmp_path}/in', SIZE, '--formats=trc', '--solve=false'
-  flags += (f'--output={tmp_path}/out/',)
-  code, _, err = run('predict', *flags)
-  assert (code, err) == (0, '')
-  made = {path: path.stat().st_mtime_ns for path in tmp_path.glob('out/*')}
-  assert sorted(path.name for path in made) == [
-    'walk.person-1.trc',
-    'walk.person-2.trc',
-  ]
-  code, out, err = run('predict', *flags)
-  assert (code, err) == (0, '') and '1 source in' in out
-  assert all(path.stat().st_mtime_ns == when for path, when in made.items())
 
 
 def test_a_file_into_a_folder(tmp_path):

@@ -48,6 +48,7 @@ def test_every_ending_is_written(poses, tmp_path):
   'flags, message',
   [
     (('--output=x.txt',), 'must end with .html, .png, .gif, .mp4, .bvh, .glb'),
+    (('--output=x.bvh',), 'holds one person; choose one with --person: 1, 2'),
     (('--person=3',), '--person=3: choose from 1, 2'),
     (('--clip=run',), '--clip=run: choose from walk'),
     (('--pitch=100',), '--pitch=100.0: must be from -89 to 89'),

@@ -12,7 +12,6 @@ from semgcn_jax.formats.writers import (
   WRITERS,
   Output,
   choose_people,
-  is_written,
   write_clips,
 )
 from semgcn_jax.inference.people import lift_clip
@@ -76,53 +75,3 @@ def test_every_ending_writes(tmp_path):
     with pytest.raises(SettingError, match='choose one with `clip`: walk, run'):
       write_clips(two, output)
     assert not output.paths[0].exists()
-
-
-def read_all(folder):
-  return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
-def test_people_get_files_of_their_own(tmp_path, capsys):
-  names = ('a/b', '2')
-  people = [person(3, name=name) for name in names]
-  nobody = person(3, name='3', poses=np.full((3, 16, 3), np.nan))
-  walk = clip(*people, nobody)
-  paths = tuple(tmp_path / f'walk{e}' for e in ('.trc', '.bvh', '.angles.csv'))
-  write_clips([walk], Output(paths, pitch=0.0))
-  found = read_all(tmp_path)
-  assert sorted(found) == sorted(
-    f'walk.person-{name}{ending}'
-    for name in ('a_b', '2')
-    for ending in ('.trc', '.bvh', '.angles.csv')
-  )
-  out = capsys.readouterr().out
-  assert out.count('person 3: left out, as no pose is whole') == 1
-  assert all(map(is_written, paths))
-  assert not is_written(tmp_path / 'walk.html')
-  assert not is_written(tmp_path / 'wal.trc')
-  # Alone, only the place of a person differs.
-  alone = tmp_path / 'alone.bvh'
-  write_clips(choose_people([walk], person='2'), Output((alone,), pitch=0.0))
-  rows = [
-    np.loadtxt(data.decode().split('Frame Time:')[1].splitlines()[1:])
-    for data in (alone.read_bytes(), found['walk.person-2.bvh'])
-  ]
-  np.testing.assert_allclose(rows[0][:, 3:], rows[1][:, 3:], atol=1e-3)
-  moved = rows[0][:, :3] - rows[1][:, :3]
-  np.testing.assert_allclose(moved, moved[[0, 0, 0]], atol=1e-3)
-
-
-def test_files_of_people_are_written_together(tmp_path):
-  walk = clip(person(3), person(3, name='2'))
-  (tmp_path / 'walk.person-2.trc').write_text('mine')
-  output = Output((tmp_path / 'walk.trc',), pitch=0.0, new=True)
-  with pytest.raises(SettingError, match=r'walk.person-2.trc`: exists by now'):
-    write_clips([walk], output)
-  assert read_all(tmp_path) == {'walk.person-2.trc': b'mine'}
-
-
-def test_names_that_are_alike_need_a_choice(tmp_path):
-  walk = clip(person(3, name='a/b'), person(3, name='a_b'))
-  with pytest.raises(SettingError, match='choose one with `person`: a/b, a_b'):
-    write_clips([walk], Output((tmp_path / 'walk.trc',), pitch=0.0))
-  assert not read_all(tmp_path)
