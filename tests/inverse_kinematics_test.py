@@ -71,7 +71,21 @@ def test_finds_the_angles_of_the_poses(solve, tmp_path):
       assert np.std(off) < 5, (name, side)
 
 
-def test_says_what_is_missing(solve, tmp_path):
-  solved = solve(tmp_path / 'walk.trc')
+def test_says_what_is_wrong(solve, tmp_path):
+  trc = tmp_path / 'walk.trc'
+  assert refusal(solve(trc)) == 'walk.trc: no such file'
+  trc.write_text('no markers')
+  assert refusal(solve(trc)).startswith('walk.trc: ')
+  assert '--mass=0: must be positive' in solve(trc, '--mass=0').stderr
+  model = tmp_path / 'walk.osim'
+  model.write_text('mine')
+  assert f'{model}: exists; give --overwrite' in refusal(solve(trc))
+  assert model.read_text() == 'mine'
+  assert len([*tmp_path.iterdir()]) == 2
+
+
+def refusal(solved):
+  """Returns the last line of standard error, and asserts that it is all."""
   assert solved.returncode == 1
-  assert solved.stderr.strip() == 'walk.trc: no such file'
+  assert 'Traceback' not in solved.stderr
+  return solved.stderr.strip().splitlines()[-1]
