@@ -136,7 +136,9 @@ class _Content:
       apart = self.output.joint_names == 'lafan1'
     if apart not in self._motions:
       (scene,) = self.scenes
-      motions = _fit_motions(scene, apart=apart, quiet=bool(self._motions))
+      motions = _fit_motions(scene, apart=apart)
+      if not self._motions:
+        _print_deviations(scene, motions)
       self._motions[apart] = motions
     return self._motions[apart]
 
@@ -298,40 +300,49 @@ def _motions(
 def _motions_of_one(
   content: _Content, path: pathlib.Path, *, apart: bool | None = None
 ) -> dict[str, Motion]:
-  """Returns the motion of the only person; errors are those of `_motions`."""
+  """Returns the motion of the only person.
+
+  Raises:
+    SettingError: There are several clips or people.
+    UserError: The person has no whole pose.
+  """
   scene = _one(content.scenes, path, 'clip')
   _one(scene.clip.people, path, 'person')
   return _motions(content, path, apart=apart)
 
 
-def _fit_motions(
-  scene: Scene, *, apart: bool, quiet: bool
-) -> dict[str, Motion]:
-  """Fits the rig to the people of a scene, and prints the deviations."""
+def _fit_motions(scene: Scene, *, apart: bool) -> dict[str, Motion]:
+  """Fits the rig to the people of a scene who have a whole pose."""
   clip = scene.clip
   motions: dict[str, Motion] = {}
   for person, upright in zip(clip.people, scene.upright, strict=True):
     if not np.isfinite(upright.positions).all(axis=(1, 2)).any():
-      if not quiet:
-        print(printable(f'person {person.name}: left out, as no pose is whole'))
       continue
     positions = _all_frames(person, upright.positions)
     first = int(person.frames[0]) - clip.frames.start
     feet = upright.feet
     if feet is not None:
       feet = _all_frames(person, feet)
-    motion = fit(positions, clip.fps, first, feet=feet, apart=apart)
-    motions[person.name] = motion
-    if quiet:
+    motions[person.name] = fit(
+      positions, clip.fps, first, feet=feet, apart=apart
+    )
+  return motions
+
+
+def _print_deviations(scene: Scene, motions: Mapping[str, Motion]) -> None:
+  """Prints how far motions are from the joints, and who has none."""
+  for person, upright in zip(scene.clip.people, scene.upright, strict=True):
+    if person.name not in motions:
+      print(printable(f'person {person.name}: left out, as no pose is whole'))
       continue
-    off = 1000 * deviation(motion, positions)
+    positions = _all_frames(person, upright.positions)
+    off = 1000 * deviation(motions[person.name], positions)
     print(
       printable(
         f'person {person.name}: bones of constant length are {off:.1f} mm off'
         ' the joints, on average'
       )
     )
-  return motions
 
 
 def _all_frames(person: Person, positions: np.ndarray) -> np.ndarray:

@@ -10,6 +10,10 @@ either row counts half. So the affinities are divided by J instead of J / 2.
 The weights of the affinities are divided by it in advance.
 """
 
+import functools
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -131,116 +135,25 @@ def backward(
   work = Work.share_out(x, warpgroups=2, stages=2, together=True)
 
   def differentiate(x, dy, stacked, dx, sums, *scratch):
-    tiles, dtiles, places, ready, full, made, used, *on_chip = scratch
-    _load_weights(stacked, on_chip, ready)
+    chip = _Chip(*scratch)
+    _load_weights(stacked, (chip.matrices, chip.vectors), chip.ready)
     sums = sums.at[work.worker]
-
-    def load(step):
-      work.load(x, tiles, full, step)
-      work.load(dy, dtiles, full, step)
-
-    def by_nodes(dtheta):
-      write(jnp.ones((ROWS, INNER)), places.at[_ONES])
-
-      def compute(step, dbias):
-        held, slot = _Held(*on_chip), work.slot(step)
-        tile, dtile = tiles.at[slot], dtiles.at[slot]
-        # The operands of products. Some places are used twice.
-        phi, g, pooled_phi, pooled_g, affinity, dphi, total, dwon, dg, ones = (
-          places.at[held.zero + k] for k in range(_ONES + 1)
-        )
-        plgpu.barrier_wait(full.at[slot])
-        own_phi, own_g = held.map_nodes(tile)
-        plgpu.wait_smem_to_gmem(0, wait_read_only=True)
-        write_all((own_phi, phi), (own_g, g))
-
-        @pl.when(step >= 1)
-        def _():
-          plgpu.barrier_wait(used)
-          pl.when(step + 1 < work.count)(lambda: load(step + 1))
-
-        other_phi, other_g = held.swap_pairs(phi, g)
-        max_phi, wins_phi = held.pool(phi, other_phi)
-        max_g, wins_g = held.pool(g, other_g)
-        write_all(
-          (max_phi, pooled_phi),
-          (max_g + held.bias_g, pooled_g),
-          (wins_phi, dwon),
-          (wins_g, dg),
-        )
-
-        write(held.affinity(tile, pooled_phi, work.joints), affinity)
-        (values,) = multiply([(dtile, transpose(held.out))])
-        dtotal = phi
-        write_all((values, dtotal))
-
-        (values,) = multiply([(affinity, pooled_g)])
-        write(values, total)
-        (values,) = multiply([(transpose(affinity), dtotal)])
-        write(values * widen(dg), dg)
-        (values,) = multiply([(dtotal, transpose(pooled_g))])
-        values = jnp.where(widen(affinity) > 0, values, 0)
-        dbias += jnp.sum(values, axis=1)
-        daffinity = g
-        write_all((values, daffinity))
-
-        (values,) = multiply([(transpose(daffinity), ones)])
-        values *= widen(dwon)
-        write_all((values, dwon), (values * held.w_phi / work.joints, dphi))
-        plgpu.barrier_arrive(made)
-
-        plgpu.wgmma(dtheta, transpose(daffinity), tile)
-        halves = phi, affinity  # Of dx.
-        for k, half in enumerate(halves):
-          (values,) = multiply(
-            [
-              (dphi, transpose(held.kernel_phi[k])),
-              (dg, transpose(held.kernel_g[k])),
-              (daffinity, _half(held.w_theta, k)),
-            ]
-          )
-          write(values, half)
-        plgpu.commit_smem()
-        for k, half in enumerate(halves):
-          work.store(half, dx, step, k * INNER)
-        return dbias
-
-      dbias = work.run(load, compute, jnp.zeros(ROWS, jnp.float32))
-      plgpu.barrier_wait(used)
-      return dtheta[...], dbias
-
-    def by_weights(dkernel_phi, dkernel_g, dout, dbias_g):
-      def compute(step, carry):
-        held, slot = _Held(*on_chip), work.slot(step)
-        total, dwon, dg = (
-          places.at[held.zero + k] for k in (_TOTAL, _DWON, _DG)
-        )
-        plgpu.barrier_wait(full.at[slot])
-        plgpu.barrier_wait(made)
-        plgpu.wgmma(dkernel_phi, transpose(tiles.at[slot]), dwon)
-        plgpu.wgmma(dkernel_g, transpose(tiles.at[slot]), dg)
-        plgpu.wgmma(dout, transpose(total), dtiles.at[slot])
-        # Only sums over rows matter, which a permutation leaves as they are.
-        plgpu.wgmma(dbias_g, held.swap, dg)
-        plgpu.wgmma_wait(0)
-        plgpu.barrier_arrive(used)
-        return carry
-
-      lax.fori_loop(jnp.int32(0), work.count, compute, ())
-      return dkernel_phi[...], dkernel_g[...], dout[...], dbias_g[...]
 
     @pl.when(lax.axis_index('group') == 0)
     def _():
-      dtheta, dbias = pl.run_scoped(by_nodes, accumulator(ROWS, CHANNELS))
+      dtheta, dbias = pl.run_scoped(
+        functools.partial(_by_nodes, work, chip, x, dy, dx),
+        accumulator(ROWS, CHANNELS),
+      )
       sums[_OF_THETA] = jnp.sum(dtheta, axis=0)
       sums[_OF_BIAS, 0] = jnp.sum(dbias)
-      plgpu.barrier_arrive(made)
+      plgpu.barrier_arrive(chip.made)
       plgpu.wait_smem_to_gmem(0)
 
     @pl.when(lax.axis_index('group') == 1)
     def _():
       dkernel_phi, dkernel_g, dout, dbias_g = pl.run_scoped(
-        by_weights,
+        functools.partial(_by_weights, work, chip),
         accumulator(CHANNELS, INNER),
         accumulator(CHANNELS, INNER),
         accumulator(INNER, CHANNELS),
@@ -250,10 +163,10 @@ def backward(
       sums[_OF_KERNEL, INNER:] = dkernel_g
       sums[_OF_OUT] = dout
       # Warpgroups share the memory in which they sum over rows.
-      plgpu.barrier_wait(made)
+      plgpu.barrier_wait(chip.made)
       sums[_OF_VECTORS, INNER:] = jnp.sum(dbias_g, axis=0)
       # The gradient by phi . w, times phi = x W.
-      upper, lower = _Held(*on_chip).kernel_phi
+      upper, lower = chip.held.kernel_phi
       products = dkernel_phi[:ROWS] * widen(upper)
       products += dkernel_phi[ROWS:] * widen(lower)
       sums[_OF_VECTORS, :INNER] = jnp.sum(products, axis=0)
@@ -285,6 +198,157 @@ def backward(
     bias_g=sums[_OF_VECTORS, INNER:],
     out=sums[_OF_OUT],
   )
+
+
+class _Chip(NamedTuple):
+  """What a multiprocessor has for `backward`.
+
+  Attributes:
+    tiles: Tiles of x, `[2, 64, C]`.
+    dtiles: Tiles of dy, `[2, 64, C]`.
+    places: The operands of products, `[10, 64, H]`.
+    ready: The barrier for the weights, which are loaded once.
+    full: The barrier for each tile loaded.
+    made: The barrier for the operands that the second warpgroup needs.
+    used: The barrier for what the second warpgroup needs no more.
+    matrices: See `_Held`.
+    vectors: See `_Held`.
+  """
+
+  tiles: Ref
+  dtiles: Ref
+  places: Ref
+  ready: Ref
+  full: Ref
+  made: Ref
+  used: Ref
+  matrices: Ref
+  vectors: Ref
+
+  @property
+  def held(self) -> '_Held':
+    """The weights, with addresses that are computed anew."""
+    return _Held(self.matrices, self.vectors)
+
+
+def _by_nodes(
+  work: Work, chip: _Chip, x: Ref, dy: Ref, dx: Ref, dtheta: Ref
+) -> tuple[Array, Array]:
+  """Differentiates tile by tile: the work of the first warpgroup.
+
+  Returns:
+    The gradient by w_theta as a sum over 64 rows, `[64, C]`, and that by the
+    bias, `[64]`.
+  """
+
+  def load(step):
+    work.load(x, chip.tiles, chip.full, step)
+    work.load(dy, chip.dtiles, chip.full, step)
+
+  write(jnp.ones((ROWS, INNER)), chip.places.at[_ONES])
+
+  def compute(step, dbias):
+    held, slot = chip.held, work.slot(step)
+    tile, dtile = chip.tiles.at[slot], chip.dtiles.at[slot]
+    # The operands of products. Some places are used twice.
+    phi, g, pooled_phi, pooled_g, affinity, dphi, total, dwon, dg, ones = (
+      chip.places.at[held.zero + k] for k in range(_ONES + 1)
+    )
+    plgpu.barrier_wait(chip.full.at[slot])
+    own_phi, own_g = held.map_nodes(tile)
+    plgpu.wait_smem_to_gmem(0, wait_read_only=True)
+    write_all((own_phi, phi), (own_g, g))
+
+    @pl.when(step >= 1)
+    def _():
+      plgpu.barrier_wait(chip.used)
+      pl.when(step + 1 < work.count)(lambda: load(step + 1))
+
+    other_phi, other_g = held.swap_pairs(phi, g)
+    max_phi, wins_phi = held.pool(phi, other_phi)
+    max_g, wins_g = held.pool(g, other_g)
+    write_all(
+      (max_phi, pooled_phi),
+      (max_g + held.bias_g, pooled_g),
+      (wins_phi, dwon),
+      (wins_g, dg),
+    )
+
+    write(held.affinity(tile, pooled_phi, work.joints), affinity)
+    (values,) = multiply([(dtile, transpose(held.out))])
+    dtotal = phi
+    write_all((values, dtotal))
+
+    (values,) = multiply([(affinity, pooled_g)])
+    write(values, total)
+    (values,) = multiply([(transpose(affinity), dtotal)])
+    write(values * widen(dg), dg)
+    (values,) = multiply([(dtotal, transpose(pooled_g))])
+    values = jnp.where(widen(affinity) > 0, values, 0)
+    dbias += jnp.sum(values, axis=1)
+    daffinity = g
+    write_all((values, daffinity))
+
+    (values,) = multiply([(transpose(daffinity), ones)])
+    values *= widen(dwon)
+    write_all((values, dwon), (values * held.w_phi / work.joints, dphi))
+    plgpu.barrier_arrive(chip.made)
+
+    plgpu.wgmma(dtheta, transpose(daffinity), tile)
+    halves = phi, affinity  # Of dx.
+    for k, half in enumerate(halves):
+      (values,) = multiply(
+        [
+          (dphi, transpose(held.kernel_phi[k])),
+          (dg, transpose(held.kernel_g[k])),
+          (daffinity, _half(held.w_theta, k)),
+        ]
+      )
+      write(values, half)
+    plgpu.commit_smem()
+    for k, half in enumerate(halves):
+      work.store(half, dx, step, k * INNER)
+    return dbias
+
+  dbias = work.run(load, compute, jnp.zeros(ROWS, jnp.float32))
+  plgpu.barrier_wait(chip.used)
+  return dtheta[...], dbias
+
+
+def _by_weights(
+  work: Work,
+  chip: _Chip,
+  dkernel_phi: Ref,
+  dkernel_g: Ref,
+  dout: Ref,
+  dbias_g: Ref,
+) -> tuple[Array, ...]:
+  """Sums over all tiles: the work of the second warpgroup.
+
+  Returns:
+    The gradients by phi . w times the nodes, `[C, H]`, by the kernel of g,
+    `[C, H]`, by the last kernel, `[H, C]`, and by the bias of g as a sum over
+    64 rows, `[64, H]`.
+  """
+
+  def compute(step, carry):
+    held, slot = chip.held, work.slot(step)
+    total, dwon, dg = (
+      chip.places.at[held.zero + k] for k in (_TOTAL, _DWON, _DG)
+    )
+    plgpu.barrier_wait(chip.full.at[slot])
+    plgpu.barrier_wait(chip.made)
+    plgpu.wgmma(dkernel_phi, transpose(chip.tiles.at[slot]), dwon)
+    plgpu.wgmma(dkernel_g, transpose(chip.tiles.at[slot]), dg)
+    plgpu.wgmma(dout, transpose(total), chip.dtiles.at[slot])
+    # Only sums over rows matter, which a permutation leaves as they are.
+    plgpu.wgmma(dbias_g, held.swap, dg)
+    plgpu.wgmma_wait(0)
+    plgpu.barrier_arrive(chip.used)
+    return carry
+
+  lax.fori_loop(jnp.int32(0), work.count, compute, ())
+  return dkernel_phi[...], dkernel_g[...], dout[...], dbias_g[...]
 
 
 class _Held:
@@ -395,7 +459,7 @@ def _stack(weights: NonLocalWeights, groups: Groups) -> Array:
   return jnp.stack(stacked).astype(jnp.bfloat16)
 
 
-def _load_weights(stacked: Ref, on_chip: list[Ref], ready: Ref) -> None:
+def _load_weights(stacked: Ref, on_chip: Sequence[Ref], ready: Ref) -> None:
   """Loads what `_stack` has stacked."""
   matrices, vectors = on_chip
   load_once(

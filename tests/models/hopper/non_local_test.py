@@ -82,14 +82,20 @@ def expect(x, weights, dy, groups):
   )
 
 
+def assert_right(values, expected):
+  values, expected = list(values), list(expected)
+  bias = 5  # Its gradient is one number, a sum whose terms partly cancel.
+  assert_close([values.pop(bias)], [expected.pop(bias)], tolerance=2e-2)
+  assert_close(values, expected)
+
+
 # Workers get no tile, one, or several more than they can load ahead.
 @pytest.mark.parametrize(
   ('joints', 'shape'), [(16, (4,)), (16, (4, 19)), (8, (8,)), (64, (3,))]
 )
 def test_computes_what_numpy_does(interpreted, joints, shape):
   args = (*make_arguments(joints, *shape), PAIRS[joints])
-  # The gradient by a single bias is a sum whose terms partly cancel.
-  assert_close(compute(*args), expect(*args), tolerance=1e-2)
+  assert_right(compute(*args), expect(*args))
 
 
 def test_gives_the_gradient_to_the_first_of_equals(interpreted):
@@ -97,7 +103,7 @@ def test_gives_the_gradient_to_the_first_of_equals(interpreted):
   for pair in PAIRS[8]:
     x = x.at[pair[1]].set(x[pair[0]])
   args = x, weights, dy, PAIRS[8]
-  assert_close(compute(*args), expect(*args))
+  assert_right(compute(*args), expect(*args))
 
 
 def test_takes_several_seeds(interpreted):
@@ -105,8 +111,7 @@ def test_takes_several_seeds(interpreted):
   values = jax.vmap(lambda *args: compute(*args, PAIRS[16]))(*args)
   for seed in range(2):
     own = jax.tree.map(lambda leaf, seed=seed: leaf[seed], args)
-    expected = expect(*own, PAIRS[16])
-    assert_close([value[seed] for value in values], expected, tolerance=2e-2)
+    assert_right([value[seed] for value in values], expect(*own, PAIRS[16]))
 
 
 def test_takes_only_what_fits():
