@@ -7,6 +7,7 @@ import contextlib
 import errno
 import gc
 import importlib
+import importlib.metadata
 import io
 import logging
 import os
@@ -164,11 +165,31 @@ class _NoteFormatter(logging.Formatter):
     return printable(f'note: {record.getMessage()}')
 
 
+def _set_up_gpus() -> None:
+  """Sets, for JAX, what nobody has set."""
+  # JAX would preallocate most of a GPU, and up to 2 GB of the host for that.
+  os.environ.setdefault('XLA_PYTHON_CLIENT_PREALLOCATE', 'false')
+  # Kernels of a CUDA graph that do not need each other run at the same time.
+  # XLA ends a process at a flag that it does not know.
+  flag = '--xla_gpu_command_buffer_scheduling_mode'
+  flags = os.environ.get('XLA_FLAGS', '')
+  if flag not in flags and (0, 10) <= _cuda_plugin_version() < (0, 13):
+    os.environ['XLA_FLAGS'] = f'{flags} {flag}=CONCURRENT'.lstrip()
+
+
+def _cuda_plugin_version() -> tuple[int, ...]:
+  """Returns the version of JAX's plugin for CUDA; empty without one."""
+  for cuda in ('cuda13', 'cuda12'):
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+      version = importlib.metadata.version(f'jax-{cuda}-plugin')
+      return tuple(int(part) for part in version.split('.')[:2])
+  return ()
+
+
 @contextlib.contextmanager
 def _reporting() -> Iterator[None]:
   """Sets up the process for a command, and restores it at the end."""
-  # JAX would preallocate most of a GPU, and up to 2 GB of the host for that.
-  os.environ.setdefault('XLA_PYTHON_CLIENT_PREALLOCATE', 'false')
+  _set_up_gpus()
   # JAX and Orbax log every step through absl. This package reports what matters
   # itself, as exceptions and through its own logger.
   own_logger = logging.getLogger('semgcn_jax')

@@ -33,7 +33,9 @@ class FoldedNorm(nn.Module):
   relu: bool = False
   scale_init: Any = None
 
-  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+  def __call__(
+    self, x: jax.Array, *, train: bool, residual: jax.Array | None = None
+  ) -> jax.Array:
     """Applies the rest of the norm: `[..., C]` -> `[..., C]`."""
     del train
     if self.has_variable('params', 'shift'):
@@ -42,7 +44,8 @@ class FoldedNorm(nn.Module):
         factor = self.get_variable('params', 'factor')
       shift = self.get_variable('params', 'shift')
       x = (x * factor + shift).astype(x.dtype)
-    return nn.relu(x) if self.relu else x
+    x = nn.relu(x) if self.relu else x
+    return x if residual is None else residual + x
 
 
 def fold(variables: dict[str, Any]) -> dict[str, Any]:

@@ -247,6 +247,7 @@ class NonLocalWeights(NamedTuple):
     bias: The bias that theta and phi give all affinities, `[]`.
     bias_g: The bias of g, `[H]`.
     out: The kernel that maps the sums over nodes, `[H, D]`.
+    bias_out: The bias of the result, `[D]`.
   """
 
   kernel: Array
@@ -255,6 +256,7 @@ class NonLocalWeights(NamedTuple):
   bias: Array
   bias_g: Array
   out: Array
+  bias_out: Array
 
 
 @functools.partial(jax.jit, static_argnames='groups')
@@ -270,7 +272,7 @@ def non_local(
 
 def _non_local(x, weights, groups):
   """Computes `non_local` by operations of XLA."""
-  kernel, w_theta, w_phi, bias, bias_g, out = weights
+  kernel, w_theta, w_phi, bias, bias_g, out, bias_out = weights
   # One product computes all. Zeros pad its columns to a multiple of 8, for
   # matrix units.
   columns = jnp.concatenate([kernel, w_theta[:, None]], axis=1)
@@ -282,7 +284,8 @@ def _non_local(x, weights, groups):
   affinity = non_local_affinity(
     of_theta[..., 0] + bias, jnp.sum(phi * w_phi, axis=-1)
   )
-  return linear(attend(affinity, g + bias_g.astype(x.dtype)), out)
+  y = linear(attend(affinity, g + bias_g.astype(x.dtype)), out)
+  return y + bias_out.astype(x.dtype)
 
 
 @jax.jit
@@ -367,11 +370,13 @@ def group_max(x: Array, groups: tuple[tuple[int, ...], ...]) -> Array:
   return pool(x)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4, 5))
+@functools.partial(jax.jit, static_argnames=('epsilon', 'relu', 'axis_name'))
 def batch_normalize(
   x: Array,
   scale: Array,
   bias: Array,
+  residual: Array | None = None,
+  *,
   epsilon: float,
   relu: bool,
   axis_name: str | None,
@@ -382,19 +387,33 @@ def batch_normalize(
     x: The activations, `[..., C]`.
     scale: The scale of each channel, `[C]`.
     bias: The bias of each channel, `[C]`.
+    residual: What to add to the result, `[..., C]`; None for nothing.
     epsilon: A small number added to the variance.
-    relu: Whether a ReLU follows.
+    relu: Whether a ReLU follows, before the addition.
     axis_name: The pmap axis over which the batch is sharded; None outside pmap.
 
   Returns:
     The normalized activations, `[..., C]`; and the mean and biased variance of
     each channel, `[C]`, without gradients.
   """
-  fields = (epsilon, relu, axis_name)
-  return _batch_normalize_fwd(x, scale, bias, *fields)[0]
+  fields = {'epsilon': epsilon, 'relu': relu, 'axis_name': axis_name}
+  args = x, scale, bias, residual
+  return by_gpu_kernel('norm', _batch_normalize, *args, **fields)
 
 
-def _batch_normalize_fwd(x, scale, bias, epsilon, relu, axis_name):
+def _batch_normalize(x, scale, bias, residual, epsilon, relu, axis_name):
+  """Computes `batch_normalize` by operations of XLA."""
+  normalized: Any = _normalize(x, scale, bias, epsilon, relu, axis_name)
+  y, mean, var = normalized
+  return (y if residual is None else residual + y), mean, var
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4, 5))
+def _normalize(x, scale, bias, epsilon, relu, axis_name):
+  return _normalize_fwd(x, scale, bias, epsilon, relu, axis_name)[0]
+
+
+def _normalize_fwd(x, scale, bias, epsilon, relu, axis_name):
   mean, var = _mean_and_variance(x, axis_name)
   deviation = jax.lax.rsqrt(var + epsilon)
   y = (x.astype(wide_type(x)) - mean) * (deviation * scale) + bias
@@ -402,7 +421,7 @@ def _batch_normalize_fwd(x, scale, bias, epsilon, relu, axis_name):
   return (y, mean, var), (x, scale, bias, mean, deviation)
 
 
-def _batch_normalize_bwd(epsilon, relu, axis_name, residuals, cotangents):
+def _normalize_bwd(epsilon, relu, axis_name, residuals, cotangents):
   del epsilon
   x, scale, bias, mean, deviation = residuals
   dy = cotangents[0].astype(wide_type(x))
@@ -419,7 +438,7 @@ def _batch_normalize_bwd(epsilon, relu, axis_name, residuals, cotangents):
   return dx.astype(x.dtype), dscale, dbias
 
 
-batch_normalize.defvjp(_batch_normalize_fwd, _batch_normalize_bwd)
+_normalize.defvjp(_normalize_fwd, _normalize_bwd)
 
 
 def _mean_and_variance(x: Array, axis_name: str | None) -> tuple[Array, Array]:

@@ -92,8 +92,10 @@ class BatchNorm(nn.Module):
   relu: bool = False
 
   @nn.compact
-  def __call__(self, x: Array, *, train: bool) -> Array:
-    """Normalises B poses, `[..., B, C]`."""
+  def __call__(
+    self, x: Array, *, train: bool, residual: Array | None = None
+  ) -> Array:
+    """Normalises B poses, `[..., B, C]`, and adds the residual, if any."""
     features = x.shape[-1:]
     scale = self.param('scale', self.scale_init, features)
     bias = self.param('bias', nn.initializers.zeros, features)
@@ -102,13 +104,22 @@ class BatchNorm(nn.Module):
     if not train:
       factor = scale * jax.lax.rsqrt(running_var.value + self.epsilon)
       y = (x.astype(wide_type(x)) - running_mean.value) * factor + bias
-      return (nn.relu(y) if self.relu else y).astype(x.dtype)
+      y = (nn.relu(y) if self.relu else y).astype(x.dtype)
+      return y if residual is None else residual + y
     axis_name = None if self.is_initializing() else self.axis_name
     devices = 1 if axis_name is None else jax.lax.axis_size(axis_name)
     count = x.size // x.shape[-1]
 
-    def normalize(x, axis_name=None) -> Any:
-      return batch_normalize(x, scale, bias, self.epsilon, self.relu, axis_name)
+    def normalize(x, residual=None, axis_name=None) -> Any:
+      return batch_normalize(
+        x,
+        scale,
+        bias,
+        residual,
+        epsilon=self.epsilon,
+        relu=self.relu,
+        axis_name=axis_name,
+      )
 
     share = x.shape[-2]
     if 0 < self.poses <= share and self.poses < devices * share:
@@ -117,12 +128,13 @@ class BatchNorm(nn.Module):
       split = x.reshape(*x.shape[:-2], parts, -1, x.shape[-1])
       y, means, variances = jax.vmap(normalize, -3, (-3, 0, 0))(split)
       y = y.reshape(x.shape)
+      y = y if residual is None else residual + y
       mean, var = means.mean(axis=0), variances.mean(axis=0)
       count //= parts
       if axis_name is not None:
         mean, var = jax.lax.pmean(jnp.stack([mean, var]), axis_name)
     else:
-      y, mean, var = normalize(x, axis_name)
+      y, mean, var = normalize(x, residual, axis_name)
       count *= devices
     if not self.is_initializing():
       self._update(running_mean, mean)
@@ -173,11 +185,11 @@ class NonLocal(nn.Module):
       bias=jnp.concatenate([theta['bias'], phi['bias']]) @ w,
       bias_g=g['bias'],
       out=out['kernel'],
+      bias_out=jax.lax.stop_gradient(out['bias']),  # See `Linear`.
     )
     y = non_local(x, weights, self.graph.groups)
-    y = add_bias(y, out['bias'], train_bias=False)
     norm = self.norm(scale_init=nn.initializers.zeros, name='norm')
-    return x + norm(y, train=train)
+    return norm(y, train=train, residual=x)
 
 
 class _Weights(nn.Module):

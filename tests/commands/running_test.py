@@ -1,4 +1,5 @@
 import gc
+import importlib.metadata
 import os
 import signal
 import time
@@ -8,6 +9,8 @@ import pytest
 from semgcn_jax.commands import running
 from semgcn_jax.errors import Terminated
 from semgcn_jax.training.interrupts import StopRequest
+
+SCHEDULING = '--xla_gpu_command_buffer_scheduling_mode'
 
 
 @pytest.fixture(autouse=True)
@@ -92,3 +95,32 @@ def test_a_run_that_takes_note_is_asked_once():
         time.sleep(0.01)
       assert stop.signal == signal.SIGTERM
       time.sleep(0.8)
+
+
+@pytest.mark.parametrize(
+  ('plugin', 'given', 'told'),
+  [
+    ({'jax-cuda13-plugin': '0.11.2'}, None, f'{SCHEDULING}=CONCURRENT'),
+    (
+      {'jax-cuda12-plugin': '0.10.0'},
+      '--a=1',
+      f'--a=1 {SCHEDULING}=CONCURRENT',
+    ),
+    ({'jax-cuda13-plugin': '0.12.0'}, f'{SCHEDULING}=LHS', f'{SCHEDULING}=LHS'),
+    ({'jax-cuda13-plugin': '0.13.0'}, None, None),
+    ({}, None, None),
+  ],
+)
+def test_gpu_kernels_run_at_the_same_time(monkeypatch, plugin, given, told):
+  def version(name):
+    if name in plugin:
+      return plugin[name]
+    raise importlib.metadata.PackageNotFoundError
+
+  monkeypatch.setattr(importlib.metadata, 'version', version)
+  monkeypatch.setenv('XLA_FLAGS', given or '')
+  if given is None:
+    monkeypatch.delenv('XLA_FLAGS')
+  with running._reporting():
+    pass
+  assert os.environ.get('XLA_FLAGS') == told

@@ -43,7 +43,9 @@ def test_the_gradient_of_batch_norm(shape):
       return jnp.sum(weights * (jnp.maximum(y, 0) if relu else y))
 
     def ours(x, scale, bias, relu=relu):
-      y, _, _ = functional.batch_normalize(x, scale, bias, 1e-5, relu, None)
+      y, _, _ = functional.batch_normalize(
+        x, scale, bias, epsilon=1e-5, relu=relu, axis_name=None
+      )
       return jnp.sum(weights * y)
 
     for a, b in zip(
@@ -57,7 +59,7 @@ def test_the_gradient_of_batch_norm(shape):
 def test_the_variance_survives_a_large_mean():
   x = 1000 + random(16, 64, 3)
   _, mean, var = functional.batch_normalize(
-    x, jnp.ones(3), jnp.zeros(3), 1e-5, False, None
+    x, jnp.ones(3), jnp.zeros(3), epsilon=1e-5, relu=False, axis_name=None
   )
   np.testing.assert_allclose(mean, x.astype(float).mean((0, 1)), rtol=1e-6)
   np.testing.assert_allclose(var, x.astype(float).var((0, 1)), rtol=1e-4)

@@ -36,9 +36,18 @@ def make_layers():
   x = jnp.bfloat16(draw(8, 1024, 128))
   kernel, logits = draw(2, 128, 128), draw(8, 8)
   weights = functional.NonLocalWeights(
-    draw(128, 128), draw(128), draw(64), draw(), draw(64), draw(64, 128)
+    *(draw(128, 128), draw(128), draw(64), draw(), draw(64), draw(64, 128)),
+    draw(128),
   )
   pairs = ((0, 1), (2, 3), (4, 5), (6, 7))
+
+  def normalize(x, scale, bias, residual):
+    y, _, _ = functional.batch_normalize(
+      x, scale, bias, residual, epsilon=1e-5, relu=True, axis_name=None
+    )
+    return y
+
+  few = x[:, :128]
   return {
     'convolution': (
       functional.semantic_graph_conv,
@@ -48,10 +57,11 @@ def make_layers():
       functools.partial(functional.non_local, groups=pairs),
       (x, jax.tree.map(lambda weight: weight / 10, weights)),
     ),
+    'norm': (normalize, (few, draw(128), draw(128), few[::-1])),
   }
 
 
-@pytest.fixture(params=['convolution', 'non_local'])
+@pytest.fixture(params=['convolution', 'non_local', 'norm'])
 def layer(request):
   return make_layers()[request.param]
 
@@ -64,7 +74,7 @@ def count_kernels(function, *args, platforms=('cuda',)):
 
 
 @pytest.mark.parametrize(
-  ('name', 'backward'), [('convolution', 2), ('non_local', 1)]
+  ('name', 'backward'), [('convolution', 2), ('non_local', 1), ('norm', 1)]
 )
 def test_kernels_are_chosen_on_a_hopper_gpu(has_hopper, name, backward):
   function, args = make_layers()[name]
@@ -99,4 +109,4 @@ def test_kernels_keep_second_derivatives(has_hopper, layer):
     jax.tree.leaves(expected),
     strict=True,
   ):
-    np.testing.assert_allclose(value, other, rtol=1e-5)
+    np.testing.assert_allclose(value, other, rtol=1e-5, atol=1e-6)

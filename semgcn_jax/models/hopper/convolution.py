@@ -34,7 +34,7 @@ from semgcn_jax.models.hopper.tiles import (
   write_all,
 )
 
-MIN_POSES = 1024  # With fewer, XLA is as fast.
+MIN_POSES = 64
 
 
 def fits(x: Array, kernel: Array, adjacency: Array) -> bool:

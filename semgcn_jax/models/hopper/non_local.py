@@ -94,7 +94,7 @@ def forward(x: Array, weights: NonLocalWeights, *, groups: Groups) -> Array:
       plgpu.commit_smem()
       write_all((total, phi))
       (response,) = multiply([(phi, held.out)])
-      write_all((response, tile))
+      write_all((response + held.bias_out, tile))
       work.store(tile, y, step)
       return carry
 
@@ -197,6 +197,7 @@ def backward(
     bias=sums[_OF_BIAS, 0] / work.joints,
     bias_g=sums[_OF_VECTORS, INNER:],
     out=sums[_OF_OUT],
+    bias_out=flat(dy).sum(axis=(0, 1), dtype=jnp.float32),
   )
 
 
@@ -368,7 +369,7 @@ class _Held:
 
   PLACES = (
     shared(5, ROWS, CHANNELS),
-    plgpu.SMEM((1, 2, CHANNELS), jnp.bfloat16),
+    plgpu.SMEM((1, 3, CHANNELS), jnp.bfloat16),
   )
 
   def __init__(self, matrices: Ref, vectors: Ref):
@@ -385,6 +386,11 @@ class _Held:
   def _scalar(self, k: int) -> Array:
     """Returns the bias of the affinities, divided by J, or zero."""
     return self._vectors[1, k].astype(jnp.float32)
+
+  @property
+  def bias_out(self) -> Array:
+    """That of `NonLocalWeights`, in every row, `[64, C]`."""
+    return _rows(self._vectors[2])
 
   @property
   def w_phi(self) -> Array:
@@ -447,6 +453,7 @@ def _stack(weights: NonLocalWeights, groups: Groups) -> Array:
     [
       jnp.concatenate([weights.w_phi, weights.bias_g]),
       jnp.pad(weights.bias[None] / joints, (0, CHANNELS - 1)),
+      weights.bias_out,
     ]
   )
   stacked = (
@@ -454,7 +461,7 @@ def _stack(weights: NonLocalWeights, groups: Groups) -> Array:
     jnp.broadcast_to(weights.w_theta / joints, (ROWS, CHANNELS)),
     weights.out,
     jnp.concatenate([rows_w_phi, swap], axis=1),
-    jnp.pad(vectors, ((0, ROWS - 2), (0, 0))),
+    jnp.pad(vectors, ((0, ROWS - 3), (0, 0))),
   )
   return jnp.stack(stacked).astype(jnp.bfloat16)
 
@@ -465,7 +472,7 @@ def _load_weights(stacked: Ref, on_chip: Sequence[Ref], ready: Ref) -> None:
   load_once(
     ready,
     (stacked.at[pl.ds(0, 5)], matrices),
-    (stacked.at[pl.ds(5, 1), pl.ds(0, 2)], vectors),
+    (stacked.at[pl.ds(5, 1), pl.ds(0, 3)], vectors),
   )
 
 
@@ -477,4 +484,4 @@ def _half(tile: Ref, k: int) -> Ref:
 def _rows(values: Array) -> Array:
   """Repeats a row, as float32: `[H]` -> `[64, H]`."""
   values = values.astype(jnp.float32)
-  return lax.broadcast_in_dim(values, (ROWS, INNER), (1,))
+  return lax.broadcast_in_dim(values, (ROWS, len(values)), (1,))

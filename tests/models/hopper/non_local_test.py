@@ -27,6 +27,7 @@ def make_arguments(joints, *shape, leading=()):
     bias=draw(scale=0.5),
     bias_g=draw(64),
     out=draw(64, 128, scale=0.1),
+    bias_out=draw(128),
   )
   weights = jax.tree.map(lambda weight: weight.astype(jnp.float32), weights)
   return draw(joints, *shape, 128), weights, draw(joints, *shape, 128)
@@ -42,7 +43,7 @@ def expect(x, weights, dy, groups):
   """Computes the same in float64, by the pairs: y, dx, and by the weights."""
   shape = x.shape
   x, dy = (np.asarray(z, np.float64).reshape(len(z), -1, 128) for z in (x, dy))
-  kernel, w_theta, w_phi, bias, bias_g, out = (
+  kernel, w_theta, w_phi, bias, bias_g, out, bias_out = (
     np.asarray(weight, np.float64) for weight in weights
   )
   # The larger of two nodes is that after rounding.
@@ -71,7 +72,7 @@ def expect(x, weights, dy, groups):
     dmapped[pair[1]] = gradient * ~wins
   dtheta = dlogits.sum(axis=1)
   return (
-    (total @ out).reshape(shape),
+    (total @ out + bias_out).reshape(shape),
     (dmapped @ kernel.T + dtheta[..., None] * w_theta).reshape(shape),
     np.einsum('jbc,jbd->cd', x, dmapped),
     np.einsum('jb,jbc->c', dtheta, x),
@@ -79,6 +80,7 @@ def expect(x, weights, dy, groups):
     dlogits.sum(),
     dpooled[..., 64:].sum(axis=(0, 1)),
     np.einsum('jbh,jbd->hd', total, dy),
+    dy.sum(axis=(0, 1)),
   )
 
 
