@@ -4,6 +4,7 @@ import functools
 
 import chex
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -26,7 +27,7 @@ from semgcn_jax.models.graph import (
   normalized_adjacency,
   partitions,
 )
-from semgcn_jax.models.layers import Array, add_bias, uniform
+from semgcn_jax.models.layers import Array, uniform
 
 # Xavier-uniform with the released code's gain of 1.414. For K kernels,
 # `[K, C, D]`, the fans are K C and K D.
@@ -34,7 +35,7 @@ xavier = nn.initializers.variance_scaling(1.414**2, 'fan_avg', 'uniform')
 
 
 class _Convolution(nn.Module):
-  """The base of the graph convolutions, which adds the bias.
+  """The base of the graph convolutions.
 
   Attributes:
     features: The number of output channels, D.
@@ -50,13 +51,17 @@ class _Convolution(nn.Module):
   def __call__(self, x: Array) -> Array:
     """Convolves nodes: `[J, ..., C]` -> `[J, ..., D]`."""
     chex.assert_axis_dimension(x, 0, self.graph.num_nodes)
-    y = self._convolve(x)
-    init = uniform(self._bias_fan(x.shape[-1]) ** -0.5)
-    bias = self.param('bias', init, (self.features,))
-    return add_bias(y, bias, self.train_bias)
+    return self._convolve(x)
 
   def _convolve(self, x: Array) -> Array:
     raise NotImplementedError
+
+  def _bias(self, x: Array) -> Array:
+    """Makes the bias, after all other parameters: `[D]`, in the type of x."""
+    init = uniform(self._bias_fan(x.shape[-1]) ** -0.5)
+    bias = self.param('bias', init, (self.features,))
+    bias = bias if self.train_bias else jax.lax.stop_gradient(bias)
+    return bias.astype(x.dtype)
 
   def _bias_fan(self, channels: int) -> int:
     del channels
@@ -80,7 +85,7 @@ class GraphConv(_Convolution):
   def _convolve(self, x: Array) -> Array:
     kernel = self.param('kernel', xavier, (x.shape[-1], self.features))
     adjacency = normalized_adjacency(self.graph)
-    return graph_conv(x, kernel, jnp.asarray(adjacency))
+    return graph_conv(x, kernel, jnp.asarray(adjacency)) + self._bias(x)
 
 
 class SemGraphConv(_Convolution):
@@ -112,7 +117,8 @@ class SemGraphConv(_Convolution):
     )
     edges = (features, mask.sum()) if self.channel_wise else (mask.sum(),)
     edge_logits = self.param('edge_logits', nn.initializers.ones, edges)
-    return semantic_graph_conv(x, kernel, semantic_adjacency(edge_logits, mask))
+    adjacency = semantic_adjacency(edge_logits, mask)
+    return semantic_graph_conv(x, kernel, adjacency, self._bias(x))
 
   def _bias_fan(self, channels: int) -> int:
     return channels if self.channel_wise else self.features
@@ -151,8 +157,8 @@ class GraphAttention(_Convolution):
     weights = neighbor_softmax(logits, adjacency_mask(self.graph))
     y = attend(weights, nodes.reshape(*x.shape[:-1], heads, size))
     if concatenated:
-      return y.reshape(*x.shape[:-1], self.features)
-    return y.mean(axis=-2)
+      return y.reshape(*x.shape[:-1], self.features) + self._bias(x)
+    return y.mean(axis=-2) + self._bias(x)
 
 
 class AttentionalGraphConv(_Convolution):
@@ -180,7 +186,8 @@ class AttentionalGraphConv(_Convolution):
     logits = linear(nn.relu(of_i[:, None] + of_j[None]), score[:, None])[..., 0]
     eye = np.eye(len(x), dtype=bool)
     mask = adjacency_mask(self.graph) & ~eye
-    return nodes + attend(neighbor_softmax(logits, mask), nodes)
+    y = nodes + attend(neighbor_softmax(logits, mask), nodes)
+    return y + self._bias(x)
 
 
 class PartitionGraphConv(_Convolution):
@@ -200,7 +207,7 @@ class PartitionGraphConv(_Convolution):
       'edge_importance', nn.initializers.ones, (mask.sum(),)
     )
     edges = spread_edges(importance, mask)
-    return partition_graph_conv(x, kernel, parts * edges)
+    return partition_graph_conv(x, kernel, parts * edges) + self._bias(x)
 
 
 class ModulatedGraphConv(_Convolution):
@@ -233,7 +240,7 @@ class ModulatedGraphConv(_Convolution):
     adjacency = normalized_adjacency(self.graph) + (added + added.T) / 2
     own = jnp.diag(adjacency).reshape(-1, *[1] * (x.ndim - 1)).astype(x.dtype)
     others = adjacency * (1 - np.eye(nodes, dtype=np.float32))
-    return own * itself + mix(others, neighbors)
+    return own * itself + mix(others, neighbors) + self._bias(x)
 
 
 # By the values of the setting `conv`.

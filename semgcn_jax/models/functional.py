@@ -113,26 +113,34 @@ def spread_edges(values: Array, mask: np.ndarray) -> Array:
 
 
 @jax.jit
-def semantic_graph_conv(x: Array, kernel: Array, adjacency: Array) -> Array:
-  """Computes (A * I) X W0 + (A * (1 - I)) X W1 (paper eq. 9 with eq. 2 or 3).
+def semantic_graph_conv(
+  x: Array, kernel: Array, adjacency: Array, bias: Array
+) -> Array:
+  """Computes (A * I) X W0 + (A * (1 - I)) X W1 + b (paper eq. 9 with 2 or 3).
 
-  `[J, ..., C]`, `[2, C, D]`, `[J, J]` -> `[J, ..., D]`; the adjacency can also
-  be channel-wise, `[D, J, J]`.
+  `[J, ..., C]`, `[2, C, D]`, `[J, J]`, `[D]` -> `[J, ..., D]`; the adjacency
+  can also be channel-wise, `[D, J, J]`.
   """
   if adjacency.ndim == 2:
-    return by_gpu_kernel('convolution', _convolve, x, kernel, adjacency)
+    args = x, kernel, adjacency, bias
+    return by_gpu_kernel('convolution', _convolve_and_add, *args)
   parts = split_adjacency(adjacency.astype(x.dtype))
   itself, neighbors = (
     jnp.einsum('dij,j...d->i...d', parts[:, k], linear(x, kernel[k]))
     for k in range(2)
   )
-  return itself + neighbors
+  return itself + neighbors + bias.astype(x.dtype)
 
 
 def split_adjacency(adjacency: Array, axis: int = -3) -> Array:
   """Splits `[..., J, J]` into A * I and A * (1 - I), stacked along an axis."""
   eye = np.eye(adjacency.shape[-1], dtype=adjacency.dtype)
   return jnp.expand_dims(adjacency, axis) * np.stack([eye, 1 - eye], axis)
+
+
+def _convolve_and_add(x, kernel, adjacency, bias):
+  """Computes `semantic_graph_conv` by operations of XLA."""
+  return _convolve(x, kernel, adjacency) + bias.astype(x.dtype)
 
 
 @jax.custom_vjp

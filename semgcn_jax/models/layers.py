@@ -55,13 +55,8 @@ class Linear(nn.Module):
     """Maps the channels: `[..., C]` -> `[..., D]`."""
     kernel = self.param('kernel', kaiming_normal, (x.shape[-1], self.features))
     bias = self.param('bias', self.bias_init, (self.features,))
-    return add_bias(linear(x, kernel), bias, self.train_bias)
-
-
-def add_bias(x: Array, bias: Array, train_bias: bool) -> Array:
-  """Adds a bias `[D]` to `[..., D]`; see `Linear` for `train_bias`."""
-  bias = bias if train_bias else jax.lax.stop_gradient(bias)
-  return x + bias.astype(x.dtype)
+    bias = bias if self.train_bias else jax.lax.stop_gradient(bias)
+    return linear(x, kernel) + bias.astype(x.dtype)
 
 
 class BatchNorm(nn.Module):

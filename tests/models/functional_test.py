@@ -75,9 +75,9 @@ def test_written_gradients_are_those_of_autodiff():
             (mixing, x)),
     'conv': (
       functional.semantic_graph_conv,
-      lambda x, w, a: jnp.einsum('ij,jbc->ibc', a * jnp.eye(5), x @ w[0])
-      + jnp.einsum('ij,jbc->ibc', a * (1 - jnp.eye(5)), x @ w[1]),
-      (x, kernel, mixing),
+      lambda x, w, a, b: jnp.einsum('ij,jbc->ibc', a * jnp.eye(5), x @ w[0])
+      + jnp.einsum('ij,jbc->ibc', a * (1 - jnp.eye(5)), x @ w[1]) + b,
+      (x, kernel, mixing, random(3, seed=1)),
     ),
     'attend': (
       functional.attend,
@@ -107,20 +107,23 @@ def test_written_gradients_are_those_of_autodiff():
 )
 def test_semantic_graph_conv_is_its_formula(channels, shape):
   """In value, and in first and second derivatives."""
-  x, kernel, adjacency = (
+  x, kernel, adjacency, bias = (
     random(5, *shape, channels[0]),
     random(2, *channels),
     random(5, 5),
+    random(channels[1]),
   )
   weights, eye = random(5, *shape, channels[1]), jnp.eye(5)
 
-  def plain(x, w, a):
-    return jnp.einsum('ij,j...c,cd->i...d', a * eye, x, w[0]) + jnp.einsum(
-      'ij,j...c,cd->i...d', a * (1 - eye), x, w[1]
+  def plain(x, w, a, b):
+    parts = a * eye, a * (1 - eye)
+    return b + sum(
+      jnp.einsum('ij,j...c,cd->i...d', part, x, matrix)
+      for part, matrix in zip(parts, w, strict=True)
     )
 
   def derive(function):
-    every = (0, 1, 2)
+    every = (0, 1, 2, 3)
 
     def loss(*args):
       return jnp.sum(jnp.sin(function(*args)) * weights)
@@ -128,7 +131,7 @@ def test_semantic_graph_conv_is_its_formula(channels, shape):
     def length(*args):
       return sum(jnp.sum(g**2) for g in jax.grad(loss, every)(*args))
 
-    args = x, kernel, adjacency
+    args = x, kernel, adjacency, bias
     first, second = (jax.grad(f, every)(*args) for f in (loss, length))
     return function(*args), *first, *second
 

@@ -27,6 +27,7 @@ from semgcn_jax.models.hopper.tiles import (
   indices,
   load_once,
   multiply,
+  rows,
   shared,
   takes_nodes,
   transpose,
@@ -37,27 +38,32 @@ from semgcn_jax.models.hopper.tiles import (
 MIN_POSES = 64
 
 
-def fits(x: Array, kernel: Array, adjacency: Array) -> bool:
+def fits(x: Array, kernel: Array, adjacency: Array, bias: Array) -> bool:
   """Returns whether the kernels take the arguments of `forward`."""
   return (
     takes_nodes(x, MIN_POSES)
     and kernel.shape == (2, CHANNELS, CHANNELS)
     and adjacency.ndim == 2
     and kernel.dtype == adjacency.dtype == jnp.float32
+    and bias.dtype == x.dtype
   )
 
 
-def forward(x: Array, kernel: Array, adjacency: Array) -> Array:
-  """Computes (A * I) X W0 + (A * (1 - I)) X W1.
+def forward(x: Array, kernel: Array, adjacency: Array, bias: Array) -> Array:
+  """Computes (A * I) X W0 + (A * (1 - I)) X W1 + b.
 
-  `[J, ..., C]` bfloat16, `[2, C, D]`, `[J, J]` -> `[J, ..., D]` bfloat16.
+  `[J, ..., C]` bfloat16, `[2, C, D]`, `[J, J]`, `[D]` bfloat16 ->
+  `[J, ..., D]` bfloat16.
   """
   nodes = flat(x)
   work = Work.share_out(x, warpgroups=3, stages=3)
+  # A copy, as a part of the vector of all parameters may not be aligned.
+  aligned = jnp.broadcast_to(bias, (2, CHANNELS))
 
-  def convolve_tiles(x, kernel, mixing, y, *scratch):
-    tiles, kernels, mixings, ready, full = scratch
-    load_once(ready, (kernel, kernels), (mixing, mixings))
+  def convolve_tiles(x, kernel, mixing, bias, y, *scratch):
+    tiles, kernels, mixings, biases, ready, full = scratch
+    bias = bias.at[pl.ds(0, 1)]
+    load_once(ready, (kernel, kernels), (mixing, mixings), (bias, biases))
     own = _own_factors(mixings)
 
     def load(step):
@@ -74,6 +80,7 @@ def forward(x: Array, kernel: Array, adjacency: Array) -> Array:
       write_all((neighbors, tile))
       (mixed,) = multiply([(mixings.at[1], tile)])
       plgpu.commit_smem()
+      mixed += rows(biases[0])
       write_all((columns(own, CHANNELS) * itself + mixed, tile))
       work.store(tile, y, step)
       return carry
@@ -87,20 +94,22 @@ def forward(x: Array, kernel: Array, adjacency: Array) -> Array:
     shared(work.slots, ROWS, CHANNELS),
     shared(2, CHANNELS, CHANNELS),
     shared(2, ROWS, ROWS),
-    plgpu.Barrier(num_arrivals=4),  # One per matrix loaded.
+    plgpu.SMEM((1, CHANNELS), x.dtype),
+    plgpu.Barrier(num_arrivals=5),  # One per matrix or vector loaded.
     plgpu.Barrier(num_arrivals=work.tile_poses, num_barriers=work.slots),
-  )(nodes, kernel.astype(x.dtype), _mixing(adjacency))
+  )(nodes, kernel.astype(x.dtype), _mixing(adjacency), aligned)
   return y.reshape(x.shape)
 
 
 def backward(
-  x: Array, kernel: Array, adjacency: Array, dy: Array
-) -> tuple[Array, Array, Array]:
+  x: Array, kernel: Array, adjacency: Array, bias: Array, dy: Array
+) -> tuple[Array, Array, Array, Array]:
   """Computes the gradients of `forward`, given dy, that by its result."""
   nodes, grads = flat(x), flat(dy)
   dx, dadjacency = _by_nodes(nodes, kernel, adjacency, grads)
   dkernel = _by_weights(nodes, adjacency, grads)
-  return dx.reshape(x.shape), dkernel.astype(kernel.dtype), dadjacency
+  dbias = grads.sum(axis=(0, 1), dtype=jnp.float32)
+  return dx.reshape(x.shape), dkernel, dadjacency, dbias.astype(bias.dtype)
 
 
 def _by_nodes(x, kernel, adjacency, dy):

@@ -34,6 +34,7 @@ from semgcn_jax.models.hopper.tiles import (
   indices,
   load_once,
   multiply,
+  rows,
   shared,
   takes_nodes,
   transpose,
@@ -390,17 +391,17 @@ class _Held:
   @property
   def bias_out(self) -> Array:
     """That of `NonLocalWeights`, in every row, `[64, C]`."""
-    return _rows(self._vectors[2])
+    return rows(self._vectors[2])
 
   @property
   def w_phi(self) -> Array:
     """That of `NonLocalWeights`, in every row, `[64, H]`."""
-    return _rows(self._vectors[0, :INNER])
+    return rows(self._vectors[0, :INNER])
 
   @property
   def bias_g(self) -> Array:
     """The bias of g, in every row, `[64, H]`."""
-    return _rows(self._vectors[0, INNER:])
+    return rows(self._vectors[0, INNER:])
 
   def map_nodes(self, tile: Ref) -> list[Array]:
     """Computes phi and g without their biases: `[64, C]` -> twice `[64, H]`."""
@@ -479,9 +480,3 @@ def _load_weights(stacked: Ref, on_chip: Sequence[Ref], ready: Ref) -> None:
 def _half(tile: Ref, k: int) -> Ref:
   """Returns the left or right half of `[64, C]`."""
   return tile.at[:, pl.ds(k * INNER, INNER)]
-
-
-def _rows(values: Array) -> Array:
-  """Repeats a row, as float32: `[H]` -> `[64, H]`."""
-  values = values.astype(jnp.float32)
-  return lax.broadcast_in_dim(values, (ROWS, len(values)), (1,))

@@ -184,6 +184,12 @@ def columns(values: Array, number: int) -> Array:
   return lax.broadcast_in_dim(values, (ROWS, number), (0,))
 
 
+def rows(values: Array) -> Array:
+  """Repeats a row, as float32: `[C]` -> `[64, C]`."""
+  values = values.astype(jnp.float32)
+  return lax.broadcast_in_dim(values, (ROWS, len(values)), (1,))
+
+
 def transpose(matrix: Ref) -> Ref:
   return matrix.transpose((1, 0))
 

@@ -15,18 +15,19 @@ def make_arguments(joints, *shape, leading=()):
   )
   kernel = jnp.float32(rng.normal(size=(*leading, 2, 128, 128)) / 10)
   logits = rng.normal(size=(*leading, joints, joints))
-  return x, kernel, jax.nn.softmax(jnp.float32(logits)), dy
+  bias = jnp.bfloat16(rng.normal(size=(*leading, 128)))
+  return x, kernel, jax.nn.softmax(jnp.float32(logits)), bias, dy
 
 
-def compute(x, kernel, adjacency, dy):
-  y = convolution.forward(x, kernel, adjacency)
-  return y, *convolution.backward(x, kernel, adjacency, dy)
+def compute(*args):
+  *args, dy = args
+  return convolution.forward(*args), *convolution.backward(*args, dy)
 
 
-def expect(x, kernel, adjacency, dy):
-  """Computes the same in float64: y, dx, dkernel, dadjacency."""
+def expect(*args):
+  """Computes the same in float64: y, dx, dkernel, dadjacency, dbias."""
+  x, w, a, bias, dy = (np.asarray(z, np.float64) for z in args)
   shape = x.shape
-  x, w, a, dy = (np.asarray(z, np.float64) for z in (x, kernel, adjacency, dy))
   x, dy = (z.reshape(shape[0], -1, shape[-1]) for z in (x, dy))
   eye = np.eye(len(a))
   parts = np.stack([a * eye, a * (1 - eye)])
@@ -34,10 +35,11 @@ def expect(x, kernel, adjacency, dy):
   mixed = np.einsum('kij,ibd->kjbd', parts, dy)
   dparts = np.einsum('ibd,kjbd->kij', dy, mapped)
   return (
-    np.einsum('kij,kjbd->ibd', parts, mapped).reshape(shape),
+    (np.einsum('kij,kjbd->ibd', parts, mapped) + bias).reshape(shape),
     np.einsum('kjbd,kcd->jbc', mixed, w).reshape(shape),
     np.einsum('jbc,kjbd->kcd', x, mixed),
     dparts[0] * eye + dparts[1] * (1 - eye),
+    dy.sum(axis=(0, 1)),
   )
 
 
@@ -61,7 +63,7 @@ def test_takes_several_seeds(interpreted):
 
 def test_takes_only_what_fits():
   x, *weights, _ = make_arguments(16, 1024)
-  kernel, adjacency = weights
+  kernel, adjacency, bias = weights
   assert convolution.fits(x, *weights)
   assert convolution.fits(x.reshape(16, 8, 128, 128), *weights)
   assert not convolution.fits(x.astype(jnp.float32), *weights)
@@ -69,5 +71,5 @@ def test_takes_only_what_fits():
   assert convolution.fits(x[:, :64], *weights)
   assert not convolution.fits(x[:, :60], *weights)
   assert not convolution.fits(jnp.concatenate([x, x[:1]]), *weights)
-  assert not convolution.fits(x[..., :64], kernel[:, :64], adjacency)
-  assert not convolution.fits(x, jnp.bfloat16(kernel), adjacency)
+  assert not convolution.fits(x[..., :64], kernel[:, :64], adjacency, bias)
+  assert not convolution.fits(x, jnp.bfloat16(kernel), adjacency, bias)
