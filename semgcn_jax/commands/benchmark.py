@@ -11,6 +11,7 @@ from semgcn_jax.benchmarks.loading import measure_loading
 from semgcn_jax.benchmarks.plain_backbone import measure_plain
 from semgcn_jax.commands.flags.benchmark import Flags
 from semgcn_jax.commands.parsing import config_of
+from semgcn_jax.commands.running import overlap_gpu_kernels
 from semgcn_jax.config import Config, TrainingConfig
 from semgcn_jax.data.datasets import load
 from semgcn_jax.errors import SettingError
@@ -29,6 +30,7 @@ class _Plan:
 
 def main(flags: Flags) -> None:
   """Measures what the flags ask for, and prints results as they come."""
+  overlap_gpu_kernels()
   base = config_of(flags.given)
   skeleton = load_skeleton(base.data.skeleton)
   if flags.image_worker_counts:
