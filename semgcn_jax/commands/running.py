@@ -183,7 +183,7 @@ def _cuda_plugin_version() -> tuple[int, ...]:
   for cuda in ('cuda13', 'cuda12'):
     with contextlib.suppress(importlib.metadata.PackageNotFoundError):
       version = importlib.metadata.version(f'jax-{cuda}-plugin')
-      return tuple(int(part) for part in version.split('.')[:2])
+      return tuple(map(int, re.findall(r'\d+', version)[:2]))
   return ()
 
 
