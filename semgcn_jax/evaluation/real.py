@@ -190,9 +190,9 @@ def score_real(
         frames in which the detector is not on the person. Where the file has
         MediaPipe's own 3D, its scores are in 'world'. Of solved clips, 'solved'
         has the median error of bone lengths, 'bones', a share of the true ones;
-        'path', the mean acceleration of the pelvis, mm per squared frame of 30
-        a second; and 'pitch', 'roll' and, where the file has them, 'true_pitch'
-        and 'true_roll', degrees.
+        'path' and 'true_path', the mean acceleration of the pelvis, mm per
+        squared frame of 30 a second; and 'pitch', 'roll' and, where the file
+        has them, 'true_pitch' and 'true_roll', degrees.
       detectors: {detector: the means of these over its clips}.
       mean: The means over the detectors.
 
@@ -250,10 +250,16 @@ def _solved(
 
   true = np.nanmedian(lengths(clip.truth), axis=0)
   off = np.abs(np.nanmedian(lengths(person.poses), axis=0) / true - 1)
-  change = np.linalg.norm(np.diff(person.places, 2, axis=0), axis=-1)
+  true_places = clip.truth[:, H36M.root]
+
+  def acceleration(places):
+    change = np.linalg.norm(np.diff(places, 2, axis=0), axis=-1)
+    return 1000 * (clip.fps / _RATE) ** 2 * float(np.nanmean(change))
+
   scores = {
     'bones': float(np.median(off)),
-    'path': 1000 * (clip.fps / _RATE) ** 2 * float(np.nanmean(change)),
+    'path': acceleration(person.places),
+    'true_path': acceleration(true_places),
     'pitch': solved.view.pitch,
     'roll': solved.view.roll,
   }
@@ -345,9 +351,10 @@ def format_real(result: dict[str, Any]) -> str:
   ]
   lines += [plain_table(['joint', 'error'], joints)]
   if all('solved' in row for row in result['clips']):
-    names = {
+    names = {'bones': 'bones'} | {
       name: name.replace('_', ' ')
-      for name in ('bones', 'path', 'pitch', 'true_pitch', 'roll', 'true_roll')
+      for score in ('path', 'pitch', 'roll')
+      for name in (score, f'true_{score}')
     }
     rows = []
     for row in result['clips']:

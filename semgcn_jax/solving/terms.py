@@ -41,7 +41,7 @@ class Terms:
   rest: float = 1.0
   ground: float = 1.0
   under: float = 1.0
-  upright: float = 3.0
+  upright: float = 8.0
   lens: float = 1.0
 
 

@@ -140,6 +140,26 @@ def test_the_command(folder, tmp_path):
   assert known != out
 
 
+def test_scores_of_solved_clips(tmp_path):
+  arrays = arrays_of() | {'pitch': 10.0, 'roll': -2.0}
+  # A pelvis that accelerates by 3 m/s^2.
+  seconds = np.arange(len(arrays['truth_movenet'])) / 60
+  arrays['truth_movenet'] += 1.5 * seconds[:, None, None] ** 2 * [1.0, 0, 0]
+  np.savez(tmp_path / 'c.npz', **arrays)
+  clips = read_real(tmp_path)[:1]
+  result = score_real(Lifter.load('cmu'), clips, solve=True)
+  scores = result['clips'][0]['solved']
+  changes = np.zeros((40, 3))  # The pelvis of `arrays_of` may move, too.
+  for t in range(1, 39):
+    before, here, after = arrays['truth_movenet'][t - 1 : t + 2, H36M.root]
+    changes[t] = before - 2 * here + after
+  expected = 4000 * np.linalg.norm(changes[1:39], axis=-1).mean()
+  assert scores['true_path'] == pytest.approx(expected, rel=1e-3)
+  assert (scores['true_pitch'], scores['true_roll']) == (10, -2)
+  assert 0 < scores['path'] < 100 and 0 < scores['bones'] < 1
+  assert 'true path' in format_real(result)
+
+
 @pytest.mark.parametrize(
   ('change', 'told'),
   [
