@@ -30,7 +30,8 @@ class _Plan:
 
 def main(flags: Flags) -> None:
   """Measures what the flags ask for, and prints results as they come."""
-  overlap_gpu_kernels()
+  if flags.batch_sizes or flags.epoch_batch_sizes:
+    overlap_gpu_kernels()
   base = config_of(flags.given)
   skeleton = load_skeleton(base.data.skeleton)
   if flags.image_worker_counts:

@@ -173,8 +173,10 @@ def overlap_gpu_kernels() -> None:
   """
   flag = '--xla_gpu_command_buffer_scheduling_mode'
   flags = os.environ.get('XLA_FLAGS', '')
-  # XLA ends the process at a flag that it does not know.
-  if flag not in flags and (0, 10) <= _cuda_plugin_version() < (0, 13):
+  # They can also be the name of a file. XLA ends the process at a flag that it
+  # does not know.
+  ours = not flags.strip() or (flags.lstrip()[0] == '-' and flag not in flags)
+  if ours and (0, 10) <= _cuda_plugin_version() < (0, 13):
     os.environ['XLA_FLAGS'] = f'{flags} {flag}=CONCURRENT'.lstrip()
 
 

@@ -35,7 +35,7 @@ xavier = nn.initializers.variance_scaling(1.414**2, 'fan_avg', 'uniform')
 
 
 class _Convolution(nn.Module):
-  """The base of the graph convolutions.
+  """The base of the graph convolutions, which adds the bias.
 
   Attributes:
     features: The number of output channels, D.
@@ -51,17 +51,19 @@ class _Convolution(nn.Module):
   def __call__(self, x: Array) -> Array:
     """Convolves nodes: `[J, ..., C]` -> `[J, ..., D]`."""
     chex.assert_axis_dimension(x, 0, self.graph.num_nodes)
-    return self._convolve(x)
+    return self._convolve_and_add(x)
+
+  def _convolve_and_add(self, x: Array) -> Array:
+    return self._convolve(x) + self._bias(x).astype(x.dtype)
 
   def _convolve(self, x: Array) -> Array:
     raise NotImplementedError
 
   def _bias(self, x: Array) -> Array:
-    """Makes the bias, after all other parameters: `[D]`, in the type of x."""
+    """Makes the bias, `[D]`, after all other parameters."""
     init = uniform(self._bias_fan(x.shape[-1]) ** -0.5)
     bias = self.param('bias', init, (self.features,))
-    bias = bias if self.train_bias else jax.lax.stop_gradient(bias)
-    return bias.astype(x.dtype)
+    return bias if self.train_bias else jax.lax.stop_gradient(bias)
 
   def _bias_fan(self, channels: int) -> int:
     del channels
@@ -85,7 +87,7 @@ class GraphConv(_Convolution):
   def _convolve(self, x: Array) -> Array:
     kernel = self.param('kernel', xavier, (x.shape[-1], self.features))
     adjacency = normalized_adjacency(self.graph)
-    return graph_conv(x, kernel, jnp.asarray(adjacency)) + self._bias(x)
+    return graph_conv(x, kernel, jnp.asarray(adjacency))
 
 
 class SemGraphConv(_Convolution):
@@ -106,7 +108,7 @@ class SemGraphConv(_Convolution):
 
   channel_wise: bool = False
 
-  def _convolve(self, x: Array) -> Array:
+  def _convolve_and_add(self, x: Array) -> Array:
     channels, features = x.shape[-1], self.features
     mask = adjacency_mask(self.graph)
     # The released code initializes one [2, C, D] tensor, for which PyTorch
@@ -157,8 +159,8 @@ class GraphAttention(_Convolution):
     weights = neighbor_softmax(logits, adjacency_mask(self.graph))
     y = attend(weights, nodes.reshape(*x.shape[:-1], heads, size))
     if concatenated:
-      return y.reshape(*x.shape[:-1], self.features) + self._bias(x)
-    return y.mean(axis=-2) + self._bias(x)
+      return y.reshape(*x.shape[:-1], self.features)
+    return y.mean(axis=-2)
 
 
 class AttentionalGraphConv(_Convolution):
@@ -186,8 +188,7 @@ class AttentionalGraphConv(_Convolution):
     logits = linear(nn.relu(of_i[:, None] + of_j[None]), score[:, None])[..., 0]
     eye = np.eye(len(x), dtype=bool)
     mask = adjacency_mask(self.graph) & ~eye
-    y = nodes + attend(neighbor_softmax(logits, mask), nodes)
-    return y + self._bias(x)
+    return nodes + attend(neighbor_softmax(logits, mask), nodes)
 
 
 class PartitionGraphConv(_Convolution):
@@ -207,7 +208,7 @@ class PartitionGraphConv(_Convolution):
       'edge_importance', nn.initializers.ones, (mask.sum(),)
     )
     edges = spread_edges(importance, mask)
-    return partition_graph_conv(x, kernel, parts * edges) + self._bias(x)
+    return partition_graph_conv(x, kernel, parts * edges)
 
 
 class ModulatedGraphConv(_Convolution):
@@ -240,7 +241,7 @@ class ModulatedGraphConv(_Convolution):
     adjacency = normalized_adjacency(self.graph) + (added + added.T) / 2
     own = jnp.diag(adjacency).reshape(-1, *[1] * (x.ndim - 1)).astype(x.dtype)
     others = adjacency * (1 - np.eye(nodes, dtype=np.float32))
-    return own * itself + mix(others, neighbors) + self._bias(x)
+    return own * itself + mix(others, neighbors)
 
 
 # By the values of the setting `conv`.

@@ -378,41 +378,55 @@ def group_max(x: Array, groups: tuple[tuple[int, ...], ...]) -> Array:
   return pool(x)
 
 
-@functools.partial(jax.jit, static_argnames=('epsilon', 'relu', 'axis_name'))
+@functools.partial(
+  jax.jit, static_argnames=('parts', 'epsilon', 'relu', 'axis_name')
+)
 def batch_normalize(
   x: Array,
   scale: Array,
   bias: Array,
   residual: Array | None = None,
   *,
+  parts: int = 1,
   epsilon: float,
   relu: bool,
   axis_name: str | None,
 ) -> tuple[Array, Array, Array]:
-  """Normalises by the statistics of the batch.
+  """Normalises by the statistics of the batch, or of each part of it.
 
   Args:
-    x: The activations, `[..., C]`.
+    x: The activations, `[..., B, C]`.
     scale: The scale of each channel, `[C]`.
     bias: The bias of each channel, `[C]`.
-    residual: What to add to the result, `[..., C]`; None for nothing.
+    residual: What to add to the result, `[..., B, C]`; None for nothing.
+    parts: How many parts of the B poses have statistics of their own.
     epsilon: A small number added to the variance.
     relu: Whether a ReLU follows, before the addition.
     axis_name: The pmap axis over which the batch is sharded; None outside pmap.
 
   Returns:
-    The normalized activations, `[..., C]`; and the mean and biased variance of
-    each channel, `[C]`, without gradients.
+    The normalized activations, `[..., B, C]`; and the mean and biased variance
+    of each channel in each part, `[parts, C]`, without gradients.
   """
-  fields = {'epsilon': epsilon, 'relu': relu, 'axis_name': axis_name}
   args = x, scale, bias, residual
+  fields = {'parts': parts, 'epsilon': epsilon, 'relu': relu}
+  fields |= {'axis_name': axis_name}
   return by_gpu_kernel('norm', _batch_normalize, *args, **fields)
 
 
-def _batch_normalize(x, scale, bias, residual, epsilon, relu, axis_name):
+def _batch_normalize(x, scale, bias, residual, parts, epsilon, relu, axis_name):
   """Computes `batch_normalize` by operations of XLA."""
-  normalized: Any = _normalize(x, scale, bias, epsilon, relu, axis_name)
-  y, mean, var = normalized
+
+  def normalize(x) -> Any:
+    return _normalize(x, scale, bias, epsilon, relu, axis_name)
+
+  if parts == 1:
+    y, mean, var = normalize(x)
+    mean, var = mean[None], var[None]
+  else:
+    split = x.reshape(*x.shape[:-2], parts, -1, x.shape[-1])
+    y, mean, var = jax.vmap(normalize, -3, (-3, 0, 0))(split)
+    y = y.reshape(x.shape)
   return (y if residual is None else residual + y), mean, var
 
 

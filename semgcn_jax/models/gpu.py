@@ -18,8 +18,8 @@ def by_gpu_kernel(
   Args:
     name: The name of the file in `hopper/` that has the kernels.
     function: The function, which XLA compiles and differentiates otherwise.
-    *args: Its arguments that are arrays, or tuples of them, of which the first
-      are the nodes, `[J, ..., C]`.
+    *args: Its arguments that are arrays, tuples of them, or None. The first are
+      the nodes, `[J, ..., C]`.
     **fields: Its other arguments.
 
   Returns:

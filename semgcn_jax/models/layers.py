@@ -103,34 +103,24 @@ class BatchNorm(nn.Module):
       return y if residual is None else residual + y
     axis_name = None if self.is_initializing() else self.axis_name
     devices = 1 if axis_name is None else jax.lax.axis_size(axis_name)
-    count = x.size // x.shape[-1]
-
-    def normalize(x, residual=None, axis_name=None) -> Any:
-      return batch_normalize(
-        x,
-        scale,
-        bias,
-        residual,
-        epsilon=self.epsilon,
-        relu=self.relu,
-        axis_name=axis_name,
-      )
-
-    share = x.shape[-2]
-    if 0 < self.poses <= share and self.poses < devices * share:
+    share, parts = x.shape[-2], 1
+    alone = 0 < self.poses <= share and self.poses < devices * share
+    if alone:
       most = share // self.poses
       parts = next(n for n in range(most, 0, -1) if share % n == 0)
-      split = x.reshape(*x.shape[:-2], parts, -1, x.shape[-1])
-      y, means, variances = jax.vmap(normalize, -3, (-3, 0, 0))(split)
-      y = y.reshape(x.shape)
-      y = y if residual is None else residual + y
-      mean, var = means.mean(axis=0), variances.mean(axis=0)
-      count //= parts
-      if axis_name is not None:
-        mean, var = jax.lax.pmean(jnp.stack([mean, var]), axis_name)
-    else:
-      y, mean, var = normalize(x, residual, axis_name)
+    y, means, variances = batch_normalize(
+      *(x, scale, bias, residual),
+      parts=parts,
+      epsilon=self.epsilon,
+      relu=self.relu,
+      axis_name=None if alone else axis_name,
+    )
+    mean, var = means.mean(axis=0), variances.mean(axis=0)
+    count = x.size // x.shape[-1] // parts
+    if not alone:
       count *= devices
+    elif axis_name is not None:
+      mean, var = jax.lax.pmean(jnp.stack([mean, var]), axis_name)
     if not self.is_initializing():
       self._update(running_mean, mean)
       self._update(running_var, var * (count / max(count - 1, 1)))
@@ -147,7 +137,7 @@ class NonLocal(nn.Module):
 
   Attributes:
     graph: The graph, whose groups of nodes, if any, are max-pooled.
-    norm: Makes the batch norm.
+    norm: Makes the batch norm, which adds a residual.
 
   Examples:
     >>> import jax, jax.numpy as jnp

@@ -107,7 +107,9 @@ def test_a_run_that_takes_note_is_asked_once():
       f'--a=1 {SCHEDULING}=CONCURRENT',
     ),
     ({'jax-cuda13-plugin': '0.12.0'}, f'{SCHEDULING}=LHS', f'{SCHEDULING}=LHS'),
+    ({'jax-cuda13-plugin': '0.11rc1'}, 'a.txt', 'a.txt'),
     ({'jax-cuda13-plugin': '0.13.0'}, None, None),
+    ({'jax-cuda13-plugin': 'own'}, None, None),
     ({}, None, None),
   ],
 )

@@ -61,8 +61,23 @@ def test_the_variance_survives_a_large_mean():
   _, mean, var = functional.batch_normalize(
     x, jnp.ones(3), jnp.zeros(3), epsilon=1e-5, relu=False, axis_name=None
   )
-  np.testing.assert_allclose(mean, x.astype(float).mean((0, 1)), rtol=1e-6)
-  np.testing.assert_allclose(var, x.astype(float).var((0, 1)), rtol=1e-4)
+  np.testing.assert_allclose(mean, [x.astype(float).mean((0, 1))], rtol=1e-6)
+  np.testing.assert_allclose(var, [x.astype(float).var((0, 1))], rtol=1e-4)
+
+
+def test_parts_of_a_batch_are_normalized_apart():
+  x, residual = random(3, 6, 2), random(3, 6, 2, seed=1)
+  scale, bias = random(2, seed=2), random(2, seed=3)
+  fields = {'epsilon': 1e-5, 'relu': True, 'axis_name': None}
+  y, mean, var = functional.batch_normalize(
+    x, scale, bias, residual, parts=2, **fields
+  )
+  for part in range(2):
+    own = np.s_[:, 3 * part : 3 * part + 3]
+    expected = functional.batch_normalize(x[own], scale, bias, **fields)
+    np.testing.assert_allclose(y[own], expected[0] + residual[own], rtol=1e-5)
+    np.testing.assert_allclose(mean[part], expected[1][0], rtol=1e-5)
+    np.testing.assert_allclose(var[part], expected[2][0], rtol=1e-5)
 
 
 @pytest.mark.slow

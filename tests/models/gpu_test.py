@@ -51,7 +51,7 @@ def make_layers():
   return {
     'convolution': (
       functional.semantic_graph_conv,
-      (x, kernel / 10, jax.nn.softmax(logits), jnp.bfloat16(draw(128))),
+      (x, kernel / 10, jax.nn.softmax(logits), draw(128)),
     ),
     'non_local': (
       functools.partial(functional.non_local, groups=pairs),

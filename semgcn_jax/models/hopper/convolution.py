@@ -35,7 +35,7 @@ from semgcn_jax.models.hopper.tiles import (
   write_all,
 )
 
-MIN_POSES = 64
+MIN_POSES = 64  # Fewer were not measured.
 
 
 def fits(x: Array, kernel: Array, adjacency: Array, bias: Array) -> bool:
@@ -44,21 +44,20 @@ def fits(x: Array, kernel: Array, adjacency: Array, bias: Array) -> bool:
     takes_nodes(x, MIN_POSES)
     and kernel.shape == (2, CHANNELS, CHANNELS)
     and adjacency.ndim == 2
-    and kernel.dtype == adjacency.dtype == jnp.float32
-    and bias.dtype == x.dtype
+    and kernel.dtype == adjacency.dtype == bias.dtype == jnp.float32
   )
 
 
 def forward(x: Array, kernel: Array, adjacency: Array, bias: Array) -> Array:
   """Computes (A * I) X W0 + (A * (1 - I)) X W1 + b.
 
-  `[J, ..., C]` bfloat16, `[2, C, D]`, `[J, J]`, `[D]` bfloat16 ->
-  `[J, ..., D]` bfloat16.
+  `[J, ..., C]` bfloat16, `[2, C, D]`, `[J, J]`, `[D]` -> `[J, ..., D]`
+  bfloat16.
   """
   nodes = flat(x)
   work = Work.share_out(x, warpgroups=3, stages=3)
   # A copy, as a part of the vector of all parameters may not be aligned.
-  aligned = jnp.broadcast_to(bias, (2, CHANNELS))
+  aligned = jnp.broadcast_to(bias.astype(x.dtype), (2, CHANNELS))
 
   def convolve_tiles(x, kernel, mixing, bias, y, *scratch):
     tiles, kernels, mixings, biases, ready, full = scratch
@@ -109,7 +108,7 @@ def backward(
   dx, dadjacency = _by_nodes(nodes, kernel, adjacency, grads)
   dkernel = _by_weights(nodes, adjacency, grads)
   dbias = grads.sum(axis=(0, 1), dtype=jnp.float32)
-  return dx.reshape(x.shape), dkernel, dadjacency, dbias.astype(bias.dtype)
+  return dx.reshape(x.shape), dkernel, dadjacency, dbias
 
 
 def _by_nodes(x, kernel, adjacency, dy):

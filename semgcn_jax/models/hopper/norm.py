@@ -15,7 +15,7 @@ from jax import lax
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import mosaic_gpu as plgpu
 
-from semgcn_jax.models.hopper.tiles import ROWS, Array, Ref
+from semgcn_jax.models.hopper.tiles import ROWS, Array, Ref, rows
 
 _pallas: Any = plgpu  # A type checker sees the oldest JAX, which lacks parts.
 
@@ -29,20 +29,24 @@ def fits(
   bias: Array,
   residual: Array | None,
   *,
+  parts: int,
   epsilon: float,
   relu: bool,
   axis_name: str | None,
 ) -> bool:
   """Returns whether the kernels take the arguments of `forward`."""
   del epsilon, relu
-  rows = x.size // x.shape[-1]
+  number = x.size // x.shape[-1]
   return (
     x.dtype == jnp.bfloat16
     and scale.dtype == bias.dtype == jnp.float32
-    and (residual is None or residual.dtype == x.dtype)
+    and (
+      residual is None or (residual.dtype, residual.shape) == (x.dtype, x.shape)
+    )
     and x.shape[-1] % CHANNELS == 0
-    and rows % ROWS == 0
-    and 0 < rows <= MAX_ROWS
+    and number % ROWS == 0
+    and 0 < number <= MAX_ROWS
+    and parts == 1
     and (axis_name is None or lax.axis_size(axis_name) == 1)
   )
 
@@ -53,29 +57,31 @@ def forward(
   bias: Array,
   residual: Array | None,
   *,
+  parts: int,
   epsilon: float,
   relu: bool,
   axis_name: str | None,
 ) -> tuple[Array, Array, Array]:
   """Computes `functional.batch_normalize`: `[..., C]` -> `[..., C]`."""
-  del axis_name
+  del parts, axis_name
 
   def normalize(*args):
     *args, y, statistics = args
     columns = _own_columns()
     scale, bias, nodes, *added = _read(columns, *args)
     mean, var, centered = _center(nodes)
-    values = centered * _every_row(lax.rsqrt(var + epsilon) * scale, nodes)
-    values += _every_row(bias, nodes)
+    values = centered * rows(lax.rsqrt(var + epsilon) * scale, len(nodes))
+    values += rows(bias, len(nodes))
     values = jnp.maximum(values, 0) if relu else values
-    values = sum(added, values)
+    for residual in added:
+      values += residual
     _write(y.at[:, columns], values)
     _write(statistics.at[0, columns], mean)
     _write(statistics.at[1, columns], var)
 
   arrays = _flat(x) if residual is None else _flat(x, residual)
   y, (mean, var) = _call(normalize, arrays[0])(_stack(scale, bias), *arrays)
-  return y.reshape(x.shape), mean, var
+  return y.reshape(x.shape), mean[None], var[None]
 
 
 def backward(
@@ -85,6 +91,7 @@ def backward(
   residual: Array | None,
   cotangents: tuple[Array, Array, Array],
   *,
+  parts: int,
   epsilon: float,
   relu: bool,
   axis_name: str | None,
@@ -93,20 +100,20 @@ def backward(
 
   The mean and the variance have none.
   """
-  del axis_name
+  del parts, axis_name
 
   def differentiate_norm(affine, x, dy, dx, daffine):
     columns = _own_columns()
     scale, bias, nodes, dy = _read(columns, affine, x, dy)
     _, var, centered = _center(nodes)
     deviation = lax.rsqrt(var + epsilon)
-    normalized = centered * _every_row(deviation, nodes)
-    y = normalized * _every_row(scale, nodes) + _every_row(bias, nodes)
+    normalized = centered * rows(deviation, len(nodes))
+    y = normalized * rows(scale, len(nodes)) + rows(bias, len(nodes))
     dy = jnp.where(y > 0, dy, 0) if relu else dy
     dscale, dbias = jnp.sum(dy * normalized, axis=0), jnp.sum(dy, axis=0)
-    dy -= _every_row(dbias / len(dy), dy)
-    dy -= normalized * _every_row(dscale / len(dy), dy)
-    _write(dx.at[:, columns], _every_row(scale * deviation, dy) * dy)
+    dy -= rows(dbias / len(dy), len(dy))
+    dy -= normalized * rows(dscale / len(dy), len(dy))
+    _write(dx.at[:, columns], rows(scale * deviation, len(dy)) * dy)
     _write(daffine.at[0, columns], dscale)
     _write(daffine.at[1, columns], dbias)
 
@@ -176,10 +183,5 @@ def _write(place: Ref, values: Array) -> None:
 def _center(x: Array) -> tuple[Array, Array, Array]:
   """Returns the mean and the variance of each column, and x less the mean."""
   mean = jnp.sum(x, axis=0) / len(x)
-  centered = x - _every_row(mean, x)
+  centered = x - rows(mean, len(x))
   return mean, jnp.sum(jnp.square(centered), axis=0) / len(x), centered
-
-
-def _every_row(values: Array, x: Array) -> Array:
-  """Repeats a row as often as x has rows."""
-  return lax.broadcast_in_dim(values, x.shape, (1,))

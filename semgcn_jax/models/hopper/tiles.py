@@ -184,10 +184,10 @@ def columns(values: Array, number: int) -> Array:
   return lax.broadcast_in_dim(values, (ROWS, number), (0,))
 
 
-def rows(values: Array) -> Array:
-  """Repeats a row, as float32: `[C]` -> `[64, C]`."""
+def rows(values: Array, number: int = ROWS) -> Array:
+  """Repeats a row, as float32: `[C]` -> `[number, C]`."""
   values = values.astype(jnp.float32)
-  return lax.broadcast_in_dim(values, (ROWS, len(values)), (1,))
+  return lax.broadcast_in_dim(values, (number, len(values)), (1,))
 
 
 def transpose(matrix: Ref) -> Ref:

@@ -15,7 +15,7 @@ def make_arguments(joints, *shape, leading=()):
   )
   kernel = jnp.float32(rng.normal(size=(*leading, 2, 128, 128)) / 10)
   logits = rng.normal(size=(*leading, joints, joints))
-  bias = jnp.bfloat16(rng.normal(size=(*leading, 128)))
+  bias = jnp.float32(rng.normal(size=(*leading, 128)))
   return x, kernel, jax.nn.softmax(jnp.float32(logits)), bias, dy
 
 

@@ -6,7 +6,7 @@ from interpreted import assert_close
 
 from semgcn_jax.models.hopper import norm
 
-FIELDS = {'epsilon': 1e-5, 'axis_name': None}
+FIELDS = {'parts': 1, 'epsilon': 1e-5, 'axis_name': None}
 
 
 def make_arguments(*shape, leading=()):
@@ -22,7 +22,7 @@ def make_arguments(*shape, leading=()):
 def compute(x, scale, bias, residual, dy, *, relu):
   args, fields = (x, scale, bias, residual), FIELDS | {'relu': relu}
   y, mean, var = norm.forward(*args, **fields)
-  zeros = jnp.zeros_like(scale)
+  zeros = jnp.zeros_like(scale)[None]
   grads = norm.backward(*args, (dy, zeros, zeros), **fields)
   return y, mean, var, *grads
 
@@ -43,7 +43,7 @@ def expect(x, scale, bias, residual, dy, *, relu):
   dx = (dx - normalized * (dnormalized * normalized).mean(rows)) / deviation
   y = np.maximum(y, 0) if relu else y
   by_affine = (passed * normalized).sum(rows), passed.sum(rows)
-  return y + residual, mean, var, dx, *by_affine, dy
+  return y + residual, mean[None], var[None], dx, *by_affine, dy
 
 
 @pytest.mark.parametrize('relu', [False, True])
@@ -81,8 +81,9 @@ def test_keeps_nan(interpreted):
 def test_takes_only_what_fits():
   x, scale, bias, residual, _ = make_arguments(16, 64, 128)
 
-  def fits(x, scale=scale, residual=None):
-    return norm.fits(x, scale, bias, residual, relu=True, **FIELDS)
+  def fits(x, scale=scale, residual=None, **fields):
+    fields = FIELDS | {'relu': True} | fields
+    return norm.fits(x, scale, bias, residual, **fields)
 
   assert fits(x)
   assert fits(x, residual=residual)
@@ -94,7 +95,9 @@ def test_takes_only_what_fits():
   assert not fits(x.astype(jnp.float32))
   assert not fits(x, scale=jnp.bfloat16(scale))
   assert not fits(x, residual=residual.astype(jnp.float32))
+  assert not fits(x, residual=residual[:1])
   assert not fits(x[..., :4])
+  assert not fits(x, parts=2)
 
 
 def test_statistics_of_several_devices_are_left_to_xla():
