@@ -180,7 +180,8 @@ def replacing(
     OSError: The file cannot be written; `path` stays as it was.
   """
   path = pathlib.Path(os.path.realpath(path))
-  temporary = path.with_name(f'.{path.name[:100]}.{os.getpid()}.tmp')
+  # A name has at most 255 bytes, and a character up to four.
+  temporary = path.with_name(f'.{path.name[:40]}.{os.urandom(8).hex()}.tmp')
   try:
     yield temporary
     if new:

@@ -21,6 +21,17 @@ def test_a_file_is_replaced_when_all_went_well(tmp_path):
   assert list(tmp_path.iterdir()) == [path]
 
 
+def test_long_names_have_temporary_files_of_their_own(tmp_path):
+  paths = [tmp_path / f'{"歩" * 80}{n}.json' for n in range(2)]
+  with replacing(paths[0]) as first, replacing(paths[1]) as second:
+    first.write_text('first')
+    second.write_text('second')
+    with replacing(paths[0]) as again:  # As by another thread.
+      again.write_text('again')
+  assert [path.read_text() for path in paths] == ['first', 'second']
+  assert sorted(tmp_path.iterdir()) == sorted(paths)
+
+
 def test_a_failure_leaves_it_as_it_was(tmp_path):
   path = tmp_path / 'a.json'
   path.write_text('before')

@@ -37,7 +37,7 @@ _FIELDS = {'epoch': int, 'train_loss': float}
 _SCORES = {'mpjpe': ('mpjpe', 'p_mpjpe'), 'rmse': ('rmse', 'mae', 'r2')}
 # The files of a run that was killed before it had a config.
 _BEGUN = re.compile(
-  r'skeleton\.json|\.(skeleton|config)\.json\.\d+\.tmp|\.lock'
+  r'skeleton\.json|\.(skeleton|config)\.json\.\w+\.tmp|\.lock'
 )
 
 
