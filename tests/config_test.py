@@ -78,6 +78,10 @@ def test_replacing_settings_of_any_group():
   assert (after.training.lr, after.model.hid_dim) == (0.5, 8)
   with pytest.raises(TypeError, match='no setting colour'):
     before.replace(colour='red')
+  with pytest.raises(
+    TypeError, match=r'no setting epoch \(did you mean epochs'
+  ):
+    before.replace(epoch=3)
   with pytest.raises(dataclasses.FrozenInstanceError):
     before.training.lr = 1.0
 

@@ -5,6 +5,7 @@ it needs. Field names are unique, so that flags and config.json are flat.
 """
 
 import dataclasses
+import difflib
 import json
 import pathlib
 from typing import Any, Self
@@ -278,6 +279,9 @@ class Config(Group):
         changes[group] = dataclasses.replace(old, **own)
     if settings:
       now = [f'{n}, now called {RENAMED[n]}' for n in settings if n in RENAMED]
+      for name in () if now else settings:
+        close = difflib.get_close_matches(name, self.flat(), n=1)
+        now += [f'{name} (did you mean {close[0]}?)'] if close else []
       raise TypeError(f'no setting {listed(now or settings)}')
     return dataclasses.replace(self, **changes)
 
