@@ -172,11 +172,12 @@ def overlap_gpu_kernels() -> None:
   single predictions are not, so only commands that train call this.
   """
   flag = '--xla_gpu_command_buffer_scheduling_mode'
-  flags = os.environ.get('XLA_FLAGS', '')
-  # They can also be the name of a file. XLA ends the process at a flag that it
-  # does not know.
-  ours = not flags.strip() or (flags.lstrip()[0] == '-' and flag not in flags)
-  if ours and (0, 10) <= _cuda_plugin_version() < (0, 13):
+  flags = os.environ.get('XLA_FLAGS', '').strip()
+  names_a_file = flags and not flags.startswith('-')
+  if names_a_file or flag in flags:
+    return
+  # XLA ends the process at a flag that it does not know.
+  if (0, 10) <= _cuda_plugin_version() < (0, 13):
     os.environ['XLA_FLAGS'] = f'{flags} {flag}=CONCURRENT'.lstrip()
 
 

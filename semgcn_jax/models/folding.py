@@ -36,7 +36,10 @@ class FoldedNorm(nn.Module):
   def __call__(
     self, x: jax.Array, *, train: bool, residual: jax.Array | None = None
   ) -> jax.Array:
-    """Applies the rest of the norm: `[..., C]` -> `[..., C]`."""
+    """Applies the rest of the norm, and adds the residual, if any.
+
+    `[..., C]`, `[..., C]` -> `[..., C]`.
+    """
     del train
     if self.has_variable('params', 'shift'):
       factor = 1

@@ -104,8 +104,8 @@ class BatchNorm(nn.Module):
     axis_name = None if self.is_initializing() else self.axis_name
     devices = 1 if axis_name is None else jax.lax.axis_size(axis_name)
     share, parts = x.shape[-2], 1
-    alone = 0 < self.poses <= share and self.poses < devices * share
-    if alone:
+    ghost = 0 < self.poses <= share and self.poses < devices * share
+    if ghost:
       most = share // self.poses
       parts = next(n for n in range(most, 0, -1) if share % n == 0)
     y, means, variances = batch_normalize(
@@ -113,11 +113,11 @@ class BatchNorm(nn.Module):
       parts=parts,
       epsilon=self.epsilon,
       relu=self.relu,
-      axis_name=None if alone else axis_name,
+      axis_name=None if ghost else axis_name,
     )
     mean, var = means.mean(axis=0), variances.mean(axis=0)
     count = x.size // x.shape[-1] // parts
-    if not alone:
+    if not ghost:
       count *= devices
     elif axis_name is not None:
       mean, var = jax.lax.pmean(jnp.stack([mean, var]), axis_name)

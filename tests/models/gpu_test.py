@@ -45,7 +45,7 @@ def make_layers():
     y, _, _ = functional.batch_normalize(
       x, scale, bias, residual, epsilon=1e-5, relu=True, axis_name=None
     )
-    return y
+    return y[..., ::-1]  # Their products with x itself hardly depend on x.
 
   few = x[:, :128]
   return {
@@ -109,4 +109,4 @@ def test_kernels_keep_second_derivatives(has_hopper, layer):
     jax.tree.leaves(expected),
     strict=True,
   ):
-    np.testing.assert_allclose(value, other, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(value, other, rtol=1e-5)

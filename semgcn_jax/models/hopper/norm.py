@@ -20,7 +20,7 @@ from semgcn_jax.models.hopper.tiles import ROWS, Array, Ref, rows
 _pallas: Any = plgpu  # A type checker sees the oldest JAX, which lacks parts.
 
 MAX_ROWS = 1024  # With more, XLA is faster.
-CHANNELS = 8  # Those of a multiprocessor, as few as its registers can hold.
+COLUMNS = 8  # The channels of a multiprocessor, as few as Pallas allows.
 
 
 def fits(
@@ -30,12 +30,10 @@ def fits(
   residual: Array | None,
   *,
   parts: int,
-  epsilon: float,
-  relu: bool,
   axis_name: str | None,
+  **_: Any,
 ) -> bool:
-  """Returns whether the kernels take the arguments of `forward`."""
-  del epsilon, relu
+  """Returns whether the kernels take these arguments of `batch_normalize`."""
   number = x.size // x.shape[-1]
   return (
     x.dtype == jnp.bfloat16
@@ -43,7 +41,7 @@ def fits(
     and (
       residual is None or (residual.dtype, residual.shape) == (x.dtype, x.shape)
     )
-    and x.shape[-1] % CHANNELS == 0
+    and x.shape[-1] % COLUMNS == 0
     and number % ROWS == 0
     and 0 < number <= MAX_ROWS
     and parts == 1
@@ -57,23 +55,24 @@ def forward(
   bias: Array,
   residual: Array | None,
   *,
-  parts: int,
   epsilon: float,
   relu: bool,
-  axis_name: str | None,
+  **_: Any,
 ) -> tuple[Array, Array, Array]:
-  """Computes `functional.batch_normalize`: `[..., C]` -> `[..., C]`."""
-  del parts, axis_name
+  """Computes `functional.batch_normalize` of one part, on one device.
 
-  def normalize(*args):
-    *args, y, statistics = args
+  `[..., C]`, `[C]`, `[C]`, `[..., C]` -> `[..., C]`, `[1, C]`, `[1, C]`.
+  """
+
+  def normalize(*places):
+    *given, y, statistics = places
     columns = _own_columns()
-    scale, bias, nodes, *added = _read(columns, *args)
+    scale, bias, nodes, *residuals = _read(columns, *given)
     mean, var, centered = _center(nodes)
     values = centered * rows(lax.rsqrt(var + epsilon) * scale, len(nodes))
     values += rows(bias, len(nodes))
     values = jnp.maximum(values, 0) if relu else values
-    for residual in added:
+    for residual in residuals:
       values += residual
     _write(y.at[:, columns], values)
     _write(statistics.at[0, columns], mean)
@@ -91,16 +90,14 @@ def backward(
   residual: Array | None,
   cotangents: tuple[Array, Array, Array],
   *,
-  parts: int,
   epsilon: float,
   relu: bool,
-  axis_name: str | None,
+  **_: Any,
 ) -> tuple[Array, Array, Array, Array | None]:
   """Computes the gradients of `forward`, given those by its results.
 
   The mean and the variance have none.
   """
-  del parts, axis_name
 
   def differentiate_norm(affine, x, dy, dx, daffine):
     columns = _own_columns()
@@ -117,7 +114,7 @@ def backward(
     _write(daffine.at[0, columns], dscale)
     _write(daffine.at[1, columns], dbias)
 
-  dy, _, _ = cotangents
+  dy = cotangents[0]
   arrays = _flat(x, dy)
   kernel = _call(differentiate_norm, arrays[0])
   dx, (dscale, dbias) = kernel(_stack(scale, bias), *arrays)
@@ -138,7 +135,7 @@ def _call(body: Callable, x: Array) -> Callable:
       jax.ShapeDtypeStruct(x.shape, x.dtype),
       jax.ShapeDtypeStruct((2, x.shape[1]), jnp.float32),
     ),
-    grid=(x.shape[1] // CHANNELS,),
+    grid=(x.shape[1] // COLUMNS,),
     grid_names=('block',),
     compiler_params=plgpu.CompilerParams(
       lowering_semantics=plgpu.LoweringSemantics.Warpgroup
@@ -156,7 +153,7 @@ def _stack(scale: Array, bias: Array) -> Array:
 
 def _own_columns() -> Any:
   """Returns the columns of this multiprocessor."""
-  return pl.ds(lax.axis_index('block') * CHANNELS, CHANNELS)
+  return pl.ds(lax.axis_index('block') * COLUMNS, COLUMNS)
 
 
 def _read(columns: Any, affine: Ref, *arrays: Ref) -> list[Array]:
